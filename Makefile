@@ -1,0 +1,39 @@
+# infmap-kit: `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo-output
+
+.PHONY: help setup demo test check bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.everything ## Create .venv, install everything, bring the Triton server for CPUs
+
+# The demo serves and infers; what only training and tests need (TensorFlow, 2 GB) comes later.
+$(VENV)/.serving: pyproject.toml constraints.txt
+	@scripts/setup serving
+
+$(VENV)/.everything: pyproject.toml constraints.txt $(VENV)/.serving
+	@scripts/setup everything
+
+demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, with the demo model
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo $(DEMO)
+
+test: setup ## Run all tests
+	@$(BIN)/pytest
+
+check: setup ## Run ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.serving ## Measure latency beside Table V; the machine should have nothing else to do
+	@$(BIN)/infmap-kit export training/demo_model --repository $(DEMO)/model_repository
+	@$(BIN)/infmap-kit bench --repository $(DEMO)/model_repository
+
+clean: ## Remove the environment, caches and the demo's output
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""What all tests share: where real data lies, and pictures to ask about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pictures import read_picture
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """Run folder of the committed demo model."""
+    return ROOT / "training" / "demo_model"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Development data beside the project; tests that need it skip where it is not."""
+    folder = ROOT.parent / "shared" / "data" / "dev"
+    if not (folder / "index.csv").is_file():
+        pytest.skip("needs the development data (../shared/data/dev), which is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chest_dicoms() -> list[Path]:
+    """Real chest radiographs (CR) that the package pydicom-data brings."""
+    import data_store
+
+    return sorted((Path(data_store.__file__).parent / "data").glob("RG1_UNC*.dcm"))
+
+
+@pytest.fixture(scope="session")
+def radiographs(shared_data: Path) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Name and (H, W) uint8 of twelve real radiographs, half of them COVID-19."""
+    chosen = [
+        *sorted((shared_data / "images").glob("qata_*.png"))[:6],
+        *sorted((shared_data / "control").glob("*.png"))[::170][:6],
+    ]
+    return [(path.name, read_picture(path, gray=True)) for path in chosen]

@@ -1,0 +1,41 @@
+"""A real Triton server, started once, with the committed demo model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infmap_kit.export.publish import export_embedded, gate_pictures
+from infmap_kit.export.source import read_source
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.serving import free_ports, serving
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "model_repository"
+    export_embedded(read_source(demo_model), folder, EmbeddedOptions(), pictures=gate_pictures([]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(repository: Path) -> Iterator[TritonServer]:
+    with serving(repository, free_ports()) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: TritonServer) -> Iterator[InfmapClient]:
+    with InfmapClient(server.grpc_url) as connected:
+        yield connected

@@ -1,0 +1,189 @@
+"""Starting, ending and killing the real server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infmap_kit.errors import ServerError, SpecError
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.spec import read_json, sha256_of, write_json
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.serving import free_ports, serving
+
+
+def _processes_naming(text: str) -> list[int]:
+    """Ids of all processes with ``text`` on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+    return found
+
+
+@contextlib.contextmanager
+def _serve_command(repository: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``infmap-kit serve`` as a user starts it, and its gRPC endpoint."""
+    ports = free_ports()
+    command = [
+        sys.executable,
+        "-m",
+        "infmap_kit",
+        "serve",
+        "--json",
+        "--repository",
+        str(repository),
+    ]
+    command += ["--http-port", str(ports.http_port), "--grpc-port", str(ports.grpc_port)]
+    command += ["--metrics-port", str(ports.metrics_port)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line == "}\n":
+            break
+    try:
+        yield process, json.loads("".join(lines))["endpoints"]["grpc"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_and_leaves_nothing(repository: Path, number: signal.Signals) -> None:
+    with _serve_command(repository) as (process, url):
+        with InfmapClient(url) as client:
+            assert client.model()["target"] == "embedded"
+        assert _processes_naming(f"--model-repository={repository}")
+        regions = list(Path("/dev/shm").glob(f"infmap-kit-{process.pid}-*"))
+        assert regions
+        process.send_signal(number)
+        assert process.wait(timeout=40) == 0
+        assert not _processes_naming(f"--model-repository={repository}")
+        assert not any(region.exists() for region in regions)
+
+
+def test_kill_9_in_a_request_is_one_clear_error_and_the_next_serve_starts(repository: Path) -> None:
+    pixels = synthetic_radiograph(0, height=2500, width=2500).radiograph.pixels
+    image = network_input(pixels)
+    with _serve_command(repository) as (process, url):
+        (server_pid, *_) = [
+            pid
+            for pid in _processes_naming(f"--model-repository={repository}")
+            if pid != process.pid
+        ]
+        errors: list[BaseException] = []
+        asked = threading.Event()
+
+        def ask_until_it_fails() -> None:
+            with InfmapClient(url, timeout_s=20) as client:
+                try:
+                    while True:
+                        asked.set()
+                        client.infer(image, pixels)
+                except ServerError as error:
+                    errors.append(error)
+
+        asking = threading.Thread(target=ask_until_it_fails)
+        asking.start()
+        asked.wait()
+        time.sleep(0.3)
+        os.kill(server_pid, signal.SIGKILL)
+        asking.join(timeout=30)
+        assert len(errors) == 1
+        assert "\n" not in str(errors[0])
+        assert "infmap-kit serve" in str(errors[0]), "the mend is named"
+        _, stderr = process.communicate(timeout=40)
+        assert process.returncode == 1
+        assert stderr.strip().splitlines()[-1].startswith("error: the server ended")
+        assert not _processes_naming(f"--model-repository={repository}")
+    with serving(repository, free_ports()) as server, InfmapClient(server.grpc_url) as client:
+        assert client.infer(image, outputs=["DETECTED"])["DETECTED"] in (0, 1)
+
+
+def test_kill_9_of_serve_itself_takes_triton_with_it(repository: Path) -> None:
+    with _serve_command(repository) as (process, _):
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 40
+        while _processes_naming(f"--model-repository={repository}"):
+            assert time.monotonic() < deadline, "the server outlived its starter"
+            time.sleep(0.2)
+
+
+def test_a_port_in_use_is_named(repository: Path) -> None:
+    options = free_ports()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", options.grpc_port))
+        taken.listen()
+        with (
+            pytest.raises(ServerError, match=rf"port {options.grpc_port} \(gRPC\).*other ports"),
+            serving(repository, options),
+        ):
+            pass
+
+
+def test_an_altered_file_is_not_served(repository: Path, tmp_path: Path) -> None:
+    altered = tmp_path / "repository"
+    shutil.copytree(repository, altered)
+    graph = altered / "detection" / "1" / "model.onnx"
+    graph.write_bytes(graph.read_bytes() + b"\0")
+    with (
+        pytest.raises(SpecError, match=r"detection/1/model.onnx is not what was exported"),
+        serving(altered, free_ports()),
+    ):
+        pass
+
+
+def test_a_model_that_does_not_load_is_one_line(repository: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "repository"
+    shutil.copytree(repository, broken)
+    graph = broken / "rendering" / "1" / "model.onnx"
+    graph.write_bytes(b"not a graph")
+    manifest = read_json(broken / "manifest.json")
+    manifest["files"]["rendering/1/model.onnx"] = sha256_of(graph)
+    write_json(broken / "manifest.json", manifest)
+    with pytest.raises(ServerError) as caught, serving(broken, free_ports()):
+        pass
+    assert "model 'rendering' does not load" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_server_is_one_clear_line() -> None:
+    with (
+        InfmapClient(f"127.0.0.1:{free_ports().grpc_port}", timeout_s=5) as client,
+        pytest.raises(ServerError, match="infmap-kit serve"),
+    ):
+        client.infer(np.zeros((224, 224), np.uint8))
+
+
+def test_models_cannot_be_unloaded_from_outside(repository: Path) -> None:
+    """Triton's model-repository API is restricted: no hospital computer can take a model away."""
+    import urllib.error
+    import urllib.request
+
+    with serving(repository, free_ports()) as server:
+        request = urllib.request.Request(
+            f"{server.http_url}/v2/repository/models/infmap/unload", data=b"{}"
+        )
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=10)
+        assert caught.value.code == 403

@@ -1,0 +1,49 @@
+"""Weights stored in FP16: half the file, the same network."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from infmap_kit.errors import ExportError
+from infmap_kit.export.precision import halve_weights
+
+
+def _matmul(weight: np.ndarray) -> onnx.ModelProto:
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 18]>
+        g (float[N, 64] x) => (float[N, 64] y) { y = MatMul (x, weight) }
+    """)
+    model.graph.initializer.append(numpy_helper.from_array(weight.astype(np.float32), "weight"))
+    return model
+
+
+def test_half_the_size_and_fp32_arithmetic() -> None:
+    weight = np.random.default_rng(0).normal(size=(64, 64))
+    weight[0, 0] = 1e-9
+    model = _matmul(weight)
+    size = len(model.SerializeToString())
+    halved = halve_weights(model)
+    assert len(model.SerializeToString()) < 0.55 * size
+    assert (halved.tensors, halved.values, halved.vanished) == (1, 4096, 1)
+    assert 0 < halved.largest_relative_error <= 2**-11
+    x = np.random.default_rng(1).random((3, 64), np.float32)
+    y = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    expected = x @ weight.astype(np.float16).astype(np.float32)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_small_tensors_stay() -> None:
+    model = _matmul(np.ones((64, 64)))
+    assert halve_weights(model, smallest_tensor=5000).tensors == 0
+
+
+def test_a_weight_beyond_fp16_is_named() -> None:
+    weight = np.ones((64, 64))
+    weight[3, 3] = 7e4
+    with pytest.raises(ExportError, match=r"'weight' reaches 7e\+04.*65504"):
+        halve_weights(_matmul(weight))

@@ -1,0 +1,33 @@
+"""The only resize in the project."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infmap_kit.imaging.network_input import network_input, network_mask
+
+
+def test_averages_what_falls_together() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (448, 672)).astype(np.uint8)
+    means = pixels.reshape(224, 2, 224, 3).mean(axis=(1, 3))
+    assert np.abs(network_input(pixels) - means).max() <= 0.5 + 1e-6
+
+
+def test_right_size_is_returned_as_it_is() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224)).astype(np.uint8)
+    np.testing.assert_array_equal(network_input(pixels), pixels)
+
+
+def test_smaller_pictures_are_enlarged() -> None:
+    pixels = np.full((100, 80), 77, np.uint8)
+    np.testing.assert_array_equal(network_input(pixels), np.full((224, 224), 77))
+
+
+def test_a_mask_pixel_counts_when_more_than_half_is_covered() -> None:
+    mask = np.zeros((448, 448), np.uint8)
+    mask[0:2, 0:2] = 255
+    mask[0:2, 2] = 255
+    mask[0, 4] = 255
+    expected = np.zeros((224, 224))
+    expected[0, 0] = expected[0, 1] = 1
+    np.testing.assert_array_equal(network_mask(mask), expected)

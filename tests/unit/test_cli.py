@@ -1,0 +1,107 @@
+"""The command line: quick, light, and one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pictures import read_picture
+
+HEAVY = (
+    "tensorflow",
+    "openvino",
+    "tensorrt",
+    "tritonclient",
+    "onnxruntime",
+    "onnx",
+    "cv2",
+    "pydicom",
+)
+COMMANDS = ("export", "serve", "infer", "bench", "runtime", "synthesize")
+
+
+def _infmap_kit(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infmap_kit", *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=timeout,
+    )  # fmt: skip
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom infmap_kit.cli import main\nsys.argv = ['infmap-kit', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"sys.stderr.write(' '.join(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "export" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = _infmap_kit(command, "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+
+
+def test_every_command_is_listed_here() -> None:
+    from infmap_kit.cli import app
+
+    assert {c.name or c.callback.__name__ for c in app.registered_commands if c.callback} == set(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["export", "nowhere"], 1, "nowhere does not exist"),
+        (["export", "nowhere", "--precision", "fp8"], 1, "expected --precision to be one of"),
+        (["export", "nowhere", "--target", "toaster"], 1, "expected --target to be one of"),
+        (["serve", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["bench", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["no-such-command"], 2, "No such command"),
+        (["infer", "x.png"], 2, "--output"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(
+    arguments: list[str], code: int, reason: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infmap_kit", *arguments],
+        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_synthetic_radiographs_come_with_masks(tmp_path: Path) -> None:
+    done = _infmap_kit("synthesize", "--output", tmp_path, "--count", 2, "--size", 256, "--seed", 7)
+    assert done.returncode == 0
+    ill, well = (read_picture(path, gray=True) for path in sorted((tmp_path / "images").iterdir()))
+    assert ill.shape == well.shape == (256, 256)
+    (mask_path,) = (tmp_path / "infection_masks").iterdir()
+    mask = read_picture(mask_path, gray=True)
+    assert set(mask.ravel()) == {0, 255}
+    assert len((tmp_path / "index.csv").read_text().splitlines()) == 3
+
+
+def test_export_json_is_one_document(tmp_path: Path, demo_model: Path) -> None:
+    done = _infmap_kit("export", demo_model, "--repository", tmp_path / "repository", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["manifest"]["precision"] == "fp32"
+    assert document["equivalence"]["dice"] >= 0.999
+    assert document["equivalence"]["flips"] == []

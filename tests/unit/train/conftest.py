@@ -1,0 +1,96 @@
+"""Small invented data: a bright patch is an infection, and its mask is known."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from infmap_kit.spec import NetworkSpec
+from infmap_train.options import FitOptions
+
+PATCH = 40
+
+NETWORK = NetworkSpec.parse("unet/resnet50", encoder_frozen=True)
+# Small pictures and a schedule that depends on the step: a resume that forgot it would be seen.
+OPTIONS = FitOptions(
+    epochs=2,
+    batch_size=4,
+    learning_rate=1e-3,
+    schedule="cosine",
+    small_epochs=2,
+    small_size=32,
+    tone_jitter=0.1,
+    flip=True,
+    folds=2,
+    seed=5,
+)
+ARGUMENTS = [
+    "--network=unet/resnet50",
+    "--frozen",
+    "--epochs=2",
+    "--batch-size=4",
+    "--learning-rate=1e-3",
+    "--schedule=cosine",
+    "--small-epochs=2",
+    "--small-size=32",
+    "--tone-jitter=0.1",
+    "--flip",
+    "--folds=2",
+    "--seed=5",
+]
+
+
+def write_data(folder: Path, *, covid: int, normal: int, size: int = 96) -> Path:
+    """Write a folder in the plain layout, two radiographs a patient."""
+    rng = np.random.default_rng(7)
+    for name in ("images", "infection_masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "file", "class", "group"])
+        for number in range(covid + normal):
+            kind = "covid" if number < covid else "normal"
+            name = f"made_{kind}_{number}"
+            picture = rng.integers(60, 120, (size, size)).astype(np.uint8)
+            if kind == "covid":
+                top, left = rng.integers(0, size - PATCH, 2)
+                mask = np.zeros_like(picture)
+                mask[top : top + PATCH, left : left + PATCH] = 255
+                picture[mask > 0] += 100
+                cv2.imwrite(str(folder / "infection_masks" / f"{name}.png"), mask)
+            cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
+            writer.writerow([name, f"images/{name}.png", kind, f"patient-{kind}-{number // 2}"])
+    return folder
+
+
+@pytest.fixture
+def made_data(tmp_path: Path) -> Callable[..., Path]:
+    """Make a data folder: ``made_data(covid=4, normal=4)``."""
+
+    def make(**options: int) -> Path:
+        return write_data(tmp_path / "data", **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Decoded invented data: 12 COVID-19 radiographs and 20 normal ones."""
+    data = pytest.importorskip("infmap_train.data")
+    folder = write_data(tmp_path_factory.mktemp("data"), covid=12, normal=20)
+    return data.load(data.read_index(folder))
+
+
+@pytest.fixture(scope="session")
+def finished_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a network for two epochs, to the end; read-only for the tests."""
+    fit = pytest.importorskip("infmap_train.fit")
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    fit.fit(NETWORK, pictures, run, OPTIONS, data_licence="invented")
+    return run

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from infmap_train import data
+from train.conftest import ARGUMENTS
+
+_COMMANDS = ["fit", "cross-validate", "evaluate", "networks"]
+_HEAVY = ("tensorflow", "segmentation_models", "tf2onnx", "sklearn", "matplotlib", "onnx")
+
+
+def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "infmap_train.cli", *map(str, arguments)]
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, infmap_train.cli as c\n"
+        "try: c.app(['fit', '--help'])\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {_HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    done = _run(name, "--help")
+    assert done.returncode == 0
+    assert f"infmap-train {name}" in re.sub(r"\s+", " ", done.stdout).split("Example:")[1]
+
+
+def test_fit_shows_the_papers_defaults() -> None:
+    shown = re.sub(r"\s+", " ", _run("fit", "--help").stdout)
+    for default in ("50", "32", "0.0001", "constant"):
+        assert f"[default: {default}]" in shown
+
+
+@pytest.mark.train
+def test_bad_data_is_told_at_once_without_a_traceback(tmp_path: Path) -> None:
+    done = _run("fit", f"--data={tmp_path}", f"--run={tmp_path / 'run'}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot read")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_unknown_network_names_the_known_ones(tmp_path: Path) -> None:
+    done = _run("fit", f"--data={tmp_path}", f"--run={tmp_path}", "--network=unet/vgg16")
+    assert done.returncode == 1
+    assert "DenseNet-121" in done.stderr
+
+
+@pytest.mark.train
+def test_evaluate_prints_one_document(finished_run: Path, pictures: data.Pictures) -> None:
+    folder = pictures.samples[0].image.parent.parent
+    done = _run("evaluate", finished_run, f"--data={folder}", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["images"] == {"covid": 6, "normal": 10}
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.train
+def test_ctrl_c_ends_with_the_way_to_go_on(pictures: data.Pictures, tmp_path: Path) -> None:
+    folder, run = pictures.samples[0].image.parent.parent, tmp_path / "run"
+    command = [sys.executable, "-m", "infmap_train.cli", "fit", f"--data={folder}", f"--run={run}"]
+    with subprocess.Popen(
+        [*command, *ARGUMENTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not (run / "split.json").exists() and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "same command again" in told.splitlines()[-1]
+    assert "Traceback" not in told

@@ -1,0 +1,144 @@
+"""The converter as the toolkit calls it: a process, one JSON line, one line of error."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+import onnxruntime
+
+from infmap_kit.errors import ExportError
+from infmap_kit.spec import Encoder, sha256_of
+from infmap_train import convert
+from infmap_train.onnx_from_keras import onnx_from_keras
+
+pytestmark = pytest.mark.train
+keras = tf.keras
+
+
+def _small_network() -> Any:
+    """Build a network that a converter cannot tell from a large one."""
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((224, 224, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(pixels)
+    x = keras.layers.UpSampling2D(2)(x)
+    return keras.Model(pixels, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x))
+
+
+def _answer(graph: Path, picture: np.ndarray) -> np.ndarray:
+    return np.asarray(onnxruntime.InferenceSession(graph).run(None, {"IMAGE": picture})[0])
+
+
+def _wanted(model: Any, picture: np.ndarray) -> np.ndarray:
+    """Normalise by hand: ImageNet's mean and deviation, as for DenseNet."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    colour = (picture[..., None] / 255.0 - mean) / deviation
+    return np.asarray(model(colour.astype(np.float32)))[..., 0]
+
+
+@pytest.mark.parametrize("kind", ["keras", "h5", "saved_model"])
+def test_every_format_gives_the_networks_answer(kind: str, tmp_path: Path) -> None:
+    model = _small_network()
+    source = tmp_path / f"net.{kind}"
+    if kind == "saved_model":
+        model.export(str(source))
+    else:
+        model.save(source)
+    picture = np.random.default_rng(0).integers(0, 256, (3, 224, 224), np.uint8)
+    convert.refuse_code(source)
+    loaded, encoder = convert.load(source, Encoder.DENSENET_121)
+    target = tmp_path / "net.onnx"
+    onnx_from_keras(loaded, encoder, target)
+    assert np.abs(_answer(target, picture) - _wanted(model, picture)).max() < 1e-4
+
+
+def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "infmap_train.convert", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_run_folder_as_a_process(finished_run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "net.onnx"
+    done = _run(finished_run, target)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {
+        "onnx": str(target),
+        "sha256": sha256_of(target),
+        "encoder": "ResNet-50",
+    }
+    assert done.stdout.count("\n") == 1
+    picture = np.random.default_rng(0).integers(0, 256, (1, 224, 224), np.uint8)
+    graph = finished_run / "segmentation.onnx"
+    assert np.abs(_answer(target, picture) - _answer(graph, picture)).max() < 1e-6
+
+
+def test_an_error_is_one_line_on_stderr(tmp_path: Path) -> None:
+    done = _run(tmp_path / "nothing.keras", tmp_path / "net.onnx")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "does not exist" in done.stderr
+
+
+def test_weights_beside_their_spec(finished_run: Path, tmp_path: Path) -> None:
+    for name in ("spec.json", "model.weights.h5"):
+        shutil.copy(finished_run / name, tmp_path)
+    model, encoder = convert.load(tmp_path / "model.weights.h5", None)
+    assert encoder is Encoder.RESNET_50
+    assert model.output_shape == (None, 224, 224, 1)
+    (tmp_path / "spec.json").unlink()
+    with pytest.raises(ExportError, match="no architecture"):
+        convert.load(tmp_path / "model.weights.h5", Encoder.RESNET_50)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_lambda_layers_are_refused(suffix: str, nested: bool, tmp_path: Path) -> None:
+    inner = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Lambda(lambda x: x * 2)])
+    model = keras.Sequential([keras.Input((224, 224, 3)), inner]) if nested else inner
+    source = tmp_path / f"net{suffix}"
+    model.save(source)
+    with pytest.raises(ExportError, match="Lambda"):
+        convert.refuse_code(source)
+
+
+def test_layers_that_call_other_functions_are_refused(tmp_path: Path) -> None:
+    pixels = keras.Input((224, 224, 3))
+    fine = keras.Model(pixels, tf.math.sigmoid(pixels * 2))
+    fine.save(tmp_path / "fine.h5")
+    convert.refuse_code(tmp_path / "fine.h5")
+    other = keras.Model(pixels, tf.strings.length(tf.strings.as_string(pixels)))
+    other.save(tmp_path / "other.h5")
+    with pytest.raises(ExportError, match="strings"):
+        convert.refuse_code(tmp_path / "other.h5")
+
+
+def test_pickles_are_refused_unopened(tmp_path: Path) -> None:
+    source = tmp_path / "net.pkl"
+    source.write_bytes(pickle.dumps({"weights": 1}))
+    with pytest.raises(ExportError, match="pickle"):
+        convert.refuse_code(source)
+    disguised = tmp_path / "net.h5"
+    shutil.copy(source, disguised)
+    with pytest.raises(ExportError, match="not a Keras file"):
+        convert.refuse_code(disguised)
+
+
+def test_other_shapes_and_an_unknown_encoder_are_named(tmp_path: Path) -> None:
+    pixels = keras.Input((128, 128, 3))
+    keras.Model(pixels, keras.layers.Conv2D(1, 1)(pixels)).save(tmp_path / "small.keras")
+    with pytest.raises(ExportError, match="128"):
+        convert.load(tmp_path / "small.keras", Encoder.RESNET_50)
+    with pytest.raises(ExportError, match="--encoder"):
+        convert.load(tmp_path / "small.keras", None)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="the training extra is not installed")
+
+from infmap_kit.errors import TrainingError
+from infmap_train import data
+
+
+def test_masks_and_pictures_come_at_the_networks_size(made_data: Callable[..., Path]) -> None:
+    pictures = data.load(data.read_index(made_data(covid=3, normal=2)))
+    assert pictures.images.shape == pictures.masks.shape == (5, 224, 224)
+    assert pictures.covid.tolist() == [True] * 3 + [False] * 2
+    infected = pictures.masks > 0
+    assert infected[3:].sum() == 0
+    # The bright patch is where the mask says.
+    assert pictures.images[infected].min() > pictures.images[~infected].mean()
+
+
+def test_all_problems_are_named_at_once(made_data: Callable[..., Path]) -> None:
+    folder = made_data(covid=4, normal=2)
+    (folder / "infection_masks" / "made_covid_0.png").unlink()
+    (folder / "images" / "made_normal_5.png").unlink()
+    with (folder / "index.csv").open("a", encoding="utf-8") as file:
+        file.write("made_covid_1,images/made_covid_1.png,covid,x\n")
+        file.write("odd,images/made_covid_1.png,pneumonia,x\n")
+    with pytest.raises(TrainingError) as caught:
+        data.read_index(folder)
+    message = str(caught.value)
+    for name, reason in (
+        ("made_covid_0", "missing"),
+        ("made_normal_5", "missing"),
+        ("made_covid_1", "twice"),
+        ("odd", "pneumonia"),
+    ):
+        assert any(name in line and reason in line for line in message.splitlines()), name
+
+
+def test_all_unreadable_pictures_are_named_at_once(made_data: Callable[..., Path]) -> None:
+    folder = made_data(covid=3, normal=2)
+    (folder / "images" / "made_normal_3.png").write_bytes(b"not a picture")
+    small = np.zeros((50, 60), np.uint8)
+    cv2.imwrite(str(folder / "infection_masks" / "made_covid_1.png"), small)
+    (folder / "infection_masks" / "made_covid_2.png").write_bytes(b"")
+    with pytest.raises(TrainingError) as caught:
+        data.load(data.read_index(folder))
+    message = str(caught.value)
+    assert all(name in message for name in ("made_normal_3", "made_covid_1", "made_covid_2"))
+    assert "50" in message
+    assert "96" in message
+
+
+@pytest.mark.parametrize("kind", ["covid", "normal"])
+def test_an_empty_class_is_refused(made_data: Callable[..., Path], kind: str) -> None:
+    counts = {"covid": 2, "normal": 2} | {kind: 0}
+    with pytest.raises(TrainingError, match=kind):
+        data.read_index(made_data(**counts))
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("name,class\na,covid\n")
+    with pytest.raises(TrainingError, match="file"):
+        data.read_index(tmp_path)
+
+
+def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"index\.csv"):
+        data.read_index(tmp_path / "nowhere")
+
+
+def _samples(covid_groups: int, normal_groups: int) -> list[data.Sample]:
+    return [
+        data.Sample(
+            name=f"{source}_{kind}_{group}_{number}",
+            image=Path("x.png"),
+            mask=Path("m.png") if kind == "covid" else None,
+            group=f"{source}-{kind}-{group}",
+        )
+        for kind, groups in (("covid", covid_groups), ("normal", normal_groups))
+        for source in ("here", "there")
+        for group in range(groups)
+        for number in range(3)
+    ]
+
+
+def test_no_patient_is_on_both_sides_and_classes_keep_their_share() -> None:
+    samples = _samples(20, 40)
+    folds = data.split_by_group(samples, folds=5, seed=3)
+    tested = Counter(row for _, test in folds for row in test)
+    assert tested == Counter(range(len(samples)))
+    for train, test in folds:
+        assert not {samples[r].group for r in train} & {samples[r].group for r in test}
+        assert sorted([*train, *test]) == list(range(len(samples)))
+        share = np.mean([samples[r].covid for r in test])
+        assert share == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_one_seed_gives_one_split() -> None:
+    samples = _samples(10, 10)
+    first, again, other = (data.split_by_group(samples, folds=5, seed=s) for s in (1, 1, 2))
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(first, other, strict=True))
+
+
+def test_fewer_patients_than_folds_are_refused() -> None:
+    with pytest.raises(TrainingError, match="found 4"):
+        data.split_by_group(_samples(2, 10), folds=5, seed=0)
+
+
+def test_fingerprint_knows_pixels_and_not_their_order(made_data: Callable[..., Path]) -> None:
+    pictures = data.load(data.read_index(made_data(covid=2, normal=2)))
+    assert pictures.take([3, 1, 0, 2]).fingerprint() == pictures.fingerprint()
+    changed = data.Pictures(pictures.samples, pictures.images.copy(), pictures.masks)
+    changed.images[0, 0, 0] ^= 1
+    assert changed.fingerprint() != pictures.fingerprint()

@@ -1,0 +1,93 @@
+"""Training as a user meets it: killed, interrupted, taken up again, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+from infmap_kit.errors import TrainingError
+from infmap_train import data
+from infmap_train.fit import fit
+from infmap_train.options import FitOptions
+from train.conftest import ARGUMENTS, NETWORK, OPTIONS
+
+pytestmark = pytest.mark.train
+
+
+def _history(run: Path) -> list[dict[str, Any]]:
+    rows = json.loads((run / "state.json").read_text())["history"]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def _stop_after_training(description: str, _done: int, _total: int) -> None:
+    if description == "held-back":
+        raise KeyboardInterrupt
+
+
+def test_a_killed_training_ends_as_an_unbroken_one(
+    pictures: data.Pictures, finished_run: Path, tmp_path: Path
+) -> None:
+    folder = pictures.samples[0].image.parent.parent
+    run = tmp_path / "killed"
+    command = [sys.executable, "-m", "infmap_train.cli", "fit", f"--data={folder}", f"--run={run}"]
+    with subprocess.Popen(
+        [*command, *ARGUMENTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        deadline = time.monotonic() + 240
+        while not (run / "state.json").exists() and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr and process.stderr.read().decode()
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    # Two runs with one seed, in two processes: the first epochs are the same.
+    assert _history(run) == _history(finished_run)[:1]
+    assert not (run / "spec.json").exists()
+
+    # What comes after the last epoch is compared elsewhere, and takes as long again.
+    with pytest.raises(KeyboardInterrupt):
+        fit(NETWORK, pictures, run, OPTIONS, progress=_stop_after_training)
+    assert len(_history(run)) == 2
+    assert _history(run) == _history(finished_run)
+    assert _history(run)[0]["loss"] > _history(run)[1]["loss"]
+
+
+def test_a_finished_run_is_read_and_not_trained_again(
+    pictures: data.Pictures, finished_run: Path
+) -> None:
+    before = (finished_run / "spec.json").stat().st_mtime_ns
+    report = fit(NETWORK, pictures, finished_run, OPTIONS)
+    assert report == json.loads((finished_run / "metrics.json").read_text())
+    assert (finished_run / "spec.json").stat().st_mtime_ns == before
+
+
+def test_another_runs_folder_is_refused(pictures: data.Pictures, tmp_path: Path) -> None:
+    identity = {"network": {}, "options": {}, "dataset": ""}
+    (tmp_path / "state.json").write_text(
+        json.dumps({"identity": identity, "history": [], "checkpoint": ""})
+    )
+    with pytest.raises(TrainingError, match="other options or data"):
+        fit(NETWORK, pictures, tmp_path, OPTIONS)
+
+
+def test_too_few_pictures_for_a_batch_are_named(pictures: data.Pictures, tmp_path: Path) -> None:
+    options = FitOptions(batch_size=500, folds=2)
+    with pytest.raises(TrainingError, match="500"):
+        fit(NETWORK, pictures, tmp_path, options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"schedule": "linear"}, {"fold": 5}, {"small_size": 100}, {"flip_": 1}],
+)
+def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises((TrainingError, TypeError)):
+        FitOptions(**wrong)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+import onnx
+import onnxruntime
+
+from infmap_kit.errors import SpecError
+from infmap_kit.spec import sha256_of
+from infmap_train import data, run_folder
+from infmap_train.evaluate import evaluate_run, predict
+from infmap_train.metrics import Confusion, pixel_confusion
+from train.conftest import NETWORK, OPTIONS
+
+pytestmark = pytest.mark.train
+
+
+def test_the_record_says_what_the_run_is(finished_run: Path, pictures: data.Pictures) -> None:
+    spec = run_folder.read(finished_run)
+    assert spec.network == NETWORK
+    assert spec.dataset_fingerprint == pictures.fingerprint()
+    assert spec.data_licence == "invented"
+    assert spec.training["epochs"] == OPTIONS.epochs
+    assert {"tensorflow", "segmentation-models", "tf2onnx", "infmap-kit"} <= set(
+        spec.training["versions"]
+    )
+    assert spec.metrics == json.loads((finished_run / "metrics.json").read_text())
+
+
+def test_every_file_is_recorded_and_nothing_is_left_beside(finished_run: Path) -> None:
+    spec = run_folder.read(finished_run)
+    found = {
+        str(path.relative_to(finished_run)) for path in finished_run.rglob("*") if path.is_file()
+    }
+    assert found == {*spec.files, "spec.json", "state.json"}
+    assert all(sha256_of(finished_run / name) == sha for name, sha in spec.files.items())
+    assert {"plots/history.png", "plots/precision_recall.png", "plots/dice.png"} <= found
+
+
+def test_history_has_one_row_an_epoch(finished_run: Path) -> None:
+    with (finished_run / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["loss"]) > 0
+
+
+def test_graph_and_weights_answer_alike_and_as_reported(
+    finished_run: Path, pictures: data.Pictures
+) -> None:
+    model, spec = run_folder.load_network(finished_run)
+    held_back = set(run_folder.held_back_names(finished_run))
+    chosen = pictures.take([r for r, s in enumerate(pictures.samples) if s.name in held_back])
+    probability = predict(model, spec.network.encoder, chosen.images)
+    session = onnxruntime.InferenceSession(finished_run / "segmentation.onnx")
+    (served,) = session.run(["PROBABILITY"], {"IMAGE": chosen.images})
+    assert np.abs(served - probability).max() < 1e-4
+    assert pixel_confusion(chosen.masks, served) == Confusion.from_dict(spec.metrics["pixels"])
+
+
+def test_the_graphs_tensors_are_the_contracts(finished_run: Path) -> None:
+    graph = onnx.load(finished_run / "segmentation.onnx")
+    onnx.checker.check_model(graph, full_check=True)
+    described = [
+        (
+            tensor.name,
+            tensor.type.tensor_type.elem_type,
+            [d.dim_param or d.dim_value for d in tensor.type.tensor_type.shape.dim],
+        )
+        for tensor in (*graph.graph.input, *graph.graph.output)
+    ]
+    assert described == [
+        ("IMAGE", onnx.TensorProto.UINT8, ["N", 224, 224]),
+        ("PROBABILITY", onnx.TensorProto.FLOAT, ["N", 224, 224]),
+    ]
+    assert [o.version for o in graph.opset_import if not o.domain] == [18]
+    # TensorRT's parser takes no other way of nearest upsampling.
+    modes = {(a.name, a.s) for n in graph.graph.node if n.op_type == "Resize" for a in n.attribute}
+    assert ("coordinate_transformation_mode", b"asymmetric") in modes
+    assert not any(b"tf_half_pixel" in value for _, value in modes)
+
+
+def test_a_changed_or_missing_file_is_named(finished_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished_run, copy)
+    with (copy / "model.weights.h5").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\x55")
+    with pytest.raises(SpecError, match=r"model\.weights\.h5.*SHA-256"):
+        run_folder.load_network(copy)
+    (copy / "segmentation.onnx").unlink()
+    (copy / "model.weights.h5").unlink()
+    with pytest.raises(SpecError, match="missing"):
+        run_folder.read(copy)
+
+
+def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="not a finished run"):
+        run_folder.load_network(tmp_path)
+
+
+def test_evaluation_repeats_the_reported_figures(
+    finished_run: Path, pictures: data.Pictures
+) -> None:
+    folder = pictures.samples[0].image.parent.parent
+    again = evaluate_run(finished_run, folder)
+    assert (
+        again.report["pixels"]["true_positive"] == (again.spec.metrics["pixels"]["true_positive"])
+    )
+    assert len(again.pictures.samples) == 16
+    assert len(evaluate_run(finished_run, folder, everything=True).pictures.samples) == 32

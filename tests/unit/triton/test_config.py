@@ -1,0 +1,66 @@
+"""config.pbtxt: valid for Triton, equal to the committed files, and the cure of server#7482 kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infmap_kit.errors import SpecError
+from infmap_kit.export.publish import serving_identity
+from infmap_kit.export.source import read_source
+from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
+from infmap_kit.triton.config import (
+    EmbeddedOptions,
+    Precision,
+    config_text,
+    embedded_configs,
+    ensemble_config,
+    parse_config,
+)
+
+COMMITTED = Path(__file__).resolve().parents[3] / "model_repository"
+NAMES = (ENSEMBLE.name, *(graph.name for graph in GRAPHS))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_configs_are_what_export_writes(name: str, demo_model: Path) -> None:
+    """Made once by `infmap-kit export training/demo_model`; committed to be read and compared."""
+    identity = serving_identity(read_source(demo_model), target="embedded", precision="fp32")
+    made = embedded_configs(EmbeddedOptions(), identity)[name]
+    committed = (COMMITTED / name / "config.pbtxt").read_text()
+    assert parse_config(committed) == made
+    assert committed == config_text(made)
+
+
+def test_no_exposed_tensor_is_consumed_by_a_step() -> None:
+    config = ensemble_config({})
+    exposed = {output.name for output in config.output}
+    consumed = {
+        tensor for step in config.ensemble_scheduling.step for tensor in step.input_map.values()
+    }
+    assert not exposed & consumed
+
+
+def test_the_prunable_step_that_reads_an_ensemble_input_stands_first() -> None:
+    assert ensemble_config({}).ensemble_scheduling.step[0].model_name == "rendering"
+
+
+def test_precision_reaches_the_segmentation_alone() -> None:
+    configs = embedded_configs(EmbeddedOptions(precision=Precision.BF16, threads=2), {})
+    settings = {
+        name: {key: value.string_value for key, value in config.parameters.items()}
+        for name, config in configs.items()
+    }
+    assert settings["segmentation"] == {"precision": "bf16", "threads": "2"}
+    assert settings["detection"] == settings["rendering"] == {"precision": "f32", "threads": "1"}
+
+
+def test_a_broken_config_is_said() -> None:
+    with pytest.raises(SpecError, match="not a Triton model config"):
+        parse_config("name: 'x' no_such_field: 1")
+
+
+def test_impossible_options_are_refused() -> None:
+    with pytest.raises(SpecError, match="threads of 0"):
+        EmbeddedOptions(threads=-1)

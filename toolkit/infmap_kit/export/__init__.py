@@ -1,0 +1,1 @@
+"""From a trained network to graphs and engines that are fit to be served."""

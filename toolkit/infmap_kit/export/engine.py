@@ -1,0 +1,85 @@
+"""Engines on this machine: the same graph on ONNX Runtime (the reference) and on OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import HostMismatch, MissingDependency
+
+
+class Engine(Protocol):
+    """Something that segments pictures."""
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
+        ...
+
+
+class ReferenceEngine:
+    """A segmentation graph in FP32 on ONNX Runtime: what every other engine is compared with."""
+
+    def __init__(self, graph: bytes) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependency(
+                "ONNX Runtime is the reference and is not installed: pip install 'infmap-kit[export]'"
+            ) from error
+        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
+        result: NDArray[np.float32] = self._session.run(None, {self._input: images})[0]
+        return result
+
+
+class EmbeddedEngine:
+    """A segmentation graph just as Triton's runner compiles it."""
+
+    def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
+        try:
+            from infmap_kit.triton.runner import compile_graph
+        except ImportError as error:
+            raise MissingDependency(
+                "the embedded target runs on OpenVINO, which is not installed: "
+                "pip install 'infmap-kit[embedded]'"
+            ) from error
+        self._engine = compile_graph(path, precision=precision, threads=threads)
+        self._request = self._engine.create_infer_request()
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
+        self._request.infer([images], share_inputs=True)
+        return np.array(self._request.get_output_tensor(0).data)
+
+    def precisions(self) -> dict[str, int]:
+        """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
+        counts: dict[str, int] = {}
+        for node in self._engine.get_runtime_model().get_ordered_ops():
+            info = node.get_rt_info()
+            kind: Any = info["layerType"].astype(str) if "layerType" in info else ""
+            if "Convolution" in str(kind):
+                precision = info["runtimePrecision"].astype(str)
+                counts[precision] = counts.get(precision, 0) + 1
+        return counts
+
+
+def require_cpu_precision(precision: str) -> None:
+    """Refuse a precision that this CPU only emulates.
+
+    Raises
+    ------
+    HostMismatch
+        When bf16 is asked for and the CPU has no instructions for it.
+    """
+    if precision != "bf16":
+        return
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise HostMismatch("this CPU has no bf16 instructions: export with --precision fp32")

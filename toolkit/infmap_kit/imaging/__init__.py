@@ -1,0 +1,1 @@
+"""Radiographs: reading them, bringing them to the network's size, and painting on them."""

@@ -1,0 +1,74 @@
+"""Which files are meant by the paths on a command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from infmap_kit.imaging.readers import SIGNATURE_BYTES, has_picture_signature
+
+PICTURE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"))
+"""Suffixes, in small letters, by which a file claims to be a picture."""
+
+
+def find_pictures(paths: Iterable[Path]) -> list[Path]:
+    """List the files to read.
+
+    Nothing that was named gets lost: a path that is no folder stays as it is, missing or not, and
+    so does a folder in which no picture was found, so that the reader refuses it by name. Out of a
+    folder, and the folders in it, come the files that are pictures by their first bytes, and those
+    that claim to be by their suffix: a damaged picture is refused by name, notes beside it are
+    passed over. Passed over are hidden files and folders too, and links that lead out of the
+    folder.
+
+    Parameters
+    ----------
+    paths
+        Files and folders, in any mixture.
+
+    Returns
+    -------
+    list
+        Each file once, in the order of ``paths``; sorted within a folder.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for member in list(_walk(path)) or [path]:
+            found.setdefault(_real(member), member)
+    return list(found.values())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    root = _real(folder)
+    closed: list[Path] = []
+
+    def remember(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for place, folders, names in os.walk(folder, onerror=remember):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place, name)
+            if not name.startswith(".") and _real(path).is_relative_to(root) and _claims(path):
+                yield path
+    # A folder that may not be opened: the reader says so.
+    yield from closed
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike ``Path.resolve`` it answers for a link that leads to itself."""
+    return Path(os.path.realpath(path))
+
+
+def _claims(path: Path) -> bool:
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    try:
+        # Asked first, because opening a pipe would wait for its other end.
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return has_picture_signature(file.read(SIGNATURE_BYTES))
+    except OSError:
+        return False

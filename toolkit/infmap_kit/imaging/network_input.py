@@ -1,0 +1,49 @@
+"""From a radiograph's pixels to what every network sees: the only resize in the project."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.spec import IMAGE_SIZE
+
+
+def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize a radiograph to the networks' input size.
+
+    Training, serving, benchmarks and tests all call this function, so that a network never
+    meets pictures that were made smaller in another way than those it learnt from.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) uint8, bright = dense.
+
+    Returns
+    -------
+    NDArray
+        (224, 224) uint8. The aspect ratio is not kept, as in the paper (III-A). ``INTER_AREA``
+        averages the pixels that fall together, which is what a detector with larger elements
+        would have measured; other filters alias ribs and grids.
+    """
+    if pixels.shape == (IMAGE_SIZE, IMAGE_SIZE):
+        return pixels
+    resized = cv2.resize(pixels, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+    return resized.astype(np.uint8, copy=False)
+
+
+def network_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bring a mask to the networks' size by the same averaging; more than half counts.
+
+    Parameters
+    ----------
+    mask
+        (H, W) uint8, 0 or 255.
+
+    Returns
+    -------
+    NDArray
+        (224, 224) uint8, 0 or 1.
+    """
+    return (network_input(mask) >= 128).astype(np.uint8)

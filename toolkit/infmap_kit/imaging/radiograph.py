@@ -1,0 +1,109 @@
+"""A radiograph in memory, the limits of what counts as one, and the reasons to refuse a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+
+MIN_SIZE_PIXELS = 64
+"""Smallest height and width. Below it a rib is a pixel wide, and the picture is an icon."""
+
+MAX_PIXELS = 40_000_000
+"""Most pixels of one picture. The finest chest detectors, 43 cm x 43 cm in steps of 75 um, give 33
+million; what is larger is no radiograph, and would cost gigabytes on its way to the map."""
+
+MAX_FILE_BYTES = 128 * 2**20
+"""Largest file in bytes: ``MAX_PIXELS`` uncompressed at 16 bits is 80 MB, and tags need room."""
+
+
+class Reason(enum.StrEnum):
+    """Why a file is refused; the ``code`` of :class:`~infmap_kit.errors.InputRejected`."""
+
+    MISSING = "missing"
+    NOT_A_FILE = "not-a-file"
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown-format"
+    UNREADABLE = "unreadable"
+    TRUNCATED = "truncated"
+    TOO_SMALL = "too-small"
+    TOO_LARGE = "too-large"
+    MULTI_FRAME = "multi-frame"
+    COLOUR = "colour"
+    PIXEL_TYPE = "pixel-type"
+    BLANK = "blank"
+    NO_PIXELS = "no-pixels"
+    MODALITY = "modality"
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported-transfer-syntax"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Radiograph:
+    """A frontal chest radiograph, as every later step takes it.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) uint8, bright = dense: bones bright, lungs dark.
+    name
+        What to call it, usually the file's name.
+    media_type
+        What the file was: ``image/png``, ``image/jpeg``, ``image/tiff``, ``application/dicom``.
+    notes
+        What was done to the pixels on the way, one phrase each; empty when they are as stored.
+
+    Raises
+    ------
+    InputRejected
+        When the pixels are of another type or shape, or outside the limits of this module.
+    """
+
+    pixels: NDArray[np.uint8]
+    name: str
+    media_type: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8:
+            raise InputRejected(
+                Reason.PIXEL_TYPE,
+                f"expected (height, width) pixels of type uint8, found shape {self.pixels.shape} "
+                f"of type {self.pixels.dtype}",
+            )
+        refuse_size(width=self.width, height=self.height)
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+
+def refuse_size(*, width: int, height: int) -> None:
+    """Refuse a size that no radiograph has; asked with the header's size, before any decoding.
+
+    Raises
+    ------
+    InputRejected
+        ``too-small`` or ``too-large``.
+    """
+    if min(width, height) < MIN_SIZE_PIXELS:
+        raise InputRejected(
+            Reason.TOO_SMALL,
+            f"expected a chest X-ray of at least {MIN_SIZE_PIXELS}x{MIN_SIZE_PIXELS} pixels, found "
+            f"{width}x{height}: pass the original picture",
+        )
+    if width * height > MAX_PIXELS:
+        raise InputRejected(
+            Reason.TOO_LARGE,
+            f"expected a chest X-ray of at most {MAX_PIXELS // 10**6} million pixels, found "
+            f"{width}x{height}: pass the detector's own picture, or a smaller copy",
+        )

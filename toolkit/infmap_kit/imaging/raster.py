@@ -1,0 +1,143 @@
+"""PNG, JPEG and TIFF, decoded by OpenCV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.header import Header, read_header
+from infmap_kit.imaging.radiograph import Radiograph, Reason, refuse_size
+from infmap_kit.imaging.tone import eight_bits
+
+# Of 255. What JPEG's colour subsampling leaves on a gray picture stays below the first; a blue film
+# base or a sepia print below the second; a drawn arrow, a heat map or a photograph goes beyond.
+_GRAY_CHROMA = 16
+_STRONG_CHROMA = 64
+
+MAX_COLOURED_SHARE = 0.02
+"""Largest share of strongly coloured pixels: room for a marker, not for a heat map."""
+
+
+def decode_raster(content: bytes, name: str) -> Radiograph:
+    """Decode a PNG, JPEG or TIFF.
+
+    Gray values come back as stored. Transparent parts are laid over black, as what is outside the
+    beam; a tint is dropped; 16 bits go through :func:`~infmap_kit.imaging.tone.eight_bits`; a
+    picture with an Exif or TIFF orientation is turned upright. The notes say so.
+
+    Parameters
+    ----------
+    content
+        The file's bytes.
+    name
+        What to call the radiograph.
+
+    Raises
+    ------
+    InputRejected
+        ``too-small``, ``too-large``, ``truncated``, ``unreadable``, ``colour``, ``pixel-type``,
+        ``multi-frame`` or ``blank``.
+    """
+    header = read_header(content)
+    refuse_size(width=header.width, height=header.height)
+    if not header.complete:
+        raise InputRejected(
+            Reason.TRUNCATED,
+            f"the file ends in the middle of its {header.width}x{header.height} picture: copy it "
+            "again",
+        )
+    notes: list[str] = []
+    if header.orientation != 1 and header.media_type != "image/png":
+        notes.append(f"turned upright from orientation {header.orientation}")
+    decode = _jpeg if header.media_type == "image/jpeg" else _png_or_tiff
+    values = decode(content, header, notes)
+    if header.white_is_zero:
+        # libtiff has done so already on its way to 8 bits.
+        values = np.bitwise_not(values) if values.dtype == np.uint16 else values
+        notes.append("inverted: the file says that white is zero")
+    pixels, scaling = eight_bits(values)
+    if scaling:
+        notes.append(scaling)
+    return Radiograph(pixels, name, header.media_type, tuple(notes))
+
+
+def _jpeg(content: bytes, header: Header, notes: list[str]) -> NDArray[Any]:
+    # Whether there is colour, an eighth of the size tells; and the JPEG's own luminance is both
+    # nearer to what was stored and faster than a gray made from its colours.
+    if header.channels > 1:
+        _drop_colour(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8), notes)
+    return _whole(_opened(content, header, cv2.IMREAD_GRAYSCALE), header)
+
+
+def _png_or_tiff(content: bytes, header: Header, notes: list[str]) -> NDArray[Any]:
+    picture = _whole(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise InputRejected(
+            Reason.PIXEL_TYPE, f"expected values of 8 or 16 bits, found {picture.dtype}"
+        )
+    if picture.ndim == 2:
+        return picture
+    if picture.shape[2] == 4:
+        picture = _over_black(picture, notes)
+    _drop_colour(picture, notes)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+
+
+def _opened(content: bytes, header: Header, flag: int) -> NDArray[Any]:
+    try:
+        picture: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+    except cv2.error as error:
+        raise _damaged(header) from error
+    if picture is None:
+        raise _damaged(header)
+    return picture
+
+
+def _whole(picture: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Refuse a picture of another size than its header's."""
+    if picture.shape[:2] not in ((header.height, header.width), (header.width, header.height)):
+        raise _damaged(header)
+    return picture
+
+
+def _damaged(header: Header) -> InputRejected:
+    kind = header.media_type.removeprefix("image/").upper()
+    return InputRejected(
+        Reason.UNREADABLE,
+        f"the {kind}'s header can be read and its pixels cannot: the file is damaged, or packed in "
+        "a way that OpenCV does not know",
+    )
+
+
+def _over_black(picture: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+    """Lay a BGRA picture over black."""
+    *colours, alpha = cv2.split(picture)
+    full = np.iinfo(picture.dtype).max
+    if alpha.min() == full:
+        notes.append("opaque alpha dropped")
+    else:
+        colours = [cv2.multiply(colour, alpha, scale=1 / full) for colour in colours]
+        notes.append("transparent parts laid over black")
+    return cv2.merge(colours)
+
+
+def _drop_colour(picture: NDArray[Any], notes: list[str]) -> None:
+    """Refuse a BGR picture of strong colours, and note weak ones."""
+    level = np.iinfo(picture.dtype).max // 255
+    blue, green, red = cv2.split(picture)
+    highest, lowest = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
+    chroma = cv2.subtract(highest, lowest)
+    share = float(np.count_nonzero(chroma > _STRONG_CHROMA * level)) / chroma.size
+    if share > MAX_COLOURED_SHARE:
+        raise InputRejected(
+            Reason.COLOUR,
+            f"expected a gray chest X-ray, found {share:.0%} of the picture in strong colour "
+            f"(at most {MAX_COLOURED_SHARE:.0%}): pass the radiograph itself, not a photograph or "
+            "a map drawn from it",
+        )
+    if chroma.max() > _GRAY_CHROMA * level:
+        notes.append(f"colour dropped, {share:.2%} of it strong")

@@ -1,0 +1,142 @@
+"""From a file to a radiograph, or to the reason why not."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES
+from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
+from infmap_kit.imaging.raster import decode_raster
+from infmap_kit.imaging.tone import blank
+
+SIGNATURE_BYTES = 132
+"""How much of a file's beginning tells its format: DICOM's mark is the last, at 128."""
+
+_Decoder = Callable[[bytes, str], Radiograph]
+
+# Met in practice; the name makes the mend obvious.
+_STRANGERS = {
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"RIFF": "a WebP or another RIFF file",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x00\x00\x00\x0cjP": "a JPEG 2000 file",
+    b"II+\0": "a BigTIFF",
+    b"MM\0+": "a BigTIFF",
+}
+
+
+def read_radiograph(path: Path) -> Radiograph:
+    """Read a radiograph from a file of any supported format; its suffix is not looked at.
+
+    Parameters
+    ----------
+    path
+        PNG, JPEG, TIFF or DICOM.
+
+    Raises
+    ------
+    InputRejected
+        With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
+        path.
+    """
+    try:
+        content = _content(path)
+    except FileNotFoundError as error:
+        raise InputRejected(Reason.MISSING, f"{path}: there is no such file") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputRejected(Reason.UNREADABLE, f"{path}: cannot be read: {reason}") from error
+    return _named(content, path.name, shown_as=str(path))
+
+
+def decode_radiograph(content: bytes, name: str) -> Radiograph:
+    """Decode a radiograph from a file's bytes.
+
+    Parameters
+    ----------
+    content
+        A whole PNG, JPEG, TIFF or DICOM file; which one, its first bytes tell.
+    name
+        What to call it, in the result and in messages.
+
+    Raises
+    ------
+    InputRejected
+        With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
+        name.
+    """
+    return _named(content, name, shown_as=name)
+
+
+def has_picture_signature(start: bytes) -> bool:
+    """Whether a file that starts so (``SIGNATURE_BYTES`` of it) is in a supported format."""
+    return _decoder(start) is not None
+
+
+def _content(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        found = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+        raise InputRejected(Reason.NOT_A_FILE, f"{path}: expected a picture file, found {found}")
+    if status.st_size > MAX_FILE_BYTES:
+        raise InputRejected(
+            Reason.TOO_LARGE,
+            f"{path}: expected at most {MAX_FILE_BYTES >> 20} MiB, found "
+            f"{status.st_size >> 20} MiB",
+        )
+    return path.read_bytes()
+
+
+def _named(content: bytes, name: str, *, shown_as: str) -> Radiograph:
+    """Decode, and put the file's name before the reason of a refusal."""
+    try:
+        return _decode(content, name)
+    except InputRejected as error:
+        raise InputRejected(error.code, f"{shown_as}: {error}") from error
+
+
+def _decode(content: bytes, name: str) -> Radiograph:
+    if not content:
+        raise InputRejected(Reason.EMPTY, "expected a picture, found an empty file")
+    decoder = _decoder(content)
+    if decoder is None:
+        raise InputRejected(
+            Reason.UNKNOWN_FORMAT,
+            f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}",
+        )
+    radiograph = decoder(content, name)
+    if radiograph.pixels.min() == radiograph.pixels.max():
+        raise blank()
+    return radiograph
+
+
+def _decoder(start: bytes) -> _Decoder | None:
+    # DICOM first: its 128 free bytes may hold another format's signature.
+    if start[128:132] == b"DICM" or _is_bare_dicom(start):
+        return decode_dicom
+    if start.startswith((PNG_SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)):
+        return decode_raster
+    return None
+
+
+def _is_bare_dicom(start: bytes) -> bool:
+    """Whether this looks like a DICOM data set without preamble.
+
+    It then begins with an element of group 2 or 8 whose number is small, little-endian.
+    """
+    return len(start) >= 8 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3] == 0
+
+
+def _described(content: bytes) -> str:
+    for signature, kind in _STRANGERS.items():
+        if content.startswith(signature):
+            return kind
+    start = content[:SIGNATURE_BYTES]
+    return "text" if start.isascii() and b"\0" not in start else "none of their signatures"

@@ -1,0 +1,123 @@
+"""From a detector's values to 8 bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import Reason
+
+_TAIL_PERCENT = 0.1
+
+
+def eight_bits(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
+    """Bring values of any range to 8 bits when nothing says how they are meant to be shown.
+
+    Values that are 8 bits in a wider container, as they stand or times 257 (how a PNG widens
+    them), come back exactly. Others are scaled linearly, so that the lowest and highest 0.1 % are
+    black and white: detectors store 10, 12 or 14 bits in 16, and the picture's own range is what
+    is left to go by; the plain minimum and maximum would let a burnt-in letter or a dead pixel
+    flatten everything else.
+
+    Parameters
+    ----------
+    values
+        (H, W) integers or floats.
+
+    Returns
+    -------
+    tuple
+        (H, W) uint8, and a phrase that says what was done, empty when nothing was.
+
+    Raises
+    ------
+    InputRejected
+        ``pixel-type`` when a value is not finite, ``blank`` when all but a few are the same.
+    """
+    if values.dtype == np.uint8:
+        return values, ""
+    lowest, highest = values.min(), values.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise InputRejected(
+            Reason.PIXEL_TYPE, "expected finite values, found some that are infinite or no number"
+        )
+    if values.dtype.kind in "iu" and lowest >= 0:
+        if highest <= 255:
+            return values.astype(np.uint8), "8 bit values out of a wider type"
+        narrowed, rest = np.divmod(values, values.dtype.type(257))
+        if highest <= 65535 and not rest.any():
+            return narrowed.astype(np.uint8), "16 bit values divided by 257"
+    low, high = np.percentile(values, (_TAIL_PERCENT, 100 - _TAIL_PERCENT))
+    if low == high:
+        raise blank()
+    pixels = rounded((values - low) * (255 / (high - low)))
+    return pixels, (
+        f"values scaled from {low:g} ... {high:g}, all but the outer {_TAIL_PERCENT} % on each side"
+    )
+
+
+def window(
+    values: NDArray[Any], *, centre: float, width: float, function: str = "LINEAR"
+) -> NDArray[np.uint8]:
+    """Show values through a DICOM window.
+
+    Parameters
+    ----------
+    values
+        (H, W) integers or floats, modality units.
+    centre, width
+        The window, in the same units.
+    function
+        ``LINEAR``, ``LINEAR_EXACT`` or ``SIGMOID``.
+
+    Returns
+    -------
+    NDArray
+        (H, W) uint8: 0 at and below the window, 255 at and above it.
+
+    Raises
+    ------
+    InputRejected
+        ``unreadable`` when the width or the function is none that DICOM knows.
+
+    Notes
+    -----
+    Source: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
+    """
+    centred = values.astype(np.float64)
+    narrowest = 1.0 if function == "LINEAR" else 1e-6
+    if not (np.isfinite(centre) and np.isfinite(width) and width >= narrowest):
+        raise InputRejected(
+            Reason.UNREADABLE, f"found a window of centre {centre:g} and width {width:g}"
+        )
+    match function:
+        case "LINEAR":
+            # A width of 1 is a threshold; the smallest step stands in for the division by zero.
+            share = (centred - (centre - 0.5)) / max(width - 1, 1e-9) + 0.5
+        case "LINEAR_EXACT":
+            share = (centred - centre) / width + 0.5
+        case "SIGMOID":
+            # exp of more than 700 overflows, and the answer has long been 0.
+            share = 1 / (1 + np.exp(np.minimum(-4 * (centred - centre) / width, 700)))
+        case _:
+            raise InputRejected(
+                Reason.UNREADABLE,
+                "expected the VOI LUT function LINEAR, LINEAR_EXACT or SIGMOID, found another",
+            )
+    return rounded(share * 255)
+
+
+def blank() -> InputRejected:
+    """Return the refusal of a picture that shows nothing."""
+    return InputRejected(
+        Reason.BLANK, "expected a chest X-ray, found a picture of one even brightness"
+    )
+
+
+def rounded(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Round levels half up into 0 ... 255."""
+    pixels: NDArray[np.uint8] = np.floor(np.clip(levels, 0, 255) + 0.5).astype(np.uint8)
+    return pixels

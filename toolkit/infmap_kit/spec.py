@@ -1,0 +1,191 @@
+"""What a model is: the network's name, and the record handed from training to the toolkit."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from infmap_kit.errors import SpecError
+
+IMAGE_SIZE = 224
+"""Height and width in pixels of every network's input (paper, III-A)."""
+
+DETECTION_THRESHOLD = 0.5
+"""An image is COVID-19 when any pixel's probability reaches this (paper, II-D)."""
+
+
+class Architecture(enum.StrEnum):
+    """The paper's three segmentation models (II-C1), spelled as in its tables."""
+
+    UNET = "U-Net"
+    UNET_PLUS_PLUS = "UNet++"
+    DLA = "DLA"
+
+
+class Encoder(enum.StrEnum):
+    """The paper's four encoders (II-C2). CheXNet is DenseNet-121 with other initial weights."""
+
+    CHEXNET = "CheXNet"
+    DENSENET_121 = "DenseNet-121"
+    INCEPTION_V3 = "Inception-v3"
+    RESNET_50 = "ResNet-50"
+
+
+def _plain(text: str) -> str:
+    """``text`` without case and punctuation, so that ``unetpp`` finds ``UNet++``."""
+    return "".join(c for c in text.lower().replace("++", "pp") if c.isalnum())
+
+
+_E = TypeVar("_E", bound=enum.StrEnum)
+
+
+def member(kind: type[_E], text: str) -> _E:
+    """Find the member of a vocabulary that ``text`` spells, whatever its case and punctuation.
+
+    Raises
+    ------
+    SpecError
+        Naming the allowed values.
+    """
+    for one in kind:
+        if _plain(one) == _plain(text):
+            return one
+    raise SpecError(
+        f"expected {kind.__name__.lower()} to be one of {', '.join(kind)}, found {text!r}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """One of the paper's 24 networks.
+
+    Parameters
+    ----------
+    architecture, encoder
+        Members, or text in any spelling that is clear (``unet``, ``densenet121``).
+    encoder_frozen
+        Whether the encoder's layers, batch normalisation apart, keep their initial weights.
+    """
+
+    architecture: Architecture
+    encoder: Encoder
+    encoder_frozen: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "architecture", member(Architecture, self.architecture))
+        object.__setattr__(self, "encoder", member(Encoder, self.encoder))
+
+    @property
+    def label(self) -> str:
+        """Name for people, as in ``U-Net DenseNet-121, not frozen``."""
+        frozen = "frozen" if self.encoder_frozen else "not frozen"
+        return f"{self.architecture} {self.encoder}, {frozen}"
+
+    @classmethod
+    def parse(cls, text: str, *, encoder_frozen: bool = False) -> Self:
+        """Read ``architecture/encoder``, such as ``unet/densenet121``."""
+        architecture, _, encoder = text.partition("/")
+        return cls(
+            architecture=member(Architecture, architecture),
+            encoder=member(Encoder, encoder),
+            encoder_frozen=encoder_frozen,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """The hand-over record ``spec.json`` of a run folder.
+
+    Parameters
+    ----------
+    name
+        The model's name, for people and for DICOM objects.
+    version
+        The model's version, one word.
+    network
+        Which of the 24 networks it is.
+    files
+        File name to SHA-256 of everything in the run folder that the toolkit may load.
+    data_licence
+        Licence of what the weights were learnt from.
+    dataset_fingerprint
+        SHA-256 over the names and pixels of the training data.
+    training
+        Options and versions that the training was run with.
+    metrics
+        Figures measured on the held-back part, by group of images.
+    """
+
+    name: str
+    version: str
+    network: NetworkSpec
+    files: dict[str, str]
+    data_licence: str = "not stated"
+    dataset_fingerprint: str = ""
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON; written beside and renamed."""
+        write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a record.
+
+        Raises
+        ------
+        SpecError
+            When the file is missing, not JSON, or lacks a field.
+        """
+        document = read_json(path)
+        try:
+            network = NetworkSpec(**document.pop("network"))
+            return cls(network=network, **document)
+        except (TypeError, KeyError) as error:
+            raise SpecError(f"{path} is not a model spec: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file, or say in one line why not.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing, unreadable, or holds something else than an object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise SpecError(f"expected a JSON object in {path}, found {type(document).__name__}")
+    return document
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write JSON beside ``path`` and rename it, so that no half-written file is ever seen."""
+    write_bytes(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` beside ``path`` and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,131 @@
+"""Asking a served ensemble; the only place that knows tritonclient's errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import MissingDependency, ServerError
+from infmap_kit.graphs.contract import ENSEMBLE
+
+DEFAULT_URL = "127.0.0.1:8001"
+_OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
+_CANVAS_NOBODY_LOOKS_AT = np.zeros((1, 1), np.uint8)
+
+
+class InfmapClient:
+    """A gRPC connection to a server; use it as a context manager.
+
+    Parameters
+    ----------
+    url
+        ``host:port`` of the server's gRPC endpoint.
+    timeout_s
+        After which a request is given up.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60.0) -> None:
+        try:
+            from tritonclient import grpc
+        except ImportError as error:
+            raise MissingDependency(
+                "asking a server needs tritonclient, which is not installed: pip install 'infmap-kit[client]'"
+            ) from error
+        self.url = url
+        self._timeout_s = timeout_s
+        self._grpc = grpc
+        with self._translated():
+            self._client = grpc.InferenceServerClient(url)
+        self._requested = {name: grpc.InferRequestedOutput(name) for name in _OUTPUTS}
+
+    def model(self) -> dict[str, str]:
+        """Identity of the served model, as `infmap-kit export` wrote it into the ensemble's config.
+
+        Raises
+        ------
+        ServerError
+            When the server cannot be reached or serves no infmap ensemble.
+        """
+        with self._translated():
+            config = self._client.get_model_config(
+                ENSEMBLE.name, client_timeout=self._timeout_s
+            ).config
+        return {key: value.string_value for key, value in sorted(config.parameters.items())}
+
+    def infer(
+        self,
+        image: NDArray[np.uint8],
+        canvas: NDArray[np.uint8] | None = None,
+        *,
+        outputs: Collection[str] = _OUTPUTS,
+    ) -> dict[str, NDArray[Any]]:
+        """Ask for some outputs of one radiograph; what is not asked for is not computed.
+
+        Parameters
+        ----------
+        image
+            (224, 224) uint8, from :func:`infmap_kit.imaging.network_input.network_input`.
+        canvas
+            (H, W) uint8 to paint the infection map on; not needed when no map is asked for.
+        outputs
+            Names of the ensemble's outputs.
+
+        Returns
+        -------
+        dict
+            Output name to array, without the batch dimension.
+
+        Raises
+        ------
+        ServerError
+            When the server cannot be reached, dies, is too slow, or refuses.
+        """
+        drawn_on = canvas if canvas is not None else _CANVAS_NOBODY_LOOKS_AT
+        inputs = [self._input(*pair) for pair in (("IMAGE", image), ("CANVAS", drawn_on))]
+        with self._translated():
+            result = self._client.infer(
+                ENSEMBLE.name,
+                inputs,
+                outputs=[self._requested[name] for name in outputs],
+                client_timeout=self._timeout_s,
+            )
+        return {name: result.as_numpy(name)[0] for name in outputs}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _input(self, name: str, picture: NDArray[np.uint8]) -> Any:
+        tensor = self._grpc.InferInput(name, [1, *picture.shape], "UINT8")
+        tensor.set_data_from_numpy(picture[np.newaxis])
+        return tensor
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            yield
+        except InferenceServerException as error:
+            raise ServerError(self._explain(error)) from error
+
+    def _explain(self, error: Any) -> str:
+        status, reason = error.status() or "", (error.message() or "").splitlines()[0]
+        if "UNAVAILABLE" in status:
+            return (
+                f"no server answers at {self.url}, or it died on the way: start one with `infmap-kit serve`, "
+                "or name it with --url"
+            )
+        if "DEADLINE" in status:
+            return f"the server at {self.url} did not answer within {self._timeout_s:.0f} s"
+        return f"the server at {self.url} refused: {reason}"

@@ -1,0 +1,157 @@
+"""config.pbtxt for the ensemble and its three graphs, through Triton's own protobuf."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from infmap_kit.errors import SpecError
+from infmap_kit.graphs.contract import (
+    DETECTION,
+    ENSEMBLE,
+    RENDERING,
+    SEGMENTATION,
+    Dtype,
+    Graph,
+    Tensor,
+)
+
+VERSION = 1
+"""The only version folder of a published repository."""
+
+
+class Target(enum.StrEnum):
+    """What a repository's engines are made for."""
+
+    EMBEDDED = "embedded"
+
+
+class Precision(enum.StrEnum):
+    """What the embedded target computes in, as OpenVINO names it."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+_OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16"}
+_DTYPE = {Dtype.UINT8: pb.TYPE_UINT8, Dtype.FLOAT32: pb.TYPE_FP32}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbeddedOptions:
+    """How the embedded target runs on a CPU.
+
+    Parameters
+    ----------
+    precision
+        Of the segmentation; the two small graphs are always computed in FP32.
+    threads
+        Of the segmentation; 0 is all cores. The small graphs have one each: they would spend
+        more on handing over than on computing.
+    """
+
+    precision: Precision = Precision.FP32
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", Precision(self.precision))
+        if self.threads < 0:
+            raise SpecError(f"expected threads of 0 (all cores) or more, found {self.threads}")
+
+
+def openvino_precision(precision: Precision) -> str:
+    """A precision as OpenVINO's ``INFERENCE_PRECISION_HINT`` spells it."""
+    return _OPENVINO_PRECISION[precision]
+
+
+def embedded_configs(
+    options: EmbeddedOptions, identity: Mapping[str, str]
+) -> dict[str, pb.ModelConfig]:
+    """Configs of all four models for Triton's python backend with the OpenVINO runner.
+
+    Parameters
+    ----------
+    options
+        Precision and threads.
+    identity
+        What the ensemble says of its model.
+
+    Returns
+    -------
+    dict
+        Model name to config, the ensemble's included.
+    """
+    configs = {ENSEMBLE.name: ensemble_config(identity)}
+    for graph in (SEGMENTATION, DETECTION, RENDERING):
+        config = _graph_config(graph)
+        config.backend = "python"
+        config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
+        segmentation = graph is SEGMENTATION
+        precision = options.precision if segmentation else Precision.FP32
+        parameters = {
+            "precision": openvino_precision(precision),
+            "threads": str(options.threads if segmentation else 1),
+        }
+        for key, value in parameters.items():
+            config.parameters[key].string_value = value
+        configs[graph.name] = config
+    return configs
+
+
+def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
+    """Config of the ensemble ``infmap``; but for the identity the same for every target.
+
+    Rendering stands first: Triton prunes the steps whose outputs nobody asked for, and when a pruned
+    step reads an input of the ensemble itself, its look-up falls through to step 0, which must
+    then be that very step, or another output is lost too (triton server#7482).
+    """
+    config = _graph_config(ENSEMBLE)
+    config.platform = "ensemble"
+    for key, value in sorted(identity.items()):
+        config.parameters[key].string_value = value
+    for graph in (RENDERING, SEGMENTATION, DETECTION):
+        step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
+        for tensor in graph.inputs:
+            step.input_map[tensor.name] = tensor.name
+        for tensor in graph.outputs:
+            step.output_map[tensor.name] = tensor.name
+    return config
+
+
+def config_text(config: pb.ModelConfig) -> str:
+    """A config as config.pbtxt."""
+    text: str = text_format.MessageToString(config)
+    return text
+
+
+def parse_config(text: str) -> pb.ModelConfig:
+    """Read a config.pbtxt.
+
+    Raises
+    ------
+    SpecError
+        When Triton's own grammar does not take it.
+    """
+    try:
+        return text_format.Parse(text, pb.ModelConfig())
+    except text_format.ParseError as error:
+        raise SpecError(f"not a Triton model config: {error}") from error
+
+
+def _graph_config(graph: Graph) -> pb.ModelConfig:
+    """Name and tensors. The batch is a dimension like the others, so that DETECTED is (N,)."""
+    config = pb.ModelConfig(name=graph.name, max_batch_size=0)
+    config.version_policy.specific.versions.append(VERSION)
+    for tensor in graph.inputs:
+        config.input.add(name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor))
+    for tensor in graph.outputs:
+        config.output.add(name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor))
+    return config
+
+
+def _dims(tensor: Tensor) -> tuple[int, ...]:
+    return (-1, *tensor.shape)

@@ -1,0 +1,311 @@
+"""A Triton server as a child process: started hardened, waited for, and ended without a trace."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import dataclasses
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+from infmap_kit.errors import ServerError
+from infmap_kit.triton.runtime import Runtime
+
+_PR_SET_PDEATHSIG = 1
+_SHM_PREFIX = "infmap-kit-"
+# Kept to find the reason of a failure; Triton is wordy when it loads.
+_LOG_LINES = 2000
+_STOP_TIMEOUT_S = 30.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Where a server listens; the ports are Triton's usual ones.
+
+    Parameters
+    ----------
+    host
+        Address to bind to. Triton speaks without encryption or sign-in, so the default is loopback.
+    http_port, grpc_port, metrics_port
+        TCP ports.
+    """
+
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+
+    def __post_init__(self) -> None:
+        ports = (self.http_port, self.grpc_port, self.metrics_port)
+        if len(set(ports)) != 3 or not all(1 <= port <= 65535 for port in ports):
+            raise ServerError(f"expected three different ports of 1 to 65535, found {ports}")
+
+
+class TritonServer:
+    """A running server; use it as a context manager.
+
+    Parameters
+    ----------
+    repository
+        A published repository, checked by the caller.
+    runtime
+        Which server to start.
+    options
+        Where it listens.
+    on_log
+        Called with every line that the server logs.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        *,
+        runtime: Runtime,
+        options: ServerOptions | None = None,
+        on_log: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.options = options or ServerOptions()
+        self._repository = repository
+        self._runtime = runtime
+        self._on_log = on_log
+        self._lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._process is None:
+            raise ServerError("the server is not running")
+        return self._process.pid
+
+    @property
+    def grpc_url(self) -> str:
+        """Where clients ask, as ``host:port``."""
+        return f"{self.options.host}:{self.options.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        """Triton's HTTP endpoint, with scheme."""
+        return f"http://{self.options.host}:{self.options.http_port}"
+
+    def command(self) -> list[str]:
+        """The server's command line."""
+        options = self.options
+        # Nobody may load models, map memory or change logs; the key never leaves here. Configs may be
+        # read: they say which model it is that answers.
+        key = secrets.token_hex(16)
+        guarded = "shared-memory,model-repository,trace,logging"
+        command = [
+            str(self._runtime.executable),
+            f"--model-repository={self._repository.absolute()}",
+            f"--http-address={options.host}",
+            f"--http-port={options.http_port}",
+            f"--grpc-address={options.host}",
+            f"--grpc-port={options.grpc_port}",
+            f"--metrics-address={options.host}",
+            f"--metrics-port={options.metrics_port}",
+            f"--http-restricted-api={guarded}:infmap-key={key}",
+            f"--grpc-restricted-protocol={guarded}:infmap-key={key}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            "--exit-on-error=true",
+            "--strict-readiness=true",
+            "--log-format=default",
+            f"--exit-timeout-secs={int(_STOP_TIMEOUT_S) - 5}",
+            f"--backend-config=python,shm-region-prefix-name={_SHM_PREFIX}{os.getpid()}-",
+        ]
+        if self._runtime.backends is not None:
+            command.append(f"--backend-directory={self._runtime.backends}")
+        return command
+
+    def start(self, *, timeout_s: float = 120.0) -> Self:
+        """Start the server and wait until every model is ready.
+
+        Raises
+        ------
+        ServerError
+            In one line: a port in use, a missing library, a model that does not load, no answer in time.
+        """
+        self._refuse_busy_ports()
+        _remove_stale_shared_memory()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command line
+                self.command(),
+                env=self._runtime.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                # Its own group: Ctrl-C reaches us alone, and we end it in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        except OSError as error:
+            raise ServerError(
+                f"cannot start {self._runtime.executable}: {error.strerror}"
+            ) from error
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        try:
+            self._wait_until_ready(timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the server: it finishes what is in flight, and nothing of it is left behind."""
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_TIMEOUT_S)
+        # Whatever is left of its group: a server that hangs, stubs of one that was killed.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        self._process = None
+        _remove_shared_memory(os.getpid())
+
+    def check_alive(self) -> None:
+        """Raise when the server has ended by itself.
+
+        Raises
+        ------
+        ServerError
+            With the reason that its log gives.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            raise ServerError(self._diagnosis())
+
+    def __enter__(self) -> Self:
+        return self if self._process is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _refuse_busy_ports(self) -> None:
+        options = self.options
+        for name, port in (
+            ("HTTP", options.http_port),
+            ("gRPC", options.grpc_port),
+            ("metrics", options.metrics_port),
+        ):
+            with socket.socket() as probe:
+                # As Triton binds: a port in TIME_WAIT is free, one that is listened on is not.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((options.host, port))
+                except OSError as error:
+                    raise ServerError(
+                        f"port {port} ({name}) on {options.host} cannot be used ({error.strerror}): end what "
+                        "listens there, or choose other ports"
+                    ) from error
+
+    def _read_log(self) -> None:
+        if self._process is None or self._process.stdout is None:
+            return
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip())
+            self._on_log(line.rstrip())
+
+    def _wait_until_ready(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.check_alive()
+            if is_ready(self.http_url):
+                return
+            time.sleep(0.05)
+        raise ServerError(
+            f"the server was not ready within {timeout_s:.0f} s: see its log with --verbose"
+        )
+
+    def _diagnosis(self) -> str:
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        code = self._process.returncode if self._process is not None else 0
+        reason = explain_log(list(self._lines)) or f"exit code {code}"
+        return f"the server ended: {reason} (--verbose shows its log)"
+
+
+def is_ready(http_url: str) -> bool:
+    """Whether a server answers that all its models are ready."""
+    try:
+        with urllib.request.urlopen(f"{http_url}/v2/health/ready", timeout=2) as reply:  # noqa: S310  # ours
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+_REASONS = (
+    re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.*)"),
+    re.compile(r"(?P<reason>error while loading shared libraries: .*)"),
+    re.compile(r"(?P<reason>.*(?:already in use|[Ff]ailed to start|failed to stat).*)"),
+    re.compile(r"^E\d{4} \S+ \d+ \S+\] \"?(?P<reason>.*)"),
+    re.compile(r"^error: (?P<reason>.*)"),
+)
+
+
+def explain_log(lines: list[str]) -> str:
+    """The reason of a failure in one line, from a server's log; empty when none is found."""
+    for pattern in _REASONS:
+        for line in lines:
+            if match := pattern.search(line):
+                found = match.groupdict()
+                # A Python traceback follows on the same line; its first part says what happened.
+                reason = found["reason"].strip().strip('"').partition("\\n")[0]
+                return (
+                    f"model {found['model']!r} does not load: {reason}"
+                    if found.get("model")
+                    else reason
+                )
+    return ""
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM (systemd, Docker) end the block as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _remove_stale_shared_memory() -> None:
+    """Take away what servers left whose starter is gone (a kill -9 gives them no time to)."""
+    for region in Path("/dev/shm").glob(f"{_SHM_PREFIX}*"):  # noqa: S108
+        owner = region.name.removeprefix(_SHM_PREFIX).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            region.unlink(missing_ok=True)
+
+
+def _remove_shared_memory(owner: int) -> None:
+    for region in Path("/dev/shm").glob(f"{_SHM_PREFIX}{owner}-*"):  # noqa: S108
+        region.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""A repository, checked, served and warm: what `serve`, `bench` and the tests stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.repository import check_repository
+from infmap_kit.triton.runtime import find_runtime
+from infmap_kit.triton.server import ServerOptions, TritonServer
+
+WARM_UP_REQUESTS = 5
+"""The first request allocates shared memory and threads; after a few nothing changes any more."""
+
+
+@contextlib.contextmanager
+def serving(
+    repository: Path,
+    options: ServerOptions | None = None,
+    *,
+    on_log: Callable[[str], None] = lambda _: None,
+) -> Iterator[TritonServer]:
+    """Serve a repository while the block runs.
+
+    Parameters
+    ----------
+    repository
+        Checked against its manifest before anything of it is loaded.
+    options
+        Where to listen.
+    on_log
+        Called with every line of the server's log.
+
+    Raises
+    ------
+    SpecError
+        When a file is not what was exported.
+    HostMismatch
+        When there is no Triton server on this machine.
+    ServerError
+        When it does not start.
+    """
+    check_repository(repository)
+    server = TritonServer(repository, runtime=find_runtime(), options=options, on_log=on_log)
+    with server:
+        warm_up(server.grpc_url)
+        yield server
+
+
+def warm_up(url: str) -> None:
+    """Ask a few times about a synthetic radiograph."""
+    picture = synthetic_radiograph(0, height=512, width=512).radiograph.pixels
+    with InfmapClient(url) as client:
+        for _ in range(WARM_UP_REQUESTS):
+            client.infer(network_input(picture), picture)
+
+
+def free_ports() -> ServerOptions:
+    """Options with three ports that nobody listens on just now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        http, grpc, metrics = (probe.getsockname()[1] for probe in probes)
+    return ServerOptions(http_port=http, grpc_port=grpc, metrics_port=metrics)

@@ -1,0 +1,12 @@
+"""infmap-train: the paper's 24 networks, their training and their evaluation.
+
+For research use, not a medical device.
+"""
+
+import os
+
+# segmentation-models 1.0.1 speaks Keras 2, which TensorFlow offers as tf-keras when, and only
+# when, these stand before the first import of TensorFlow.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ["SM_FRAMEWORK"] = "tf.keras"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,0 +1,228 @@
+"""``infmap-train``: fit, cross-validate, evaluate, and the list of networks."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infmap_kit import command
+from infmap_kit.errors import Interrupted
+from infmap_kit.spec import NetworkSpec
+from infmap_train.options import FitOptions
+from infmap_train.progress import progress_bar
+from infmap_train.quiet import import_tensorflow
+
+app = typer.Typer(
+    name="infmap-train",
+    help="Train and evaluate the networks of COVID-19 infection maps. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+_PAPER = FitOptions()
+
+Data = Annotated[
+    Path, typer.Option(help="Folder with index.csv, the radiographs and infection_masks/.")
+]
+Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
+Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
+BatchSize = Annotated[int, typer.Option(help="Radiographs a step.")]
+LearningRate = Annotated[float, typer.Option(help="Adam's learning rate.")]
+Schedule = Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")]
+MixedPrecision = Annotated[
+    bool, typer.Option("--mixed-precision", help="Compute in bfloat16, keep weights in FP32.")
+]
+SmallEpochs = Annotated[int, typer.Option(help="Begin with so many epochs of smaller pictures.")]
+SmallSize = Annotated[int, typer.Option(help="Height and width of those, in pixels.")]
+ToneJitter = Annotated[float, typer.Option(help="Strength of tone augmentation; 0 is the paper.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Mirror half of the pictures.")]
+Folds = Annotated[int, typer.Option(help="In how many parts the data are split, by patient.")]
+Fold = Annotated[int, typer.Option(help="Which part is held back, counted from 0.")]
+Seed = Annotated[int, typer.Option(help="Of split, weights, order and augmentation.")]
+Licence = Annotated[str, typer.Option(help="Licence of the data, recorded with the weights.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+@app.command(
+    epilog="Example: `infmap-train fit --data qata --run runs/unet --network unet/densenet121`"
+)
+def fit(
+    data: Data,
+    run: Annotated[Path, typer.Option(help="Run folder to write, or to go on with.")],
+    network: Network = "unet/densenet121",
+    frozen: Frozen = False,
+    epochs: Epochs = _PAPER.epochs,
+    batch_size: BatchSize = _PAPER.batch_size,
+    learning_rate: LearningRate = _PAPER.learning_rate,
+    schedule: Schedule = _PAPER.schedule,
+    mixed_precision: MixedPrecision = _PAPER.mixed_precision,
+    small_epochs: SmallEpochs = _PAPER.small_epochs,
+    small_size: SmallSize = _PAPER.small_size,
+    tone_jitter: ToneJitter = _PAPER.tone_jitter,
+    flip: Flip = _PAPER.flip,
+    folds: Folds = _PAPER.folds,
+    fold: Fold = _PAPER.fold,
+    seed: Seed = _PAPER.seed,
+    data_licence: Licence = "not stated",
+    as_json: AsJson = False,
+) -> None:
+    """Train one network; the defaults are the paper's. The same command goes on after a break."""
+    spec = NetworkSpec.parse(network, encoder_frozen=frozen)
+    options = FitOptions(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        mixed_precision=mixed_precision,
+        small_epochs=small_epochs,
+        small_size=small_size,
+        tone_jitter=tone_jitter,
+        flip=flip,
+        folds=folds,
+        fold=fold,
+        seed=seed,
+    )
+    _start()
+    from infmap_train.data import load, read_index
+    from infmap_train.fit import fit as train
+    from infmap_train.tables import evaluation_tables
+
+    try:
+        with progress_bar() as progress:
+            pictures = load(read_index(data), progress=progress)
+            report = train(
+                spec, pictures, run, options, data_licence=data_licence, progress=progress
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(_go_on(run)) from None
+    _show(report, evaluation_tables(spec, report), as_json=as_json)
+
+
+@app.command(
+    "cross-validate",
+    epilog="Example: `infmap-train cross-validate --data qata --runs runs/unet-folds`",
+)
+def cross_validate(
+    data: Data,
+    runs: Annotated[Path, typer.Option(help="Folder for one run folder a fold, and the summary.")],
+    network: Network = "unet/densenet121",
+    frozen: Frozen = False,
+    epochs: Epochs = _PAPER.epochs,
+    batch_size: BatchSize = _PAPER.batch_size,
+    learning_rate: LearningRate = _PAPER.learning_rate,
+    schedule: Schedule = _PAPER.schedule,
+    mixed_precision: MixedPrecision = _PAPER.mixed_precision,
+    small_epochs: SmallEpochs = _PAPER.small_epochs,
+    small_size: SmallSize = _PAPER.small_size,
+    tone_jitter: ToneJitter = _PAPER.tone_jitter,
+    flip: Flip = _PAPER.flip,
+    folds: Folds = _PAPER.folds,
+    seed: Seed = _PAPER.seed,
+    data_licence: Licence = "not stated",
+    as_json: AsJson = False,
+) -> None:
+    """Train on every fold and cumulate the held-back parts; finished folds are kept."""
+    spec = NetworkSpec.parse(network, encoder_frozen=frozen)
+    options = FitOptions(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        mixed_precision=mixed_precision,
+        small_epochs=small_epochs,
+        small_size=small_size,
+        tone_jitter=tone_jitter,
+        flip=flip,
+        folds=folds,
+        seed=seed,
+    )
+    _start()
+    from infmap_train.cross_validate import cross_validate as train_folds
+    from infmap_train.data import load, read_index
+    from infmap_train.tables import evaluation_tables
+
+    try:
+        with progress_bar() as progress:
+            pictures = load(read_index(data), progress=progress)
+            summary = train_folds(
+                spec, pictures, runs, options, data_licence=data_licence, progress=progress
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(_go_on(runs)) from None
+    _show(summary, evaluation_tables(spec, summary), as_json=as_json)
+
+
+@app.command(epilog="Example: `infmap-train evaluate runs/unet --data qata`")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    data: Data,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All pictures, not only those that the run held back.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a trained network beside the paper's figures."""
+    _start()
+    from infmap_train.evaluate import evaluate_run
+    from infmap_train.tables import evaluation_tables
+
+    with progress_bar() as progress:
+        evaluation = evaluate_run(run, data, everything=everything, progress=progress)
+    tables = evaluation_tables(evaluation.spec.network, evaluation.report)
+    _show(evaluation.report, tables, as_json=as_json)
+
+
+@app.command(epilog="Example: `infmap-train networks --json`")
+def networks(as_json: AsJson = False) -> None:
+    """List the 24 networks: parameters, multiplications, and the paper's Table V."""
+    _start()
+    from infmap_train.complexity import network_rows, network_table
+
+    with progress_bar() as progress:
+        rows = network_rows(progress=progress)
+    _show(rows, [network_table(rows)], as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line."""
+    command.run(app)
+
+
+def _start() -> None:
+    handler = logging.StreamHandler(_Console())
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("infmap_train").addHandler(handler)
+    logging.getLogger("infmap_train").setLevel(logging.INFO)
+    import_tensorflow()
+
+
+class _Console:
+    """Log lines go through the console, which keeps them above the progress bar."""
+
+    def write(self, text: str) -> None:
+        command.console.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def _go_on(folder: Path) -> str:
+    return f"interrupted; give the same command again and {folder} is taken up after its last epoch"
+
+
+def _show(document: Any, tables: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        command.print_json(document)
+        return
+    for table in tables:
+        command.console.print(table.rich())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Training data: an index of radiographs with masks, checked whole, split by patient group.
+
+The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
+or ``normal``, ``group``, optional), the pictures that it names, and ``infection_masks/NAME.png``
+for the COVID-19 ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.imaging.network_input import network_input, network_mask
+from infmap_kit.spec import IMAGE_SIZE
+from infmap_train.options import Progress, no_progress
+
+_CLASSES = ("covid", "normal")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One radiograph of the training data.
+
+    Parameters
+    ----------
+    name
+        Unique name.
+    image
+        Picture file.
+    mask
+        Infection mask of the same size, 0 or 255; ``None`` for a normal radiograph.
+    group
+        All that may be one patient; never on both sides of a split.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None
+    group: str
+
+    @property
+    def covid(self) -> bool:
+        """Whether the radiograph shows COVID-19."""
+        return self.mask is not None
+
+    @property
+    def source(self) -> str:
+        """Where it came from: the name's first part (``qata_covid_12`` is ``qata``)."""
+        return self.name.partition("_")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Decoded samples at the networks' size.
+
+    Parameters
+    ----------
+    samples
+        What the rows are.
+    images
+        (N, 224, 224) uint8.
+    masks
+        (N, 224, 224) uint8, 0 or 1.
+    """
+
+    samples: tuple[Sample, ...]
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+
+    @property
+    def covid(self) -> NDArray[np.bool_]:
+        """(N,) bool, true for COVID-19."""
+        return np.array([s.covid for s in self.samples], dtype=bool)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pictures:
+        """Those rows only."""
+        return Pictures(
+            tuple(self.samples[row] for row in rows), self.images[rows], self.masks[rows]
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, groups, pixels and masks, whatever the rows' order."""
+        digest = hashlib.sha256()
+        for row in sorted(range(len(self.samples)), key=lambda r: self.samples[r].name):
+            sample = self.samples[row]
+            digest.update(f"{sample.name}\0{sample.group}\0{sample.covid}\0".encode())
+            digest.update(self.images[row].tobytes())
+            digest.update(self.masks[row].tobytes())
+        return digest.hexdigest()
+
+
+def read_index(folder: Path) -> list[Sample]:
+    """Read ``index.csv``.
+
+    Raises
+    ------
+    TrainingError
+        Naming every row that cannot be used, all at once.
+    """
+    index = folder / "index.csv"
+    try:
+        with index.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise TrainingError(
+            f"cannot read {index}: {error.strerror}; expected a folder with index.csv, the "
+            "pictures that it names, and infection_masks/"
+        ) from error
+    missing = {"name", "file", "class"} - set(rows[0] if rows else ())
+    if missing:
+        raise TrainingError(f"{index} has no column {', '.join(sorted(missing))}")
+    problems: list[str] = []
+    samples: list[Sample] = []
+    seen: set[str] = set()
+    for row in rows:
+        name = row["name"]
+        image = folder / row["file"]
+        mask = folder / "infection_masks" / f"{name}.png" if row["class"] == "covid" else None
+        if row["class"] not in _CLASSES:
+            problems.append(f"{name}: class is {row['class']!r}, expected covid or normal")
+        if name in seen:
+            problems.append(f"{name}: named twice")
+        problems += [
+            f"{name}: {path} is missing" for path in (image, mask) if path and not path.is_file()
+        ]
+        seen.add(name)
+        # An unknown patient is a group of its own.
+        samples.append(Sample(name=name, image=image, mask=mask, group=row.get("group") or name))
+    problems += [
+        f"no radiograph of class {kind}"
+        for kind, covid in zip(_CLASSES, (True, False), strict=True)
+        if not any(s.covid is covid for s in samples)
+    ]
+    _refuse(problems)
+    return samples
+
+
+def load(samples: Sequence[Sample], *, progress: Progress = no_progress) -> Pictures:
+    """Decode samples and bring them to the networks' size.
+
+    Raises
+    ------
+    TrainingError
+        Naming every picture that cannot be read and every mask of another size, all at once.
+    """
+    images = np.empty((len(samples), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    masks = np.zeros_like(images)
+    problems: list[str] = []
+    for row, sample in enumerate(samples):
+        progress("reading radiographs", row + 1, len(samples))
+        image = cv2.imread(str(sample.image), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            problems.append(f"{sample.name}: {sample.image} cannot be decoded")
+            continue
+        images[row] = network_input(image.astype(np.uint8, copy=False))
+        if sample.mask is None:
+            continue
+        mask = cv2.imread(str(sample.mask), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            problems.append(f"{sample.name}: {sample.mask} cannot be decoded")
+        elif mask.shape != image.shape:
+            problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
+        else:
+            masks[row] = network_mask(mask.astype(np.uint8, copy=False))
+    _refuse(problems)
+    return Pictures(tuple(samples), images, masks)
+
+
+def split_by_group(
+    samples: Sequence[Sample], *, folds: int, seed: int
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Stratified folds, by class and source, with no patient group on both sides.
+
+    Returns
+    -------
+    list
+        For each fold the rows to train on and the rows to test on.
+
+    Raises
+    ------
+    TrainingError
+        When there are fewer groups in a class than folds.
+    """
+    groups = np.array([s.group for s in samples])
+    strata = np.array([f"{s.source} {s.covid}" for s in samples])
+    covid = np.array([s.covid for s in samples])
+    for name, chosen in (("COVID-19", covid), ("normal", ~covid)):
+        found = len(set(groups[chosen]))
+        if found < folds:
+            raise TrainingError(
+                f"expected at least {folds} patient groups of {name} for {folds} folds, found "
+                f"{found}"
+            )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(samples)), strata, groups))
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise TrainingError(f"{len(problems)} problem(s) in the data:\n  " + "\n  ".join(problems))

@@ -1,0 +1,148 @@
+"""What a network says of pictures, and how good that is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.spec import Encoder, ModelSpec
+from infmap_train import metrics, run_folder
+from infmap_train.data import Pictures, load, read_index
+from infmap_train.normalisation import normalise
+from infmap_train.options import Progress, no_progress
+
+
+def predict(
+    model: Any,
+    encoder: Encoder,
+    images: NDArray[Any],
+    *,
+    batch_size: int = 16,
+    progress: Progress = no_progress,
+) -> NDArray[np.float32]:
+    """Probabilities of a network over gray pictures.
+
+    Parameters
+    ----------
+    images
+        (N, H, W), 0 to 255.
+
+    Returns
+    -------
+    NDArray
+        (N, H, W) float32 in [0, 1].
+    """
+    probability = np.empty(images.shape, np.float32)
+    for start in range(0, len(images), batch_size):
+        batch = normalise(images[start : start + batch_size], encoder)
+        # predict_on_batch keeps its traced function with the model, from epoch to epoch. bfloat16
+        # comes back when the network was trained in it; NumPy is handed FP32.
+        answer = tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
+        probability[start : start + batch_size] = answer[..., 0]
+        progress("held-back", min(start + batch_size, len(images)), len(images))
+    return probability
+
+
+def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
+    """Pixel and detection metrics over all pictures and by source of the COVID-19 ones.
+
+    Sources are told apart because their masks were drawn by different doctors to different
+    habits; a source's pixel figures are over its COVID-19 pictures alone.
+
+    Parameters
+    ----------
+    probability
+        (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
+    """
+    covid = pictures.covid
+    report: dict[str, Any] = {
+        "pixels": {
+            **figures(metrics.pixel_confusion(pictures.masks, probability)),
+            "auc": metrics.pixel_auc(pictures.masks, probability),
+        },
+        "detection": {
+            **figures(metrics.detection_confusion(covid, probability)),
+            "auc": metrics.detection_auc(covid, probability),
+        },
+        "images": {"covid": int(covid.sum()), "normal": int((~covid).sum())},
+        "by_source": {},
+    }
+    sources = np.array([s.source for s in pictures.samples])
+    for source in sorted(set(sources[covid])):
+        chosen = covid & (sources == source)
+        masks, answers = pictures.masks[chosen], probability[chosen]
+        report["by_source"][source] = {
+            "images": int(chosen.sum()),
+            "pixels": figures(metrics.pixel_confusion(masks, answers)),
+            "dice_mean": float(metrics.dice_per_image(masks, answers).mean()),
+        }
+    return report
+
+
+def figures(confusion: metrics.Confusion) -> dict[str, Any]:
+    """Give the six metrics of a confusion matrix and its four counts."""
+    return {**confusion.as_dict(), **dataclasses.asdict(confusion)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A finished run measured on pictures.
+
+    Parameters
+    ----------
+    spec
+        The run's record.
+    pictures
+        What it was measured on.
+    probability
+        (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
+    report
+        As ``evaluate`` gives it.
+    """
+
+    spec: ModelSpec
+    pictures: Pictures
+    probability: NDArray[np.float32]
+    report: dict[str, Any]
+
+
+def evaluate_run(
+    run: Path, folder: Path, *, everything: bool = False, progress: Progress = no_progress
+) -> Evaluation:
+    """Measure a finished run on its held-back pictures, or on all that are in a folder.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    folder
+        The data, as for training.
+    everything
+        Take all pictures. On the training data this flatters; it is meant for data of others.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished or damaged.
+    TrainingError
+        When the data are unfit, or do not hold the pictures that the run held back.
+    """
+    model, spec = run_folder.load_network(run)
+    samples = read_index(folder)
+    if not everything:
+        wanted = set(run_folder.held_back_names(run))
+        samples = [sample for sample in samples if sample.name in wanted]
+        if len(samples) < len(wanted):
+            raise TrainingError(
+                f"{run} held back {len(wanted)} pictures, and {folder} has {len(samples)} of them: "
+                "pass the data that it was trained on, or --all to measure on other data"
+            )
+    pictures = load(samples)
+    probability = predict(model, spec.network.encoder, pictures.images, progress=progress)
+    return Evaluation(spec, pictures, probability, evaluate(pictures, probability))

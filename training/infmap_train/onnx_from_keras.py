@@ -1,0 +1,127 @@
+"""A Keras network as the ONNX graph that every engine is made from."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from infmap_kit.errors import ExportError
+from infmap_kit.spec import IMAGE_SIZE, Encoder
+from infmap_train.normalisation import normalise
+
+OPSET = 18
+INPUT = "IMAGE"
+OUTPUT = "PROBABILITY"
+
+# ONNX Runtime and Keras agree within 1e-4 for every network whose batch norms have settled; in an
+# untrained ResNet-50 activations grow to thousands, and Keras differs from itself by 3e-4. A wrong
+# graph is wrong by much more than this.
+_TOLERANCE = 1e-2
+
+
+def onnx_from_keras(model: Any, encoder: Encoder, path: Path) -> None:
+    """Convert a network, with its normalisation inside, and compare the two on one picture.
+
+    The graph takes ``IMAGE`` (N, 224, 224) uint8 and gives ``PROBABILITY`` (N, 224, 224) float32.
+
+    Parameters
+    ----------
+    model
+        Callable from (N, 224, 224, 3) float32 to (N, 224, 224, 1).
+    encoder
+        Whose normalisation the network was trained with.
+    path
+        Where the graph is written.
+
+    Raises
+    ------
+    ExportError
+        When a layer cannot be converted, or the graph does not compute what the network does.
+    """
+    import tf2onnx  # slow, and sets up logging of its own
+
+    for name in ("tf2onnx", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    def infer(image: Any) -> Any:
+        probability = _infer(model, normalise(image, encoder))
+        return {OUTPUT: tf.cast(probability[..., 0], tf.float32)}
+
+    signature = [tf.TensorSpec((None, IMAGE_SIZE, IMAGE_SIZE), tf.uint8, name=INPUT)]
+    segment = tf.function(infer, input_signature=signature)
+
+    try:
+        graph, _ = tf2onnx.convert.from_function(segment, input_signature=signature, opset=OPSET)
+    except (ValueError, TypeError, KeyError, RuntimeError, tf.errors.OpError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ExportError(f"tf2onnx cannot convert the network: {reason}") from error
+    _name_batch(graph)
+    _upsample_by_repeating(graph)
+    graph.producer_name = "infmap-train"
+    onnx.checker.check_model(graph, full_check=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph, path)
+    _compare(segment, path)
+
+
+def _infer(model: Any, normalised: Any) -> Any:
+    """Call a Keras model for inference, or the signature of a SavedModel."""
+    if isinstance(model, tf.keras.Model):
+        return model(normalised, training=False)
+    return model(normalised)
+
+
+def _name_batch(graph: onnx.ModelProto) -> None:
+    """Both tensors under their promised names, with the batch dimension ``N``."""
+    found = [tensor.name for tensor in (*graph.graph.input, *graph.graph.output)]
+    if found != [INPUT, OUTPUT]:
+        raise ExportError(f"expected one input {INPUT} and one output {OUTPUT}, found {found}")
+    for tensor in (*graph.graph.input, *graph.graph.output):
+        shape = tensor.type.tensor_type.shape.dim
+        shape[0].dim_param = "N"
+        shape[1].dim_value = shape[2].dim_value = IMAGE_SIZE
+    # Shapes of inner tensors carry tf2onnx's own names of the batch; every engine infers them anew.
+    del graph.graph.value_info[:]
+
+
+def _upsample_by_repeating(graph: onnx.ModelProto) -> None:
+    """Write nearest upsampling by whole numbers the way that TensorRT's parser takes.
+
+    tf2onnx writes ``tf_half_pixel_for_nn``, which TensorRT refuses. For whole factors
+    ``asymmetric`` with ``floor`` repeats the same pixels, bit for bit.
+    """
+    for node in graph.graph.node:
+        if node.op_type != "Resize":
+            continue
+        given = {attribute.name: attribute for attribute in node.attribute}
+        if given["mode"].s != b"nearest":
+            continue
+        del node.attribute[:]
+        node.attribute.extend(
+            [
+                onnx.helper.make_attribute("mode", "nearest"),
+                onnx.helper.make_attribute("coordinate_transformation_mode", "asymmetric"),
+                onnx.helper.make_attribute("nearest_mode", "floor"),
+            ]
+        )
+
+
+def _compare(segment: Any, path: Path) -> None:
+    import onnxruntime  # only here
+
+    picture = np.random.default_rng(0).integers(0, 256, (1, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (probability,) = session.run([OUTPUT], {INPUT: picture})
+    difference = float(np.abs(probability - segment(picture)[OUTPUT].numpy()).max())
+    # Written so that NaN fails too.
+    if not difference <= _TOLERANCE:
+        path.unlink()
+        raise ExportError(
+            f"the ONNX graph differs from the network by {difference:.1e} in a pixel's "
+            f"probability, expected at most {_TOLERANCE:.0e}"
+        )

@@ -1,0 +1,76 @@
+"""How a network is trained; light to import, so that the command line can show the defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.spec import IMAGE_SIZE
+
+Progress = Callable[[str, int, int], None]
+"""Called with a description, what is done, and the total."""
+
+
+def no_progress(_description: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How to train; the defaults are the paper's (III-A).
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate
+        As in the paper.
+    schedule
+        ``constant`` as in the paper, or ``cosine``: one epoch of warm-up, then decay to zero.
+    mixed_precision
+        Compute in bfloat16 and keep the weights in FP32.
+    small_epochs, small_size
+        Begin with that many epochs at a smaller picture size (not in the paper): a from-scratch
+        network learns the coarse things there at a third of the cost.
+    tone_jitter
+        Strength of brightness, contrast and gamma augmentation (not in the paper).
+    flip
+        Mirror half of the pictures left to right (not in the paper: hearts lie left).
+    folds, fold
+        The held-back part is this fold of so many.
+    seed
+        Of the folds, initial weights, order and augmentation.
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    schedule: str = "constant"
+    mixed_precision: bool = False
+    small_epochs: int = 0
+    small_size: int = 128
+    tone_jitter: float = 0.0
+    flip: bool = False
+    folds: int = 5
+    fold: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = (
+            (self.epochs >= 1, "epochs must be at least 1"),
+            (self.batch_size >= 1, "batch size must be at least 1"),
+            (self.learning_rate > 0, "learning rate must be above 0"),
+            (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
+            (0 <= self.small_epochs <= self.epochs, "small epochs must be between 0 and epochs"),
+            (self.small_size % 32 == 0 and self.small_size > 0, "small size must divide by 32"),
+            (0 <= self.tone_jitter < 1, "tone jitter must be in [0, 1)"),
+            (self.folds >= 2, "folds must be at least 2"),
+            (0 <= self.fold < self.folds, "fold must be between 0 and folds - 1"),
+            (0 <= self.seed < 2**31 // 100_003, "seed must be between 0 and 21473"),
+        )
+        wrong = [text for fine, text in checks if not fine]
+        if wrong:
+            raise TrainingError("; ".join(wrong))
+
+    def image_size(self, epoch: int) -> int:
+        """Height and width of the pictures in an epoch, counted from 0."""
+        return self.small_size if epoch < self.small_epochs else IMAGE_SIZE

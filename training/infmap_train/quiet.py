@@ -1,0 +1,51 @@
+"""Keep TensorFlow's greetings off stderr, where our own lines and progress bars stand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from infmap_kit.errors import MissingDependency
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Send everything that is written to stderr, by C++ too, nowhere.
+
+    Errors are raised as ever: who catches one outside prints it where it is seen.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and segmentation-models once, in silence.
+
+    Raises
+    ------
+    MissingDependency
+        Naming the extra that brings them.
+    """
+    try:
+        with silenced():
+            import tensorflow as tf
+
+            import infmap_train.networks  # noqa: F401
+
+            # The first look for a GPU writes as well.
+            tf.config.list_physical_devices("GPU")
+    except ImportError as error:
+        raise MissingDependency(
+            f"training and conversion need TensorFlow ({error}): pip install 'infmap-kit[train]'"
+        ) from error

@@ -1,0 +1,228 @@
+"""The run folder: what training hands to the toolkit, and what evaluation reads again.
+
+::
+
+    spec.json            ModelSpec, written last: a folder without it is not finished
+    model.weights.h5     FP32 weights
+    segmentation.onnx    the network with its normalisation, gray uint8 in, probability out
+    metrics.json         figures on the held-back part
+    history.csv          one row an epoch
+    split.json           names of the pictures trained on and held back
+    plots/               history, precision and recall, Dice; no radiograph
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import infmap_kit
+from infmap_kit.errors import SpecError
+from infmap_kit.spec import (
+    ModelSpec,
+    NetworkSpec,
+    read_json,
+    sha256_of,
+    write_bytes,
+    write_json,
+)
+from infmap_train import plots
+from infmap_train.data import Pictures
+from infmap_train.networks import build_network
+from infmap_train.onnx_from_keras import onnx_from_keras
+
+SPEC = "spec.json"
+WEIGHTS = "model.weights.h5"
+GRAPH = "segmentation.onnx"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+SPLIT = "split.json"
+
+_PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
+
+
+def is_finished(run: Path) -> bool:
+    """Whether training came to its end in this folder."""
+    return (run / SPEC).is_file()
+
+
+def write(
+    run: Path,
+    *,
+    model: Any,
+    network: NetworkSpec,
+    dataset_fingerprint: str,
+    training: Mapping[str, Any],
+    report: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    held_back: Pictures,
+    probability: NDArray[np.float32],
+    data_licence: str = "not stated",
+) -> ModelSpec:
+    """Fill a run folder; every file is written beside and renamed, ``spec.json`` last.
+
+    Parameters
+    ----------
+    run
+        The folder.
+    model
+        The trained network, built with FP32 and 224x224 pixels.
+    network
+        Which one it is.
+    dataset_fingerprint
+        Of the training data, both sides of the split.
+    training
+        Options that it was trained with.
+    report
+        What ``evaluate`` measured on ``held_back``.
+    history
+        One row an epoch, all with the same keys.
+    held_back, probability
+        The held-back pictures and the network's (N, 224, 224) answer, for the plots.
+    data_licence
+        Licence of what the weights were learnt from.
+
+    Raises
+    ------
+    ExportError
+        When the network cannot be converted to ONNX.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    # On the same disk, so that a rename is all that is left to do once everything was made.
+    with tempfile.TemporaryDirectory(dir=run, prefix=".writing-") as folder:
+        beside = Path(folder)
+        model.save_weights(str(beside / WEIGHTS))
+        onnx_from_keras(model, network.encoder, beside / GRAPH)
+        write_json(beside / METRICS, json_ready(report))
+        write_bytes(beside / HISTORY, _csv(history))
+        drawn = plots.draw(
+            beside / "plots", history=history, held_back=held_back, probability=probability
+        )
+        names = [WEIGHTS, GRAPH, METRICS, HISTORY, *(f"plots/{path.name}" for path in drawn)]
+        (run / SPEC).unlink(missing_ok=True)
+        (run / "plots").mkdir(exist_ok=True)
+        for name in names:
+            (beside / name).replace(run / name)
+    if (run / SPLIT).is_file():
+        names.append(SPLIT)
+    files = {name: sha256_of(run / name) for name in names}
+    spec = ModelSpec(
+        name=f"infmap {network.label}",
+        # Two trainings of one network are two versions: the weights themselves tell them apart.
+        version=files[WEIGHTS][:12],
+        network=network,
+        files=files,
+        data_licence=data_licence,
+        dataset_fingerprint=dataset_fingerprint,
+        training={**training, "versions": _versions()},
+        metrics=json_ready(report),
+    )
+    spec.write(run / SPEC)
+    return spec
+
+
+def write_split(run: Path, *, train: Pictures, held_back: Pictures) -> None:
+    """Record which pictures are trained on and which are held back, by name."""
+    write_json(
+        run / SPLIT,
+        {
+            "train": [sample.name for sample in train.samples],
+            "held_back": [sample.name for sample in held_back.samples],
+        },
+    )
+
+
+def read(run: Path) -> ModelSpec:
+    """Read a finished run's spec, and check every file that it names against its SHA-256.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, or a file is missing or is not the one that was written.
+    """
+    if not is_finished(run):
+        raise SpecError(
+            f"{run} is not a finished run: expected {SPEC} in it; `infmap-train fit` writes it at "
+            "its end"
+        )
+    spec = ModelSpec.read(run / SPEC)
+    for name, wanted in spec.files.items():
+        path = run / name
+        if not path.is_file():
+            raise SpecError(f"{path} is missing, and {run / SPEC} names it: copy the whole folder")
+        if sha256_of(path) != wanted:
+            raise SpecError(
+                f"{path} is not the file that training wrote (its SHA-256 differs from {SPEC}): "
+                "copy the run folder again"
+            )
+    return spec
+
+
+def held_back_names(run: Path) -> list[str]:
+    """Names of the pictures that a run did not train on."""
+    return list(read_json(run / SPLIT)["held_back"])
+
+
+def load_network(run: Path) -> tuple[Any, ModelSpec]:
+    """Build a finished run's network and load its weights, once the hashes are checked.
+
+    Returns
+    -------
+    tuple
+        The Keras model, (N, 224, 224, 3) to (N, 224, 224, 1), and its spec.
+    """
+    spec = read(run)
+    model = build_network(spec.network)
+    load_weights(model, run / WEIGHTS)
+    return model, spec
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Load Keras weights into a network.
+
+    Raises
+    ------
+    SpecError
+        When they are another network's, or not weights.
+    """
+    try:
+        model.load_weights(str(path))
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SpecError(f"{path} does not hold weights of this network: {reason}") from error
+
+
+def json_ready(value: Any) -> Any:
+    """``value`` with NaN as null: JSON has no NaN, and a metric of no samples has no figure."""
+    if isinstance(value, Mapping):
+        return {key: json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"infmap-kit": infmap_kit.__version__}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # tensorflow-cpu and other builds go by other names
+            versions[package] = "unknown"
+    return versions
