@@ -40,6 +40,9 @@ MixedPrecision = Annotated[
 ]
 SmallEpochs = Annotated[int, typer.Option(help="Begin with so many epochs of smaller pictures.")]
 SmallSize = Annotated[int, typer.Option(help="Height and width of those, in pixels.")]
+ImageDiceEpochs = Annotated[
+    int, typer.Option(help="End with so many epochs of Dice loss image by image.")
+]
 ToneJitter = Annotated[float, typer.Option(help="Strength of tone augmentation; 0 is the paper.")]
 Flip = Annotated[bool, typer.Option("--flip", help="Mirror half of the pictures.")]
 Folds = Annotated[int, typer.Option(help="In how many parts the data are split, by patient.")]
@@ -64,6 +67,7 @@ def fit(
     mixed_precision: MixedPrecision = _PAPER.mixed_precision,
     small_epochs: SmallEpochs = _PAPER.small_epochs,
     small_size: SmallSize = _PAPER.small_size,
+    image_dice_epochs: ImageDiceEpochs = _PAPER.image_dice_epochs,
     tone_jitter: ToneJitter = _PAPER.tone_jitter,
     flip: Flip = _PAPER.flip,
     folds: Folds = _PAPER.folds,
@@ -82,6 +86,7 @@ def fit(
         mixed_precision=mixed_precision,
         small_epochs=small_epochs,
         small_size=small_size,
+        image_dice_epochs=image_dice_epochs,
         tone_jitter=tone_jitter,
         flip=flip,
         folds=folds,
@@ -120,6 +125,7 @@ def cross_validate(
     mixed_precision: MixedPrecision = _PAPER.mixed_precision,
     small_epochs: SmallEpochs = _PAPER.small_epochs,
     small_size: SmallSize = _PAPER.small_size,
+    image_dice_epochs: ImageDiceEpochs = _PAPER.image_dice_epochs,
     tone_jitter: ToneJitter = _PAPER.tone_jitter,
     flip: Flip = _PAPER.flip,
     folds: Folds = _PAPER.folds,
@@ -137,6 +143,7 @@ def cross_validate(
         mixed_precision=mixed_precision,
         small_epochs=small_epochs,
         small_size=small_size,
+        image_dice_epochs=image_dice_epochs,
         tone_jitter=tone_jitter,
         flip=flip,
         folds=folds,

@@ -16,7 +16,7 @@ from infmap_train.options import FitOptions
 
 PATCH = 40
 
-NETWORK = NetworkSpec.parse("unet/resnet50", encoder_frozen=True)
+NETWORK = NetworkSpec.parse("unet/densenet121", encoder_frozen=True)
 # Small pictures and a schedule that depends on the step: a resume that forgot it would be seen.
 OPTIONS = FitOptions(
     epochs=2,
@@ -31,7 +31,7 @@ OPTIONS = FitOptions(
     seed=5,
 )
 ARGUMENTS = [
-    "--network=unet/resnet50",
+    "--network=unet/densenet121",
     "--frozen",
     "--epochs=2",
     "--batch-size=4",
