@@ -18,7 +18,8 @@ def test_bench_measures_nested_scopes(repository: Path, tmp_path: Path) -> None:
     assert {len(scope["samples_ms"]) for scope in scopes.values()} == {20}
     # Each scope holds the one before; the quickest request of each is what noise disturbs least.
     quickest = [
-        min(scopes[name]["samples_ms"]) for name in ("engine alone", "served ensemble", "file to map")
+        min(scopes[name]["samples_ms"])
+        for name in ("engine alone", "served ensemble", "file to map")
     ]
     assert quickest == sorted(quickest)
     assert record["precision"] == "fp32"

@@ -31,6 +31,9 @@ Data = Annotated[
 ]
 Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
+EncoderWeights = Annotated[
+    str, typer.Option(help="none, imagenet, chexnet, or the path of an .h5 file.")
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 BatchSize = Annotated[int, typer.Option(help="Radiographs a step.")]
 LearningRate = Annotated[float, typer.Option(help="Adam's learning rate.")]
@@ -60,6 +63,7 @@ def fit(
     run: Annotated[Path, typer.Option(help="Run folder to write, or to go on with.")],
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
+    encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
     learning_rate: LearningRate = _PAPER.learning_rate,
@@ -79,6 +83,7 @@ def fit(
     """Train one network; the defaults are the paper's. The same command goes on after a break."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = FitOptions(
+        encoder_weights=encoder_weights,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -118,6 +123,7 @@ def cross_validate(
     runs: Annotated[Path, typer.Option(help="Folder for one run folder a fold, and the summary.")],
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
+    encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
     learning_rate: LearningRate = _PAPER.learning_rate,
@@ -136,6 +142,7 @@ def cross_validate(
     """Train on every fold and cumulate the held-back parts; finished folds are kept."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = FitOptions(
+        encoder_weights=encoder_weights,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

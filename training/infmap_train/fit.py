@@ -16,6 +16,7 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.spec import Encoder, NetworkSpec, read_json, write_json
 from infmap_train import data, metrics, run_folder
 from infmap_train.batches import resize, steps_per_epoch, training_batches
+from infmap_train.encoder_weights import build_initialised
 from infmap_train.evaluate import evaluate, predict
 from infmap_train.losses import hybrid_loss, hybrid_loss_per_image
 from infmap_train.networks import build_network
@@ -98,7 +99,7 @@ def fit(
             "pictures to train on: take a smaller batch"
         )
     with _strategy().scope():
-        model = build_network(network, image_size=None)
+        model = build_initialised(network, options.encoder_weights, image_size=None)
         optimizer = keras.optimizers.Adam(_learning_rate(options, steps))
         model.compile(optimizer, loss=hybrid_loss)
         # Slots exist before the first step only if asked for; a checkpoint restores into them.

@@ -22,6 +22,9 @@ class FitOptions:
 
     Parameters
     ----------
+    encoder_weights
+        Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
+        paper takes the second, and the third for CheXNet; both must be downloaded.
     epochs, batch_size, learning_rate
         As in the paper.
     schedule
@@ -44,6 +47,7 @@ class FitOptions:
         Of the folds, initial weights, order and augmentation.
     """
 
+    encoder_weights: str = "none"
     epochs: int = 50
     batch_size: int = 32
     learning_rate: float = 1e-4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
+from infmap_kit.errors import MissingDependency
 from infmap_kit.spec import NetworkSpec
 from infmap_train.options import FitOptions
+from infmap_train.quiet import import_tensorflow
+
+# As every command begins, and before anything computes: that is what makes runs repeatable.
+with contextlib.suppress(MissingDependency):
+    import_tensorflow()
 
 PATCH = 40
 
