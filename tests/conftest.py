@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from pictures import read_picture
 
 ROOT = Path(__file__).resolve().parents[1]

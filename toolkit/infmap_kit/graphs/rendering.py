@@ -16,6 +16,7 @@ from infmap_kit.graphs.contract import IR_VERSION, OPSET
 
 # The probability is brought to the canvas' size first (half-pixel centres, as OpenCV's INTER_LINEAR),
 # then looked up, so that colours are never mixed. +0.5 makes the last Cast round instead of cut.
+# The canvas is cast before anything else touches it: TensorRT knows uint8 at inputs and outputs only.
 _TEXT = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
 rendering (float[N, 224, 224] probability, uint8[N, H, W] CANVAS)
@@ -23,7 +24,8 @@ rendering (float[N, 224, 224] probability, uint8[N, H, W] CANVAS)
 <float levels = {{255.0}}, float half = {{0.5}}, int64[1] channel = {{1}}, int64[1] last = {{3}}>
 {{
     planes = Unsqueeze (probability, channel)
-    canvas_planes = Unsqueeze (CANVAS, channel)
+    canvas_value = Cast <to = 1> (CANVAS)
+    canvas_planes = Unsqueeze (canvas_value, channel)
     size = Shape (canvas_planes)
     fitted = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel">
         (planes, , , size)
@@ -31,7 +33,6 @@ rendering (float[N, 224, 224] probability, uint8[N, H, W] CANVAS)
     scaled = Mul (plane, levels)
     level = Cast <to = 6> (scaled)
     colour = Gather <axis = 0> (table, level)
-    canvas_value = Cast <to = 1> (CANVAS)
     value = Unsqueeze (canvas_value, last)
     painted = Mul (value, colour)
     shifted = Add (painted, half)
