@@ -73,8 +73,12 @@ def export(
         str, typer.Option(help="Of the segmentation: fp32, or bf16 on CPUs that have it.")
     ] = "fp32",
     threads: Annotated[int, typer.Option(help="Of the segmentation; 0 is all cores.")] = 0,
+    encoder: Annotated[
+        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        typer.Option(help="Of a Keras model without spec.json: whose normalisation it wants."),
+    ] = None,
     gate_images: Annotated[
-        Optional[Path],  # noqa: UP045  # Typer reads this at run time
+        Optional[Path],  # noqa: UP045
         typer.Option(
             help="Folder of radiographs that the engine is proved on, besides synthetic ones."
         ),
@@ -96,7 +100,7 @@ def export(
     options = embedded_options(target=target, precision=precision, threads=threads)
     files = find_pictures([gate_images]) if gate_images else []
     with console.status("reading") as status:
-        network = read_source(source)
+        network = read_source(source, encoder=encoder)
         radiographs = [(file.name, read_radiograph(file).pixels) for file in files]
         manifest, equivalence = export_embedded(
             network,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,11 @@ def training_batches(pictures: Pictures, encoder: Encoder, options: FitOptions, 
         options.batch_size, drop_remainder=True
     )
     numbered = tf.data.Dataset.zip((batches, tf.data.Dataset.range(rows.size)))
-    return numbered.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    prepared = numbered.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    # Threads of its own: the network's may be held to one operation at a time.
+    threads = tf.data.Options()
+    threads.threading.private_threadpool_size = os.cpu_count() or 1
+    return prepared.prefetch(tf.data.AUTOTUNE).with_options(threads)
 
 
 def resize(images: Any, masks: Any, size: int) -> tuple[Any, Any]:

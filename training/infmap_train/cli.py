@@ -31,6 +31,9 @@ Data = Annotated[
 ]
 Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
+EncoderWeights = Annotated[
+    str, typer.Option(help="none, imagenet, chexnet, or the path of an .h5 file.")
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 BatchSize = Annotated[int, typer.Option(help="Radiographs a step.")]
 LearningRate = Annotated[float, typer.Option(help="Adam's learning rate.")]
@@ -40,6 +43,9 @@ MixedPrecision = Annotated[
 ]
 SmallEpochs = Annotated[int, typer.Option(help="Begin with so many epochs of smaller pictures.")]
 SmallSize = Annotated[int, typer.Option(help="Height and width of those, in pixels.")]
+ImageDiceEpochs = Annotated[
+    int, typer.Option(help="End with so many epochs of Dice loss image by image.")
+]
 ToneJitter = Annotated[float, typer.Option(help="Strength of tone augmentation; 0 is the paper.")]
 Flip = Annotated[bool, typer.Option("--flip", help="Mirror half of the pictures.")]
 Folds = Annotated[int, typer.Option(help="In how many parts the data are split, by patient.")]
@@ -57,6 +63,7 @@ def fit(
     run: Annotated[Path, typer.Option(help="Run folder to write, or to go on with.")],
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
+    encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
     learning_rate: LearningRate = _PAPER.learning_rate,
@@ -64,6 +71,7 @@ def fit(
     mixed_precision: MixedPrecision = _PAPER.mixed_precision,
     small_epochs: SmallEpochs = _PAPER.small_epochs,
     small_size: SmallSize = _PAPER.small_size,
+    image_dice_epochs: ImageDiceEpochs = _PAPER.image_dice_epochs,
     tone_jitter: ToneJitter = _PAPER.tone_jitter,
     flip: Flip = _PAPER.flip,
     folds: Folds = _PAPER.folds,
@@ -75,6 +83,7 @@ def fit(
     """Train one network; the defaults are the paper's. The same command goes on after a break."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = FitOptions(
+        encoder_weights=encoder_weights,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -82,6 +91,7 @@ def fit(
         mixed_precision=mixed_precision,
         small_epochs=small_epochs,
         small_size=small_size,
+        image_dice_epochs=image_dice_epochs,
         tone_jitter=tone_jitter,
         flip=flip,
         folds=folds,
@@ -113,6 +123,7 @@ def cross_validate(
     runs: Annotated[Path, typer.Option(help="Folder for one run folder a fold, and the summary.")],
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
+    encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
     learning_rate: LearningRate = _PAPER.learning_rate,
@@ -120,6 +131,7 @@ def cross_validate(
     mixed_precision: MixedPrecision = _PAPER.mixed_precision,
     small_epochs: SmallEpochs = _PAPER.small_epochs,
     small_size: SmallSize = _PAPER.small_size,
+    image_dice_epochs: ImageDiceEpochs = _PAPER.image_dice_epochs,
     tone_jitter: ToneJitter = _PAPER.tone_jitter,
     flip: Flip = _PAPER.flip,
     folds: Folds = _PAPER.folds,
@@ -130,6 +142,7 @@ def cross_validate(
     """Train on every fold and cumulate the held-back parts; finished folds are kept."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = FitOptions(
+        encoder_weights=encoder_weights,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -137,6 +150,7 @@ def cross_validate(
         mixed_precision=mixed_precision,
         small_epochs=small_epochs,
         small_size=small_size,
+        image_dice_epochs=image_dice_epochs,
         tone_jitter=tone_jitter,
         flip=flip,
         folds=folds,

@@ -16,8 +16,9 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.spec import Encoder, NetworkSpec, read_json, write_json
 from infmap_train import data, metrics, run_folder
 from infmap_train.batches import resize, steps_per_epoch, training_batches
+from infmap_train.encoder_weights import build_initialised
 from infmap_train.evaluate import evaluate, predict
-from infmap_train.losses import hybrid_loss
+from infmap_train.losses import hybrid_loss, hybrid_loss_per_image
 from infmap_train.networks import build_network
 from infmap_train.options import FitOptions, Progress, no_progress
 
@@ -77,6 +78,9 @@ def fit(
     if run_folder.is_finished(run):
         return run_folder.read(run).metrics
     keras.utils.set_random_seed(options.seed)
+    if not tf.config.list_physical_devices("GPU"):
+        # On CPUs it costs little, and a resumed run equals an unbroken one to the last digit.
+        tf.config.experimental.enable_op_determinism()
     keras.mixed_precision.set_global_policy(
         "mixed_bfloat16" if options.mixed_precision else "float32"
     )
@@ -95,7 +99,7 @@ def fit(
             "pictures to train on: take a smaller batch"
         )
     with _strategy().scope():
-        model = build_network(network, image_size=None)
+        model = build_initialised(network, options.encoder_weights, image_size=None)
         optimizer = keras.optimizers.Adam(_learning_rate(options, steps))
         model.compile(optimizer, loss=hybrid_loss)
         # Slots exist before the first step only if asked for; a checkpoint restores into them.
@@ -105,8 +109,12 @@ def fit(
     if state["checkpoint"]:
         _restore(checkpoint, run / "checkpoints" / state["checkpoint"])
 
-    for epoch in range(len(state["history"]), options.epochs):
+    first = len(state["history"])
+    per_image_from = options.epochs - options.image_dice_epochs
+    for epoch in range(first, options.epochs):
         started = time.monotonic()
+        if epoch == max(first, per_image_from):
+            model.compile(optimizer, loss=hybrid_loss_per_image)
         batches = training_batches(train, network.encoder, options, epoch)
         ticker = _Ticker(f"epoch {epoch + 1}/{options.epochs}", steps, progress)
         loss = model.fit(batches, epochs=1, verbose=0, callbacks=[ticker]).history["loss"][0]

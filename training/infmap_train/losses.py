@@ -10,8 +10,7 @@ FOCAL_ALPHA = 0.25
 FOCAL_GAMMA = 2.0
 
 # Eq. 7 is 0/0 for an empty mask and an empty prediction, and has no gradient at all for an empty
-# mask. This many pixels (0.2 % of 224x224) are added above and below: a normal image is then
-# pulled towards no pixel at all, which is what the any-pixel rule asks of it.
+# mask. This many pixels (0.2 % of 224x224) are added above and below.
 DICE_SMOOTH_PIXELS = 100.0
 
 # log() is never asked for 0.
@@ -40,13 +39,20 @@ def focal_loss(truth: Any, probability: Any) -> Any:
     return -tf.reduce_mean(infected + healthy)
 
 
-def dice_loss(truth: Any, probability: Any) -> Any:
-    """Dice loss of each image, averaged over the batch (eq. 7).
+def dice_loss(truth: Any, probability: Any, *, per_image: bool = False) -> Any:
+    """Dice loss (eq. 7).
+
+    Over the batch as one large picture, as segmentation-models computes it, or of each image, as the
+    equation reads. In a batch a stray pixel on a normal image costs next to nothing; image by
+    image it costs nearly all, which is what the any-pixel rule asks for. But from random
+    weights that is a trap: predicting nothing anywhere is then right for every normal image.
 
     Parameters
     ----------
     truth, probability
         (N, H, W, 1) tensors, 0 or 1, and in [0, 1].
+    per_image
+        Whether to take each image by itself, and their mean.
 
     Returns
     -------
@@ -55,13 +61,19 @@ def dice_loss(truth: Any, probability: Any) -> Any:
     """
     p = tf.cast(truth, tf.float32)
     q = tf.cast(probability, tf.float32)
-    both = tf.reduce_sum(p * q, axis=(1, 2, 3))
-    either = tf.reduce_sum(p, axis=(1, 2, 3)) + tf.reduce_sum(q, axis=(1, 2, 3))
+    axes = (1, 2, 3) if per_image else (0, 1, 2, 3)
+    both = tf.reduce_sum(p * q, axis=axes)
+    either = tf.reduce_sum(p, axis=axes) + tf.reduce_sum(q, axis=axes)
     # Smaller pictures hold fewer pixels: the constant follows, so that its share stays.
     smooth = DICE_SMOOTH_PIXELS * tf.cast(tf.size(p[0]), tf.float32) / (224.0 * 224.0)
     return 1 - tf.reduce_mean((2 * both + smooth) / (either + smooth))
 
 
 def hybrid_loss(truth: Any, probability: Any) -> Any:
-    """Sum focal and Dice loss, as the paper trains all its networks."""
+    """Sum focal and Dice loss over the batch, as the paper trains all its networks."""
     return focal_loss(truth, probability) + dice_loss(truth, probability)
+
+
+def hybrid_loss_per_image(truth: Any, probability: Any) -> Any:
+    """Sum focal loss and the mean Dice loss of the images."""
+    return focal_loss(truth, probability) + dice_loss(truth, probability, per_image=True)

@@ -79,10 +79,14 @@ def freeze_encoder(network: Any) -> None:
 
     The rule is segmentation-models' own, and the one that reproduces Table V's counts.
     """
-    for layer in network.layers:
-        in_decoder = layer.name.startswith(_DECODER_NAMES)
-        if not in_decoder and not isinstance(layer, keras.layers.BatchNormalization):
+    for layer in encoder_layers(network):
+        if not isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
+
+
+def encoder_layers(network: Any) -> list[Any]:
+    """Give the encoder's layers, in the order in which Keras saves them."""
+    return [layer for layer in network.layers if not layer.name.startswith(_DECODER_NAMES)]
 
 
 def count_parameters(network: Any) -> tuple[int, int]:
@@ -90,6 +94,21 @@ def count_parameters(network: Any) -> tuple[int, int]:
     return (
         sum(math.prod(w.shape) for w in network.trainable_weights),
         sum(math.prod(w.shape) for w in network.non_trainable_weights),
+    )
+
+
+def _build_encoder(
+    backbone: str, input_shape: tuple[int | None, int | None, int], weights: str | None
+) -> Any:
+    return Backbones.get_backbone(
+        backbone,
+        input_shape=input_shape,
+        weights=weights,
+        include_top=False,
+        backend=keras.backend,
+        layers=keras.layers,
+        models=keras.models,
+        utils=keras.utils,
     )
 
 
@@ -105,16 +124,7 @@ def _build_grid(
     Column 0 holds the encoder's features: row 5 its output, rows 4 to 1 the skips at 1/16 to
     1/2. Node X[row, column + 1] is X[row + 1, column] upsampled, beside its row's skips.
     """
-    encoder = Backbones.get_backbone(
-        backbone,
-        input_shape=input_shape,
-        weights=encoder_weights,
-        include_top=False,
-        backend=keras.backend,
-        layers=keras.layers,
-        models=keras.models,
-        utils=keras.utils,
-    )
+    encoder = _build_encoder(backbone, input_shape, encoder_weights)
     skips = [
         encoder.get_layer(name=key).output if isinstance(key, str) else encoder.layers[key].output
         for key in Backbones.get_feature_layers(backbone, n=4)

@@ -22,6 +22,9 @@ class FitOptions:
 
     Parameters
     ----------
+    encoder_weights
+        Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
+        paper takes the second, and the third for CheXNet; both must be downloaded.
     epochs, batch_size, learning_rate
         As in the paper.
     schedule
@@ -31,6 +34,9 @@ class FitOptions:
     small_epochs, small_size
         Begin with that many epochs at a smaller picture size (not in the paper): a from-scratch
         network learns the coarse things there at a third of the cost.
+    image_dice_epochs
+        End with that many epochs in which the Dice loss is of each image, not of the batch: stray
+        pixels on normal images then count (see :func:`infmap_train.losses.dice_loss`).
     tone_jitter
         Strength of brightness, contrast and gamma augmentation (not in the paper).
     flip
@@ -41,6 +47,7 @@ class FitOptions:
         Of the folds, initial weights, order and augmentation.
     """
 
+    encoder_weights: str = "none"
     epochs: int = 50
     batch_size: int = 32
     learning_rate: float = 1e-4
@@ -48,6 +55,7 @@ class FitOptions:
     mixed_precision: bool = False
     small_epochs: int = 0
     small_size: int = 128
+    image_dice_epochs: int = 0
     tone_jitter: float = 0.0
     flip: bool = False
     folds: int = 5
@@ -61,6 +69,10 @@ class FitOptions:
             (self.learning_rate > 0, "learning rate must be above 0"),
             (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
             (0 <= self.small_epochs <= self.epochs, "small epochs must be between 0 and epochs"),
+            (
+                0 <= self.image_dice_epochs <= self.epochs,
+                "image dice epochs must be between 0 and epochs",
+            ),
             (self.small_size % 32 == 0 and self.small_size > 0, "small size must divide by 32"),
             (0 <= self.tone_jitter < 1, "tone jitter must be in [0, 1)"),
             (self.folds >= 2, "folds must be at least 2"),

@@ -44,7 +44,10 @@ def import_tensorflow() -> None:
             import infmap_train.networks  # noqa: F401
 
             # The first look for a GPU writes as well.
-            tf.config.list_physical_devices("GPU")
+            if not tf.config.list_physical_devices("GPU"):
+                # Sums of three and more gradients are taken in the order in which they come: one
+                # operation at a time, over all cores, is what makes a run on a CPU repeatable.
+                tf.config.threading.set_inter_op_parallelism_threads(1)
     except ImportError as error:
         raise MissingDependency(
             f"training and conversion need TensorFlow ({error}): pip install 'infmap-kit[train]'"

@@ -17,8 +17,10 @@ def _focal(p: np.ndarray, q: np.ndarray) -> float:
     return float(-each.mean())
 
 
-def _dice(p: np.ndarray, q: np.ndarray) -> float:
+def _dice(p: np.ndarray, q: np.ndarray, *, per_image: bool) -> float:
     smooth = 100 * p[0].size / 224**2
+    if not per_image:
+        p, q = p[np.newaxis], q[np.newaxis]
     each = [
         (2 * (a * b).sum() + smooth) / (a.sum() + b.sum() + smooth)
         for a, b in zip(p, q, strict=True)
@@ -40,13 +42,15 @@ _CASES = {
 }
 
 
+@pytest.mark.parametrize("per_image", [False, True], ids=["batch", "image"])
 @pytest.mark.parametrize("case", _CASES)
-def test_loss_equals_numpys_with_finite_gradients(case: str) -> None:
+def test_loss_equals_numpys_with_finite_gradients(case: str, per_image: bool) -> None:
+    hybrid_loss = losses.hybrid_loss_per_image if per_image else losses.hybrid_loss
     truth, probability = _CASES[case]
     q = tf.Variable(probability)
     with tf.GradientTape() as tape:
-        loss = losses.hybrid_loss(tf.constant(truth), q)
-    wanted = _focal(truth, probability) + _dice(truth, probability)
+        loss = hybrid_loss(tf.constant(truth), q)
+    wanted = _focal(truth, probability) + _dice(truth, probability, per_image=per_image)
     assert float(loss) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
     assert np.isfinite(tape.gradient(loss, q).numpy()).all()
 
@@ -54,5 +58,5 @@ def test_loss_equals_numpys_with_finite_gradients(case: str) -> None:
 def test_an_empty_mask_pulls_towards_nothing() -> None:
     q = tf.Variable(np.full(_SHAPE, 0.2, np.float32))
     with tf.GradientTape() as tape:
-        loss = losses.dice_loss(tf.zeros(_SHAPE), q)
+        loss = losses.dice_loss(tf.zeros(_SHAPE), q, per_image=True)
     assert (tape.gradient(loss, q).numpy() > 0).all()

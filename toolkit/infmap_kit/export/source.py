@@ -37,8 +37,15 @@ class Source:
     identity: dict[str, Any]
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, *, encoder: str | None = None) -> Source:
     """Read whatever ``export`` was given.
+
+    Parameters
+    ----------
+    path
+        A run folder, an ONNX file, or a Keras model.
+    encoder
+        Whose normalisation a Keras model wants, where no ``spec.json`` beside it says so.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def read_source(path: Path) -> Source:
     if path.suffix == ".onnx":
         return _from_onnx(path, {"name": path.stem, "version": "unversioned"})
     if path.suffix in (".keras", ".h5") or (path / "saved_model.pb").is_file():
-        return _from_keras(path)
+        return _from_keras(path, encoder)
     if not path.exists():
         raise ExportError(f"{path} does not exist")
     raise ExportError(
@@ -87,17 +94,18 @@ def _from_onnx(path: Path, identity: dict[str, Any]) -> Source:
     return Source(segmentation=segmentation, identity={**identity, "onnx_sha256": sha256_of(path)})
 
 
-def _from_keras(path: Path) -> Source:
+def _from_keras(path: Path, encoder: str | None) -> Source:
     """Convert in a process of its own: TensorFlow never enters this one."""
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingDependency(
             f"{path.name} is a Keras model, and TensorFlow is not installed here: export it on the training "
             "machine, or pip install 'infmap-kit[train]'"
         )
+    options = ["--encoder", encoder] if encoder else []
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
         target = Path(scratch) / GRAPH
         result = subprocess.run(  # noqa: S603  # our own module in our own interpreter
-            [sys.executable, "-m", "infmap_train.convert", str(path), str(target)],
+            [sys.executable, "-m", "infmap_train.convert", str(path), str(target), *options],
             capture_output=True,
             text=True,
             check=False,

@@ -16,8 +16,7 @@ COMPLEXITY = "table5_complexity.csv"
 
 def rows(table: str) -> list[dict[str, str]]:
     """All rows of a table, as text, by column."""
-    with (files(__name__) / table).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader((files(__name__) / table).read_text(encoding="utf-8").splitlines()))
 
 
 def network_of(row: dict[str, str]) -> NetworkSpec:

@@ -1,0 +1,54 @@
+"""Make the committed demo model from a run folder: FP16 weights in the file, FP32 in the arithmetic.
+
+    .venv/bin/python scripts/pack_demo_model.py RUN DATA training/demo_model
+
+The figures that it records are measured anew, on the packed graph itself and the run's held-back
+part, in ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from infmap_kit.export.engine import ReferenceEngine
+from infmap_kit.export.onnx import read_graph
+from infmap_kit.export.precision import halve_weights
+from infmap_kit.spec import sha256_of, write_bytes, write_json
+from infmap_train import run_folder
+from infmap_train.data import load, read_index
+from infmap_train.evaluate import evaluate
+
+GRAPH = "segmentation.onnx"
+
+
+def main(run: Path, data: Path, target: Path) -> None:
+    """Pack ``run``, measure it, and write graph, metrics and spec."""
+    spec = run_folder.read(run)
+    graph = read_graph(run / GRAPH)
+    print(halve_weights(graph))
+    held_back = set(run_folder.held_back_names(run))
+    pictures = load([sample for sample in read_index(data) if sample.name in held_back])
+    content = graph.SerializeToString(deterministic=True)
+    engine = ReferenceEngine(content)
+    probability = np.concatenate([engine.infer(image[np.newaxis]) for image in pictures.images])
+    report = run_folder.json_ready(evaluate(pictures, probability))
+    write_bytes(target / GRAPH, content)
+    write_json(target / "metrics.json", report)
+    write_bytes(target / "history.csv", (run / "history.csv").read_bytes())
+    names = (GRAPH, "metrics.json", "history.csv")
+    packed = dataclasses.replace(
+        spec,
+        files={name: sha256_of(target / name) for name in names},
+        training={**spec.training, "weights": "stored in FP16, computed in FP32"},
+        metrics=report,
+    )
+    packed.write(target / "spec.json")
+    print(f"{(target / GRAPH).stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:4]))
