@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.export.engine import EmbeddedEngine, Engine, ReferenceEngine, require_cpu_precision
 from infmap_kit.export.gate import Equivalence, compare
-from infmap_kit.export.host import gpu_capability, require_tensorrt
+from infmap_kit.export.host import require_tensorrt
 from infmap_kit.export.precision import fp16_graph
 from infmap_kit.export.profiles import profiles_of
 from infmap_kit.export.publish import graphs_of, serving_identity, write_ensemble, write_model
@@ -27,6 +27,7 @@ from infmap_kit.spec import write_bytes
 from infmap_kit.triton.backends import MODEL_FILE, WARM_UP_FILE, BackendOptions, backend_configs
 from infmap_kit.triton.boxes import image_for
 from infmap_kit.triton.config import VERSION, Precision, Target, config_text, openvino_precision
+from infmap_kit.triton.gpu import present_gpu
 from infmap_kit.triton.repository import Manifest, publishing, versions, write_manifest
 
 Progress = Callable[[str, int, int], None]
@@ -71,7 +72,10 @@ def export_backend(
         When plans are wanted and there is no GPU or no TensorRT, or no Triton image loads them.
     """
     trt = require_tensorrt() if options.target is Target.TENSORRT else None
-    model: dict[str, Any] = dict(source.identity)
+    model: dict[str, Any] = {
+        **source.identity,
+        "backend": {"gpu": options.gpu, "batches": list(options.batches)},
+    }
     built_with = versions("onnx", "onnxruntime", "numpy", "openvino")
     halved = fp16_graph(source.segmentation) if options.precision is Precision.FP16 else None
     served = source if halved is None else dataclasses.replace(source, segmentation=halved.model)
@@ -138,7 +142,7 @@ def _write_plans(
     """Build the three plans; what their layers compute in, and what box they are for."""
     box = {
         "tensorrt": str(trt.__version__),
-        "compute_capability": gpu_capability(),
+        "compute_capability": present_gpu().capability,
         "image": image_for(str(trt.__version__)).reference,
     }
     cache = _cache_file(box)

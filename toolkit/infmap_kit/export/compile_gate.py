@@ -47,7 +47,7 @@ class GateOptions:
     """
 
     gpus: tuple[str, ...] = DEFAULT_GPUS
-    precision: Precision = Precision.FP16
+    precision: Precision | str = Precision.FP16
     batches: tuple[int, ...] = (1, 8, 32)
 
     def __post_init__(self) -> None:
@@ -142,6 +142,11 @@ def compile_graphs(
             told = functools.partial(progress, f"{name} for {one.name}")
             results.append(_compile(trt, name, graph, one, options, told))
     return tuple(results)
+
+
+def as_json(results: tuple[Compilation, ...]) -> list[dict[str, Any]]:
+    """Everything of each compilation, for ``--json``."""
+    return [{**dataclasses.asdict(result), "passed": result.passed} for result in results]
 
 
 def require_passed(results: tuple[Compilation, ...]) -> None:

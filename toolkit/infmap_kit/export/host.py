@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import HostMismatch, MissingDependency
-
-_DRIVER = Path("/proc/driver/nvidia/version")
-
-
-def has_gpu() -> bool:
-    """Whether NVIDIA's driver runs here."""
-    return _DRIVER.exists() or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
+from infmap_kit.triton.gpu import has_gpu
 
 
 def require_tensorrt() -> Any:
@@ -53,25 +46,3 @@ def require_compiler() -> Any:
             "compiling without a GPU needs NVIDIA's tensorrt-rtx (90 MB), which is not installed: "
             "pip install 'infmap-kit[compile]'"
         ) from error
-
-
-def gpu_capability() -> str:
-    """Compute capability of the first GPU, such as ``"7.5"``, as the driver's own tool says.
-
-    Raises
-    ------
-    HostMismatch
-        When ``nvidia-smi`` is missing or fails.
-    """
-    import shutil
-    import subprocess
-
-    tool = shutil.which("nvidia-smi")
-    command = [tool or "nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # fixed words
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise HostMismatch(
-            "nvidia-smi does not say which GPU is here: install NVIDIA's driver whole"
-        ) from error
-    return result.stdout.strip().splitlines()[0].strip()
