@@ -61,7 +61,7 @@ def checked_precision(target: Target, precision: str) -> Precision:
     allowed = PRECISIONS[target]
     if precision not in allowed:
         raise SpecError(
-            f"expected a precision of {', '.join(allowed)} for target {target}, found {precision!r}"
+            f"expected --precision to be one of {', '.join(allowed)} for target {target}, found {precision!r}"
         )
     return Precision(precision)
 
