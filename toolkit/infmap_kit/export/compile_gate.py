@@ -79,7 +79,7 @@ class Compilation:
     graph: str
     gpu: str
     generation: str
-    seconds: float
+    seconds: float = 0.0
     plan_bytes: int = 0
     fp16_share: float | None = None
     refusals: tuple[Refusal, ...] = ()
@@ -138,9 +138,18 @@ def compile_graphs(
     chosen = [gpu(word) for word in options.gpus]
     results = []
     for name, graph in graphs.items():
+        fp16 = options.precision is Precision.FP16 and name == SEGMENTATION.name
+        try:
+            compiled = fp16_graph(graph).model if fp16 else graph
+        except ExportError as error:
+            results += [_failed(name, one, error=str(error)) for one in chosen]
+            continue
         for one in chosen:
             told = functools.partial(progress, f"{name} for {one.name}")
-            results.append(_compile(trt, name, graph, one, options, told))
+            built = BuildOptions(
+                profiles=profiles_of(name, options.batches), compute_capabilities=(one.generation,)
+            )
+            results.append(_compile(trt, name, compiled, one, built, fp16=fp16, progress=told))
     return tuple(results)
 
 
@@ -171,29 +180,35 @@ def _compile(
     name: str,
     graph: onnx.ModelProto,
     target: Gpu,
-    options: GateOptions,
+    options: BuildOptions,
+    *,
+    fp16: bool,
     progress: Callable[[int, int], None],
 ) -> Compilation:
-    fp16 = options.precision is Precision.FP16 and name == SEGMENTATION.name
     started = time.monotonic()
-    facts: dict[str, Any] = {"graph": name, "gpu": target.name, "generation": target.generation}
     try:
         engine = engine_from_onnx(
-            trt,
-            fp16_graph(graph).model if fp16 else graph,
-            BuildOptions(
-                profiles=profiles_of(name, options.batches),
-                compute_capabilities=(target.generation,),
-            ),
-            progress=lambda _, done, total: progress(done, total),
+            trt, graph, options, progress=lambda _, done, total: progress(done, total)
         )
         if fp16:
             engine.layers.require_fp16(name)
     except GraphRefused as error:
-        facts["refusals"] = error.refusals
+        return _failed(name, target, refusals=error.refusals)
     except ExportError as error:
-        facts["error"] = str(error)
-    else:
-        facts["plan_bytes"] = len(engine.plan)
-        facts["fp16_share"] = engine.layers.fp16_share
-    return Compilation(seconds=round(time.monotonic() - started, 2), **facts)
+        return _failed(name, target, error=str(error))
+    return Compilation(
+        graph=name,
+        gpu=target.name,
+        generation=target.generation,
+        seconds=round(time.monotonic() - started, 2),
+        plan_bytes=len(engine.plan),
+        fp16_share=engine.layers.fp16_share,
+    )
+
+
+def _failed(
+    name: str, target: Gpu, *, refusals: tuple[Refusal, ...] = (), error: str = ""
+) -> Compilation:
+    return Compilation(
+        graph=name, gpu=target.name, generation=target.generation, refusals=refusals, error=error
+    )

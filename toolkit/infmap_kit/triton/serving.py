@@ -51,7 +51,7 @@ def serving(
     runtime = find_runtime()
     if runtime.backends is not None and manifest.target != Target.EMBEDDED:
         raise HostMismatch(
-            f"{repository} is for target {manifest.target}, and the server for CPUs has the python backend only: "
+            f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
             "serve it with --runtime docker, or export with --target embedded"
         )
     server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
