@@ -15,13 +15,16 @@ HEAVY = (
     "tensorflow",
     "openvino",
     "tensorrt",
+    "tensorrt_rtx_bindings",
+    "yaml",
     "tritonclient",
     "onnxruntime",
     "onnx",
     "cv2",
     "pydicom",
 )
-COMMANDS = ("export", "serve", "infer", "bench", "runtime", "synthesize")
+COMMANDS = ("export", "verify", "serve", "infer", "bench", "runtime", "synthesize")
+DEPLOY_COMMANDS = ("compose", "kserve")
 
 
 def _infmap_kit(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -44,9 +47,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"deploy {name}" for name in DEPLOY_COMMANDS)])
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    done = _infmap_kit(command, "--help")
+    done = _infmap_kit(*command.split(), "--help")
     assert done.returncode == 0
     assert "Example" in done.stdout
 
@@ -57,6 +60,10 @@ def test_every_command_is_listed_here() -> None:
     assert {c.name or c.callback.__name__ for c in app.registered_commands if c.callback} == set(
         COMMANDS
     )
+    (deploy,) = app.registered_groups
+    assert deploy.typer_instance is not None
+    registered = deploy.typer_instance.registered_commands
+    assert {c.callback.__name__ for c in registered if c.callback} == set(DEPLOY_COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,10 @@ def test_every_command_is_listed_here() -> None:
         (["export", "nowhere", "--target", "toaster"], 1, "expected --target to be one of"),
         (["serve", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["bench", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["deploy", "compose", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["serve", "--runtime", "podman"], 1, "expected --runtime to be one of auto, docker"),
+        (["export", "nowhere", "--target", "openvino", "--batches", "many"], 1, "such as 1,8,32"),
+        (["verify", "--compile", "nowhere"], 1, "nowhere does not exist"),
         (["no-such-command"], 2, "No such command"),
         (["infer", "x.png"], 2, "--output"),
     ],

@@ -14,8 +14,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infmap_kit import __version__
+from infmap_kit.cli_box import deploy, serve_in_container, verify
 from infmap_kit.command import console, print_json, run
-from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.errors import InfmapError, InputRejected, ServerError
 
 app = typer.Typer(
     name="infmap-kit",
@@ -67,12 +68,36 @@ def export(
     repository: Repository = DEFAULT_REPOSITORY,
     target: Annotated[
         str,
-        typer.Option(help="What the engines are for: auto (what this host has) or embedded (CPU)."),
+        typer.Option(
+            help="What it is for: auto (what this host has), tensorrt (GPU box), onnxruntime, openvino "
+            "(Triton's own backends), embedded (the server for CPUs)."
+        ),
     ] = "auto",
     precision: Annotated[
-        str, typer.Option(help="Of the segmentation: fp32, or bf16 on CPUs that have it.")
-    ] = "fp32",
-    threads: Annotated[int, typer.Option(help="Of the segmentation; 0 is all cores.")] = 0,
+        str,
+        typer.Option(
+            help="Of the segmentation: fp32; fp16 (tensorrt, where it is the default, and onnxruntime); bf16 "
+            "(openvino and embedded, on CPUs that have it)."
+        ),
+    ] = "auto",
+    batches: Annotated[
+        str,
+        typer.Option(help="Batch sizes that Triton's own backends are tuned and warmed up for."),
+    ] = "1,8,32",
+    instances: Annotated[
+        int,
+        typer.Option(min=1, help="Of the segmentation, side by side, on Triton's own backends."),
+    ] = 1,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Keep onnxruntime off the GPU.")] = False,
+    accelerator: Annotated[
+        bool,
+        typer.Option(
+            "--accelerator", help="Let onnxruntime build a TensorRT engine when the server starts."
+        ),
+    ] = False,
+    threads: Annotated[
+        int, typer.Option(help="Of the embedded target's segmentation; 0 is all cores.")
+    ] = 0,
     encoder: Annotated[
         Optional[str],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Of a Keras model without spec.json: whose normalisation it wants."),
@@ -91,18 +116,27 @@ def export(
     with the hash of every file, compares the engine with its reference, and replaces the repository
     in one step; when the engine decides otherwise, nothing is published (exit code 3).
     """
-    from infmap_kit.export.publish import export_embedded, gate_pictures
+    from infmap_kit.export.publish import gate_pictures
     from infmap_kit.export.source import read_source
-    from infmap_kit.export.target import embedded_options
+    from infmap_kit.export.target import export_options, publish, require_host
     from infmap_kit.imaging.files import find_pictures
     from infmap_kit.imaging.readers import read_radiograph
 
-    options = embedded_options(target=target, precision=precision, threads=threads)
+    options = export_options(
+        target=target,
+        precision=precision,
+        threads=threads,
+        batches=batches,
+        instances=instances,
+        cpu=cpu,
+        accelerator=accelerator,
+    )
+    require_host(options)
     files = find_pictures([gate_images]) if gate_images else []
     with console.status("reading") as status:
         network = read_source(source, encoder=encoder)
         radiographs = [(file.name, read_radiograph(file).pixels) for file in files]
-        manifest, equivalence = export_embedded(
+        manifest, equivalence = publish(
             network,
             repository,
             options,
@@ -139,13 +173,44 @@ def serve(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the server's log.")
     ] = False,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
+        ),
+    ] = "auto",
+    gpus: Annotated[str, typer.Option(help="Of the container: all, device=0, ...")] = "all",
+    shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
+    ] = None,
+    print_command: Annotated[
+        bool, typer.Option("--print-command", help="Show what docker would run, and run nothing.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Serve a repository with Triton until Ctrl-C or SIGTERM.
 
     Checks the hash of every file first, waits until the ensemble is ready, warms it up, and prints
-    the endpoints.
+    the endpoints. In a container it is confined: read-only, no root, no capabilities, loopback.
     """
+    if runtime == "docker" or print_command:
+        from infmap_kit.triton.server import ServerOptions
+
+        serve_in_container(
+            repository,
+            ServerOptions(
+                host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+            ),
+            image=image,
+            gpus=gpus,
+            shm_mib=shm_mib,
+            print_only=print_command,
+        )
+        return
+    if runtime != "auto":
+        raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
     from infmap_kit.triton.serving import serving
 
     started = time.monotonic()
@@ -297,6 +362,12 @@ def synthesize(
 
     write_synthetic(output, count=count, size=size, seed=seed)
     console.print(f"{count} synthetic radiographs, with masks and index.csv, are in {output}.")
+
+
+app.command(
+    epilog="Example: `infmap-kit verify --compile runs/unet --gpu 2080ti`",
+)(verify)
+app.add_typer(deploy, name="deploy")
 
 
 def _progress() -> Progress:

@@ -135,17 +135,31 @@ def serving_identity(source: Source, *, target: str, precision: str) -> dict[str
     }
 
 
-def write_graphs(folder: Path, source: Source) -> None:
-    """Write the three graphs into their version folders, and the ensemble's empty one."""
-    graphs: dict[str, onnx.ModelProto] = {
+def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
+    """The three graphs behind the ensemble, by name."""
+    return {
         SEGMENTATION.name: source.segmentation,
         DETECTION.name: detection_graph(),
         RENDERING.name: rendering_graph(jet_table()),
     }
-    for name, graph in graphs.items():
-        version = folder / name / str(VERSION)
-        version.mkdir(parents=True)
-        (version / GRAPH_FILE).write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def write_graphs(folder: Path, source: Source) -> None:
+    """Write the three graphs into their version folders, and the ensemble's empty one."""
+    for name, graph in graphs_of(source).items():
+        write_model(folder, name, GRAPH_FILE, graph.SerializeToString(deterministic=True))
+    write_ensemble(folder)
+
+
+def write_model(folder: Path, name: str, file: str, content: bytes) -> None:
+    """Write what a model's version folder holds."""
+    version = folder / name / str(VERSION)
+    version.mkdir(parents=True)
+    (version / file).write_bytes(content)
+
+
+def write_ensemble(folder: Path) -> None:
+    """Make the ensemble's version folder."""
     ensemble = folder / ENSEMBLE.name / str(VERSION)
     ensemble.mkdir(parents=True)
     # Object stores know no empty folders, and Triton wants one for each version.

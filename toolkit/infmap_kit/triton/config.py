@@ -27,14 +27,43 @@ VERSION = 1
 class Target(enum.StrEnum):
     """What a repository's engines are made for."""
 
+    TENSORRT = "tensorrt"
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
     EMBEDDED = "embedded"
 
 
 class Precision(enum.StrEnum):
-    """What the embedded target computes in, as OpenVINO names it."""
+    """What the segmentation computes in; the two small graphs are always computed in FP32."""
 
     FP32 = "fp32"
     BF16 = "bf16"
+    FP16 = "fp16"
+
+
+PRECISIONS: dict[Target, tuple[Precision, ...]] = {
+    Target.TENSORRT: (Precision.FP16, Precision.FP32),
+    Target.ONNXRUNTIME: (Precision.FP32, Precision.FP16),
+    Target.OPENVINO: (Precision.FP32, Precision.BF16),
+    Target.EMBEDDED: (Precision.FP32, Precision.BF16),
+}
+"""What each target can compute in; the first is what it does when nothing is said."""
+
+
+def checked_precision(target: Target, precision: str) -> Precision:
+    """A precision that ``target`` has.
+
+    Raises
+    ------
+    SpecError
+        Naming those it has.
+    """
+    allowed = PRECISIONS[target]
+    if precision not in allowed:
+        raise SpecError(
+            f"expected --precision to be one of {', '.join(allowed)} for target {target}, found {precision!r}"
+        )
+    return Precision(precision)
 
 
 _OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16"}
@@ -58,7 +87,7 @@ class EmbeddedOptions:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "precision", Precision(self.precision))
+        object.__setattr__(self, "precision", checked_precision(Target.EMBEDDED, self.precision))
         if self.threads < 0:
             raise SpecError(f"expected threads of 0 (all cores) or more, found {self.threads}")
 
@@ -87,7 +116,7 @@ def embedded_configs(
     """
     configs = {ENSEMBLE.name: ensemble_config(identity)}
     for graph in (SEGMENTATION, DETECTION, RENDERING):
-        config = _graph_config(graph)
+        config = graph_config(graph)
         config.backend = "python"
         config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
         segmentation = graph is SEGMENTATION
@@ -109,7 +138,7 @@ def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
     step reads an input of the ensemble itself, its look-up falls through to step 0, which must
     then be that very step, or another output is lost too (triton server#7482).
     """
-    config = _graph_config(ENSEMBLE)
+    config = graph_config(ENSEMBLE)
     config.platform = "ensemble"
     for key, value in sorted(identity.items()):
         config.parameters[key].string_value = value
@@ -142,16 +171,24 @@ def parse_config(text: str) -> pb.ModelConfig:
         raise SpecError(f"not a Triton model config: {error}") from error
 
 
-def _graph_config(graph: Graph) -> pb.ModelConfig:
-    """Name and tensors. The batch is a dimension like the others, so that DETECTED is (N,)."""
-    config = pb.ModelConfig(name=graph.name, max_batch_size=0)
+def graph_config(graph: Graph, *, max_batch_size: int = 0) -> pb.ModelConfig:
+    """Name and tensors of a graph's config.
+
+    With ``max_batch_size`` 0 the batch is a dimension like the others. DETECTED and SEVERITY are (N,), which a
+    batching model cannot say: Triton wants a dimension besides the batch.
+    """
+    config = pb.ModelConfig(name=graph.name, max_batch_size=max_batch_size)
     config.version_policy.specific.versions.append(VERSION)
     for tensor in graph.inputs:
-        config.input.add(name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor))
+        config.input.add(
+            name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor, max_batch_size)
+        )
     for tensor in graph.outputs:
-        config.output.add(name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor))
+        config.output.add(
+            name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor, max_batch_size)
+        )
     return config
 
 
-def _dims(tensor: Tensor) -> tuple[int, ...]:
-    return (-1, *tensor.shape)
+def _dims(tensor: Tensor, max_batch_size: int) -> tuple[int, ...]:
+    return tensor.shape if max_batch_size else (-1, *tensor.shape)

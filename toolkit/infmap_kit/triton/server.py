@@ -53,6 +53,28 @@ class ServerOptions:
             raise ServerError(f"expected three different ports of 1 to 65535, found {ports}")
 
 
+def hardened(key: str) -> list[str]:
+    """Options of every server that is started or deployed, wherever it runs.
+
+    Parameters
+    ----------
+    key
+        Secret that loading models, mapping memory, tracing and changing logs would take. Nobody needs it.
+        Configs may be read: they say which model it is that answers.
+    """
+    guarded = "shared-memory,model-repository,trace,logging"
+    return [
+        f"--http-restricted-api={guarded}:infmap-key={key}",
+        f"--grpc-restricted-protocol={guarded}:infmap-key={key}",
+        "--model-control-mode=none",
+        "--disable-auto-complete-config",
+        "--exit-on-error=true",
+        "--strict-readiness=true",
+        "--log-format=default",
+        f"--exit-timeout-secs={int(_STOP_TIMEOUT_S) - 5}",
+    ]
+
+
 class TritonServer:
     """A running server; use it as a context manager.
 
@@ -104,10 +126,6 @@ class TritonServer:
     def command(self) -> list[str]:
         """The server's command line."""
         options = self.options
-        # Nobody may load models, map memory or change logs; the key never leaves here. Configs may be
-        # read: they say which model it is that answers.
-        key = secrets.token_hex(16)
-        guarded = "shared-memory,model-repository,trace,logging"
         command = [
             str(self._runtime.executable),
             f"--model-repository={self._repository.absolute()}",
@@ -117,14 +135,7 @@ class TritonServer:
             f"--grpc-port={options.grpc_port}",
             f"--metrics-address={options.host}",
             f"--metrics-port={options.metrics_port}",
-            f"--http-restricted-api={guarded}:infmap-key={key}",
-            f"--grpc-restricted-protocol={guarded}:infmap-key={key}",
-            "--model-control-mode=none",
-            "--disable-auto-complete-config",
-            "--exit-on-error=true",
-            "--strict-readiness=true",
-            "--log-format=default",
-            f"--exit-timeout-secs={int(_STOP_TIMEOUT_S) - 5}",
+            *hardened(secrets.token_hex(16)),
             f"--backend-config=python,shm-region-prefix-name={_SHM_PREFIX}{os.getpid()}-",
         ]
         if self._runtime.backends is not None:

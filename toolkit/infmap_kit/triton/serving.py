@@ -7,9 +7,11 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from infmap_kit.errors import HostMismatch
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.runtime import find_runtime
 from infmap_kit.triton.server import ServerOptions, TritonServer
@@ -41,12 +43,18 @@ def serving(
     SpecError
         When a file is not what was exported.
     HostMismatch
-        When there is no Triton server on this machine.
+        When there is no Triton server on this machine, or none that has the repository's backend.
     ServerError
         When it does not start.
     """
-    check_repository(repository)
-    server = TritonServer(repository, runtime=find_runtime(), options=options, on_log=on_log)
+    manifest = check_repository(repository)
+    runtime = find_runtime()
+    if runtime.backends is not None and manifest.target != Target.EMBEDDED:
+        raise HostMismatch(
+            f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
+            "serve it with --runtime docker, or export with --target embedded"
+        )
+    server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
     with server:
         warm_up(server.grpc_url)
         yield server

@@ -1,0 +1,105 @@
+"""The configs of Triton's own backends on a real server, as far as a server without these backends can tell.
+
+Here Triton has the python backend alone, so each graph is answered by the OpenVINO runner; batching, the
+mixture of batching and other models in one ensemble, and the warm-up files are as published.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from tritonclient import grpc
+
+from infmap_kit.errors import HostMismatch
+from infmap_kit.export.backends import export_backend
+from infmap_kit.export.publish import gate_pictures
+from infmap_kit.export.source import read_source
+from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
+from infmap_kit.triton import runner
+from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.config import Target, config_text, parse_config
+from infmap_kit.triton.runtime import find_runtime
+from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.serving import free_ports, serving
+from small_network import small_network
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("backends")
+    onnx.save(small_network(), folder / "small.onnx")
+    repository = folder / "model_repository"
+    export_backend(
+        read_source(folder / "small.onnx"),
+        repository,
+        BackendOptions(target=Target.OPENVINO, batches=(1, 4)),
+        pictures=gate_pictures([])[:1],
+    )
+    for graph in GRAPHS:
+        path = repository / graph.name / "config.pbtxt"
+        config = parse_config(path.read_text())
+        config.backend = "python"
+        config.ClearField("default_model_filename")
+        config.parameters["precision"].string_value = "f32"
+        config.parameters["threads"].string_value = "1"
+        path.write_text(config_text(config))
+        shutil.copy(runner.__file__, repository / graph.name / "1" / "model.py")
+    with TritonServer(repository, runtime=find_runtime(), options=free_ports()) as server:
+        yield server.grpc_url
+
+
+def _ask(
+    url: str, images: NDArray[np.uint8], canvases: NDArray[np.uint8]
+) -> dict[str, NDArray[np.uint8]]:
+    inputs = []
+    for name, pixels in (("IMAGE", images), ("CANVAS", canvases)):
+        tensor = grpc.InferInput(name, list(pixels.shape), "UINT8")
+        tensor.set_data_from_numpy(pixels)
+        inputs.append(tensor)
+    with grpc.InferenceServerClient(url) as client:
+        result = client.infer(ENSEMBLE.name, inputs)
+    return {output.name: result.as_numpy(output.name) for output in ENSEMBLE.outputs}
+
+
+@pytest.mark.parametrize("wanted", ["DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP"])
+def test_every_output_can_be_asked_for_alone(url: str, wanted: str) -> None:
+    with InfmapClient(url) as client:
+        picture = np.zeros((224, 224), np.uint8)
+        assert list(client.infer(picture, picture, outputs=[wanted])) == [wanted]
+
+
+def test_the_server_for_cpus_says_that_it_lacks_the_backend(tmp_path: Path) -> None:
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    repository = tmp_path / "model_repository"
+    options = BackendOptions(target=Target.OPENVINO, batches=(1,))
+    export_backend(
+        read_source(tmp_path / "small.onnx"), repository, options, pictures=gate_pictures([])[:1]
+    )
+    if find_runtime().backends is None:
+        pytest.skip("a tritonserver is on the PATH, and its backends are its own")
+    with pytest.raises(HostMismatch, match="--runtime docker"), serving(repository, free_ports()):
+        pass
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_the_ensembles_contract_holds_for_batches(url: str, count: int) -> None:
+    """The server is ready at all: so every warm-up was answered."""
+    images = np.zeros((count, 224, 224), np.uint8)
+    images[0, 50:100, 50:100] = 255
+    answer = _ask(url, images, np.full((count, 300, 200), 128, np.uint8))
+    assert answer["DETECTED"].tolist() == [1] + [0] * (count - 1)
+    assert answer["SEVERITY"].shape == (count,)
+    assert answer["PROBABILITY"].shape == (count, 224, 224)
+    assert answer["INFECTION_MAP"].shape == (count, 300, 200, 3)
+
+
+def test_a_batch_beyond_the_largest_is_refused_and_not_answered_wrongly(url: str) -> None:
+    with pytest.raises(Exception, match="batch"):
+        _ask(url, np.zeros((5, 224, 224), np.uint8), np.zeros((5, 10, 10), np.uint8))

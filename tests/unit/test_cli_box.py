@@ -1,0 +1,94 @@
+"""The commands for GPU boxes, through the command line itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import yaml
+
+from infmap_kit.export.backends import export_backend
+from infmap_kit.export.publish import gate_pictures
+from infmap_kit.export.source import read_source
+from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.triton.config import Target
+from infmap_kit.triton.gpu import has_gpu
+from small_network import small_network
+
+
+def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infmap_kit", *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    onnx.save(small_network(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def repository(model: Path) -> Path:
+    folder = model.parent / "model_repository"
+    options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
+    export_backend(read_source(model), folder, options, pictures=gate_pictures([])[:1])
+    return folder
+
+
+@pytest.mark.skipif(has_gpu(), reason="is about machines without an NVIDIA GPU")
+def test_plans_need_a_gpu_and_the_line_says_what_to_do(model: Path, tmp_path: Path) -> None:
+    done = _infmap_kit("export", model, "--target", "tensorrt", "--repository", tmp_path / "r")
+    assert done.returncode == 4
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "no NVIDIA GPU here" in done.stderr
+    assert "infmap-kit verify --compile" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "openvino"])
+def test_export_for_tritons_own_backends(target: str, model: Path, tmp_path: Path) -> None:
+    done = _infmap_kit(
+        "export", model, "--target", target, "--batches", "1,4", "--cpu", "--json",
+        "--repository", tmp_path / "r",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads(done.stdout)["manifest"]
+    assert manifest["target"] == target
+    assert manifest["model"]["backend"] == {"gpu": False, "batches": [1, 4]}
+
+
+def test_verify_compiles_and_says_so(model: Path) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
+    done = _infmap_kit("verify", "--compile", model, "--gpu", "2080ti", "--gpu", "a10", "--json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert [result["generation"] for result in results] == ["SM75", "SM86"] * 3
+    assert all(result["passed"] for result in results)
+
+
+def test_the_docker_command_is_shown_and_not_run(repository: Path) -> None:
+    done = _infmap_kit(
+        "serve", "--repository", repository, "--runtime", "docker", "--print-command"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("docker \\\n  run")
+    assert "--read-only" in done.stdout
+
+
+def test_deploy_writes_both_kinds(repository: Path, tmp_path: Path) -> None:
+    compose, service = tmp_path / "compose.yaml", tmp_path / "service.yaml"
+    done = _infmap_kit("deploy", "compose", "--repository", repository, "--output", compose)
+    assert done.returncode == 0, done.stderr
+    assert list(yaml.safe_load(compose.read_text())["services"]) == ["triton"]
+    done = _infmap_kit(
+        "deploy", "kserve", "--repository", repository, "--output", service, "--storage-uri", "s3://models/infmap",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(service.read_text())["kind"] == "InferenceService"

@@ -1,0 +1,97 @@
+"""What TensorRT's parser does not take: by node and operator, with the mend where one is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import onnx
+
+from infmap_kit.errors import ExportError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A node that TensorRT's parser does not take.
+
+    Parameters
+    ----------
+    node, operator
+        The node's name (or what it makes, when it has none) and its operator.
+    reason
+        The parser's own words, in one line.
+    mend
+        What to do about it, where that is known.
+    """
+
+    node: str
+    operator: str
+    reason: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        mend = f": {self.mend}" if self.mend else ""
+        return f"TensorRT refuses node {self.node!r} ({self.operator}), {self.reason}{mend}"
+
+
+class GraphRefused(ExportError):
+    """TensorRT's parser refuses a graph; the message names the first node.
+
+    Parameters
+    ----------
+    refusals
+        Every node that is refused.
+    """
+
+    def __init__(self, refusals: tuple[Refusal, ...]) -> None:
+        more = f" (and {len(refusals) - 1} more)" if len(refusals) > 1 else ""
+        super().__init__(f"{refusals[0]}{more}")
+        self.refusals = refusals
+
+
+def refusal_of(graph: onnx.ModelProto, error: Any) -> Refusal:
+    """Translate an error of TensorRT's ONNX parser."""
+    name, operator = error.node_name(), error.node_operator()
+    index = error.node()
+    nodes = graph.graph.node
+    if not name and 0 <= index < len(nodes) and nodes[index].op_type == operator:
+        name = f"-> {nodes[index].output[0]}"
+    reason = error.desc().strip().splitlines()
+    # Of several lines the second has the reason; where in the library it was noticed helps nobody.
+    said = _PLACE.sub("", (reason[1:2] or reason[:1] or [str(error.code())])[0])
+    return Refusal(
+        node=name or f"number {index}",
+        operator=operator or "unknown",
+        reason=said.strip(' ".'),
+        mend=_mend(operator, error.desc()),
+    )
+
+
+_PLACE = re.compile(r"\s*In \w+ at /\S+")
+
+_MENDS = (
+    (
+        "Resize",
+        "tf_half_pixel_for_nn",
+        "give the network to prepare_segmentation(), which writes it to the same bits with `asymmetric`",
+    ),
+    (
+        "",
+        "UInt8",
+        "cast to float before this node, TensorRT has uint8 at a graph's inputs and outputs only",
+    ),
+    ("", "Double", "make the weights and constants float32"),
+    (
+        "",
+        "No importer registered",
+        "write it with ONNX operators that TensorRT knows, or serve it with --target onnxruntime",
+    ),
+)
+
+
+def _mend(operator: str, reason: str) -> str:
+    for wanted, sign, mend in _MENDS:
+        if wanted in ("", operator) and sign.lower() in reason.lower():
+            return mend
+    return ""

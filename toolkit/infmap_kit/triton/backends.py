@@ -1,0 +1,219 @@
+"""config.pbtxt for Triton's own backends: TensorRT, ONNX Runtime and OpenVINO, with no Python in the server.
+
+The ensemble and its contract are those of every target. Segmentation is batched by Triton; detection and
+rendering take a batch as it comes, since they cost next to nothing and canvases of different sizes cannot be
+joined.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from infmap_kit.errors import SpecError
+from infmap_kit.graphs.contract import (
+    CANVAS,
+    DETECTION,
+    ENSEMBLE,
+    IMAGE,
+    RAW_PROBABILITY,
+    RENDERING,
+    SEGMENTATION,
+)
+from infmap_kit.spec import IMAGE_SIZE
+from infmap_kit.triton.config import (
+    Precision,
+    Target,
+    checked_precision,
+    ensemble_config,
+    graph_config,
+)
+
+WARM_UP_FILE = "radiograph"
+"""Raw pixels below a model's folder ``warmup``."""
+
+MODEL_FILE = {
+    Target.TENSORRT: "model.plan",
+    Target.ONNXRUNTIME: "model.onnx",
+    Target.OPENVINO: "model.onnx",
+    Target.EMBEDDED: "model.onnx",
+}
+"""What lies in a version folder."""
+
+DEFAULT_BATCHES = (1, 8, 32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackendOptions:
+    """How one of Triton's own backends runs the ensemble.
+
+    Parameters
+    ----------
+    target
+        ``tensorrt``, ``onnxruntime`` or ``openvino``.
+    precision
+        Of the segmentation; ``None`` takes the target's usual one.
+    batches
+        Batch sizes that the engine is tuned and warmed up for; the largest is the most that Triton joins.
+    instances
+        How many copies of the segmentation run side by side.
+    gpu
+        Whether ONNX Runtime runs on the GPU; TensorRT always does, OpenVINO never.
+    accelerator
+        Whether ONNX Runtime hands the segmentation to TensorRT, which then builds its engine
+        whenever the server starts: minutes, but it fits whatever GPU there is.
+    """
+
+    target: Target
+    precision: Precision | None = None
+    batches: tuple[int, ...] = DEFAULT_BATCHES
+    instances: int = 1
+    gpu: bool = True
+    accelerator: bool = False
+
+    def __post_init__(self) -> None:
+        target = Target(self.target)
+        if target is Target.EMBEDDED:
+            raise SpecError("expected one of Triton's own backends, found the embedded target")
+        object.__setattr__(self, "target", target)
+        wanted = self.precision or _usual(target)
+        object.__setattr__(self, "precision", checked_precision(target, wanted))
+        object.__setattr__(self, "gpu", self.gpu and target is not Target.OPENVINO)
+        if (
+            not self.batches
+            or list(self.batches) != sorted(set(self.batches))
+            or self.batches[0] < 1
+        ):
+            raise SpecError(
+                f"expected rising batch sizes of 1 or more, such as 1,8,32, found {self.batches}"
+            )
+        if self.instances < 1:
+            raise SpecError(f"expected 1 instance or more, found {self.instances}")
+        if self.accelerator and not (target is Target.ONNXRUNTIME and self.gpu):
+            raise SpecError(
+                "the TensorRT accelerator belongs to target onnxruntime on a GPU: give it there only"
+            )
+
+
+def backend_configs(
+    options: BackendOptions, identity: Mapping[str, str]
+) -> dict[str, pb.ModelConfig]:
+    """Configs of all four models.
+
+    None asks for Triton's response cache, which would keep patients' data in the server's memory.
+
+    Parameters
+    ----------
+    options
+        Backend, precision, batches.
+    identity
+        What the ensemble says of its model.
+
+    Returns
+    -------
+    dict
+        Model name to config, the ensemble's included.
+    """
+    segmentation = _segmentation(options)
+    detection = graph_config(DETECTION)
+    rendering = graph_config(RENDERING)
+    for config in (segmentation, detection, rendering):
+        config.backend = str(options.target)
+        config.default_model_filename = MODEL_FILE[options.target]
+        kind = pb.ModelInstanceGroup.KIND_GPU if options.gpu else pb.ModelInstanceGroup.KIND_CPU
+        group = config.instance_group.add(kind=kind, count=1)
+        if config is segmentation:
+            group.count = options.instances
+        if options.target is Target.TENSORRT:
+            group.profile.extend(str(index) for index in range(profile_count(config.name, options)))
+        if options.target is Target.OPENVINO:
+            _openvino(config, options)
+    for batch in options.batches:
+        _warm_up(detection, f"batch-{batch}", {RAW_PROBABILITY.name: (batch, *_PICTURE)})
+        _warm_up(
+            rendering,
+            f"batch-{batch}",
+            {RAW_PROBABILITY.name: (batch, *_PICTURE), CANVAS.name: (batch, *_PICTURE)},
+        )
+    return {
+        ENSEMBLE.name: ensemble_config(identity),
+        SEGMENTATION.name: segmentation,
+        DETECTION.name: detection,
+        RENDERING.name: rendering,
+    }
+
+
+def profile_count(graph: str, options: BackendOptions) -> int:
+    """How many optimisation profiles a graph's engine has (see ``export.profiles``)."""
+    return {SEGMENTATION.name: len(options.batches), DETECTION.name: 1, RENDERING.name: 2}[graph]
+
+
+_PICTURE = (IMAGE_SIZE, IMAGE_SIZE)
+
+
+def _usual(target: Target) -> Precision:
+    return Precision.FP16 if target is Target.TENSORRT else Precision.FP32
+
+
+def _segmentation(options: BackendOptions) -> pb.ModelConfig:
+    config = graph_config(SEGMENTATION, max_batch_size=options.batches[-1])
+    # What waits already is joined, and nothing waits to be joined: one radiograph's latency comes first.
+    config.dynamic_batching.max_queue_delay_microseconds = 0
+    for batch in options.batches:
+        _warm_up(config, f"batch-{batch}", {IMAGE.name: _PICTURE}, batch=batch)
+    if options.target is Target.TENSORRT:
+        # There is a profile, and a CUDA graph, for each of these sizes.
+        config.dynamic_batching.preferred_batch_size.extend(b for b in options.batches if b > 1)
+        # Hundreds of short kernels, always of the same shape: here, and here alone, a graph of them
+        # saves what launching each would cost.
+        config.optimization.cuda.graphs = True
+        config.optimization.cuda.busy_wait_events = True
+        for batch in options.batches:
+            spec = config.optimization.cuda.graph_spec.add(batch_size=batch)
+            spec.input[IMAGE.name].dim.extend(_PICTURE)
+    if options.accelerator:
+        _accelerate(config, options)
+    return config
+
+
+def _accelerate(config: pb.ModelConfig, options: BackendOptions) -> None:
+    accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(
+        name="tensorrt"
+    )
+    # One range for all batches, or TensorRT builds anew at each size it has not seen. No precision is
+    # asked for: the graph's own types say it.
+    for key, batch in (
+        ("trt_profile_min_shapes", 1),
+        ("trt_profile_opt_shapes", options.batches[0]),
+        ("trt_profile_max_shapes", options.batches[-1]),
+    ):
+        accelerator.parameters[key] = f"{IMAGE.name}:{batch}x{IMAGE_SIZE}x{IMAGE_SIZE}"
+
+
+def _openvino(config: pb.ModelConfig, options: BackendOptions) -> None:
+    parameters = {"PERFORMANCE_HINT": "LATENCY"}
+    if options.precision is Precision.BF16 and config.name == SEGMENTATION.name:
+        parameters["HINT_BF16"] = "YES"
+    for key, value in parameters.items():
+        config.parameters[key].string_value = value
+
+
+def _warm_up(
+    config: pb.ModelConfig, name: str, shapes: Mapping[str, tuple[int, ...]], *, batch: int = 1
+) -> None:
+    """Let a model answer once before it is said to be ready; pixels come from a radiograph.
+
+    Triton reads as many bytes of the file as the shape needs, so one file serves every batch.
+    """
+    warm_up = config.model_warmup.add(name=name, batch_size=batch)
+    for tensor, shape in shapes.items():
+        sample = warm_up.inputs[tensor]
+        sample.dims.extend(shape)
+        if tensor == RAW_PROBABILITY.name:
+            sample.data_type = pb.TYPE_FP32
+            sample.zero_data = True
+        else:
+            sample.data_type = pb.TYPE_UINT8
+            sample.input_data_file = WARM_UP_FILE
