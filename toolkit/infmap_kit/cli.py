@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infmap_kit import __version__
 from infmap_kit.cli_box import deploy, serve_in_container, verify
 from infmap_kit.command import console, print_json, run
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.progress import progress_bar
 
 app = typer.Typer(
     name="infmap-kit",
@@ -264,15 +264,15 @@ def infer(
     from infmap_kit.infer import Outcome, infer_files
 
     pictures = find_pictures(files)
-    with _progress() as progress:
-        task = progress.add_task("infer", total=len(pictures))
+    with progress_bar() as progress:
+        done = 0
 
         def show(outcome: Outcome) -> None:
-            progress.advance(task)
+            nonlocal done
+            done += 1
+            progress("radiographs", done, len(pictures))
             if outcome.rejection is not None:
-                progress.console.print(
-                    f"rejected  {outcome.rejection}", markup=False, highlight=False
-                )
+                console.print(f"rejected  {outcome.rejection}", markup=False, highlight=False)
 
         outcomes = infer_files(pictures, output, url=url, on_outcome=show)
     rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
@@ -313,16 +313,8 @@ def bench(
     from infmap_kit.bench.report import latency_table, write_record
 
     options = BenchOptions(samples=samples, warm_up=warm_up)
-    with _progress() as progress:
-        task = progress.add_task("bench", total=None)
-        record = measure(
-            repository,
-            files or [],
-            options,
-            progress=lambda text, done, total: progress.update(
-                task, description=text, completed=done, total=total
-            ),
-        )
+    with progress_bar() as progress:
+        record = measure(repository, files or [], options, progress=progress)
     paths = write_record(record, results)
     if json_:
         print_json(record.as_json())
@@ -368,19 +360,6 @@ app.command(
     epilog="Example: `infmap-kit verify --compile runs/unet --gpu 2080ti`",
 )(verify)
 app.add_typer(deploy, name="deploy")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        # A log file or a pipe gets the outcome, not the way to it.
-        disable=not console.is_terminal,
-    )
 
 
 def main() -> None:

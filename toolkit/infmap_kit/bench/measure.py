@@ -27,13 +27,12 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.infer import encode_png
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import VERSION, parse_config
 from infmap_kit.triton.repository import Manifest, versions
 from infmap_kit.triton.runtime import TRITON_VERSION
 from infmap_kit.triton.serving import free_ports, serving
-
-Progress = Callable[[str, int, int], None]
 
 ENGINE_ALONE = "engine alone"
 SERVED_ENSEMBLE = "served ensemble"
@@ -161,7 +160,7 @@ def measure(
     files: Sequence[Path],
     options: BenchOptions,
     *,
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> BenchRecord:
     """Serve a repository on free ports and measure it.
 

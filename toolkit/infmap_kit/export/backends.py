@@ -23,14 +23,13 @@ from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
 from infmap_kit.graphs.contract import RENDERING, SEGMENTATION
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import write_bytes
 from infmap_kit.triton.backends import MODEL_FILE, WARM_UP_FILE, BackendOptions, backend_configs
 from infmap_kit.triton.boxes import image_for
 from infmap_kit.triton.config import VERSION, Precision, Target, config_text, openvino_precision
 from infmap_kit.triton.gpu import present_gpu
 from infmap_kit.triton.repository import Manifest, publishing, versions, write_manifest
-
-Progress = Callable[[str, int, int], None]
 
 
 def export_backend(
@@ -40,7 +39,7 @@ def export_backend(
     *,
     pictures: list[tuple[str, NDArray[np.uint8]]],
     report: Callable[[str], None] = lambda _: None,
-    progress: Progress = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> tuple[Manifest, Equivalence]:
     """Publish a network for one of Triton's own backends, once it is proved to decide as its reference.
 

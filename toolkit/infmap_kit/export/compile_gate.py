@@ -25,6 +25,7 @@ from infmap_kit.export.refusal import GraphRefused, Refusal
 from infmap_kit.export.source import read_source
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
 from infmap_kit.graphs.contract import GRAPHS, SEGMENTATION
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.boxes import Gpu, gpu
 from infmap_kit.triton.config import VERSION, Precision
 from infmap_kit.triton.repository import MANIFEST, check_repository
@@ -114,7 +115,7 @@ def compile_graphs(
     graphs: dict[str, onnx.ModelProto],
     options: GateOptions,
     *,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> tuple[Compilation, ...]:
     """Compile each graph for each GPU generation.
 

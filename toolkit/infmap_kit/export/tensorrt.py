@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
@@ -17,6 +17,7 @@ import onnx
 from infmap_kit.errors import ExportError, HostMismatch
 from infmap_kit.export.layers import LayerTypes, layers_from_inspector, layers_of
 from infmap_kit.export.refusal import GraphRefused, Refusal, refusal_of
+from infmap_kit.progress import Progress, no_progress
 
 Shape = tuple[int, ...]
 Profile = Mapping[str, tuple[Shape, Shape, Shape]]
@@ -72,7 +73,7 @@ def engine_from_onnx(
     graph: onnx.ModelProto,
     options: BuildOptions,
     *,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> TensorrtEngine:
     """Build an engine that computes in the graph's own types.
 
@@ -206,7 +207,7 @@ def _parse(trt: Any, graph: onnx.ModelProto, network: Any, logger: Any) -> None:
     raise GraphRefused(tuple(refusals.values()))
 
 
-def _monitor(trt: Any, progress: Callable[[str, int, int], None]) -> Any:
+def _monitor(trt: Any, progress: Progress) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)

@@ -1,0 +1,39 @@
+"""How far long work is: told by whoever works, shown as a bar on stderr by whoever likes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from infmap_kit.command import console
+
+Progress = Callable[[str, int, int], None]
+"""Called with a description, what is done, and the total."""
+
+
+def no_progress(_description: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """One bar on stderr; a new description or a smaller count starts it anew."""
+    # Slow to import, and --help shows no bar.
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    # In a log file a bar is noise.
+    hidden = not console.is_terminal
+    with Bars(*columns, console=console, transient=True, disable=hidden) as bars:
+        task = bars.add_task("getting ready", total=None)
+
+        def show(description: str, done: int, total: int) -> None:
+            bars.update(task, description=description, completed=done, total=total)
+
+        yield show
