@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
     """One row a radiograph, rejected ones left out."""
-    table = Table("radiograph", "COVID-19", "max. probability", "severity", "served ms")
+    table = Table("radiograph", "COVID-19", "probability", "severity %", "of", "served ms")
     for outcome in outcomes:
         finding = outcome.finding
         if finding is None:
@@ -24,7 +24,8 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
             outcome.source.name,
             "detected" if finding.detected else "not detected",
             f"{finding.probability_max:.3f}",
-            f"{finding.severity_percent:.1f} % of {finding.severity_of}",
+            f"{finding.severity_percent:.1f}",
+            finding.severity_of,
             f"{finding.timings_ms['served']:.1f}",
         )
     return table
