@@ -96,7 +96,7 @@ def engine_from_onnx(
     HostMismatch
         When this machine has no GPU that the library could build for.
     """
-    logger = _logger(trt)
+    logger = logger_of(trt)
     logger.errors.clear()
     builder = _builder(trt, logger)
     network = builder.create_network(_strongly_typed(trt))
@@ -130,7 +130,8 @@ def engine_from_onnx(
     )
 
 
-def _logger(trt: Any) -> Any:
+def logger_of(trt: Any) -> Any:
+    """The one logger that TensorRT gets; it keeps the errors and can say the last one."""
     if trt.__name__ not in _loggers:
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time only
