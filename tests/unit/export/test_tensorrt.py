@@ -147,15 +147,18 @@ def test_the_inspectors_words_are_read() -> None:
              "Outputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}]},
             {"Name": "conv2", "LayerType": "CaskConvolution",
              "Outputs": [{"Name": "b", "Format/Datatype": "Row major linear FP32"}]},
+            {"Name": "last conv + cast", "LayerType": "CaskConvolution",
+             "Inputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}],
+             "Outputs": [{"Name": "d", "Format/Datatype": "Row major linear FP32"}]},
             {"Name": "copy", "LayerType": "Reformat",
              "Outputs": [{"Name": "c", "Format/Datatype": "Row major linear FP32"}]},
             "a layer of which only the name is known",
         ]
     }  # fmt: skip
     layers = layers_from_inspector(json.dumps(document))
-    assert layers.counts == {"CONVOLUTION": {"HALF": 1, "FLOAT": 1}, "REFORMAT": {"FLOAT": 1}}
+    assert layers.counts == {"CONVOLUTION": {"HALF": 2, "FLOAT": 1}, "REFORMAT": {"FLOAT": 1}}
     assert layers.inspected
-    assert layers.fp16_share == 0.5
+    assert layers.fp16_share == pytest.approx(2 / 3)
 
 
 def test_a_graph_without_products_has_no_share() -> None:

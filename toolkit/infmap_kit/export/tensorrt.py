@@ -116,6 +116,7 @@ def engine_from_onnx(
         config.set_timing_cache(cache, ignore_mismatch=False)
     monitor = _monitor(trt, progress)
     config.progress_monitor = monitor
+    built = layers_of(network)
     plan = builder.build_serialized_network(network, config)
     if monitor.interrupted:
         raise KeyboardInterrupt
@@ -125,7 +126,7 @@ def engine_from_onnx(
     used = config.get_timing_cache() if options.timing_cache is not None else None
     return TensorrtEngine(
         plan=content,
-        layers=_inspect(trt, content, logger) or layers_of(network),
+        layers=_inspect(trt, content, logger, built),
         timing_cache=bytes(used.serialize()) if used is not None else b"",
     )
 
@@ -232,10 +233,15 @@ def _monitor(trt: Any, progress: Callable[[str, int, int], None]) -> Any:
     return Monitor()
 
 
-def _inspect(trt: Any, plan: bytes, logger: Any) -> LayerTypes | None:
-    """Ask the engine itself; ``None`` where none can be loaded, which takes a GPU."""
+def _inspect(trt: Any, plan: bytes, logger: Any, network: LayerTypes) -> LayerTypes:
+    """Ask the engine itself, or else keep what its network says.
+
+    Without a GPU no engine can be loaded, and TensorRT may fuse so much that no convolution is left to
+    be named.
+    """
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        return None
+        return network
     inspector = engine.create_engine_inspector()
-    return layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    told = layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    return network if told.fp16_share is None and network.fp16_share is not None else told
