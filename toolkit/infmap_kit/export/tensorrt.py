@@ -103,6 +103,8 @@ def engine_from_onnx(
     _parse(trt, graph, network, logger)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # On Ampere and later FP32 would quietly become TF32, with the digits of FP16.
+    config.clear_flag(trt.BuilderFlag.TF32)
     _set_capabilities(trt, config, options.compute_capabilities)
     for shapes in options.profiles:
         profile = builder.create_optimization_profile()
