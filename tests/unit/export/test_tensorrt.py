@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError, HostMismatch
+from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.layers import LayerTypes, layers_from_inspector
 from infmap_kit.export.onnx import prepare_segmentation
-from infmap_kit.export.precision import fp16_graph
 from infmap_kit.export.profiles import LARGEST_CANVAS, profiles_of
 from infmap_kit.export.refusal import GraphRefused
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.export.engine import EmbeddedEngine, Engine, ReferenceEngine, require_cpu_precision
+from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.gate import Equivalence, compare
 from infmap_kit.export.host import require_tensorrt
 from infmap_kit.export.plan import PlanEngine
-from infmap_kit.export.precision import fp16_graph
 from infmap_kit.export.profiles import profiles_of
 from infmap_kit.export.publish import graphs_of, serving_identity, write_ensemble, write_model
 from infmap_kit.export.source import Source
