@@ -17,6 +17,7 @@ from infmap_kit.export.engine import ReferenceEngine
 from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.gate import compare
 from infmap_kit.export.onnx import prepare_segmentation
+from infmap_kit.export.precision import halve_weights
 from infmap_kit.export.publish import gate_pictures
 from infmap_kit.export.source import read_source
 from small_network import small_network
@@ -90,6 +91,15 @@ def test_the_normalisation_stays_in_fp32() -> None:
     images = np.tile(np.arange(256, dtype=np.uint8), (1, 224, 1))[:, :, :224]
     wanted = _segment(model, images)
     np.testing.assert_allclose(_segment(halved, images), wanted, atol=2e-4)
+
+
+def test_weights_that_are_stored_in_fp16_already_are_counted_too() -> None:
+    weight = np.random.default_rng(0).normal(size=(64, 64))
+    stored = _matmul(weight)
+    halve_weights(stored)
+    halved = fp16_graph(stored)
+    assert halved.weights == 4096
+    assert [node.op_type for node in halved.model.graph.node].count("Cast") == 2, "of x and of y"
 
 
 def test_reductions_stay_in_fp32() -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError
-from infmap_kit.export.precision import halve_weights
+from infmap_kit.export.precision import halve_weights, with_plain_weights
 
 
 def _matmul(weight: np.ndarray) -> onnx.ModelProto:
@@ -47,3 +47,20 @@ def test_a_weight_beyond_fp16_is_named() -> None:
     weight[3, 3] = 7e4
     with pytest.raises(ExportError, match=r"'weight' reaches 7e\+04.*65504"):
         halve_weights(_matmul(weight))
+
+
+def test_plain_weights_compute_the_same_to_the_bit() -> None:
+    weight = np.random.default_rng(0).normal(size=(64, 64))
+    halved = _matmul(weight)
+    halve_weights(halved)
+    plain = with_plain_weights(halved)
+    assert [node.op_type for node in plain.graph.node] == ["MatMul"]
+    (tensor,) = plain.graph.initializer
+    assert tensor.data_type == onnx.TensorProto.FLOAT
+    x = np.random.default_rng(1).random((3, 64), np.float32)
+    results = [
+        onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+        for model in (halved, plain)
+    ]
+    np.testing.assert_array_equal(results[0], results[1])
+    assert with_plain_weights(plain).SerializeToString() == plain.SerializeToString()

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError, MissingDependency
+from infmap_kit.export.precision import with_plain_weights
 
 FP16_LARGEST = 65504.0
 
@@ -92,8 +93,7 @@ def fp16_graph(model: onnx.ModelProto) -> Fp16Graph:
         raise MissingDependency(
             "FP16 graphs are made with ONNX Runtime's converter: pip install 'infmap-kit[export]'"
         ) from error
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = with_plain_weights(model)
     for index, node in enumerate(copy.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
     ends = _head(copy.graph) + _tail(copy.graph)

@@ -87,3 +87,30 @@ def halve_weights(model: onnx.ModelProto, *, smallest_tensor: int = 1024) -> Hal
     return HalvedWeights(
         tensors=tensors, values=values, vanished=vanished, largest_relative_error=largest
     )
+
+
+def with_plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with every weight stored in FP16 as the FP32 one that it is cast to.
+
+    What :func:`halve_weights` did, undone but for the rounding: compilers for GPUs want to see weights, not
+    the casts that make them.
+    """
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    graph = plain.graph
+    stored = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
+    nodes = []
+    for node in graph.node:
+        to_fp32 = any(a.name == "to" and a.i == TensorProto.FLOAT for a in node.attribute)
+        if node.op_type == "Cast" and to_fp32 and node.input[0] in stored:
+            values = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(values, name=node.output[0]))
+        else:
+            nodes.append(node)
+    used = {name for node in nodes for name in node.input}
+    weights = [t for t in graph.initializer if t.name in used or t.name not in stored]
+    del graph.node[:]
+    del graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(weights)
+    return plain

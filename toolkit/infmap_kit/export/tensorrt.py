@@ -16,6 +16,7 @@ import onnx
 
 from infmap_kit.errors import ExportError, HostMismatch
 from infmap_kit.export.layers import LayerTypes, layers_from_inspector, layers_of
+from infmap_kit.export.precision import with_plain_weights
 from infmap_kit.export.refusal import GraphRefused, Refusal, refusal_of
 
 Shape = tuple[int, ...]
@@ -100,7 +101,7 @@ def engine_from_onnx(
     logger.errors.clear()
     builder = _builder(trt, logger)
     network = builder.create_network(_strongly_typed(trt))
-    _parse(trt, graph, network, logger)
+    _parse(trt, with_plain_weights(graph), network, logger)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     # On Ampere and later FP32 would quietly become TF32, with the digits of FP16.
