@@ -159,6 +159,10 @@ def export(
         f"Same doctor as its reference over {equivalence.images} pictures: Dice {equivalence.dice:.6f}, "
         f"largest error {equivalence.largest_error:.1e}, no detection changed."
     )
+    if halved := manifest.model.get("fp16"):
+        console.print(
+            f"In FP16 {halved['fp16_vanished_weights']} of {halved['fp16_weights']} weights vanish."
+        )
 
 
 @app.command(epilog="Example: `infmap-kit serve --repository model_repository`")

@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError, HostMismatch
+from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.layers import LayerTypes, layers_from_inspector
 from infmap_kit.export.onnx import prepare_segmentation
-from infmap_kit.export.precision import fp16_graph
 from infmap_kit.export.profiles import LARGEST_CANVAS, profiles_of
 from infmap_kit.export.refusal import GraphRefused
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
@@ -147,15 +147,18 @@ def test_the_inspectors_words_are_read() -> None:
              "Outputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}]},
             {"Name": "conv2", "LayerType": "CaskConvolution",
              "Outputs": [{"Name": "b", "Format/Datatype": "Row major linear FP32"}]},
+            {"Name": "last conv + cast", "LayerType": "CaskConvolution",
+             "Inputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}],
+             "Outputs": [{"Name": "d", "Format/Datatype": "Row major linear FP32"}]},
             {"Name": "copy", "LayerType": "Reformat",
              "Outputs": [{"Name": "c", "Format/Datatype": "Row major linear FP32"}]},
             "a layer of which only the name is known",
         ]
     }  # fmt: skip
     layers = layers_from_inspector(json.dumps(document))
-    assert layers.counts == {"CONVOLUTION": {"HALF": 1, "FLOAT": 1}, "REFORMAT": {"FLOAT": 1}}
+    assert layers.counts == {"CONVOLUTION": {"HALF": 2, "FLOAT": 1}, "REFORMAT": {"FLOAT": 1}}
     assert layers.inspected
-    assert layers.fp16_share == 0.5
+    assert layers.fp16_share == pytest.approx(2 / 3)
 
 
 def test_a_graph_without_products_has_no_share() -> None:

@@ -7,14 +7,21 @@ here for each of the 24, and each of the nine is converted and compiled once.
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
 
+import onnxruntime
+import tf2onnx
+
+from infmap_kit.errors import GateFailed
 from infmap_kit.export.compile_gate import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_kit.spec import Architecture, Encoder, NetworkSpec
 from infmap_train.networks import build_network
@@ -22,6 +29,7 @@ from infmap_train.normalisation import SCALE_AND_OFFSET
 from infmap_train.onnx_from_keras import onnx_from_keras
 
 pytestmark = pytest.mark.train
+keras = tf.keras
 
 SAME_GRAPH = (
     (Encoder.DENSENET_121, Encoder.CHEXNET),
@@ -68,6 +76,40 @@ def test_compiles_for_turing_and_ampere(
         ("SM75", 1.0),
         ("SM86", 1.0),
     ]
+
+
+def test_tf2onnxs_own_graph_is_refused_and_the_prepared_one_is_the_same_to_the_bit(
+    tmp_path: Path,
+) -> None:
+    """Straight from tf2onnx, as whoever converts without infmap-train has it."""
+    pixels = keras.Input((224, 224, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(pixels)
+    x = keras.layers.UpSampling2D(2, name="decoder_up")(x)
+    network = keras.Model(
+        pixels, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x)
+    )
+    signature = [tf.TensorSpec((None, 224, 224), tf.uint8, name="IMAGE")]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def segment(image: Any) -> Any:
+        gray = tf.cast(image, tf.float32)[..., tf.newaxis] / 255
+        return network(tf.repeat(gray, 3, axis=-1))[..., 0]
+
+    graph, _ = tf2onnx.convert.from_function(segment, input_signature=signature, opset=18)
+    (resize,) = (node for node in graph.graph.node if node.op_type == "Resize")
+    options = GateOptions(gpus=("sm75",))
+    (refused,) = compile_graphs({"segmentation": graph}, options)
+    with pytest.raises(GateFailed, match=re.escape(f"{resize.name!r} (Resize)")):
+        require_passed((refused,))
+    onnx.save(graph, tmp_path / "segmentation.onnx")
+    prepared = graphs_at(tmp_path / "segmentation.onnx")["segmentation"]
+    require_passed(compile_graphs({"segmentation": prepared}, options))
+    images = np.random.default_rng(0).integers(0, 256, (3, 224, 224), np.uint8)
+    results = [
+        onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"IMAGE": images})[0]
+        for model in (graph, prepared)
+    ]
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_these_are_all_networks() -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.export.engine import EmbeddedEngine, Engine, ReferenceEngine, require_cpu_precision
+from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.gate import Equivalence, compare
 from infmap_kit.export.host import require_tensorrt
-from infmap_kit.export.precision import fp16_graph
+from infmap_kit.export.plan import PlanEngine
 from infmap_kit.export.profiles import profiles_of
 from infmap_kit.export.publish import graphs_of, serving_identity, write_ensemble, write_model
 from infmap_kit.export.source import Source
@@ -93,7 +94,7 @@ def export_backend(
         write_warm_up(folder, options)
         report(f"comparing with the reference over {len(pictures)} pictures")
         reference = ReferenceEngine(source.segmentation.SerializeToString())
-        equivalence = compare(reference, _engine(folder, served, options), pictures)
+        equivalence = compare(reference, _engine(trt, folder, served, options), pictures)
         equivalence.require()
         identity = serving_identity(
             source, target=options.target, precision=options.precision or Precision.FP32
@@ -123,15 +124,16 @@ def write_warm_up(folder: Path, options: BackendOptions) -> None:
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 
-def _engine(folder: Path, served: Source, options: BackendOptions) -> Engine:
-    """What is compared with the reference, as near to what Triton will run as this machine has it."""
+def _engine(trt: Any, folder: Path, served: Source, options: BackendOptions) -> Engine:
+    """What is compared with the reference: the very plan, or the graph on the same library as Triton's."""
+    path = folder / SEGMENTATION.name / str(VERSION) / MODEL_FILE[options.target]
+    if trt is not None:
+        return PlanEngine(trt, path.read_bytes())
     if options.target is Target.OPENVINO:
         require_cpu_precision(options.precision or Precision.FP32)
         return EmbeddedEngine(
-            folder / SEGMENTATION.name / str(VERSION) / MODEL_FILE[options.target],
-            precision=openvino_precision(options.precision or Precision.FP32),
+            path, precision=openvino_precision(options.precision or Precision.FP32)
         )
-    # A plan computes in its graph's own types, so its graph tells what FP16 does to the decisions.
     return ReferenceEngine(served.segmentation.SerializeToString())
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import onnx
 
 from infmap_kit.errors import ExportError, GateFailed
+from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.host import require_compiler
 from infmap_kit.export.onnx import read_graph
-from infmap_kit.export.precision import fp16_graph
 from infmap_kit.export.profiles import profiles_of
 from infmap_kit.export.publish import graphs_of
 from infmap_kit.export.refusal import GraphRefused, Refusal

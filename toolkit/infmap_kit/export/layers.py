@@ -68,7 +68,8 @@ def layers_of(network: Any) -> LayerTypes:
 def layers_from_inspector(document: str) -> LayerTypes:
     """Read what the engine inspector says (JSON, with detailed profiling verbosity).
 
-    A fused layer counts for the kind that its ``LayerType`` names, by the type of its first output.
+    A fused layer counts for the kind that its ``LayerType`` names. It computes in FP16 when it reads or gives
+    FP16: the last convolution may be fused with the cast to FP32 that the sigmoid wants.
     """
     counts: dict[str, collections.Counter[str]] = {}
     for layer in json.loads(document).get("Layers", []):
@@ -76,8 +77,9 @@ def layers_from_inspector(document: str) -> LayerTypes:
         if not isinstance(layer, dict) or not layer.get("Outputs"):
             continue
         kind = _kind(f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}")
-        described = str(layer["Outputs"][0].get("Format/Datatype", ""))
-        counts.setdefault(kind, collections.Counter())[_type(described)] += 1
+        ends = [*layer["Outputs"][:1], *(layer.get("Inputs") or [])[:1]]
+        types = [_type(str(end.get("Format/Datatype", ""))) for end in ends]
+        counts.setdefault(kind, collections.Counter())["HALF" if "HALF" in types else types[0]] += 1
     return LayerTypes(counts={k: dict(v) for k, v in counts.items()}, inspected=True)
 
 

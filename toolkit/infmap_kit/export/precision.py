@@ -1,16 +1,14 @@
-"""FP16: graphs whose large weights are stored in it, and graphs that compute in it."""
+"""Weights in half precision: for a file of half the size, computed in FP32 all the same."""
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from infmap_kit.errors import ExportError, MissingDependency
+from infmap_kit.errors import ExportError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,225 +89,28 @@ def halve_weights(model: onnx.ModelProto, *, smallest_tensor: int = 1024) -> Hal
     )
 
 
-FP16_LARGEST = 65504.0
+def with_plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with every weight stored in FP16 as the FP32 one that it is cast to.
 
-KEPT_IN_FP32 = (
-    "Sigmoid",
-    "Softmax",
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceLogSum",
-    "ReduceLogSumExp",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceMin",
-    "ReduceProd",
-    "ReduceSum",
-    "ReduceSumSquare",
-    "GlobalAveragePool",
-    "CumSum",
-    "Range",
-)
-"""Operators that are computed in FP32 all the same. Sums of many values lose digits in FP16 and may
-leave its range, and near 0.5 a sigmoid in FP16 knows steps of 5e-4, which could flip a detection."""
-
-_MOVING = ("Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", "Flatten")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Fp16Graph:
-    """What computing in FP16 did to a graph's weights.
-
-    Parameters
-    ----------
-    model
-        The graph. Its inputs and outputs have the types they had.
-    weights
-        Values that are FP16 now.
-    vanished
-        Of these, how many were not zero and are.
-    kept_nodes
-        How many nodes are computed in FP32 still.
+    What :func:`halve_weights` did, undone but for the rounding: compilers for GPUs want to see weights, not
+    the casts that make them.
     """
-
-    model: onnx.ModelProto
-    weights: int
-    vanished: int
-    kept_nodes: int
-
-    def record(self) -> dict[str, int]:
-        """The counts, for the manifest."""
-        return {
-            "fp16_weights": self.weights,
-            "fp16_vanished_weights": self.vanished,
-            "fp32_nodes": self.kept_nodes,
-        }
-
-
-def fp16_graph(model: onnx.ModelProto) -> Fp16Graph:
-    """Let a graph compute in FP16, with sigmoid and reductions in FP32.
-
-    The graph itself says in which type each node computes, since TensorRT 11 knows no FP16 flag any more
-    and takes a strongly typed network at its word, as TensorRT 10 does when it is told to.
-
-    Parameters
-    ----------
-    model
-        FP32, prepared by :func:`infmap_kit.export.onnx.prepare_segmentation`; stays as it is.
-
-    Raises
-    ------
-    ExportError
-        Naming the node whose weight is NaN, infinite or beyond what FP16 can hold.
-    MissingDependency
-        When ONNX Runtime, whose converter does the casts, is not installed.
-    """
-    try:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-    except ImportError as error:
-        raise MissingDependency(
-            "FP16 graphs are made with ONNX Runtime's converter: pip install 'infmap-kit[export]'"
-        ) from error
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    weights, vanished = _prepare_weights(copy)
-    for index, node in enumerate(copy.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
-    tail = _tail(copy.graph)
-    kept = {n.name for n in copy.graph.node if n.op_type in KEPT_IN_FP32 or n.name in tail}
-    del copy.graph.value_info[:]
-    with warnings.catch_warnings():
-        # It warns of every tensor that it rounds; what matters is counted above.
-        warnings.simplefilter("ignore", UserWarning)
-        halved = convert_float_to_float16(
-            copy,
-            keep_io_types=True,
-            op_block_list=list(KEPT_IN_FP32),
-            node_block_list=tail,
-        )
-    del halved.graph.value_info[:]
-    _remove_round_trips(halved.graph, kept)
-    _sort(halved.graph)
-    onnx.checker.check_model(halved, full_check=True)
-    return Fp16Graph(model=halved, weights=weights, vanished=vanished, kept_nodes=len(kept))
-
-
-def _prepare_weights(model: onnx.ModelProto) -> tuple[int, int]:
-    """Count the weights, let those vanish that must, and stop at one that FP16 cannot hold.
-
-    The converter would round what vanishes UP to the smallest number of FP16.
-    """
-    users: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
-    weights = vanished = 0
-    for name, tensor in _float_weights(model.graph):
-        values = numpy_helper.to_array(tensor)
-        computing = [n for n in users.get(name, []) if n.op_type not in KEPT_IN_FP32]
-        if not computing:
-            continue
-        where = f"weight {name!r} of node {_name(computing[0])!r}"
-        if not np.isfinite(values).all():
-            raise ExportError(f"{where} holds NaN or infinity: train again, this network is broken")
-        # Scales of a Resize are read in FP32 whatever the picture is computed in.
-        if all(n.op_type == "Resize" for n in computing):
-            continue
-        largest = float(np.abs(values).max(initial=0.0))
-        overflowing = int((np.abs(values) > FP16_LARGEST).sum())
-        if overflowing:
-            raise ExportError(
-                f"{where} reaches {largest:.3g} and FP16 ends at 65504 ({overflowing} of {values.size} "
-                "values): export with --precision fp32"
-            )
-        weights += values.size
-        vanishing = (values.astype(np.float16) == 0) & (values != 0)
-        if vanishing.any():
-            vanished += int(vanishing.sum())
-            rounded = np.where(vanishing, np.float32(0), values)
-            tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
-    return weights, vanished
-
-
-def _float_weights(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    for tensor in graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT:
-            yield tensor.name, tensor
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    graph = plain.graph
+    stored = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
+    nodes = []
     for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.t.data_type == TensorProto.FLOAT:
-                yield node.output[0], attribute.t
-
-
-def _tail(graph: onnx.GraphProto) -> list[str]:
-    """Nodes between what is kept in FP32 and the graph's outputs that only move values.
-
-    In FP16 they would round the sigmoid's result just before it leaves.
-    """
-    makers = {name: node for node in graph.node for name in node.output}
-    tail = []
-    for value in graph.output:
-        node, moving = makers.get(value.name), []
-        while node is not None and node.op_type in _MOVING:
-            moving.append(node.name)
-            node = makers.get(node.input[0])
-        if node is not None and node.op_type in KEPT_IN_FP32:
-            tail.extend(moving)
-    return tail
-
-
-def _remove_round_trips(graph: onnx.GraphProto, kept: set[str]) -> None:
-    """Join FP32 nodes directly: the converter goes through FP16 between any two, and to an output."""
-    makers = {name: node for node in graph.node for name in node.output}
-    outputs = {value.name for value in graph.output}
-    renamed: dict[str, str] = {}
-    for node in graph.node:
-        back = makers.get(node.input[0]) if _casts_to(node, TensorProto.FLOAT) else None
-        there = makers.get(back.input[0]) if back is not None else None
-        if back is None or there is None or there.name not in kept:
-            continue
-        if not _casts_to(back, TensorProto.FLOAT16):
-            continue
-        # An output keeps its name, whatever made it before.
-        old, new = node.output[0], back.input[0]
-        renamed.update({new: old} if old in outputs else {old: new})
-        node.output[0] = f"{old}_unused"
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                names[index] = renamed.get(name, name)
-    read = outputs | {name for node in graph.node for name in node.input}
-    for _ in range(2):
-        used = [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read]
-        del graph.node[:]
-        graph.node.extend(used)
-        read = outputs | {name for node in graph.node for name in node.input}
-
-
-def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
-
-
-def _name(node: onnx.NodeProto) -> str:
-    return node.name or f"{node.op_type} -> {node.output[0]}"
-
-
-def _sort(graph: onnx.GraphProto) -> None:
-    """Put nodes after what they read: the converter appends its casts at the end."""
-    known = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
-    known.add("")
-    waiting = list(graph.node)
-    ordered: list[onnx.NodeProto] = []
-    while waiting:
-        later = []
-        for node in waiting:
-            if known.issuperset(node.input):
-                known.update(node.output)
-                ordered.append(node)
-            else:
-                later.append(node)
-        if len(later) == len(waiting):
-            raise ExportError(f"node {_name(later[0])!r} reads a tensor that no node makes")
-        waiting = later
+        to_fp32 = any(a.name == "to" and a.i == TensorProto.FLOAT for a in node.attribute)
+        if node.op_type == "Cast" and to_fp32 and node.input[0] in stored:
+            values = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(values, name=node.output[0]))
+        else:
+            nodes.append(node)
+    used = {name for node in nodes for name in node.input}
+    weights = [t for t in graph.initializer if t.name in used or t.name not in stored]
     del graph.node[:]
-    graph.node.extend(ordered)
+    del graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(weights)
+    return plain

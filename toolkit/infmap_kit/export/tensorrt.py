@@ -16,6 +16,7 @@ import onnx
 
 from infmap_kit.errors import ExportError, HostMismatch
 from infmap_kit.export.layers import LayerTypes, layers_from_inspector, layers_of
+from infmap_kit.export.precision import with_plain_weights
 from infmap_kit.export.refusal import GraphRefused, Refusal, refusal_of
 from infmap_kit.progress import Progress, no_progress
 
@@ -97,13 +98,15 @@ def engine_from_onnx(
     HostMismatch
         When this machine has no GPU that the library could build for.
     """
-    logger = _logger(trt)
+    logger = logger_of(trt)
     logger.errors.clear()
     builder = _builder(trt, logger)
     network = builder.create_network(_strongly_typed(trt))
-    _parse(trt, graph, network, logger)
+    _parse(trt, with_plain_weights(graph), network, logger)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # On Ampere and later FP32 would quietly become TF32, with the digits of FP16.
+    config.clear_flag(trt.BuilderFlag.TF32)
     _set_capabilities(trt, config, options.compute_capabilities)
     for shapes in options.profiles:
         profile = builder.create_optimization_profile()
@@ -117,6 +120,7 @@ def engine_from_onnx(
         config.set_timing_cache(cache, ignore_mismatch=False)
     monitor = _monitor(trt, progress)
     config.progress_monitor = monitor
+    built = layers_of(network)
     plan = builder.build_serialized_network(network, config)
     if monitor.interrupted:
         raise KeyboardInterrupt
@@ -126,12 +130,13 @@ def engine_from_onnx(
     used = config.get_timing_cache() if options.timing_cache is not None else None
     return TensorrtEngine(
         plan=content,
-        layers=_inspect(trt, content, logger) or layers_of(network),
+        layers=_inspect(trt, content, logger, built),
         timing_cache=bytes(used.serialize()) if used is not None else b"",
     )
 
 
-def _logger(trt: Any) -> Any:
+def logger_of(trt: Any) -> Any:
+    """The one logger that TensorRT gets; it keeps the errors and can say the last one."""
     if trt.__name__ not in _loggers:
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time only
@@ -232,10 +237,15 @@ def _monitor(trt: Any, progress: Progress) -> Any:
     return Monitor()
 
 
-def _inspect(trt: Any, plan: bytes, logger: Any) -> LayerTypes | None:
-    """Ask the engine itself; ``None`` where none can be loaded, which takes a GPU."""
+def _inspect(trt: Any, plan: bytes, logger: Any, network: LayerTypes) -> LayerTypes:
+    """Ask the engine itself, or else keep what its network says.
+
+    Without a GPU no engine can be loaded, and TensorRT may fuse so much that no convolution is left to
+    be named.
+    """
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        return None
+        return network
     inspector = engine.create_engine_inspector()
-    return layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    told = layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    return network if told.fp16_share is None and network.fp16_share is not None else told
