@@ -49,6 +49,8 @@ def compile_graph(path: Path, *, precision: str, threads: int) -> Any:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
+            # Pinned, the engines of three processes would share the first core.
+            "ENABLE_CPU_PINNING": False,
         },
     )
 
