@@ -10,9 +10,9 @@ import typer
 
 from infmap_kit import command
 from infmap_kit.errors import Interrupted
+from infmap_kit.progress import progress_bar
 from infmap_kit.spec import NetworkSpec
 from infmap_train.options import FitOptions
-from infmap_train.progress import progress_bar
 from infmap_train.quiet import import_tensorflow
 
 app = typer.Typer(
@@ -24,10 +24,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+datasets = typer.Typer(help="Compose training data.", no_args_is_help=True)
+app.add_typer(datasets, name="dataset")
+
 _PAPER = FitOptions()
 
 Data = Annotated[
-    Path, typer.Option(help="Folder with index.csv, the radiographs and infection_masks/.")
+    Path, typer.Option(help="Folder with index.csv, of QaTa-COV19, or of COVID-QU-Ex.")
 ]
 Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
@@ -99,13 +102,13 @@ def fit(
         seed=seed,
     )
     _start()
-    from infmap_train.data import load, read_index
     from infmap_train.fit import fit as train
+    from infmap_train.readers import open_dataset
     from infmap_train.tables import evaluation_tables
 
     try:
         with progress_bar() as progress:
-            pictures = load(read_index(data), progress=progress)
+            pictures = open_dataset(data, folds=folds, progress=progress)
             report = train(
                 spec, pictures, run, options, data_licence=data_licence, progress=progress
             )
@@ -158,12 +161,12 @@ def cross_validate(
     )
     _start()
     from infmap_train.cross_validate import cross_validate as train_folds
-    from infmap_train.data import load, read_index
+    from infmap_train.readers import open_dataset
     from infmap_train.tables import evaluation_tables
 
     try:
         with progress_bar() as progress:
-            pictures = load(read_index(data), progress=progress)
+            pictures = open_dataset(data, folds=folds, progress=progress)
             summary = train_folds(
                 spec, pictures, runs, options, data_licence=data_licence, progress=progress
             )
@@ -179,6 +182,13 @@ def evaluate(
     everything: Annotated[
         bool, typer.Option("--all", help="All pictures, not only those that the run held back.")
     ] = False,
+    url: Annotated[
+        str | None, typer.Option(help="Ask the engine served there (gRPC, host:port) instead.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tables, curves and the sheet of worst cases (radiographs!)."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a trained network beside the paper's figures."""
@@ -187,8 +197,12 @@ def evaluate(
     from infmap_train.tables import evaluation_tables
 
     with progress_bar() as progress:
-        evaluation = evaluate_run(run, data, everything=everything, progress=progress)
-    tables = evaluation_tables(evaluation.spec.network, evaluation.report)
+        evaluation = evaluate_run(run, data, everything=everything, url=url, progress=progress)
+    if output:
+        from infmap_train.evaluation_report import write_report
+
+        write_report(evaluation, output)
+    tables = evaluation_tables(evaluation.network, evaluation.report)
     _show(evaluation.report, tables, as_json=as_json)
 
 
@@ -201,6 +215,40 @@ def networks(as_json: AsJson = False) -> None:
     with progress_bar() as progress:
         rows = network_rows(progress=progress)
     _show(rows, [network_table(rows)], as_json=as_json)
+
+
+@datasets.command(
+    epilog="Example: `infmap-train dataset build --data QaTa-COV19-v2 --normal nih set`"
+)
+def build(
+    output: Annotated[Path, typer.Argument(help="New folder to write.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="QaTa-COV19, COVID-QU-Ex or a folder with index.csv; may be repeated."),
+    ] = None,
+    normal: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of normal radiographs, DICOM too; may be repeated."),
+    ] = None,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="List repeated and poor radiographs, and keep them.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compose a training set: repeated and poor radiographs are named and left out."""
+    from infmap_train.dataset_build import build_dataset
+
+    with progress_bar() as progress:
+        report = build_dataset(
+            data or [], normal or [], output, keep_all=keep_all, progress=progress
+        )
+    if as_json:
+        command.print_json(report)
+        return
+    command.console.print(
+        f"{output}: {report['covid']} COVID-19 and {report['normal']} normal radiographs of "
+        f"{report['patient_groups']} patient groups; {report['listed']} listed in left_out.csv"
+    )
 
 
 def main() -> None:

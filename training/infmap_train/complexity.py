@@ -10,9 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 from infmap_kit.bench.table5 import table5_rows
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import Encoder, NetworkSpec
 from infmap_train.networks import build_network, count_parameters, freeze_encoder
-from infmap_train.options import Progress, no_progress
 from infmap_train.tables import Table
 
 keras = tf.keras

@@ -7,13 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import NetworkSpec, write_json
 from infmap_train import tables
 from infmap_train.data import Pictures
 from infmap_train.evaluate import figures
 from infmap_train.fit import fit
 from infmap_train.metrics import Confusion
-from infmap_train.options import FitOptions, Progress, no_progress
+from infmap_train.options import FitOptions
 from infmap_train.run_folder import json_ready
 
 

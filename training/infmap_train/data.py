@@ -20,8 +20,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.imaging.network_input import network_input, network_mask
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import IMAGE_SIZE
-from infmap_train.options import Progress, no_progress
 
 _CLASSES = ("covid", "normal")
 
@@ -98,13 +98,38 @@ class Pictures:
         return digest.hexdigest()
 
 
+class UnfitData(TrainingError):
+    """Data that cannot be trained on as they are.
+
+    Parameters
+    ----------
+    problems
+        One line each, all that were found.
+    usable
+        The samples without a problem of their own, so that a later step can look for more.
+    """
+
+    def __init__(self, problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
+        super().__init__(f"{len(problems)} problem(s) in the data:\n  " + "\n  ".join(problems))
+        self.problems = list(problems)
+        self.usable = list(usable)
+
+
+def refuse(problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
+    """Raise ``UnfitData`` that names all problems, if there are any."""
+    if problems:
+        raise UnfitData(problems, usable)
+
+
 def read_index(folder: Path) -> list[Sample]:
     """Read ``index.csv``.
 
     Raises
     ------
-    TrainingError
+    UnfitData
         Naming every row that cannot be used, all at once.
+    TrainingError
+        When there is no index, or it lacks a column.
     """
     index = folder / "index.csv"
     try:
@@ -125,23 +150,25 @@ def read_index(folder: Path) -> list[Sample]:
         name = row["name"]
         image = folder / row["file"]
         mask = folder / "infection_masks" / f"{name}.png" if row["class"] == "covid" else None
+        wrong = [f"{name}: {path} is missing" for path in (image, mask) if _is_missing(path)]
         if row["class"] not in _CLASSES:
-            problems.append(f"{name}: class is {row['class']!r}, expected covid or normal")
+            wrong.append(f"{name}: class is {row['class']!r}, expected covid or normal")
         if name in seen:
-            problems.append(f"{name}: named twice")
-        problems += [
-            f"{name}: {path} is missing" for path in (image, mask) if path and not path.is_file()
-        ]
+            wrong.append(f"{name}: named twice")
         seen.add(name)
-        # An unknown patient is a group of its own.
-        samples.append(Sample(name=name, image=image, mask=mask, group=row.get("group") or name))
-    problems += [
-        f"no radiograph of class {kind}"
-        for kind, covid in zip(_CLASSES, (True, False), strict=True)
-        if not any(s.covid is covid for s in samples)
-    ]
-    _refuse(problems)
+        problems += wrong
+        if not wrong:
+            # An unknown patient is a group of its own.
+            group = row.get("group") or name
+            samples.append(Sample(name=name, image=image, mask=mask, group=group))
+    given = {row["class"] for row in rows}
+    problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
+    refuse(problems, samples)
     return samples
+
+
+def _is_missing(path: Path | None) -> bool:
+    return path is not None and not path.is_file()
 
 
 def load(samples: Sequence[Sample], *, progress: Progress = no_progress) -> Pictures:
@@ -149,7 +176,7 @@ def load(samples: Sequence[Sample], *, progress: Progress = no_progress) -> Pict
 
     Raises
     ------
-    TrainingError
+    UnfitData
         Naming every picture that cannot be read and every mask of another size, all at once.
     """
     images = np.empty((len(samples), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
@@ -171,7 +198,7 @@ def load(samples: Sequence[Sample], *, progress: Progress = no_progress) -> Pict
             problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
         else:
             masks[row] = network_mask(mask.astype(np.uint8, copy=False))
-    _refuse(problems)
+    refuse(problems)
     return Pictures(tuple(samples), images, masks)
 
 
@@ -187,23 +214,24 @@ def split_by_group(
 
     Raises
     ------
-    TrainingError
+    UnfitData
         When there are fewer groups in a class than folds.
     """
     groups = np.array([s.group for s in samples])
     strata = np.array([f"{s.source} {s.covid}" for s in samples])
-    covid = np.array([s.covid for s in samples])
-    for name, chosen in (("COVID-19", covid), ("normal", ~covid)):
-        found = len(set(groups[chosen]))
-        if found < folds:
-            raise TrainingError(
-                f"expected at least {folds} patient groups of {name} for {folds} folds, found "
-                f"{found}"
-            )
+    refuse(too_few_groups(samples, folds))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     return list(splitter.split(np.zeros(len(samples)), strata, groups))
 
 
-def _refuse(problems: list[str]) -> None:
-    if problems:
-        raise TrainingError(f"{len(problems)} problem(s) in the data:\n  " + "\n  ".join(problems))
+def too_few_groups(samples: Sequence[Sample], folds: int) -> list[str]:
+    """Name the classes with fewer patient groups than folds."""
+    groups = {
+        name: {s.group for s in samples if s.covid is covid}
+        for name, covid in (("COVID-19", True), ("normal", False))
+    }
+    return [
+        f"expected at least {folds} patient groups of {name} for {folds} folds, found {len(found)}"
+        for name, found in groups.items()
+        if len(found) < folds
+    ]

@@ -11,11 +11,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.spec import Encoder, ModelSpec
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.spec import Encoder, NetworkSpec
+from infmap_kit.triton.client import InfmapClient
 from infmap_train import metrics, run_folder
-from infmap_train.data import Pictures, load, read_index
+from infmap_train.data import Pictures, load
 from infmap_train.normalisation import normalise
-from infmap_train.options import Progress, no_progress
+from infmap_train.readers import read_dataset
 
 
 def predict(
@@ -46,6 +48,36 @@ def predict(
         answer = tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
         probability[start : start + batch_size] = answer[..., 0]
         progress("held-back", min(start + batch_size, len(images)), len(images))
+    return probability
+
+
+def ask_server(
+    url: str, images: NDArray[np.uint8], *, progress: Progress = no_progress
+) -> NDArray[np.float32]:
+    """Probabilities of whatever engine a Triton server runs, over gray pictures.
+
+    Parameters
+    ----------
+    url
+        ``host:port`` of the server's gRPC endpoint.
+    images
+        (N, 224, 224) uint8.
+
+    Returns
+    -------
+    NDArray
+        (N, 224, 224) float32 in [0, 1].
+
+    Raises
+    ------
+    ServerError
+        When the server cannot be reached or refuses.
+    """
+    probability = np.empty(images.shape, np.float32)
+    with InfmapClient(url) as client:
+        for row, image in enumerate(images):
+            probability[row] = client.infer(image, outputs=["PROBABILITY"])["PROBABILITY"]
+            progress(f"asking {url}", row + 1, len(images))
     return probability
 
 
@@ -92,12 +124,12 @@ def figures(confusion: metrics.Confusion) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A finished run measured on pictures.
+    """A network measured on pictures.
 
     Parameters
     ----------
-    spec
-        The run's record.
+    network
+        Which one.
     pictures
         What it was measured on.
     probability
@@ -106,14 +138,19 @@ class Evaluation:
         As ``evaluate`` gives it.
     """
 
-    spec: ModelSpec
+    network: NetworkSpec
     pictures: Pictures
     probability: NDArray[np.float32]
     report: dict[str, Any]
 
 
 def evaluate_run(
-    run: Path, folder: Path, *, everything: bool = False, progress: Progress = no_progress
+    run: Path,
+    folder: Path,
+    *,
+    everything: bool = False,
+    url: str | None = None,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Measure a finished run on its held-back pictures, or on all that are in a folder.
 
@@ -125,6 +162,8 @@ def evaluate_run(
         The data, as for training.
     everything
         Take all pictures. On the training data this flatters; it is meant for data of others.
+    url
+        Ask the engine that is served there (gRPC, ``host:port``) instead of the run's own weights.
 
     Raises
     ------
@@ -132,9 +171,11 @@ def evaluate_run(
         When the run is not finished or damaged.
     TrainingError
         When the data are unfit, or do not hold the pictures that the run held back.
+    ServerError
+        When the server cannot be reached or refuses.
     """
-    model, spec = run_folder.load_network(run)
-    samples = read_index(folder)
+    spec = run_folder.read(run)
+    samples = read_dataset(folder)
     if not everything:
         wanted = set(run_folder.held_back_names(run))
         samples = [sample for sample in samples if sample.name in wanted]
@@ -144,5 +185,9 @@ def evaluate_run(
                 "pass the data that it was trained on, or --all to measure on other data"
             )
     pictures = load(samples)
-    probability = predict(model, spec.network.encoder, pictures.images, progress=progress)
-    return Evaluation(spec, pictures, probability, evaluate(pictures, probability))
+    if url:
+        probability = ask_server(url, pictures.images, progress=progress)
+    else:
+        model, _ = run_folder.load_network(run)
+        probability = predict(model, spec.network.encoder, pictures.images, progress=progress)
+    return Evaluation(spec.network, pictures, probability, evaluate(pictures, probability))

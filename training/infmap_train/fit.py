@@ -13,14 +13,16 @@ import numpy as np
 import tensorflow as tf
 
 from infmap_kit.errors import TrainingError
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import Encoder, NetworkSpec, read_json, write_json
 from infmap_train import data, metrics, run_folder
 from infmap_train.batches import resize, steps_per_epoch, training_batches
+from infmap_train.distribution import find_strategy, on_one_device, own_folder
 from infmap_train.encoder_weights import build_initialised
 from infmap_train.evaluate import evaluate, predict
 from infmap_train.losses import hybrid_loss, hybrid_loss_per_image
 from infmap_train.networks import build_network
-from infmap_train.options import FitOptions, Progress, no_progress
+from infmap_train.options import FitOptions
 
 __all__ = ["FitOptions", "fit"]
 
@@ -67,7 +69,10 @@ def fit(
     TrainingError
         When the folder belongs to a run with other options or data.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    # Before anything is computed: several machines must have found each other by then.
+    strategy = find_strategy()
+    own = own_folder(run)
+    own.mkdir(parents=True, exist_ok=True)
     fingerprint = pictures.fingerprint()
     identity = {
         "network": dataclasses.asdict(network),
@@ -88,7 +93,7 @@ def fit(
         pictures.samples, folds=options.folds, seed=options.seed
     )[options.fold]
     train, held_back = pictures.take(train_rows), pictures.take(test_rows)
-    run_folder.write_split(run, train=train, held_back=held_back)
+    run_folder.write_split(own, train=train, held_back=held_back)
     # A tenth of the held-back part is enough to see how training goes; no choice hangs on it.
     watched = held_back.take(range(0, len(held_back.samples), 10))
 
@@ -98,16 +103,20 @@ def fit(
             f"expected at least one batch of {options.batch_size}, found {len(train.samples)} "
             "pictures to train on: take a smaller batch"
         )
-    with _strategy().scope():
+    with strategy.scope():
         model = build_initialised(network, options.encoder_weights, image_size=None)
         optimizer = keras.optimizers.Adam(_learning_rate(options, steps))
         model.compile(optimizer, loss=hybrid_loss)
         # Slots exist before the first step only if asked for; a checkpoint restores into them.
         optimizer.build(model.trainable_variables)
     checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
-    manager = tf.train.CheckpointManager(checkpoint, str(run / "checkpoints"), max_to_keep=2)
+    manager = tf.train.CheckpointManager(checkpoint, str(own / "checkpoints"), max_to_keep=2)
+    summary = tf.summary.create_file_writer(str(own / "tensorboard"))
     if state["checkpoint"]:
         _restore(checkpoint, run / "checkpoints" / state["checkpoint"])
+
+    def alone() -> Any:
+        return on_one_device(strategy, model, lambda: build_network(network, image_size=None))
 
     first = len(state["history"])
     per_image_from = options.epochs - options.image_dice_epochs
@@ -127,24 +136,25 @@ def fit(
             "epoch": epoch + 1,
             "image_size": options.image_size(epoch),
             "loss": round(float(loss), 6),
-            **_watch(model, network.encoder, watched, options.image_size(epoch)),
+            **_watch(alone(), network.encoder, watched, options.image_size(epoch)),
             "seconds": round(time.monotonic() - started, 1),
         }
         saved = manager.save()
         state["history"].append(row)
         state["checkpoint"] = Path(saved).name
         # Last, so that state.json never names a checkpoint that is not there.
-        write_json(run / "state.json", state)
+        write_json(own / "state.json", state)
+        _scalars(summary, row)
         _log.info("%s", "  ".join(f"{key} {value}" for key, value in row.items()))
 
-    probability = predict(model, network.encoder, held_back.images, progress=progress)
+    probability = predict(alone(), network.encoder, held_back.images, progress=progress)
     report = evaluate(held_back, probability)
     # The weights are handed over in FP32, whatever they were trained in.
     keras.mixed_precision.set_global_policy("float32")
     final = build_network(network)
     final.set_weights(model.get_weights())
     run_folder.write(
-        run,
+        own,
         model=final,
         network=network,
         dataset_fingerprint=fingerprint,
@@ -155,7 +165,7 @@ def fit(
         probability=probability,
         data_licence=data_licence,
     )
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    shutil.rmtree(own / "checkpoints" if own == run else own, ignore_errors=True)
     return dict(run_folder.json_ready(report))
 
 
@@ -183,10 +193,14 @@ def _restore(checkpoint: Any, path: Path) -> None:
         ) from error
 
 
-def _strategy() -> Any:
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
+def _scalars(writer: Any, row: dict[str, Any]) -> None:
+    """Write one epoch for TensorBoard, which need not be installed for that."""
+    plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
+    with writer.as_default(step=row["epoch"]):
+        for name in ("loss", "watched_f1", "watched_sensitivity", "watched_specificity"):
+            tf.summary.write(name, tf.constant(row[name], tf.float32), metadata=metadata)
+    writer.flush()
 
 
 def _learning_rate(options: FitOptions, steps: int) -> Any:

@@ -11,6 +11,7 @@ import onnx
 import tensorflow as tf
 
 from infmap_kit.errors import ExportError
+from infmap_kit.export.onnx import rewrite_resizes
 from infmap_kit.spec import IMAGE_SIZE, Encoder
 from infmap_train.normalisation import normalise
 
@@ -61,7 +62,8 @@ def onnx_from_keras(model: Any, encoder: Encoder, path: Path) -> None:
         reason = str(error).partition("\n")[0]
         raise ExportError(f"tf2onnx cannot convert the network: {reason}") from error
     _name_batch(graph)
-    _upsample_by_repeating(graph)
+    # tf2onnx writes what ONNX gave up at opset 13 and TensorRT refuses; the same bits otherwise.
+    rewrite_resizes(graph)
     graph.producer_name = "infmap-train"
     onnx.checker.check_model(graph, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,28 +89,6 @@ def _name_batch(graph: onnx.ModelProto) -> None:
         shape[1].dim_value = shape[2].dim_value = IMAGE_SIZE
     # Shapes of inner tensors carry tf2onnx's own names of the batch; every engine infers them anew.
     del graph.graph.value_info[:]
-
-
-def _upsample_by_repeating(graph: onnx.ModelProto) -> None:
-    """Write nearest upsampling by whole numbers the way that TensorRT's parser takes.
-
-    tf2onnx writes ``tf_half_pixel_for_nn``, which TensorRT refuses. For whole factors
-    ``asymmetric`` with ``floor`` repeats the same pixels, bit for bit.
-    """
-    for node in graph.graph.node:
-        if node.op_type != "Resize":
-            continue
-        given = {attribute.name: attribute for attribute in node.attribute}
-        if given["mode"].s != b"nearest":
-            continue
-        del node.attribute[:]
-        node.attribute.extend(
-            [
-                onnx.helper.make_attribute("mode", "nearest"),
-                onnx.helper.make_attribute("coordinate_transformation_mode", "asymmetric"),
-                onnx.helper.make_attribute("nearest_mode", "floor"),
-            ]
-        )
 
 
 def _compare(segment: Any, path: Path) -> None:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.spec import IMAGE_SIZE
-
-Progress = Callable[[str, int, int], None]
-"""Called with a description, what is done, and the total."""
-
-
-def no_progress(_description: str, _done: int, _total: int) -> None:
-    """Show nothing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

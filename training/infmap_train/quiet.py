@@ -44,9 +44,11 @@ def import_tensorflow() -> None:
             import infmap_train.networks  # noqa: F401
 
             # The first look for a GPU writes as well.
-            if not tf.config.list_physical_devices("GPU"):
+            alone = "TF_CONFIG" not in os.environ
+            if not tf.config.list_physical_devices("GPU") and alone:
                 # Sums of three and more gradients are taken in the order in which they come: one
-                # operation at a time, over all cores, is what makes a run on a CPU repeatable.
+                # operation at a time, over all cores, is what makes a run on a CPU repeatable. (Where
+                # several machines wait for each other, one thread would wait for ever.)
                 tf.config.threading.set_inter_op_parallelism_threads(1)
     except ImportError as error:
         raise MissingDependency(

@@ -14,7 +14,7 @@ import pytest
 from infmap_train import data
 from train.conftest import ARGUMENTS
 
-_COMMANDS = ["fit", "cross-validate", "evaluate", "networks"]
+_COMMANDS = ["fit", "cross-validate", "evaluate", "networks", "dataset build"]
 _HEAVY = ("tensorflow", "segmentation_models", "tf2onnx", "sklearn", "matplotlib", "onnx")
 
 
@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_every_command_has_help_with_an_example(name: str) -> None:
-    done = _run(name, "--help")
+    done = _run(*name.split(), "--help")
     assert done.returncode == 0
     assert f"infmap-train {name}" in re.sub(r"\s+", " ", done.stdout).split("Example:")[1]
 
@@ -52,7 +52,8 @@ def test_fit_shows_the_papers_defaults() -> None:
 def test_bad_data_is_told_at_once_without_a_traceback(tmp_path: Path) -> None:
     done = _run("fit", f"--data={tmp_path}", f"--run={tmp_path / 'run'}")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: cannot read")
+    assert done.stderr.startswith("error: ")
+    assert "index.csv" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

@@ -15,7 +15,7 @@ from infmap_train.encoder_weights import build_initialised
 pytestmark = pytest.mark.train
 keras = tf.keras
 
-SIZE = 64
+SIZE = 96
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_train import data
+from infmap_train.distribution import own_folder
 from infmap_train.fit import fit
 from infmap_train.options import FitOptions
 from train.conftest import ARGUMENTS, NETWORK, OPTIONS
@@ -91,3 +92,16 @@ def test_too_few_pictures_for_a_batch_are_named(pictures: data.Pictures, tmp_pat
 def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises((TrainingError, TypeError)):
         FitOptions(**wrong)
+
+
+def test_several_machines_write_beside_the_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number, wanted in ((0, tmp_path / "run"), (1, tmp_path / ".run.worker-1")):
+        cluster = {"worker": ["one:1000", "two:1000"]}
+        task = {"type": "worker", "index": number}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+        assert own_folder(tmp_path / "run") == wanted
+    monkeypatch.setenv("TF_CONFIG", "not JSON")
+    with pytest.raises(TrainingError, match="TF_CONFIG"):
+        own_folder(tmp_path / "run")

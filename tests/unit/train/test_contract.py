@@ -1,0 +1,125 @@
+"""One suite for all 24 networks: they learn, and their graphs compute what they compute."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+import onnx
+import onnxruntime
+
+from infmap_kit.bench.table5 import table5_rows
+from infmap_kit.spec import Architecture, Encoder, NetworkSpec
+from infmap_train.losses import hybrid_loss
+from infmap_train.networks import build_network, encoder_layers, freeze_encoder
+from infmap_train.normalisation import normalise
+from infmap_train.onnx_from_keras import onnx_from_keras
+
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+keras = tf.keras
+
+SIZE = 64
+
+
+def _settle(model: Any, pixels: Any) -> None:
+    """Let the batch norms see pictures, as training does.
+
+    Untrained, a ResNet's activations grow to thousands; quite without its first statistics, an
+    Inception magnifies rounding until Keras differs from itself by 4e-4. So: three quarters.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.5
+    for _ in range(2):
+        model(pixels, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _smooth(count: int, size: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (count, 12, 12), np.uint8)
+    return np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse])
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What was seen of a network as built; frozen or not is a flag on it."""
+
+    difference: float
+    spread: float
+    losses: dict[bool, list[float]]
+    encoder_moved: dict[bool, bool]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[NetworkSpec], Seen]:
+    """Look at each of the nine networks that the 24 are built from once."""
+
+    @functools.cache
+    def look(architecture: Architecture, encoder: Encoder) -> Seen:
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(3)
+        network = NetworkSpec(architecture=architecture, encoder=encoder)
+        model = build_network(network, image_size=None)
+        _settle(model, normalise(_smooth(4, 224), encoder))
+        graph = tmp_path_factory.mktemp("graphs") / "network.onnx"
+        onnx_from_keras(model, encoder, graph)
+        onnx.checker.check_model(onnx.load(graph), full_check=True)
+        picture = _smooth(1, 224)
+        (answer,) = onnxruntime.InferenceSession(graph).run(["PROBABILITY"], {"IMAGE": picture})
+        wanted = np.asarray(model(normalise(picture, encoder), training=False))[..., 0]
+        assert answer.shape == (1, 224, 224)
+        losses, moved = {}, {}
+        for frozen in (False, True):
+            if frozen:
+                freeze_encoder(model)
+            kernels = [la.kernel for la in encoder_layers(model) if hasattr(la, "kernel")]
+            before = [kernel.numpy() for kernel in kernels]
+            losses[frozen] = _train(model, encoder)
+            moved[frozen] = any(
+                not np.array_equal(a, b.numpy()) for a, b in zip(before, kernels, strict=True)
+            )
+        return Seen(float(np.abs(answer - wanted).max()), float(np.ptp(wanted)), losses, moved)
+
+    def look_at(network: NetworkSpec) -> Seen:
+        # CheXNet is DenseNet-121 with other initial weights.
+        chexnet = network.encoder is Encoder.CHEXNET
+        return look(network.architecture, Encoder.DENSENET_121 if chexnet else network.encoder)
+
+    return look_at
+
+
+def _train(model: Any, encoder: Encoder) -> list[float]:
+    pictures = _smooth(4, SIZE)
+    pixels = normalise(pictures, encoder)
+    truth = tf.constant((pictures > 150).astype(np.float32)[..., np.newaxis])
+    optimizer = keras.optimizers.Adam(1e-3)
+    losses = []
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            loss = hybrid_loss(truth, model(pixels, training=True))
+        gradients = tape.gradient(loss, model.trainable_weights)
+        optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+        losses.append(float(loss))
+    return losses
+
+
+@pytest.mark.parametrize("network", [r.network for r in table5_rows()], ids=lambda n: n.label)
+def test_network(network: NetworkSpec, seen: Callable[[NetworkSpec], Seen]) -> None:
+    found = seen(network)
+    assert found.difference < 1e-4
+    # A saturated network would agree with anything.
+    assert found.spread > 1e-2
+    losses = found.losses[network.encoder_frozen]
+    assert losses[-1] < losses[0]
+    assert found.encoder_moved[network.encoder_frozen] is not network.encoder_frozen

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="the training extra is not installed")
+
+from infmap_kit.errors import TrainingError
+from infmap_train import quality
+from infmap_train.data import load, read_index
+from infmap_train.dataset_build import build_dataset
+
+
+def _picture(seed: int, size: int = 300) -> np.ndarray:
+    """Draw something with structure at all scales, as a radiograph has."""
+    rng = np.random.default_rng(seed)
+    picture: Any = np.zeros((size, size))
+    for side in (4, 8, 16, 64):
+        grain = rng.normal(size=(side, side))
+        picture += cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC) * 30 / side**0.3
+    return np.asarray(np.clip(picture + 120, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def qata(tmp_path: Path) -> Path:
+    """Make three COVID-19 radiographs with masks of 0 and 1."""
+    for number in range(3):
+        images, masks = tmp_path / "qata" / "Images", tmp_path / "qata" / "Ground-truths"
+        images.mkdir(parents=True, exist_ok=True)
+        masks.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(images / f"covid_{number}.png"), _picture(number))
+        mask = np.zeros((300, 300), np.uint8)
+        mask[100:200, 100:200] = 1
+        cv2.imwrite(str(masks / f"mask_covid_{number}.png"), mask)
+    return tmp_path / "qata"
+
+
+@pytest.fixture
+def normals(tmp_path: Path) -> Path:
+    """Make radiographs of which some are no good, each for a reason of its own."""
+    folder = tmp_path / "normals"
+    folder.mkdir()
+    for number in (10, 11, 12):
+        cv2.imwrite(str(folder / f"good_{number}.png"), _picture(number))
+    # The first COVID-19 radiograph again: smaller, brighter, and compressed.
+    again = cv2.resize(_picture(0), (256, 256), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(folder / "again.jpg"), cv2.convertScaleAbs(again, alpha=0.9, beta=20))
+    white = _picture(13)
+    white[:150] = 255
+    cv2.imwrite(str(folder / "white.png"), white)
+    dim = (_picture(14) / 8 + 100).astype(np.uint8)
+    cv2.imwrite(str(folder / "dim.png"), dim)
+    cv2.imwrite(str(folder / "small.png"), cv2.resize(_picture(15), (100, 100)))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    return folder
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_repeated_and_poor_radiographs_are_named_with_reasons(
+    qata: Path, normals: Path, tmp_path: Path
+) -> None:
+    before = {path: path.read_bytes() for path in normals.iterdir()}
+    report = build_dataset([qata], [normals], tmp_path / "set")
+    reasons = {
+        Path(r["original_file"]).stem: r["reason"] for r in _rows(tmp_path / "set/left_out.csv")
+    }
+    assert set(reasons) == {"again", "white", "dim", "small", "broken"}
+    assert "same picture as qata_covid-0" in reasons["again"]
+    assert "over-exposed" in reasons["white"]
+    assert "low contrast" in reasons["dim"]
+    assert "low resolution" in reasons["small"]
+    assert reasons["broken"]
+    assert (report["covid"], report["normal"]) == (3, 3)
+    assert {path: path.read_bytes() for path in normals.iterdir()} == before
+
+
+def test_the_set_can_be_trained_on_as_it_is(qata: Path, normals: Path, tmp_path: Path) -> None:
+    report = build_dataset([qata], [normals], tmp_path / "set")
+    pictures = load(read_index(tmp_path / "set"))
+    assert pictures.fingerprint() == report["fingerprint"]
+    assert json.loads((tmp_path / "set" / "dataset.json").read_text()) == report
+    # Masks of 0 and 1 became masks that are read as masks.
+    share = pictures.masks[pictures.covid].mean()
+    assert share == pytest.approx((100 / 300) ** 2, abs=0.01)
+    written = {path.name for path in (tmp_path / "set" / "images").iterdir()}
+    assert written == {f"{sample.name}.png" for sample in pictures.samples}
+
+
+def test_one_set_has_one_fingerprint(qata: Path, normals: Path, tmp_path: Path) -> None:
+    first, second = (build_dataset([qata], [normals], tmp_path / name) for name in ("a", "b"))
+    assert first == second
+
+
+def test_keep_all_lists_and_keeps(qata: Path, normals: Path, tmp_path: Path) -> None:
+    report = build_dataset([qata], [normals], tmp_path / "set", keep_all=True)
+    assert report["listed"] == 5
+    # Only what cannot be read is not there, and one picture is one patient.
+    rows = {row["name"]: row for row in _rows(tmp_path / "set" / "index.csv")}
+    assert rows["normals_again"]["group"] == rows["qata_covid-0"]["group"]
+    assert report["covid"] + report["normal"] == 3 + 3 + 4
+
+
+def test_a_folder_with_something_in_it_is_not_touched(
+    qata: Path, normals: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mine.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="new or empty"):
+        build_dataset([qata], [normals], tmp_path / "set")
+    with pytest.raises(TrainingError, match="pass --normal"):
+        build_dataset([qata], [], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hashes_know_a_picture_again_and_no_other(seed: int) -> None:
+    picture = _picture(seed)
+    changed: list[Any] = [
+        cv2.resize(picture, (512, 400)),
+        cv2.convertScaleAbs(picture, alpha=0.8, beta=30),
+        cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], 0),
+        _picture(seed + 100),
+    ]
+    hashes = np.stack([quality.perceptual_hash(p.astype(np.uint8)) for p in [picture, *changed]])
+    pairs = quality.repeated_pictures(hashes)
+    assert {(0, 1), (0, 2), (0, 3)} <= set(pairs)
+    assert not any(4 in pair for pair in pairs)
+
+
+def test_real_radiographs_are_told_apart(shared_data: Path) -> None:
+    files = sorted((shared_data / "control").iterdir())[:150]
+    pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in files]
+    hashes = np.stack(
+        [quality.perceptual_hash(p.astype(np.uint8)) for p in pictures if p is not None]
+    )
+    assert quality.repeated_pictures(hashes) == []

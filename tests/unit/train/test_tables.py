@@ -1,0 +1,116 @@
+"""Tables in the paper's shape, and the files of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+from infmap_kit import paper
+from infmap_kit.spec import NetworkSpec
+from infmap_train import tables
+from infmap_train.cross_validate import summarise
+from infmap_train.data import Pictures, Sample
+from infmap_train.evaluate import Evaluation, evaluate
+from infmap_train.evaluation_report import worst_rows, write_report
+from infmap_train.metrics import Confusion, dice_per_image
+
+pytestmark = pytest.mark.train
+
+UNET = NetworkSpec.parse("unet/densenet121")
+PAPERS = Confusion(true_positive=2903, false_positive=244, false_negative=48, true_negative=12300)
+
+
+def test_the_papers_own_confusion_differs_by_nothing() -> None:
+    measured, printed, difference = tables.detection_table(UNET, [("measured", PAPERS)]).rows
+    assert measured[1:6] == ("98.37 ± 0.0046", "98.05 ± 0.0024", "92.25 ± 0.0042",
+                             "95.21 ± 0.0034", "97.08 ± 0.0026")  # fmt: skip
+    assert printed[1] == "98.37 ± 0.0046"
+    assert {abs(float(cell)) for cell in difference[1:]} == {0.0}
+
+
+def test_table_1_has_the_papers_intervals() -> None:
+    # As many pixels as the paper's 15495 images have, with its sensitivity and specificity.
+    positives, negatives = 22_000_000, 755_000_000
+    confusion = Confusion(
+        true_positive=int(0.84 * positives),
+        false_negative=int(0.16 * positives),
+        true_negative=int(0.9966 * negatives),
+        false_positive=int(0.0034 * negatives),
+    )
+    measured, printed, _ = tables.segmentation_table(UNET, [("measured", confusion, 0.9919)]).rows
+    assert measured[1] == printed[1].replace("84.00 ±", "84.00 ±") == "84.00 ± 1.5e-4"
+    assert measured[7] == "99.19 ± 6.3e-6" == printed[7]
+
+
+def test_every_network_has_its_row_of_the_paper() -> None:
+    for row in paper.rows(paper.SEGMENTATION):
+        network = paper.network_of(row)
+        made = tables.segmentation_table(network, [("measured", PAPERS, 0.99)])
+        assert made.rows[1][0] == "paper"
+        assert made.rows[1][1].startswith(f"{float(row['sensitivity_percent']):.2f}")
+
+
+def test_formats_hold_the_same_cells() -> None:
+    table = tables.Table("A & B, 5 %", ("", "x_1"), (("one", "1.0 ± 0.1"),))
+    assert "| one | 1.0 ± 0.1 |" in table.markdown()
+    assert list(csv.reader(table.csv().splitlines())) == [["", "x_1"], ["one", "1.0 ± 0.1"]]
+    assert r"one & 1.0 $\pm$ 0.1 \\" in table.latex()
+    assert r"A \& B, 5 \%" in table.latex()
+
+
+def _evaluation() -> Evaluation:
+    rng = np.random.default_rng(0)
+    masks = np.zeros((6, 224, 224), np.uint8)
+    masks[:3, 50:100, 50:100] = 1
+    probability = np.full(masks.shape, 0.1, np.float32)
+    probability[0, 50:100, 50:100] = 0.9
+    probability[1, 150:200, 50:100] = 0.9
+    probability[5, 0:5, 0:5] = 0.9
+    samples = tuple(
+        Sample(name=f"made_{n}", image=Path("x"), mask=Path("m") if n < 3 else None, group=str(n))
+        for n in range(6)
+    )
+    images = rng.integers(0, 256, masks.shape, np.uint8)
+    pictures = Pictures(samples, images, masks)
+    return Evaluation(UNET, pictures, probability, evaluate(pictures, probability))
+
+
+def test_a_report_is_written_whole(tmp_path: Path) -> None:
+    evaluation = _evaluation()
+    written = write_report(evaluation, tmp_path, worst=3)
+    assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()}
+    assert {"worst_cases.png", "tables.tex", "tables.md", "precision_recall.png"} <= {
+        path.name for path in written
+    }
+    report = json.loads((tmp_path / "metrics.json").read_text())
+    assert report["detection"]["true_positive"] == 2
+    assert report["detection"]["false_positive"] == 1
+    with (tmp_path / "images.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["dice"] for row in rows] == [
+        "1.0000", "0.0000", "0.0000", "1.0000", "1.0000", "0.0000",
+    ]  # fmt: skip
+
+
+def test_the_worst_cases_come_first() -> None:
+    evaluation = _evaluation()
+    dice = dice_per_image(evaluation.pictures.masks, evaluation.probability)
+    # A patch at the wrong place is wrong twice, a missed one once, a stray one hardly.
+    assert worst_rows(evaluation, dice, 3) == [1, 2, 5]
+
+
+def test_folds_are_cumulated(tmp_path: Path) -> None:
+    evaluation = _evaluation()
+    summary = summarise(UNET, [evaluation.report, evaluation.report], tmp_path)
+    single = evaluation.report["detection"]
+    assert summary["detection"]["true_positive"] == 2 * single["true_positive"]
+    assert summary["pixels"]["f1"] == pytest.approx(evaluation.report["pixels"]["f1"])
+    assert "all folds" in (tmp_path / "summary.md").read_text()
+    assert json.loads((tmp_path / "summary.json").read_text())["folds"] == 2
+    assert (tmp_path / "summary.csv").is_file()
