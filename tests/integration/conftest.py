@@ -29,7 +29,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Pa
     return folder
 
 
-@pytest.fixture(scope="session")
+# Of a module, so that test_server.py finds no server alive but its own.
+@pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[TritonServer]:
     with serving(repository, free_ports()) as running:
         yield running
