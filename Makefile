@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test slow check bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -22,8 +22,11 @@ $(VENV)/.everything: pyproject.toml constraints.txt $(VENV)/.serving
 demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, with the demo model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo $(DEMO)
 
-test: setup ## Run all tests
-	@$(BIN)/pytest
+test: setup ## Run the tests, a real Triton server among them
+	@$(BIN)/pytest -m "not slow"
+
+slow: setup ## Run the tests that take minutes: all 24 networks, converted and compiled
+	@$(BIN)/pytest -m slow
 
 check: setup ## Run ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from infmap_train.networks import build_network
 from infmap_train.normalisation import SCALE_AND_OFFSET
 from infmap_train.onnx_from_keras import onnx_from_keras
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.slow]
 keras = tf.keras
 
 SAME_GRAPH = (
