@@ -53,7 +53,8 @@ def test_precision_reaches_the_segmentation_alone() -> None:
         for name, config in configs.items()
     }
     assert settings["segmentation"] == {"precision": "bf16", "threads": "2"}
-    assert settings["detection"] == settings["rendering"] == {"precision": "f32", "threads": "1"}
+    assert settings["detection"] == {"precision": "f32", "threads": "1"}
+    assert settings["rendering"] == {"precision": "f32", "threads": "2"}
 
 
 def test_a_broken_config_is_said() -> None:

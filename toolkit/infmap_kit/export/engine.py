@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import HostMismatch, MissingDependency
+from infmap_kit.graphs.contract import SEGMENTATION
 
 
 class Engine(Protocol):
@@ -43,24 +44,26 @@ class EmbeddedEngine:
 
     def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
         try:
-            from infmap_kit.triton.runner import compile_graph
+            from infmap_kit.triton.runner import Graph
         except ImportError as error:
             raise MissingDependency(
                 "the embedded target runs on OpenVINO, which is not installed: "
                 "pip install 'infmap-kit[embedded]'"
             ) from error
-        self._engine = compile_graph(path, precision=precision, threads=threads)
-        self._request = self._engine.create_infer_request()
+        self._graph = Graph(path, precision=precision, threads=threads)
+        self._input, self._output = SEGMENTATION.inputs[0].name, SEGMENTATION.outputs[0].name
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        self._request.infer([images], share_inputs=True)
-        return np.array(self._request.get_output_tensor(0).data)
+        answer: NDArray[np.float32] = self._graph.infer({self._input: images}, [self._output])[
+            self._output
+        ]
+        return answer
 
     def precisions(self) -> dict[str, int]:
         """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
         counts: dict[str, int] = {}
-        for node in self._engine.get_runtime_model().get_ordered_ops():
+        for node in self._graph.compiled.get_runtime_model().get_ordered_ops():
             info = node.get_rt_info()
             kind: Any = info["layerType"].astype(str) if "layerType" in info else ""
             if "Convolution" in str(kind):

@@ -79,8 +79,8 @@ class EmbeddedOptions:
     precision
         Of the segmentation; the two small graphs are always computed in FP32.
     threads
-        Of the segmentation; 0 is all cores. The small graphs have one each: they would spend
-        more on handing over than on computing.
+        Of segmentation and rendering; 0 is all cores. Detection has one: it would spend more on
+        handing over than on computing.
     """
 
     precision: Precision = Precision.FP32
@@ -123,7 +123,7 @@ def embedded_configs(
         precision = options.precision if segmentation else Precision.FP32
         parameters = {
             "precision": openvino_precision(precision),
-            "threads": str(options.threads if segmentation else 1),
+            "threads": str(1 if graph is DETECTION else options.threads),
         }
         for key, value in parameters.items():
             config.parameters[key].string_value = value
