@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from infmap_kit.infer import Outcome
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
     """One row a radiograph, rejected ones left out."""
-    table = Table("radiograph", "COVID-19", "probability", "severity %", "of", "served ms")
+    table = Table(
+        # A name that is cut tells nobody which file it was.
+        Column("radiograph", overflow="fold"),
+        *("COVID-19", "probability", "severity %", "of", "served ms"),
+    )
     for outcome in outcomes:
         finding = outcome.finding
         if finding is None:
