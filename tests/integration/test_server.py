@@ -24,6 +24,7 @@ from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.spec import read_json, sha256_of, write_json
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.serving import free_ports, serving
+from processes import heed_ctrl_c
 
 
 def _processes_naming(text: str) -> list[int]:
@@ -52,7 +53,12 @@ def _serve_command(repository: Path) -> Iterator[tuple[subprocess.Popen[str], st
     command += ["--http-port", str(ports.http_port), "--grpc-port", str(ports.grpc_port)]
     command += ["--metrics-port", str(ports.metrics_port)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout is not None
     lines = []

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from infmap_train import data
+from processes import heed_ctrl_c
 from train.conftest import ARGUMENTS
 
 _COMMANDS = ["fit", "cross-validate", "evaluate", "networks", "dataset build"]
@@ -79,7 +80,11 @@ def test_ctrl_c_ends_with_the_way_to_go_on(pictures: data.Pictures, tmp_path: Pa
     folder, run = pictures.samples[0].image.parent.parent, tmp_path / "run"
     command = [sys.executable, "-m", "infmap_train.cli", "fit", f"--data={folder}", f"--run={run}"]
     with subprocess.Popen(
-        [*command, *ARGUMENTS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *ARGUMENTS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
     ) as process:
         deadline = time.monotonic() + 120
         while not (run / "split.json").exists() and time.monotonic() < deadline:
