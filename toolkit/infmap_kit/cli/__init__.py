@@ -1,0 +1,29 @@
+"""The command line of infmap-kit: each command parses, calls one function, and prints.
+
+Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from infmap_kit.cli import bench, deploy, export, infer, runtime, serve, synthesize, verify
+from infmap_kit.cli.app import app
+from infmap_kit.command import run
+
+
+def main() -> None:
+    """Entry point of ``infmap-kit``."""
+    run(app)
+
+
+__all__ = [
+    "app",
+    "bench",
+    "deploy",
+    "export",
+    "infer",
+    "main",
+    "runtime",
+    "serve",
+    "synthesize",
+    "verify",
+]

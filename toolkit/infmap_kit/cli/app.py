@@ -1,0 +1,44 @@
+"""The application that every command joins, and the options that several share."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit import __version__
+
+app = typer.Typer(
+    name="infmap-kit",
+    help="COVID-19 infection maps from chest X-rays, served by Triton.\n\n"
+    "For research use, not a medical device.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_REPOSITORY = Path("model_repository")
+DEFAULT_URL = "127.0.0.1:8001"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Repository = Annotated[
+    Path, typer.Option("--repository", "-r", help="Triton model repository.", show_default=True)
+]
+Url = Annotated[str, typer.Option(help="The server's gRPC endpoint, host:port.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"infmap-kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")

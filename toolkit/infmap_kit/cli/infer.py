@@ -1,0 +1,57 @@
+"""`infmap-kit infer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
+from infmap_kit.command import console, print_json
+from infmap_kit.errors import InputRejected
+from infmap_kit.progress import progress_bar
+
+
+@app.command(epilog="Example: `infmap-kit infer chest.dcm more/ --output maps`")
+def infer(
+    files: Annotated[
+        list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files, and folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for maps and JSON.")],
+    url: Url = DEFAULT_URL,
+    json_: Json = False,
+) -> None:
+    """Make an infection map and a JSON for every radiograph.
+
+    A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
+    when any was.
+    """
+    from infmap_kit.imaging.files import find_pictures
+    from infmap_kit.infer import Outcome, infer_files
+
+    pictures = find_pictures(files)
+    with progress_bar() as progress:
+        done = 0
+
+        def show(outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            progress("radiographs", done, len(pictures))
+            if outcome.rejection is not None:
+                console.print(f"rejected  {outcome.rejection}", markup=False, highlight=False)
+
+        outcomes = infer_files(pictures, output, url=url, on_outcome=show)
+    rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
+    if json_:
+        print_json([outcome.as_json() for outcome in outcomes])
+    else:
+        from infmap_kit.tables import findings_table
+
+        console.print(findings_table(outcomes))
+        console.print(f"Maps and JSON are in {output}.")
+    if rejected:
+        raise InputRejected(
+            "rejected",
+            f"{len(rejected)} of {len(outcomes)} files were rejected; the others are done",
+        )

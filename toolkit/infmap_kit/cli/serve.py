@@ -1,0 +1,133 @@
+"""`infmap-kit serve`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.command import console, print_json
+from infmap_kit.errors import ServerError
+
+if TYPE_CHECKING:
+    from infmap_kit.triton.server import ServerOptions
+
+
+HttpPort = Annotated[int, typer.Option(help="Triton's HTTP port.")]
+GrpcPort = Annotated[int, typer.Option(help="Triton's gRPC port.")]
+MetricsPort = Annotated[int, typer.Option(help="Triton's metrics port.")]
+
+
+@app.command(epilog="Example: `infmap-kit serve --repository model_repository`")
+def serve(
+    repository: Repository = DEFAULT_REPOSITORY,
+    host: Annotated[
+        str, typer.Option(help="Address to bind to. Triton knows no sign-in: stay on loopback.")
+    ] = "127.0.0.1",
+    http_port: HttpPort = 8000,
+    grpc_port: GrpcPort = 8001,
+    metrics_port: MetricsPort = 8002,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the server's log.")
+    ] = False,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
+        ),
+    ] = "auto",
+    gpus: Annotated[str, typer.Option(help="Of the container: all, device=0, ...")] = "all",
+    shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
+    ] = None,
+    print_command: Annotated[
+        bool, typer.Option("--print-command", help="Show what docker would run, and run nothing.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Serve a repository with Triton until Ctrl-C or SIGTERM.
+
+    Checks the hash of every file first, waits until the ensemble is ready, warms it up, and prints
+    the endpoints. In a container it is confined: read-only, no root, no capabilities, loopback.
+    """
+    if runtime == "docker" or print_command:
+        from infmap_kit.triton.server import ServerOptions
+
+        _serve_in_container(
+            repository,
+            ServerOptions(
+                host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+            ),
+            image=image,
+            gpus=gpus,
+            shm_mib=shm_mib,
+            print_only=print_command,
+        )
+        return
+    if runtime != "auto":
+        raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
+    from infmap_kit.triton.serving import serving
+
+    started = time.monotonic()
+
+    def show_log(line: str) -> None:
+        if verbose:
+            console.print(line, markup=False, highlight=False)
+
+    from infmap_kit.triton.server import ServerOptions, ending_on_sigterm
+
+    options = ServerOptions(
+        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+    )
+    try:
+        with ending_on_sigterm(), serving(repository, options, on_log=show_log) as server:
+            endpoints = {
+                "grpc": server.grpc_url,
+                "http": server.http_url,
+                "metrics": f"http://{host}:{metrics_port}/metrics",
+            }
+            if json_:
+                print_json(
+                    {"endpoints": endpoints, "ready_s": round(time.monotonic() - started, 2)}
+                )
+            else:
+                console.print(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C ends it.")
+                for name, url in endpoints.items():
+                    console.print(f"  {name:8}{url}")
+            while True:
+                server.check_alive()
+                time.sleep(0.5)
+    except KeyboardInterrupt:
+        console.print("The server has ended.")
+
+
+def _serve_in_container(
+    repository: Path,
+    server: ServerOptions,
+    *,
+    image: str | None,
+    gpus: str,
+    shm_mib: int,
+    print_only: bool,
+) -> None:
+    """`infmap-kit serve --runtime docker`."""
+    from infmap_kit.triton.container import (
+        ContainerOptions,
+        check_box,
+        docker_command,
+        run_container,
+        shown,
+    )
+
+    options = ContainerOptions(image=image, gpus=gpus, shm_mib=shm_mib)
+    command = docker_command(repository, server, options)
+    if print_only:
+        typer.echo(shown(command))
+        return
+    check_box(repository)
+    run_container(command)
