@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import HostMismatch, MissingDependency
-from infmap_kit.graphs.contract import SEGMENTATION
+from infmap_kit.errors import HostMismatch, MissingDependency, SpecError
+from infmap_kit.graphs.contract import (
+    CANVAS,
+    GRAPHS,
+    IMAGE,
+    INFECTION_MAP,
+    PIPELINE,
+    RAW_PROBABILITY,
+    SEGMENTATION,
+)
+from infmap_kit.triton.config import VERSION, graph_file, parse_config, served_graphs
+
+if TYPE_CHECKING:
+    from infmap_kit.triton.runner import Graph
 
 
 class Engine(Protocol):
@@ -43,22 +55,13 @@ class EmbeddedEngine:
     """A segmentation graph just as Triton's runner compiles it."""
 
     def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
-        try:
-            from infmap_kit.triton.runner import Graph
-        except ImportError as error:
-            raise MissingDependency(
-                "the embedded target runs on OpenVINO, which is not installed: "
-                "pip install 'infmap-kit[embedded]'"
-            ) from error
-        self._graph = Graph(path, precision=precision, threads=threads)
-        self._input, self._output = SEGMENTATION.inputs[0].name, SEGMENTATION.outputs[0].name
+        self._graph = compiled_graph(path, precision=precision, threads=threads)
+        self._input, self._output = IMAGE.name, RAW_PROBABILITY.name
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        answer: NDArray[np.float32] = self._graph.infer({self._input: images}, [self._output])[
-            self._output
-        ]
-        return answer
+        # Copied, since the next request writes to the engine's own memory.
+        return np.array(self._graph.infer({self._input: images})[self._output])
 
     def precisions(self) -> dict[str, int]:
         """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
@@ -70,6 +73,70 @@ class EmbeddedEngine:
                 precision = info["runtimePrecision"].astype(str)
                 counts[precision] = counts.get(precision, 0) + 1
         return counts
+
+
+class ServedGraphs:
+    """The graphs of a published repository, compiled in this process as its server compiles them.
+
+    Parameters
+    ----------
+    repository
+        Published for the embedded target.
+
+    Raises
+    ------
+    SpecError
+        When its config does not name three graphs.
+    """
+
+    def __init__(self, repository: Path) -> None:
+        folder = repository / PIPELINE.name / str(VERSION)
+        config = parse_config((repository / PIPELINE.name / "config.pbtxt").read_text("utf-8"))
+        listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
+        try:
+            segmentation, detection, rendering = (listed[graph.name] for graph in GRAPHS)
+        except KeyError as error:
+            raise SpecError(f"{repository} has no graph for {error}: export again") from error
+        self.reference = folder / graph_file(SEGMENTATION.name)
+        self.segmentation = EmbeddedEngine(
+            folder / segmentation.file,
+            precision=segmentation.precision,
+            threads=segmentation.threads,
+        )
+        self._detection, self._rendering = (
+            compiled_graph(folder / graph.file, precision=graph.precision, threads=graph.threads)
+            for graph in (detection, rendering)
+        )
+
+    def detect(self, probability: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """(N, 224, 224) probabilities to DETECTED, SEVERITY and PROBABILITY."""
+        found: dict[str, NDArray[Any]] = self._detection.infer({RAW_PROBABILITY.name: probability})
+        return found
+
+    def render(
+        self, probability: NDArray[np.float32], canvas: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """(N, 224, 224) probabilities and (N, H, W) pictures to (N, H, W, 3) maps."""
+        inputs = {RAW_PROBABILITY.name: probability, CANVAS.name: canvas}
+        return np.array(self._rendering.infer(inputs)[INFECTION_MAP.name])
+
+
+def compiled_graph(path: Path, *, precision: str, threads: int) -> Graph:
+    """A graph on OpenVINO, as Triton's runner compiles it.
+
+    Raises
+    ------
+    MissingDependency
+        When OpenVINO is not installed.
+    """
+    try:
+        from infmap_kit.triton.runner import Graph
+    except ImportError as error:
+        raise MissingDependency(
+            "the embedded target runs on OpenVINO, which is not installed: "
+            "pip install 'infmap-kit[embedded]'"
+        ) from error
+    return Graph(path, precision=precision, threads=threads)
 
 
 def require_cpu_precision(precision: str) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine, require_cpu_precision
 from infmap_kit.export.gate import Equivalence, compare
 from infmap_kit.export.source import Source
-from infmap_kit.graphs.contract import DETECTION, ENSEMBLE, RENDERING, SEGMENTATION
+from infmap_kit.graphs.contract import DETECTION, ENSEMBLE, PIPELINE, RENDERING, SEGMENTATION
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
@@ -27,11 +27,12 @@ from infmap_kit.triton.config import (
     Target,
     config_text,
     embedded_configs,
+    graph_file,
     openvino_precision,
+    segmentation_file,
 )
 from infmap_kit.triton.repository import Manifest, publishing, versions, write_manifest
 
-GRAPH_FILE = "model.onnx"
 _SYNTHETIC_GATE_IMAGES = 8
 
 
@@ -95,11 +96,9 @@ def export_embedded(
     require_cpu_precision(options.precision)
     with publishing(repository) as folder:
         report("writing graphs and configs")
-        write_graphs(folder, source)
-        for name in (SEGMENTATION.name, DETECTION.name, RENDERING.name):
-            shutil.copyfile(runner.__file__, folder / name / str(VERSION) / "model.py")
+        write_pipeline(folder, source)
         engine = EmbeddedEngine(
-            folder / SEGMENTATION.name / str(VERSION) / GRAPH_FILE,
+            folder / PIPELINE.name / str(VERSION) / segmentation_file(options.precision),
             precision=openvino_precision(options.precision),
             threads=options.threads,
         )
@@ -144,10 +143,13 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     }
 
 
-def write_graphs(folder: Path, source: Source) -> None:
-    """Write the three graphs into their version folders, and the ensemble's empty one."""
+def write_pipeline(folder: Path, source: Source) -> None:
+    """Write the three graphs and their runner into one version folder, and the ensemble's empty one."""
+    version = folder / PIPELINE.name / str(VERSION)
+    version.mkdir(parents=True)
     for name, graph in graphs_of(source).items():
-        write_model(folder, name, GRAPH_FILE, graph.SerializeToString(deterministic=True))
+        (version / graph_file(name)).write_bytes(graph.SerializeToString(deterministic=True))
+    shutil.copyfile(runner.__file__, version / "model.py")
     write_ensemble(folder)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -85,15 +85,69 @@ class InfmapClient:
             When the server cannot be reached, dies, is too slow, or refuses.
         """
         drawn_on = canvas if canvas is not None else _CANVAS_NOBODY_LOOKS_AT
-        inputs = [self._input(*pair) for pair in (("IMAGE", image), ("CANVAS", drawn_on))]
+        inputs = {"IMAGE": image[np.newaxis], "CANVAS": drawn_on[np.newaxis]}
+        return {k: v[0] for k, v in self.ask(ENSEMBLE.name, inputs, outputs).items()}
+
+    def ask(
+        self, model: str, inputs: Mapping[str, NDArray[np.uint8]], outputs: Collection[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Ask any model of the server for some outputs of a batch.
+
+        Parameters
+        ----------
+        model
+            The ensemble, or a model behind it.
+        inputs
+            Name to (N, H, W) uint8.
+        outputs
+            Names.
+
+        Returns
+        -------
+        dict
+            Output name to array, with the batch dimension.
+
+        Raises
+        ------
+        ServerError
+            When the server cannot be reached, dies, is too slow, or refuses.
+        """
         with self._translated():
             result = self._client.infer(
-                ENSEMBLE.name,
-                inputs,
+                model,
+                [self._input(*pair) for pair in inputs.items()],
                 outputs=[self._requested[name] for name in outputs],
                 client_timeout=self._timeout_s,
             )
-        return {name: result.as_numpy(name)[0] for name in outputs}
+        return {name: result.as_numpy(name) for name in outputs}
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Triton's own account of what every model has done since the server started.
+
+        Returns
+        -------
+        dict
+            Model to ``requests``, and nanoseconds in all of them: ``total``, ``queue``, ``compute_input``,
+            ``compute_infer``, ``compute_output``.
+
+        Raises
+        ------
+        ServerError
+            When the server does not answer.
+        """
+        with self._translated():
+            answer = self._client.get_inference_statistics(client_timeout=self._timeout_s)
+        return {
+            model.name: {
+                "requests": model.inference_stats.success.count,
+                "total": model.inference_stats.success.ns,
+                **{
+                    part: getattr(model.inference_stats, part).ns
+                    for part in ("queue", "compute_input", "compute_infer", "compute_output")
+                },
+            }
+            for model in answer.model_stats
+        }
 
     def close(self) -> None:
         """Close the connection."""
@@ -105,9 +159,9 @@ class InfmapClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _input(self, name: str, picture: NDArray[np.uint8]) -> Any:
-        tensor = self._grpc.InferInput(name, [1, *picture.shape], "UINT8")
-        tensor.set_data_from_numpy(picture[np.newaxis])
+    def _input(self, name: str, pictures: NDArray[np.uint8]) -> Any:
+        tensor = self._grpc.InferInput(name, list(pictures.shape), "UINT8")
+        tensor.set_data_from_numpy(pictures)
         return tensor
 
     @contextlib.contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -13,6 +14,7 @@ from infmap_kit.errors import SpecError
 from infmap_kit.graphs.contract import (
     DETECTION,
     ENSEMBLE,
+    PIPELINE,
     RENDERING,
     SEGMENTATION,
     Dtype,
@@ -39,13 +41,14 @@ class Precision(enum.StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"
 
 
 PRECISIONS: dict[Target, tuple[Precision, ...]] = {
     Target.TENSORRT: (Precision.FP16, Precision.FP32),
     Target.ONNXRUNTIME: (Precision.FP32, Precision.FP16),
     Target.OPENVINO: (Precision.FP32, Precision.BF16),
-    Target.EMBEDDED: (Precision.FP32, Precision.BF16),
+    Target.EMBEDDED: (Precision.FP32, Precision.BF16, Precision.INT8),
 }
 """What each target can compute in; the first is what it does when nothing is said."""
 
@@ -66,7 +69,9 @@ def checked_precision(target: Target, precision: str) -> Precision:
     return Precision(precision)
 
 
-_OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16"}
+# INT8 stands in the graph itself; the hint is for what stayed as it was.
+_OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
+_GRAPHS = "graphs"
 _DTYPE = {Dtype.UINT8: pb.TYPE_UINT8, Dtype.FLOAT32: pb.TYPE_FP32}
 
 
@@ -81,10 +86,13 @@ class EmbeddedOptions:
     threads
         Of segmentation and rendering; 0 is all cores. Detection has one: it would spend more on
         handing over than on computing.
+    instances
+        Of the pipeline, side by side, each with threads of its own.
     """
 
     precision: Precision = Precision.FP32
     threads: int = 0
+    instances: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", checked_precision(Target.EMBEDDED, self.precision))
@@ -114,21 +122,81 @@ def embedded_configs(
     dict
         Model name to config, the ensemble's included.
     """
-    configs = {ENSEMBLE.name: ensemble_config(identity)}
-    for graph in (SEGMENTATION, DETECTION, RENDERING):
-        config = graph_config(graph)
-        config.backend = "python"
-        config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
-        segmentation = graph is SEGMENTATION
-        precision = options.precision if segmentation else Precision.FP32
-        parameters = {
-            "precision": openvino_precision(precision),
-            "threads": str(1 if graph is DETECTION else options.threads),
-        }
-        for key, value in parameters.items():
-            config.parameters[key].string_value = value
-        configs[graph.name] = config
-    return configs
+    pipeline = graph_config(PIPELINE)
+    pipeline.backend = "python"
+    pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
+    small, segmentation = _OPENVINO_PRECISION[Precision.FP32], openvino_precision(options.precision)
+    set_served_graphs(
+        pipeline,
+        [
+            ServedGraph(file=segmentation_file(options.precision), precision=segmentation, threads=options.threads),
+            ServedGraph(file=graph_file(DETECTION.name), precision=small, threads=1),
+            ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
+        ],
+    )
+    return {ENSEMBLE.name: _one_step(identity), PIPELINE.name: pipeline}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServedGraph:
+    """How the runner compiles one graph.
+
+    Parameters
+    ----------
+    file
+        Beside the runner.
+    precision
+        As OpenVINO spells it.
+    threads
+        0 is all cores.
+    """
+
+    file: str
+    precision: str
+    threads: int
+
+
+def graph_file(name: str) -> str:
+    """The file of a graph in the pipeline's version folder."""
+    return f"{name}.onnx"
+
+
+def segmentation_file(precision: Precision) -> str:
+    """The file that the runner compiles: the ONNX graph, or OpenVINO's own format, which has INT8 in it."""
+    return f"{SEGMENTATION.name}.xml" if precision is Precision.INT8 else graph_file(SEGMENTATION.name)
+
+
+def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:
+    """Write into the pipeline's config which graphs the runner compiles, and how."""
+    listed = json.dumps([dataclasses.asdict(graph) for graph in graphs])
+    config.parameters[_GRAPHS].string_value = listed
+
+
+def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
+    """Read what :func:`set_served_graphs` wrote.
+
+    Raises
+    ------
+    SpecError
+        When the config names no graphs.
+    """
+    try:
+        listed = json.loads(config.parameters[_GRAPHS].string_value)
+        return [ServedGraph(**graph) for graph in listed]
+    except (ValueError, TypeError) as error:
+        raise SpecError(
+            f"the config of {config.name} does not say which graphs it runs: export again"
+        ) from error
+
+
+def _one_step(identity: Mapping[str, str]) -> pb.ModelConfig:
+    """The ensemble as the pipeline's other name: it keeps the contract, and says which model it is."""
+    config = graph_config(ENSEMBLE)
+    config.platform = "ensemble"
+    for key, value in sorted(identity.items()):
+        config.parameters[key].string_value = value
+    _add_step(config, PIPELINE)
+    return config
 
 
 def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
@@ -143,12 +211,16 @@ def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
     for key, value in sorted(identity.items()):
         config.parameters[key].string_value = value
     for graph in (RENDERING, SEGMENTATION, DETECTION):
-        step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
-        for tensor in graph.inputs:
-            step.input_map[tensor.name] = tensor.name
-        for tensor in graph.outputs:
-            step.output_map[tensor.name] = tensor.name
+        _add_step(config, graph)
     return config
+
+
+def _add_step(config: pb.ModelConfig, graph: Graph) -> None:
+    step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
+    for tensor in graph.inputs:
+        step.input_map[tensor.name] = tensor.name
+    for tensor in graph.outputs:
+        step.output_map[tensor.name] = tensor.name
 
 
 def config_text(config: pb.ModelConfig) -> str:
