@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 
@@ -32,6 +32,19 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
             finding.severity_of,
             f"{finding.timings_ms['served']:.1f}",
         )
+    return table
+
+
+def candidates_table(candidates: Sequence[dict[str, Any]]) -> Table:
+    """One row a precision that was tried: what it takes, and whether it decides as its reference."""
+    table = Table("precision", "engine p50 ms", "Dice", "flips", "gate")
+    for one in candidates:
+        if "not_built" in one:
+            table.add_row(one["precision"], "-", "-", "-", one["not_built"])
+            continue
+        took = f"{one['p50_ms']:.2f}" if "p50_ms" in one else "-"
+        verdict = "passed" if one["passed"] else "; ".join(one["reasons"])
+        table.add_row(one["precision"], took, f"{one['dice']:.5f}", str(one["flips"]), verdict)
     return table
 
 

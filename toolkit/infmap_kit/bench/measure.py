@@ -28,7 +28,7 @@ from infmap_kit.bench.steps import ServerSteps
 from infmap_kit.bench.subject import Subject, Timed
 from infmap_kit.errors import InfmapError, MissingDependency, SpecError
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.triton.repository import versions
+from infmap_kit.triton.repository import Manifest, versions
 from infmap_kit.triton.runtime import TRITON_VERSION
 
 
@@ -129,7 +129,7 @@ def measure(
         target=subject.manifest.target,
         precision=subject.manifest.precision,
         inspected=subject.inspected,
-        accuracy=accuracy_of(subject.manifest.model),
+        accuracy=accuracy_of(subject.manifest),
         pictures=[picture.description for picture in pictures],
         machine=machine,
         versions={
@@ -150,15 +150,15 @@ def measure(
     )
 
 
-def accuracy_of(model: Mapping[str, Any]) -> dict[str, Any]:
+def accuracy_of(manifest: Manifest) -> dict[str, Any]:
     """What is known of how well this very engine, and its network, decide."""
-    metrics = model.get("metrics") or {}
+    metrics = manifest.model.get("metrics") or {}
     held_back = {
         f"{group} F1": metrics[group]["f1"]
         for group in ("pixels", "detection")
         if "f1" in metrics.get(group, {})
     }
-    return {"gate": model.get("gate") or {}, "held_back": held_back}
+    return {"gate": manifest.gate, "held_back": held_back}
 
 
 @contextlib.contextmanager

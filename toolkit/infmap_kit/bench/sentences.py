@@ -58,7 +58,7 @@ def accuracy_sentence(record: BenchRecord) -> str:
     if "dice" in gate:
         parts.append(
             f"this very engine agrees with its FP32 reference with a Dice of {gate['dice']:.4f} over "
-            f"{gate['images']} pictures, {len(gate.get('flips') or ()) or 'no'} detection changed"
+            f"{gate['pictures']} pictures, {gate['flips'] or 'no'} detection changed"
         )
     if held_back:
         figures = " and ".join(f"{name} {value:.3f}" for name, value in held_back.items())

@@ -34,9 +34,8 @@ from infmap_kit.infer import encode_png
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
-from infmap_kit.triton.runtime import find_runtime
 from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports
+from infmap_kit.triton.serving import fitting_runtime, free_ports
 
 Timed = Callable[[int], float]
 """Milliseconds of one request; its number chooses the picture."""
@@ -92,7 +91,7 @@ class Subject:
         cold_start = {"engine_ms": _since(begun)}
         begun = time.perf_counter()
         with (
-            TritonServer(repository, runtime=find_runtime(), options=free_ports()) as server,
+            TritonServer(repository, runtime=fitting_runtime(repository, manifest), options=free_ports()) as server,
             InfmapClient(server.grpc_url) as client,
         ):
             cold_start["ready_ms"] = _since(begun)

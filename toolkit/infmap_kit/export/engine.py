@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +12,16 @@ from numpy.typing import NDArray
 from infmap_kit.errors import HostMismatch, MissingDependency, SpecError
 from infmap_kit.graphs.contract import (
     CANVAS,
+    DETECTED,
     GRAPHS,
-    IMAGE,
     INFECTION_MAP,
     PIPELINE,
     RAW_PROBABILITY,
     SEGMENTATION,
+    SEVERITY,
 )
-from infmap_kit.triton.config import VERSION, graph_file, parse_config, served_graphs
-
-if TYPE_CHECKING:
-    from infmap_kit.triton.runner import Graph
+from infmap_kit.triton.config import graph_file, parse_config, served_graphs
+from infmap_kit.triton.repository import Manifest, version_folder
 
 
 class Engine(Protocol):
@@ -32,8 +32,18 @@ class Engine(Protocol):
         ...
 
 
-class ReferenceEngine:
-    """A segmentation graph in FP32 on ONNX Runtime: what every other engine is compared with."""
+class GraphEngine(Protocol):
+    """Something that computes any graph."""
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Compute some outputs by name."""
+        ...
+
+
+class OnnxRuntimeGraph:
+    """Any graph in ONNX Runtime on the CPU."""
 
     def __init__(self, graph: bytes) -> None:
         try:
@@ -43,25 +53,61 @@ class ReferenceEngine:
                 "ONNX Runtime is the reference and is not installed: pip install 'infmap-kit[export]'"
             ) from error
         self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Compute some outputs by name."""
+        return dict(zip(outputs, self._session.run(list(outputs), dict(inputs)), strict=True))
+
+
+class EmbeddedGraph:
+    """Any graph just as Triton's runner compiles it for a CPU."""
+
+    def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
+        try:
+            from infmap_kit.triton.runner import Graph
+        except ImportError as error:
+            raise MissingDependency(
+                "the embedded target runs on OpenVINO, which is not installed: "
+                "pip install 'infmap-kit[embedded]'"
+            ) from error
+        self._graph = Graph(path, precision=precision, threads=threads)
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Compute some outputs by name."""
+        found = self._graph.infer(dict(inputs))
+        # Copied, since the next request writes to the engine's own memory.
+        return {name: np.array(found[name]) for name in outputs}
+
+    @property
+    def compiled(self) -> Any:
+        """OpenVINO's compiled model for one usual picture."""
+        return self._graph.compiled
+
+
+class ReferenceEngine:
+    """A segmentation graph in FP32 on ONNX Runtime: what every other engine is compared with."""
+
+    def __init__(self, graph: bytes) -> None:
+        self._graph = OnnxRuntimeGraph(graph)
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        result: NDArray[np.float32] = self._session.run(None, {self._input: images})[0]
-        return result
+        return _segment(self._graph, images)
 
 
 class EmbeddedEngine:
     """A segmentation graph just as Triton's runner compiles it."""
 
     def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
-        self._graph = compiled_graph(path, precision=precision, threads=threads)
-        self._input, self._output = IMAGE.name, RAW_PROBABILITY.name
+        self._graph = EmbeddedGraph(path, precision=precision, threads=threads)
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        # Copied, since the next request writes to the engine's own memory.
-        return np.array(self._graph.infer({self._input: images})[self._output])
+        return _segment(self._graph, images)
 
     def precisions(self) -> dict[str, int]:
         """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
@@ -90,7 +136,7 @@ class ServedGraphs:
     """
 
     def __init__(self, repository: Path) -> None:
-        folder = repository / PIPELINE.name / str(VERSION)
+        folder = version_folder(repository, PIPELINE.name, Manifest.read(repository).release)
         config = parse_config((repository / PIPELINE.name / "config.pbtxt").read_text("utf-8"))
         listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
         try:
@@ -104,39 +150,30 @@ class ServedGraphs:
             threads=segmentation.threads,
         )
         self._detection, self._rendering = (
-            compiled_graph(folder / graph.file, precision=graph.precision, threads=graph.threads)
+            EmbeddedGraph(folder / graph.file, precision=graph.precision, threads=graph.threads)
             for graph in (detection, rendering)
         )
 
     def detect(self, probability: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """(N, 224, 224) probabilities to DETECTED, SEVERITY and PROBABILITY."""
-        found: dict[str, NDArray[Any]] = self._detection.infer({RAW_PROBABILITY.name: probability})
-        return found
+        """(N, 224, 224) probabilities to DETECTED and SEVERITY."""
+        return self._detection.run(
+            {RAW_PROBABILITY.name: probability}, (DETECTED.name, SEVERITY.name)
+        )
 
     def render(
         self, probability: NDArray[np.float32], canvas: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
         """(N, 224, 224) probabilities and (N, H, W) pictures to (N, H, W, 3) maps."""
         inputs = {RAW_PROBABILITY.name: probability, CANVAS.name: canvas}
-        return np.array(self._rendering.infer(inputs)[INFECTION_MAP.name])
+        return self._rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
 
 
-def compiled_graph(path: Path, *, precision: str, threads: int) -> Graph:
-    """A graph on OpenVINO, as Triton's runner compiles it.
-
-    Raises
-    ------
-    MissingDependency
-        When OpenVINO is not installed.
-    """
-    try:
-        from infmap_kit.triton.runner import Graph
-    except ImportError as error:
-        raise MissingDependency(
-            "the embedded target runs on OpenVINO, which is not installed: "
-            "pip install 'infmap-kit[embedded]'"
-        ) from error
-    return Graph(path, precision=precision, threads=threads)
+def _segment(graph: GraphEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    name = SEGMENTATION.outputs[0].name
+    probability: NDArray[np.float32] = graph.run({SEGMENTATION.inputs[0].name: images}, (name,))[
+        name
+    ]
+    return probability
 
 
 def require_cpu_precision(precision: str) -> None:

@@ -82,7 +82,8 @@ class EmbeddedOptions:
     Parameters
     ----------
     precision
-        Of the segmentation; the two small graphs are always computed in FP32.
+        Of the segmentation; the two small graphs are always computed in FP32. ``None`` leaves the choice to the
+        export: the fastest that passes the gate.
     threads
         Of segmentation and rendering; 0 is all cores. Detection has one: it would spend more on
         handing over than on computing.
@@ -90,14 +91,19 @@ class EmbeddedOptions:
         Of the pipeline, side by side, each with threads of its own.
     """
 
-    precision: Precision = Precision.FP32
+    precision: Precision | None = Precision.FP32
     threads: int = 0
     instances: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "precision", checked_precision(Target.EMBEDDED, self.precision))
-        if self.threads < 0:
-            raise SpecError(f"expected threads of 0 (all cores) or more, found {self.threads}")
+        if self.precision is not None:
+            checked = checked_precision(Target.EMBEDDED, self.precision)
+            object.__setattr__(self, "precision", checked)
+        if self.threads < 0 or self.instances < 1:
+            raise SpecError(
+                "expected threads of 0 (all cores) or more and at least one instance, found "
+                f"{self.threads} and {self.instances}"
+            )
 
 
 def openvino_precision(precision: Precision) -> str:
@@ -122,14 +128,15 @@ def embedded_configs(
     dict
         Model name to config, the ensemble's included.
     """
+    precision = options.precision or Precision.FP32
     pipeline = graph_config(PIPELINE)
     pipeline.backend = "python"
     pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
-    small, segmentation = _OPENVINO_PRECISION[Precision.FP32], openvino_precision(options.precision)
+    small, segmentation = _OPENVINO_PRECISION[Precision.FP32], openvino_precision(precision)
     set_served_graphs(
         pipeline,
         [
-            ServedGraph(file=segmentation_file(options.precision), precision=segmentation, threads=options.threads),
+            ServedGraph(file=segmentation_file(precision), precision=segmentation, threads=options.threads),
             ServedGraph(file=graph_file(DETECTION.name), precision=small, threads=1),
             ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
         ],
