@@ -78,7 +78,7 @@ def quantise(
     import openvino
 
     model = openvino.Core().read_model(
-        with_plain_weights(segmentation).SerializeToString(), openvino.Tensor()
+        with_plain_weights(segmentation).SerializeToString(), b""
     )
     kept = last_convolutions(model, kept_layers)
     quantised = nncf.quantize(
