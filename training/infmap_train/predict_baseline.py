@@ -1,4 +1,4 @@
-"""``python -m infmap_train.predict_baseline NETWORK``: one of the paper's networks by Keras' ``predict``, timed.
+"""``python -m infmap_train.predict_baseline NETWORK``: a network of the paper by Keras' ``predict``, timed.
 
 NETWORK is a :class:`~infmap_kit.spec.NetworkSpec` as JSON. The weights are random, which changes nothing of how
 long it takes. See :class:`infmap_kit.bench.baselines.Baseline`.

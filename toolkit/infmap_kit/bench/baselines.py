@@ -34,7 +34,11 @@ class Baseline:
     def __init__(self, name: str, command: list[str]) -> None:
         self._name = name
         self._process = subprocess.Popen(  # noqa: S603  # our own modules
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def block(self, _first: int, count: int) -> list[float]:
@@ -120,5 +124,3 @@ def answer_blocks(work: Callable[[], object], answers: IO[str]) -> None:
             samples.append(round(1e3 * (time.perf_counter() - begun), 4))
         answers.write(json.dumps(samples) + "\n")
         answers.flush()
-
-

@@ -1,7 +1,8 @@
 """Triton's own load generator against the same server: does it find what we find?
 
-``perf_analyzer`` is optional. It is looked for on the PATH and in the environment variable ``PERF_ANALYZER``; Debian's
-older systems take the one from the wheel tritonclient 2.41 (see benchmarks/README.md).
+``perf_analyzer`` is optional. It is looked for on the PATH and in the environment variable
+``PERF_ANALYZER``; Debian's older systems take the one from the wheel tritonclient 2.41 (see
+benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
 def _figures(table: str, ours_p50_ms: float) -> dict[str, Any]:
     (row,) = csv.DictReader(table.splitlines())
     figures = {
-        f"p{share}_ms": round(float(row[f"p{share} latency"]) / 1e3, 3) for share in (50, 90, 95, 99)
+        f"p{share}_ms": round(float(row[f"p{share} latency"]) / 1e3, 3)
+        for share in (50, 90, 95, 99)
     }
     difference = 100 * (figures["p50_ms"] / ours_p50_ms - 1)
     return {

@@ -1,8 +1,9 @@
 """A server under load: throughput by batch and concurrency, and open-loop arrivals.
 
-Nothing here is the latency of a request at rest. In a closed loop each client waits for its answer before it asks
-again, so that a slow server is asked less, and its bad moments are hardly seen (coordinated omission). In an open
-loop requests are due at times that no answer delays, and a request's latency counts from when it was due.
+Nothing here is the latency of a request at rest. In a closed loop each client waits for its answer before
+it asks again, so that a slow server is asked less, and its bad moments are hardly seen (coordinated
+omission). In an open loop requests are due at times that no answer delays, and a request's latency counts
+from when it was due.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from infmap_kit.triton.client import InfmapClient
 _OUTPUTS = [tensor.name for tensor in ENSEMBLE.outputs]
 
 _WAITING_CLIENTS = 64
-"""Connections of the open loop. When all of them wait for answers, the next request is late, and its lateness counts."""
+"""Connections of the open loop. When all of them wait for answers, the next request is late, and its
+lateness counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -208,7 +210,7 @@ def _closed(
     begun = time.perf_counter()
 
     def loop() -> list[float]:
-        samples = []
+        samples: list[float] = []
         with InfmapClient(subject.server.grpc_url) as client:
             while not samples or time.perf_counter() - begun < seconds:
                 asked = time.perf_counter()

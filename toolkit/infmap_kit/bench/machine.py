@@ -33,7 +33,8 @@ def describe_machine() -> dict[str, Any]:
         "cores_allowed": len(os.sched_getaffinity(0)),
         "cpu_features": [feature for feature in _CPU_FEATURES if feature in flags],
         "clock_mhz": clock_mhz(),
-        "governor": _line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "not readable",
+        "governor": _line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        or "not readable",
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "load_before": round(os.getloadavg()[0], 2),
@@ -53,7 +54,7 @@ def loaded(machine: dict[str, Any]) -> str:
     )
 
 
-def clock_mhz() -> list[float] | str:
+def clock_mhz() -> list[int] | str:
     """Each core's clock just now, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

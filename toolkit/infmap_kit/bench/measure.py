@@ -20,13 +20,13 @@ from infmap_kit.bench.baselines import Baseline, baselines_of
 from infmap_kit.bench.independent import measure_independently
 from infmap_kit.bench.load import LoadOptions, closed_loop, open_loop
 from infmap_kit.bench.machine import describe_machine, loaded, stolen_ticks
-from infmap_kit.bench.pictures import BenchPicture, bench_pictures
+from infmap_kit.bench.pictures import bench_pictures
 from infmap_kit.bench.record import BenchRecord
 from infmap_kit.bench.scopes import ENGINE_WITH_TRANSFERS, SERVED_ENSEMBLE
 from infmap_kit.bench.statistics import BLOCK, Latencies, StabilityRule
 from infmap_kit.bench.steps import ServerSteps
 from infmap_kit.bench.subject import Subject, Timed
-from infmap_kit.errors import InfmapError, MissingDependency, SpecError
+from infmap_kit.errors import InfmapError, MissingDependency, ServerError, SpecError, Unstable
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.repository import Manifest, versions
 from infmap_kit.triton.runtime import TRITON_VERSION
@@ -150,6 +150,26 @@ def measure(
     )
 
 
+def require_settled(record: BenchRecord) -> None:
+    """Refuse a record that says nothing sure; it is written before.
+
+    Raises
+    ------
+    ServerError
+        When the measurement ended early.
+    Unstable
+        When a scope did not settle in time.
+    """
+    if record.failure:
+        raise ServerError(f"the measurement ended early: {record.failure}")
+    if record.doubts:
+        name, why = next(iter(record.doubts.items()))
+        raise Unstable(
+            f"{len(record.doubts)} of {len(record.scopes)} scopes did not settle, such as {name}: {why}; let "
+            "the machine rest, or allow more with --budget or --tolerance"
+        )
+
+
 def accuracy_of(manifest: Manifest) -> dict[str, Any]:
     """What is known of how well this very engine, and its network, decide."""
     metrics = manifest.model.get("metrics") or {}
@@ -208,7 +228,9 @@ class _Run:
         while unstable:
             for name, block in blocks.items():
                 # What is stable goes on with the rest: scopes that stop early would be of another hour.
-                counting = server.counting() if name == SERVED_ENSEMBLE else contextlib.nullcontext()
+                counting = (
+                    server.counting() if name == SERVED_ENSEMBLE else contextlib.nullcontext()
+                )
                 with counting:
                     self.samples[name] += block(len(self.samples[name]), BLOCK)
             self.steps = server.means()

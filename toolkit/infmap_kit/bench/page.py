@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,9 @@ def page(record: BenchRecord) -> str:
             frame.section("All figures", _scopes(record)),
             *_load(record),
             *_steps(record),
-            frame.section("A second load generator", frame.paragraphs([independent_sentence(record)]))
+            frame.section(
+                "A second load generator", frame.paragraphs([independent_sentence(record)])
+            )
             if record.independent
             else "",
             frame.section("Measured on", _conditions(record)),
@@ -73,7 +76,9 @@ def _facts(record: BenchRecord) -> list[tuple[str, str]]:
         if name in record.scopes
     ]
     if FILE_TO_MAP in record.scopes:
-        facts.append((f"{FILE_TO_MAP}, p99", f"{record.scopes[FILE_TO_MAP].quantile_ms(0.99):.1f} ms"))
+        facts.append(
+            (f"{FILE_TO_MAP}, p99", f"{record.scopes[FILE_TO_MAP].quantile_ms(0.99):.1f} ms")
+        )
     if record.throughput:
         fastest = max(point["images_per_s"] for point in record.throughput)
         facts.append(("highest throughput", f"{fastest:.0f} / s"))
@@ -94,7 +99,8 @@ def _latency_chart(record: BenchRecord) -> str:
             )  # fmt: skip
     if (row := record.paper_row) is not None:
         rows.append(
-            Bar(label="Table V, on an RTX 2080 Ti", value=row.time_ms, note=f"{row.time_ms:.2f} ms", kind="paper")
+            Bar(label="Table V, on an RTX 2080 Ti", value=row.time_ms,
+                note=f"{row.time_ms:.2f} ms", kind="paper")
         )  # fmt: skip
     return bars("Median latency by scope", rows, unit="ms") if rows else ""
 
@@ -107,13 +113,15 @@ def _waterfall(record: BenchRecord) -> list[str]:
     for stage in stages:
         begin = start if stage.ms >= 0 else start + stage.ms
         rows.append(
-            Bar(label=stage.name, value=abs(stage.ms), start=max(begin, 0.0), note=f"{stage.ms:.2f} ms", kind="part")
+            Bar(label=stage.name, value=abs(stage.ms), start=max(begin, 0.0),
+                note=f"{stage.ms:.2f} ms", kind="part")
         )  # fmt: skip
         start += stage.ms
-    caption = "From a file's bytes to the map, medians one after the other; their sum is the p50 of file to map."
+    caption = "From a file's bytes to the map; the stages' sum is the p50 of file to map."
     return [
         frame.section(
-            "Where the time goes", frame.figure(bars("Stages of file to map", rows, unit="ms"), caption)
+            "Where the time goes",
+            frame.figure(bars("Stages of file to map", rows, unit="ms"), caption),
         )
     ]
 
@@ -129,27 +137,37 @@ def _distribution(record: BenchRecord) -> str:
             kind=f"c{number}",
             points=[
                 (float(ms), 100 * float(share))
-                for ms, share in zip(np.quantile(record.scopes[name].samples_ms, shares), shares, strict=True)
+                for ms, share in zip(
+                    np.quantile(record.scopes[name].samples_ms, shares), shares, strict=True
+                )
             ],
         )
         for number, name in enumerate(names)
     ]
-    chart = curves("Share of requests by latency", lines, x_unit="ms", y_unit="% of requests within", x_from_zero=False)
+    chart = curves(
+        "Share of requests by latency",
+        lines,
+        x_unit="ms",
+        y_unit="% of requests within",
+        x_from_zero=False,
+    )
     return frame.figure(chart, "Up to the 99th percentile; the slowest are in the table below.")
 
 
 def _scopes(record: BenchRecord) -> str:
-    rows = []
+    rows: list[list[str]] = []
+    words: list[str] = []
     meanings = {**SCOPES, **APART, **BASELINES, **STAGES}
     for name, meaning in meanings.items():
         if name in record.scopes:
             figures = dataclasses.asdict(record.scopes[name].summary())
             cells = [f"{figures[key]:.2f}" for key in _COLUMNS]
-            rows.append([name, *cells, str(figures["n"]), f"{meaning}."])
+            rows.append([name, *cells, str(figures["n"])])
+            words.append(f"{name}: {meaning}.")
         elif name in record.not_measured:
-            rows.append([name, *["-"] * len(_COLUMNS), "0", f"Not measured: {record.not_measured[name]}."])
-    header = ["scope", *(key.replace("_", " ") for key in _COLUMNS), "n", "from where to where"]
-    return frame.table(header, rows, words=[len(header) - 1]) + frame.paragraphs([record.rule], kind="soft")
+            words.append(f"{name}: not measured, since {record.not_measured[name]}.")
+    header = ["scope", *(key.replace("_", " ") for key in _COLUMNS), "n"]
+    return frame.table(header, rows) + frame.paragraphs([*words, record.rule], kind="soft")
 
 
 def _load(record: BenchRecord) -> list[str]:
@@ -157,25 +175,41 @@ def _load(record: BenchRecord) -> list[str]:
     if record.throughput:
         single = [p for p in record.throughput if p["batch"] == 1]
         lines = [
-            Curve(label="p50", kind="c0", marks=True, points=[(p["images_per_s"], p["p50_ms"]) for p in single]),
-            Curve(label="p99", kind="c1", marks=True, points=[(p["images_per_s"], p["p99_ms"]) for p in single]),
+            Curve(label="p50", kind="c0", marks=True, points=_points(single, "images_per_s", "p50_ms")),
+            Curve(label="p99", kind="c1", marks=True, points=_points(single, "images_per_s", "p99_ms")),
         ]  # fmt: skip
         if record.open_loop:
-            points = [(p["offered_per_s"], p["p99_ms"]) for p in record.open_loop]
+            points = _points(record.open_loop, "offered_per_s", "p99_ms")
             lines.append(Curve(label="open loop, p99", kind="c2", marks=True, points=points))
-            points = [(p["offered_per_s"], p["p50_ms"]) for p in record.open_loop]
+            points = _points(record.open_loop, "offered_per_s", "p50_ms")
             lines.append(Curve(label="open loop, p50", kind="c3", marks=True, points=points))
-        chart = curves("Latency under load by throughput", lines, x_unit="images a second", y_unit="ms")
+        chart = curves(
+            "Latency under load by throughput", lines, x_unit="images a second", y_unit="ms"
+        )
         rows = [
-            [str(p["batch"]), str(p["concurrency"]), f"{p['images_per_s']:.1f}", *(f"{p[k]:.1f}" for k in _LOAD_COLUMNS)]
+            [
+                str(p["batch"]),
+                str(p["concurrency"]),
+                f"{p['images_per_s']:.1f}",
+                *(f"{p[k]:.1f}" for k in _LOAD_COLUMNS),
+            ]
             for p in record.throughput
         ]
-        header = ["batch", "clients", "images / s", *(f"request {k.replace('_', ' ')}" for k in _LOAD_COLUMNS)]
+        header = [
+            "batch",
+            "clients",
+            "images / s",
+            *(f"request {k.replace('_', ' ')}" for k in _LOAD_COLUMNS),
+        ]
         sections.append(
             frame.section(
                 "Throughput against latency",
-                frame.paragraphs(["Under load: these are not latencies of a request at rest."], kind="soft"),
-                frame.figure(chart, "One picture a request; the closed loop has 1, 2, 4, … clients."),
+                frame.paragraphs(
+                    ["Under load: these are not latencies of a request at rest."], kind="soft"
+                ),
+                frame.figure(
+                    chart, "One picture a request; the closed loop has 1, 2, 4, … clients."
+                ),
                 frame.table(header, rows),
             )
         )
@@ -185,12 +219,24 @@ def _load(record: BenchRecord) -> list[str]:
              *(f"{p[k]:.1f}" for k in _LOAD_COLUMNS), str(p["requests"])]
             for p in record.open_loop
         ]  # fmt: skip
-        header = ["offered / s", "of highest", "answered / s", *(k.replace("_", " ") for k in _LOAD_COLUMNS), "n"]
-        words = "Requests come at random times (Poisson), and each latency counts from when its request was due."
+        header = [
+            "offered / s",
+            "of highest",
+            "answered / s",
+            *(k.replace("_", " ") for k in _LOAD_COLUMNS),
+            "n",
+        ]
+        words = "Requests come at random times (Poisson); a latency counts from when its request was due."
         sections.append(
-            frame.section("Open loop", frame.paragraphs([words], kind="soft"), frame.table(header, rows))
+            frame.section(
+                "Open loop", frame.paragraphs([words], kind="soft"), frame.table(header, rows)
+            )
         )
     return sections
+
+
+def _points(entries: list[dict[str, Any]], x: str, y: str) -> list[tuple[float, float]]:
+    return [(entry[x], entry[y]) for entry in entries]
 
 
 def _steps(record: BenchRecord) -> list[str]:
@@ -201,12 +247,20 @@ def _steps(record: BenchRecord) -> list[str]:
         [step, *(f"{parts[part]:.3f}" for part in ("total", *PARTS)), f"{parts['requests']:.0f}"]
         for step, parts in record.server.items()
     ]
-    words = "Mean milliseconds of a request by Triton's statistics, of the requests in the scope served ensemble."
-    return [frame.section("Triton's own account", frame.paragraphs([words], kind="soft"), frame.table(header, rows))]
+    words = "Mean ms of a request by Triton's statistics, over those in the scope served ensemble."
+    return [
+        frame.section(
+            "Triton's own account",
+            frame.paragraphs([words], kind="soft"),
+            frame.table(header, rows),
+        )
+    ]
 
 
 def _conditions(record: BenchRecord) -> str:
-    facts: dict[str, object] = {key.replace("_", " "): value for key, value in record.machine.items()}
+    facts: dict[str, object] = {
+        key.replace("_", " "): value for key, value in record.machine.items()
+    }
     facts |= {f"version of {name}": version for name, version in record.versions.items()}
     facts["convolutions by type, as inspected"] = ", ".join(
         f"{count} {kind}" for kind, count in record.inspected.items()

@@ -6,27 +6,31 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 _STYLE = """
-:root { color-scheme: light dark; --ground: #fff; --text: #1b2330; --soft: #5b6675; --line: #d9dee6; --panel: #f5f7fa;
+:root { color-scheme: light dark; --ground: #fff; --text: #1b2330; --soft: #5b6675; --line: #d9dee6;
+--panel: #f5f7fa;
   --ours: #1f6fb2; --paper: #b4690e; --baseline: #7a8594; --part: #2f8f6b; --warn: #a6261d;
   --c0: #1f6fb2; --c1: #b4690e; --c2: #2f8f6b; --c3: #8a4fa3; }
-@media (prefers-color-scheme: dark) { :root { --ground: #12171f; --text: #e6eaf0; --soft: #9aa6b6; --line: #2d3644;
+@media (prefers-color-scheme: dark) { :root { --ground: #12171f; --text: #e6eaf0; --soft: #9aa6b6; --line:
+#2d3644;
   --panel: #1a212c; --ours: #5aa9e6; --paper: #e0a458; --baseline: #8793a3; --part: #5bc49a; --warn: #ff8a80;
   --c0: #5aa9e6; --c1: #e0a458; --c2: #5bc49a; --c3: #c39ad6; } }
-@media print { :root { color-scheme: light; --ground: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #fff;
+@media print { :root { color-scheme: light; --ground: #fff; --text: #000; --soft: #444; --line: #bbb;
+--panel: #fff;
   --ours: #1f6fb2; --paper: #b4690e; --baseline: #7a8594; --part: #2f8f6b; --warn: #a6261d;
   --c0: #1f6fb2; --c1: #b4690e; --c2: #2f8f6b; --c3: #8a4fa3; }
   section, figure, tr { break-inside: avoid; } body { max-width: none; padding: 0; font-size: 10pt; }
   * { print-color-adjust: exact; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1.2rem 1rem 3rem; background: var(--ground); color: var(--text);
+body { margin: 0 auto; max-width: 62rem; padding: 1.2rem 1rem 3rem; background: var(--ground); color:
+var(--text);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 46rem; } .soft { color: var(--soft); }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0
+.4rem; } p { margin: .4rem 0; max-width: 46rem; } .soft { color: var(--soft); }
 .warn { border-left: 4px solid var(--warn); background: var(--panel); padding: .5rem .8rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1rem 0; }
-.tile { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
-.tile b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.tile span { color: var(--soft); font-size: .85rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin:
+1rem 0; } .tile { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem; padding:
+.6rem .8rem; } .tile b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric:
+tabular-nums; } .tile span { color: var(--soft); font-size: .85rem; }
 figure { margin: .8rem 0; max-width: 38rem; } figcaption { color: var(--soft); font-size: .9rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font-size: 12px; fill: var(--text); } svg .tick { font-size: 11px; fill: var(--soft); }
@@ -40,11 +44,15 @@ rect.part { fill: var(--part); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; min-width: 100%; }
 th, td { text-align: right; padding: .28rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap;
   font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; } td.words { white-space: normal; text-align: left; min-width: 14rem; }
-th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; } td.words { white-space: normal; text-align: left;
+min-width: 14rem; } th { color: var(--soft); font-weight: 600; }
 @media (max-width: 30rem) { body { padding: .8rem .7rem 2rem; font-size: 15px; } h1 { font-size: 1.25rem; }
   .tiles { grid-template-columns: 1fr 1fr; } }
 """
+
+
+# Even a slip could not make it ask anybody.
+_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
 
 
 def document(title: str, subtitle: str, body: Iterable[str]) -> str:
@@ -54,9 +62,9 @@ def document(title: str, subtitle: str, body: Iterable[str]) -> str:
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            # Even a slip could not make it ask anybody.
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+            _POLICY,
+            f"<title>{escape(title)}</title>",
+            f"<style>{_STYLE}</style></head><body>",
             f'<h1>{escape(title)}</h1><p class="soft">{escape(subtitle)}</p>',
             *body,
             '<p class="soft">For research use, not a medical device.</p></body></html>',
@@ -73,7 +81,9 @@ def paragraphs(sentences: Iterable[str], *, kind: str = "") -> str:
 
 def tiles(facts: Iterable[tuple[str, str]]) -> str:
     """A few large figures with what they are."""
-    shown = (f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in facts)
+    shown = (
+        f'<div class="tile"><b>{escape(v)}</b><span>{escape(k)}</span></div>' for k, v in facts
+    )
     return f'<div class="tiles">{"".join(shown)}</div>'
 
 
@@ -93,7 +103,7 @@ def table(
 ) -> str:
     """A table that scrolls sideways where it must; columns in ``words`` hold sentences."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    kinds = {column: ' class="words"' for column in words}
+    kinds = dict.fromkeys(words, ' class="words"')
     body = "".join(
         "<tr>"
         + "".join(f"<td{kinds.get(i, '')}>{escape(cell)}</td>" for i, cell in enumerate(row))

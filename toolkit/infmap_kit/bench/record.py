@@ -35,15 +35,17 @@ class BenchRecord:
     not_measured
         Scope to the reason why it has no samples.
     server
-        Step of the served ensemble to the mean milliseconds of a request, as Triton's own statistics split them:
-        ``queue``, ``compute_input``, ``compute_infer``, ``compute_output``, and ``requests``.
+        Step of the served ensemble to the mean milliseconds of a request, as Triton's own statistics split
+        them: ``queue``, ``compute_input``, ``compute_infer``, ``compute_output``, and ``requests``.
     cold_start
-        ``ready_ms`` from starting the server's process until it is ready, ``first_request_ms`` of the very first
-        request after that; ``engine_ms`` for compiling the engine in the measuring process.
+        ``ready_ms`` from starting the server's process until it is ready, ``first_request_ms`` of the very
+        first request after that; ``engine_ms`` for compiling the engine in the measuring process.
     throughput
-        Closed loop, one entry each: ``batch``, ``concurrency``, ``images_per_s`` and the latency of its requests.
+        Closed loop, one entry each: ``batch``, ``concurrency``, ``images_per_s`` and the latency of its
+        requests.
     open_loop
-        Poisson arrivals, one entry each: ``offered_per_s``, ``answered_per_s``, latency from the intended arrival.
+        Poisson arrivals, one entry each: ``offered_per_s``, ``answered_per_s``, latency from the intended
+        arrival.
     independent
         What another load generator found of the same server.
     model
@@ -53,7 +55,8 @@ class BenchRecord:
     inspected
         Type to number of the engine's convolutions that compute in it.
     accuracy
-        ``gate``: of this very engine against its reference; ``held_back``: of the network on radiographs it never saw.
+        ``gate``: of this very engine against its reference; ``held_back``: of the network on radiographs
+        it never saw.
     pictures
         Name, size and format of the radiographs that were asked about.
     machine, versions
@@ -192,8 +195,8 @@ class BenchRecord:
                 for scope, entry in document["scopes"].items()
             }
             return cls(**fields)
-        except (TypeError, KeyError, ValueError) as error:
-            raise SpecError(f"{name} is not a whole record: {error!r}") from error
+        except (TypeError, KeyError, ValueError, SpecError) as error:
+            raise SpecError(f"{name} is not a whole record: {error}") from error
 
 
 def compact_json(document: object) -> str:
@@ -203,4 +206,7 @@ def compact_json(document: object) -> str:
 
 
 def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}
+    return {
+        key: round(value, 4) if isinstance(value, float) else value
+        for key, value in figures.items()
+    }

@@ -42,7 +42,11 @@ MEANINGS = {**SCOPES, **APART, **BASELINES, **STAGES}
 def latency_table(record: BenchRecord) -> Table:
     """The latencies as a table for the terminal, 80 columns wide."""
     caption = [overhead_sentence(record), *ratio_sentences(record), paper_sentence(record)]
-    caption += [accuracy_sentence(record), cold_start_sentence(record), independent_sentence(record)]
+    caption += [
+        accuracy_sentence(record),
+        cold_start_sentence(record),
+        independent_sentence(record),
+    ]
     caption += state_sentences(record)
     table = Table(
         "scope", "p50 ms", "p90 ms", "p99 ms", "mean ms", "n",
@@ -85,8 +89,8 @@ def markdown(record: BenchRecord) -> str:
         *(f"- {key} {value}" for key, value in record.versions.items()),
         f"- convolutions by type, as inspected: {_plain(record.inspected)}",
         f"- ONNX graph, SHA-256: {record.model.get('onnx_sha256', 'not stated')}",
-        f"- {record.duration_s:.0f} s; warm-up {record.options.get('warm_up')} requests a scope; scopes measured in "
-        "turn, ten samples at a time",
+        f"- {record.duration_s:.0f} s; warm-up {record.options.get('warm_up')} requests a scope",
+        "- scopes measured in turn, ten samples at a time",
         f"- {record.rule}",
         f"- pictures: {'; '.join(record.pictures)}",
         "",
@@ -158,11 +162,26 @@ def _load(record: BenchRecord) -> list[str]:
     keys = ("p50_ms", "p90_ms", "p99_ms", "max_ms")
     if record.throughput:
         rows = [
-            (str(p["batch"]), str(p["concurrency"]), f"{p['images_per_s']:.1f}", *(f"{p[k]:.1f}" for k in keys))
+            (
+                str(p["batch"]),
+                str(p["concurrency"]),
+                f"{p['images_per_s']:.1f}",
+                *(f"{p[k]:.1f}" for k in keys),
+            )
             for p in record.throughput
         ]
-        header = ("batch", "clients", "images a second", *(f"request {k.replace('_', ' ')}" for k in keys))
-        lines += ["## Throughput (closed loop)", "", "Under load: no latency of a request at rest.", ""]
+        header = (
+            "batch",
+            "clients",
+            "images a second",
+            *(f"request {k.replace('_', ' ')}" for k in keys),
+        )
+        lines += [
+            "## Throughput (closed loop)",
+            "",
+            "Under load: no latency of a request at rest.",
+            "",
+        ]
         lines += [*_table(header, rows), ""]
     if record.open_loop:
         rows = [
@@ -170,8 +189,19 @@ def _load(record: BenchRecord) -> list[str]:
              *(f"{p[k]:.1f}" for k in keys), str(p["requests"]))
             for p in record.open_loop
         ]  # fmt: skip
-        header = ("offered a second", "% of the highest", "answered a second", *(k.replace("_", " ") for k in keys), "n")
-        lines += ["## Open loop (Poisson arrivals)", "", "Latency from when each request was due.", ""]
+        header = (
+            "offered a second",
+            "% of the highest",
+            "answered a second",
+            *(k.replace("_", " ") for k in keys),
+            "n",
+        )
+        lines += [
+            "## Open loop (Poisson arrivals)",
+            "",
+            "Latency from when each request was due.",
+            "",
+        ]
         lines += [*_table(header, rows), ""]
     return lines
 
@@ -190,4 +220,3 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count} {kind}" for kind, count in value.items()) or "not known"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-

@@ -12,7 +12,8 @@ GOALS = {
     f"{ENGINE_ALONE} / {ONNX_RUNTIME}": 0.30,
     f"{ENGINE_ALONE} / {KERAS_PREDICT}": 0.15,
 }
-"""What the CPU path is held to on two cores, U-Net with DenseNet-121, at its fastest precision that passes the gate."""
+"""What the CPU path is held to on two cores, U-Net with DenseNet-121, at its fastest precision that passes
+the gate."""
 
 
 def overhead_sentence(record: BenchRecord) -> str:
@@ -40,7 +41,9 @@ def paper_sentence(record: BenchRecord) -> str:
     machine = record.machine
     if row is None:
         return "The network is not known, so that no row of the paper's Table V stands beside it."
-    here = f"this is {machine.get('processor')} with {machine.get('cores')} cores and {_gpu(record)}"
+    here = (
+        f"this is {machine.get('processor')} with {machine.get('cores')} cores and {_gpu(record)}"
+    )
     if ENGINE_ALONE in record.scopes:
         ratio = record.scopes[ENGINE_ALONE].p50_ms / row.time_ms
         here += f", and takes {ratio:.1f} times as long for the engine alone"

@@ -121,9 +121,9 @@ class StabilityRule:
     def sentence(self) -> str:
         """The rule, for a report."""
         return (
-            f"A scope is stable with at least {self.samples} samples, when the 95 % bootstrap interval of its p50 "
-            f"is within {self.tolerance_percent:g} % of it, and the p50 of its first and second half differ by "
-            f"at most {self.tolerance_percent:g} %."
+            f"A scope is stable with at least {self.samples} samples, when the 95 % bootstrap interval of its "
+            f"p50 is within {self.tolerance_percent:g} % of it, and the p50 of its first and second half differ "
+            f"by at most {self.tolerance_percent:g} %."
         )
 
     def doubt(self, latencies: Latencies) -> str:

@@ -29,7 +29,7 @@ from infmap_kit.errors import HostMismatch
 from infmap_kit.export.engine import EmbeddedEngine, ServedGraphs
 from infmap_kit.graphs import contract
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.infer import encode_png
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
@@ -83,15 +83,17 @@ class Subject:
         manifest = check_repository(repository)
         if manifest.target != Target.EMBEDDED:
             raise HostMismatch(
-                f"`bench` compiles the engine beside the server, which it can for target {Target.EMBEDDED} only, "
-                f"and {repository} is for {manifest.target}: export for that target to measure here"
+                f"`bench` compiles the engine beside the server, which it can for target {Target.EMBEDDED} "
+                f"only, and {repository} is for {manifest.target}: export for that target to measure here"
             )
         begun = time.perf_counter()
         graphs = ServedGraphs(repository)
         cold_start = {"engine_ms": _since(begun)}
         begun = time.perf_counter()
         with (
-            TritonServer(repository, runtime=fitting_runtime(repository, manifest), options=free_ports()) as server,
+            TritonServer(
+                repository, runtime=fitting_runtime(repository, manifest), options=free_ports()
+            ) as server,
             InfmapClient(server.grpc_url) as client,
         ):
             cold_start["ready_ms"] = _since(begun)
@@ -132,6 +134,7 @@ class Subject:
         client, pictures, engine, graphs = self.client, self.pictures, self.engine, self.graphs
         probability = engine.infer(pictures[0].image[np.newaxis])
         canvases = [picture.image[np.newaxis] for picture in pictures]
+        decoded = [_decoded(picture) for picture in pictures]
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
 
         def served_segmentation(number: int) -> None:
@@ -142,7 +145,7 @@ class Subject:
             client.infer(pictures[number].image, pictures[number].image)
 
         def file_to_map(number: int) -> None:
-            image = network_input(_decoded(pictures[number]))
+            image = quick_input(pictures[number].content, pictures[number].name)
             client.infer(image, image)
 
         works: dict[str, Callable[[int], object]] = {
@@ -150,14 +153,15 @@ class Subject:
             SERVED_SEGMENTATION: served_segmentation,
             SERVED_ENSEMBLE: served_ensemble,
             FILE_TO_MAP: file_to_map,
-            NATIVE_MAP: lambda number: client.infer(pictures[number].image, pictures[number].pixels),
+            NATIVE_MAP: lambda number: client.infer(
+                pictures[number].image, pictures[number].pixels
+            ),
             ENCODE_PNG: lambda number: encode_png(maps[number]),
             DECODE: lambda number: _decoded(pictures[number]),
-            RESIZE: lambda number: network_input(_decoded_before[number]),
+            RESIZE: lambda number: network_input(decoded[number]),
             DETECTION: lambda _: graphs.detect(probability),
             RENDERING: lambda number: graphs.render(probability, canvases[number]),
         }
-        _decoded_before = [_decoded(picture) for picture in pictures]
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
 
 
@@ -165,8 +169,7 @@ _NO_CANVAS = np.zeros((1, 1, 1), np.uint8)
 
 
 def _decoded(picture: BenchPicture) -> NDArray[np.uint8]:
-    """As `infmap-kit infer` decodes when the map is wanted at the network's size."""
-    return decode_radiograph(picture.content, picture.name).pixels
+    return quick_radiograph(picture.content, picture.name).pixels
 
 
 def _timed(work: Callable[[int], object], count: int) -> Timed:

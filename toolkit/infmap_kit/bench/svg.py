@@ -1,4 +1,4 @@
-"""Charts as inline SVG: bars, rows of boxes, and curves. Colours come from the page, so that they follow its theme."""
+"""Charts as inline SVG: bars and curves. Colours come from the page, so that they follow its theme."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ def curves(
     parts = [_open(title, top + height + 42 + (len(lines) + 1) // 2 * 18)]
     for tick in y_ticks:
         _, y = place(x_first, tick)
-        parts.append(f'<line class="grid" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(
             f'<text class="tick" x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>'
         )
@@ -126,7 +128,8 @@ def curves(
             f'<text class="tick" x="{x:.1f}" y="{top + height + 16}" text-anchor="middle">{tick:g}</text>'
         )
     parts.append(
-        f'<text class="tick" x="{left + width}" y="{top + height + 32}" text-anchor="end">{escape(x_unit)}</text>'
+        f'<text class="tick" x="{left + width}" y="{top + height + 32}" text-anchor="end">'
+        f"{escape(x_unit)}</text>"
         f'<text class="tick" x="4" y="{top - 7}">{escape(y_unit)}</text>'
     )
     for number, line in enumerate(lines):

@@ -36,9 +36,9 @@ class Stage:
 def stages_of(record: BenchRecord) -> list[Stage]:
     """Split file to map into stages whose sum is its p50; empty when a scope is missing.
 
-    Decoding, resizing, engine, detection and rendering are p50s measured by themselves; what Triton's own account
-    gives beyond the three graphs is its python backend; what the client's clock gives beyond that is gRPC and the
-    client; what then is left of file to map is noise between scopes.
+    Decoding, resizing, engine, detection and rendering are p50s measured by themselves; what Triton's own
+    account gives beyond the three graphs is its python backend; what the client's clock gives beyond that
+    is gRPC and the client; what then is left of file to map is noise between scopes.
     """
     scopes = record.scopes
     needed = (FILE_TO_MAP, SERVED_ENSEMBLE, ENGINE_ALONE, DECODE, RESIZE, DETECTION, RENDERING)

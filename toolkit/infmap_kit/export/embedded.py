@@ -113,8 +113,9 @@ def build_embedded(
     write_ensemble(draft)
     small = [EmbeddedGraph(paths[one.name]) for one in (DETECTION, RENDERING)]
     build = functools.partial(_candidate, options, proof, source, draft, small, progress)
+    tried: list[dict[str, Any]] = []
     if options.precision is not None:
-        chosen, tried = build(options.precision), []
+        chosen = build(options.precision)
     else:
         chosen, tried = _fastest(build, proof, small, progress)
     if chosen.precision is not Precision.INT8:
@@ -163,7 +164,9 @@ def _fastest(
             entry["reasons"] = gate.reasons()
         tried.append(entry)
     if not passed:
-        reasons = "; ".join(f"{one['precision']}: {one.get('reasons') or one.get('not_built')}" for one in tried)
+        reasons = "; ".join(
+            f"{one['precision']}: {one.get('reasons') or one.get('not_built')}" for one in tried
+        )
         raise GateFailed(f"no precision passes the gate: {reasons}")
     return min(passed, key=lambda pair: pair[0])[1], tried
 
@@ -180,10 +183,10 @@ def _candidate(
     require_cpu_precision(precision)
     path = version_folder(draft.folder, PIPELINE.name, draft.release) / segmentation_file(precision)
 
+    hint = openvino_precision(precision)
+
     def engine() -> EmbeddedEngine:
-        return EmbeddedEngine(
-            path, precision=openvino_precision(precision), threads=options.threads
-        )
+        return EmbeddedEngine(path, precision=hint, threads=options.threads)
 
     if precision is not Precision.INT8:
         return Candidate(precision=precision, engine=engine())

@@ -164,7 +164,10 @@ class ServedGraphs:
         self, probability: NDArray[np.float32], canvas: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
         """(N, 224, 224) probabilities and (N, H, W) pictures to (N, H, W, 3) maps."""
-        inputs = {RAW_PROBABILITY.name: probability, CANVAS.name: canvas}
+        inputs: dict[str, NDArray[Any]] = {
+            RAW_PROBABILITY.name: probability,
+            CANVAS.name: canvas,
+        }
         return self._rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
 
 

@@ -81,8 +81,9 @@ def export_options(
     target
         ``auto`` is what this host has.
     precision
-        ``default`` is the target's own: the one nearest to the trained network. ``auto`` is the fastest that passes the
-        gate on this host, by measurement, for the embedded target; for others it is their default.
+        ``default`` is the target's own: the one nearest to the trained network. ``auto`` is the fastest
+        that passes the gate on this host, by measurement, for the embedded target; for others it is their
+        default.
     threads
         Of the embedded target.
     batches
@@ -152,9 +153,7 @@ def publish(
     build: Builder
     if isinstance(options, EmbeddedOptions):
         reference = reference or reference_judge(source)
-        proof = Proof(
-            reference=reference, pictures=pictures, calibration=calibration or pictures
-        )
+        proof = Proof(reference=reference, pictures=pictures, calibration=calibration or pictures)
         build = functools.partial(build_embedded, options, proof)
     else:
         build = functools.partial(build_backend, options)

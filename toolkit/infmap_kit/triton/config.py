@@ -136,7 +136,9 @@ def embedded_configs(
     set_served_graphs(
         pipeline,
         [
-            ServedGraph(file=segmentation_file(precision), precision=segmentation, threads=options.threads),
+            ServedGraph(
+                file=segmentation_file(precision), precision=segmentation, threads=options.threads
+            ),
             ServedGraph(file=graph_file(DETECTION.name), precision=small, threads=1),
             ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
         ],
@@ -170,7 +172,9 @@ def graph_file(name: str) -> str:
 
 def segmentation_file(precision: Precision) -> str:
     """The file that the runner compiles: the ONNX graph, or OpenVINO's own format, which has INT8 in it."""
-    return f"{SEGMENTATION.name}.xml" if precision is Precision.INT8 else graph_file(SEGMENTATION.name)
+    return (
+        f"{SEGMENTATION.name}.xml" if precision is Precision.INT8 else graph_file(SEGMENTATION.name)
+    )
 
 
 def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:

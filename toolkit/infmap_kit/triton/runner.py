@@ -30,8 +30,8 @@ USUAL_SIZE = 224
 """Height and width of the pictures that most requests bring."""
 
 GRAPHS = "graphs"
-"""Parameter of the model's config: a JSON list of ``file``, ``precision`` and ``threads``, in the order in which the
-graphs build on each other."""
+"""Parameter of the model's config: a JSON list of ``file``, ``precision`` and ``threads``, in the order in
+which the graphs build on each other."""
 
 
 class Graph:
@@ -116,7 +116,8 @@ class Pipeline:
         return {name: np.array(tensors[name]) for name in outputs}
 
     def _needed(self, outputs: Collection[str]) -> list[Graph]:
-        wanted, needed = set(outputs), []
+        wanted = set(outputs)
+        needed: list[Graph] = []
         for graph in reversed(self._graphs):
             if wanted.intersection(graph.outputs):
                 needed.insert(0, graph)
@@ -144,7 +145,9 @@ class TritonPythonModel:
         listed = json.loads(config["parameters"][GRAPHS]["string_value"])
         self._pipeline = Pipeline(
             [
-                Graph(folder / graph["file"], precision=graph["precision"], threads=graph["threads"])
+                Graph(
+                    folder / graph["file"], precision=graph["precision"], threads=graph["threads"]
+                )
                 for graph in listed
             ]
         )
