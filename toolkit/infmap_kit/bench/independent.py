@@ -1,4 +1,4 @@
-"""Triton's own load generator against the same server: does it find what we find?
+"""Triton's own load generator against the same server, to see whether it finds what we find.
 
 ``perf_analyzer`` is optional. It is looked for on the PATH and in the environment variable
 ``PERF_ANALYZER``; Debian's older systems take the one from the wheel tritonclient 2.41 (see

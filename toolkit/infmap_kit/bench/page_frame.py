@@ -52,7 +52,8 @@ min-width: 14rem; } th { color: var(--soft); font-weight: 600; }
 
 
 # Even a slip could not make it ask anybody.
-_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
+_POLICY = """<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src 'unsafe-inline'">"""
 
 
 def document(title: str, subtitle: str, body: Iterable[str]) -> str:

@@ -122,8 +122,8 @@ class StabilityRule:
         """The rule, for a report."""
         return (
             f"A scope is stable with at least {self.samples} samples, when the 95 % bootstrap interval of its "
-            f"p50 is within {self.tolerance_percent:g} % of it, and the p50 of its first and second half differ "
-            f"by at most {self.tolerance_percent:g} %."
+            f"p50 is within {self.tolerance_percent:g} % of it, and the p50 of its first and second half "
+            f"differ by at most {self.tolerance_percent:g} %."
         )
 
     def doubt(self, latencies: Latencies) -> str:

@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import HostMismatch, SpecError
 from infmap_kit.export.engine import ReferenceEngine, ServedGraphs
-from infmap_kit.export.gate import INT8_THRESHOLDS, THRESHOLDS, compare
+from infmap_kit.export.gate import compare, thresholds_for
 from infmap_kit.export.judge import ReferenceJudge, ServedJudge
 from infmap_kit.export.pictures import Pictures, synthetic_pictures
 from infmap_kit.graphs.contract import DETECTION, PIPELINE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
-    Precision,
     Target,
     config_text,
     parse_config,
@@ -163,7 +162,7 @@ def tune(
         _copy(repository, manifest.release, draft)
         _set(draft.folder, chosen.setting)
         reference = ReferenceEngine(ServedGraphs(repository).reference.read_bytes())
-        thresholds = INT8_THRESHOLDS if manifest.precision == Precision.INT8 else THRESHOLDS
+        thresholds = thresholds_for(manifest.precision)
         progress("passing the gate again", 0, 1)
         with (
             TritonServer(draft.folder, runtime=runtime, options=free_ports()) as server,

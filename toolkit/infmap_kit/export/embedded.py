@@ -13,7 +13,7 @@ import numpy as np
 from infmap_kit.errors import GateFailed, HostMismatch, MissingDependency
 from infmap_kit.export import quantisation
 from infmap_kit.export.engine import EmbeddedEngine, EmbeddedGraph, require_cpu_precision
-from infmap_kit.export.gate import INT8_THRESHOLDS, THRESHOLDS, GateReport, Thresholds, compare
+from infmap_kit.export.gate import GateReport, compare, thresholds_for
 from infmap_kit.export.judge import EngineJudge, Judge
 from infmap_kit.export.pictures import Pictures
 from infmap_kit.export.publish import Build, graphs_of, write_ensemble, write_model
@@ -66,15 +66,12 @@ class Candidate:
         It computes in.
     engine
         The segmentation.
-    thresholds
-        How far it may be from its reference.
     details
         What there is to say of it, for the manifest.
     """
 
     precision: Precision
     engine: EmbeddedEngine
-    thresholds: Thresholds = THRESHOLDS
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -132,7 +129,6 @@ def build_embedded(
             **chosen.details,
             **({"candidates": tried} if tried else {}),
         },
-        thresholds=chosen.thresholds,
     )
 
 
@@ -199,7 +195,6 @@ def _candidate(
         candidate = Candidate(
             precision=precision,
             engine=engine(),
-            thresholds=INT8_THRESHOLDS,
             details={
                 "int8": {
                     "kept_in_fp32": list(written.kept),
@@ -214,7 +209,9 @@ def _candidate(
 
 def _gate(candidate: Candidate, proof: Proof, small: list[EmbeddedGraph]) -> GateReport:
     judge = EngineJudge(candidate.engine, *small)
-    return compare(proof.reference, judge, proof.pictures, thresholds=candidate.thresholds)
+    return compare(
+        proof.reference, judge, proof.pictures, thresholds=thresholds_for(candidate.precision)
+    )
 
 
 def _p50_ms(engine: EmbeddedEngine, pictures: Pictures) -> float:

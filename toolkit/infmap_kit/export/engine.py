@@ -52,7 +52,12 @@ class OnnxRuntimeGraph:
             raise MissingDependency(
                 "ONNX Runtime is the reference and is not installed: pip install 'infmap-kit[export]'"
             ) from error
-        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        # What is recorded of it is compared bit by bit.
+        options.use_deterministic_compute = True
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"]
+        )
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -149,14 +154,14 @@ class ServedGraphs:
             precision=segmentation.precision,
             threads=segmentation.threads,
         )
-        self._detection, self._rendering = (
+        self.detection, self.rendering = (
             EmbeddedGraph(folder / graph.file, precision=graph.precision, threads=graph.threads)
             for graph in (detection, rendering)
         )
 
     def detect(self, probability: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """(N, 224, 224) probabilities to DETECTED and SEVERITY."""
-        return self._detection.run(
+        return self.detection.run(
             {RAW_PROBABILITY.name: probability}, (DETECTED.name, SEVERITY.name)
         )
 
@@ -168,7 +173,7 @@ class ServedGraphs:
             RAW_PROBABILITY.name: probability,
             CANVAS.name: canvas,
         }
-        return self._rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
+        return self.rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
 
 
 def _segment(graph: GraphEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -109,7 +109,7 @@ def is_available() -> bool:
 
 
 def _overflow_fix(nncf: Any) -> Any:
-    """Without VNNI, sums of 8-bit products overflow unless weights keep to 7 bits; with it, a bit is given away."""
+    """Without VNNI, sums of 8-bit products overflow unless weights keep to 7 bits; with it, none do."""
     try:
         vnni = "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
