@@ -23,7 +23,7 @@ HEAVY = (
     "cv2",
     "pydicom",
 )
-COMMANDS = ("export", "verify", "serve", "infer", "bench", "runtime", "synthesize")
+COMMANDS = ("export", "verify", "serve", "infer", "runtime", "synthesize")
 DEPLOY_COMMANDS = ("compose", "kserve")
 
 

@@ -27,7 +27,7 @@ from infmap_kit.bench.scopes import (
 )
 from infmap_kit.errors import HostMismatch
 from infmap_kit.export.engine import EmbeddedEngine, ServedGraphs
-from infmap_kit.graphs import contract
+from infmap_kit.graphs.contract import PROBABILITY
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.infer import encode_png
@@ -138,8 +138,7 @@ class Subject:
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
 
         def served_segmentation(number: int) -> None:
-            inputs = {contract.IMAGE.name: canvases[number], contract.CANVAS.name: _NO_CANVAS}
-            client.ask(contract.PIPELINE.name, inputs, [contract.PROBABILITY.name])
+            client.infer(pictures[number].image, outputs=[PROBABILITY.name])
 
         def served_ensemble(number: int) -> None:
             client.infer(pictures[number].image, pictures[number].image)
@@ -163,9 +162,6 @@ class Subject:
             RENDERING: lambda number: graphs.render(probability, canvases[number]),
         }
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
-
-
-_NO_CANVAS = np.zeros((1, 1, 1), np.uint8)
 
 
 def _decoded(picture: BenchPicture) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from infmap_kit.export.engine import ReferenceEngine, ServedGraphs
 from infmap_kit.export.gate import compare, thresholds_for
 from infmap_kit.export.judge import ReferenceJudge, ServedJudge
 from infmap_kit.export.pictures import Pictures, synthetic_pictures
-from infmap_kit.graphs.contract import DETECTION, PIPELINE
+from infmap_kit.graphs.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
@@ -246,7 +246,7 @@ def _copy(repository: Path, release: int, draft: Draft) -> None:
 
 
 def _set(folder: Path, setting: Setting) -> None:
-    path = folder / PIPELINE.name / "config.pbtxt"
+    path = folder / ENSEMBLE.name / "config.pbtxt"
     config = parse_config(path.read_text(encoding="utf-8"))
     # Detection keeps its one thread: it would spend more on handing over than on computing.
     graphs = [

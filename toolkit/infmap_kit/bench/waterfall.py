@@ -14,7 +14,7 @@ from infmap_kit.bench.scopes import (
     RESIZE,
     SERVED_ENSEMBLE,
 )
-from infmap_kit.graphs.contract import ENSEMBLE, PIPELINE
+from infmap_kit.graphs.contract import ENSEMBLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,7 @@ def stages_of(record: BenchRecord) -> list[Stage]:
     scopes = record.scopes
     needed = (FILE_TO_MAP, SERVED_ENSEMBLE, ENGINE_ALONE, DECODE, RESIZE, DETECTION, RENDERING)
     server = record.server.get(ENSEMBLE.name)
-    step = record.server.get(PIPELINE.name)
-    if server is None or step is None or any(name not in scopes for name in needed):
+    if server is None or any(name not in scopes for name in needed):
         return []
     p50 = {name: scopes[name].p50_ms for name in needed}
     graphs = p50[ENGINE_ALONE] + p50[DETECTION] + p50[RENDERING]
@@ -55,12 +54,12 @@ def stages_of(record: BenchRecord) -> list[Stage]:
         Stage(DECODE, p50[DECODE]),
         Stage(RESIZE, p50[RESIZE]),
         Stage("gRPC and client", client),
-        Stage("Triton's queue", server["queue"] + step["queue"]),
+        Stage("Triton's queue", server["queue"]),
         Stage("engine", p50[ENGINE_ALONE]),
         Stage(DETECTION, p50[DETECTION]),
         Stage(RENDERING, p50[RENDERING]),
     ]
-    inside = p50[SERVED_ENSEMBLE] - client - server["queue"] - step["queue"] - graphs
+    inside = p50[SERVED_ENSEMBLE] - client - server["queue"] - graphs
     stages.append(Stage("Triton and its python backend, and engine slower there", inside))
     rest = p50[FILE_TO_MAP] - p50[SERVED_ENSEMBLE] - p50[DECODE] - p50[RESIZE]
     stages.append(Stage("between the scopes", rest))

@@ -16,9 +16,9 @@ from infmap_kit.export.engine import EmbeddedEngine, EmbeddedGraph, require_cpu_
 from infmap_kit.export.gate import GateReport, compare, thresholds_for
 from infmap_kit.export.judge import EngineJudge, Judge
 from infmap_kit.export.pictures import Pictures
-from infmap_kit.export.publish import Build, graphs_of, write_ensemble, write_model
+from infmap_kit.export.publish import Build, graphs_of, write_model
 from infmap_kit.export.source import Source
-from infmap_kit.graphs.contract import DETECTION, PIPELINE, RENDERING, SEGMENTATION
+from infmap_kit.graphs.contract import DETECTION, ENSEMBLE, RENDERING, SEGMENTATION
 from infmap_kit.progress import Progress
 from infmap_kit.triton import runner
 from infmap_kit.triton.config import (
@@ -78,7 +78,7 @@ class Candidate:
 def build_embedded(
     options: EmbeddedOptions, proof: Proof, source: Source, draft: Draft, progress: Progress
 ) -> Build:
-    """Write the graphs, with the runner beside them.
+    """Write the three graphs into one model, with the runner beside them.
 
     Parameters
     ----------
@@ -102,12 +102,11 @@ def build_embedded(
     """
     paths = {
         name: write_model(
-            draft, PIPELINE.name, graph_file(name), graph.SerializeToString(deterministic=True)
+            draft, ENSEMBLE.name, graph_file(name), graph.SerializeToString(deterministic=True)
         )
         for name, graph in graphs_of(source).items()
     }
     shutil.copyfile(runner.__file__, paths[SEGMENTATION.name].with_name("model.py"))
-    write_ensemble(draft)
     small = [EmbeddedGraph(paths[one.name]) for one in (DETECTION, RENDERING)]
     build = functools.partial(_candidate, options, proof, source, draft, small, progress)
     tried: list[dict[str, Any]] = []
@@ -177,7 +176,7 @@ def _candidate(
     precision: Precision,
 ) -> Candidate:
     require_cpu_precision(precision)
-    path = version_folder(draft.folder, PIPELINE.name, draft.release) / segmentation_file(precision)
+    path = version_folder(draft.folder, ENSEMBLE.name, draft.release) / segmentation_file(precision)
 
     hint = openvino_precision(precision)
 
@@ -225,7 +224,7 @@ def _p50_ms(engine: EmbeddedEngine, pictures: Pictures) -> float:
 
 
 def _remove_quantised(draft: Draft) -> None:
-    folder = version_folder(draft.folder, PIPELINE.name, draft.release)
+    folder = version_folder(draft.folder, ENSEMBLE.name, draft.release)
     xml = folder / segmentation_file(Precision.INT8)
     for path in (xml, xml.with_suffix(".bin")):
         path.unlink(missing_ok=True)

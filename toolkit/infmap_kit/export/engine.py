@@ -13,9 +13,9 @@ from infmap_kit.errors import HostMismatch, MissingDependency, SpecError
 from infmap_kit.graphs.contract import (
     CANVAS,
     DETECTED,
+    ENSEMBLE,
     GRAPHS,
     INFECTION_MAP,
-    PIPELINE,
     RAW_PROBABILITY,
     SEGMENTATION,
     SEVERITY,
@@ -141,8 +141,8 @@ class ServedGraphs:
     """
 
     def __init__(self, repository: Path) -> None:
-        folder = version_folder(repository, PIPELINE.name, Manifest.read(repository).release)
-        config = parse_config((repository / PIPELINE.name / "config.pbtxt").read_text("utf-8"))
+        folder = version_folder(repository, ENSEMBLE.name, Manifest.read(repository).release)
+        config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
         listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
         try:
             segmentation, detection, rendering = (listed[graph.name] for graph in GRAPHS)

@@ -63,6 +63,3 @@ ENSEMBLE = Graph(
 
 GRAPHS = (SEGMENTATION, DETECTION, RENDERING)
 """The graphs behind the ensemble."""
-
-PIPELINE = Graph(name="pipeline", inputs=ENSEMBLE.inputs, outputs=ENSEMBLE.outputs)
-"""All three in one model, where that is quicker than handing on from one to the next."""

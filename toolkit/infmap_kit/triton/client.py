@@ -14,6 +14,7 @@ from infmap_kit.errors import MissingDependency, ServerError
 from infmap_kit.graphs.contract import ENSEMBLE
 
 DEFAULT_URL = "127.0.0.1:8001"
+_RUNNING = ("graphs",)
 _OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
 # Of connections that were lost on the way, as at a change of servers; each attempt after a short wait.
 _ATTEMPTS = 40
@@ -71,7 +72,12 @@ class InfmapClient:
                 ).config
             )
         )
-        model = {key: value.string_value for key, value in sorted(config.parameters.items())}
+        # Besides who it is, a config may say how it runs.
+        model = {
+            key: value.string_value
+            for key, value in sorted(config.parameters.items())
+            if key not in _RUNNING
+        }
         if self.release is not None:
             self._models[self.release] = model
         return model

@@ -14,7 +14,6 @@ from infmap_kit.errors import SpecError
 from infmap_kit.graphs.contract import (
     DETECTION,
     ENSEMBLE,
-    PIPELINE,
     RENDERING,
     SEGMENTATION,
     Dtype,
@@ -71,7 +70,7 @@ def checked_precision(target: Target, precision: str) -> Precision:
 
 # INT8 stands in the graph itself; the hint is for what stayed as it was.
 _OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
-_GRAPHS = "graphs"
+GRAPHS_PARAMETER = "graphs"
 _DTYPE = {Dtype.UINT8: pb.TYPE_UINT8, Dtype.FLOAT32: pb.TYPE_FP32}
 
 
@@ -114,22 +113,27 @@ def openvino_precision(precision: Precision) -> str:
 def embedded_configs(
     options: EmbeddedOptions, identity: Mapping[str, str]
 ) -> dict[str, pb.ModelConfig]:
-    """Configs of all four models for Triton's python backend with the OpenVINO runner.
+    """Config of the one model that does all three steps, in Triton's python backend with the OpenVINO runner.
+
+    To whoever asks it is the ensemble: the same name, tensors and identity.
 
     Parameters
     ----------
     options
-        Precision and threads.
+        Precision, threads, instances.
     identity
-        What the ensemble says of its model.
+        What it says of its model.
 
     Returns
     -------
     dict
-        Model name to config, the ensemble's included.
+        Model name to config.
     """
     precision = options.precision or Precision.FP32
-    pipeline = graph_config(PIPELINE)
+    # No ensemble of Triton's: a step of one is asked for all its outputs, whatever the client wants.
+    pipeline = graph_config(ENSEMBLE)
+    for key, value in sorted(identity.items()):
+        pipeline.parameters[key].string_value = value
     pipeline.backend = "python"
     pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
     small, segmentation = _OPENVINO_PRECISION[Precision.FP32], openvino_precision(precision)
@@ -143,7 +147,7 @@ def embedded_configs(
             ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
         ],
     )
-    return {ENSEMBLE.name: _one_step(identity), PIPELINE.name: pipeline}
+    return {ENSEMBLE.name: pipeline}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +184,7 @@ def segmentation_file(precision: Precision) -> str:
 def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:
     """Write into the pipeline's config which graphs the runner compiles, and how."""
     listed = json.dumps([dataclasses.asdict(graph) for graph in graphs])
-    config.parameters[_GRAPHS].string_value = listed
+    config.parameters[GRAPHS_PARAMETER].string_value = listed
 
 
 def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
@@ -192,22 +196,12 @@ def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
         When the config names no graphs.
     """
     try:
-        listed = json.loads(config.parameters[_GRAPHS].string_value)
+        listed = json.loads(config.parameters[GRAPHS_PARAMETER].string_value)
         return [ServedGraph(**graph) for graph in listed]
     except (ValueError, TypeError) as error:
         raise SpecError(
             f"the config of {config.name} does not say which graphs it runs: export again"
         ) from error
-
-
-def _one_step(identity: Mapping[str, str]) -> pb.ModelConfig:
-    """The ensemble as the pipeline's other name: it keeps the contract, and says which model it is."""
-    config = graph_config(ENSEMBLE)
-    config.platform = "ensemble"
-    for key, value in sorted(identity.items()):
-        config.parameters[key].string_value = value
-    _add_step(config, PIPELINE)
-    return config
 
 
 def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:

@@ -2,7 +2,7 @@
 
 `infmap-kit export --target embedded` copies this file beside the graphs as ``model.py``; so it imports
 nothing of infmap-kit. Which graphs, in which precision and on how many threads stands in the model's config.
-Each model that Triton hands a request on to costs about a millisecond, so that all three graphs share one.
+Each model that Triton hands a request on to costs about a millisecond, so that the three graphs share one.
 Tensors cross by DLPack: ``as_numpy()`` of Triton before 24.11 is silently wrong with NumPy 2.
 """
 
@@ -50,23 +50,27 @@ class Graph:
     """
 
     def __init__(self, path: Path, *, precision: str, threads: int) -> None:
-        core = openvino.Core()
-        options = {
+        self._path = path
+        self._options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
             # One thread would be pinned to the first core, that of every process with one thread.
             "ENABLE_CPU_PINNING": threads != 1,
         }
-        model = core.read_model(path)
+        self._load()
+
+    def _load(self) -> None:
+        core = openvino.Core()
+        model = core.read_model(self._path)
         self.inputs = tuple(tensor.any_name for tensor in model.inputs)
         self.outputs = tuple(tensor.any_name for tensor in model.outputs)
-        self._any_shape = core.compile_model(model, "CPU", options).create_infer_request()
+        self._any_shape = core.compile_model(model, "CPU", self._options).create_infer_request()
         self._usual_shapes = {
             tensor.any_name: _usual_shape(tensor.partial_shape) for tensor in model.inputs
         }
         model.reshape({name: list(shape) for name, shape in self._usual_shapes.items()})
-        self._usual = core.compile_model(model, "CPU", options).create_infer_request()
+        self._usual = core.compile_model(model, "CPU", self._options).create_infer_request()
 
     @property
     def compiled(self) -> Any:
@@ -80,10 +84,26 @@ class Graph:
         ----------
         inputs
             Name to array, contiguous.
+
+        Raises
+        ------
+        ValueError
+            When the inputs do not fit each other.
+        RuntimeError
+            When OpenVINO fails.
         """
         shapes = {name: array.shape for name, array in inputs.items()}
+        if len({shape[0] for shape in shapes.values()}) > 1 or not all(map(all, shapes.values())):
+            raise ValueError(
+                f"expected as many pictures in each input, and none empty: found {shapes}"
+            )
         request = self._usual if shapes == self._usual_shapes else self._any_shape
-        request.infer(inputs, share_inputs=True)
+        try:
+            request.infer(inputs, share_inputs=True)
+        except RuntimeError:
+            # OpenVINO keeps in mind what it failed at, and would fail at good requests that follow.
+            self._load()
+            raise
         return {name: request.get_tensor(name).data for name in self.outputs}
 
 
@@ -165,7 +185,7 @@ class TritonPythonModel:
         }
         try:
             outputs = self._pipeline.infer(inputs, request.requested_output_names())
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor.from_dlpack(name, array) for name, array in outputs.items()]
