@@ -83,7 +83,7 @@ def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
         )
         steps.append({"step": "padding", "shown_as": 0, "share": round(share, 4)})
         if share:
-            notes.append(f"{share:.0%} pixel padding shown black")
+            notes.append("pixel padding shown black")
     return Display(table=levels, steps=tuple(steps), notes=tuple(notes), warnings=tuple(warnings))
 
 
@@ -100,7 +100,7 @@ def _stored_values(dataset: Dataset, dtype: np.dtype[Any]) -> NDArray[np.int32]:
     high = int(dataset.get("HighBit") or bits - 1)
     # A decoder of a compressed picture has moved the stored bits to the low end.
     low = 0 if dataset.file_meta.TransferSyntaxUID.is_encapsulated else high + 1 - bits
-    if not (1 <= bits <= allocated and 0 <= low <= allocated - bits):
+    if not 0 <= low <= allocated - bits:
         raise InputRejected(
             Reason.UNREADABLE,
             f"found {bits} bits stored below bit {high} of {allocated}: the tags contradict themselves",
