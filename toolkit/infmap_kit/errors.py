@@ -20,6 +20,9 @@ A message says what was found, what was wanted, and the mend, in one line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class InfmapError(Exception):
     """Root of the tree; ``exit_code`` is what a command ends with."""
@@ -36,13 +39,21 @@ class InputRejected(InfmapError):
         Short machine-readable reason, such as ``"too-small"``.
     message
         One line for people.
+    found
+        What was found, for scripts: plain values that JSON can hold, and no patient's data.
+    file
+        The file as its user named it, put before the message; ``reason`` is the message without.
     """
 
     exit_code = 6
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: str, message: str, *, found: Mapping[str, Any] | None = None, file: str = ""
+    ) -> None:
+        super().__init__(f"{file}: {message}" if file else message)
         self.code = code
+        self.reason = message
+        self.found = dict(found or {})
 
 
 class SpecError(InfmapError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from infmap_kit.export.bisect import Localised
     from infmap_kit.export.compile_gate import Compilation
     from infmap_kit.export.gate import GateReport
-    from infmap_kit.infer import Outcome
+    from infmap_kit.outcome import Outcome
     from infmap_kit.triton.releases import Release
 
 

@@ -22,7 +22,7 @@ KERAS_PREDICT = "Keras predict"
 SCOPES = {
     ENGINE_ALONE: "network input in memory to probability, in the measuring process",
     ENGINE_WITH_TRANSFERS: "the same from host memory to host memory, over a GPU's bus",
-    SERVED_SEGMENTATION: "network input in memory to probability, through Triton by gRPC, nothing else computed",
+    SERVED_SEGMENTATION: "network input in memory to probability, through Triton by gRPC, and nothing else",
     SERVED_ENSEMBLE: "network input in memory to all four outputs, through Triton by gRPC",
     FILE_TO_MAP: "encoded bytes in memory to the finding and the map at the network's size, through Triton",
 }
