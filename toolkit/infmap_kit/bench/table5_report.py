@@ -116,8 +116,8 @@ def page(outcomes: Sequence[Outcome]) -> str:
         if record is not None and ENGINE_ALONE in record.scopes:
             p50 = record.scopes[ENGINE_ALONE].p50_ms
             rows.append(Bar(label=row.network.label, value=p50, note=f"{p50:.1f} ms"))
-        note = f"{row.time_ms:.2f} ms in the paper"
-        label = row.network.label if record is None else ""
+        note = f"{row.time_ms:.2f} ms"
+        label = "Table V" if record is not None else f"{row.network.label}: Table V alone"
         rows.append(Bar(label=label, value=row.time_ms, note=note, kind="paper"))
     chart = bars("Engine alone beside Table V", rows, unit="ms")
     caption = f"Median of the engine alone here, and the paper's figure on an {MACHINE}."
