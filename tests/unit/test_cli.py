@@ -22,6 +22,8 @@ HEAVY = (
     "onnx",
     "cv2",
     "pydicom",
+    "highdicom",
+    "imagecodecs",
 )
 COMMANDS = ("export", "verify", "serve", "infer", "bench", "runtime", "synthesize")
 DEPLOY_COMMANDS = ("compose", "kserve")

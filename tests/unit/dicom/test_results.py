@@ -25,8 +25,9 @@ from findings import MODEL, made_up, probability
 from infmap_kit.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.dicom.uids import derived_uid
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom import read_tags
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
 
 _Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -385,3 +386,25 @@ def test_no_name_is_logged(
     _written(radiograph)
     assert "Secret" not in caplog.text
     assert "Secret" not in "".join(capfd.readouterr())
+
+
+def test_results_of_real_radiographs(chest_dicoms: list[Path], tmp_path: Path) -> None:
+    for path in chest_dicoms:
+        radiograph = read_radiograph(path)
+        for dataset in _written(radiograph).values():
+            assert _dciodvfy(dataset, tmp_path) == [], f"{path.name}: {dataset.SOPClassUID.name}"
+
+
+def test_results_of_public_files(shared_data: Path, tmp_path: Path) -> None:
+    written = 0
+    for path in sorted((shared_data / "dicom").iterdir()):
+        content = path.read_bytes()
+        try:
+            radiograph = decode_radiograph(content, "x", secondary_capture=True)
+            objects = list(_written(radiograph).values())
+        except InputRejected as rejection:
+            objects = [rejection_report(read_tags(content), rejection)]
+        for dataset in objects:
+            assert _dciodvfy(dataset, tmp_path) == [], f"{path.name}: {dataset.SOPClassUID.name}"
+            written += 1
+    assert written == 5 * 4 + 5
