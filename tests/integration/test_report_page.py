@@ -1,4 +1,4 @@
-"""Reports in a real browser: Chromium from Debian asks nobody, shows both themes, and fits a phone and paper."""
+"""Reports in a real browser: they ask nobody, show both themes, and fit a phone and paper."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ addEventListener("load", () => {
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1).length;
   const small = [...document.querySelectorAll("svg text")]
     .filter(e => e.getBoundingClientRect().height < 9).length;
-  document.title = `width ${document.documentElement.scrollWidth} of ${innerWidth}; wide ${wide}; small ${small}`;
+  const whole = document.documentElement.scrollWidth;
+  document.title = `width ${whole} of ${innerWidth}; wide ${wide}; small ${small}`;
 });
 </script>
 """

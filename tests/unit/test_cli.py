@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
+from bench_records import bench_record
+from infmap_kit.cli import app
 from pictures import read_picture
 
 HEAVY = (
@@ -22,9 +26,24 @@ HEAVY = (
     "onnx",
     "cv2",
     "pydicom",
+    "highdicom",
+    "nncf",
+    "imagecodecs",
 )
-COMMANDS = ("export", "verify", "serve", "infer", "runtime", "synthesize")
-DEPLOY_COMMANDS = ("compose", "kserve")
+ROOT = Path(__file__).parents[2]
+
+
+def _commands(group: typer.Typer, prefix: str = "") -> Iterator[str]:
+    """Every command that can be typed, with the groups that it stands in."""
+    for command in group.registered_commands:
+        if command.callback is not None:
+            yield f"{prefix}{command.name or command.callback.__name__.replace('_', '-')}"
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            yield from _commands(inner.typer_instance, f"{prefix}{inner.name} ")
+
+
+COMMANDS = sorted(_commands(app))
 
 
 def _infmap_kit(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -47,23 +66,46 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *(f"deploy {name}" for name in DEPLOY_COMMANDS)])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = _infmap_kit(*command.split(), "--help")
     assert done.returncode == 0
     assert "Example" in done.stdout
 
 
-def test_every_command_is_listed_here() -> None:
-    from infmap_kit.cli import app
+def test_every_command_stands_in_the_documentation() -> None:
+    assert {"export", "verify", "serve", "infer", "doctor", "deploy compose"} <= set(COMMANDS)
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
+    text = " ".join(page.read_text() for page in pages)
+    assert [command for command in COMMANDS if command not in text] == []
 
-    assert {c.name or c.callback.__name__ for c in app.registered_commands if c.callback} == set(
-        COMMANDS
-    )
-    (deploy,) = app.registered_groups
-    assert deploy.typer_instance is not None
-    registered = deploy.typer_instance.registered_commands
-    assert {c.callback.__name__ for c in registered if c.callback} == set(DEPLOY_COMMANDS)
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "fill it with `infmap-kit export`"),
+        (("--samples", "50"), "fill it with `infmap-kit export`"),
+        (("chest.jpg",), "cannot read chest.jpg"),
+        (("./table5",), "cannot read table5"),
+    ],
+)
+def test_bench_without_a_command_measures_latency(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    """As it always did; a file that is called as a command is given with its folder."""
+    done = _infmap_kit("bench", *arguments, "--repository", tmp_path / "nowhere")
+    assert done.returncode != 0
+    assert reason in done.stderr
+
+
+def test_bench_compare_says_what_changed(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("before.json", "after.json")]
+    for seed, path in enumerate(paths):
+        bench_record(seed=seed).write(path)
+    done = _infmap_kit("bench", "compare", *paths, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert {change["verdict"] for change in document["changes"]} == {"no change beyond noise"}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +116,11 @@ def test_every_command_is_listed_here() -> None:
         (["export", "nowhere", "--target", "toaster"], 1, "expected --target to be one of"),
         (["serve", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["bench", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["bench", "compare", "x.json", "y.json"], 1, "cannot read x.json"),
+        (["bench", "table5", "--only", "unet/vgg"], 1, "expected encoder to be one of"),
+        (["bench", "table5", "--precision", "fp7"], 1, "expected --precision to be one of"),
+        (["tune", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["tune", "--for", "beauty"], 1, "expected --for to be one of latency, throughput"),
         (["deploy", "compose", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["serve", "--runtime", "podman"], 1, "expected --runtime to be one of auto, docker"),
         (["export", "nowhere", "--target", "openvino", "--batches", "many"], 1, "such as 1,8,32"),

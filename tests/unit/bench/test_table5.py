@@ -1,4 +1,4 @@
-"""Table V with our columns: a row that fails says why, the others go on, and the next call goes on from there."""
+"""Table V with our columns: a row that fails says why, the others go on, and so does the next call."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import cv2
@@ -79,10 +80,8 @@ def test_a_damaged_jpeg_is_a_picture_or_a_reject(data: st.DataObject) -> None:
     content = bytearray(_encoded(synthetic_radiograph(0).radiograph.pixels, ".jpg", 50))
     for place in data.draw(st.lists(st.integers(2, len(content) - 1), min_size=1, max_size=8)):
         content[place] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(InputRejected):
         assert quick_input(bytes(content), "x").shape == (224, 224)
-    except InputRejected:
-        pass
 
 
 def test_halvings_stop_before_the_network_s_size() -> None:
