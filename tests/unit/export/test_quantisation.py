@@ -31,11 +31,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def test_a_quantised_engine_computes_in_8_bits_and_nearly_the_same(
-    source: Source, tmp_path: Path
+    source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = synthetic_pictures()
     written = quantisation.quantise(source.segmentation, tmp_path / "small.xml", pictures)
     assert written.kept == ()
+    assert capsys.readouterr().out == "", "standard output is for results"
     engine = EmbeddedEngine(written.path, precision="f32")
     assert set(engine.precisions()) <= {"u8", "i8"}
     reference = ReferenceEngine(source.segmentation.SerializeToString())

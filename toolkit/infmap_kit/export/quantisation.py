@@ -7,7 +7,9 @@ pictures. What comes out is OpenVINO's own format, since NNCF's ONNX path gave a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import logging
 import os
 from collections.abc import Sequence
@@ -79,13 +81,17 @@ def quantise(
 
     model = openvino.Core().read_model(with_plain_weights(segmentation).SerializeToString(), b"")
     kept = last_convolutions(model, kept_layers)
-    quantised = nncf.quantize(
-        model,
-        nncf.Dataset([picture[np.newaxis] for _, picture in pictures]),
-        subset_size=len(pictures),
-        ignored_scope=nncf.IgnoredScope(names=list(kept)) if kept else None,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=_overflow_fix(nncf)),
-    )
+    # Its progress bars would stand among the results on standard output.
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset([picture[np.newaxis] for _, picture in pictures]),
+            subset_size=len(pictures),
+            ignored_scope=nncf.IgnoredScope(names=list(kept)) if kept else None,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=_overflow_fix(nncf)
+            ),
+        )
     # What stays in FP32 stays so on disk too.
     openvino.save_model(quantised, path, compress_to_fp16=False)
     return Quantised(path=path, kept=kept, calibration_pictures=len(pictures))
