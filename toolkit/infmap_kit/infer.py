@@ -21,11 +21,7 @@ _FIGURES = ("DETECTED", "SEVERITY", "PROBABILITY")
 
 
 def find_infection(
-    radiograph: Radiograph,
-    client: InfmapClient,
-    model: dict[str, str] | None = None,
-    *,
-    painted: bool = True,
+    radiograph: Radiograph, client: InfmapClient, *, painted: bool = True
 ) -> Finding:
     """Ask the server about one radiograph; nothing but its pixels leaves this process.
 
@@ -34,10 +30,7 @@ def find_infection(
     radiograph
         What to ask about.
     client
-        The server.
-    model
-        Identity of what it serves; asked after the answer when not given, so that it is right also
-        where a new release takes over between two radiographs.
+        The server; the finding names the very model that answered, whatever is served before and after.
     painted
         Whether to ask for the map, at the radiograph's own size; it takes longest.
 
@@ -60,7 +53,7 @@ def find_infection(
         probability_max=float(answer["PROBABILITY"].max()),
         probability=answer["PROBABILITY"],
         infection_map=answer.get(_MAP),
-        model=client.model() if model is None else model,
+        model=client.model(),
         timings_ms={"resize": 1e3 * (resized - started), "served": 1e3 * (served - resized)},
     )
 
@@ -105,7 +98,7 @@ def infer_files(
     results = ResultsFolder(output, options or ResultOptions())
     outcomes = []
     with InfmapClient(url) as client:
-        # Said once at the start when there is no server, whatever the files are.
+        # Before any file is read: nobody needs to wait for a server that is not there.
         client.model()
         for source in files:
             outcome = _infer_file(source, results, client)

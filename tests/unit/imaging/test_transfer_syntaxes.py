@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+)
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded, through_dcmtk
 from infmap_kit.imaging.dicom import decode_dicom
@@ -117,3 +122,16 @@ def test_without_the_decoders_the_refusal_names_the_extra(tmp_path: Path) -> Non
     for _, code, reason in refused:
         assert code == "unsupported-transfer-syntax"
         assert "pip install 'infmap-kit[dicom]'" in reason
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("signed", [False, True])
+def test_pictures_that_stay_in_the_files_bytes(syntax: str, signed: bool, tmp_path: Path) -> None:
+    # Above a mebibyte pixels are not copied out of the file; whatever their byte order.
+    values = drawn_chest(900, 700).astype(np.int32) - (2048 if signed else 0)
+    stored = values.astype(np.int16 if signed else np.uint16)
+    centre = 0 if signed else 2048
+    content = encoded(chest_dataset(stored, WindowCenter=centre), syntax, tmp_path)
+    expected = np.floor((drawn_chest(900, 700) / 4095) * 255 + 0.5)
+    difference = decode_dicom(content, "x").pixels - expected
+    assert np.abs(difference).max() <= 1
