@@ -16,6 +16,7 @@ from infmap_kit.cli import (
     runtime,
     serve,
     synthesize,
+    tune,
     verify,
 )
 from infmap_kit.cli.app import app
@@ -40,5 +41,6 @@ __all__ = [
     "runtime",
     "serve",
     "synthesize",
+    "tune",
     "verify",
 ]
