@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from orthanc import Orthanc, running_orthanc
 from pictures import read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,3 +46,10 @@ def radiographs(shared_data: Path) -> list[tuple[str, NDArray[np.uint8]]]:
         *sorted((shared_data / "control").glob("*.png"))[::170][:6],
     ]
     return [(path.name, read_picture(path, gray=True)) for path in chosen]
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """A real PACS, empty at first and shared: ask it for your own study, or clear it."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running

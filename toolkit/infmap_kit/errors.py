@@ -20,6 +20,9 @@ A message says what was found, what was wanted, and the mend, in one line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class InfmapError(Exception):
     """Root of the tree; ``exit_code`` is what a command ends with."""
@@ -36,13 +39,16 @@ class InputRejected(InfmapError):
         Short machine-readable reason, such as ``"too-small"``.
     message
         One line for people.
+    found
+        What was found, for scripts: plain values that JSON can hold, and no patient's data.
     """
 
     exit_code = 6
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, found: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.found = dict(found or {})
 
 
 class SpecError(InfmapError):

@@ -31,6 +31,8 @@ class Finding:
         Name, version, network, hash and precision of the model that was served.
     timings_ms
         Milliseconds by stage.
+    lungs
+        (224, 224) uint8, 0 or 1, where the lungs are known.
     """
 
     detected: bool
@@ -41,6 +43,7 @@ class Finding:
     model: dict[str, str]
     timings_ms: dict[str, float]
     severity_of: str = "image"
+    lungs: NDArray[np.uint8] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The result without its pictures, for a JSON file."""

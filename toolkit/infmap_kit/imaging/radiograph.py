@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.orientation import UPRIGHT, Orientation
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 MIN_SIZE_PIXELS = 64
 """Smallest height and width. Below it a rib is a pixel wide, and the picture is an icon."""
@@ -39,6 +46,23 @@ class Reason(enum.StrEnum):
     NO_PIXELS = "no-pixels"
     MODALITY = "modality"
     UNSUPPORTED_TRANSFER_SYNTAX = "unsupported-transfer-syntax"
+    NO_UID = "no-uid"
+
+
+@dataclasses.dataclass(frozen=True)
+class InputWarning:
+    """Something about a radiograph that its reader should know, and that stops nothing.
+
+    Parameters
+    ----------
+    code
+        Short machine-readable name.
+    text
+        One line for people.
+    """
+
+    code: str
+    text: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,13 +72,19 @@ class Radiograph:
     Parameters
     ----------
     pixels
-        (H, W) uint8, bright = dense: bones bright, lungs dark.
+        (H, W) uint8, upright, bright = dense: bones bright, lungs dark.
     name
         What to call it, usually the file's name.
     media_type
         What the file was: ``image/png``, ``image/jpeg``, ``image/tiff``, ``application/dicom``.
     notes
         What was done to the pixels on the way, one phrase each; empty when they are as stored.
+    warnings
+        What its reader should know.
+    orientation
+        What brought the stored pixels upright.
+    header
+        The DICOM data set that it was read from, without its pixels; ``None`` for other formats.
 
     Raises
     ------
@@ -66,6 +96,10 @@ class Radiograph:
     name: str
     media_type: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[InputWarning, ...] = ()
+    orientation: Orientation = UPRIGHT
+    # Out of repr: it names the patient.
+    header: Dataset | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8:
@@ -85,6 +119,10 @@ class Radiograph:
     def width(self) -> int:
         """Columns."""
         return int(self.pixels.shape[1])
+
+    def as_stored(self, picture: NDArray[_Scalar]) -> NDArray[_Scalar]:
+        """Lay a picture of this radiograph's size, (H, W, ...), as the source's pixels lie."""
+        return self.orientation.as_stored(picture)
 
 
 def refuse_size(*, width: int, height: int) -> None:

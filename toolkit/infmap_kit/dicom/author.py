@@ -1,0 +1,107 @@
+"""Who made a result, when, and under which UIDs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from infmap_kit import __version__
+from infmap_kit.dicom.uids import derived_uid, model_identity
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MANUFACTURER = "infmap-kit"
+NOTICE = "Research use, not for diagnosis"
+
+_LONG_STRING = 64
+"""Characters of DICOM's value representation LO (PS3.5, 6.2)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Author:
+    """The model and the program, as the objects name them.
+
+    Parameters
+    ----------
+    source_uid
+        SOP Instance UID of the radiograph.
+    identity
+        SHA-256 over everything by which the model may decide otherwise than another.
+    model_name, model_version
+        For people.
+    engine_hash
+        SHA-256 of the engine, or of the graph that it was made from; empty when unknown.
+    made_at
+        When the finding was made.
+    """
+
+    source_uid: str
+    identity: str
+    model_name: str
+    model_version: str
+    engine_hash: str
+    made_at: dt.datetime
+
+    @classmethod
+    def of(cls, referred: Dataset, model: Mapping[str, str], made_at: dt.datetime | None) -> Self:
+        """Author of results about a radiograph; an empty ``model`` for a refusal."""
+        return cls(
+            source_uid=str(referred.SOPInstanceUID),
+            identity=model_identity(model),
+            model_name=model.get("model_name", MANUFACTURER)[:_LONG_STRING],
+            model_version=model.get("model_version", __version__)[:_LONG_STRING],
+            engine_hash=model.get("engine_sha256", model.get("onnx_sha256", "")),
+            made_at=made_at or dt.datetime.now().astimezone(),
+        )
+
+    def uid(self, kind: str, what: str) -> str:
+        """UID of a part (``series``, ``instance``, …) of the object of a kind."""
+        return derived_uid(self.source_uid, self.identity, kind, what)
+
+    def identification(self, kind: str, *, series_number: int, described: str) -> dict[str, Any]:
+        """Keyword arguments that every constructor of highdicom takes."""
+        return {
+            "series_instance_uid": self.uid(kind, "series"),
+            "series_number": series_number,
+            "sop_instance_uid": self.uid(kind, "instance"),
+            "instance_number": 1,
+            "manufacturer": MANUFACTURER,
+            "manufacturer_model_name": self.model_name,
+            "software_versions": (f"{MANUFACTURER} {__version__}", f"model {self.model_version}"),
+            "device_serial_number": self.identity,
+            "series_description": described,
+        }
+
+    def signed(self, dataset: Dataset, referred: Dataset) -> Dataset:
+        """Finish what a constructor of highdicom made.
+
+        This author's time goes where the constructor put the present one; a chest, which has no
+        side, is said to be one; pictures lie as the source does.
+        """
+        if dataset.Modality != "SR":
+            dataset.BodyPartExamined = "CHEST"
+        if "Rows" in dataset:
+            dataset.PatientOrientation = referred.get("PatientOrientation")
+        date, time = self.made_at.strftime("%Y%m%d"), self.made_at.strftime("%H%M%S")
+        for element in list(dataset.iterall()):
+            if element.keyword in _DATES:
+                element.value = date
+            elif element.keyword in _TIMES:
+                element.value = time
+            elif element.keyword in _MOMENTS:
+                element.value = date + time + self.made_at.strftime("%z")
+        return dataset
+
+
+_DATES = (
+    *("InstanceCreationDate", "ContentDate"),
+    *("DateOfSecondaryCapture", "PresentationCreationDate"),
+)
+_TIMES = (
+    *("InstanceCreationTime", "ContentTime"),
+    *("TimeOfSecondaryCapture", "PresentationCreationTime"),
+)
+_MOMENTS = ("ContributionDateTime", "ObservationDateTime", "InstanceCoercionDateTime")

@@ -1,0 +1,101 @@
+"""What results take over from a radiograph: patient, study and identity, in a shape to build on."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from infmap_kit.dicom.uids import derived_uid
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import Reason
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_UID = re.compile(r"[0-9.]{1,64}")
+
+_TAKEN_OVER = (
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription"),
+    *("ReferringPhysicianName", "Modality", "PatientOrientation"),
+    *("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
+    *("BitsAllocated", "BitsStored", "HighBit"),
+)
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
+    *("AccessionNumber", "StudyID", "ReferringPhysicianName"),
+)
+_DATE = re.compile(r"\d{8}")
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
+
+
+def reference(source: Dataset) -> Dataset:
+    """Make the data set that the results' constructors copy from.
+
+    Only what results need is in it, and what would make a constructor fail (a date that is none, a
+    sex that DICOM does not know) is empty. What is missing but must be there is derived.
+
+    Parameters
+    ----------
+    source
+        The radiograph's data set.
+
+    Raises
+    ------
+    InputRejected
+        ``no-uid`` when nothing could refer to the source.
+    """
+    from pydicom import Dataset
+    from pydicom.uid import ComputedRadiographyImageStorage
+
+    instance = _uid(source, "SOPInstanceUID")
+    if not instance:
+        raise InputRejected(
+            Reason.NO_UID,
+            "expected a SOP Instance UID that results can refer to, found none: store the radiograph "
+            "in a PACS first, or ask for PNG and JSON",
+        )
+    referred = Dataset()
+    referred.SOPInstanceUID = instance
+    referred.SOPClassUID = _uid(source, "SOPClassUID") or ComputedRadiographyImageStorage
+    for keyword, what in (("StudyInstanceUID", "study"), ("SeriesInstanceUID", "series")):
+        setattr(referred, keyword, _uid(source, keyword) or derived_uid(instance, "source", what))
+    for keyword in _MAY_BE_EMPTY:
+        setattr(referred, keyword, None)
+    for keyword in _TAKEN_OVER:
+        value = source.get(keyword)
+        if value not in (None, ""):
+            setattr(referred, keyword, value)
+    if "SpecificCharacterSet" in source:
+        referred.SpecificCharacterSet = source.SpecificCharacterSet
+    _empty_unless(referred, "PatientBirthDate", _DATE)
+    _empty_unless(referred, "StudyDate", _DATE)
+    _empty_unless(referred, "StudyTime", _TIME)
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        if not _is_spacing(referred.get(keyword)):
+            referred.pop(keyword, None)
+    if referred.PatientSex not in ("M", "F", "O"):
+        referred.PatientSex = None
+    return referred
+
+
+def _uid(dataset: Dataset, keyword: str) -> str:
+    """A UID's text, empty when it is missing or could not be one."""
+    text = str(dataset.get(keyword) or "")
+    return text if _UID.fullmatch(text) else ""
+
+
+def _is_spacing(value: object) -> bool:
+    """Whether these are two lengths; some files say 0."""
+    try:
+        row, column = (float(length) for length in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return False
+    return 0 < row < math.inf and 0 < column < math.inf
+
+
+def _empty_unless(dataset: Dataset, keyword: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(str(dataset.get(keyword) or "")):
+        setattr(dataset, keyword, None)

@@ -1,0 +1,47 @@
+"""UIDs that follow from what a result was made of, so that a repeated run makes the same objects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+
+_SCHEME = "infmap-kit results 1"
+"""Changes when results of the same radiograph and model would look different: a PACS that holds an
+object of the same UID keeps the old one."""
+
+_IDENTITY = (
+    *("model_name", "model_version", "network"),
+    *("onnx_sha256", "engine_sha256", "precision", "target"),
+)
+
+
+def derived_uid(*parts: str) -> str:
+    """UID that depends on nothing but the parts.
+
+    Parameters
+    ----------
+    parts
+        What the object was made of: UIDs, hashes, words.
+
+    Returns
+    -------
+    str
+        ``2.25.`` and a name-based UUID as a decimal number (DICOM PS3.5, B.2), of at most 44
+        characters.
+    """
+    name = json.dumps([_SCHEME, *parts])
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+
+
+def model_identity(model: Mapping[str, str]) -> str:
+    """SHA-256 over everything by which a served model may decide otherwise than another.
+
+    Parameters
+    ----------
+    model
+        Identity of the served model, as :meth:`infmap_kit.triton.client.InfmapClient.model` gives it.
+    """
+    known = {key: model[key] for key in _IDENTITY if key in model}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
