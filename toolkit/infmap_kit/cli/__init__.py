@@ -5,7 +5,7 @@ Everything heavy is imported inside the commands, so that ``--help`` answers at 
 
 from __future__ import annotations
 
-from infmap_kit.cli import bench, deploy, export, infer, runtime, serve, synthesize, verify
+from infmap_kit.cli import bench, deploy, export, infer, node, runtime, serve, synthesize, verify
 from infmap_kit.cli.app import app
 from infmap_kit.command import run
 
@@ -22,6 +22,7 @@ __all__ = [
     "export",
     "infer",
     "main",
+    "node",
     "runtime",
     "serve",
     "synthesize",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import time
 from pathlib import Path
@@ -21,4 +21,4 @@ def boot_id() -> str:
 
 def utc_now() -> str:
     """Wall-clock time in UTC, ISO 8601 with milliseconds. To be read by people; nothing is decided by it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -22,6 +22,9 @@ from pydantic import (
 
 from infmap_kit.errors import NodeError
 
+FOLDER_CALLER = "FOLDER"
+"""Stands in the rules for the AE title that nobody has who puts a file into a watched folder."""
+
 Output = Literal["sc", "seg", "sr", "gsps"]
 """Kinds of results, as in :class:`infmap_kit.dicom.results.ResultKind`."""
 
@@ -263,7 +266,10 @@ def _known_keys() -> set[str]:
 
 
 def _loose_ends(document: dict[str, Any]) -> Iterator[str]:
-    """Names that are used and not defined, or defined twice; on the raw document, so that all faults show at once."""
+    """Names that are used and not defined, or defined twice.
+
+    Looked for in the raw document, so that they show beside all other faults.
+    """
     names = {
         table: [entry.get(key) for entry in _tables(document, table)]
         for table, key in (
@@ -281,7 +287,7 @@ def _loose_ends(document: dict[str, Any]) -> Iterator[str]:
         for key, table in (("model", "models"), ("to", "destinations"), ("callers", "callers")):
             used = rule.get(key, [])
             for name in [used] if isinstance(used, str) else used if isinstance(used, list) else []:
-                if name not in names[table]:
+                if name not in names[table] and not (key == "callers" and name == FOLDER_CALLER):
                     known = ", ".join(str(one) for one in names[table]) or "none"
                     yield f"rules[{number}].{key}: {name!r} is not among the {table} ({known})"
     for number, destination in enumerate(_tables(document, "destinations")):

@@ -1,7 +1,7 @@
 """The node's log: one JSON object a line, without names, ids or UIDs of patients.
 
-Others' loggers are silent here: pynetdicom and pydicom quote what they read. What matters of theirs, the node says
-in its own words.
+Others' loggers are silent here: pynetdicom and pydicom quote what they read. What matters of theirs, the
+node says in its own words.
 """
 
 from __future__ import annotations

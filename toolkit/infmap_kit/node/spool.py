@@ -1,4 +1,4 @@
-"""The node's folder: what arrives, what was accepted, results; and locks that end with the process that holds them."""
+"""The node's folder, and locks that end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import os
 import shutil
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
 
@@ -28,7 +30,8 @@ class Spool:
     Parameters
     ----------
     folder
-        Made when it is missing. On a disk of this machine: SQLite's log and the locks do not work over a network.
+        Made when it is missing. On a disk of this machine: SQLite's log and the locks do not work over
+        a network.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +62,7 @@ class Spool:
             if file.is_file()
         )
 
-    def sweep(self, known: set[str]) -> int:
+    def sweep(self, known: set[str], image_ids: set[int]) -> int:
         """Remove what no store entry knows: halves of transfers, files whose entry was never made.
 
         Only for the node itself, before it listens.
@@ -67,7 +70,9 @@ class Spool:
         Parameters
         ----------
         known
-            Names of the files in ``images`` and ``results`` that the store knows.
+            Names of the files that the store knows.
+        image_ids
+            Numbers of the radiographs in it.
 
         Returns
         -------
@@ -77,16 +82,28 @@ class Spool:
         strangers = [
             *self.arriving.iterdir(),
             *(file for file in self.images.iterdir() if file.name not in known),
-            *(
-                file
-                for file in self.results.iterdir()
-                # A worker of its own process may be writing: its entry comes after its files.
-                if file.name not in known and file.name.endswith(".part")
-            ),
+            *(file for file in self.results.iterdir() if self._is_stray(file, image_ids)),
         ]
         for file in strangers:
             file.unlink(missing_ok=True)
         return len(strangers)
+
+    def _is_stray(self, result: Path, image_ids: set[int]) -> bool:
+        """Whether nobody will ever refer to a result.
+
+        One without an entry may be that of a worker which is about to make it.
+        """
+        number, _, rest = result.name.partition("-")
+        if not number.isdecimal() or int(number) not in image_ids:
+            return True
+        return rest.endswith(".part") and is_dead(self, rest.split(".")[1])
+
+    @contextlib.contextmanager
+    def others_held_off(self, *, by_node: bool) -> Iterator[None]:
+        """Keep :meth:`sweep` (``by_node``) and other processes' intake apart."""
+        with (self.folder / "intake.lock").open("w", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if by_node else fcntl.LOCK_SH)
+            yield
 
 
 def settle(part: Path, final: Path) -> None:
@@ -124,14 +141,15 @@ class NodeLock:
     """
 
     def __init__(self, spool: Spool) -> None:
-        self._file = (spool.folder / "node.lock").open("a+", encoding="ascii")
-        if not _lock(self._file):
+        self._file = _node_lock_file(spool)
+        # Whoever only looks whether a node runs holds the lock for a moment.
+        if not any(_lock(self._file, wait_s=wait_s) for wait_s in (0, 0.1, 0.2)):
             self._file.seek(0)
             owner = self._file.read().strip() or "unknown"
             self._file.close()
             raise NodeError(
-                f"expected {spool.folder} to be free, found another node on it (process {owner}): end that one, "
-                "or give this one a spool of its own"
+                f"expected {spool.folder} to be free, found another node on it (process {owner}): "
+                "end that one, or give this one a spool of its own"
             )
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
@@ -140,6 +158,16 @@ class NodeLock:
     def release(self) -> None:
         """Leave the spool."""
         self._file.close()
+
+
+def is_running(spool: Spool) -> bool:
+    """Whether a node has the spool."""
+    with _node_lock_file(spool) as file:
+        return not _lock(file)
+
+
+def _node_lock_file(spool: Spool) -> IO[str]:
+    return (spool.folder / "node.lock").open("a+", encoding="ascii")
 
 
 class WorkerLock:
@@ -186,7 +214,8 @@ def is_dead(spool: Spool, worker: str) -> bool:
         return True
 
 
-def _lock(file: IO[str]) -> bool:
+def _lock(file: IO[str], *, wait_s: float = 0.0) -> bool:
+    time.sleep(wait_s)
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

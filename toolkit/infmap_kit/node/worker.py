@@ -1,0 +1,248 @@
+"""From a radiograph in the queue to results that wait for delivery."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.node.config import NodeConfig, Rule
+from infmap_kit.node.log import Trouble, hashed, note
+from infmap_kit.node.rules import matching_rule
+from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
+from infmap_kit.node.states import Job, Result, State
+from infmap_kit.node.store import Store
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from infmap_kit.finding import Finding
+    from infmap_kit.imaging.radiograph import Radiograph
+    from infmap_kit.triton.client import InfmapClient
+
+IDLE_S = 0.25
+_LONGEST_WAIT_S = 15.0
+
+
+class Away(InfmapError):
+    """A server or the disk cannot be used just now; the radiograph is not the cause."""
+
+
+class Mishap(InfmapError):
+    """A radiograph could not be judged, and might be the cause."""
+
+
+class Worker:
+    """Judges one radiograph after the other.
+
+    Parameters
+    ----------
+    config
+        Rules, models and limits.
+    spool, store
+        Where radiographs lie, and where they are entered.
+    """
+
+    def __init__(self, config: NodeConfig, spool: Spool, store: Store) -> None:
+        self._config = config
+        self._spool = spool
+        self._store = store
+        self._lock = WorkerLock(spool)
+        self._clients: dict[str, InfmapClient] = {}
+        self._trouble = Trouble("inference")
+        self._failures = 0
+
+    def step(self) -> float:
+        """Do the next thing.
+
+        Returns
+        -------
+        float
+            Seconds to wait before the next step; 0 when there may be more to do.
+        """
+        try:
+            self._store.reclaim(
+                lambda name: is_dead(self._spool, name),
+                max_crashes=self._config.work.max_crashes,
+            )
+            job = self._store.claim(self._lock.name)
+            if job is None:
+                return IDLE_S
+            self._do(job)
+        except (Away, sqlite3.Error, OSError) as error:
+            self._trouble.begins(str(error))
+            self._failures += 1
+            self._hang_up()
+            # Claimed again at the next step, should giving it back have failed.
+            doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
+            return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+        self._failures = 0
+        self._trouble.is_over()
+        return 0
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be judged now; empty when all is well."""
+        return self._trouble.reason
+
+    def _hang_up(self) -> None:
+        """Close the connections: gRPC would wait up to two minutes before it tries one again."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def close(self) -> None:
+        """End this worker; what it holds, another may take."""
+        self._hang_up()
+        self._store.database.close()
+        self._lock.release()
+
+    def _do(self, job: Job) -> None:
+        me = self._lock.name
+        try:
+            self._judged(job)
+        except Away as error:
+            self._store.put_back(job, me, str(error))
+            raise
+        except Mishap as error:
+            given_up = self._store.attempt_failed(
+                job, me, str(error), max_attempts=self._config.work.max_attempts
+            )
+            note(
+                "given up" if given_up else "an attempt failed",
+                level=logging.WARNING, image=job.image_id, reason=str(error),
+            )  # fmt: skip
+
+    def _judged(self, job: Job) -> None:
+        try:
+            self._judge(job)
+        except (InfmapError, sqlite3.Error, OSError):
+            raise
+        # A fault of ours that one radiograph brings to light must not stop the others.
+        except Exception as error:
+            raise Mishap(f"it cannot be judged: {type(error).__name__}") from error
+
+    def _judge(self, job: Job) -> None:
+        content, source = self._read(job)
+        rule = matching_rule(self._config.rules, source, job.caller)
+        if rule is None:
+            self._store.ignore(job, self._lock.name, "no rule fits it")
+            note("ignored", image=job.image_id, reason="no rule fits it")
+            return
+        try:
+            radiograph = _decoded(content, job)
+            finding = self._ask(radiograph, rule)
+            datasets = _objects(source, radiograph, finding, rule)
+            outcome, reason = State.DONE, "detected" if finding.detected else "not detected"
+        except InputRejected as rejection:
+            outcome, reason = State.REJECTED, f"{rejection.code}: {rejection}"
+            datasets = _report(source, rejection) if rule.rejects == "report" else []
+        entered = self._store.judged(
+            job,
+            self._lock.name,
+            outcome=outcome,
+            reason=reason,
+            results=[self._write(job, kind, dataset) for kind, dataset in datasets],
+            destinations=rule.to,
+        )
+        if entered:
+            note("judged", image=job.image_id, uid=hashed(job.sop_instance_uid), outcome=outcome,
+                 reason=reason, rule=rule.name)  # fmt: skip
+
+    def _read(self, job: Job) -> tuple[bytes, Dataset]:
+        from pydicom import dcmread
+
+        from infmap_kit.imaging.quiet import quiet
+
+        path = self._spool.images / job.file
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise Mishap("its file is gone from the spool") from error
+        with quiet():
+            # The header alone: it was readable on arrival.
+            return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
+
+    def _ask(self, radiograph: Radiograph, rule: Rule) -> Finding:
+        """Ask the rule's model; the answer is the named model's, also when one is replaced meanwhile."""
+        from infmap_kit.infer import find_infection
+
+        client = self._client(self._config.model_url(rule.model))
+        try:
+            model = client.model()
+        except ServerError as error:
+            raise Away(str(error)) from error
+        try:
+            finding = find_infection(radiograph, client, model)
+            after = client.model()
+        except ServerError as error:
+            self._blame(client, error)
+        if after != model:
+            raise Away("the served model was replaced in between")
+        return finding
+
+    def _blame(self, client: InfmapClient, error: ServerError) -> None:
+        """Find out who is at fault: a server that still answers has refused this very radiograph."""
+        try:
+            client.model()
+        except ServerError:
+            raise Away(str(error)) from error
+        raise Mishap(str(error)) from error
+
+    def _client(self, url: str) -> InfmapClient:
+        from infmap_kit.triton.client import InfmapClient
+
+        if url not in self._clients:
+            self._clients[url] = InfmapClient(url)
+        return self._clients[url]
+
+    def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
+        """Write an object into the spool, synced; a repetition writes the same name."""
+        final = self._spool.results / f"{job.image_id}-{kind}.dcm"
+        part = final.with_suffix(f".{self._lock.name}.part")
+        try:
+            dataset.save_as(part, enforce_file_format=True)
+            settle(part, final)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise Away(f"the spool cannot be written: {error.strerror}") from error
+        return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=final.name)
+
+
+def _decoded(content: bytes, job: Job) -> Radiograph:
+    from infmap_kit.imaging.dicom import decode_dicom
+
+    return decode_dicom(content, hashed(job.sop_instance_uid))
+
+
+def _objects(
+    source: Dataset, radiograph: Radiograph, finding: Finding, rule: Rule
+) -> list[tuple[str, Dataset]]:
+    from infmap_kit.dicom.results import ResultKind, dicom_results
+
+    # In the order in which dicom_results() gives them.
+    kinds = [kind for kind in ResultKind if kind in rule.outputs]
+    try:
+        datasets = dicom_results(source, radiograph, finding, kinds=kinds)
+    except InfmapError:
+        raise
+    # highdicom names no closed set of errors for odd sources.
+    except Exception as error:
+        raise Mishap(f"its results cannot be written: {type(error).__name__}") from error
+    return list(zip(kinds, datasets, strict=True))
+
+
+def _report(source: Dataset, rejection: InputRejected) -> list[tuple[str, Any]]:
+    from infmap_kit.dicom.results import rejection_report
+
+    try:
+        return [("rejection", rejection_report(source, rejection))]
+    except InputRejected:
+        # Nothing could refer to it: it has no UIDs.
+        return []
+    # As above.
+    except Exception as error:
+        raise Mishap(f"its report cannot be written: {type(error).__name__}") from error
