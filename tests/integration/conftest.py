@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from infmap_kit.export.publish import export_embedded, gate_pictures
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.server import TritonServer
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("served") / "model_repository"
-    export_embedded(read_source(demo_model), folder, EmbeddedOptions(), pictures=gate_pictures([]))
+    publish(read_source(demo_model), folder, EmbeddedOptions(), pictures=synthetic_pictures())
     return folder
 
 

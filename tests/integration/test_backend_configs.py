@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tritonclient import grpc
 
 from infmap_kit.errors import HostMismatch
-from infmap_kit.export.backends import export_backend
-from infmap_kit.export.publish import gate_pictures
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
 from infmap_kit.triton import runner
 from infmap_kit.triton.backends import BackendOptions
@@ -36,11 +36,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("backends")
     onnx.save(small_network(), folder / "small.onnx")
     repository = folder / "model_repository"
-    export_backend(
+    publish(
         read_source(folder / "small.onnx"),
         repository,
         BackendOptions(target=Target.OPENVINO, batches=(1, 4)),
-        pictures=gate_pictures([])[:1],
+        pictures=synthetic_pictures()[:1],
     )
     for graph in GRAPHS:
         path = repository / graph.name / "config.pbtxt"
@@ -79,8 +79,8 @@ def test_the_server_for_cpus_says_that_it_lacks_the_backend(tmp_path: Path) -> N
     onnx.save(small_network(), tmp_path / "small.onnx")
     repository = tmp_path / "model_repository"
     options = BackendOptions(target=Target.OPENVINO, batches=(1,))
-    export_backend(
-        read_source(tmp_path / "small.onnx"), repository, options, pictures=gate_pictures([])[:1]
+    publish(
+        read_source(tmp_path / "small.onnx"), repository, options, pictures=synthetic_pictures()[:1]
     )
     if find_runtime().backends is None:
         pytest.skip("a tritonserver is on the PATH, and its backends are its own")

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infmap_kit.export.publish import export_embedded, gate_pictures
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
@@ -134,6 +135,7 @@ def test_bf16_stays_within_its_bound(
         pytest.skip("this CPU has no bf16 instructions")
     from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine
     from infmap_kit.export.gate import compare
+    from infmap_kit.export.judge import ReferenceJudge
 
     source = read_source(demo_model)
     graph = tmp_path / "model.onnx"
@@ -141,9 +143,10 @@ def test_bf16_stays_within_its_bound(
     engine = EmbeddedEngine(graph, precision="bf16")
     assert set(engine.precisions()) == {"bf16"}, "precision is what was inspected"
     images = [(name, network_input(pixels)) for name, pixels in radiographs]
-    equivalence = compare(ReferenceEngine(graph.read_bytes()), engine, images)
-    assert 1e-4 < equivalence.largest_error < BF16_LARGEST_ERROR
-    assert equivalence.dice > 0.99
+    reference = ReferenceJudge(ReferenceEngine(graph.read_bytes()))
+    gate = compare(reference, ReferenceJudge(engine), images)
+    assert 1e-4 < gate.largest_error < BF16_LARGEST_ERROR
+    assert gate.dice > 0.99
 
 
 def test_map_is_an_opencv_hsv_composite(
@@ -194,15 +197,15 @@ def test_bf16_is_published_only_through_the_gate(tmp_path: Path, demo_model: Pat
     repository = tmp_path / "repository"
     options = EmbeddedOptions(precision=Precision.BF16)
     try:
-        manifest, equivalence = export_embedded(
-            read_source(demo_model), repository, options, pictures=gate_pictures([])
+        manifest, gate = publish(
+            read_source(demo_model), repository, options, pictures=synthetic_pictures()
         )
     except GateFailed:
         assert not repository.exists()
     except HostMismatch:
         pytest.skip("this CPU has no bf16 instructions")
     else:
-        assert equivalence.dice >= 0.999
+        assert gate.dice >= 0.999
         assert manifest.precision == "bf16"
         with serving(repository, free_ports()) as running, InfmapClient(running.grpc_url) as asked:
             assert asked.model()["precision"] == "bf16"

@@ -114,5 +114,5 @@ def test_export_json_is_one_document(tmp_path: Path, demo_model: Path) -> None:
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["manifest"]["precision"] == "fp32"
-    assert document["equivalence"]["dice"] >= 0.999
-    assert document["equivalence"]["flips"] == []
+    assert document["gate"]["dice"] >= 0.999
+    assert document["gate"]["flips"] == []

@@ -11,9 +11,9 @@ import onnx
 import pytest
 import yaml
 
-from infmap_kit.export.backends import export_backend
-from infmap_kit.export.publish import gate_pictures
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.gpu import has_gpu
@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository(model: Path) -> Path:
     folder = model.parent / "model_repository"
     options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
-    export_backend(read_source(model), folder, options, pictures=gate_pictures([])[:1])
+    publish(read_source(model), folder, options, pictures=synthetic_pictures()[:1])
     return folder
 
 

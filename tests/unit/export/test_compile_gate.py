@@ -8,10 +8,10 @@ import onnx
 import pytest
 
 from infmap_kit.errors import ExportError, GateFailed, HostMismatch
-from infmap_kit.export.backends import export_backend
 from infmap_kit.export.compile_gate import GateOptions, compile_graphs, graphs_at, require_passed
-from infmap_kit.export.publish import gate_pictures
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.config import Precision, Target
 from small_network import small_network
@@ -57,7 +57,7 @@ def test_tf2onnxs_resize_fails_the_gate_with_the_nodes_name() -> None:
 def test_the_graphs_of_a_published_repository_are_compiled(model: Path, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
-    export_backend(read_source(model), repository, options, pictures=gate_pictures([])[:1])
+    publish(read_source(model), repository, options, pictures=synthetic_pictures()[:1])
     require_passed(compile_graphs(graphs_at(repository), GateOptions(gpus=("sm86",))))
 
 

@@ -16,10 +16,12 @@ from infmap_kit.errors import ExportError
 from infmap_kit.export.engine import ReferenceEngine
 from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.gate import compare
+from infmap_kit.export.judge import ReferenceJudge
 from infmap_kit.export.onnx import prepare_segmentation
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.precision import halve_weights
-from infmap_kit.export.publish import gate_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.imaging.network_input import network_input
 from small_network import small_network
 
 
@@ -144,11 +146,12 @@ def test_fp16_decides_as_fp32_on_real_radiographs(
     if not demo_model.is_dir():
         pytest.skip("needs the demo model (training/demo_model), which is not here")
     original = read_source(demo_model).segmentation
-    equivalence = compare(
-        ReferenceEngine(original.SerializeToString()),
-        ReferenceEngine(fp16_graph(original).model.SerializeToString()),
-        gate_pictures(radiographs),
+    real = [(name, network_input(pixels)) for name, pixels in radiographs]
+    gate = compare(
+        ReferenceJudge(ReferenceEngine(original.SerializeToString())),
+        ReferenceJudge(ReferenceEngine(fp16_graph(original).model.SerializeToString())),
+        [*real, *synthetic_pictures()],
     )
-    equivalence.require()
-    assert equivalence.images == len(radiographs) + 8
-    assert 0 < equivalence.largest_error < 0.05
+    gate.require()
+    assert len(gate.pictures) == len(radiographs) + 8
+    assert 0 < gate.largest_error < 0.05

@@ -8,12 +8,12 @@ import onnx
 import pytest
 
 from infmap_kit.errors import HostMismatch
-from infmap_kit.export.backends import export_backend
 from infmap_kit.export.onnx import prepare_segmentation
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.plan import PlanEngine
 from infmap_kit.export.profiles import profiles_of
-from infmap_kit.export.publish import gate_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.config import Target
@@ -39,13 +39,13 @@ def test_without_a_gpu_a_plan_is_refused_in_one_line() -> None:
 def test_plans_are_published_when_they_decide_as_their_reference(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt", reason="needs infmap-kit[tensorrt]")
     onnx.save(small_network(), tmp_path / "small.onnx")
-    manifest, equivalence = export_backend(
+    manifest, gate = publish(
         read_source(tmp_path / "small.onnx"),
         tmp_path / "repository",
         BackendOptions(target=Target.TENSORRT, batches=(1, 4)),
-        pictures=gate_pictures([]),
+        pictures=synthetic_pictures(),
     )
     assert check_repository(tmp_path / "repository") == manifest
-    assert equivalence.flips == ()
+    assert gate.flips == ()
     assert manifest.model["layers"]["segmentation"]["inspected"]
     assert manifest.model["layers"]["segmentation"]["fp16_share"] == 1

@@ -9,10 +9,10 @@ import pytest
 
 from golden_configs import FOLDER, OPTIONS, golden_texts
 from infmap_kit.errors import SpecError
-from infmap_kit.export.backends import export_backend
+from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.profiles import profiles_of
-from infmap_kit.export.publish import gate_pictures
 from infmap_kit.export.source import read_source
+from infmap_kit.export.target import publish
 from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
 from infmap_kit.triton.backends import BackendOptions, backend_configs, profile_count
 from infmap_kit.triton.config import Precision, Target, ensemble_config, parse_config
@@ -88,12 +88,12 @@ def test_what_is_published_holds_what_its_configs_name(
     onnx.save(small_network(), tmp_path / "small.onnx")
     repository = tmp_path / "repository"
     options = BackendOptions(target=target, precision=precision, batches=(1, 4), gpu=False)
-    manifest, equivalence = export_backend(
-        read_source(tmp_path / "small.onnx"), repository, options, pictures=gate_pictures([])[:2]
+    manifest, gate = publish(
+        read_source(tmp_path / "small.onnx"), repository, options, pictures=synthetic_pictures()[:2]
     )
     assert check_repository(repository) == manifest
     assert (manifest.target, manifest.precision) == (target, precision)
-    assert equivalence.flips == ()
+    assert gate.flips == ()
     for name in ("segmentation", "detection", "rendering"):
         config = parse_config((repository / name / "config.pbtxt").read_text())
         assert (repository / name / "1" / config.default_model_filename).is_file()

@@ -2,81 +2,42 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from infmap_kit.errors import ExportError, SpecError
-from infmap_kit.triton.repository import MANIFEST, check_repository, publishing, write_manifest
+from infmap_kit.triton.releases import publishing
+from infmap_kit.triton.repository import MANIFEST, check_repository
+from published import publish_text, texts_of
 
 
-def _publish(repository: Path, text: str) -> None:
-    with publishing(repository) as folder:
-        for model in ("one", "two"):
-            (folder / model / "1").mkdir(parents=True)
-            (folder / model / "config.pbtxt").write_text(f'name: "{model}"')
-            (folder / model / "1" / "model.onnx").write_text(text)
-        write_manifest(folder, target="embedded", precision="fp32", model={}, built_with={})
-
-
-def _texts(repository: Path) -> set[str]:
-    return {path.read_text() for path in repository.glob("*/1/model.onnx")}
+def _beside(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_published_repositories_pass_their_own_check(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
-    for text in ("old", "new"):
-        _publish(repository, text)
+    for release, text in enumerate(("old", "new"), start=1):
+        publish_text(repository, text)
         assert set(check_repository(repository).files) == {
             f"{model}/{name}"
             for model in ("one", "two")
-            for name in ("config.pbtxt", "1/model.onnx")
+            for name in ("config.pbtxt", f"{release}/model.onnx")
         }
-        assert _texts(repository) == {text}
-    assert [path.name for path in tmp_path.iterdir()] == ["repository"], "nothing is left beside it"
+        assert texts_of(repository) == {text}
+    assert _beside(tmp_path) == [".repository.releases", "repository"], "nothing is left beside it"
 
 
 def test_an_export_that_fails_leaves_the_old_state(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
-    _publish(repository, "old")
-    with pytest.raises(RuntimeError, match="gate"), publishing(repository) as folder:
-        (folder / "half").mkdir()
+    publish_text(repository, "old")
+    with pytest.raises(RuntimeError, match="gate"), publishing(repository) as draft:
+        (draft.folder / "half").mkdir()
         raise RuntimeError("gate")
-    assert _texts(repository) == {"old"}
+    assert texts_of(repository) == {"old"}
     check_repository(repository)
-    assert [path.name for path in tmp_path.iterdir()] == ["repository"]
-
-
-def test_kill_9_at_any_moment_leaves_old_or_new_whole(tmp_path: Path) -> None:
-    repository = tmp_path / "repository"
-    _publish(repository, "0")
-    script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from test_repository import _publish\n"
-        "print('ready', flush=True)\n"
-        "for text in range(1, 10**6): _publish(Path(sys.argv[1]), str(text))\n"
-    )
-    for round_ in range(20):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(repository), str(Path(__file__).parent)],
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.003 * round_)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        check_repository(repository)
-        assert len(_texts(repository)) == 1, "a mixture of two exports"
-    _publish(repository, "last")
-    assert [path.name for path in tmp_path.iterdir()] == ["repository"], (
-        "leftovers are cleared away"
-    )
+    assert _beside(tmp_path) == [".repository.releases", "repository"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +55,7 @@ def test_kill_9_at_any_moment_leaves_old_or_new_whole(tmp_path: Path) -> None:
 )
 def test_harm_is_named(tmp_path: Path, harm: object, reason: str) -> None:
     repository = tmp_path / "repository"
-    _publish(repository, "text")
+    publish_text(repository, "text")
     assert callable(harm)
     harm(repository)
     with pytest.raises(SpecError, match=reason):
@@ -105,5 +66,5 @@ def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years of work")
     with pytest.raises(ExportError, match=r"thesis\.tex, which no export made"):
-        _publish(tmp_path / "home", "text")
+        publish_text(tmp_path / "home", "text")
     assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"

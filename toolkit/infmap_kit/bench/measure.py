@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from infmap_kit.bench.machine import describe_machine
 from infmap_kit.errors import InputRejected
 from infmap_kit.export.engine import EmbeddedEngine
-from infmap_kit.export.publish import GRAPH_FILE
 from infmap_kit.graphs.contract import SEGMENTATION
 from infmap_kit.imaging.files import find_pictures
 from infmap_kit.imaging.network_input import network_input
@@ -28,9 +27,10 @@ from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.infer import encode_png
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.triton.backends import MODEL_FILE
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import VERSION, parse_config
-from infmap_kit.triton.repository import Manifest, versions
+from infmap_kit.triton.config import Target, parse_config
+from infmap_kit.triton.repository import Manifest, version_folder, versions
 from infmap_kit.triton.runtime import TRITON_VERSION
 from infmap_kit.triton.serving import free_ports, serving
 
@@ -189,7 +189,8 @@ def measure(
         (repository / SEGMENTATION.name / "config.pbtxt").read_text(encoding="utf-8")
     ).parameters
     engine = EmbeddedEngine(
-        repository / SEGMENTATION.name / str(VERSION) / GRAPH_FILE,
+        version_folder(repository, SEGMENTATION.name, manifest.release)
+        / MODEL_FILE[Target.EMBEDDED],
         precision=parameters["precision"].string_value,
         threads=int(parameters["threads"].string_value),
     )

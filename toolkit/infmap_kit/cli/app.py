@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -21,10 +21,20 @@ app = typer.Typer(
 
 DEFAULT_REPOSITORY = Path("model_repository")
 DEFAULT_URL = "127.0.0.1:8001"
+DEFAULT_REPORT = Path("gate-report")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Repository = Annotated[
     Path, typer.Option("--repository", "-r", help="Triton model repository.", show_default=True)
+]
+Report = Annotated[
+    Path, typer.Option(help="Folder for the gate's report (JSON, Markdown, worst picture).")
+]
+GateImages = Annotated[
+    Optional[Path],  # noqa: UP045  # Typer reads this at run time
+    typer.Option(
+        help="Folder of radiographs to compare on, besides synthetic ones and those of the run."
+    ),
 ]
 Url = Annotated[str, typer.Option(help="The server's gRPC endpoint, host:port.")]
 

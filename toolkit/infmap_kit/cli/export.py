@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.cli.app import (
+    DEFAULT_REPORT,
+    DEFAULT_REPOSITORY,
+    GateImages,
+    Json,
+    Report,
+    Repository,
+    app,
+)
+from infmap_kit.cli.words import published, same_doctor
 from infmap_kit.command import console, print_json
+from infmap_kit.progress import progress_bar
 
 
 @app.command(
@@ -58,25 +69,27 @@ def export(
         Optional[str],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Of a Keras model without spec.json: whose normalisation it wants."),
     ] = None,
-    gate_images: Annotated[
-        Optional[Path],  # noqa: UP045
+    keep_fp32: Annotated[
+        Optional[list[str]],  # noqa: UP045
         typer.Option(
-            help="Folder of radiographs that the engine is proved on, besides synthetic ones."
+            help="Node of an FP16 graph to compute in FP32; may be given again. `verify --bisect` names them."
         ),
     ] = None,
+    gate_images: GateImages = None,
+    report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
     """Publish a trained network as a Triton repository.
 
     Writes the three graphs (segmentation, detection, rendering), the ensemble `infmap` and a manifest
     with the hash of every file, compares the engine with its reference, and replaces the repository
-    in one step; when the engine decides otherwise, nothing is published (exit code 3).
+    in one step, keeping what was there (`infmap-kit rollback`). When the engine decides otherwise, nothing is
+    published (exit code 3), and a report says why.
     """
-    from infmap_kit.export.publish import gate_pictures
+    from infmap_kit.export.gate_report import Evidence
+    from infmap_kit.export.pictures import pictures_of
     from infmap_kit.export.source import read_source
     from infmap_kit.export.target import export_options, publish, require_host
-    from infmap_kit.imaging.files import find_pictures
-    from infmap_kit.imaging.readers import read_radiograph
 
     options = export_options(
         target=target,
@@ -86,35 +99,25 @@ def export(
         instances=instances,
         cpu=cpu,
         accelerator=accelerator,
+        keep_fp32=tuple(keep_fp32 or ()),
     )
     require_host(options)
-    files = find_pictures([gate_images]) if gate_images else []
-    with console.status("reading") as status:
+    with progress_bar() as progress:
+        progress("reading", 0, 1)
         network = read_source(source, encoder=encoder)
-        radiographs = [(file.name, read_radiograph(file).pixels) for file in files]
-        manifest, equivalence = publish(
+        manifest, gate = publish(
             network,
             repository,
             options,
-            pictures=gate_pictures(radiographs),
-            report=status.update,
+            pictures=pictures_of(source, gate_images),
+            evidence=Evidence(report),
+            progress=progress,
         )
     if json_:
-        import dataclasses
-
-        print_json(
-            {
-                "manifest": dataclasses.asdict(manifest),
-                "equivalence": dataclasses.asdict(equivalence),
-            }
-        )
+        print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
         return
-    console.print(
-        f"[bold]{manifest.model['name']}[/] {manifest.model['version']} is published in {repository} "
-        f"for target {manifest.target}, {manifest.precision}.\n"
-        f"Same doctor as its reference over {equivalence.images} pictures: Dice {equivalence.dice:.6f}, "
-        f"largest error {equivalence.largest_error:.1e}, no detection changed."
-    )
+    console.print(published(manifest, repository))
+    console.print(same_doctor(gate))
     if halved := manifest.model.get("fp16"):
         console.print(
             f"In FP16 {halved['fp16_vanished_weights']} of {halved['fp16_weights']} weights vanish."

@@ -53,7 +53,9 @@ def serve(
     """Serve a repository with Triton until Ctrl-C or SIGTERM.
 
     Checks the hash of every file first, waits until the ensemble is ready, warms it up, and prints
-    the endpoints. In a container it is confined: read-only, no root, no capabilities, loopback.
+    the endpoints. A release that is published meanwhile (`export`, `install`, `rollback`) is started
+    beside, and takes over when it is ready. In a container it is confined: read-only, no root, no
+    capabilities, loopback.
     """
     if runtime == "docker" or print_command:
         from infmap_kit.triton.server import ServerOptions
@@ -71,7 +73,8 @@ def serve(
         return
     if runtime != "auto":
         raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
-    from infmap_kit.triton.serving import serving
+    from infmap_kit.triton.server import ServerOptions, ending_on_sigterm
+    from infmap_kit.triton.supervisor import POLL_S, supervised
 
     started = time.monotonic()
 
@@ -79,29 +82,32 @@ def serve(
         if verbose:
             console.print(line, markup=False, highlight=False)
 
-    from infmap_kit.triton.server import ServerOptions, ending_on_sigterm
+    def show_event(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
 
     options = ServerOptions(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
     )
     try:
-        with ending_on_sigterm(), serving(repository, options, on_log=show_log) as server:
+        with (
+            ending_on_sigterm(),
+            supervised(repository, options, on_log=show_log, on_event=show_event) as server,
+        ):
             endpoints = {
                 "grpc": server.grpc_url,
                 "http": server.http_url,
                 "metrics": f"http://{host}:{metrics_port}/metrics",
             }
+            ready_s = time.monotonic() - started
             if json_:
-                print_json(
-                    {"endpoints": endpoints, "ready_s": round(time.monotonic() - started, 2)}
-                )
+                print_json({"endpoints": endpoints, "ready_s": round(ready_s, 2)})
             else:
-                console.print(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C ends it.")
+                console.print(f"Ready after {ready_s:.1f} s. Ctrl-C ends it.")
                 for name, url in endpoints.items():
                     console.print(f"  {name:8}{url}")
             while True:
-                server.check_alive()
-                time.sleep(0.5)
+                server.look()
+                time.sleep(POLL_S)
     except KeyboardInterrupt:
         console.print("The server has ended.")
 

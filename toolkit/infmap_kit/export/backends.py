@@ -1,115 +1,94 @@
-"""Publishing for Triton's own backends: plans, or graphs that Triton loads, with no Python in the server."""
+"""Triton's own backends: plans, or graphs that Triton loads, with no Python in the server."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from infmap_kit.export.engine import EmbeddedEngine, Engine, ReferenceEngine, require_cpu_precision
+from infmap_kit.export.engine import (
+    EmbeddedEngine,
+    EmbeddedGraph,
+    Engine,
+    GraphEngine,
+    OnnxRuntimeGraph,
+    ReferenceEngine,
+    require_cpu_precision,
+)
 from infmap_kit.export.fp16 import fp16_graph
-from infmap_kit.export.gate import Equivalence, compare
 from infmap_kit.export.host import require_tensorrt
+from infmap_kit.export.judge import EngineJudge
 from infmap_kit.export.plan import PlanEngine
 from infmap_kit.export.profiles import profiles_of
-from infmap_kit.export.publish import graphs_of, serving_identity, write_ensemble, write_model
+from infmap_kit.export.publish import (
+    Build,
+    graphs_of,
+    write_ensemble,
+    write_graphs,
+    write_model,
+)
 from infmap_kit.export.source import Source
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
-from infmap_kit.graphs.contract import RENDERING, SEGMENTATION
+from infmap_kit.graphs.contract import DETECTION, RENDERING, SEGMENTATION
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.progress import Progress, no_progress
+from infmap_kit.progress import Progress
 from infmap_kit.spec import write_bytes
 from infmap_kit.triton.backends import MODEL_FILE, WARM_UP_FILE, BackendOptions, backend_configs
 from infmap_kit.triton.boxes import image_for
-from infmap_kit.triton.config import VERSION, Precision, Target, config_text, openvino_precision
+from infmap_kit.triton.config import Precision, Target, openvino_precision
 from infmap_kit.triton.gpu import present_gpu
-from infmap_kit.triton.repository import Manifest, publishing, versions, write_manifest
+from infmap_kit.triton.releases import Draft
+from infmap_kit.triton.repository import version_folder
 
 
-def export_backend(
-    source: Source,
-    repository: Path,
-    options: BackendOptions,
-    *,
-    pictures: list[tuple[str, NDArray[np.uint8]]],
-    report: Callable[[str], None] = lambda _: None,
-    progress: Progress = no_progress,
-) -> tuple[Manifest, Equivalence]:
-    """Publish a network for one of Triton's own backends, once it is proved to decide as its reference.
+def build_backend(
+    options: BackendOptions, source: Source, draft: Draft, progress: Progress
+) -> Build:
+    """Write plans or graphs, and what they warm up on.
 
     Parameters
     ----------
+    options
+        Backend, precision, batches, nodes to keep in FP32.
     source
         The network.
-    repository
-        Where to publish; what was there is replaced in one step, or stays.
-    options
-        Backend, precision, batches.
-    pictures
-        Name and (224, 224) uint8 network input of what is compared.
-    report
-        Told each step in a few words.
+    draft
+        Where to write.
     progress
         Told TensorRT's phases, with steps done and their number.
 
-    Returns
-    -------
-    tuple
-        What was published, and how close it is to its reference.
-
     Raises
     ------
-    GateFailed
-        When it decides otherwise; the repository is as it was.
     HostMismatch
         When plans are wanted and there is no GPU or no TensorRT, or no Triton image loads them.
     """
     trt = require_tensorrt() if options.target is Target.TENSORRT else None
     model: dict[str, Any] = {
-        **source.identity,
         "backend": {"gpu": options.gpu, "batches": list(options.batches)},
     }
-    built_with = versions("onnx", "onnxruntime", "numpy", "openvino")
-    halved = fp16_graph(source.segmentation) if options.precision is Precision.FP16 else None
-    served = source if halved is None else dataclasses.replace(source, segmentation=halved.model)
-    if halved is not None:
+    served = source
+    box: dict[str, str] = {}
+    if options.precision is Precision.FP16:
+        halved = fp16_graph(source.segmentation, keep_fp32=options.keep_fp32)
+        served = dataclasses.replace(source, segmentation=halved.model)
         model["fp16"] = halved.record()
-    with publishing(repository) as folder:
-        report("writing models and configs")
-        if trt is None:
-            for name, graph in graphs_of(served).items():
-                content = graph.SerializeToString(deterministic=True)
-                write_model(folder, name, MODEL_FILE[options.target], content)
-        else:
-            model["layers"], box = _write_plans(trt, folder, served, options, progress)
-            built_with |= box
-        write_ensemble(folder)
-        write_warm_up(folder, options)
-        report(f"comparing with the reference over {len(pictures)} pictures")
-        reference = ReferenceEngine(source.segmentation.SerializeToString())
-        equivalence = compare(reference, _engine(trt, folder, served, options), pictures)
-        equivalence.require()
-        identity = serving_identity(
-            source, target=options.target, precision=options.precision or Precision.FP32
-        )
-        for name, config in backend_configs(options, identity).items():
-            (folder / name / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
-        report("publishing")
-        manifest = write_manifest(
-            folder,
-            target=options.target,
-            precision=options.precision or Precision.FP32,
-            model=model,
-            built_with=built_with,
-        )
-    return manifest, equivalence
+    if trt is None:
+        write_graphs(draft, served, MODEL_FILE[options.target])
+    else:
+        model["layers"], box = _write_plans(trt, draft, served, options, progress)
+        write_ensemble(draft)
+    write_warm_up(draft.folder, options)
+    return Build(
+        target=options.target,
+        precision=options.precision or Precision.FP32,
+        judge=_judge(trt, draft, served, options),
+        configs=functools.partial(backend_configs, options),
+        model=model,
+        built_with=box,
+    )
 
 
 def write_warm_up(folder: Path, options: BackendOptions) -> None:
@@ -124,21 +103,40 @@ def write_warm_up(folder: Path, options: BackendOptions) -> None:
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 
-def _engine(trt: Any, folder: Path, served: Source, options: BackendOptions) -> Engine:
-    """What is compared with the reference: the very plan, or the graph on the same library as Triton's."""
-    path = folder / SEGMENTATION.name / str(VERSION) / MODEL_FILE[options.target]
+def _judge(trt: Any, draft: Draft, served: Source, options: BackendOptions) -> EngineJudge:
+    """What is compared with the reference: the very plan, or the graphs on the same library as Triton's.
+
+    Plans of the two small graphs are not run here but in the server (`infmap-kit verify --url`): they change
+    type and shape, which the one-tensor runner of plans does not do.
+    """
+    paths = {
+        name: version_folder(draft.folder, name, draft.release) / MODEL_FILE[options.target]
+        for name in graphs_of(served)
+    }
+    segmentation: Engine
     if trt is not None:
-        return PlanEngine(trt, path.read_bytes())
-    if options.target is Target.OPENVINO:
+        segmentation = PlanEngine(trt, paths[SEGMENTATION.name].read_bytes())
+    elif options.target is Target.OPENVINO:
         require_cpu_precision(options.precision or Precision.FP32)
-        return EmbeddedEngine(
-            path, precision=openvino_precision(options.precision or Precision.FP32)
+        segmentation = EmbeddedEngine(
+            paths[SEGMENTATION.name],
+            precision=openvino_precision(options.precision or Precision.FP32),
         )
-    return ReferenceEngine(served.segmentation.SerializeToString())
+    else:
+        segmentation = ReferenceEngine(paths[SEGMENTATION.name].read_bytes())
+    small: list[GraphEngine] = []
+    for name in (DETECTION.name, RENDERING.name):
+        if options.target is Target.OPENVINO:
+            small.append(EmbeddedGraph(paths[name]))
+        elif trt is not None:
+            small.append(OnnxRuntimeGraph(graphs_of(served)[name].SerializeToString()))
+        else:
+            small.append(OnnxRuntimeGraph(paths[name].read_bytes()))
+    return EngineJudge(segmentation, *small)
 
 
 def _write_plans(
-    trt: Any, folder: Path, source: Source, options: BackendOptions, progress: Progress
+    trt: Any, draft: Draft, source: Source, options: BackendOptions, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Build the three plans; what their layers compute in, and what box they are for."""
     box = {
@@ -164,7 +162,7 @@ def _write_plans(
             "fp16_share": engine.layers.fp16_share,
             "inspected": engine.layers.inspected,
         }
-        write_model(folder, name, MODEL_FILE[options.target], engine.plan)
+        write_model(draft, name, MODEL_FILE[options.target], engine.plan)
     if timing:
         write_bytes(cache, timing)
     return layers, box

@@ -27,8 +27,8 @@ from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
 from infmap_kit.graphs.contract import GRAPHS, SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.boxes import Gpu, gpu
-from infmap_kit.triton.config import VERSION, Precision
-from infmap_kit.triton.repository import MANIFEST, check_repository
+from infmap_kit.triton.config import Precision
+from infmap_kit.triton.repository import MANIFEST, check_repository, version_folder
 
 DEFAULT_GPUS = ("sm75", "sm86")
 
@@ -102,8 +102,10 @@ def graphs_at(path: Path) -> dict[str, onnx.ModelProto]:
     """
     if not (path / MANIFEST).is_file():
         return graphs_of(read_source(path))
-    check_repository(path)
-    files = {graph.name: path / graph.name / str(VERSION) / "model.onnx" for graph in GRAPHS}
+    release = check_repository(path).release
+    files = {
+        graph.name: version_folder(path, graph.name, release) / "model.onnx" for graph in GRAPHS
+    }
     if not all(file.is_file() for file in files.values()):
         raise ExportError(
             f"{path} holds engines and no graphs: name the run folder that it was exported from"

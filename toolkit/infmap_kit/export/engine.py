@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +21,18 @@ class Engine(Protocol):
         ...
 
 
-class ReferenceEngine:
-    """A segmentation graph in FP32 on ONNX Runtime: what every other engine is compared with."""
+class GraphEngine(Protocol):
+    """Something that computes any graph."""
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Compute some outputs by name."""
+        ...
+
+
+class OnnxRuntimeGraph:
+    """Any graph in ONNX Runtime on the CPU."""
 
     def __init__(self, graph: bytes) -> None:
         try:
@@ -31,18 +42,18 @@ class ReferenceEngine:
                 "ONNX Runtime is the reference and is not installed: pip install 'infmap-kit[export]'"
             ) from error
         self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        result: NDArray[np.float32] = self._session.run(None, {self._input: images})[0]
-        return result
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Compute some outputs by name."""
+        return dict(zip(outputs, self._session.run(list(outputs), dict(inputs)), strict=True))
 
 
-class EmbeddedEngine:
-    """A segmentation graph just as Triton's runner compiles it."""
+class EmbeddedGraph:
+    """Any graph just as Triton's runner compiles it for a CPU."""
 
-    def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
         try:
             from infmap_kit.triton.runner import Graph
         except ImportError as error:
@@ -51,14 +62,39 @@ class EmbeddedEngine:
                 "pip install 'infmap-kit[embedded]'"
             ) from error
         self._graph = Graph(path, precision=precision, threads=threads)
-        self._input, self._output = SEGMENTATION.inputs[0].name, SEGMENTATION.outputs[0].name
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Compute some outputs by name."""
+        return self._graph.infer(dict(inputs), list(outputs))
+
+    @property
+    def compiled(self) -> Any:
+        """OpenVINO's compiled model for one usual picture."""
+        return self._graph.compiled
+
+
+class ReferenceEngine:
+    """A segmentation graph in FP32 on ONNX Runtime: what every other engine is compared with."""
+
+    def __init__(self, graph: bytes) -> None:
+        self._graph = OnnxRuntimeGraph(graph)
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        answer: NDArray[np.float32] = self._graph.infer({self._input: images}, [self._output])[
-            self._output
-        ]
-        return answer
+        return _segment(self._graph, images)
+
+
+class EmbeddedEngine:
+    """A segmentation graph just as Triton's runner compiles it."""
+
+    def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
+        self._graph = EmbeddedGraph(path, precision=precision, threads=threads)
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
+        return _segment(self._graph, images)
 
     def precisions(self) -> dict[str, int]:
         """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
@@ -70,6 +106,14 @@ class EmbeddedEngine:
                 precision = info["runtimePrecision"].astype(str)
                 counts[precision] = counts.get(precision, 0) + 1
         return counts
+
+
+def _segment(graph: GraphEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    name = SEGMENTATION.outputs[0].name
+    probability: NDArray[np.float32] = graph.run({SEGMENTATION.inputs[0].name: images}, (name,))[
+        name
+    ]
+    return probability
 
 
 def require_cpu_precision(precision: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx
@@ -69,7 +69,7 @@ class Fp16Graph:
         }
 
 
-def fp16_graph(model: onnx.ModelProto) -> Fp16Graph:
+def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp16Graph:
     """Let a graph compute in FP16, with normalisation, sigmoid and reductions in FP32.
 
     The graph itself says in which type each node computes, since TensorRT 11 knows no FP16 flag any more
@@ -79,11 +79,14 @@ def fp16_graph(model: onnx.ModelProto) -> Fp16Graph:
     ----------
     model
         FP32, prepared by :func:`infmap_kit.export.onnx.prepare_segmentation`; stays as it is.
+    keep_fp32
+        Nodes that compute in FP32 all the same, by name (`infmap-kit verify --bisect` proposes them).
 
     Raises
     ------
     ExportError
-        Naming the node whose weight is NaN, infinite or beyond what FP16 can hold.
+        Naming a node that does not exist, or the node whose weight is NaN, infinite or beyond
+        what FP16 can hold.
     MissingDependency
         When ONNX Runtime, whose converter does the casts, is not installed.
     """
@@ -96,7 +99,12 @@ def fp16_graph(model: onnx.ModelProto) -> Fp16Graph:
     copy = with_plain_weights(model)
     for index, node in enumerate(copy.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-    ends = _head(copy.graph) + _tail(copy.graph)
+    unknown = sorted(set(keep_fp32) - {node.name for node in copy.graph.node})
+    if unknown:
+        raise ExportError(
+            f"the graph has no node {unknown[0]!r} to keep in FP32: `infmap-kit verify --bisect` names nodes"
+        )
+    ends = [*_head(copy.graph), *_tail(copy.graph), *keep_fp32]
     kept = {n.name for n in copy.graph.node if n.op_type in KEPT_IN_FP32 or n.name in ends}
     weights, vanished = _prepare_weights(copy, kept)
     del copy.graph.value_info[:]

@@ -3,49 +3,215 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import GateFailed
-from infmap_kit.export.engine import Engine
-from infmap_kit.spec import DETECTION_THRESHOLD
+from infmap_kit.export.judge import Judge, Judgement, by_the_paper
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.spec import DETECTION_THRESHOLD, IMAGE_SIZE
 
-MIN_DICE = 0.999
-"""Pooled Dice against the reference. Two radiologists agree with about 0.64 on these masks, so that
-a thousandth is far below what any reader could see, and far above rounding in FP32."""
-
-MAX_FLIPS = 0
-"""Images whose detection may change: none."""
+_MAP_LEVELS = 8
+_COUNTED_PIXELS = 50
+_HALF_A_PIXEL_PERCENT = 50 / IMAGE_SIZE**2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Equivalence:
+class Thresholds:
+    """How far an engine may be from its reference.
+
+    Parameters
+    ----------
+    min_dice
+        Pooled over all pictures. Two radiologists agree with about 0.64 on these masks, so a
+        thousandth is far below what any reader could see, and far above rounding in FP32.
+    max_flips
+        Pictures whose detection may change: none. A changed diagnosis is a different doctor.
+    max_severity_change_percent
+        Of one picture, in percentage points of its area. The coarsest expert score (geographic extent, 0 to 8)
+        moves by a step for an eighth of the lungs, some 5 % of the picture; a fifth of that is not seen.
+    min_image_dice
+        Of one picture with at least 50 infected pixels: a good average must not hide one that is
+        wrong. Masks of a few pixels change by a large share whenever one pixel does.
+    max_map_error_share
+        Pixels of an infection map that are more than 8 of 255 levels off the paper's formula. Rounding
+        moves a pixel by one colour of 256, which is less; a wrong colour or place is more.
+    """
+
+    min_dice: float = 0.999
+    max_flips: int = 0
+    max_severity_change_percent: float = 1.0
+    min_image_dice: float = 0.95
+    max_map_error_share: float = 0.001
+
+
+THRESHOLDS = Thresholds()
+"""Of every precision that rounds."""
+
+INT8_THRESHOLDS = Thresholds(min_dice=0.99, min_image_dice=0.9)
+"""Of 8 bits, which do more than round: still far closer than two readers, and no detection may change."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PictureComparison:
+    """How far an engine is from its reference on one picture.
+
+    Parameters
+    ----------
+    name
+        The picture's.
+    dice
+        Of the two masks at 0.5; 1 when both are empty.
+    infected_pixels
+        Of the reference's mask.
+    detected, reference_detected
+        The two decisions.
+    margin, reference_margin
+        Largest probability less 0.5: how clear the decision was.
+    severity_percent, reference_severity_percent
+        Infected share of the picture.
+    largest_error, error_p999
+        Of the pixels' probabilities: the largest, and what 99.9 % stay within.
+    crossing_share
+        Pixels that are on the other side of 0.5, of all.
+    map_error_share
+        Pixels of the infection map that are not the colour that the paper's formula gives for the
+        engine's own probability.
+    consistent
+        Whether decision and severity are what 0.5 gives for the engine's own probability.
+    finite, reference_finite
+        Whether all probabilities are numbers.
+    constant
+        Whether the engine gives one value everywhere and its reference does not.
+    """
+
+    name: str
+    dice: float
+    infected_pixels: int
+    detected: bool
+    reference_detected: bool
+    margin: float
+    reference_margin: float
+    severity_percent: float
+    reference_severity_percent: float
+    largest_error: float
+    error_p999: float
+    crossing_share: float
+    map_error_share: float
+    consistent: bool
+    finite: bool
+    reference_finite: bool
+    constant: bool
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the two decide differently."""
+        return self.detected != self.reference_detected
+
+    @property
+    def badness(self) -> tuple[bool, bool, float, float]:
+        """Sorts by what to look at first: no numbers, a changed decision, a low Dice, a large error."""
+        return (not self.finite, self.flipped, -self.dice, self.largest_error)
+
+    @property
+    def severity_change_percent(self) -> float:
+        """In percentage points of the picture."""
+        return abs(self.severity_percent - self.reference_severity_percent)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GateReport:
     """How far an engine is from its reference.
 
     Parameters
     ----------
-    images
-        How many pictures were compared.
     dice
         Pooled over all pictures, at 0.5; 1 when both find nothing anywhere.
-    flips
-        Names of the pictures whose detection differs.
-    largest_error
-        Largest difference of any pixel's probability.
-    severity_change_percent
-        Largest change of the severity, in percentage points of the image.
-    finite
-        Whether the engine's probabilities are all numbers.
+    largest_error, error_p999
+        Over all pixels of all pictures.
+    crossing_share
+        Pixels that are on the other side of 0.5, of all.
+    pictures
+        One by one.
+    thresholds
+        What was asked for.
     """
 
-    images: int
     dice: float
-    flips: tuple[str, ...]
     largest_error: float
-    severity_change_percent: float
-    finite: bool
+    error_p999: float
+    crossing_share: float
+    pictures: tuple[PictureComparison, ...]
+    thresholds: Thresholds
+
+    @property
+    def flips(self) -> tuple[PictureComparison, ...]:
+        """Pictures whose detection differs."""
+        return tuple(picture for picture in self.pictures if picture.flipped)
+
+    @property
+    def severity_change_percent(self) -> float:
+        """The largest of any picture, in percentage points."""
+        return max((picture.severity_change_percent for picture in self.pictures), default=0.0)
+
+    def reasons(self) -> list[str]:
+        """Why this is not the same doctor; empty when it is."""
+        allowed, found = self.thresholds, []
+        broken = [one.name for one in self.pictures if not one.reference_finite]
+        if broken:
+            found.append(
+                f"the reference itself gives NaN or infinity on {_some(broken)}: the network is broken"
+            )
+        poisoned = [one.name for one in self.pictures if not one.finite]
+        if poisoned:
+            found.append(f"the engine gives NaN or infinite probabilities on {_some(poisoned)}")
+        stuck = [one.name for one in self.pictures if one.constant]
+        if stuck:
+            found.append(f"the engine gives one value everywhere on {_some(stuck)}")
+        if len(self.flips) > allowed.max_flips:
+            margins = [f"{one.name} by {one.margin:+.3f}" for one in self.flips]
+            found.append(
+                f"the engine decides otherwise than its reference on {len(self.flips)} of "
+                f"{len(self.pictures)} pictures: {_some(margins)}"
+            )
+        if self.dice < allowed.min_dice:
+            found.append(
+                f"expected Dice of at least {allowed.min_dice} against the reference, found {self.dice:.5f} "
+                f"over {len(self.pictures)} pictures"
+            )
+        judged = [one for one in self.pictures if one.infected_pixels >= _COUNTED_PIXELS]
+        low = [f"{one.name} {one.dice:.3f}" for one in judged if one.dice < allowed.min_image_dice]
+        if low:
+            found.append(
+                f"expected Dice of at least {allowed.min_image_dice} on each picture, found {_some(low)}"
+            )
+        if self.severity_change_percent > allowed.max_severity_change_percent:
+            found.append(
+                f"expected severities within {allowed.max_severity_change_percent} percentage points, found a "
+                f"change of {self.severity_change_percent:.2f}"
+            )
+        moved = [one.name for one in self.pictures if not one.consistent]
+        if moved:
+            found.append(
+                f"decision or severity is not what {DETECTION_THRESHOLD} gives for the engine's probability, "
+                f"so that its threshold was moved: {_some(moved)}"
+            )
+        recoloured = [
+            one.name for one in self.pictures if one.map_error_share > allowed.max_map_error_share
+        ]
+        if recoloured:
+            found.append(
+                f"the infection map is not what its own probability gives on {_some(recoloured)}"
+            )
+        return found
+
+    @property
+    def passed(self) -> bool:
+        """Whether this is the same doctor."""
+        return not self.reasons()
 
     def require(self) -> None:
         """Refuse an engine that is not the same doctor.
@@ -53,55 +219,126 @@ class Equivalence:
         Raises
         ------
         GateFailed
-            With the first reason.
+            With every reason.
         """
-        if not self.finite:
-            raise GateFailed(
-                "the engine gives NaN or infinite probabilities: nothing was published"
-            )
-        if len(self.flips) > MAX_FLIPS:
-            raise GateFailed(
-                f"the engine decides otherwise than its reference on {', '.join(self.flips[:5])} "
-                f"({len(self.flips)} of {self.images} pictures): nothing was published"
-            )
-        if self.dice < MIN_DICE:
-            raise GateFailed(
-                f"expected Dice of at least {MIN_DICE} against the reference, found {self.dice:.5f} over "
-                f"{self.images} pictures: nothing was published"
-            )
+        if reasons := self.reasons():
+            raise GateFailed("; ".join(reasons))
+
+    def summary(self) -> dict[str, Any]:
+        """Figures without any picture's name: for a manifest, which travels."""
+        return {
+            "passed": self.passed,
+            "pictures": len(self.pictures),
+            "dice": self.dice,
+            "min_image_dice": min((one.dice for one in self.pictures), default=1.0),
+            "flips": len(self.flips),
+            "severity_change_percent": self.severity_change_percent,
+            "largest_error": self.largest_error,
+            "error_p999": self.error_p999,
+            "crossing_share": self.crossing_share,
+            "thresholds": dataclasses.asdict(self.thresholds),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, picture by picture."""
+        return {
+            **self.summary(),
+            "reasons": self.reasons(),
+            "flips": [one.name for one in self.flips],
+            "by_picture": [dataclasses.asdict(one) for one in self.pictures],
+        }
+
+
+Pair = tuple[NDArray[np.uint8], Judgement, Judgement]
+"""A picture, what the reference says of it, and what the engine says."""
 
 
 def compare(
-    reference: Engine, engine: Engine, pictures: Iterable[tuple[str, NDArray[np.uint8]]]
-) -> Equivalence:
-    """Run both engines over named pictures.
+    reference: Judge,
+    judged: Judge,
+    pictures: Sequence[tuple[str, NDArray[np.uint8]]],
+    *,
+    thresholds: Thresholds = THRESHOLDS,
+    progress: Progress = no_progress,
+    on_pair: Callable[[PictureComparison, Pair], None] = lambda *_: None,
+) -> GateReport:
+    """Let both judge named pictures.
 
     Parameters
     ----------
+    reference, judged
+        The trained network, and what is to be served instead.
     pictures
         Name and (224, 224) uint8 network input of each.
+    thresholds
+        What is asked for.
+    progress
+        Told each picture.
+    on_pair
+        Given each comparison with what was compared.
     """
-    images = both = either = 0
-    flips: list[str] = []
-    largest_error = severity_change = 0.0
-    finite = True
-    for name, picture in pictures:
-        expected, found = (engine_.infer(picture[np.newaxis])[0] for engine_ in (reference, engine))
-        images += 1
-        finite &= bool(np.isfinite(found).all())
-        wanted_mask, found_mask = expected >= DETECTION_THRESHOLD, found >= DETECTION_THRESHOLD
-        both += int((wanted_mask & found_mask).sum())
-        either += int(wanted_mask.sum() + found_mask.sum())
-        if wanted_mask.any() != found_mask.any():
-            flips.append(name)
-        largest_error = max(largest_error, float(np.abs(expected - found).max()))
-        change = 100 * abs(float(wanted_mask.mean() - found_mask.mean()))
-        severity_change = max(severity_change, change)
-    return Equivalence(
-        images=images,
+    comparisons: list[PictureComparison] = []
+    errors: list[NDArray[np.float16]] = []
+    both = either = crossing = 0
+    for index, (name, picture) in enumerate(pictures):
+        wanted, found = reference.judge(name, picture), judged.judge(name, picture)
+        masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
+        both += int((masks[0] & masks[1]).sum())
+        either += int(masks[0].sum() + masks[1].sum())
+        crossing += int((masks[0] != masks[1]).sum())
+        # Sixteen bits are plenty for a quantile, and a thousand pictures are a hundred megabytes.
+        errors.append(_error(wanted, found).astype(np.float16).ravel())
+        comparison = _compare_one(name, picture, wanted, found)
+        comparisons.append(comparison)
+        on_pair(comparison, (picture, wanted, found))
+        progress("comparing with the reference", index + 1, len(pictures))
+    pooled = np.concatenate(errors) if errors else np.zeros(1, np.float16)
+    return GateReport(
         dice=2 * both / either if either else 1.0,
-        flips=tuple(flips),
-        largest_error=largest_error,
-        severity_change_percent=severity_change,
-        finite=finite,
+        largest_error=max((one.largest_error for one in comparisons), default=0.0),
+        error_p999=float(np.quantile(pooled, 0.999)),
+        crossing_share=crossing / pooled.size,
+        pictures=tuple(comparisons),
+        thresholds=thresholds,
     )
+
+
+def _compare_one(
+    name: str, picture: NDArray[np.uint8], wanted: Judgement, found: Judgement
+) -> PictureComparison:
+    masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
+    sizes = int(masks[0].sum() + masks[1].sum())
+    error = _error(wanted, found)
+    own = by_the_paper(found.probability, picture)
+    off = np.abs(own.infection_map.astype(np.int16) - found.infection_map).max(axis=-1)
+    severity_error = abs(own.severity_percent - found.severity_percent)
+    return PictureComparison(
+        name=name,
+        dice=2 * int((masks[0] & masks[1]).sum()) / sizes if sizes else 1.0,
+        infected_pixels=int(masks[0].sum()),
+        detected=found.detected,
+        reference_detected=wanted.detected,
+        margin=float(found.probability.max()) - DETECTION_THRESHOLD,
+        reference_margin=float(wanted.probability.max()) - DETECTION_THRESHOLD,
+        severity_percent=found.severity_percent,
+        reference_severity_percent=wanted.severity_percent,
+        largest_error=float(error.max()),
+        error_p999=float(np.quantile(error, 0.999)),
+        crossing_share=float((masks[0] != masks[1]).mean()),
+        map_error_share=float((off > _MAP_LEVELS).mean()),
+        consistent=own.detected == found.detected and severity_error < _HALF_A_PIXEL_PERCENT,
+        finite=bool(np.isfinite(found.probability).all()),
+        reference_finite=bool(np.isfinite(wanted.probability).all()),
+        constant=bool(np.ptp(found.probability) == 0 and np.ptp(wanted.probability) > 0),
+    )
+
+
+def _error(wanted: Judgement, found: Judgement) -> NDArray[np.float32]:
+    """Absolute error of each pixel; where either is no number it is as large as it can be."""
+    error = np.abs(wanted.probability - found.probability)
+    return np.where(np.isfinite(error), error, np.float32(1)).astype(np.float32)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

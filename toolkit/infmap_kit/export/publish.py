@@ -2,124 +2,132 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2 as pb
 
-from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine, require_cpu_precision
-from infmap_kit.export.gate import Equivalence, compare
+from infmap_kit.errors import GateFailed
+from infmap_kit.export.engine import ReferenceEngine
+from infmap_kit.export.gate import THRESHOLDS, GateReport, Thresholds, compare
+from infmap_kit.export.gate_report import Evidence
+from infmap_kit.export.judge import Judge, ReferenceJudge
+from infmap_kit.export.pictures import Pictures
 from infmap_kit.export.source import Source
 from infmap_kit.graphs.contract import DETECTION, ENSEMBLE, RENDERING, SEGMENTATION
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
-from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton import runner
-from infmap_kit.triton.config import (
-    VERSION,
-    EmbeddedOptions,
-    Target,
-    config_text,
-    embedded_configs,
-    openvino_precision,
-)
-from infmap_kit.triton.repository import Manifest, publishing, versions, write_manifest
-
-GRAPH_FILE = "model.onnx"
-_SYNTHETIC_GATE_IMAGES = 8
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.triton.config import config_text
+from infmap_kit.triton.releases import Draft, publishing
+from infmap_kit.triton.repository import Manifest, version_folder, versions, write_manifest
 
 
-def gate_pictures(
-    radiographs: list[tuple[str, NDArray[np.uint8]]],
-) -> list[tuple[str, NDArray[np.uint8]]]:
-    """What an engine is proved on: the given radiographs, and synthetic ones that are always there.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Build:
+    """What a target made of a network, before it is proved.
 
     Parameters
     ----------
-    radiographs
-        Name and (H, W) uint8 pixels.
+    target, precision
+        What it is for, and what it computes in.
+    judge
+        Judges pictures with the very files that were written.
+    configs
+        Makes the four configs from what the ensemble says of its model.
+    model
+        What there is to say of the engine, for the manifest.
+    built_with
+        Versions and box.
+    thresholds
+        How far it may be from its reference.
     """
-    synthetic = [
-        (
-            f"synthetic-{seed}",
-            synthetic_radiograph(
-                seed, height=512, width=512, infected=seed % 2 == 0
-            ).radiograph.pixels,
-        )
-        for seed in range(_SYNTHETIC_GATE_IMAGES)
-    ]
-    return [(name, network_input(pixels)) for name, pixels in [*radiographs, *synthetic]]
+
+    target: str
+    precision: str
+    judge: Judge
+    configs: Callable[[Mapping[str, str]], dict[str, pb.ModelConfig]]
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    built_with: dict[str, str] = dataclasses.field(default_factory=dict)
+    thresholds: Thresholds = THRESHOLDS
 
 
-def export_embedded(
+Builder = Callable[[Source, Draft, Progress], Build]
+"""Writes a target's models into a draft."""
+
+
+def publish_build(
     source: Source,
     repository: Path,
-    options: EmbeddedOptions,
+    build: Builder,
     *,
-    pictures: list[tuple[str, NDArray[np.uint8]]],
-    report: Callable[[str], None] = lambda _: None,
-) -> tuple[Manifest, Equivalence]:
-    """Publish a network for the server on CPUs, once it is proved to decide as its reference.
+    pictures: Pictures,
+    reference: Judge | None = None,
+    evidence: Evidence | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Manifest, GateReport]:
+    """Publish what a target makes of a network, once it is proved to decide as its reference.
 
     Parameters
     ----------
     source
         The network.
     repository
-        Where to publish; what was there is replaced in one step, or stays.
-    options
-        Precision and threads.
+        Where to publish; what was there is replaced in one step and kept, or stays.
+    build
+        The target.
     pictures
-        Name and (224, 224) uint8 network input of what the engine is proved on.
-    report
-        Told each step in a few words.
-
-    Returns
-    -------
-    tuple
-        What was published, and how close the engine is to its reference.
+        What the engine is proved on.
+    reference
+        What it is compared with; the source's own graph in ONNX Runtime, when it is not given.
+    evidence
+        Where the report goes when the engine fails.
+    progress
+        Told each step.
 
     Raises
     ------
     GateFailed
-        When the engine decides otherwise; the repository is as it was.
-    HostMismatch
-        When this CPU cannot compute in that precision.
+        When it decides otherwise; the repository is as it was.
     """
-    require_cpu_precision(options.precision)
-    with publishing(repository) as folder:
-        report("writing graphs and configs")
-        write_graphs(folder, source)
-        for name in (SEGMENTATION.name, DETECTION.name, RENDERING.name):
-            shutil.copyfile(runner.__file__, folder / name / str(VERSION) / "model.py")
-        engine = EmbeddedEngine(
-            folder / SEGMENTATION.name / str(VERSION) / GRAPH_FILE,
-            precision=openvino_precision(options.precision),
-            threads=options.threads,
+    with publishing(repository) as draft:
+        progress("writing graphs and configs", 0, 1)
+        built = build(source, draft, progress)
+        judge = reference or reference_judge(source)
+        gate = compare(
+            judge,
+            built.judge,
+            pictures,
+            thresholds=built.thresholds,
+            progress=progress,
+            on_pair=evidence.see if evidence is not None else lambda *_: None,
         )
-        report(f"comparing with the reference over {len(pictures)} pictures")
-        equivalence = compare(
-            ReferenceEngine(source.segmentation.SerializeToString()), engine, pictures
-        )
-        equivalence.require()
-        identity = serving_identity(source, target=Target.EMBEDDED, precision=options.precision)
-        for name, config in embedded_configs(options, identity).items():
-            (folder / name / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
-        report("publishing")
+        if not gate.passed:
+            shown = f" (report in {evidence.write(gate)})" if evidence is not None else ""
+            raise GateFailed(f"{'; '.join(gate.reasons())}: nothing was published{shown}")
+        identity = serving_identity(source, target=built.target, precision=built.precision)
+        for name, config in built.configs(identity).items():
+            config.version_policy.specific.versions[:] = [draft.release]
+            (draft.folder / name / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
         manifest = write_manifest(
-            folder,
-            target=Target.EMBEDDED,
-            precision=options.precision,
-            model={**source.identity, "convolutions_by_type": engine.precisions()},
-            built_with=versions("openvino", "onnx", "onnxruntime", "numpy"),
+            draft.folder,
+            target=built.target,
+            precision=built.precision,
+            model={**source.identity, **built.model},
+            built_with={**versions("onnx", "onnxruntime", "numpy", "openvino"), **built.built_with},
+            release=draft.release,
+            gate=gate.summary(),
         )
-    return manifest, equivalence
+    return manifest, gate
+
+
+def reference_judge(source: Source) -> ReferenceJudge:
+    """The trained network itself: its FP32 graph in ONNX Runtime, and the paper's formulas."""
+    return ReferenceJudge(ReferenceEngine(source.segmentation.SerializeToString()))
 
 
 def serving_identity(source: Source, *, target: str, precision: str) -> dict[str, str]:
@@ -144,23 +152,25 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     }
 
 
-def write_graphs(folder: Path, source: Source) -> None:
-    """Write the three graphs into their version folders, and the ensemble's empty one."""
-    for name, graph in graphs_of(source).items():
-        write_model(folder, name, GRAPH_FILE, graph.SerializeToString(deterministic=True))
-    write_ensemble(folder)
-
-
-def write_model(folder: Path, name: str, file: str, content: bytes) -> None:
-    """Write what a model's version folder holds."""
-    version = folder / name / str(VERSION)
-    version.mkdir(parents=True)
+def write_model(draft: Draft, name: str, file: str, content: bytes) -> Path:
+    """Write what a model's version folder holds; returns where."""
+    version = version_folder(draft.folder, name, draft.release)
+    version.mkdir(parents=True, exist_ok=True)
     (version / file).write_bytes(content)
+    return version / file
 
 
-def write_ensemble(folder: Path) -> None:
+def write_graphs(draft: Draft, source: Source, file: str) -> dict[str, Path]:
+    """Write the three graphs into their version folders, and the ensemble's empty one."""
+    written = {
+        name: write_model(draft, name, file, graph.SerializeToString(deterministic=True))
+        for name, graph in graphs_of(source).items()
+    }
+    write_ensemble(draft)
+    return written
+
+
+def write_ensemble(draft: Draft) -> None:
     """Make the ensemble's version folder."""
-    ensemble = folder / ENSEMBLE.name / str(VERSION)
-    ensemble.mkdir(parents=True)
     # Object stores know no empty folders, and Triton wants one for each version.
-    (ensemble / "README.txt").write_text("An ensemble has no file of its own.\n", encoding="utf-8")
+    write_model(draft, ENSEMBLE.name, "README.txt", b"An ensemble has no file of its own.\n")

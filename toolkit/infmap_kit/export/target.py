@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from infmap_kit.errors import ExportError
-from infmap_kit.export.backends import export_backend
-from infmap_kit.export.gate import Equivalence
+from infmap_kit.export.backends import build_backend
+from infmap_kit.export.embedded import build_embedded
+from infmap_kit.export.gate import GateReport
+from infmap_kit.export.gate_report import Evidence
 from infmap_kit.export.host import require_tensorrt
-from infmap_kit.export.publish import export_embedded
+from infmap_kit.export.judge import Judge
+from infmap_kit.export.pictures import Pictures
+from infmap_kit.export.publish import Builder, publish_build
 from infmap_kit.export.source import Source
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.backends import DEFAULT_BATCHES, BackendOptions
 from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, checked_precision
 from infmap_kit.triton.gpu import has_gpu
@@ -67,6 +69,7 @@ def export_options(
     instances: int = 1,
     cpu: bool = False,
     accelerator: bool = False,
+    keep_fp32: tuple[str, ...] = (),
 ) -> EmbeddedOptions | BackendOptions:
     """Options of whichever target it is.
 
@@ -78,7 +81,7 @@ def export_options(
         Of the embedded target.
     batches
         Of the others: rising batch sizes with commas between.
-    instances, cpu, accelerator
+    instances, cpu, accelerator, keep_fp32
         See :class:`~infmap_kit.triton.backends.BackendOptions`; ``cpu`` keeps ONNX Runtime off the GPU.
 
     Raises
@@ -90,6 +93,11 @@ def export_options(
     """
     found = find_target(target)
     if found is Target.EMBEDDED:
+        if keep_fp32:
+            raise ExportError(
+                "--keep-fp32 belongs to FP16 graphs (targets tensorrt and onnxruntime): OpenVINO lowers a "
+                "graph itself, and whole; export with --precision fp32"
+            )
         return embedded_options(target=found, precision=precision, threads=threads)
     return BackendOptions(
         target=found,
@@ -98,6 +106,7 @@ def export_options(
         instances=instances,
         gpu=not cpu,
         accelerator=accelerator,
+        keep_fp32=keep_fp32,
     )
 
 
@@ -118,19 +127,25 @@ def publish(
     repository: Path,
     options: EmbeddedOptions | BackendOptions,
     *,
-    pictures: list[tuple[str, NDArray[np.uint8]]],
-    report: Callable[[str], None] = lambda _: None,
-) -> tuple[Manifest, Equivalence]:
-    """Publish a network for whichever target it is; see ``export_embedded`` and ``export_backend``."""
+    pictures: Pictures,
+    reference: Judge | None = None,
+    evidence: Evidence | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Manifest, GateReport]:
+    """Publish a network for whichever target it is; see :func:`~infmap_kit.export.publish.publish_build`."""
+    build: Builder
     if isinstance(options, EmbeddedOptions):
-        return export_embedded(source, repository, options, pictures=pictures, report=report)
-    return export_backend(
+        build = functools.partial(build_embedded, options)
+    else:
+        build = functools.partial(build_backend, options)
+    return publish_build(
         source,
         repository,
-        options,
+        build,
         pictures=pictures,
-        report=report,
-        progress=lambda phase, done, total: report(f"{phase} {done}/{total}"),
+        reference=reference,
+        evidence=evidence,
+        progress=progress,
     )
 
 

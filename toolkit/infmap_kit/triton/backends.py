@@ -61,6 +61,8 @@ class BackendOptions:
         How many copies of the segmentation run side by side.
     gpu
         Whether ONNX Runtime runs on the GPU; TensorRT always does, OpenVINO never.
+    keep_fp32
+        Nodes of an FP16 graph that compute in FP32 all the same.
     accelerator
         Whether ONNX Runtime hands the segmentation to TensorRT, which then builds its engine
         whenever the server starts: minutes, but it fits whatever GPU there is.
@@ -72,6 +74,7 @@ class BackendOptions:
     instances: int = 1
     gpu: bool = True
     accelerator: bool = False
+    keep_fp32: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         target = Target(self.target)
@@ -91,6 +94,11 @@ class BackendOptions:
             )
         if self.instances < 1:
             raise SpecError(f"expected 1 instance or more, found {self.instances}")
+        if self.keep_fp32 and self.precision is not Precision.FP16:
+            raise SpecError(
+                f"nodes are kept in FP32 where the others are FP16, and precision is {self.precision}: "
+                "give --precision fp16 or no --keep-fp32"
+            )
         if self.accelerator and not (target is Target.ONNXRUNTIME and self.gpu):
             raise SpecError(
                 "the TensorRT accelerator belongs to target onnxruntime on a GPU: give it there only"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,15 @@ from infmap_kit.graphs.contract import ENSEMBLE
 
 DEFAULT_URL = "127.0.0.1:8001"
 _OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
+# Of connections that were lost on the way, as at a change of servers; each attempt after a short wait.
+_ATTEMPTS = 40
+_WAIT_S = 0.05
+# A connection of its own for each client: gRPC would share one, to the server that is just ending.
+_CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+]
 _CANVAS_NOBODY_LOOKS_AT = np.zeros((1, 1), np.uint8)
 
 
@@ -38,23 +48,33 @@ class InfmapClient:
         self.url = url
         self._timeout_s = timeout_s
         self._grpc = grpc
-        with self._translated():
-            self._client = grpc.InferenceServerClient(url)
+        self._client = self._connected()
+        self._models: dict[int, dict[str, str]] = {}
+        self.release: int | None = None
         self._requested = {name: grpc.InferRequestedOutput(name) for name in _OUTPUTS}
 
     def model(self) -> dict[str, str]:
-        """Identity of the served model, as `infmap-kit export` wrote it into the ensemble's config.
+        """Identity of the model that gave the last answer, or that is served when there was none.
 
         Raises
         ------
         ServerError
             When the server cannot be reached or serves no infmap ensemble.
         """
-        with self._translated():
-            config = self._client.get_model_config(
-                ENSEMBLE.name, client_timeout=self._timeout_s
-            ).config
-        return {key: value.string_value for key, value in sorted(config.parameters.items())}
+        if self.release in self._models:
+            return self._models[self.release]
+        version = "" if self.release is None else str(self.release)
+        config = self._persistently(
+            lambda: (
+                self._client.get_model_config(
+                    ENSEMBLE.name, version, client_timeout=self._timeout_s
+                ).config
+            )
+        )
+        model = {key: value.string_value for key, value in sorted(config.parameters.items())}
+        if self.release is not None:
+            self._models[self.release] = model
+        return model
 
     def infer(
         self,
@@ -86,13 +106,15 @@ class InfmapClient:
         """
         drawn_on = canvas if canvas is not None else _CANVAS_NOBODY_LOOKS_AT
         inputs = [self._input(*pair) for pair in (("IMAGE", image), ("CANVAS", drawn_on))]
-        with self._translated():
-            result = self._client.infer(
+        result = self._persistently(
+            lambda: self._client.infer(
                 ENSEMBLE.name,
                 inputs,
                 outputs=[self._requested[name] for name in outputs],
                 client_timeout=self._timeout_s,
             )
+        )
+        self.release = int(result.get_response().model_version)
         return {name: result.as_numpy(name)[0] for name in outputs}
 
     def close(self) -> None:
@@ -109,6 +131,29 @@ class InfmapClient:
         tensor = self._grpc.InferInput(name, [1, *picture.shape], "UINT8")
         tensor.set_data_from_numpy(picture[np.newaxis])
         return tensor
+
+    def _connected(self) -> Any:
+        with self._translated():
+            return self._grpc.InferenceServerClient(self.url, channel_args=_CHANNEL)
+
+    def _persistently(self, request: Callable[[], Any]) -> Any:
+        """Ask, and ask again where a server that ends left the question to its successor.
+
+        Asking twice is safe: the same picture gives the same answer, and nothing is kept.
+        """
+        from tritonclient.utils import InferenceServerException
+
+        with self._translated():
+            for _ in range(_ATTEMPTS):
+                try:
+                    return request()
+                except InferenceServerException as error:
+                    if not _is_ending(error):
+                        raise
+                time.sleep(_WAIT_S)
+                self._client.close()
+                self._client = self._connected()
+            return request()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -129,3 +174,12 @@ class InfmapClient:
         if "DEADLINE" in status:
             return f"the server at {self.url} did not answer within {self._timeout_s:.0f} s"
         return f"the server at {self.url} refused: {reason}"
+
+
+def _is_ending(error: Any) -> bool:
+    """Whether a server was there and is about to leave; where nobody listens there is no successor."""
+    status, message = error.status() or "", error.message() or ""
+    # A server that has unloaded its models answers so for a moment, until it closes its connections.
+    if "has no available versions" in message:
+        return True
+    return "UNAVAILABLE" in status and "Connection refused" not in message

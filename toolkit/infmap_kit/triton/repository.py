@@ -1,21 +1,17 @@
-"""Triton model repositories: published whole or not at all, and checked before they are served."""
+"""Triton model repositories: what one holds, and whether it still holds just that."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
-import errno
-import os
+import datetime as dt
 import platform
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import infmap_kit
-from infmap_kit.errors import ExportError, SpecError
+from infmap_kit.errors import SpecError
 from infmap_kit.spec import read_json, sha256_of, write_json
 
 MANIFEST = "manifest.json"
@@ -36,6 +32,13 @@ class Manifest:
         Path below the repository to SHA-256, of every file but the manifest.
     built_with
         Versions of what made it.
+    release
+        Counted up with each publication; also the number of Triton's version folders, so that every
+        answer says which release it is of.
+    published
+        UTC, ISO 8601.
+    gate
+        What the equivalence gate measured.
     """
 
     target: str
@@ -43,6 +46,9 @@ class Manifest:
     model: dict[str, Any]
     files: dict[str, str]
     built_with: dict[str, str]
+    release: int = 1
+    published: str = ""
+    gate: dict[str, Any] = dataclasses.field(default_factory=dict)
     schema: int = _SCHEMA
 
     @classmethod
@@ -64,9 +70,16 @@ class Manifest:
                 "export again with this version"
             )
         try:
-            return cls(**document)
+            manifest = cls(**document)
         except TypeError as error:
             raise SpecError(f"{path} is not a manifest: {error}") from error
+        if not isinstance(manifest.release, int) or not isinstance(manifest.files, dict):
+            raise SpecError(f"{path} is not a manifest: export again")
+        return manifest
+
+    def write(self, folder: Path) -> None:
+        """Write it into a repository; written beside and renamed."""
+        write_json(folder / MANIFEST, dataclasses.asdict(self))
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -80,6 +93,11 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def version_folder(repository: Path, model: str, release: int) -> Path:
+    """Where a model's files of a release lie."""
+    return repository / model / str(release)
+
+
 def check_repository(repository: Path) -> Manifest:
     """Compare every file of a repository with its manifest.
 
@@ -89,7 +107,7 @@ def check_repository(repository: Path) -> Manifest:
         Naming the file that was altered, is missing, is a link or is not in the manifest.
     """
     manifest = Manifest.read(repository)
-    present = set(_files(repository))
+    present = set(files_of(repository))
     expected = set(manifest.files)
     for name in sorted(expected - present):
         raise SpecError(f"{repository} lacks {name}: export again")
@@ -105,43 +123,6 @@ def check_repository(repository: Path) -> Manifest:
     return manifest
 
 
-@contextlib.contextmanager
-def publishing(repository: Path) -> Iterator[Path]:
-    """A new folder beside ``repository`` that takes its place when the block ends well.
-
-    The two folders change names in one step of the file system (``renameat2`` with exchange), so
-    that whoever looks finds the old repository or the new one, whole.
-
-    Raises
-    ------
-    ExportError
-        When ``repository`` is no repository, or its file system cannot exchange folders.
-    """
-    repository = repository.absolute()
-    _refuse_foreign(repository)
-    try:
-        repository.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(repository)
-        beside = Path(
-            tempfile.mkdtemp(prefix=f"{_prefix(repository)}{os.getpid()}-", dir=repository.parent)
-        )
-    except OSError as error:
-        raise ExportError(f"cannot write beside {repository}: {error.strerror}") from error
-    beside.chmod(0o755)
-    try:
-        yield beside
-        _sync(beside)
-        if repository.exists():
-            _exchange(beside, repository)
-        else:
-            beside.rename(repository)
-        _sync_folder(repository.parent)
-    except OSError as error:
-        raise ExportError(f"cannot publish {repository}: {error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
 def write_manifest(
     folder: Path,
     *,
@@ -149,20 +130,32 @@ def write_manifest(
     precision: str,
     model: Mapping[str, Any],
     built_with: Mapping[str, str],
+    release: int = 1,
+    gate: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Hash everything in ``folder`` and write its manifest."""
     manifest = Manifest(
         target=target,
         precision=precision,
         model=dict(model),
-        files={name: sha256_of(folder / name) for name in sorted(_files(folder))},
+        files={name: sha256_of(folder / name) for name in sorted(files_of(folder))},
         built_with=dict(built_with),
+        release=release,
+        published=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        gate=dict(gate or {}),
     )
-    write_json(folder / MANIFEST, dataclasses.asdict(manifest))
+    manifest.write(folder)
     return manifest
 
 
-def _files(repository: Path) -> Iterator[str]:
+def files_of(repository: Path) -> Iterator[str]:
+    """Names below ``repository`` of everything in it but the manifest.
+
+    Raises
+    ------
+    SpecError
+        For a link: what it leads to is nobody's to vouch for.
+    """
     for path in sorted(repository.rglob("*")):
         name = path.relative_to(repository).as_posix()
         if path.is_symlink():
@@ -170,65 +163,3 @@ def _files(repository: Path) -> Iterator[str]:
         # Python writes caches beside the runner when a server loads it.
         if path.is_file() and name != MANIFEST and "__pycache__" not in path.parts:
             yield name
-
-
-def _prefix(repository: Path) -> str:
-    return f".{repository.name}.part-"
-
-
-def _refuse_foreign(repository: Path) -> None:
-    if repository.is_symlink() or (repository.exists() and not repository.is_dir()):
-        raise ExportError(f"expected a folder, found {repository}: name another repository")
-    if not repository.is_dir():
-        return
-    strangers = [
-        child.name
-        for child in repository.iterdir()
-        if child.name != MANIFEST and not (child / "config.pbtxt").is_file()
-    ]
-    if strangers:
-        raise ExportError(
-            f"{repository} holds {', '.join(sorted(strangers)[:3])}, which no export made and which "
-            "publishing would replace: name another repository"
-        )
-
-
-def _remove_leftovers(repository: Path) -> None:
-    """Take away what a killed export left beside the repository; one that still runs keeps its own."""
-    for leftover in repository.parent.glob(f"{_prefix(repository)}*"):
-        owner = leftover.name.removeprefix(_prefix(repository)).partition("-")[0]
-        if not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Let two folders change names in one step (Linux ``renameat2``; Python has no call for it)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
-        code = ctypes.get_errno()
-        if code in (errno.EINVAL, errno.ENOSYS, errno.EBUSY):
-            raise ExportError(
-                f"{other} cannot be replaced in one step ({os.strerror(code)}): put the repository on "
-                "a local file system, below a mount point and not on it"
-            )
-        raise OSError(code, os.strerror(code))

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import dataclasses
 import os
-import re
 import secrets
 import signal
 import socket
@@ -21,10 +20,16 @@ from pathlib import Path
 from typing import Self
 
 from infmap_kit.errors import ServerError
+from infmap_kit.graphs.contract import ENSEMBLE
 from infmap_kit.triton.runtime import Runtime
+from infmap_kit.triton.server_log import explain_log
+from infmap_kit.triton.shared_memory import (
+    new_prefix,
+    remove_shared_memory,
+    remove_stale_shared_memory,
+)
 
 _PR_SET_PDEATHSIG = 1
-_SHM_PREFIX = "infmap-kit-"
 # Kept to find the reason of a failure; Triton is wordy when it loads.
 _LOG_LINES = 2000
 _STOP_TIMEOUT_S = 30.0
@@ -88,6 +93,9 @@ class TritonServer:
         Where it listens.
     on_log
         Called with every line that the server logs.
+    shared
+        Whether it may listen on ports that another server with this option has (Linux' SO_REUSEPORT): the
+        kernel deals new connections out to both. Triton has no such option for metrics.
     """
 
     def __init__(
@@ -97,7 +105,10 @@ class TritonServer:
         runtime: Runtime,
         options: ServerOptions | None = None,
         on_log: Callable[[str], None] = lambda _: None,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
+        self._memory_prefix = new_prefix()
         self.options = options or ServerOptions()
         self._repository = repository
         self._runtime = runtime
@@ -136,22 +147,41 @@ class TritonServer:
             f"--metrics-address={options.host}",
             f"--metrics-port={options.metrics_port}",
             *hardened(secrets.token_hex(16)),
-            f"--backend-config=python,shm-region-prefix-name={_SHM_PREFIX}{os.getpid()}-",
+            f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
         ]
+        if self._shared:
+            command += ["--reuse-http-port=true", "--reuse-grpc-port=true"]
         if self._runtime.backends is not None:
             command.append(f"--backend-directory={self._runtime.backends}")
         return command
 
-    def start(self, *, timeout_s: float = 120.0) -> Self:
+    def start(
+        self,
+        *,
+        beside_release: int | None = None,
+        still_wanted: Callable[[], bool] = lambda: True,
+        timeout_s: float = 120.0,
+    ) -> Self:
         """Start the server and wait until every model is ready.
+
+        Parameters
+        ----------
+        beside_release
+            Of which release this server is, when another one listens on its ports: it is ready when somebody
+            there answers for this release.
+        still_wanted
+            Asked while waiting; when it says no, the server is ended.
+        timeout_s
+            How long to wait.
 
         Raises
         ------
         ServerError
             In one line: a port in use, a missing library, a model that does not load, no answer in time.
         """
-        self._refuse_busy_ports()
-        _remove_stale_shared_memory()
+        if beside_release is None:
+            self._refuse_busy_ports()
+        remove_stale_shared_memory()
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
                 self.command(),
@@ -172,21 +202,27 @@ class TritonServer:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         try:
-            self._wait_until_ready(timeout_s)
+            self._wait_until_ready(timeout_s, beside_release, still_wanted)
         except BaseException:
             self.stop()
             raise
         return self
 
-    def stop(self) -> None:
-        """End the server: it finishes what is in flight, and nothing of it is left behind."""
+    def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> None:
+        """End the server: it finishes what is in flight, and nothing of it is left behind.
+
+        Parameters
+        ----------
+        timeout_s
+            After which it is killed.
+        """
         process = self._process
         if process is None:
             return
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_TIMEOUT_S)
+                process.wait(timeout_s)
         # Whatever is left of its group: a server that hangs, stubs of one that was killed.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -194,7 +230,7 @@ class TritonServer:
         if self._reader is not None:
             self._reader.join(timeout=5)
         self._process = None
-        _remove_shared_memory(os.getpid())
+        remove_shared_memory(self._memory_prefix)
 
     def check_alive(self) -> None:
         """Raise when the server has ended by itself.
@@ -238,12 +274,16 @@ class TritonServer:
             self._lines.append(line.rstrip())
             self._on_log(line.rstrip())
 
-    def _wait_until_ready(self, timeout_s: float) -> None:
+    def _wait_until_ready(
+        self, timeout_s: float, release: int | None, still_wanted: Callable[[], bool]
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self.check_alive()
-            if is_ready(self.http_url):
+            if is_ready(self.http_url, release):
                 return
+            if not still_wanted():
+                raise ServerError("another release was published while this one was starting")
             time.sleep(0.05)
         raise ServerError(
             f"the server was not ready within {timeout_s:.0f} s: see its log with --verbose"
@@ -257,38 +297,15 @@ class TritonServer:
         return f"the server ended: {reason} (--verbose shows its log)"
 
 
-def is_ready(http_url: str) -> bool:
-    """Whether a server answers that all its models are ready."""
+def is_ready(http_url: str, release: int | None = None) -> bool:
+    """Whether a server answers that all its models are ready, or its ensemble of a certain release."""
+    what = "health" if release is None else f"models/{ENSEMBLE.name}/versions/{release}"
     try:
-        with urllib.request.urlopen(f"{http_url}/v2/health/ready", timeout=2) as reply:  # noqa: S310  # ours
+        # A connection of its own each time: where two servers listen, each has its turn.
+        with urllib.request.urlopen(f"{http_url}/v2/{what}/ready", timeout=2) as reply:  # noqa: S310  # ours
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-_REASONS = (
-    re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.*)"),
-    re.compile(r"(?P<reason>error while loading shared libraries: .*)"),
-    re.compile(r"(?P<reason>.*(?:already in use|[Ff]ailed to start|failed to stat).*)"),
-    re.compile(r"^E\d{4} \S+ \d+ \S+\] \"?(?P<reason>.*)"),
-    re.compile(r"^error: (?P<reason>.*)"),
-)
-
-
-def explain_log(lines: list[str]) -> str:
-    """The reason of a failure in one line, from a server's log; empty when none is found."""
-    for pattern in _REASONS:
-        for line in lines:
-            if match := pattern.search(line):
-                found = match.groupdict()
-                # A Python traceback follows on the same line; its first part says what happened.
-                reason = found["reason"].strip().strip('"').partition("\\n")[0]
-                return (
-                    f"model {found['model']!r} does not load: {reason}"
-                    if found.get("model")
-                    else reason
-                )
-    return ""
 
 
 @contextlib.contextmanager
@@ -307,16 +324,3 @@ def ending_on_sigterm() -> Iterator[None]:
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _remove_stale_shared_memory() -> None:
-    """Take away what servers left whose starter is gone (a kill -9 gives them no time to)."""
-    for region in Path("/dev/shm").glob(f"{_SHM_PREFIX}*"):  # noqa: S108
-        owner = region.name.removeprefix(_SHM_PREFIX).partition("-")[0]
-        if not Path(f"/proc/{owner}").exists():
-            region.unlink(missing_ok=True)
-
-
-def _remove_shared_memory(owner: int) -> None:
-    for region in Path("/dev/shm").glob(f"{_SHM_PREFIX}{owner}-*"):  # noqa: S108
-        region.unlink(missing_ok=True)

@@ -12,12 +12,14 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
-from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.runtime import find_runtime
+from infmap_kit.triton.repository import Manifest, check_repository
+from infmap_kit.triton.runtime import Runtime, find_runtime
 from infmap_kit.triton.server import ServerOptions, TritonServer
 
 WARM_UP_REQUESTS = 5
 """The first request allocates shared memory and threads; after a few nothing changes any more."""
+
+_CONNECTIONS = 50
 
 
 @contextlib.contextmanager
@@ -47,25 +49,49 @@ def serving(
     ServerError
         When it does not start.
     """
-    manifest = check_repository(repository)
-    runtime = find_runtime()
-    if runtime.backends is not None and manifest.target != Target.EMBEDDED:
-        raise HostMismatch(
-            f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
-            "serve it with --runtime docker, or export with --target embedded"
-        )
+    runtime = fitting_runtime(repository, check_repository(repository))
     server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
     with server:
         warm_up(server.grpc_url)
         yield server
 
 
-def warm_up(url: str) -> None:
-    """Ask a few times about a synthetic radiograph."""
+def fitting_runtime(repository: Path, manifest: Manifest) -> Runtime:
+    """The server of this machine, when it has the repository's backend.
+
+    Raises
+    ------
+    HostMismatch
+        When there is none, or it has not.
+    """
+    runtime = find_runtime()
+    if runtime.backends is not None and manifest.target != Target.EMBEDDED:
+        raise HostMismatch(
+            f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
+            "serve it with --runtime docker, or export with --target embedded"
+        )
+    return runtime
+
+
+def warm_up(url: str, *, release: int | None = None) -> None:
+    """Ask a few times about a synthetic radiograph.
+
+    Parameters
+    ----------
+    url
+        The server's gRPC endpoint.
+    release
+        Which release is to answer, where two servers listen: each connection reaches one of them.
+    """
     picture = synthetic_radiograph(0, height=512, width=512).radiograph.pixels
-    with InfmapClient(url) as client:
-        for _ in range(WARM_UP_REQUESTS):
-            client.infer(network_input(picture), picture)
+    image = network_input(picture)
+    for _ in range(_CONNECTIONS):
+        with InfmapClient(url) as client:
+            client.infer(image, picture)
+            if release in (None, client.release):
+                for _ in range(WARM_UP_REQUESTS - 1):
+                    client.infer(image, picture)
+                return
 
 
 def free_ports() -> ServerOptions:

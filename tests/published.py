@@ -1,0 +1,25 @@
+"""Repositories with a text for an engine: quick to publish, and a mixture of two is seen at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infmap_kit.triton.releases import publishing
+from infmap_kit.triton.repository import write_manifest
+
+
+def publish_text(repository: Path, text: str, *, kept: int = 5) -> None:
+    """Publish two models whose engine is ``text``."""
+    with publishing(repository, kept=kept) as draft:
+        for model in ("one", "two"):
+            (draft.folder / model / str(draft.release)).mkdir(parents=True)
+            (draft.folder / model / "config.pbtxt").write_text(f'name: "{model}"')
+            (draft.folder / model / str(draft.release) / "model.onnx").write_text(text)
+        write_manifest(
+            draft.folder, target="embedded", precision="fp32", model={}, built_with={}, release=draft.release,
+        )  # fmt: skip
+
+
+def texts_of(repository: Path) -> set[str]:
+    """The engines of a repository."""
+    return {path.read_text() for path in repository.glob("*/*/model.onnx")}

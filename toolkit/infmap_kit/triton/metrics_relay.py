@@ -1,0 +1,84 @@
+"""Triton's metrics on one port, whichever server is behind it just now."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from infmap_kit.errors import ServerError
+
+_PATH = "/metrics"
+
+
+class MetricsRelay:
+    """Answers ``GET /metrics`` with what the server that it follows says.
+
+    Triton lets two servers share its HTTP and gRPC ports, and not this one.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen.
+
+    Raises
+    ------
+    ServerError
+        When the port cannot be used.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._followed: int | None = None
+        try:
+            self._listener = http.server.ThreadingHTTPServer((host, port), _handler(self._fetch))
+        except OSError as error:
+            raise ServerError(
+                f"port {port} (metrics) on {host} cannot be used ({error.strerror}): end what listens there, "
+                "or choose other ports"
+            ) from error
+        self._listener.daemon_threads = True
+        self._thread = threading.Thread(target=self._listener.serve_forever, daemon=True)
+        self._thread.start()
+
+    def follow(self, port: int) -> None:
+        """Ask the server with this metrics port from now on."""
+        self._followed = port
+
+    def stop(self) -> None:
+        """End listening."""
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join(timeout=5)
+
+    def _fetch(self) -> bytes | None:
+        if self._followed is None:
+            return None
+        url = f"http://{self._host}:{self._followed}{_PATH}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:  # our own server
+                content: bytes = reply.read()
+                return content
+        except (urllib.error.URLError, OSError):
+            return None
+
+
+def _handler(fetch: Callable[[], bytes | None]) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = fetch() if self.path == _PATH else None
+            status = 404 if self.path != _PATH else 503 if content is None else 200
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            with contextlib.suppress(BrokenPipeError):
+                self.wfile.write(content or b"")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: a scrape every few seconds is no news."""
+
+    return Handler

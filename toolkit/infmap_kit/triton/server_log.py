@@ -1,0 +1,29 @@
+"""Why a Triton server failed, out of its own words."""
+
+from __future__ import annotations
+
+import re
+
+_REASONS = (
+    re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.*)"),
+    re.compile(r"(?P<reason>error while loading shared libraries: .*)"),
+    re.compile(r"(?P<reason>.*(?:already in use|[Ff]ailed to start|failed to stat).*)"),
+    re.compile(r"^E\d{4} \S+ \d+ \S+\] \"?(?P<reason>.*)"),
+    re.compile(r"^error: (?P<reason>.*)"),
+)
+
+
+def explain_log(lines: list[str]) -> str:
+    """The reason of a failure in one line, from a server's log; empty when none is found."""
+    for pattern in _REASONS:
+        for line in lines:
+            if match := pattern.search(line):
+                found = match.groupdict()
+                # A Python traceback follows on the same line; its first part says what happened.
+                reason = found["reason"].strip().strip('"').partition("\\n")[0]
+                return (
+                    f"model {found['model']!r} does not load: {reason}"
+                    if found.get("model")
+                    else reason
+                )
+    return ""

@@ -1,0 +1,30 @@
+"""Shared memory of Triton's python backend: named after who started the server, and taken away with it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+_PREFIX = "infmap-kit-"
+_FOLDER = Path("/dev/shm")  # noqa: S108  # where Linux keeps it
+_serial = itertools.count(1)
+
+
+def new_prefix() -> str:
+    """A prefix for the regions of one server that this process starts."""
+    return f"{_PREFIX}{os.getpid()}-{next(_serial)}-"
+
+
+def remove_shared_memory(prefix: str) -> None:
+    """Take away what a server that has ended left."""
+    for region in _FOLDER.glob(f"{prefix}*"):
+        region.unlink(missing_ok=True)
+
+
+def remove_stale_shared_memory() -> None:
+    """Take away what servers left whose starter is gone (a kill -9 gives them no time to)."""
+    for region in _FOLDER.glob(f"{_PREFIX}*"):
+        owner = region.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path(f"/proc/{owner}").exists():
+            region.unlink(missing_ok=True)
