@@ -46,6 +46,13 @@ class Reason(enum.StrEnum):
     NO_PIXELS = "no-pixels"
     MODALITY = "modality"
     UNSUPPORTED_TRANSFER_SYNTAX = "unsupported-transfer-syntax"
+    SECONDARY_CAPTURE = "secondary-capture"
+    NOT_A_CHEST = "not-a-chest"
+    LATERAL_VIEW = "lateral-view"
+    OBLIQUE_VIEW = "oblique-view"
+    CHILD = "child"
+    ANIMAL = "animal"
+    POLARITY = "polarity"
     NO_UID = "no-uid"
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.chest import judge_picture
 from infmap_kit.imaging.dicom import decode_dicom
 from infmap_kit.imaging.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES
 from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
 from infmap_kit.imaging.raster import decode_raster
-from infmap_kit.imaging.tone import blank
 
 SIGNATURE_BYTES = 132
 """How much of a file's beginning tells its format: DICOM's mark is the last, at 128."""
@@ -32,13 +34,15 @@ _STRANGERS = {
 }
 
 
-def read_radiograph(path: Path) -> Radiograph:
+def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograph:
     """Read a radiograph from a file of any supported format; its suffix is not looked at.
 
     Parameters
     ----------
     path
         PNG, JPEG, TIFF or DICOM.
+    secondary_capture
+        Whether DICOM secondary captures of radiographs are read too.
 
     Raises
     ------
@@ -46,17 +50,11 @@ def read_radiograph(path: Path) -> Radiograph:
         With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
         path.
     """
-    try:
-        content = _content(path)
-    except FileNotFoundError as error:
-        raise InputRejected(Reason.MISSING, f"{path}: there is no such file") from error
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputRejected(Reason.UNREADABLE, f"{path}: cannot be read: {reason}") from error
-    return _named(content, path.name, shown_as=str(path))
+    content = read_content(path)
+    return _named(content, path.name, str(path), secondary_capture)
 
 
-def decode_radiograph(content: bytes, name: str) -> Radiograph:
+def decode_radiograph(content: bytes, name: str, *, secondary_capture: bool = False) -> Radiograph:
     """Decode a radiograph from a file's bytes.
 
     Parameters
@@ -65,6 +63,8 @@ def decode_radiograph(content: bytes, name: str) -> Radiograph:
         A whole PNG, JPEG, TIFF or DICOM file; which one, its first bytes tell.
     name
         What to call it, in the result and in messages.
+    secondary_capture
+        Whether DICOM secondary captures of radiographs are read too.
 
     Raises
     ------
@@ -72,12 +72,35 @@ def decode_radiograph(content: bytes, name: str) -> Radiograph:
         With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
         name.
     """
-    return _named(content, name, shown_as=name)
+    return _named(content, name, name, secondary_capture)
 
 
 def has_picture_signature(start: bytes) -> bool:
     """Whether a file that starts so (``SIGNATURE_BYTES`` of it) is in a supported format."""
     return _decoder(start) is not None
+
+
+def is_dicom(start: bytes) -> bool:
+    """Whether a file that starts so is DICOM: by its mark, or by a first element without preamble."""
+    return start[128:132] == b"DICM" or _is_bare_dicom(start)
+
+
+def read_content(path: Path) -> bytes:
+    """Read a picture file whole, if it is a file and of a sensible size.
+
+    Raises
+    ------
+    InputRejected
+        ``missing``, ``not-a-file``, ``too-large`` or ``unreadable``; the message begins with the
+        path.
+    """
+    try:
+        return _content(path)
+    except FileNotFoundError as error:
+        raise InputRejected(Reason.MISSING, f"{path}: there is no such file") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputRejected(Reason.UNREADABLE, f"{path}: cannot be read: {reason}") from error
 
 
 def _content(path: Path) -> bytes:
@@ -94,33 +117,32 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _named(content: bytes, name: str, *, shown_as: str) -> Radiograph:
+def _named(content: bytes, name: str, shown_as: str, secondary_capture: bool) -> Radiograph:
     """Decode, and put the file's name before the reason of a refusal."""
     try:
-        return _decode(content, name)
+        return _decode(content, name, secondary_capture)
     except InputRejected as error:
-        raise InputRejected(error.code, f"{shown_as}: {error}") from error
+        raise InputRejected(error.code, f"{shown_as}: {error}", found=error.found) from error
 
 
-def _decode(content: bytes, name: str) -> Radiograph:
+def _decode(content: bytes, name: str, secondary_capture: bool) -> Radiograph:
     if not content:
         raise InputRejected(Reason.EMPTY, "expected a picture, found an empty file")
-    decoder = _decoder(content)
+    decoder = _decoder(content, secondary_capture=secondary_capture)
     if decoder is None:
         raise InputRejected(
             Reason.UNKNOWN_FORMAT,
             f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}",
         )
     radiograph = decoder(content, name)
-    if radiograph.pixels.min() == radiograph.pixels.max():
-        raise blank()
-    return radiograph
+    _, warnings = judge_picture(radiograph.pixels)
+    return dataclasses.replace(radiograph, warnings=radiograph.warnings + warnings)
 
 
-def _decoder(start: bytes) -> _Decoder | None:
+def _decoder(start: bytes, *, secondary_capture: bool = False) -> _Decoder | None:
     # DICOM first: its 128 free bytes may hold another format's signature.
-    if start[128:132] == b"DICM" or _is_bare_dicom(start):
-        return decode_dicom
+    if is_dicom(start):
+        return functools.partial(decode_dicom, secondary_capture=secondary_capture)
     if start.startswith((PNG_SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)):
         return decode_raster
     return None

@@ -13,7 +13,9 @@ from infmap_kit.imaging.radiograph import Reason
 _TAIL_PERCENT = 0.1
 
 
-def eight_bits(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
+def eight_bits(
+    values: NDArray[Any], counts: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.uint8], str]:
     """Bring values of any range to 8 bits when nothing says how they are meant to be shown.
 
     Values that are 8 bits in a wider container, as they stand or times 257 (how a PNG widens
@@ -25,12 +27,14 @@ def eight_bits(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
     Parameters
     ----------
     values
-        (H, W) integers or floats.
+        (H, W) integers or floats; or the (N,) values that occur in a picture, in any order.
+    counts
+        (N,) how often each occurs; once when not given.
 
     Returns
     -------
     tuple
-        (H, W) uint8, and a phrase that says what was done, empty when nothing was.
+        uint8 of the values' shape, and a phrase that says what was done, empty when nothing was.
 
     Raises
     ------
@@ -50,13 +54,31 @@ def eight_bits(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
         narrowed, rest = np.divmod(values, values.dtype.type(257))
         if highest <= 65535 and not rest.any():
             return narrowed.astype(np.uint8), "16 bit values divided by 257"
-    low, high = np.percentile(values, (_TAIL_PERCENT, 100 - _TAIL_PERCENT))
+    tails = (_TAIL_PERCENT, 100 - _TAIL_PERCENT)
+    low, high = np.percentile(values, tails) if counts is None else _tails(values, counts, tails)
     if low == high:
         raise blank()
     pixels = rounded((values - low) * (255 / (high - low)))
     return pixels, (
         f"values scaled from {low:g} ... {high:g}, all but the outer {_TAIL_PERCENT} % on each side"
     )
+
+
+def _tails(
+    values: NDArray[Any], counts: NDArray[np.int64], percents: tuple[float, float]
+) -> tuple[float, float]:
+    """``np.percentile`` of each value as often as it occurs."""
+    order = np.argsort(values, kind="stable")
+    ends = np.cumsum(counts[order])
+    low, high = (
+        np.interp(
+            place := percent / 100 * (ends[-1] - 1),
+            (np.floor(place), np.floor(place) + 1),
+            values[order][np.searchsorted(ends, (np.floor(place), np.ceil(place)), side="right")],
+        )
+        for percent in percents
+    )
+    return float(low), float(high)
 
 
 def window(

@@ -1,0 +1,143 @@
+"""How far a picture looks like a frontal chest, and one of the right polarity.
+
+Measured: the correlation of the picture with a plain drawing of a chest (dark lungs and corners,
+bright spine and belly), after cutting off even edges and shrinking to 32x32. It is 1 for the drawing
+itself, and changes its sign with the picture's polarity, so that one number answers both questions.
+
+On 2191 public radiographs, half of them COVID-19, the right way round: smallest -0.08, one in a hundred
+below 0.31, median 0.61; so the negatives lie at 0.08 and below.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import InputWarning, Reason
+
+NEGATIVE_BELOW = -0.2
+"""Below it a picture is refused as a negative: none of those 2191 was, 99.7 % of their negatives are."""
+
+DOUBTFUL_BELOW = 0.1
+"""Below it a picture is warned of: 2 of those 2191 were."""
+
+MIN_CONTRAST = 16
+"""Least difference, of 255 levels, between the darkest and brightest hundredth of a picture that shows
+something."""
+
+_SAMPLED = 128
+_COMPARED = 32
+_EVEN_EDGE = 12
+_MIN_LEFT = 0.25
+
+
+def chest_likeness(pixels: NDArray[np.uint8]) -> float:
+    """Correlation with the drawing, in [-1, 1].
+
+    Parameters
+    ----------
+    pixels
+        (H, W) uint8, upright.
+    """
+    inner = _without_even_edges(_sampled(pixels).astype(np.float32))
+    small = cv2.resize(inner, (_COMPARED, _COMPARED), interpolation=cv2.INTER_AREA)
+    return float((_standardised(np.asarray(small, np.float32)) * _drawing()).sum())
+
+
+def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning, ...]]:
+    """Refuse what shows nothing and what is a negative, and warn of what is unlike a chest.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) uint8, upright, bright = dense.
+
+    Returns
+    -------
+    tuple
+        The likeness, and warnings.
+
+    Raises
+    ------
+    InputRejected
+        ``blank`` or ``polarity``.
+    """
+    contrast = _contrast(pixels)
+    if contrast < MIN_CONTRAST:
+        raise InputRejected(
+            Reason.BLANK,
+            f"expected a chest X-ray, found a picture of nearly one brightness ({contrast:.0f} of 255 "
+            "levels)",
+            found={"contrast_levels": round(contrast, 1), "least": MIN_CONTRAST},
+        )
+    likeness = chest_likeness(pixels)
+    if likeness < NEGATIVE_BELOW:
+        raise InputRejected(
+            Reason.POLARITY,
+            "expected bones bright and lungs dark, found what looks like the negative of a chest "
+            f"(likeness {likeness:.2f}, a negative below {NEGATIVE_BELOW}): correct the file's "
+            "Photometric Interpretation, or invert the picture",
+            found={"likeness": round(likeness, 3), "negative_below": NEGATIVE_BELOW},
+        )
+    if likeness < DOUBTFUL_BELOW:
+        text = (
+            f"the picture is unlike an upright frontal chest (likeness {likeness:.2f}, usually above "
+            f"{DOUBTFUL_BELOW}): look whether it is one, and not a negative"
+        )
+        return likeness, (InputWarning("unlike-a-chest", text),)
+    return likeness, ()
+
+
+def _contrast(pixels: NDArray[np.uint8]) -> float:
+    low, high = np.percentile(_strided(pixels), (1, 99))
+    return float(high - low)
+
+
+def _strided(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every so many-th pixel: averaging them all would take longer than reading the file."""
+    rows, columns = (max(1, size // (2 * _SAMPLED)) for size in pixels.shape)
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def _sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(
+        cv2.resize(_strided(pixels), (_SAMPLED, _SAMPLED), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def _without_even_edges(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut off collimated edges: rows and columns that are of one level but for a letter in them."""
+    kept = []
+    for axis in (1, 0):
+        low, high = np.percentile(picture, (15, 85), axis=axis)
+        lively = np.flatnonzero(high - low > _EVEN_EDGE)
+        whole = len(lively) < _MIN_LEFT * _SAMPLED
+        kept.append(slice(None) if whole else slice(lively[0], lively[-1] + 1))
+    return np.ascontiguousarray(picture[tuple(kept)])
+
+
+def _standardised(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = picture - picture.mean()
+    return np.asarray(centred / max(float(np.sqrt((centred**2).sum())), 1e-6), np.float32)
+
+
+@functools.cache
+def _drawing() -> NDArray[np.float32]:
+    y, x = (np.mgrid[0:_COMPARED, 0:_COMPARED] + 0.5) / _COMPARED
+    aside = np.abs(x - 0.5)
+
+    def blob(x: float, y_: float, across: float, down: float) -> NDArray[np.float64]:
+        return np.asarray(np.exp2(-(((aside - x) / across) ** 2) - ((y - y_) / down) ** 2))
+
+    lungs, corners, edges = (
+        blob(0.22, 0.42, 0.13, 0.25),
+        blob(0.45, 0.02, 0.2, 0.12),
+        blob(0.5, 0.5, 0.06, 9),
+    )
+    spine, belly = blob(0, 0.55, 0.1, 9), blob(0.15, 0.95, 0.3, 0.15)
+    drawn = 0.8 * (spine + belly - corners - edges) - lungs
+    return _standardised(drawn.astype(np.float32))

@@ -1,0 +1,261 @@
+"""Which DICOM files may be judged at all, told from their tags: rejects and warnings by name.
+
+Messages never quote a tag's text unless it is one of the standard's terms: it may be a patient's name in
+the wrong place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import InputWarning, Reason, refuse_size
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MODALITIES = {
+    "CR": "computed radiography",
+    "DX": "digital radiography",
+    "DR": "digital radiography, as old systems write it",
+    "RG": "radiographic film",
+}
+"""Modalities that may hold a plain chest X-ray (DICOM PS3.3, C.7.3.1.1.1), and what they are."""
+
+CAPTURE_MODALITIES = ("OT", "SC")
+"""Modalities of secondary captures, read only where asked."""
+
+CHILD_BELOW_YEARS = 18
+"""The networks learn from adults; a child's chest has other proportions."""
+
+CHEST_PARTS = ("CHEST", "THORAX", "LUNG")
+NEAR_PARTS = ("RIB", "RIBS", "RIBCAGE", "STERNUM", "HEART", "CHESTABDOMEN", "NECKCHEST")
+"""Parts whose pictures usually show a chest as well: read, with a warning."""
+
+OTHER_PARTS = frozenset(
+    (
+        *("ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CLAVICLE", "COCCYX"),
+        *("CSPINE", "ELBOW", "EXTREMITY", "FACE", "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND"),
+        *("HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "MANDIBLE", "MAXILLA", "NECK"),
+        *("NOSE", "ORBIT", "PATELLA", "PELVIS", "SCAPULA", "SHOULDER", "SINUS", "SKULL", "SPINE"),
+        *("SSPINE", "THIGH", "THUMB", "TIBIA", "TIBIAFIBULA", "TLSPINE", "TOE", "TSPINE"),
+        *("WHOLEBODY", "WHOLESPINE", "WRIST", "ZYGOMA"),
+    )
+)
+"""Terms of PS3.16, table L-1, that are no chest."""
+
+_CHEST_REGIONS = frozenset(
+    ("816094009", "51185008", "43799004", "39607008", "T-D3000", "T-D3050", "T-28000")
+)
+_FRONTAL = ("AP", "PA")
+_LATERAL = ("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT")
+_OBLIQUE = ("LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "OBLIQUE", "LLD", "RLD", "DECUB")
+# CID 4010, DX View, in SNOMED CT and as SNOMED RT wrote it.
+_LATERAL_CODES = frozenset(("399067008", "R-102CD", "399173006", "R-10236", "399198007", "R-10232"))
+_OBLIQUE_CODES = frozenset(
+    (
+        *("399182000", "R-102C1", "399184004", "R-10238", "399236003", "R-10234"),
+        *("399135007", "R-10220", "399006002", "R-10212", "399356000", "R-40985"),
+        *("399038007", "R-10210", "260427002", "R-40783", "399312000", "R-10208"),
+        *("399059000", "R-10216", "399160007", "R-10204"),
+    )
+)
+_FOR_PROCESSING = (
+    "1.2.840.10008.5.1.4.1.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.1.3.1",
+)
+_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarning, ...]:
+    """Refuse by the tags what is no single gray frontal chest of a grown person.
+
+    Parameters
+    ----------
+    dataset
+        Parsed, nothing decoded.
+    secondary_capture
+        Whether secondary captures of radiographs are wanted.
+
+    Returns
+    -------
+    tuple
+        Warnings about what was let through.
+
+    Raises
+    ------
+    InputRejected
+        ``modality``, ``secondary-capture``, ``animal``, ``child``, ``not-a-chest``,
+        ``lateral-view``, ``oblique-view``, ``no-pixels``, ``multi-frame``, ``colour``,
+        ``too-small``, ``too-large`` or ``pixel-type``.
+    """
+    _modality(dataset, secondary_capture)
+    _patient(dataset)
+    warnings = [*_part(dataset), *_view(dataset), *_making(dataset)]
+    _picture(dataset)
+    return tuple(warnings)
+
+
+def age_years(dataset: Dataset) -> int | None:
+    """Age at the study in whole years, from Patient Age or the two dates; ``None`` when unknown."""
+    stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge") or "").strip())
+    if stated:
+        number, unit = int(stated[1]), stated[2]
+        # Without a unit, as some converters write it, years are meant.
+        return number // {"D": 365, "W": 52, "M": 12}.get(unit, 1)
+    born, seen = (
+        re.fullmatch(r"(\d{4})(\d{4})", str(dataset.get(keyword) or "").strip())
+        for keyword in ("PatientBirthDate", "StudyDate")
+    )
+    if born is None or seen is None:
+        return None
+    age = int(seen[1]) - int(born[1]) - (seen[2] < born[2])
+    return age if 0 <= age <= 130 else None
+
+
+def term(text: object, known: Any) -> str:
+    """A tag's text where it is a known term, else ``another one``; never a stranger's words."""
+    plain = str(text or "").strip().upper()
+    return plain if plain in known else "another one"
+
+
+def _modality(dataset: Dataset, secondary_capture: bool) -> None:
+    modality = str(dataset.get("Modality") or "").strip()
+    if modality not in MODALITIES and modality not in CAPTURE_MODALITIES:
+        # A term of the standard is short capitals; anything else might be a person's name.
+        known = modality.isalpha() and modality.isupper() and len(modality) <= 3
+        found = modality if known else "none of them"
+        raise InputRejected(
+            Reason.MODALITY,
+            f"expected the modality of a plain X-ray ({', '.join(MODALITIES)}), found {found}",
+            found={"modality": found},
+        )
+    sop_class = str(dataset.get("SOPClassUID") or "")
+    captured = sop_class == _CAPTURES or sop_class.startswith(f"{_CAPTURES}.")
+    if (captured or modality in CAPTURE_MODALITIES) and not secondary_capture:
+        raise InputRejected(
+            Reason.SECONDARY_CAPTURE,
+            "expected a radiograph as its detector stored it (CR, DX), found a secondary capture: "
+            "--secondary-capture reads those too",
+            found={"modality": modality, "secondary_capture_class": captured},
+        )
+
+
+def _patient(dataset: Dataset) -> None:
+    species = {
+        str(item.get("CodeValue") or "") for item in dataset.get("PatientSpeciesCodeSequence") or []
+    } - {"", "337915000", "L-85003"}
+    described = str(dataset.get("PatientSpeciesDescription") or "").strip().upper()
+    other = described not in ("", "HOMO SAPIENS", "HUMAN")
+    bred = dataset.get("PatientBreedDescription") or dataset.get("PatientBreedCodeSequence")
+    told = {
+        "species": bool(species or other),
+        "breed": bool(bred),
+        "neutered": bool(dataset.get("PatientSexNeutered")),
+        "owner": str(dataset.get("ResponsiblePersonRole") or "") == "OWNER",
+    }
+    if any(told.values()):
+        signs = [name for name, said in told.items() if said]
+        raise InputRejected(
+            Reason.ANIMAL,
+            f"expected a human chest, found an animal's (told by: {', '.join(signs)})",
+            found={"told_by": signs},
+        )
+    age = age_years(dataset)
+    if age is not None and age < CHILD_BELOW_YEARS:
+        raise InputRejected(
+            Reason.CHILD,
+            f"expected a patient of {CHILD_BELOW_YEARS} years or more, found one of {age}: the "
+            "networks know no children",
+            found={"age_years": age, "least_years": CHILD_BELOW_YEARS},
+        )
+
+
+def _part(dataset: Dataset) -> list[InputWarning]:
+    part = "".join(filter(str.isalpha, str(dataset.get("BodyPartExamined") or "").upper()))
+    regions = {
+        str(item.get("CodeValue") or "") for item in dataset.get("AnatomicRegionSequence") or []
+    } - {""}
+    if part in OTHER_PARTS:
+        raise InputRejected(
+            Reason.NOT_A_CHEST,
+            f"expected a chest, found the body part {part}",
+            found={"body_part": part},
+        )
+    if any(word in part for word in CHEST_PARTS) and part not in NEAR_PARTS:
+        return []
+    if part in NEAR_PARTS:
+        text = f"the body part is {part}, not CHEST: look whether the whole chest is shown"
+        return [InputWarning("near-the-chest", text)]
+    if not part and (not regions or regions & _CHEST_REGIONS):
+        return []
+    text = "the body part is none that is known here: look whether it is a chest"
+    return [InputWarning("body-part-unknown", text)]
+
+
+def _view(dataset: Dataset) -> list[InputWarning]:
+    view = re.sub(r"[^A-Z]", "", str(dataset.get("ViewPosition") or "").upper())
+    codes = {str(item.get("CodeValue") or "") for item in dataset.get("ViewCodeSequence") or []}
+    along = str((dataset.get("PatientOrientation") or [""])[0])[:1]
+    if view in _OBLIQUE or codes & _OBLIQUE_CODES:
+        raise InputRejected(
+            Reason.OBLIQUE_VIEW,
+            "expected a frontal view (PA or AP), found an oblique or decubitus one",
+            found={"view": view if view in _OBLIQUE else "View Code Sequence"},
+        )
+    if view in _LATERAL or codes & _LATERAL_CODES or along in ("A", "P"):
+        told_by = "View Code Sequence" if codes & _LATERAL_CODES else "Patient Orientation"
+        raise InputRejected(
+            Reason.LATERAL_VIEW,
+            "expected a frontal view (PA or AP), found a lateral one",
+            found={"view": view if view in _LATERAL else told_by},
+        )
+    if not view or view in _FRONTAL:
+        return []
+    text = "the view is none that is known here: look whether it is a frontal one"
+    return [InputWarning("view-unknown", text)]
+
+
+def _making(dataset: Dataset) -> list[InputWarning]:
+    warnings = []
+    raw = dataset.get("PresentationIntentType") == "FOR PROCESSING"
+    if raw or str(dataset.get("SOPClassUID") or "") in _FOR_PROCESSING:
+        text = "the picture is meant for processing, not for presentation: its tones may be raw"
+        warnings.append(InputWarning("for-processing", text))
+    return warnings
+
+
+def _picture(dataset: Dataset) -> None:
+    if "PixelData" not in dataset:
+        if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+            raise InputRejected(
+                Reason.PIXEL_TYPE, "expected integers of 8 or 16 bits, found floating point pixels"
+            )
+        raise InputRejected(
+            Reason.NO_PIXELS, "expected a DICOM image, found one without pixels, or cut before them"
+        )
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise InputRejected(
+            Reason.MULTI_FRAME,
+            f"expected one picture, found {frames} frames: pass a single one",
+            found={"frames": frames},
+        )
+    samples, photometric = int(dataset.SamplesPerPixel), str(dataset.PhotometricInterpretation)
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise InputRejected(
+            Reason.COLOUR,
+            "expected MONOCHROME1 or MONOCHROME2 with one sample a pixel, found a colour picture: "
+            "pass the radiograph itself, not a screenshot",
+            found={"samples": samples},
+        )
+    refuse_size(width=int(dataset.Columns), height=int(dataset.Rows))
+    bits = int(dataset.BitsAllocated)
+    if bits not in (8, 16):
+        raise InputRejected(
+            Reason.PIXEL_TYPE,
+            f"expected 8 or 16 bits allocated a pixel, found {bits}",
+            found={"bits_allocated": bits},
+        )

@@ -1,0 +1,250 @@
+"""From stored values to what a workstation shows: the grayscale pipeline of DICOM PS3.4, N.2.
+
+A stored value has 8 or 16 bits, so the whole pipeline is worked out once for every value that there
+can be, and the picture goes through one table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import InputWarning, Reason
+from infmap_kit.imaging.tone import eight_bits, rounded, window
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+Step = dict[str, Any]
+"""What one step of the pipeline did: ``step``, and plain values that JSON can hold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Display:
+    """How stored values are shown.
+
+    Parameters
+    ----------
+    table
+        (256,) or (65536,) uint8: the level of each bit pattern, bright = dense.
+    steps
+        What the pipeline did, in order.
+    notes
+        The same for people, one phrase each.
+    warnings
+        What a reader should know.
+    """
+
+    table: NDArray[np.uint8]
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[InputWarning, ...]
+
+    def __call__(self, stored: NDArray[Any]) -> NDArray[np.uint8]:
+        """Show (rows, columns) stored values."""
+        # "wrap" changes nothing, as no pattern lies outside, and saves NumPy the look.
+        return np.take(self.table, _patterns(stored), mode="wrap")
+
+
+def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
+    """Work out how a picture is shown by default.
+
+    Parameters
+    ----------
+    dataset
+        With the tags of the pipeline.
+    stored
+        (rows, columns) as decoded.
+
+    Raises
+    ------
+    InputRejected
+        ``unreadable`` for a window or LUT that none can be, ``blank`` when all is padding.
+    """
+    steps: list[Step] = []
+    warnings: list[InputWarning] = []
+    values = _stored_values(dataset, stored.dtype)
+    padding = _padding(dataset, values)
+    units = _modality(dataset, values, steps)
+    levels, note = _voi(dataset, units, padding, stored, steps)
+    notes = [note] if note else []
+    if _is_inverse(dataset, steps, warnings):
+        levels = np.bitwise_not(levels)
+        notes.append(f"{steps[-1]['because']} inverted")
+    if padding.any():
+        # Outside the picture, and to be shown as darkest whatever its value (C.7.5.1.1.2).
+        levels = np.where(padding, np.uint8(0), levels)
+        share = float(
+            np.count_nonzero(padding[_patterns(stored[::8, ::8])]) / stored[::8, ::8].size
+        )
+        steps.append({"step": "padding", "shown_as": 0, "share": round(share, 4)})
+        if share:
+            notes.append(f"{share:.0%} pixel padding shown black")
+    return Display(table=levels, steps=tuple(steps), notes=tuple(notes), warnings=tuple(warnings))
+
+
+def _patterns(stored: NDArray[Any]) -> NDArray[Any]:
+    """The bits of each value as an unsigned number, in this machine's order."""
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    return native.view(np.dtype(f"u{native.dtype.itemsize}"))
+
+
+def _stored_values(dataset: Dataset, dtype: np.dtype[Any]) -> NDArray[np.int32]:
+    """Value of each bit pattern: bits that are not stored (old overlays) are cut off."""
+    allocated = 8 * dtype.itemsize
+    bits = int(dataset.get("BitsStored") or allocated)
+    high = int(dataset.get("HighBit") or bits - 1)
+    # A decoder of a compressed picture has moved the stored bits to the low end.
+    low = 0 if dataset.file_meta.TransferSyntaxUID.is_encapsulated else high + 1 - bits
+    if not (1 <= bits <= allocated and 0 <= low <= allocated - bits):
+        raise InputRejected(
+            Reason.UNREADABLE,
+            f"found {bits} bits stored below bit {high} of {allocated}: the tags contradict themselves",
+            found={"bits_stored": bits, "high_bit": high, "bits_allocated": allocated},
+        )
+    values: NDArray[np.int32] = np.arange(2**allocated, dtype=np.int32)
+    values = (values >> low) & (2**bits - 1)
+    if dataset.get("PixelRepresentation") == 1:
+        values -= (values >> (bits - 1)) << bits
+    return values
+
+
+def _padding(dataset: Dataset, values: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which values lie outside the picture (PS3.3, C.7.5.1.1.2)."""
+    first = _padding_value(dataset, "PixelPaddingValue")
+    if first is None:
+        return np.zeros(values.shape, np.bool_)
+    last = _padding_value(dataset, "PixelPaddingRangeLimit")
+    limits = sorted((first, first if last is None else last))
+    inside: NDArray[np.bool_] = (values >= limits[0]) & (values <= limits[1])
+    return inside
+
+
+def _padding_value(dataset: Dataset, keyword: str) -> int | None:
+    value = dataset.get(keyword)
+    if not isinstance(value, int):
+        return None
+    # An unsigned tag beside signed pixels, or the other way round, is the same 16 bits.
+    if dataset.get("PixelRepresentation") == 1:
+        return value - 2**16 if value >= 2**15 else value
+    return value % 2**16
+
+
+def _modality(dataset: Dataset, values: NDArray[np.int32], steps: list[Step]) -> NDArray[Any]:
+    if dataset.get("ModalityLUTSequence"):
+        looked_up, bits = _looked_up(values, dataset.ModalityLUTSequence[0])
+        steps.append({"step": "modality", "kind": "LUT", "bits": bits})
+        return looked_up
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    if slope is None or intercept is None:
+        return values
+    slope, intercept = float(slope), float(intercept)
+    if not (np.isfinite(slope) and np.isfinite(intercept) and slope != 0):
+        raise InputRejected(
+            Reason.UNREADABLE, f"found a rescale slope of {slope:g} and intercept of {intercept:g}"
+        )
+    steps.append({"step": "modality", "kind": "rescale", "slope": slope, "intercept": intercept})
+    if slope == 1 and intercept.is_integer() and abs(intercept) < 2**30:
+        return values + np.int32(intercept)
+    return values * slope + intercept
+
+
+def _voi(
+    dataset: Dataset,
+    units: NDArray[Any],
+    padding: NDArray[np.bool_],
+    stored: NDArray[Any],
+    steps: list[Step],
+) -> tuple[NDArray[np.uint8], str]:
+    luts, centres = dataset.get("VOILUTSequence"), _numbers(dataset.get("WindowCenter"))
+    if luts:
+        looked_up, bits = _looked_up(units, luts[0])
+        steps.append({"step": "voi", "kind": "LUT", "bits": bits, "first_of": len(luts)})
+        return rounded(looked_up * (255 / (2**bits - 1))), "VOI LUT of the file"
+    widths = _numbers(dataset.get("WindowWidth"))
+    if centres and widths:
+        centre, width = centres[0], widths[0]
+        function = str(dataset.get("VOILUTFunction") or "LINEAR")
+        levels = window(units, centre=centre, width=width, function=function)
+        chosen = {"centre": centre, "width": width, "function": function}
+        steps.append({"step": "voi", "kind": "window", **chosen, "first_of": len(centres)})
+        return levels, f"window of the file: centre {centre:g}, width {width:g}"
+    return _own_range(units, padding, stored, steps)
+
+
+def _own_range(
+    units: NDArray[Any],
+    padding: NDArray[np.bool_],
+    stored: NDArray[Any],
+    steps: list[Step],
+) -> tuple[NDArray[np.uint8], str]:
+    """Without a window: the range of the values that occur."""
+    counts = np.bincount(_patterns(stored).ravel(), minlength=len(units))
+    present = np.flatnonzero((counts > 0) & ~padding)
+    if not present.size:
+        raise InputRejected(Reason.BLANK, "expected a picture, found pixel padding alone")
+    occurring = units[present]
+    if stored.dtype == np.uint8 and np.array_equal(occurring, occurring.astype(np.uint8)):
+        occurring = occurring.astype(np.uint8)
+    levels = np.zeros(len(units), np.uint8)
+    levels[present], note = eight_bits(occurring, counts[present])
+    steps.append({"step": "voi", "kind": "own range", "what": note or "8 bit values as stored"})
+    return levels, note
+
+
+def _is_inverse(dataset: Dataset, steps: list[Step], warnings: list[InputWarning]) -> bool:
+    """Whether large values are dark.
+
+    MONOCHROME1 and the shape INVERSE say the same once, not twice (C.8.11.3.1.2). Where they
+    contradict each other the shape is the later word, as highdicom and DCMTK have it too.
+    """
+    photometric = str(dataset.PhotometricInterpretation)
+    shape = dataset.get("PresentationLUTShape")
+    inverse = photometric == "MONOCHROME1"
+    because = photometric
+    if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != inverse:
+        inverse, because = shape == "INVERSE", f"Presentation LUT Shape {shape}"
+        text = f"{photometric} contradicts Presentation LUT Shape {shape}: shown as the latter says"
+        warnings.append(InputWarning("contradictory-polarity", text))
+    steps.append({"step": "presentation", "inverted": inverse, "because": because})
+    return inverse
+
+
+def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], int]:
+    """Values through a LUT (C.11.1.1), and the bits of its entries."""
+    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    # Said as US beside signed pixels it is the same 16 bits (C.11.1.1.1).
+    first = first - 2**16 if first >= 2**15 and values.min() < 0 else first
+    entries = _entries(item, count % 2**16 or 2**16)
+    if not 8 <= bits <= 16:
+        raise InputRejected(Reason.UNREADABLE, f"found a LUT with entries of {bits} bits")
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
+    return np.minimum(entries[places], 2**bits - 1), bits
+
+
+def _entries(item: Dataset, count: int) -> NDArray[np.int64]:
+    data = item.LUTData
+    if isinstance(data, bytes):
+        # 16 bit words, or packed bytes (OW data of an 8 bit LUT).
+        order = "<" if item.is_little_endian is not False else ">"
+        entries = np.frombuffer(data, "u1" if len(data) < 2 * count else f"{order}u2")
+    else:
+        entries = np.atleast_1d(np.asarray(data))
+    if entries.size < count:
+        raise InputRejected(
+            Reason.UNREADABLE, f"found a LUT of {entries.size} entries that announces {count}"
+        )
+    return entries[:count].astype(np.int64) % 2**16
+
+
+def _numbers(value: Any) -> list[float]:
+    """One or more values as a list."""
+    from pydicom.multival import MultiValue
+
+    if value is None or value == "":
+        return []
+    return [float(one) for one in (value if isinstance(value, MultiValue) else [value])]
