@@ -156,6 +156,7 @@ class Rule(_Section):
     body_parts: list[str] = []
     outputs: Annotated[list[Output], Field(min_length=1)] = ["sc", "seg", "sr"]
     rejects: Literal["report", "keep"] = "keep"
+    secondary_captures: bool = False
 
 
 class Retention(_Section):

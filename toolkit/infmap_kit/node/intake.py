@@ -157,15 +157,23 @@ class Intake:
 
 def _header(path: Path) -> Any:
     from pydicom import dcmread
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     try:
         with quiet():
-            return dcmread(path, stop_before_pixels=True)
+            syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+            # pydicom would inflate it here, to any size.
+            is_deflated = syntax == DeflatedExplicitVRLittleEndian
+            header = None if is_deflated else dcmread(path, stop_before_pixels=True)
     except OSError:
         raise
     # pydicom names no closed set of errors for damaged files.
     except Exception as error:
         raise Unusable("expected a DICOM object, found one that cannot be read") from error
+    if header is None:
+        raise Unusable("expected a data set that is not deflated: store it uncompressed")
+    return header
 
 
 def _check(instance: str, sop_class: str, announced: tuple[str, str] | None) -> None:

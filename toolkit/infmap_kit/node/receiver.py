@@ -18,6 +18,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+import socketserver
 import ssl
 import tempfile
 import threading
@@ -165,7 +166,7 @@ class Receiver:
         bounded = BoundedSocket(
             event.assoc, max_bytes=self._config.limits.max_object_mb << 20, on_excess=told
         )
-        event.assoc.set_socket(bounded)
+        event.assoc.dul.socket = bounded
 
     def _admit(self, event: Any) -> None:
         """Reject whoever is not on the list, or comes too often."""
@@ -252,6 +253,11 @@ class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is
     def verify_request(self, _request: Any, _address: Any) -> bool:
         # Beyond the allowed number callers are told so; beyond twice of it, threads are too dear.
         return len(self.active_associations) <= 2 * int(self.ae.maximum_associations)
+
+    def shutdown(self) -> None:
+        # As pynetdicom does, but for its list of servers that were started by other means.
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
 
     def handle_error(self, _request: Any, address: Any) -> None:
         note("a connection failed", address=address[0])

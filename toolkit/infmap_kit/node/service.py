@@ -26,7 +26,7 @@ from infmap_kit.node.spool import NodeLock, Spool
 from infmap_kit.node.status_page import StatusServer
 from infmap_kit.node.store import Store
 from infmap_kit.node.systemd import tell_systemd
-from infmap_kit.node.worker import Worker
+from infmap_kit.node.worker import Worker, load_libraries
 
 _PROBE_EVERY_S = 5.0
 _STOP_S = 30.0
@@ -51,6 +51,7 @@ class Node:
         self._config = config
         self._spool = Spool(config.node.spool)
         self._lock = NodeLock(self._spool)
+        load_libraries()
         self._started_at = utc_now()
         database = Database(self._spool.database)
         self._database = database
@@ -238,6 +239,7 @@ def run_node(config: NodeConfig) -> None:
 
 def run_worker(config: NodeConfig) -> None:
     """Run one more worker on a node's spool, as a process of its own, until SIGTERM or Ctrl-C."""
+    load_libraries()
     spool = Spool(config.node.spool)
     worker = Worker(config, spool, Store(Database(spool.database)))
     note("worker ready", version=__version__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import random
@@ -35,6 +36,27 @@ class Mishap(InfmapError):
     """A radiograph could not be judged, and might be the cause."""
 
 
+def load_libraries() -> None:
+    """Import what judging needs: it takes seconds, and the first radiograph should not wait for it.
+
+    Raises
+    ------
+    MissingDependency
+        Naming the extra to install.
+    """
+    from infmap_kit.dicom.writing import writing
+    from infmap_kit.triton.client import InfmapClient
+
+    InfmapClient().close()
+    with writing():
+        from infmap_kit.dicom import (  # noqa: F401
+            presentation_state,
+            secondary_capture,
+            segmentation,
+            structured_report,
+        )
+
+
 class Worker:
     """Judges one radiograph after the other.
 
@@ -51,7 +73,6 @@ class Worker:
         self._spool = spool
         self._store = store
         self._lock = WorkerLock(spool)
-        self._clients: dict[str, InfmapClient] = {}
         self._trouble = Trouble("inference")
         self._failures = 0
 
@@ -75,8 +96,7 @@ class Worker:
         except (Away, sqlite3.Error, OSError) as error:
             self._trouble.begins(str(error))
             self._failures += 1
-            self._hang_up()
-            # Claimed again at the next step, should giving it back have failed.
+                # Claimed again at the next step, should giving it back have failed.
             doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
             return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
         self._failures = 0
@@ -88,15 +108,8 @@ class Worker:
         """Why nothing can be judged now; empty when all is well."""
         return self._trouble.reason
 
-    def _hang_up(self) -> None:
-        """Close the connections: gRPC would wait up to two minutes before it tries one again."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
-
     def close(self) -> None:
         """End this worker; what it holds, another may take."""
-        self._hang_up()
         self._store.database.close()
         self._lock.release()
 
@@ -133,7 +146,7 @@ class Worker:
             note("ignored", image=job.image_id, reason="no rule fits it")
             return
         try:
-            radiograph = _decoded(content, job)
+            radiograph = _decoded(content, job, rule)
             finding = self._ask(radiograph, rule)
             datasets = _objects(source, radiograph, finding, rule)
             outcome, reason = State.DONE, "detected" if finding.detected else "not detected"
@@ -167,37 +180,23 @@ class Worker:
             return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Finding:
-        """Ask the rule's model; the answer is the named model's, also when one is replaced meanwhile."""
+        """Ask the rule's model; the finding names the very model that answered.
+
+        A connection for each radiograph: a server may have been started again with another model.
+        """
         from infmap_kit.infer import find_infection
-
-        client = self._client(self._config.model_url(rule.model))
-        try:
-            model = client.model()
-        except ServerError as error:
-            raise Away(str(error)) from error
-        try:
-            finding = find_infection(radiograph, client, model)
-            after = client.model()
-        except ServerError as error:
-            self._blame(client, error)
-        if after != model:
-            raise Away("the served model was replaced in between")
-        return finding
-
-    def _blame(self, client: InfmapClient, error: ServerError) -> None:
-        """Find out who is at fault: a server that still answers has refused this very radiograph."""
-        try:
-            client.model()
-        except ServerError:
-            raise Away(str(error)) from error
-        raise Mishap(str(error)) from error
-
-    def _client(self, url: str) -> InfmapClient:
         from infmap_kit.triton.client import InfmapClient
 
-        if url not in self._clients:
-            self._clients[url] = InfmapClient(url)
-        return self._clients[url]
+        with InfmapClient(self._config.model_url(rule.model)) as client:
+            try:
+                model = client.model()
+            except ServerError as error:
+                raise Away(str(error)) from error
+            try:
+                finding = find_infection(radiograph, client, model)
+                return dataclasses.replace(finding, model=client.model())
+            except ServerError as error:
+                raise _blamed(client, error) from error
 
     def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
         """Write an object into the spool, synced; a repetition writes the same name."""
@@ -212,10 +211,21 @@ class Worker:
         return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=final.name)
 
 
-def _decoded(content: bytes, job: Job) -> Radiograph:
+def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:
     from infmap_kit.imaging.dicom import decode_dicom
 
-    return decode_dicom(content, hashed(job.sop_instance_uid))
+    return decode_dicom(
+        content, hashed(job.sop_instance_uid), secondary_capture=rule.secondary_captures
+    )
+
+
+def _blamed(client: InfmapClient, error: ServerError) -> Away | Mishap:
+    """Who is at fault: a server that still answers has refused this very radiograph."""
+    try:
+        client.model()
+    except ServerError:
+        return Away(str(error))
+    return Mishap(str(error))
 
 
 def _objects(
