@@ -1,4 +1,4 @@
-"""A node as a process of its own, as on a box: configured, started, killed, asked; and radiographs to send to it."""
+"""A node as a process of its own, as on a box: started, killed, asked; and radiographs to send to it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from orthanc import AE_TITLE, Orthanc, free_port
 from processes import heed_ctrl_c
 
 CALLER = "MODALITY"
-SECRET_NAME = "Geheim^Gustav"
-SECRET_ID = "PAT-4711"
+PATIENT_NAME = "Geheim^Gustav"
+PATIENT_ID = "PAT-4711"
 
 
 def radiograph_file(
@@ -38,7 +38,7 @@ def radiograph_file(
     dataset.SOPInstanceUID = generate_uid()
     dataset.StudyInstanceUID = generate_uid()
     dataset.SeriesInstanceUID = generate_uid()
-    dataset.PatientName, dataset.PatientID = SECRET_NAME, f"{SECRET_ID}-{number}"
+    dataset.PatientName, dataset.PatientID = PATIENT_NAME, f"{PATIENT_ID}-{number}"
     dataset.PatientBirthDate, dataset.PatientSex = "19600101", "O"
     dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20261122", "0102", str(number)
     dataset.StudyID, dataset.SeriesNumber, dataset.InstanceNumber = "1", 1, 1
@@ -171,8 +171,7 @@ class NodeBox:
     def images(self) -> dict[str, int]:
         """Radiographs by state, from the running node's metrics."""
         return {
-            key: int(value)
-            for key, value in self.metrics("infmap_node_images", "state").items()
+            key: int(value) for key, value in self.metrics("infmap_node_images", "state").items()
         }
 
     def metrics(self, name: str, label: str = "") -> dict[str, float]:
@@ -212,7 +211,9 @@ class NodeBox:
             images = self.images()
             return all(images[state] == number for state, number in states.items())
 
-        wait_until(reached, seconds, lambda: f"{self.images()}\n{self.log_path.read_text()[-3000:]}")
+        wait_until(
+            reached, seconds, lambda: f"{self.images()}\n{self.log_path.read_text()[-3000:]}"
+        )
 
 
 @contextlib.contextmanager

@@ -70,7 +70,8 @@ class Courier:
             self.destination.name, besides=self._not_before_s, limit=_BATCH
         )
         if not batch:
-            self._since_s = now
+            if not self.trouble:
+                self._since_s = now
             return IDLE_S
         try:
             present = self._present(batch)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sqlite3
 import uuid
 from pathlib import Path
-from typing import Any
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.imaging.quiet import quiet
@@ -14,6 +14,8 @@ from infmap_kit.node.log import hashed, note
 from infmap_kit.node.spool import Spool, settle
 from infmap_kit.node.store import Known, Store
 from infmap_kit.spec import sha256_of
+
+_UID = re.compile(r"[0-9.]{1,64}")
 
 
 class NoRoom(InfmapError):
@@ -106,13 +108,12 @@ class Intake:
         file = self.spool.images / f"{uuid.uuid4().hex}.dcm"
         try:
             self.refuse_when_full()
-            header = _header(part)
-            instance = str(header.get("SOPInstanceUID") or "")
-            _check(instance, str(header.get("SOPClassUID") or ""), announced)
+            found = _named(part)
+            _check(found, announced)
             sha256, size_bytes = sha256_of(part), part.stat().st_size
             settle(part, file)
             added = self._store.add(
-                sop_instance_uid=instance, sha256=sha256, file=file.name, size_bytes=size_bytes,
+                sop_instance_uid=found[1], sha256=sha256, file=file.name, size_bytes=size_bytes,
                 caller=caller,
             )  # fmt: skip
         # A file that is in its place stays there: whether its entry was made, the next start will know.
@@ -127,7 +128,7 @@ class Intake:
             finally:
                 file.unlink(missing_ok=True)
         note(
-            "received", image=added, uid=hashed(instance), caller=caller, size_bytes=size_bytes,
+            "received", image=added, uid=hashed(found[1]), caller=caller, size_bytes=size_bytes,
         )  # fmt: skip
         return Receipt(image_id=added, is_new=True)
 
@@ -139,7 +140,7 @@ class Intake:
             return Receipt(image_id=known.image_id, is_new=False)
         try:
             is_same = _is_same_picture(file, self.spool.images / known.file)
-        # As in _header(). What cannot be compared is not known to be the same.
+        # As in _named(). What cannot be compared is not known to be the same.
         except Exception as error:
             raise Unusable("expected a DICOM object, found one that cannot be read") from error
         if not is_same:
@@ -155,7 +156,8 @@ class Intake:
         )
 
 
-def _header(path: Path) -> Any:
+def _named(path: Path) -> tuple[str, str]:
+    """SOP class and SOP instance of a file, as text, whatever it is."""
     from pydicom import dcmread
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -165,21 +167,22 @@ def _header(path: Path) -> Any:
             syntax = read_file_meta_info(path).get("TransferSyntaxUID")
             # pydicom would inflate it here, to any size.
             is_deflated = syntax == DeflatedExplicitVRLittleEndian
-            header = None if is_deflated else dcmread(path, stop_before_pixels=True)
+            header = {} if is_deflated else dcmread(path, stop_before_pixels=True)
+            found = tuple(str(header.get(key) or "") for key in ("SOPClassUID", "SOPInstanceUID"))
     except OSError:
         raise
     # pydicom names no closed set of errors for damaged files.
     except Exception as error:
         raise Unusable("expected a DICOM object, found one that cannot be read") from error
-    if header is None:
+    if is_deflated:
         raise Unusable("expected a data set that is not deflated: store it uncompressed")
-    return header
+    return found[0], found[1]
 
 
-def _check(instance: str, sop_class: str, announced: tuple[str, str] | None) -> None:
-    if not instance or len(instance) > 64:
-        raise Unusable("expected a SOP Instance UID in the object, found none that could be one")
-    if announced is not None and announced != (sop_class, instance):
+def _check(found: tuple[str, str], announced: tuple[str, str] | None) -> None:
+    if not all(_UID.fullmatch(uid) for uid in found):
+        raise Unusable("expected a SOP class and a SOP Instance UID in the object, found none")
+    if announced is not None and announced != found:
         raise Unusable(
             "expected the object that was announced, found another SOP class or instance"
         )

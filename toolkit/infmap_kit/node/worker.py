@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.imaging.quiet import quiet
 from infmap_kit.node.config import NodeConfig, Rule
 from infmap_kit.node.log import Trouble, hashed, note
 from infmap_kit.node.rules import matching_rule
@@ -96,7 +97,7 @@ class Worker:
         except (Away, sqlite3.Error, OSError) as error:
             self._trouble.begins(str(error))
             self._failures += 1
-                # Claimed again at the next step, should giving it back have failed.
+            # Claimed again at the next step, should giving it back have failed.
             doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
             return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
         self._failures = 0
@@ -140,7 +141,8 @@ class Worker:
 
     def _judge(self, job: Job) -> None:
         content, source = self._read(job)
-        rule = matching_rule(self._config.rules, source, job.caller)
+        with quiet():
+            rule = matching_rule(self._config.rules, source, job.caller)
         if rule is None:
             self._store.ignore(job, self._lock.name, "no rule fits it")
             note("ignored", image=job.image_id, reason="no rule fits it")
@@ -167,8 +169,6 @@ class Worker:
 
     def _read(self, job: Job) -> tuple[bytes, Dataset]:
         from pydicom import dcmread
-
-        from infmap_kit.imaging.quiet import quiet
 
         path = self._spool.images / job.file
         try:
