@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
+from dicom_files import as_file
+
 AE_TITLE = "ORTHANC"
 _PLUGINS = Path("/usr/share/orthanc/plugins")
 _START_S = 30.0
@@ -172,13 +174,6 @@ def running_orthanc(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def as_file(dataset: Dataset) -> bytes:
-    """A data set as a DICOM file's bytes."""
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def free_port() -> int:

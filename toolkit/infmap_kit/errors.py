@@ -41,13 +41,18 @@ class InputRejected(InfmapError):
         One line for people.
     found
         What was found, for scripts: plain values that JSON can hold, and no patient's data.
+    file
+        The file as its user named it, put before the message; ``reason`` is the message without.
     """
 
     exit_code = 6
 
-    def __init__(self, code: str, message: str, *, found: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: str, message: str, *, found: Mapping[str, Any] | None = None, file: str = ""
+    ) -> None:
+        super().__init__(f"{file}: {message}" if file else message)
         self.code = code
+        self.reason = message
         self.found = dict(found or {})
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 
-from infmap_kit.infer import Outcome
+from infmap_kit.outcome import Outcome
 
 if TYPE_CHECKING:
     from infmap_kit.export.compile_gate import Compilation

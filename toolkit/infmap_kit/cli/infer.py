@@ -19,17 +19,39 @@ def infer(
         list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files, and folders.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for maps and JSON.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="What to write: some of png,json,dicom,sc,seg,sr,gsps."),
+    ] = "png,json",
+    secondary_capture: Annotated[
+        bool,
+        typer.Option("--secondary-capture", help="Read DICOM secondary captures of radiographs."),
+    ] = False,
+    identify: Annotated[
+        bool,
+        typer.Option("--identify", help="Write UIDs and DICOM files' names as they are."),
+    ] = False,
     url: Url = DEFAULT_URL,
     json_: Json = False,
 ) -> None:
-    """Make an infection map and a JSON for every radiograph.
+    """Make an infection map and a JSON, or DICOM results, for every radiograph.
+
+    `dicom` is a Secondary Capture, a Segmentation and a Structured Report; `gsps` adds a presentation
+    state with the contour. UIDs are hashed, and results of DICOM files named by hash, unless
+    --identify is given.
 
     A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
     when any was.
     """
     from infmap_kit.imaging.files import find_pictures
-    from infmap_kit.infer import Outcome, infer_files
+    from infmap_kit.infer import infer_files
+    from infmap_kit.outcome import Outcome, ResultOptions
 
+    options = ResultOptions(
+        formats=tuple(name.strip().lower() for name in format_.split(",") if name.strip()),
+        identify=identify,
+        secondary_capture=secondary_capture,
+    )
     pictures = find_pictures(files)
     with progress_bar() as progress:
         done = 0
@@ -41,7 +63,7 @@ def infer(
             if outcome.rejection is not None:
                 console.print(f"rejected  {outcome.rejection}", markup=False, highlight=False)
 
-        outcomes = infer_files(pictures, output, url=url, on_outcome=show)
+        outcomes = infer_files(pictures, output, url=url, options=options, on_outcome=show)
     rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
     if json_:
         print_json([outcome.as_json() for outcome in outcomes])
@@ -49,7 +71,7 @@ def infer(
         from infmap_kit.tables import findings_table
 
         console.print(findings_table(outcomes))
-        console.print(f"Maps and JSON are in {output}.")
+        console.print(f"Results are in {output}.")
     if rejected:
         raise InputRejected(
             "rejected",

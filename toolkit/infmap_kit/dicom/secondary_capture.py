@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.dicom.author import MANUFACTURER, NOTICE, Author
+from infmap_kit.imaging.colour import infection_map
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -33,7 +34,7 @@ def secondary_capture(
     radiograph
         What was read.
     finding
-        What the model said, with its map.
+        What the model said; its map is painted here when it brings none.
     author
         Who says so.
     """
@@ -41,7 +42,10 @@ def secondary_capture(
     from pydicom import Dataset
     from pydicom.uid import ExplicitVRLittleEndian
 
-    picture = radiograph.as_stored(finding.infection_map)
+    painted = finding.infection_map
+    if painted is None:
+        painted = infection_map(radiograph.pixels, finding.probability)
+    picture = radiograph.as_stored(painted)
     line = f"{author.model_name}, version {author.model_version}. {NOTICE}."
     written = SCImage.from_ref_dataset(
         ref_dataset=referred,

@@ -92,7 +92,7 @@ def refusal(referred: Dataset, rejection: InputRejected, author: Author) -> Data
             QualitativeEvaluation(name=concept("reason"), value=reason),
         ],
     )
-    texts = [("comment", f"{NOTICE}."), ("reason", str(rejection))]
+    texts = [("comment", f"{NOTICE}."), ("reason", rejection.reason)]
     if rejection.found:
         texts.append(("what-was-found", json.dumps(rejection.found)))
     return _report(referred, author, group, texts, [referred], described="Radiograph not judged")

@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.decoding import pixel_decoder
 from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 
 if TYPE_CHECKING:
@@ -115,13 +116,12 @@ def _meta(content: bytes) -> tuple[Dataset, int]:
 
 
 def _refuse_syntax(syntax: str) -> None:
-    from pydicom.pixels import get_decoder
     from pydicom.uid import UID
 
     if not syntax:
         return
     try:
-        known = get_decoder(syntax).is_available
+        known = pixel_decoder(syntax).is_available
     except NotImplementedError:
         known = False
     if known:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging import jpeg_plugin
 from infmap_kit.imaging.codestream import (
     MAX_TILES,
     FrameSize,
@@ -19,11 +20,10 @@ from infmap_kit.imaging.radiograph import Reason
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.pixels.decoders.base import Decoder
 
-# Which decoder first: the one that is best kept, and quickest, for each codec.
-_PREFERRED = ("pillow", "pyjpegls", "pylibjpeg", "pydicom", "gdcm")
-# Pillow gives 8 bits only, and JPEG 2000 of 16 bits through it is slower than OpenJPEG itself.
-_PREFERRED_JPEG_2000 = ("pylibjpeg", "pillow", "gdcm")
+_PREFERRED = (jpeg_plugin.LABEL, "pyjpegls", "pylibjpeg", "pillow", "pydicom", "gdcm")
+"""Which decoder first: the one that is best kept, and quickest, for its codec."""
 
 
 def stored_values(dataset: Dataset) -> NDArray[Any]:
@@ -46,15 +46,14 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
         ``truncated``, ``unreadable`` or ``too-large``.
     """
     from pydicom.encaps import generate_frames
-    from pydicom.pixels import get_decoder
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    decoder = get_decoder(syntax)
+    decoder = pixel_decoder(syntax)
     options: dict[str, Any] = {"raw": True}
     if syntax.is_encapsulated:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1), b"")
         _refuse_codestream(frame, dataset)
-        options["decoding_plugin"] = _plugin(decoder.available_plugins, syntax)
+        options["decoding_plugin"] = _plugin(decoder)
     else:
         _refuse_cut(dataset)
         options["view_only"] = True
@@ -62,23 +61,29 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
     return np.asarray(values)
 
 
-def decoder_name(dataset: Dataset) -> str:
-    """Which of pydicom's plug-ins decodes this, or ``none needed``."""
+def pixel_decoder(syntax: str) -> Decoder:
+    """Pydicom's decoder for a transfer syntax, knowing of our plug-in.
+
+    Raises
+    ------
+    NotImplementedError
+        When pydicom knows no pixels in that syntax.
+    """
     from pydicom.pixels import get_decoder
 
+    jpeg_plugin.register()
+    return get_decoder(syntax)
+
+
+def decoder_name(dataset: Dataset) -> str:
+    """Which plug-in decodes this, or ``none needed``."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        return "none needed"
-    return _plugin(get_decoder(syntax).available_plugins, syntax)
+    return _plugin(pixel_decoder(syntax)) if syntax.is_encapsulated else "none needed"
 
 
-def _plugin(available: tuple[str, ...], syntax: Any) -> str:
-    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGExtended12Bit
-
-    order = _PREFERRED_JPEG_2000 if syntax in JPEG2000TransferSyntaxes else _PREFERRED
-    if syntax == JPEGExtended12Bit and "gdcm" in available:
-        return "gdcm"
-    return next((name for name in order if name in available), available[0])
+def _plugin(decoder: Decoder) -> str:
+    available = decoder.available_plugins
+    return next((name for name in _PREFERRED if name in available), available[0])
 
 
 def _refuse_cut(dataset: Dataset) -> None:

@@ -11,6 +11,7 @@ from infmap_kit.imaging.contract import CHEST_PARTS, NEAR_PARTS, OTHER_PARTS, ag
 from infmap_kit.imaging.decoding import decoder_name
 from infmap_kit.imaging.dicom import Account, decode_dicom
 from infmap_kit.imaging.quiet import quiet
+from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.imaging.readers import is_dicom, read_content
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def explain_dicom(path: Path) -> dict[str, Any]:
     """
     content = read_content(path)
     if not is_dicom(content):
-        raise InputRejected("unknown-format", f"{path}: expected a DICOM file, found another")
+        raise InputRejected(
+            Reason.UNKNOWN_FORMAT, "expected a DICOM file, found another", file=str(path)
+        )
     account = Account()
     document: dict[str, Any] = {"kind": "dicom", "file_bytes": len(content), "rejected": None}
     pixels = None
@@ -123,7 +126,7 @@ def _read(content: bytes, account: Account, document: dict[str, Any]) -> Any:
 def _rejected(rejection: InputRejected) -> dict[str, Any]:
     return {
         "code": str(rejection.code),
-        "reason": str(rejection),
+        "reason": rejection.reason,
         "found": rejection.found,
     }
 

@@ -50,11 +50,14 @@ def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograp
         With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
         path.
     """
-    content = read_content(path)
-    return _named(content, path.name, str(path), secondary_capture)
+    return decode_radiograph(
+        read_content(path), path.name, secondary_capture=secondary_capture, file=str(path)
+    )
 
 
-def decode_radiograph(content: bytes, name: str, *, secondary_capture: bool = False) -> Radiograph:
+def decode_radiograph(
+    content: bytes, name: str, *, secondary_capture: bool = False, file: str = ""
+) -> Radiograph:
     """Decode a radiograph from a file's bytes.
 
     Parameters
@@ -62,9 +65,11 @@ def decode_radiograph(content: bytes, name: str, *, secondary_capture: bool = Fa
     content
         A whole PNG, JPEG, TIFF or DICOM file; which one, its first bytes tell.
     name
-        What to call it, in the result and in messages.
+        What to call it.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read too.
+    file
+        What messages call it, when that is something else, such as a path.
 
     Raises
     ------
@@ -72,7 +77,12 @@ def decode_radiograph(content: bytes, name: str, *, secondary_capture: bool = Fa
         With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
         name.
     """
-    return _named(content, name, name, secondary_capture)
+    try:
+        return _decode(content, name, secondary_capture)
+    except InputRejected as error:
+        raise InputRejected(
+            error.code, error.reason, found=error.found, file=file or name
+        ) from error
 
 
 def has_picture_signature(start: bytes) -> bool:
@@ -97,32 +107,28 @@ def read_content(path: Path) -> bytes:
     try:
         return _content(path)
     except FileNotFoundError as error:
-        raise InputRejected(Reason.MISSING, f"{path}: there is no such file") from error
+        raise InputRejected(Reason.MISSING, "there is no such file", file=str(path)) from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputRejected(Reason.UNREADABLE, f"{path}: cannot be read: {reason}") from error
+        raise InputRejected(
+            Reason.UNREADABLE, f"cannot be read: {reason}", file=str(path)
+        ) from error
 
 
 def _content(path: Path) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         found = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
-        raise InputRejected(Reason.NOT_A_FILE, f"{path}: expected a picture file, found {found}")
+        raise InputRejected(
+            Reason.NOT_A_FILE, f"expected a picture file, found {found}", file=str(path)
+        )
     if status.st_size > MAX_FILE_BYTES:
         raise InputRejected(
             Reason.TOO_LARGE,
-            f"{path}: expected at most {MAX_FILE_BYTES >> 20} MiB, found "
-            f"{status.st_size >> 20} MiB",
+            f"expected at most {MAX_FILE_BYTES >> 20} MiB, found {status.st_size >> 20} MiB",
+            file=str(path),
         )
     return path.read_bytes()
-
-
-def _named(content: bytes, name: str, shown_as: str, secondary_capture: bool) -> Radiograph:
-    """Decode, and put the file's name before the reason of a refusal."""
-    try:
-        return _decode(content, name, secondary_capture)
-    except InputRejected as error:
-        raise InputRejected(error.code, f"{shown_as}: {error}", found=error.found) from error
 
 
 def _decode(content: bytes, name: str, secondary_capture: bool) -> Radiograph:

@@ -1,0 +1,84 @@
+"""One chest in every transfer syntax: the network sees the same bits."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+
+from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded, through_dcmtk
+from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
+def test_lossless_syntaxes_give_the_same_network_input(
+    syntax: str, photometric: str, tmp_path: Path
+) -> None:
+    expected = network_input(decode_dicom(as_file(chest_dataset()), "x").pixels)
+    # The inverted twin: every stored value mirrored, and the tag that says so.
+    values = drawn_chest() if photometric == "MONOCHROME2" else 4095 - drawn_chest()
+    content = encoded(
+        chest_dataset(values, PhotometricInterpretation=photometric), syntax, tmp_path
+    )
+    assert dcmread(io.BytesIO(content)).file_meta.TransferSyntaxUID == syntax
+    radiograph = decode_radiograph(content, "x")
+    np.testing.assert_array_equal(network_input(radiograph.pixels), expected)
+    assert radiograph.warnings == ()
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
+def test_eight_bits_in_every_syntax(syntax: str, tmp_path: Path) -> None:
+    values = (drawn_chest() // 16).astype(np.uint8)
+    content = encoded(chest_dataset(values), syntax, tmp_path)
+    np.testing.assert_array_equal(decode_dicom(content, "x").pixels, values)
+
+
+def test_a_file_without_preamble_and_meta_group() -> None:
+    dataset, buffer = chest_dataset(), io.BytesIO()
+    del dataset.file_meta
+    dataset.save_as(buffer, implicit_vr=True, little_endian=True)
+    expected = decode_dicom(as_file(chest_dataset()), "x").pixels
+    np.testing.assert_array_equal(decode_radiograph(buffer.getvalue(), "x").pixels, expected)
+
+
+def test_jpeg_baseline_stays_near() -> None:
+    values = (drawn_chest() // 16).astype(np.uint8)
+    dataset = chest_dataset(values)
+    jpeg = cv2.imencode(".jpg", values, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    dataset.PixelData = encapsulate([jpeg])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    difference = values.astype(int) - decode_dicom(as_file(dataset), "x").pixels
+    assert np.abs(difference).mean() < 2
+    assert np.abs(difference).max() < 16
+
+
+def test_jpeg_extended_of_twelve_bits_stays_near(tmp_path: Path) -> None:
+    dataset = chest_dataset()
+    content = through_dcmtk(as_file(dataset), tmp_path, "dcmcjpeg", "+ee", "+q", "95")
+    packed = dcmread(io.BytesIO(content))
+    assert packed.file_meta.TransferSyntaxUID == JPEGExtended12Bit
+    assert packed.BitsStored == 12
+    expected = decode_dicom(as_file(dataset), "x").pixels.astype(int)
+    assert np.abs(decode_dicom(content, "x").pixels - expected).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("packed", "plain"),
+    [("RG1_J2KR.dcm", "RG1_UNCR.dcm"), ("RG1_J2KI.dcm", "RG1_UNCI.dcm")],
+)
+def test_the_rg1_family(packed: str, plain: str, chest_dicoms: list[Path]) -> None:
+    folder = chest_dicoms[0].parent
+    first, second = read_radiograph(folder / packed), read_radiograph(folder / plain)
+    np.testing.assert_array_equal(network_input(first.pixels), network_input(second.pixels))
+    assert first.notes == ("window of the file: centre 15000, width 30000", "MONOCHROME1 inverted")
+    assert first.warnings == second.warnings == ()
