@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from infmap_kit.node.log import Trouble, hashed
+from infmap_kit.node.log import Trouble
 
 
 def test_trouble_is_said_when_it_begins_changes_and_is_over(
@@ -49,8 +49,3 @@ def test_lines_are_json_and_libraries_are_silent() -> None:
     document = json.loads(line)
     assert document.pop("time").endswith("+00:00")
     assert document == {"level": "info", "event": "received", "image": 3, "caller": "RÖ"}
-
-
-def test_a_hash_names_a_uid_and_tells_nothing() -> None:
-    assert hashed("1.2.3") == hashed("1.2.3") != hashed("1.2.4")
-    assert len(hashed("1.2.3")) == 12

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom.transport import AssociationSocket
@@ -31,16 +33,25 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         Of one message, and of all that arrive before it is answered.
     on_excess
         Called with the reason before the connection ends.
+    has_room
+        Whether what arrives may still be written down. Without room the rest is read and thrown away, so
+        that the caller can be told.
     """
 
     def __init__(
-        self, association: Association, *, max_bytes: int, on_excess: Callable[[str], None]
+        self,
+        association: Association,
+        *,
+        max_bytes: int,
+        on_excess: Callable[[str], None],
+        has_room: Callable[[], bool],
     ) -> None:
         super().__init__(association, client_socket=association.dul.socket.socket)
         # The connection was announced to the state machine when pynetdicom made its own socket.
         association.dul.event_queue.get_nowait()
         self._max_bytes = max_bytes
         self._on_excess = on_excess
+        self._has_room = has_room
         self._received = 0
 
     def begin_message(self) -> None:
@@ -60,7 +71,19 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
             self._end(f"a PDU of {nr_bytes} bytes was announced")
         if self._received > self._max_bytes:
             self._end(f"an object of more than {self._max_bytes >> 20} MiB came")
+        if not self._has_room():
+            self._throw_away()
         return super().recv(nr_bytes)
+
+    def _throw_away(self) -> None:
+        """Take the file of the present message from under it; whoever looks for it then, misses it."""
+        message = self.assoc.dimse.message
+        file = getattr(message, "_data_set_file", None)
+        if file is None or isinstance(file, _Nowhere):
+            return
+        file.close()
+        Path(file.name).unlink(missing_ok=True)
+        message._data_set_file = _Nowhere(file.name)
 
     def _end(self, reason: str) -> None:
         from pynetdicom.pdu import A_ABORT_RQ
@@ -71,6 +94,17 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         self.send(abort.encode())
         self._on_excess(reason)
         raise OSError(reason)
+
+
+class _Nowhere(io.BytesIO):
+    """Stands for pynetdicom's temporary file, and keeps nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name, self.file = name, self
+
+    def write(self, content: Any, /) -> int:
+        return len(content)
 
 
 class Rate:

@@ -47,9 +47,8 @@ class Courier:
         self._since_s = time.monotonic()
         # What was refused waits on its own, and holds up nothing else.
         self._not_before_s: dict[int, float] = {}
-        # At which of them the destination went away, and how many it had stored until then.
-        self._suspects: dict[int, int] = {}
-        self._stored = 0
+        # At which of them the destination went away: they come last, lest they hold up all others.
+        self._suspects: set[int] = set()
 
     @property
     def trouble(self) -> str:
@@ -66,8 +65,8 @@ class Courier:
         """
         now = time.monotonic()
         self._not_before_s = {key: at for key, at in self._not_before_s.items() if at > now}
-        batch = self._outbox.deliveries(
-            self.destination.name, besides=self._not_before_s, limit=_BATCH
+        batch = self._waiting(besides={*self._not_before_s, *self._suspects}) or self._waiting(
+            besides=self._not_before_s
         )
         if not batch:
             if not self.trouble:
@@ -84,6 +83,9 @@ class Courier:
         self._since_s = time.monotonic()
         return 0
 
+    def _waiting(self, *, besides: Collection[int]) -> list[Delivery]:
+        return self._outbox.deliveries(self.destination.name, besides=besides, limit=_BATCH)
+
     def _present(self, batch: Collection[Delivery]) -> list[Delivery]:
         """Those whose files are there; an entry without a file is dead, and said so."""
         present = [one for one in batch if (self._results / one.file).is_file()]
@@ -96,25 +98,17 @@ class Courier:
         for one in batch:
             try:
                 verdict = send(self._results / one.file)
-            except Away as error:
-                self._suspect(one, str(error))
+            except Away:
+                self._suspects.add(one.delivery_id)
                 raise
+            self._suspects.discard(one.delivery_id)
             self._failures = 0
             self._trouble.is_over()
             if verdict.meaning is Meaning.STORED:
-                self._stored += 1
                 self._outbox.delivered(one, verdict.remark)
             else:
                 is_final = verdict.meaning is Meaning.REFUSED_FOR_GOOD
                 self._refused(one, verdict.remark, is_final=is_final)
-
-    def _suspect(self, one: Delivery, reason: str) -> None:
-        """Let the others go first; it counts as refused when they succeed and it alone, again, does not."""
-        stored_before = self._suspects.get(one.delivery_id)
-        self._suspects[one.delivery_id] = self._stored
-        self._not_before_s[one.delivery_id] = time.monotonic() + self._pause_s(2)
-        if stored_before is not None and self._stored > stored_before:
-            self._refused(one, reason, is_final=False)
 
     def _refused(self, one: Delivery, reason: str, *, is_final: bool) -> None:
         attempts = one.attempts + 1

@@ -20,6 +20,7 @@ CREATE TABLE image (
     sha256 TEXT NOT NULL,
     file TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
+    results_bytes INTEGER NOT NULL,
     caller TEXT NOT NULL,
     state TEXT NOT NULL,
     outcome TEXT NOT NULL DEFAULT '',

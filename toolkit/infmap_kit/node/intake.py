@@ -9,13 +9,18 @@ import uuid
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
+from infmap_kit.imaging.identity import hashed_uid
 from infmap_kit.imaging.quiet import quiet
-from infmap_kit.node.log import hashed, note
+from infmap_kit.imaging.radiograph import MAX_PIXELS
+from infmap_kit.node.log import note
 from infmap_kit.node.spool import Spool, settle
 from infmap_kit.node.store import Known, Store
 from infmap_kit.spec import sha256_of
 
 _UID = re.compile(r"[0-9.]{1,64}")
+
+_RESULT_BYTES_A_PIXEL = 4
+"""A Secondary Capture in RGB, and a little for the others."""
 
 
 class NoRoom(InfmapError):
@@ -76,11 +81,16 @@ class Intake:
             When too little is free on the spool's disk.
         """
         free = self.spool.free_bytes()
-        if free < self._keep_free_bytes:
+        # What was accepted before needs room for its results.
+        wanted = self._keep_free_bytes + self._store.promised_bytes()
+        if free < wanted:
             raise NoRoom(
-                f"expected {self._keep_free_bytes >> 20} MiB free on the spool's disk, "
-                f"found {free >> 20}"
+                f"expected {wanted >> 20} MiB free on the spool's disk, found {free >> 20}"
             )
+
+    def has_room_to_arrive(self) -> bool:
+        """Whether what is being received may go on growing: half of the reserve is for nobody else."""
+        return self.spool.free_bytes() > self._keep_free_bytes // 2
 
     def accept(
         self, part: Path, *, caller: str, announced: tuple[str, str] | None = None
@@ -108,17 +118,18 @@ class Intake:
         file = self.spool.images / f"{uuid.uuid4().hex}.dcm"
         try:
             self.refuse_when_full()
-            found = _named(part)
-            _check(found, announced)
+            header = _header(part)
+            _check(header, announced)
             sha256, size_bytes = sha256_of(part), part.stat().st_size
             settle(part, file)
             added = self._store.add(
-                sop_instance_uid=found[1], sha256=sha256, file=file.name, size_bytes=size_bytes,
+                sop_instance_uid=header.instance, sha256=sha256, file=file.name, size_bytes=size_bytes,
+                results_bytes=header.results_bytes,
                 caller=caller,
             )  # fmt: skip
         # A file that is in its place stays there: whether its entry was made, the next start will know.
         except (OSError, sqlite3.Error) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise NoRoom(f"the spool cannot be written: {reason}") from error
         finally:
             part.unlink(missing_ok=True)
@@ -128,7 +139,7 @@ class Intake:
             finally:
                 file.unlink(missing_ok=True)
         note(
-            "received", image=added, uid=hashed(found[1]), caller=caller, size_bytes=size_bytes,
+            "received", image=added, uid=hashed_uid(header.instance), caller=caller, size_bytes=size_bytes,
         )  # fmt: skip
         return Receipt(image_id=added, is_new=True)
 
@@ -140,7 +151,7 @@ class Intake:
             return Receipt(image_id=known.image_id, is_new=False)
         try:
             is_same = _is_same_picture(file, self.spool.images / known.file)
-        # As in _named(). What cannot be compared is not known to be the same.
+        # As in _header(). What cannot be compared is not known to be the same.
         except Exception as error:
             raise Unusable("expected a DICOM object, found one that cannot be read") from error
         if not is_same:
@@ -156,8 +167,16 @@ class Intake:
         )
 
 
-def _named(path: Path) -> tuple[str, str]:
-    """SOP class and SOP instance of a file, as text, whatever it is."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What intake looks at, whatever it is."""
+
+    sop_class: str
+    instance: str
+    results_bytes: int
+
+
+def _header(path: Path) -> _Header:
     from pydicom import dcmread
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -166,22 +185,28 @@ def _named(path: Path) -> tuple[str, str]:
         with quiet():
             syntax = read_file_meta_info(path).get("TransferSyntaxUID")
             # pydicom would inflate it here, to any size.
-            is_deflated = syntax == DeflatedExplicitVRLittleEndian
-            header = {} if is_deflated else dcmread(path, stop_before_pixels=True)
-            found = tuple(str(header.get(key) or "") for key in ("SOPClassUID", "SOPInstanceUID"))
+            if syntax == DeflatedExplicitVRLittleEndian:
+                return _Header(sop_class="", instance="", results_bytes=0)
+            tags = dcmread(path, stop_before_pixels=True)
+            pixels = int(tags.get("Rows") or 0) * int(tags.get("Columns") or 0)
+            return _Header(
+                sop_class=str(tags.get("SOPClassUID") or ""),
+                instance=str(tags.get("SOPInstanceUID") or ""),
+                results_bytes=_RESULT_BYTES_A_PIXEL * min(max(pixels, 0), MAX_PIXELS),
+            )
     except OSError:
         raise
     # pydicom names no closed set of errors for damaged files.
     except Exception as error:
         raise Unusable("expected a DICOM object, found one that cannot be read") from error
-    if is_deflated:
-        raise Unusable("expected a data set that is not deflated: store it uncompressed")
-    return found[0], found[1]
 
 
-def _check(found: tuple[str, str], announced: tuple[str, str] | None) -> None:
+def _check(header: _Header, announced: tuple[str, str] | None) -> None:
+    found = (header.sop_class, header.instance)
     if not all(_UID.fullmatch(uid) for uid in found):
-        raise Unusable("expected a SOP class and a SOP Instance UID in the object, found none")
+        raise Unusable(
+            "expected an object with a SOP class and a SOP Instance UID, and not deflated; found none"
+        )
     if announced is not None and announced != found:
         raise Unusable(
             "expected the object that was announced, found another SOP class or instance"

@@ -6,7 +6,6 @@ node says in its own words.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sys
@@ -20,13 +19,8 @@ _LOGGER = logging.getLogger("infmap_kit.node")
 
 
 def note(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log an event with its fields; UIDs go through :func:`hashed` before they come here."""
+    """Log an event with its fields; UIDs come hashed (:mod:`infmap_kit.imaging.identity`)."""
     _LOGGER.log(level, event, extra={"fields": fields})
-
-
-def hashed(uid: str) -> str:
-    """A short name for a UID that tells nobody which it is."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
 def log_to_stderr() -> None:
@@ -40,6 +34,10 @@ def log_to_stderr() -> None:
     for library in ("pynetdicom", "pydicom", "uvicorn"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     warnings.simplefilter("ignore")
+    # A thread of a library that ends in an error: one line, without the message.
+    threading.excepthook = lambda failed: note(
+        "a thread ended", level=logging.ERROR, reason=failed.exc_type.__name__
+    )
 
 
 class _JsonLines(logging.Formatter):

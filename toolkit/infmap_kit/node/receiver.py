@@ -164,7 +164,10 @@ class Receiver:
             note("refused", reason=reason, address=address)
 
         bounded = BoundedSocket(
-            event.assoc, max_bytes=self._config.limits.max_object_mb << 20, on_excess=told
+            event.assoc,
+            max_bytes=self._config.limits.max_object_mb << 20,
+            on_excess=told,
+            has_room=self._intake.has_room_to_arrive,
         )
         event.assoc.dul.socket = bounded
 

@@ -43,9 +43,25 @@ class Store:
         self._on_finished = on_finished
 
     def add(
-        self, *, sop_instance_uid: str, sha256: str, file: str, size_bytes: int, caller: str
+        self,
+        *,
+        sop_instance_uid: str,
+        sha256: str,
+        file: str,
+        size_bytes: int,
+        caller: str,
+        results_bytes: int = 0,
     ) -> int | Known:
         """Enter a radiograph whose file is on disk, synced.
+
+        Parameters
+        ----------
+        sop_instance_uid, sha256, file, size_bytes
+            Whose file it is, and the file.
+        caller
+            AE title of the sender.
+        results_bytes
+            What its results will take at most.
 
         Returns
         -------
@@ -59,10 +75,10 @@ class Store:
             if row is not None:
                 return Known(image_id=row["id"], file=row["file"], sha256=row["sha256"])
             cursor = sql.execute(
-                "INSERT INTO image (sop_instance_uid, sha256, file, size_bytes, caller, state, received_at,"
-                " boot_id, received_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO image (sop_instance_uid, sha256, file, size_bytes, results_bytes, caller, state,"
+                " received_at, boot_id, received_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    sop_instance_uid, sha256, file, size_bytes, caller, State.WAITING, utc_now(),
+                    sop_instance_uid, sha256, file, size_bytes, results_bytes, caller, State.WAITING, utc_now(),
                     boot_id(), boottime_s(),
                 ),
             )  # fmt: skip
@@ -75,6 +91,14 @@ class Store:
         """Count what is no change of a state: a duplicate, a refusal."""
         with self.database.transaction() as sql:
             count(sql, name)
+
+    def promised_bytes(self) -> int:
+        """What the results of all that is accepted and not judged yet will take at most."""
+        row = self.database.reading().execute(
+            "SELECT coalesce(sum(results_bytes), 0) AS promised FROM image WHERE state IN (?, ?)",
+            (State.WAITING, State.WORKING),
+        )
+        return int(row.fetchone()["promised"])
 
     def claim(self, worker: str) -> Job | None:
         """Take the next radiograph that waits; nobody else gets it while the worker's lock is held.

@@ -42,7 +42,7 @@ def images_table(found: Sequence[Mapping[str, Any]]) -> Table:
 
 def history_table(image: Mapping[str, Any]) -> Table:
     """What happened to one radiograph."""
-    uid = image.get("sop_instance_uid") or f"{image['uid']} (hashed)"
+    uid = image.get("sop_instance_uid") or image["uid"]
     table = Table(
         "when, UTC", "what", title=f"Radiograph {image['id']}: {image['state']}", caption=uid
     )

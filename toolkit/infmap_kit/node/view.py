@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from infmap_kit.errors import NodeError
+from infmap_kit.imaging.identity import hashed_uid
 from infmap_kit.node.database import Database
-from infmap_kit.node.log import hashed
 from infmap_kit.node.states import DeliveryState, State
 
 
@@ -148,4 +148,4 @@ def finished(database: Database) -> list[tuple[int, str]]:
 
 def _named(row: dict[str, Any], *, identify: bool) -> dict[str, Any]:
     uid = row.pop("sop_instance_uid")
-    return {**row, "sop_instance_uid": uid} if identify else {**row, "uid": hashed(uid)}
+    return {**row, "sop_instance_uid": uid} if identify else {**row, "uid": hashed_uid(uid)}

@@ -10,9 +10,10 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.imaging.identity import hashed_uid
 from infmap_kit.imaging.quiet import quiet
 from infmap_kit.node.config import NodeConfig, Rule
-from infmap_kit.node.log import Trouble, hashed, note
+from infmap_kit.node.log import Trouble, note
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
 from infmap_kit.node.states import Job, Result, State
@@ -153,7 +154,7 @@ class Worker:
             datasets = _objects(source, radiograph, finding, rule)
             outcome, reason = State.DONE, "detected" if finding.detected else "not detected"
         except InputRejected as rejection:
-            outcome, reason = State.REJECTED, f"{rejection.code}: {rejection}"
+            outcome, reason = State.REJECTED, f"{rejection.code}: {rejection.reason}"
             datasets = _report(source, rejection) if rule.rejects == "report" else []
         entered = self._store.judged(
             job,
@@ -164,7 +165,7 @@ class Worker:
             destinations=rule.to,
         )
         if entered:
-            note("judged", image=job.image_id, uid=hashed(job.sop_instance_uid), outcome=outcome,
+            note("judged", image=job.image_id, uid=hashed_uid(job.sop_instance_uid), outcome=outcome,
                  reason=reason, rule=rule.name)  # fmt: skip
 
     def _read(self, job: Job) -> tuple[bytes, Dataset]:
@@ -184,6 +185,7 @@ class Worker:
 
         A connection for each radiograph: a server may have been started again with another model.
         """
+        from infmap_kit.dicom.results import ResultKind
         from infmap_kit.infer import find_infection
         from infmap_kit.triton.client import InfmapClient
 
@@ -193,7 +195,9 @@ class Worker:
             except ServerError as error:
                 raise Away(str(error)) from error
             try:
-                finding = find_infection(radiograph, client, model)
+                finding = find_infection(
+                    radiograph, client, model, painted=ResultKind.SECONDARY_CAPTURE in rule.outputs
+                )
                 return dataclasses.replace(finding, model=client.model())
             except ServerError as error:
                 raise _blamed(client, error) from error
@@ -207,15 +211,17 @@ class Worker:
             settle(part, final)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise Away(f"the spool cannot be written: {error.strerror}") from error
+            raise Away(
+                f"the spool cannot be written: {error.strerror or type(error).__name__}"
+            ) from error
         return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=final.name)
 
 
 def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:
-    from infmap_kit.imaging.dicom import decode_dicom
+    from infmap_kit.imaging.readers import decode_radiograph
 
-    return decode_dicom(
-        content, hashed(job.sop_instance_uid), secondary_capture=rule.secondary_captures
+    return decode_radiograph(
+        content, hashed_uid(job.sop_instance_uid), secondary_capture=rule.secondary_captures
     )
 
 
