@@ -574,7 +574,7 @@ def _connected(port: int) -> Iterator[socket.socket]:
 def _associated(port: int) -> Iterator[socket.socket]:
     """A raw connection on which an association was accepted."""
     from pynetdicom import AE
-    from pynetdicom.sop_class import ComputedRadiographyImageStorage  # type: ignore[attr-defined]
+    from pynetdicom.sop_class import ComputedRadiographyImageStorage
 
     entity = AE(ae_title=CALLER)
     entity.add_requested_context(ComputedRadiographyImageStorage)

@@ -44,7 +44,7 @@ class Bench:
                 job, "w", outcome=State.DONE, reason="", results=[result], destinations=["web"]
             )
         monkeypatch.setattr(courier_module, "sending", self._sending)
-        monkeypatch.setattr(courier_module.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr("infmap_kit.node.courier.time.monotonic", lambda: self.now_s)
         destination = StowDestination(
             name="web", kind="stow-rs", url="http://pacs", max_refusals=3, give_up_after_h=1
         )

@@ -70,7 +70,7 @@ def test_halves_that_stopped_growing_are_removed(
     store: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 0.0
-    monkeypatch.setattr(retention.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr("infmap_kit.node.retention.time.monotonic", lambda: now_s)
     keeper = Keeper(Retention(), spool, store)
     growing, left = spool.arriving / "growing", spool.arriving / "left"
     left.write_bytes(b"half")
