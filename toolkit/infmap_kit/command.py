@@ -15,6 +15,9 @@ EXIT_INTERRUPTED = 130
 console = Console(stderr=True)
 """For people: progress, tables, logs. Stdout is for results."""
 
+page = Console()
+"""For people, too, where what is shown is the result: a list, a report on a file. On stdout."""
+
 
 def run(app: typer.Typer) -> None:
     """Run a Typer application and end the process with the exit code of what happened.

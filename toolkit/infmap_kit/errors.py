@@ -6,6 +6,7 @@
     ├── InputRejected           6  a file is not a picture that can be read, or not a suitable one
     ├── SpecError               1  a run folder, a spec or a manifest says something impossible
     ├── ExportError             1  a network or a graph cannot be converted
+    ├── BundleError             1  a bundle is damaged, altered, or not signed as it must be
     ├── GateFailed              3  an engine is not the same doctor as its reference
     ├── HostMismatch            4  the engine or target does not fit this machine
     ├── MissingDependency       1  an optional package is needed and not installed
@@ -62,6 +63,10 @@ class SpecError(InfmapError):
 
 class ExportError(InfmapError):
     """A network or a graph cannot be converted or published."""
+
+
+class BundleError(InfmapError):
+    """A bundle is damaged, was altered, or is not signed by whom it must be; nothing of it was used."""
 
 
 class GateFailed(InfmapError):

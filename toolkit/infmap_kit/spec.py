@@ -142,12 +142,22 @@ class ModelSpec:
         SpecError
             When the file is missing, not JSON, or lacks a field.
         """
-        document = read_json(path)
+        return cls.of(read_json(path), str(path))
+
+    @classmethod
+    def of(cls, document: dict[str, Any], where: str) -> Self:
+        """The record that a JSON object is.
+
+        Raises
+        ------
+        SpecError
+            When it lacks a field; ``where`` says where it was found.
+        """
         try:
             network = NetworkSpec(**document.pop("network"))
             return cls(network=network, **document)
         except (TypeError, KeyError) as error:
-            raise SpecError(f"{path} is not a model spec: {error}") from error
+            raise SpecError(f"{where} is not a model spec: {error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 
-from infmap_kit.outcome import Outcome
-
 if TYPE_CHECKING:
+    from infmap_kit.box.doctor import Check
+    from infmap_kit.export.bisect import Localised
     from infmap_kit.export.compile_gate import Compilation
+    from infmap_kit.export.gate import GateReport
+    from infmap_kit.outcome import Outcome
+    from infmap_kit.triton.releases import Release
 
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
@@ -49,3 +52,106 @@ def compilations_table(results: Sequence[Compilation]) -> Table:
             f"{result.seconds:.1f}",
         )
     return table
+
+
+def releases_table(releases: Sequence[Release]) -> Table:
+    """One row a release, newest first."""
+    table = Table("release", "version", "target", "precision", "published (UTC)", "Dice", "")
+    for release in releases:
+        manifest = release.manifest
+        dice = manifest.gate.get("dice")
+        table.add_row(
+            str(manifest.release),
+            str(manifest.model.get("version", "-")),
+            manifest.target,
+            manifest.precision,
+            manifest.published[:16].replace("T", " "),
+            "-" if dice is None else f"{dice:.5f}",
+            "served" if release.current else "",
+        )
+    return table
+
+
+def gate_table(report: GateReport) -> Table:
+    """What the gate found beside what it asks for."""
+    allowed = report.thresholds
+    table = Table("", "found", "asked for")
+    for name, found, wanted in (
+        ("pictures", f"{len(report.pictures)}", ""),
+        ("Dice, pooled", f"{report.dice:.6f}", f">= {allowed.min_dice}"),
+        ("detections changed", f"{len(report.flips)}", f"<= {allowed.max_flips}"),
+        (
+            "severity change, percentage points",
+            f"{report.severity_change_percent:.4f}",
+            f"<= {allowed.max_severity_change_percent}",
+        ),
+        ("largest error of a probability", f"{report.largest_error:.2e}", ""),
+        ("99.9 % of the errors within", f"{report.error_p999:.2e}", ""),
+        ("pixels that cross 0.5", f"{report.crossing_share:.2e}", ""),
+    ):
+        table.add_row(name, found, wanted)
+    return table
+
+
+def leaving_table(found: Localised) -> Table:
+    """The first layers that leave the reference, in the order of computing."""
+    table = Table(Column("layer", overflow="fold"), "operator", "relative error")
+    for layer in found.leaving:
+        overflows = layer.relative_error == float("inf")
+        table.add_row(
+            layer.node, layer.operator, "overflows" if overflows else f"{layer.relative_error:.1%}"
+        )
+    return table
+
+
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}
+
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """One row a check: what was found, and what to do."""
+    table = Table("", Column("what", no_wrap=True), "found", "mend", show_lines=False)
+    for check in checks:
+        colour = _COLOURS[check.status]
+        table.add_row(f"[{colour}]{check.status}[/]", check.name, check.sentence, check.mend)
+    return table
+
+
+def inspection_lines(document: Mapping[str, Any], *, indent: str = "") -> list[str]:
+    """What was found in a path, as indented lines; hashes of single files are left to --json."""
+    lines = []
+    for key, value in document.items():
+        label = f"{indent}{key.replace('_', ' ')}"
+        if key == "files":
+            lines.append(f"{label}: {len(value)}")
+        elif key == "history":
+            lines.append(f"{label}:")
+            lines += [f"{indent}  {_release_line(release)}" for release in value]
+        elif isinstance(value, Mapping) and not any(
+            isinstance(inner, Mapping) for inner in value.values()
+        ):
+            shown = (f"{name.replace('_', ' ')} {_shown(inner)}" for name, inner in value.items())
+            lines.append(f"{label}: {', '.join(shown)}")
+        elif isinstance(value, Mapping):
+            lines.append(f"{label}:")
+            lines += inspection_lines(value, indent=f"{indent}  ")
+        elif value not in (None, "", [], ()):
+            lines.append(f"{label}: {_shown(value)}")
+    return lines
+
+
+def _release_line(release: Mapping[str, Any]) -> str:
+    served = ", served" if release["current"] else ""
+    return (
+        f"{release['release']}: {release['version']}, {release['precision']}, {release['published']}"
+        f"{served}"
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return str(value)

@@ -5,7 +5,20 @@ Everything heavy is imported inside the commands, so that ``--help`` answers at 
 
 from __future__ import annotations
 
-from infmap_kit.cli import bench, deploy, export, infer, node, runtime, serve, synthesize, verify
+from infmap_kit.cli import (
+    bench,
+    bundle,
+    deploy,
+    examine,
+    export,
+    infer,
+    node,
+    releases,
+    runtime,
+    serve,
+    synthesize,
+    verify,
+)
 from infmap_kit.cli.app import app
 from infmap_kit.command import run
 
@@ -18,11 +31,14 @@ def main() -> None:
 __all__ = [
     "app",
     "bench",
+    "bundle",
     "deploy",
+    "examine",
     "export",
     "infer",
     "main",
     "node",
+    "releases",
     "runtime",
     "serve",
     "synthesize",

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from infmap_kit.export.engine import (
     EmbeddedEngine,
     EmbeddedGraph,
@@ -18,6 +20,7 @@ from infmap_kit.export.engine import (
     require_cpu_precision,
 )
 from infmap_kit.export.fp16 import fp16_graph
+from infmap_kit.export.fp16_emulation import emulated_fp16
 from infmap_kit.export.host import require_tensorrt
 from infmap_kit.export.judge import EngineJudge
 from infmap_kit.export.plan import PlanEngine
@@ -70,9 +73,11 @@ def build_backend(
         "backend": {"gpu": options.gpu, "batches": list(options.batches)},
     }
     served = source
+    on_gpu: onnx.ModelProto | None = None
     box: dict[str, str] = {}
     if options.precision is Precision.FP16:
         halved = fp16_graph(source.segmentation, keep_fp32=options.keep_fp32)
+        on_gpu = emulated_fp16(source.segmentation, halved) if options.gpu else None
         served = dataclasses.replace(source, segmentation=halved.model)
         model["fp16"] = halved.record()
     if trt is None:
@@ -84,7 +89,7 @@ def build_backend(
     return Build(
         target=options.target,
         precision=options.precision or Precision.FP32,
-        judge=_judge(trt, draft, served, options),
+        judge=_judge(trt, draft, served, options, on_gpu),
         configs=functools.partial(backend_configs, options),
         model=model,
         built_with=box,
@@ -103,8 +108,12 @@ def write_warm_up(folder: Path, options: BackendOptions) -> None:
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 
-def _judge(trt: Any, draft: Draft, served: Source, options: BackendOptions) -> EngineJudge:
+def _judge(
+    trt: Any, draft: Draft, served: Source, options: BackendOptions, on_gpu: onnx.ModelProto | None
+) -> EngineJudge:
     """What is compared with the reference: the very plan, or the graphs on the same library as Triton's.
+
+    ``on_gpu`` is what a GPU computes of an FP16 graph, since ONNX Runtime on a CPU would not round.
 
     Plans of the two small graphs are not run here but in the server (`infmap-kit verify --url`): they change
     type and shape, which the one-tensor runner of plans does not do.
@@ -122,6 +131,8 @@ def _judge(trt: Any, draft: Draft, served: Source, options: BackendOptions) -> E
             paths[SEGMENTATION.name],
             precision=openvino_precision(options.precision or Precision.FP32),
         )
+    elif on_gpu is not None:
+        segmentation = ReferenceEngine(on_gpu.SerializeToString())
     else:
         segmentation = ReferenceEngine(paths[SEGMENTATION.name].read_bytes())
     small: list[GraphEngine] = []

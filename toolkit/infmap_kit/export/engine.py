@@ -41,7 +41,12 @@ class OnnxRuntimeGraph:
             raise MissingDependency(
                 "ONNX Runtime is the reference and is not installed: pip install 'infmap-kit[export]'"
             ) from error
-        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        # What is recorded of it is compared bit by bit.
+        options.use_deterministic_compute = True
+        self._session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"]
+        )
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]

@@ -39,6 +39,22 @@ _MOVING = ("Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", 
 _NORMALISING = (*_MOVING, "Cast", "Mul", "Add", "Sub", "Div")
 
 
+class Fp16Overflow(ExportError):
+    """A weight is beyond what FP16 can hold.
+
+    Parameters
+    ----------
+    message
+        One line for people.
+    node
+        Which node's weight it is.
+    """
+
+    def __init__(self, message: str, node: str) -> None:
+        super().__init__(message)
+        self.node = node
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fp16Graph:
     """What computing in FP16 did to a graph's weights.
@@ -51,21 +67,21 @@ class Fp16Graph:
         Values that are FP16 now.
     vanished
         Of these, how many were not zero and are.
-    kept_nodes
-        How many nodes are computed in FP32 still.
+    kept
+        Nodes that are computed in FP32 still.
     """
 
     model: onnx.ModelProto
     weights: int
     vanished: int
-    kept_nodes: int
+    kept: frozenset[str]
 
     def record(self) -> dict[str, int]:
         """The counts, for the manifest."""
         return {
             "fp16_weights": self.weights,
             "fp16_vanished_weights": self.vanished,
-            "fp32_nodes": self.kept_nodes,
+            "fp32_nodes": len(self.kept),
         }
 
 
@@ -96,9 +112,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
         raise MissingDependency(
             "FP16 graphs are made with ONNX Runtime's converter: pip install 'infmap-kit[export]'"
         ) from error
-    copy = with_plain_weights(model)
-    for index, node in enumerate(copy.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
+    copy = named_nodes(model)
     unknown = sorted(set(keep_fp32) - {node.name for node in copy.graph.node})
     if unknown:
         raise ExportError(
@@ -106,6 +120,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
         )
     ends = [*_head(copy.graph), *_tail(copy.graph), *keep_fp32]
     kept = {n.name for n in copy.graph.node if n.op_type in KEPT_IN_FP32 or n.name in ends}
+    _give_own_weights(copy.graph, kept)
     weights, vanished = _prepare_weights(copy, kept)
     del copy.graph.value_info[:]
     with warnings.catch_warnings():
@@ -121,7 +136,15 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     _remove_round_trips(halved.graph, kept)
     _sort(halved.graph)
     onnx.checker.check_model(halved, full_check=True)
-    return Fp16Graph(model=halved, weights=weights, vanished=vanished, kept_nodes=len(kept))
+    return Fp16Graph(model=halved, weights=weights, vanished=vanished, kept=frozenset(kept))
+
+
+def named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph that FP16 is made of: a copy with plain weights, in which every node has a name."""
+    copy = with_plain_weights(model)
+    for index, node in enumerate(copy.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+    return copy
 
 
 def _prepare_weights(model: onnx.ModelProto, kept: set[str]) -> tuple[int, int]:
@@ -148,9 +171,10 @@ def _prepare_weights(model: onnx.ModelProto, kept: set[str]) -> tuple[int, int]:
         largest = float(np.abs(values).max(initial=0.0))
         overflowing = int((np.abs(values) > FP16_LARGEST).sum())
         if overflowing:
-            raise ExportError(
+            raise Fp16Overflow(
                 f"{where} reaches {largest:.3g} and FP16 ends at 65504 ({overflowing} of {values.size} "
-                "values): export with --precision fp32"
+                "values): export with --precision fp32, or keep the node with --keep-fp32",
+                computing[0].name,
             )
         weights += values.size
         vanishing = (values.astype(np.float16) == 0) & (values != 0)
@@ -159,6 +183,24 @@ def _prepare_weights(model: onnx.ModelProto, kept: set[str]) -> tuple[int, int]:
             rounded = np.where(vanishing, np.float32(0), values)
             tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
     return weights, vanished
+
+
+def _give_own_weights(graph: onnx.GraphProto, kept: set[str]) -> None:
+    """Let no node that is kept share a weight: the converter would cast it back once for each, by one name."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.name not in kept:
+            continue
+        for index, name in enumerate(node.input):
+            if name in weights:
+                own = onnx.TensorProto()
+                own.CopyFrom(weights[name])
+                own.name = node.input[index] = f"{name}_of_{node.name}_{index}"
+                graph.initializer.append(own)
+    used = {name for node in graph.node for name in node.input}
+    remaining = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(remaining)
 
 
 def _float_weights(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:

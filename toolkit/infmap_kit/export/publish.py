@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import GateFailed
 from infmap_kit.export.engine import ReferenceEngine
-from infmap_kit.export.gate import THRESHOLDS, GateReport, Thresholds, compare
+from infmap_kit.export.gate import GateReport, compare, thresholds_for
 from infmap_kit.export.gate_report import Evidence
 from infmap_kit.export.judge import Judge, ReferenceJudge
 from infmap_kit.export.pictures import Pictures
@@ -43,8 +43,6 @@ class Build:
         What there is to say of the engine, for the manifest.
     built_with
         Versions and box.
-    thresholds
-        How far it may be from its reference.
     """
 
     target: str
@@ -53,7 +51,6 @@ class Build:
     configs: Callable[[Mapping[str, str]], dict[str, pb.ModelConfig]]
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     built_with: dict[str, str] = dataclasses.field(default_factory=dict)
-    thresholds: Thresholds = THRESHOLDS
 
 
 Builder = Callable[[Source, Draft, Progress], Build]
@@ -102,7 +99,7 @@ def publish_build(
             judge,
             built.judge,
             pictures,
-            thresholds=built.thresholds,
+            thresholds=thresholds_for(built.precision),
             progress=progress,
             on_pair=evidence.see if evidence is not None else lambda *_: None,
         )
@@ -147,8 +144,8 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     """The three graphs behind the ensemble, by name."""
     return {
         SEGMENTATION.name: source.segmentation,
-        DETECTION.name: detection_graph(),
-        RENDERING.name: rendering_graph(jet_table()),
+        DETECTION.name: source.small_graphs.get(DETECTION.name) or detection_graph(),
+        RENDERING.name: source.small_graphs.get(RENDERING.name) or rendering_graph(jet_table()),
     }
 
 

@@ -31,10 +31,13 @@ class Source:
         Its graph, prepared to stand behind the ensemble.
     identity
         Name, version, network, provenance: goes into the manifest and into every result.
+    small_graphs
+        Detection and rendering by name, where they came with it; else they are made.
     """
 
     segmentation: onnx.ModelProto
     identity: dict[str, Any]
+    small_graphs: dict[str, onnx.ModelProto] = dataclasses.field(default_factory=dict)
 
 
 def read_source(path: Path, *, encoder: str | None = None) -> Source:
@@ -76,17 +79,19 @@ def _from_run(run: Path) -> Source:
         raise ExportError(
             f"{graph} is not what {SPEC} names (SHA-256 differs): take the run folder whole"
         )
-    return _from_onnx(
-        graph,
-        {
-            "name": spec.name,
-            "version": spec.version,
-            "network": dataclasses.asdict(spec.network),
-            "data_licence": spec.data_licence,
-            "dataset_fingerprint": spec.dataset_fingerprint,
-            "metrics": spec.metrics,
-        },
-    )
+    return _from_onnx(graph, identity_of(spec))
+
+
+def identity_of(spec: ModelSpec) -> dict[str, Any]:
+    """What a manifest says of a trained model."""
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "network": dataclasses.asdict(spec.network),
+        "data_licence": spec.data_licence,
+        "dataset_fingerprint": spec.dataset_fingerprint,
+        "metrics": spec.metrics,
+    }
 
 
 def _from_onnx(path: Path, identity: dict[str, Any]) -> Source:

@@ -193,9 +193,12 @@ def _keep(repository: Path) -> None:
 
 
 def _forget(repository: Path, kept: int) -> None:
+    """Take away old releases; renamed first, so that a crash leaves no half of one to go back to."""
     earlier = [release for release in releases_of(repository) if not release.current]
     for release in earlier[kept:]:
-        shutil.rmtree(release.folder, ignore_errors=True)
+        release.folder.rename(release.folder.with_name(f".{release.folder.name}.gone"))
+    for gone in _kept_folder(repository).glob(".*.gone"):
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _link_all(source: Path, target: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
+import json
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +41,8 @@ class Manifest:
         UTC, ISO 8601.
     gate
         What the equivalence gate measured.
+    seal
+        SHA-256 of all of this: who edits a manifest by hand has to mean it.
     """
 
     target: str
@@ -50,6 +54,7 @@ class Manifest:
     published: str = ""
     gate: dict[str, Any] = dataclasses.field(default_factory=dict)
     schema: int = _SCHEMA
+    seal: str = ""
 
     @classmethod
     def read(cls, repository: Path) -> Self:
@@ -75,7 +80,15 @@ class Manifest:
             raise SpecError(f"{path} is not a manifest: {error}") from error
         if not isinstance(manifest.release, int) or not isinstance(manifest.files, dict):
             raise SpecError(f"{path} is not a manifest: export again")
+        if manifest.seal != manifest.digest():
+            raise SpecError(f"{path} was altered since it was published: export again")
         return manifest
+
+    def digest(self) -> str:
+        """SHA-256 of everything but the seal."""
+        document = dataclasses.asdict(dataclasses.replace(self, seal=""))
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
         """Write it into a repository; written beside and renamed."""
@@ -144,8 +157,9 @@ def write_manifest(
         published=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         gate=dict(gate or {}),
     )
-    manifest.write(folder)
-    return manifest
+    sealed = dataclasses.replace(manifest, seal=manifest.digest())
+    sealed.write(folder)
+    return sealed
 
 
 def files_of(repository: Path) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""What fits on this box, and what lies on it."""

@@ -1,0 +1,69 @@
+"""`infmap-kit doctor` and `inspect`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.command import page, print_json
+
+
+@app.command(epilog="Example: `infmap-kit doctor --repository model_repository`")
+def doctor(
+    repository: Repository = DEFAULT_REPOSITORY,
+    host: Annotated[str, typer.Option(help="Address that will be served on.")] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="Triton's HTTP port.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="Triton's gRPC port.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Triton's metrics port.")] = 8002,
+    json_: Json = False,
+) -> None:
+    """Say what on this box does not fit a repository, and what to do about it.
+
+    Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
+    code is 1 when there is a problem; warnings leave it 0.
+    """
+    from infmap_kit.box.doctor import Status, examine
+    from infmap_kit.errors import InfmapError
+    from infmap_kit.triton.server import ServerOptions
+
+    options = ServerOptions(
+        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+    )
+    checks = examine(repository, options)
+    if json_:
+        print_json([dataclasses.asdict(check) for check in checks])
+    else:
+        from infmap_kit.tables import checks_table
+
+        page.print(checks_table(checks))
+    problems = [check for check in checks if check.status is Status.PROBLEM]
+    if problems:
+        raise InfmapError(f"{len(problems)} of {len(checks)} checks found a problem")
+
+
+@app.command(epilog="Example: `infmap-kit inspect model_repository`")
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Run folder, bundle, repository, or DICOM file.")],
+    json_: Json = False,
+) -> None:
+    """Show what a run, a bundle or a repository is: network, precision, gate, hashes, history.
+
+    Of a DICOM file: what was read in it and how it was windowed. Needs no GPU, server or network.
+    """
+    from infmap_kit.box.inspection import inspect as inspect_path
+    from infmap_kit.errors import SpecError
+
+    document = inspect_path(path)
+    if json_:
+        print_json(document)
+    else:
+        from infmap_kit.tables import inspection_lines
+
+        for line in inspection_lines(document):
+            page.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not document["whole"]:
+        raise SpecError(document["fault"])

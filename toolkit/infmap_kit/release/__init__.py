@@ -1,0 +1,1 @@
+"""From the machine that trained to the box that serves: bundles, signatures, installation."""

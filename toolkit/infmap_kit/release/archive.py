@@ -1,0 +1,205 @@
+"""Archives in which every byte is accounted for.
+
+A POSIX tar (``tar tf`` lists it) of regular files only, with headers in one canonical form, so that the same
+content gives the same bytes. Its last members are ``signature.ed25519``, if it is signed, over everything
+before it, and ``checksum.sha256``, of everything before that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from infmap_kit.errors import BundleError
+from infmap_kit.spec import write_bytes
+
+CHECKSUM = "checksum.sha256"
+SIGNATURE = "signature.ed25519"
+
+MAX_BYTES = 2**31
+MAX_MEMBERS = 10_000
+
+_BLOCK = 512
+_END = bytes(2 * _BLOCK)
+_TRAILER_BYTES = 2 * _BLOCK + len(_END)
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_KINDS = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.DIRTYPE: "a folder",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Archive:
+    """An archive that was checked.
+
+    Parameters
+    ----------
+    files
+        Name to content.
+    signed
+        Whether it bears a signature; whose, only ``verify`` knows.
+    """
+
+    files: dict[str, bytes]
+    signed: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Member:
+    name: str
+    header_offset: int
+    size: int
+
+    @property
+    def offset(self) -> int:
+        return self.header_offset + _BLOCK
+
+    @property
+    def end(self) -> int:
+        return self.offset + _padded(self.size)
+
+
+def write_archive(
+    path: Path, files: Mapping[str, bytes], *, sign: Callable[[bytes], bytes] | None = None
+) -> str:
+    """Write an archive; written beside and renamed.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    files
+        Name to content; written in this order.
+    sign
+        Makes the signature of a SHA-256 digest.
+
+    Returns
+    -------
+    str
+        The archive's checksum, in hexadecimal.
+    """
+    parts = [part for name, content in files.items() for part in _member(name, content)]
+    if sign is not None:
+        signature = sign(hashlib.sha256(b"".join(parts)).digest())
+        parts += _member(SIGNATURE, signature)
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    try:
+        write_bytes(path, b"".join([*parts, _trailer(digest)]))
+    except OSError as error:
+        raise BundleError(f"cannot write {path}: {error.strerror}") from error
+    return digest
+
+
+def read_archive(
+    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
+) -> Archive:
+    """Check an archive from its first byte to its last, then read its files.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    verify
+        Given the SHA-256 digest of what was signed and the signature, or ``None``; raises when it is not
+        content.
+
+    Returns
+    -------
+    Archive
+        Its files, without checksum and signature.
+
+    Raises
+    ------
+    BundleError
+        When it is no such archive, cut off, altered in any byte, or holds what no archive of ours holds: links,
+        folders, names that lead out of it.
+    """
+    # Read once: what is checked is what is used, whatever happens to the file meanwhile.
+    content = _content(path)
+    end = len(content) - _TRAILER_BYTES
+    if content[end:] != _trailer(hashlib.sha256(content[:end]).hexdigest()):
+        raise BundleError(
+            f"{path} is no bundle, is cut off, or was altered (its checksum does not fit): fetch it again"
+        )
+    members = list(_members(path, content[:end]))
+    signed, signature = end, None
+    if members and members[-1].name == SIGNATURE:
+        last = members.pop()
+        signed, signature = last.header_offset, bytes(content[last.offset :][: last.size])
+    verify(hashlib.sha256(content[:signed]).digest(), signature)
+    files = {member.name: bytes(content[member.offset :][: member.size]) for member in members}
+    return Archive(files=files, signed=signature is not None)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins like an archive."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_BLOCK)[257:262] == b"ustar"
+    except OSError:
+        return False
+
+
+def _content(path: Path) -> memoryview:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise BundleError(f"{path} has more than {MAX_BYTES} bytes, which no bundle has")
+    if len(content) < _TRAILER_BYTES or len(content) % _BLOCK:
+        raise BundleError(f"{path} is no bundle, or is cut off: fetch it again")
+    return memoryview(content)
+
+
+def _member(name: str, content: bytes) -> list[bytes]:
+    if not _NAME.fullmatch(name) or len(name) > 100:
+        raise BundleError(f"a bundle cannot hold a file of the name {name!r}")
+    return [_header(name, len(content)), content, bytes(_padded(len(content)) - len(content))]
+
+
+def _header(name: str, size: int) -> bytes:
+    """The one form in which a file's header is written."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = size, 0o644, 0
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _trailer(digest: str) -> bytes:
+    return b"".join([*_member(CHECKSUM, f"{digest}\n".encode()), _END])
+
+
+def _members(path: Path, content: memoryview) -> Iterator[_Member]:
+    offset, names = 0, set[str]()
+    while offset < len(content):
+        block = bytes(content[offset : offset + _BLOCK])
+        try:
+            info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+        except (tarfile.HeaderError, UnicodeDecodeError) as error:
+            raise BundleError(f"{path} is no bundle: {error} at byte {offset}") from error
+        if info.type in _KINDS:
+            raise BundleError(
+                f"{path} holds {_KINDS[info.type]} ({info.name!r}): a bundle holds plain files only"
+            )
+        if not _NAME.fullmatch(info.name) or info.name in names or len(names) >= MAX_MEMBERS:
+            raise BundleError(f"{path} holds a file of the name {info.name!r}, which no bundle has")
+        member = _Member(info.name, offset, info.size)
+        if block != _header(info.name, info.size) or member.end > len(content):
+            raise BundleError(f"{path} is not as bundles are written, at {info.name!r}")
+        names.add(info.name)
+        yield member
+        offset = member.end
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK

@@ -1,0 +1,281 @@
+"""Bundles: everything that a box needs to build, prove and serve a model, in one file and with no network.
+
+::
+
+    bundle.json        what it is, and the SHA-256 of each file
+    spec.json          of the run folder
+    metrics.json       figures on the held-back part, if the run has them
+    MODEL_CARD.md      the run's, or a short one
+    graphs/            segmentation, detection and rendering as they will be served
+    gate/NNN.png       what the engine is proved on: 224x224, without names
+    expected/NNN.png   what the trained network says of it: probabilities in 65536 steps
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+import infmap_kit
+from infmap_kit.errors import BundleError, SpecError
+from infmap_kit.export.judge import Judge, RecordedJudge
+from infmap_kit.export.onnx import prepare_segmentation, read_graph
+from infmap_kit.export.pictures import Pictures, pictures_of
+from infmap_kit.export.publish import graphs_of, reference_judge
+from infmap_kit.export.source import SPEC, Source, identity_of, read_source
+from infmap_kit.graphs.contract import GRAPHS, SEGMENTATION
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.archive import is_archive, write_archive
+from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents
+from infmap_kit.spec import IMAGE_SIZE, ModelSpec
+
+MODEL_CARD = "MODEL_CARD.md"
+METRICS = "metrics.json"
+_LEVELS = 2**16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle that was checked.
+
+    Parameters
+    ----------
+    source
+        The network with its graphs.
+    spec
+        The hand-over record of its training.
+    pictures
+        What an engine is proved on.
+    reference
+        What the trained network says of these.
+    record
+        ``bundle.json``.
+    model_card
+        Markdown.
+    """
+
+    source: Source
+    spec: ModelSpec
+    pictures: Pictures
+    reference: Judge
+    record: dict[str, Any]
+    model_card: str
+
+
+def write_bundle(
+    run: Path,
+    path: Path,
+    *,
+    pictures: Pictures,
+    sign: Callable[[bytes], bytes] | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Pack a run folder.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    path
+        Where to write.
+    pictures
+        Names and (224, 224) uint8; the names stay at home, since they may be patients'.
+    sign
+        Makes the signature of a SHA-256 digest.
+    progress
+        Told each picture.
+
+    Returns
+    -------
+    dict
+        ``bundle.json``, with the file's checksum.
+
+    Raises
+    ------
+    SpecError
+        When ``run`` is no run folder.
+    BundleError
+        When the file cannot be written.
+    """
+    if not (run / SPEC).is_file():
+        raise SpecError(
+            f"{run} is no run folder (it has no {SPEC}): bundle what `infmap-train fit` made"
+        )
+    source = read_source(run)
+    spec = ModelSpec.read(run / SPEC)
+    files = {
+        SPEC: (run / SPEC).read_bytes(),
+        MODEL_CARD: _model_card(run, spec).encode(),
+        **({METRICS: (run / METRICS).read_bytes()} if (run / METRICS).is_file() else {}),
+    }
+    for name, graph in graphs_of(source).items():
+        files[_graph(name)] = graph.SerializeToString(deterministic=True)
+    judge = reference_judge(source)
+    for number, (name, picture) in enumerate(pictures, start=1):
+        probability = judge.judge(name, picture).probability
+        if not np.isfinite(probability).all():
+            raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
+        files[f"gate/{number:04}.png"] = _png(picture)
+        files[f"expected/{number:04}.png"] = _png(_steps(probability))
+        progress("asking the trained network", number, len(pictures))
+    record = {
+        "schema": SCHEMA,
+        "made_with": f"infmap-kit {infmap_kit.__version__}",
+        "name": spec.name,
+        "version": spec.version,
+        "onnx_sha256": source.identity["onnx_sha256"],
+        "pictures": len(pictures),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    document = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+    checksum = write_archive(path, {BUNDLE: document, **files}, sign=sign)
+    return {**record, "checksum": checksum}
+
+
+def read_bundle(
+    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
+) -> Bundle:
+    """Check a bundle whole, then read it.
+
+    Parameters
+    ----------
+    path
+        The bundle.
+    verify
+        See :func:`~infmap_kit.release.archive.read_archive`.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged, altered, or not signed as it must be.
+    ExportError
+        When a graph in it is none that may be served.
+    """
+    contents = read_contents(path, verify=verify)
+    files, record, spec = contents.files, contents.record, contents.spec
+    with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
+        folder = Path(scratch)
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        graphs = {graph.name: _read_graph(folder, graph.name) for graph in GRAPHS}
+    segmentation = prepare_segmentation(graphs.pop(SEGMENTATION.name))
+    pictures: Pictures = []
+    recorded: dict[str, NDArray[np.float32]] = {}
+    for number in range(1, record["pictures"] + 1):
+        name = f"gate-{number:04}"
+        pictures.append((name, _picture(path, files, f"gate/{number:04}.png", np.uint8)))
+        steps = _picture(path, files, f"expected/{number:04}.png", np.uint16)
+        recorded[name] = _probability(steps)
+    if not pictures:
+        raise BundleError(f"{path} holds no pictures that an engine could be proved on")
+    return Bundle(
+        source=Source(
+            segmentation=segmentation,
+            identity={**identity_of(spec), "onnx_sha256": record["onnx_sha256"]},
+            small_graphs=graphs,
+        ),
+        spec=spec,
+        pictures=pictures,
+        reference=RecordedJudge(recorded),
+        record=record,
+        model_card=files.get(MODEL_CARD, b"").decode("utf-8", "replace"),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A trained network with what it says of pictures: what engines are compared with.
+
+    Parameters
+    ----------
+    source
+        The network.
+    pictures
+        What is compared.
+    reference
+        Judges them.
+    """
+
+    source: Source
+    pictures: Pictures
+    reference: Judge
+
+
+def read_origin(path: Path, gate_images: Path | None = None) -> Origin:
+    """A run folder or model file that judges here, or a bundle that says what was judged elsewhere.
+
+    Raises
+    ------
+    InfmapError
+        When it is none of them, or damaged.
+    """
+    if path.is_file() and is_archive(path):
+        bundle = read_bundle(path)
+        if gate_images is None:
+            return Origin(
+                source=bundle.source, pictures=bundle.pictures, reference=bundle.reference
+            )
+        source = bundle.source
+    else:
+        source = read_source(path)
+    pictures = pictures_of(path, gate_images)
+    return Origin(source=source, pictures=pictures, reference=reference_judge(source))
+
+
+def _graph(name: str) -> str:
+    return f"graphs/{name}.onnx"
+
+
+def _read_graph(folder: Path, name: str) -> onnx.ModelProto:
+    path = folder / _graph(name)
+    if not path.is_file():
+        raise BundleError(f"the bundle lacks {_graph(name)}: bundle the run again")
+    return read_graph(path)
+
+
+def _steps(probability: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Probabilities in steps of 1/65536, each value in the step's middle: no side of 0.5 is changed."""
+    return np.minimum(np.floor(probability.astype(np.float64) * _LEVELS), _LEVELS - 1).astype(
+        np.uint16
+    )
+
+
+def _probability(steps: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return ((steps.astype(np.float64) + 0.5) / _LEVELS).astype(np.float32)
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def _picture(path: Path, files: Mapping[str, bytes], name: str, dtype: type[Any]) -> NDArray[Any]:
+    content = files.get(name, b"")
+    # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
+    sized = content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big")
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if sized else None
+    if pixels is None or pixels.dtype != dtype or pixels.ndim != 2:
+        raise BundleError(f"{path} has no picture {name} as a bundle should: bundle the run again")
+    return pixels
+
+
+def _model_card(run: Path, spec: ModelSpec) -> str:
+    card = run / MODEL_CARD
+    if card.is_file():
+        return card.read_text(encoding="utf-8")
+    return (
+        f"# {spec.name} {spec.version}\n\n**For research use, not a medical device.**\n\n"
+        f"- network: {spec.network.label}\n- licence of the training data: {spec.data_licence}\n"
+        f"- fingerprint of the training data: {spec.dataset_fingerprint or 'not stated'}\n"
+        "- figures on the held-back part: metrics.json\n"
+    )

@@ -1,0 +1,90 @@
+"""What a bundle says of itself, read without anything that computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from infmap_kit.errors import BundleError
+from infmap_kit.release.archive import read_archive
+from infmap_kit.spec import ModelSpec
+
+BUNDLE = "bundle.json"
+SPEC = "spec.json"
+SCHEMA = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contents:
+    """A bundle's files, each of them the one that it names.
+
+    Parameters
+    ----------
+    files
+        Name to content.
+    record
+        ``bundle.json``.
+    spec
+        The hand-over record of the model's training.
+    signed
+        Whether it bears a signature.
+    """
+
+    files: dict[str, bytes]
+    record: dict[str, Any]
+    spec: ModelSpec
+    signed: bool
+
+
+def read_contents(
+    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
+) -> Contents:
+    """Check a bundle whole.
+
+    Parameters
+    ----------
+    path
+        The bundle.
+    verify
+        See :func:`~infmap_kit.release.archive.read_archive`.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged, altered, not signed as it must be, or of a newer kind.
+    """
+    archive = read_archive(path, verify=verify)
+    record = _record(path, archive.files)
+    try:
+        spec = ModelSpec.of(json.loads(archive.files[SPEC]), f"{SPEC} in {path}")
+    except (KeyError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path} has no readable {SPEC}: bundle the run again") from error
+    return Contents(files=archive.files, record=record, spec=spec, signed=archive.signed)
+
+
+def _record(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """``bundle.json``, once every file is the one that it names."""
+    try:
+        record = json.loads(files[BUNDLE])
+        named, schema = dict(record["files"]), record["schema"]
+        pictures = record["pictures"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"{path} is an archive of ours, and no bundle: {error!r}") from error
+    if schema != SCHEMA:
+        raise BundleError(
+            f"expected a bundle of schema {SCHEMA} in {path}, found {schema!r}: "
+            "install a fitting version of infmap-kit"
+        )
+    if not isinstance(pictures, int):
+        raise BundleError(f"{path} does not say how many pictures it holds")
+    for name in sorted(named.keys() ^ (files.keys() - {BUNDLE})):
+        raise BundleError(f"{path} holds other files than {BUNDLE} names: {name}")
+    for name, digest in named.items():
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise BundleError(f"{name} in {path} is not the file that {BUNDLE} names")
+    result: dict[str, Any] = record
+    return result

@@ -1,0 +1,70 @@
+"""`infmap-kit install`: from a bundle to a release, built for and proved on this very box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from infmap_kit.export.gate import GateReport
+from infmap_kit.export.gate_report import Evidence
+from infmap_kit.export.target import publish, require_host
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.bundle import read_bundle
+from infmap_kit.release.signature import fingerprint, verifier
+from infmap_kit.spec import sha256_of
+from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.triton.repository import Manifest
+
+
+def install_bundle(
+    path: Path,
+    repository: Path,
+    options: EmbeddedOptions | BackendOptions,
+    *,
+    public_key: Path | None = None,
+    evidence: Evidence | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Manifest, GateReport]:
+    """Publish what a bundle holds as the next release.
+
+    Parameters
+    ----------
+    path
+        The bundle.
+    repository
+        Where; what is served now is kept.
+    options
+        What to build for this box.
+    public_key
+        Whose signature it must bear; none is asked for without it.
+    evidence
+        Where the gate's report goes when the engine fails.
+    progress
+        Told each step.
+
+    Raises
+    ------
+    BundleError
+        When it is damaged, altered, or not signed by that key. Nothing of it was used.
+    GateFailed
+        When the engine that was built here does not decide as the trained network did there.
+    HostMismatch
+        When this box cannot build or run what was asked for.
+    """
+    require_host(options)
+    progress("checking the bundle", 0, 1)
+    verify = verifier(public_key) if public_key is not None else lambda *_: None
+    bundle = read_bundle(path, verify=verify)
+    origin = {"sha256": sha256_of(path), "made_with": bundle.record["made_with"]}
+    if public_key is not None:
+        origin["signed_by"] = fingerprint(public_key)
+    bundle.source.identity["bundle"] = origin
+    return publish(
+        bundle.source,
+        repository,
+        options,
+        pictures=bundle.pictures,
+        reference=bundle.reference,
+        evidence=evidence,
+        progress=progress,
+    )
