@@ -36,6 +36,8 @@ class Author:
         SHA-256 of the engine, or of the graph that it was made from; empty when unknown.
     made_at
         When the finding was made.
+    refusal
+        Code of a refusal; empty for a finding.
     """
 
     source_uid: str
@@ -44,13 +46,22 @@ class Author:
     model_version: str
     engine_hash: str
     made_at: dt.datetime
+    refusal: str = ""
 
     @classmethod
-    def of(cls, referred: Dataset, model: Mapping[str, str], made_at: dt.datetime | None) -> Self:
-        """Author of results about a radiograph; an empty ``model`` for a refusal."""
+    def of(
+        cls,
+        referred: Dataset,
+        model: Mapping[str, str],
+        made_at: dt.datetime | None,
+        *,
+        refusal: str = "",
+    ) -> Self:
+        """Author of results about a radiograph; for a refusal no model, but its code."""
         return cls(
             source_uid=str(referred.SOPInstanceUID),
             identity=model_identity(model),
+            refusal=refusal,
             model_name=model.get("model_name", MANUFACTURER)[:_LONG_STRING],
             model_version=model.get("model_version", __version__)[:_LONG_STRING],
             engine_hash=model.get("engine_sha256", model.get("onnx_sha256", "")),
@@ -59,7 +70,8 @@ class Author:
 
     def uid(self, kind: str, what: str) -> str:
         """UID of a part (``series``, ``instance``, …) of the object of a kind."""
-        return derived_uid(self.source_uid, self.identity, kind, what)
+        about = (self.source_uid, self.identity, *([self.refusal] if self.refusal else []))
+        return derived_uid(*about, kind, what)
 
     def identification(self, kind: str, *, series_number: int, described: str) -> dict[str, Any]:
         """Keyword arguments that every constructor of highdicom takes."""
@@ -93,6 +105,9 @@ class Author:
                 element.value = time
             elif element.keyword in _MOMENTS:
                 element.value = date + time + self.made_at.strftime("%z")
+            elif element.keyword == "DimensionOrganizationUID":
+                # highdicom draws a random one.
+                element.value = self.uid("seg", "dimensions")
         return dataset
 
 

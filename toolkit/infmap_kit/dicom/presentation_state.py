@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.dicom.author import NOTICE, Author
+from infmap_kit.imaging.display import is_inverse
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -28,6 +29,7 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
     author
         Who says so.
     """
+    from highdicom import PresentationLUTTransformation
     from highdicom.color import CIELabColor
     from highdicom.pr import (
         GraphicAnnotation,
@@ -64,6 +66,10 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         content_description="Contour of COVID-19 infection",
         graphic_layers=[layer],
         graphic_annotations=[annotation],
+        # With a presentation state the viewer no longer looks at MONOCHROME1 (PS3.3, C.11.6).
+        presentation_lut_transformation=PresentationLUTTransformation(
+            presentation_lut_shape="INVERSE" if is_inverse(referred) else "IDENTITY"
+        ),
         **author.identification("gsps", series_number=9004, described="Infection contour"),
     )
     return author.signed(written, referred)

@@ -21,7 +21,9 @@ _TAKEN_OVER = (
     *("ReferringPhysicianName", "Modality", "PatientOrientation"),
     *("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
-    *("BitsAllocated", "BitsStored", "HighBit"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PresentationLUTShape"),
+    *("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
 )
 _MAY_BE_EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
@@ -48,6 +50,7 @@ def reference(source: Dataset) -> Dataset:
         ``no-uid`` when nothing could refer to the source.
     """
     from pydicom import Dataset
+    from pydicom.multival import MultiValue
     from pydicom.uid import ComputedRadiographyImageStorage
 
     instance = _uid(source, "SOPInstanceUID")
@@ -68,8 +71,11 @@ def reference(source: Dataset) -> Dataset:
         value = source.get(keyword)
         if value not in (None, ""):
             setattr(referred, keyword, value)
-    if "SpecificCharacterSet" in source:
-        referred.SpecificCharacterSet = source.SpecificCharacterSet
+    _set_character_set(referred, source)
+    for keyword in ("WindowCenter", "WindowWidth"):
+        # What was shown is the first of several.
+        if isinstance(referred.get(keyword), MultiValue):
+            setattr(referred, keyword, referred[keyword].value[0])
     _empty_unless(referred, "PatientBirthDate", _DATE)
     _empty_unless(referred, "StudyDate", _DATE)
     _empty_unless(referred, "StudyTime", _TIME)
@@ -85,6 +91,26 @@ def _uid(dataset: Dataset, keyword: str) -> str:
     """A UID's text, empty when it is missing or could not be one."""
     text = str(dataset.get(keyword) or "")
     return text if _UID.fullmatch(text) else ""
+
+
+def _set_character_set(referred: Dataset, source: Dataset) -> None:
+    """Keep a plain character set, which the PACS knows; code extensions become UTF-8.
+
+    Not every character set that is met is one that highdicom writes.
+    """
+    from pydicom.charset import python_encoding
+
+    names = source.get("SpecificCharacterSet")
+    if not names:
+        return
+    if isinstance(names, str) and names in python_encoding and not names.startswith("ISO 2022"):
+        referred.SpecificCharacterSet = names
+        return
+    referred.SpecificCharacterSet = "ISO_IR 192"
+    for element in referred:
+        if element.VR == "PN":
+            # A name remembers the bytes that it was read from; its text is what to keep.
+            element.value = str(element.value)
 
 
 def _is_spacing(value: object) -> bool:

@@ -122,4 +122,6 @@ def rejection_report(
         from infmap_kit.dicom.structured_report import refusal
 
         referred = reference(source)
-        return refusal(referred, rejection, Author.of(referred, {}, made_at))
+        return refusal(
+            referred, rejection, Author.of(referred, {}, made_at, refusal=str(rejection.code))
+        )

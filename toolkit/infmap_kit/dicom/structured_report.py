@@ -158,6 +158,7 @@ def _report(
     *,
     described: str,
 ) -> Dataset:
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
     from highdicom.sr import (
         ComprehensiveSR,
         ContainerContentItem,
@@ -202,6 +203,9 @@ def _report(
         is_complete=True,
         is_final=True,
         is_verified=False,
+        coding_schemes=[
+            CodingSchemeIdentificationItem(OWN_SCHEME, name=f"Concepts of {MANUFACTURER}")
+        ],
         **author.identification("sr", series_number=9003, described=described),
     )
     return author.signed(written, referred)

@@ -79,11 +79,10 @@ def jpeg_2000_frame(codestream: bytes) -> FrameSize:
         )
     except struct.error as error:
         raise _cut() from error
-    across = -(-(right - tile_left) // max(tile_width, 1))
-    down = -(-(bottom - tile_top) // max(tile_height, 1))
-    return FrameSize(
-        width=right - left, height=bottom - top, components=components, tiles=across * down
-    )
+    tiles = 0
+    if tile_width and tile_height:
+        tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
+    return FrameSize(width=right - left, height=bottom - top, components=components, tiles=tiles)
 
 
 def refuse_long_rle(codestream: bytes, *, plane_bytes: int) -> None:

@@ -89,7 +89,7 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
     InputRejected
         ``modality``, ``secondary-capture``, ``animal``, ``child``, ``not-a-chest``,
         ``lateral-view``, ``oblique-view``, ``no-pixels``, ``multi-frame``, ``colour``,
-        ``too-small``, ``too-large`` or ``pixel-type``.
+        ``too-small``, ``too-large``, ``pixel-type`` or ``unreadable``.
     """
     _modality(dataset, secondary_capture)
     _patient(dataset)
@@ -258,4 +258,11 @@ def _picture(dataset: Dataset) -> None:
             Reason.PIXEL_TYPE,
             f"expected 8 or 16 bits allocated a pixel, found {bits}",
             found={"bits_allocated": bits},
+        )
+    stored = int(dataset.get("BitsStored") or bits)
+    if not 1 <= stored <= bits:
+        raise InputRejected(
+            Reason.UNREADABLE,
+            f"found {stored} bits stored of {bits} allocated: the tags contradict themselves",
+            found={"bits_stored": stored, "bits_allocated": bits},
         )

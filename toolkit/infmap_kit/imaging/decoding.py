@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging import jpeg_plugin
+from infmap_kit.imaging import codecs
 from infmap_kit.imaging.codestream import (
     MAX_TILES,
     FrameSize,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.pixels.decoders.base import Decoder
 
-_PREFERRED = (jpeg_plugin.LABEL, "pyjpegls", "pylibjpeg", "pillow", "pydicom", "gdcm")
+_PREFERRED = (codecs.LABEL, "pyjpegls", "pillow", "pydicom", "pylibjpeg", "gdcm")
 """Which decoder first: the one that is best kept, and quickest, for its codec."""
 
 
@@ -71,7 +71,7 @@ def pixel_decoder(syntax: str) -> Decoder:
     """
     from pydicom.pixels import get_decoder
 
-    jpeg_plugin.register()
+    codecs.register()
     return get_decoder(syntax)
 
 

@@ -66,13 +66,13 @@ def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
         ``unreadable`` for a window or LUT that none can be, ``blank`` when all is padding.
     """
     steps: list[Step] = []
-    warnings: list[InputWarning] = []
     values = _stored_values(dataset, stored.dtype)
     padding = _padding(dataset, values)
     units = _modality(dataset, values, steps)
     levels, note = _voi(dataset, units, padding, stored, steps)
     notes = [note] if note else []
-    if _is_inverse(dataset, steps, warnings):
+    inverse, warnings = _presented(dataset, steps)
+    if inverse:
         levels = np.bitwise_not(levels)
         notes.append(f"{steps[-1]['because']} inverted")
     if padding.any():
@@ -83,8 +83,8 @@ def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
         )
         steps.append({"step": "padding", "shown_as": 0, "share": round(share, 4)})
         if share:
-            notes.append(f"{share:.0%} pixel padding shown black")
-    return Display(table=levels, steps=tuple(steps), notes=tuple(notes), warnings=tuple(warnings))
+            notes.append("pixel padding shown black")
+    return Display(table=levels, steps=tuple(steps), notes=tuple(notes), warnings=warnings)
 
 
 def _patterns(stored: NDArray[Any]) -> NDArray[Any]:
@@ -100,7 +100,7 @@ def _stored_values(dataset: Dataset, dtype: np.dtype[Any]) -> NDArray[np.int32]:
     high = int(dataset.get("HighBit") or bits - 1)
     # A decoder of a compressed picture has moved the stored bits to the low end.
     low = 0 if dataset.file_meta.TransferSyntaxUID.is_encapsulated else high + 1 - bits
-    if not (1 <= bits <= allocated and 0 <= low <= allocated - bits):
+    if not 0 <= low <= allocated - bits:
         raise InputRejected(
             Reason.UNREADABLE,
             f"found {bits} bits stored below bit {high} of {allocated}: the tags contradict themselves",
@@ -196,22 +196,31 @@ def _own_range(
     return levels, note
 
 
-def _is_inverse(dataset: Dataset, steps: list[Step], warnings: list[InputWarning]) -> bool:
-    """Whether large values are dark.
+def is_inverse(dataset: Dataset) -> bool:
+    """Whether large values are shown dark.
 
-    MONOCHROME1 and the shape INVERSE say the same once, not twice (C.8.11.3.1.2). Where they
-    contradict each other the shape is the later word, as highdicom and DCMTK have it too.
+    MONOCHROME1 and the shape INVERSE say the same once, not twice (PS3.3, C.8.11.3.1.2). Where they
+    contradict each other the shape decides, as the later step of the pipeline.
     """
-    photometric = str(dataset.PhotometricInterpretation)
     shape = dataset.get("PresentationLUTShape")
-    inverse = photometric == "MONOCHROME1"
-    because = photometric
-    if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != inverse:
-        inverse, because = shape == "INVERSE", f"Presentation LUT Shape {shape}"
-        text = f"{photometric} contradicts Presentation LUT Shape {shape}: shown as the latter says"
-        warnings.append(InputWarning("contradictory-polarity", text))
+    if shape in _SHAPES:
+        return bool(shape == "INVERSE")
+    return str(dataset.PhotometricInterpretation) == "MONOCHROME1"
+
+
+_SHAPES = ("IDENTITY", "INVERSE")
+
+
+def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, tuple[InputWarning, ...]]:
+    photometric, shape = str(dataset.PhotometricInterpretation), dataset.get("PresentationLUTShape")
+    inverse = is_inverse(dataset)
+    if inverse == (photometric == "MONOCHROME1"):
+        steps.append({"step": "presentation", "inverted": inverse, "because": photometric})
+        return inverse, ()
+    because = f"Presentation LUT Shape {shape}"
     steps.append({"step": "presentation", "inverted": inverse, "because": because})
-    return inverse
+    text = f"{photometric} contradicts {because}: shown as the latter says"
+    return inverse, (InputWarning("contradictory-polarity", text),)
 
 
 def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], int]:

@@ -1,0 +1,45 @@
+"""Findings made up for tests: what a model might have said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.finding import Finding
+from infmap_kit.imaging.colour import infection_map
+from infmap_kit.imaging.radiograph import Radiograph
+
+MODEL = {
+    "model_name": "infmap U-Net DenseNet-121, not frozen",
+    "model_version": "8d188037d66b",
+    "network": "U-Net DenseNet-121",
+    "onnx_sha256": "e6209800d6e65048b258ffa922c2a2615dc373e83d95564e12f88b23430131fe",
+    "precision": "fp32",
+    "target": "embedded",
+}
+
+
+def probability() -> NDArray[np.float32]:
+    """(224, 224) float32: two regions of infection, one with a hole, far from symmetric."""
+    field = np.full((224, 224), 0.04, np.float32)
+    field[60:110, 40:85] = 0.93
+    field[80:92, 55:70] = 0.2
+    field[150:165, 150:200] = 0.61
+    return field
+
+
+def made_up(radiograph: Radiograph, **changes: Any) -> Finding:
+    """A finding about a radiograph."""
+    field: NDArray[np.float32] = changes.pop("probability", probability())
+    stated: dict[str, Any] = {
+        "detected": bool((field >= 0.5).any()),
+        "severity_percent": float((field >= 0.5).mean() * 100),
+        "probability_max": float(field.max()),
+        "probability": field,
+        "infection_map": infection_map(radiograph.pixels, field),
+        "model": MODEL,
+        "timings_ms": {"served": 1.0},
+    }
+    return Finding(**{**stated, **changes})

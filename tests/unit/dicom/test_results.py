@@ -1,0 +1,393 @@
+"""What is written: the same objects each time, lying where the source lies, right by dciodvfy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from highdicom.seg import segread
+from highdicom.sr import srread
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+
+from dicom_files import as_file, chest_dataset, drawn_chest
+from findings import MODEL, made_up, probability
+from infmap_kit.dicom.results import ResultKind, dicom_results, rejection_report
+from infmap_kit.dicom.uids import derived_uid
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.imaging.readers import decode_radiograph
+
+NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+
+
+def _radiograph(**tags: Any) -> Radiograph:
+    return decode_radiograph(as_file(chest_dataset(**tags)), "x")
+
+
+def _written(
+    radiograph: Radiograph, made_at: dt.datetime | None = NOON, **changes: Any
+) -> dict[ResultKind, Dataset]:
+    assert radiograph.header is not None
+    objects = dicom_results(
+        radiograph.header,
+        radiograph,
+        made_up(radiograph, **changes),
+        kinds=list(ResultKind),
+        made_at=made_at,
+    )
+    return dict(zip(ResultKind, objects, strict=True))
+
+
+def _refusal(radiograph: Radiograph, **found: Any) -> Dataset:
+    rejection = InputRejected(
+        "lateral-view", "expected a frontal view", found=found, file="Secret.dcm"
+    )
+    assert radiograph.header is not None
+    return rejection_report(radiograph.header, rejection, made_at=NOON)
+
+
+def _dciodvfy(dataset: Dataset, folder: Path) -> list[str]:
+    """Errors that the validator finds."""
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("needs dciodvfy: apt-get install dicom3tools")
+    (folder / "x.dcm").write_bytes(as_file(dataset))
+    done = subprocess.run(
+        ["dciodvfy", folder / "x.dcm"], capture_output=True, text=True, check=False
+    )
+    return [line for line in done.stderr.splitlines() if line.startswith("Error")]
+
+
+_SOURCES: dict[str, dict[str, Any]] = {
+    "a whole CR": {},
+    "no spacing, body part, orientation": {
+        "ImagerPixelSpacing": None,
+        "BodyPartExamined": None,
+        "PatientOrientation": None,
+    },
+    "spacing of zero": {"PixelSpacing": [0, 0]},
+    "non-square pixels": {"PixelAspectRatio": [3, 2], "ImagerPixelSpacing": [0.3, 0.2]},
+    "lying on its side": {"PatientOrientation": ["F", "L"]},
+    "no patient": {"PatientName": "", "PatientID": "", "PatientBirthDate": "", "PatientSex": ""},
+    "no study": {"StudyID": None, "StudyDate": None, "StudyTime": None, "AccessionNumber": None},
+    "odd values": {"PatientSex": "X", "StudyTime": "1015", "PatientBirthDate": "1950"},
+    "Japanese": {
+        "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    },
+    "UTF-8": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Müller^Jürgen"},
+    "Latin": {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jürgen"},
+}
+
+
+@pytest.mark.parametrize("tags", _SOURCES.values(), ids=_SOURCES)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_dciodvfy_finds_no_error(tags: dict[str, Any], tmp_path: Path) -> None:
+    radiograph = _radiograph(**tags)
+    lungs = np.zeros((224, 224), np.uint8)
+    lungs[40:180, 30:210] = 1
+    objects = _written(radiograph, lungs=lungs, severity_of="lungs")
+    for kind, dataset in {**objects, "refusal": _refusal(radiograph, view="LL")}.items():
+        assert _dciodvfy(dataset, tmp_path) == [], kind
+        again = dcmread(io.BytesIO(as_file(dataset)))
+        source = chest_dataset(**tags)
+        assert str(again.PatientName) == str(source.get("PatientName", ""))
+        assert again.PatientID == source.PatientID
+        assert again.StudyInstanceUID == source.StudyInstanceUID
+
+
+def test_a_repeated_run_makes_the_same_objects() -> None:
+    first, second = _written(_radiograph()), _written(_radiograph())
+    for kind in ResultKind:
+        assert as_file(first[kind]) == as_file(second[kind])
+    later = _written(_radiograph(), NOON + dt.timedelta(hours=3))
+    for kind in ResultKind:
+        assert later[kind].SOPInstanceUID == first[kind].SOPInstanceUID
+        assert later[kind].SeriesInstanceUID == first[kind].SeriesInstanceUID
+        differing = {
+            element.keyword
+            for element in later[kind].iterall()
+            if element.VR in ("DA", "TM", "DT") and element.value
+        }
+        assert as_file(later[kind]) != as_file(first[kind]), "the time is told"
+        assert differing
+
+
+def test_every_source_model_and_kind_has_its_own_uids() -> None:
+    other_source = _radiograph(SOPInstanceUID="1.2.3.4")
+    other_model = {**MODEL, "precision": "bf16"}
+    written = [
+        *_written(_radiograph()).values(),
+        *_written(other_source).values(),
+        *_written(_radiograph(), model=other_model).values(),
+        _refusal(_radiograph()),
+    ]
+    for uids in ({d.SOPInstanceUID for d in written}, {d.SeriesInstanceUID for d in written}):
+        assert len(uids) == len(written)
+        assert all(len(uid) <= 64 for uid in uids)
+
+
+def test_derived_uids_are_stable_over_releases() -> None:
+    # A PACS that holds results of an older release must not get them twice.
+    assert derived_uid("1.2.3", "identity", "sc", "instance") == (
+        "2.25.5511535163158895861536787926698977967"
+    )
+
+
+def _expected_mask(height: int, width: int) -> NDArray[np.bool_]:
+    """The mask at native size, upright, by a resize of another library."""
+    from PIL import Image
+
+    image = Image.fromarray(probability(), mode="F").resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
+    return np.asarray(image) >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("directions", "upright_from_stored"),
+    [
+        (["L", "F"], lambda stored: stored),
+        (["R", "F"], lambda stored: stored[:, ::-1]),
+        (["L", "H"], lambda stored: stored[::-1]),
+        (["F", "L"], lambda stored: stored.T),
+        (["H", "L"], lambda stored: stored.T[::-1]),
+        (["F", "R"], lambda stored: stored.T[:, ::-1]),
+    ],
+)
+def test_masks_lie_where_the_sources_pixels_lie(
+    directions: list[str], upright_from_stored: Any
+) -> None:
+    """A chest that is stored turned: what is read is upright, what is written is turned again."""
+    upright = drawn_chest(300, 420)
+    stored = upright
+    # Brought to how such a detector stores it by undoing what the test says makes it upright.
+    for turn in (lambda a: a, lambda a: a.T, lambda a: a[::-1], lambda a: a[:, ::-1],
+                 lambda a: a[::-1].T, lambda a: a[:, ::-1].T):  # fmt: skip
+        if np.array_equal(upright_from_stored(turn(upright)), upright):
+            stored = np.ascontiguousarray(turn(upright))
+    source = chest_dataset(stored, PatientOrientation=directions)
+    radiograph = decode_radiograph(as_file(source), "x")
+    plain = decode_radiograph(as_file(chest_dataset(upright)), "x")
+    np.testing.assert_array_equal(radiograph.pixels, plain.pixels)
+
+    objects = _written(radiograph)
+    segmentation = dcmread(io.BytesIO(as_file(objects[ResultKind.SEGMENTATION])))
+    assert (segmentation.Rows, segmentation.Columns) == stored.shape
+    mask = segmentation.pixel_array
+    expected = _expected_mask(*upright.shape)
+    agreement = upright_from_stored(mask) == expected
+    assert agreement.mean() > 0.999
+    assert 0.04 < mask.mean() < 0.09
+
+    capture = dcmread(io.BytesIO(as_file(objects[ResultKind.SECONDARY_CAPTURE])))
+    assert capture.PatientOrientation == directions
+    picture = upright_from_stored_colour(capture.pixel_array, upright_from_stored)
+    painted = made_up(radiograph).infection_map
+    assert painted is not None
+    same = (picture == painted).all(axis=-1)
+    # All but the burned-in line.
+    assert same.mean() > 0.75
+    assert picture.shape == painted.shape
+
+
+def upright_from_stored_colour(picture: NDArray[np.uint8], turn: Any) -> NDArray[np.uint8]:
+    return np.stack([turn(picture[..., channel]) for channel in range(3)], axis=-1)
+
+
+def test_the_segmentation_is_read_back_by_highdicom(tmp_path: Path) -> None:
+    lungs = np.zeros((224, 224), np.uint8)
+    lungs[40:180, 30:210] = 1
+    radiograph = _radiograph()
+    objects = _written(radiograph, lungs=lungs)
+    (tmp_path / "seg.dcm").write_bytes(as_file(objects[ResultKind.SEGMENTATION]))
+    segmentation = segread(tmp_path / "seg.dcm")
+    assert [segmentation.get_segment_description(n).segment_label for n in (1, 2)] == [
+        "COVID-19 infection",
+        "Lungs",
+    ]
+    description = segmentation.get_segment_description(1)
+    assert description.segmented_property_type.meaning == "Abnormal opacity"
+    assert description.algorithm_identification[0].AlgorithmVersion == "8d188037d66b"
+    masks = segmentation.pixel_array
+    assert masks.shape == (2, 320, 260)
+    assert masks[1].mean() == pytest.approx(lungs.mean(), abs=0.01)
+    (study,) = segmentation.ReferencedSeriesSequence
+    assert study.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == (
+        chest_dataset().SOPInstanceUID
+    )
+
+
+def test_a_lone_pixel_is_not_lost() -> None:
+    field = np.zeros((224, 224), np.float32)
+    field[100, 50] = 0.5001
+    radiograph = _radiograph()
+    mask = _written(radiograph, probability=field)[ResultKind.SEGMENTATION].pixel_array
+    rows, columns = np.nonzero(mask)
+    assert rows.size
+    assert abs(rows.mean() / 320 - 100.5 / 224) < 0.01
+    assert abs(columns.mean() / 260 - 50.5 / 224) < 0.01
+
+
+def test_nothing_found_is_written_too(tmp_path: Path) -> None:
+    radiograph = _radiograph()
+    objects = _written(radiograph, probability=np.full((224, 224), 0.1, np.float32))
+    assert objects[ResultKind.SEGMENTATION].pixel_array.sum() == 0
+    for kind, dataset in objects.items():
+        assert _dciodvfy(dataset, tmp_path) == [], kind
+    assert _evaluations(objects[ResultKind.STRUCTURED_REPORT])["COVID-19"] == "Absent"
+
+
+def _items(dataset: Dataset) -> list[Dataset]:
+    found: list[Dataset] = []
+    for item in dataset.get("ContentSequence", []):
+        found += [item, *_items(item)]
+    return found
+
+
+def _name(item: Dataset) -> str:
+    return (
+        str(item.ConceptNameCodeSequence[0].CodeMeaning)
+        if "ConceptNameCodeSequence" in item
+        else ""
+    )
+
+
+def _evaluations(report: Dataset) -> dict[str, str]:
+    return {
+        _name(item): str(item.ConceptCodeSequence[0].CodeMeaning)
+        for item in _items(report)
+        if item.ValueType == "CODE"
+    }
+
+
+def test_the_report_says_the_finding(tmp_path: Path) -> None:
+    radiograph = _radiograph(BodyPartExamined="RIBCAGE")
+    objects = _written(radiograph)
+    report = dcmread(io.BytesIO(as_file(objects[ResultKind.STRUCTURED_REPORT])))
+    assert _evaluations(report)["COVID-19"] == "Present"
+    measured = {
+        _name(item): (
+            float(item.MeasuredValueSequence[0].NumericValue),
+            item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue,
+        )
+        for item in _items(report)
+        if item.ValueType == "NUM"
+    }
+    percent = float((probability() >= 0.5).mean() * 100)
+    assert measured == {
+        "Highest probability of infection of any pixel": (pytest.approx(0.93, abs=1e-6), "1"),
+        "Infected share of the image": (pytest.approx(percent, abs=1e-4), "%"),
+    }
+    texts = {(_name(item), item.TextValue) for item in _items(report) if item.ValueType == "TEXT"}
+    assert ("Comment", "Research use, not for diagnosis.") in texts
+    assert any(name == "Warning" and text.startswith("near-the-chest: ") for name, text in texts)
+    said = " ".join(text for _, text in texts)
+    for fact in (MODEL["model_name"], MODEL["model_version"], MODEL["onnx_sha256"]):
+        assert fact in said
+    assert report.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99INFMAP"
+
+    referred = {
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in _items(report)
+        if item.ValueType == "IMAGE"
+    }
+    segmentation = objects[ResultKind.SEGMENTATION].SOPInstanceUID
+    assert referred == {chest_dataset().SOPInstanceUID, segmentation}
+    (tmp_path / "sr.dcm").write_bytes(as_file(report))
+    groups = srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
+    assert len(groups) == 1
+
+
+def test_without_a_segmentation_the_report_refers_to_the_source() -> None:
+    radiograph = _radiograph()
+    assert radiograph.header is not None
+    (report,) = dicom_results(
+        radiograph.header, radiograph, made_up(radiograph), kinds=[ResultKind("sr")]
+    )
+    referred = [item for item in _items(report) if item.ValueType == "IMAGE"]
+    assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in referred] == [
+        chest_dataset().SOPInstanceUID
+    ]
+
+
+def test_the_refusal_says_why_and_no_file_name() -> None:
+    report = _refusal(_radiograph(), view="LL")
+    said = _evaluations(report)
+    assert said["Radiograph was judged"] == "No"
+    assert said["Reason for not judging"] == "lateral view"
+    texts = {_name(item): item.TextValue for item in _items(report) if item.ValueType == "TEXT"}
+    assert texts["Reason for not judging"] == "expected a frontal view"
+    assert json.loads(texts["What was found"]) == {"view": "LL"}
+    assert "Secret" not in " ".join(texts.values())
+
+
+def test_refusals_for_different_reasons_are_different_objects() -> None:
+    header = _radiograph().header
+    assert header is not None
+    uids = {
+        rejection_report(header, InputRejected(code, "why")).SOPInstanceUID
+        for code in ("child", "animal")
+    }
+    assert len(uids) == 2
+
+
+def test_the_contour_lies_on_the_masks_edge() -> None:
+    objects = _written(_radiograph())
+    state = objects[ResultKind.PRESENTATION_STATE]
+    graphics = [
+        np.asarray(one.GraphicData).reshape(-1, 2)
+        for annotation in state.GraphicAnnotationSequence
+        for one in annotation.get("GraphicObjectSequence", [])
+    ]
+    assert len(graphics) == 3, "two regions, and the hole in one of them"
+    mask = np.squeeze(objects[ResultKind.SEGMENTATION].pixel_array).astype(np.uint8)
+    drawn = np.zeros_like(mask)
+    for corners in graphics:
+        assert (corners[0] == corners[-1]).all()
+        cv2.fillPoly(drawn, [np.rint(corners - 0.5).astype(np.int32)], 1)
+    union = (drawn | mask).sum()
+    hole = 12 * 15 / (50 * 45 + 15 * 50)
+    assert (drawn & mask).sum() / union > 1 - hole - 0.06
+    (image,) = state.ReferencedSeriesSequence[0].ReferencedImageSequence
+    assert image.ReferencedSOPInstanceUID == chest_dataset().SOPInstanceUID
+
+
+def test_the_contour_is_shown_through_the_sources_window() -> None:
+    tags = {"WindowCenter": 1800, "WindowWidth": 2500, "PhotometricInterpretation": "MONOCHROME1"}
+    radiograph = decode_radiograph(as_file(chest_dataset(4095 - drawn_chest(), **tags)), "x")
+    state = _written(radiograph)[ResultKind.PRESENTATION_STATE]
+    (shown,) = state.SoftcopyVOILUTSequence
+    assert (float(shown.WindowCenter), float(shown.WindowWidth)) == (1800, 2500)
+    assert state.PresentationLUTShape == "INVERSE"
+
+
+def test_a_source_without_uid_is_refused() -> None:
+    radiograph = _radiograph()
+    assert radiograph.header is not None
+    del radiograph.header.SOPInstanceUID
+    with pytest.raises(InputRejected) as rejected:
+        dicom_results(radiograph.header, radiograph, made_up(radiograph))
+    assert rejected.value.code == "no-uid"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_no_name_is_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    # highdicom warns of names without a caret, and quotes them.
+    radiograph = _radiograph(PatientName="Secret Person")
+    caplog.clear()
+    _written(radiograph)
+    assert "Secret" not in caplog.text
+    assert "Secret" not in "".join(capfd.readouterr())

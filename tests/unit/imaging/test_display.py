@@ -1,0 +1,238 @@
+"""The grayscale pipeline, against DCMTK's dcm2pnm and against the standard worked out by hand."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+
+from dicom_files import as_file, chest_dataset, drawn_chest
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.radiograph import Radiograph
+
+_STEPS = np.arange(4096)
+
+
+def _lut(entries: NDArray[np.int64], *, first: int, bits: int, vr: str = "US") -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [len(entries) % 2**16, first % 2**16, bits]
+    if vr == "OW":
+        item.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
+    else:
+        item.add_new("LUTData", "US", entries.tolist())
+    item["LUTDescriptor"].VR = "US"
+    return item
+
+
+def _shown(dataset: Dataset) -> Radiograph:
+    return decode_dicom(as_file(dataset), "x")
+
+
+def _curve(steps: NDArray[np.int64], top: int) -> NDArray[np.int64]:
+    """A sigmoid-like curve from 0 to ``top``, as vendors store them."""
+    curve = top / (1 + np.exp(-(steps - steps.mean()) / (len(steps) / 9)))
+    rounded: NDArray[np.int64] = np.rint(curve).astype(np.int64)
+    return rounded
+
+
+def _overlaid() -> NDArray[np.uint16]:
+    """Twelve stored bits with an old overlay's bits above them."""
+    values = drawn_chest().copy()
+    values[10:40, 10:90] |= 0xA000
+    return values
+
+
+_SIGNED = (drawn_chest().astype(np.int32) - 2048).astype(np.int16)
+_VOI: dict[str, Any] = {"WindowCenter": None, "WindowWidth": None}
+_CASES: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {
+    "window": (drawn_chest(), {"WindowCenter": 1800, "WindowWidth": 2500}),
+    "first of two windows": (
+        drawn_chest(),
+        {"WindowCenter": [1500, 9], "WindowWidth": [900, 9]},
+    ),
+    "narrow window": (drawn_chest(), {"WindowCenter": 2000, "WindowWidth": 2}),
+    "fractional window": (drawn_chest(), {"WindowCenter": 1800.5, "WindowWidth": 1234.25}),
+    "sigmoid": (
+        drawn_chest(),
+        {"WindowCenter": 1800, "WindowWidth": 1500, "VOILUTFunction": "SIGMOID"},
+    ),
+    "rescale": (
+        drawn_chest(),
+        {"RescaleSlope": 2.5, "RescaleIntercept": -1000, "WindowCenter": 3000, "WindowWidth": 8000},
+    ),
+    "negative slope": (
+        drawn_chest(),
+        {"RescaleSlope": -1, "RescaleIntercept": 4095, "WindowCenter": 2048, "WindowWidth": 3000},
+    ),
+    "signed": (_SIGNED, {"WindowCenter": 0, "WindowWidth": 3000}),
+    "MONOCHROME1": (
+        drawn_chest(),
+        {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 1800, "WindowWidth": 2500},
+    ),
+    "MONOCHROME1 and INVERSE": (
+        drawn_chest(),
+        {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
+    ),
+    "VOI LUT of 16 bits": (
+        drawn_chest(),
+        {**_VOI, "VOILUTSequence": Sequence([_lut(_curve(_STEPS, 65535), first=0, bits=16)])},
+    ),
+    "VOI LUT of 12 bits in words": (
+        drawn_chest(),
+        {
+            **_VOI,
+            "VOILUTSequence": Sequence(
+                [_lut(_curve(_STEPS[:3000], 4095), first=500, bits=12, vr="OW")]
+            ),
+        },
+    ),
+    "VOI LUT of 8 bits with 4096 entries": (
+        drawn_chest(),
+        {**_VOI, "VOILUTSequence": Sequence([_lut(_curve(_STEPS, 255), first=0, bits=8)])},
+    ),
+    "modality LUT, then window": (
+        drawn_chest(),
+        {
+            "ModalityLUTSequence": Sequence([_lut(_curve(_STEPS, 65535), first=0, bits=16)]),
+            "WindowCenter": 30000,
+            "WindowWidth": 50000,
+        },
+    ),
+    "bits above the stored ones": (_overlaid(), {"WindowCenter": 1800, "WindowWidth": 2500}),
+}
+
+
+@pytest.mark.parametrize(("values", "tags"), _CASES.values(), ids=_CASES)
+def test_as_dcmtk_shows_it(values: NDArray[Any], tags: dict[str, Any], tmp_path: Path) -> None:
+    if shutil.which("dcm2pnm") is None:
+        pytest.skip("needs dcm2pnm: apt-get install dcmtk")
+    dataset = chest_dataset(values, **tags)
+    if "ModalityLUTSequence" in dataset:
+        dataset.ModalityLUTSequence[0].ModalityLUTType = "US"
+    source, picture = tmp_path / "x.dcm", tmp_path / "x.pgm"
+    source.write_bytes(as_file(dataset))
+    chosen = "+Wl" if "VOILUTSequence" in dataset else "+Wi"
+    subprocess.run(["dcm2pnm", chosen, "1", "--write-raw-pnm", source, picture], check=True)
+    expected = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)
+    assert expected is not None
+    difference = _shown(dataset).pixels.astype(int) - expected
+    # Both round; a window of two values leaves room for a step.
+    assert np.abs(difference).max() <= 1
+    assert np.abs(difference).mean() < 0.6
+
+
+def test_linear_exact_by_hand() -> None:
+    tags: dict[str, Any] = {
+        "WindowCenter": 2000,
+        "WindowWidth": 1000,
+        "VOILUTFunction": "LINEAR_EXACT",
+    }
+    expected = np.clip((drawn_chest() - 2000.0) / 1000 + 0.5, 0, 1) * 255
+    assert np.abs(_shown(chest_dataset(**tags)).pixels - expected).max() <= 0.5
+
+
+def test_pixel_padding_is_black_in_both_polarities_and_outside_the_range() -> None:
+    drawn = np.clip(drawn_chest(), 50, 4000)
+    # Without a window the range is the picture's own: padding must not stretch it.
+    for photometric, inside in (("MONOCHROME2", drawn), ("MONOCHROME1", 4050 - drawn)):
+        stored = inside.astype(np.uint16)
+        stored[:60] = 4095
+        tags: dict[str, Any] = {
+            **_VOI,
+            "PhotometricInterpretation": photometric,
+            "PixelPaddingValue": 4095,
+        }
+        radiograph = _shown(chest_dataset(stored, **tags))
+        assert (radiograph.pixels[:60] == 0).all()
+        plain = _shown(chest_dataset(drawn[60:], **_VOI))
+        assert np.abs(radiograph.pixels[60:].astype(int) - plain.pixels).max() <= 2
+        assert radiograph.notes[-1] == "pixel padding shown black"
+
+
+def test_a_range_of_padding() -> None:
+    values = drawn_chest().copy()
+    values[:60, :100], values[:60, 100:] = 3900, 4000
+    radiograph = _shown(chest_dataset(values, PixelPaddingValue=4000, PixelPaddingRangeLimit=3900))
+    assert (radiograph.pixels[:60] == 0).all()
+
+
+def test_padding_of_signed_pixels_said_unsigned() -> None:
+    values = _SIGNED.copy()
+    values[:60] = -2000
+    dataset = chest_dataset(values, WindowCenter=0, WindowWidth=4096)
+    dataset.add_new("PixelPaddingValue", "US", 2**16 - 2000)
+    assert (_shown(dataset).pixels[:60] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "inverted"),
+    [("MONOCHROME1", "IDENTITY", False), ("MONOCHROME2", "INVERSE", True)],
+)
+def test_contradictory_polarity_is_warned_of(photometric: str, shape: str, inverted: bool) -> None:
+    plain = _shown(chest_dataset()).pixels
+    radiograph = _shown(
+        chest_dataset(PhotometricInterpretation=photometric, PresentationLUTShape=shape)
+    )
+    np.testing.assert_array_equal(radiograph.pixels, 255 - plain if inverted else plain)
+    assert [warning.code for warning in radiograph.warnings] == ["contradictory-polarity"]
+
+
+def test_agreeing_polarity_inverts_once() -> None:
+    tags = {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}
+    radiograph = _shown(chest_dataset(4095 - drawn_chest(), **tags))
+    np.testing.assert_array_equal(radiograph.pixels, _shown(chest_dataset()).pixels)
+    assert radiograph.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"WindowCenter": 100, "WindowWidth": 0},
+        {"VOILUTFunction": "SQUARE"},
+        {"RescaleSlope": 0, "RescaleIntercept": 0},
+        {"BitsStored": 17},
+        {"HighBit": 3},
+        {"VOILUTSequence": Sequence([_lut(_STEPS[:9], first=0, bits=40)])},
+    ],
+)
+def test_impossible_displays_are_refused(tags: dict[str, Any]) -> None:
+    with pytest.raises(InputRejected) as rejected:
+        _shown(chest_dataset(**tags))
+    assert rejected.value.code == "unreadable"
+    assert (
+        rejected.value.reason
+        != "the file begins as a DICOM file does, but is damaged or incomplete"
+    )
+
+
+def test_a_lut_that_is_shorter_than_it_says() -> None:
+    item = _lut(_curve(_STEPS, 255), first=0, bits=8)
+    item.LUTDescriptor = [5000, 0, 8]
+    with pytest.raises(InputRejected, match="4096 entries that announces 5000"):
+        _shown(chest_dataset(VOILUTSequence=Sequence([item])))
+
+
+@pytest.mark.parametrize("name", ["mlut_18.dcm", "vlut_04.dcm"])
+def test_real_luts_as_dcmtk_shows_them(name: str, chest_dicoms: list[Path], tmp_path: Path) -> None:
+    if shutil.which("dcm2pnm") is None:
+        pytest.skip("needs dcm2pnm: apt-get install dcmtk")
+    source, picture = chest_dicoms[0].parent / name, tmp_path / "x.pgm"
+    chosen = ["+Wl", "1"] if name.startswith("vlut") else ["+Wh", "0"]
+    subprocess.run(["dcm2pnm", *chosen, "--write-raw-pnm", source, picture], check=True)
+    expected = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)
+    assert expected is not None
+    found = decode_dicom(source.read_bytes(), "x", secondary_capture=True).pixels
+    if name.startswith("vlut"):
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    else:
+        # No window: each takes its own range, so that only the order of tones can be compared.
+        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
