@@ -22,9 +22,20 @@ HEAVY = (
     "onnx",
     "cv2",
     "pydicom",
+    "pynetdicom",
+    "highdicom",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "jinja2",
+    "requests",
+    "prometheus_client",
 )
 COMMANDS = ("export", "verify", "serve", "infer", "bench", "runtime", "synthesize")
-DEPLOY_COMMANDS = ("compose", "kserve")
+GROUPS = {
+    "deploy": ("compose", "kserve"),
+    "node": ("run", "work", "check", "status", "list", "show", "retry", "watch-folder"),
+}
 
 
 def _infmap_kit(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -47,7 +58,10 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *(f"deploy {name}" for name in DEPLOY_COMMANDS)])
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, *(f"{group} {name}" for group, names in GROUPS.items() for name in names)],
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = _infmap_kit(*command.split(), "--help")
     assert done.returncode == 0
@@ -60,10 +74,12 @@ def test_every_command_is_listed_here() -> None:
     assert {c.name or c.callback.__name__ for c in app.registered_commands if c.callback} == set(
         COMMANDS
     )
-    (deploy,) = app.registered_groups
-    assert deploy.typer_instance is not None
-    registered = deploy.typer_instance.registered_commands
-    assert {c.callback.__name__ for c in registered if c.callback} == set(DEPLOY_COMMANDS)
+    found = {}
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        registered = group.typer_instance.registered_commands
+        found[group.name] = {c.name or c.callback.__name__ for c in registered if c.callback}
+    assert found == {group: set(names) for group, names in GROUPS.items()}
 
 
 @pytest.mark.parametrize(
