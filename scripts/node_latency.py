@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""How long from C-STORE's success to the last result in the PACS: a node beside Triton and Orthanc on this machine.
+"""How long from C-STORE's success to the last result in the PACS: node, Triton and Orthanc on this machine.
 
-Drawn radiographs are sent by one modality at a steady pace, whatever the node does with them (an open loop), and Orthanc is
-asked every 20 ms what has come. The machine should have nothing else to do.
+Drawn radiographs are sent by one modality at a steady pace, whatever the node does with them (an open
+loop), and Orthanc is asked every 20 ms what has come. The machine should have nothing else to do.
 
 Example: ``.venv/bin/python scripts/node_latency.py --repository demo-output/model_repository``
 """
@@ -21,11 +21,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from node_box import CALLER, NodeBox, c_store_to, radiograph_file, running
-from orthanc import Orthanc, running_orthanc
-
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.triton.serving import free_ports, serving
+from node_box import CALLER, NodeBox, c_store_to, radiograph_file, running
+from orthanc import Orthanc, running_orthanc
 
 RESULTS = 3
 DRAWN = 12
@@ -42,6 +41,7 @@ class Arrivals(threading.Thread):
         self.complete_s: dict[str, float] = {}
 
     def run(self) -> None:
+        """Ask until the process ends."""
         while True:
             changes = self._pacs.get(f"/changes?since={self._since}&limit=200")
             now_s = time.perf_counter()

@@ -146,7 +146,6 @@ def test_from_the_modality_to_the_pacs(
 def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
     tmp_path: Path,
     small_repository: Path,
-    request: pytest.FixtureRequest,
     images: int,
     node_kills: int,
     triton_kills: int,
@@ -154,7 +153,7 @@ def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
     """The test of the promise: real and drawn radiographs, from Orthanc and from storescu."""
     seed = random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)  # noqa: S311  # nothing to guess here
-    files = _radiographs(tmp_path, images, request)
+    files = _radiographs(tmp_path, images)
     ports = free_ports()
     node_port = free_port()
     with contextlib.ExitStack() as stack:
@@ -207,7 +206,7 @@ def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
             assert counts == {"waiting": 0, "delivered": 3 * images, "dead": 0}
 
 
-def _radiographs(folder: Path, number: int, request: pytest.FixtureRequest) -> list[Path]:
+def _radiographs(folder: Path, number: int) -> list[Path]:
     """Half real, where the development data are, else all drawn."""
     (folder / "in").mkdir()
     real: list[Path] = []
