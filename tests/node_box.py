@@ -59,9 +59,27 @@ def radiograph_file(
     return path
 
 
-def send(port: int, files: Sequence[Path], *, caller: str = CALLER, called: str = "INFMAP") -> int:
+def send(
+    port: int,
+    files: Sequence[Path],
+    *,
+    caller: str = CALLER,
+    called: str = "INFMAP",
+    more: Sequence[str] = (),
+) -> int:
     """Send with dcmtk's storescu, in one association; its exit code."""
-    command = ["storescu", "-aet", caller, "-aec", called, "-to", "5", "127.0.0.1", str(port)]
+    command = [
+        "storescu",
+        *more,
+        "-aet",
+        caller,
+        "-aec",
+        called,
+        "-to",
+        "5",
+        "127.0.0.1",
+        str(port),
+    ]
     return subprocess.run(
         [*command, *map(str, files)], capture_output=True, check=False, timeout=120
     ).returncode
@@ -79,13 +97,16 @@ class NodeBox:
         Where the model is served.
     destinations
         TOML of the destinations; see :func:`c_store_to` and :func:`stow_to`.
+    node
+        TOML of more keys of ``[node]``.
     more
-        TOML of more sections, and of the rule.
+        TOML of more sections.
     """
 
     folder: Path
     triton_url: str
     destinations: str = ""
+    node: str = ""
     more: str = ""
     callers: Sequence[str] = (CALLER,)
     outputs: str = '["sc", "seg", "sr"]'
@@ -114,7 +135,7 @@ class NodeBox:
         spool = self.spool or self.folder / "spool"
         callers = "".join(f'[[callers]]\nae_title = "{title}"\n' for title in self.callers)
         self.config.write_text(
-            f'[node]\nspool = "{spool}"\nport = {self.port}\n\n'
+            f'[node]\nspool = "{spool}"\nport = {self.port}\n{self.node}\n\n'
             f"[status]\nport = {self.status_port}\n\n{callers}\n"
             f'[[models]]\nname = "covid"\nurl = "{self.triton_url}"\n\n{self.destinations}\n'
             f'[[rules]]\nname = "chest"\nmodel = "covid"\nmodalities = ["CR", "DX"]\n'

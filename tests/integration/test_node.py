@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -271,17 +272,23 @@ def test_a_pacs_that_sleeps_costs_nothing_but_time(
 class _MoodyPacs:
     """Answers each C-STORE as the test likes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificate: Path | None = None, authority: Path | None = None) -> None:
         from pynetdicom import AE, StoragePresentationContexts, evt
 
+        tls = None
+        if certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
+            tls.load_cert_chain(certificate)
+            tls.verify_mode = ssl.CERT_REQUIRED
         self.status = 0x0000
         self.stored: list[str] = []
         self.port = free_port()
         entity = AE(ae_title="MOODY")
         entity.supported_contexts = StoragePresentationContexts
         self.server = entity.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._answer)]
-        )
+            ("127.0.0.1", self.port), block=False, ssl_context=tls,
+            evt_handlers=[(evt.EVT_C_STORE, self._answer)],
+        )  # fmt: skip
 
     def _answer(self, event: Any) -> int:
         if self.status < 0xA700 or self.status >> 12 == 0xB:
@@ -581,6 +588,51 @@ def _associated(port: int) -> Iterator[socket.socket]:
     assert association.is_established
     yield association.dul.socket.socket
     association.abort()
+
+
+def test_tls_in_and_out(tmp_path: Path, triton: TritonServer, chests: list[Path]) -> None:
+    _certificates(tmp_path)
+    pem = {name: tmp_path / f"{name}.pem" for name in ("ca", "node", "modality", "stranger")}
+    moody = _MoodyPacs(certificate=pem["node"], authority=pem["ca"])
+    keys = {"ca": pem["ca"], "certificate": pem["node"], "key": pem["node"]}
+    shown_to_others = "{ " + ", ".join(f'{key} = "{path}"' for key, path in keys.items()) + " }"
+    box = NodeBox(
+        tmp_path / "box", triton.grpc_url,
+        f"{moody.destination}tls = {shown_to_others}\n",
+        node=f"tls = {shown_to_others}",
+    )  # fmt: skip
+
+    def shown(name: str, authority: str = "ca") -> list[str]:
+        return ["+tls", str(pem[name]), str(pem[name]), "+cf", str(pem[authority])]
+
+    try:
+        with running(box):
+            assert send(box.port, chests[:1]) != 0, "in the open"
+            assert send(box.port, chests[:1], more=shown("stranger")) != 0, "of another authority"
+            assert send(box.port, chests[:1], more=shown("modality", "stranger")) != 0
+            with contextlib.ExitStack() as stack:
+                # Handshakes that nobody goes on with hold up nobody else.
+                for _ in range(5):
+                    stack.enter_context(_connected(box.port))
+                assert send(box.port, chests[:2], more=shown("modality")) == 0
+            box.wait_for(done=2)
+        assert len(moody.stored) == 6
+    finally:
+        moody.server.shutdown()
+
+
+def _certificates(folder: Path) -> None:
+    """An authority, two of its certificates for this machine, and one that signed itself, each with its key."""
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    for name in ("ca", "stranger", "node", "modality"):
+        signed = ["-CA", "ca.pem", "-CAkey", "ca.pem"] if name in ("node", "modality") else []
+        command = [
+            *openssl, "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", f"{name}.key", "-out", f"{name}.crt", *signed,
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+        both = (folder / f"{name}.key").read_text() + (folder / f"{name}.crt").read_text()
+        (folder / f"{name}.pem").write_text(both)
 
 
 def test_a_watched_folder_is_a_way_in(
