@@ -39,10 +39,11 @@ class Arrivals(threading.Thread):
         self._since = pacs.get("/changes?last")["Last"]
         self._counts: dict[str, int] = {}
         self.complete_s: dict[str, float] = {}
+        self.ended = False
 
     def run(self) -> None:
-        """Ask until the process ends."""
-        while True:
+        """Ask until it is ended."""
+        while not self.ended:
             changes = self._pacs.get(f"/changes?since={self._since}&limit=200")
             now_s = time.perf_counter()
             for change in changes["Changes"]:
@@ -137,6 +138,8 @@ def measure(
     deadline_s = time.perf_counter() + 600
     while len(arrivals.complete_s) < count and time.perf_counter() < deadline_s:
         time.sleep(0.1)
+    arrivals.ended = True
+    arrivals.join()
     return [arrivals.complete_s[study] - at for study, at in accepted_s.items()], took_s
 
 

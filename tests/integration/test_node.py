@@ -385,10 +385,13 @@ def test_a_full_disk_is_told_to_the_sender(
         ballast.unlink()
         assert send(box.port, chests[2:5]) == 0
         box.wait_for(done=5)
-    events = [line["event"] for line in box.log() if line["event"].startswith("receiver:")]
-    assert events[0] == "receiver: expected 12 MiB free on the spool's disk, found 10"
-    assert len(events) == 3, "once when it began, once when it changed, once when it was over"
-    assert events[-1] == "receiver: well again"
+    room = [line for line in box.log() if line["event"].startswith("room for radiographs")]
+    assert [line["event"].partition(": ")[2] for line in room] == [
+        "there is too little",
+        "well again",
+    ]
+    assert room[0]["found"] == "expected 12 MiB free on the spool's disk, found 10"
+    assert room[1]["times"] == 4
     assert _sets(pacs) == {("OT", "SEG", "SR"): 5}
 
 

@@ -45,6 +45,7 @@ class Courier:
         self._trouble = Trouble(f"destination {destination.name}")
         self._failures = 0
         self._since_s = time.monotonic()
+        self._away_until_s = 0.0
         # What was refused waits on its own, and holds up nothing else.
         self._not_before_s: dict[int, float] = {}
         # At which of them the destination went away: they come last, lest they hold up all others.
@@ -64,6 +65,9 @@ class Courier:
             Seconds to wait before the next step; 0 when there may be more to do.
         """
         now = time.monotonic()
+        # New results wake this courier; a destination that is away is left in peace all the same.
+        if now < self._away_until_s:
+            return self._away_until_s - now
         self._not_before_s = {key: at for key, at in self._not_before_s.items() if at > now}
         batch = self._waiting(besides={*self._not_before_s, *self._suspects}) or self._waiting(
             besides=self._not_before_s
@@ -140,7 +144,9 @@ class Courier:
                 deliveries=given_up, reason=reason,
             )  # fmt: skip
         self._failures += 1
-        return self._pause_s(self._failures)
+        pause_s = self._pause_s(self._failures)
+        self._away_until_s = now + pause_s
+        return pause_s
 
     def _pause_s(self, failures: int) -> float:
         """Doubled each time up to a limit, and never the same, so that many boxes do not come at once."""

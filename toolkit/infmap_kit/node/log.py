@@ -87,3 +87,16 @@ class Trouble:
                 return
             times, self._reason, self._times = self._times, "", 0
         note(f"{self._what}: well again", times=times, **fields)
+
+
+class Troubles:
+    """One :class:`Trouble` for each thing that may be wrong, whoever meets it: several meet it, one says it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Trouble] = {}
+        self._lock = threading.Lock()
+
+    def about(self, what: str) -> Trouble:
+        """The trouble with ``what``, such as ``model covid`` or ``spool``."""
+        with self._lock:
+            return self._known.setdefault(what, Trouble(what))

@@ -34,7 +34,7 @@ from infmap_kit.errors import NodeError
 from infmap_kit.node.bounds import ANNOUNCED_PDU_BYTES, BoundedSocket, Rate
 from infmap_kit.node.config import NodeConfig, ServerTls
 from infmap_kit.node.intake import Conflict, Intake, NoRoom, Unusable
-from infmap_kit.node.log import Trouble, note
+from infmap_kit.node.log import Troubles, note
 
 SUCCESS, COERCED, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = (
     0x0000,
@@ -67,6 +67,8 @@ class Receiver:
         Titles, callers and limits.
     intake
         Takes what arrives.
+    troubles
+        Shared with whoever else meets the same.
     on_received
         Called after each new radiograph.
     on_rejected
@@ -83,6 +85,7 @@ class Receiver:
         config: NodeConfig,
         intake: Intake,
         *,
+        troubles: Troubles,
         on_received: Callable[[], None] = lambda: None,
         on_rejected: Callable[[], None] = lambda: None,
     ) -> None:
@@ -91,7 +94,7 @@ class Receiver:
         self._on_received = on_received
         self._on_rejected = on_rejected
         self._rate = Rate(config.limits.associations_per_minute)
-        self._full = Trouble("receiver")
+        self._no_room = troubles.about("room for radiographs")
         self._rejected: set[str] = set()
         # Written as it comes, so that memory does not grow with the object; on the spool's disk, so that
         # accepting is a rename.
@@ -108,11 +111,6 @@ class Receiver:
     def port(self) -> int:
         """Where it listens."""
         return int(self._server.server_address[1])
-
-    @property
-    def trouble(self) -> str:
-        """Why nothing can be accepted now; empty when all is well."""
-        return self._full.reason
 
     def is_alive(self) -> bool:
         """Whether it still listens."""
@@ -212,7 +210,8 @@ class Receiver:
                 Path(event.dataset_path), caller=caller, announced=announced
             )
         except NoRoom as error:
-            self._full.begins(str(error))
+            # Said once: the figures differ each time.
+            self._no_room.begins("there is too little", found=str(error))
             return self._answer(OUT_OF_RESOURCES, str(error))
         except Unusable as error:
             note("refused", reason=str(error), caller=caller)
@@ -222,7 +221,7 @@ class Receiver:
             return self._answer(NOT_UNDERSTOOD, str(error))
         finally:
             event.assoc.dul.socket.begin_message()
-        self._full.is_over()
+        self._no_room.is_over()
         if receipt.is_new:
             self._on_received()
         return COERCED if receipt.remark else SUCCESS
@@ -242,6 +241,11 @@ class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is
     daemon_threads = True
     request_queue_size = 128
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._opening = 0
+        self._lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = self.socket.accept()
         # For every read: a caller that stops in the middle of a PDU would keep its place for ever.
@@ -255,7 +259,16 @@ class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is
 
     def verify_request(self, _request: Any, _address: Any) -> bool:
         # Beyond the allowed number callers are told so; beyond twice of it, threads are too dear.
-        return len(self.active_associations) <= 2 * int(self.ae.maximum_associations)
+        with self._lock:
+            number = len(self.active_associations) + self._opening
+            has_place = number <= 2 * int(self.ae.maximum_associations)
+            self._opening += has_place
+        return has_place
+
+    def opened(self) -> None:
+        """Count a connection no more that has become an association, or has failed to."""
+        with self._lock:
+            self._opening -= 1
 
     def shutdown(self) -> None:
         # As pynetdicom does, but for its list of servers that were started by other means.
@@ -268,9 +281,12 @@ class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is
 
 class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is not analysed
     def handle(self) -> None:
-        if isinstance(self.request, ssl.SSLSocket):
-            self.request.do_handshake()
-        super().handle()
+        try:
+            if isinstance(self.request, ssl.SSLSocket):
+                self.request.do_handshake()
+            super().handle()
+        finally:
+            self.server.opened()
 
 
 def transfer_syntaxes() -> list[str]:

@@ -16,7 +16,7 @@ from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.courier import Courier
 from infmap_kit.node.database import Database
 from infmap_kit.node.intake import Intake
-from infmap_kit.node.log import Trouble, note
+from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.loops import Loop
 from infmap_kit.node.metrics import Metrics
 from infmap_kit.node.outbox import Outbox
@@ -66,8 +66,16 @@ class Node:
         self._intake = Intake(
             self._spool, self._store, keep_free_bytes=config.limits.keep_free_mb << 20
         )
-        self._workers = [
-            Worker(config, self._spool, self._store) for _ in range(config.node.workers)
+        self._troubles = Troubles()
+        workers = [
+            Worker(
+                config,
+                self._spool,
+                self._store,
+                troubles=self._troubles,
+                on_judged=self._wake_the_couriers,
+            )
+            for _ in range(config.node.workers)
         ]
         self._couriers = [
             Courier(
@@ -78,10 +86,9 @@ class Node:
             )
             for destination in config.destinations
         ]
-        self._models = {model.name: Trouble(f"model {model.name}") for model in config.models}
         self._work_loops = [
             Loop(f"worker {number}", worker.step, close=worker.close)
-            for number, worker in enumerate(self._workers, start=1)
+            for number, worker in enumerate(workers, start=1)
         ]
         self._delivery_loops = [
             Loop(f"courier to {courier.destination.name}", courier.step, close=database.close,
@@ -113,7 +120,8 @@ class Node:
             self._receiver = Receiver(
                 self._config,
                 self._intake,
-                on_received=self._wake_a_worker,
+                troubles=self._troubles,
+                on_received=self._wake_the_workers,
                 on_rejected=self._metrics.association_rejected,
             )
         except BaseException:
@@ -156,29 +164,33 @@ class Node:
             self._intake.refuse_when_full()
         except InfmapError as error:
             found.append(str(error))
-        found += [
-            f"model {name}: {trouble.reason}"
-            for name, trouble in self._models.items()
-            if trouble.reason
-        ]
-        return found
+        reasons = {model.name: self._model_trouble(model.name) for model in self._config.models}
+        return found + [f"model {name}: {reason}" for name, reason in reasons.items() if reason]
 
-    def _wake_a_worker(self) -> None:
+    def _wake_the_workers(self) -> None:
         for loop in self._work_loops:
             loop.wake()
+
+    def _wake_the_couriers(self) -> None:
+        for loop in self._delivery_loops:
+            loop.wake()
+
+    def _model_trouble(self, name: str) -> str:
+        return self._troubles.about(f"model {name}").reason
 
     def _probe(self) -> float:
         """Ask the models' servers whether they are there."""
         from infmap_kit.triton.client import InfmapClient
 
         for model in self._config.models:
+            trouble = self._troubles.about(f"model {model.name}")
             try:
                 with InfmapClient(model.url, timeout_s=_PROBE_EVERY_S) as client:
                     client.model()
             except InfmapError as error:
-                self._models[model.name].begins(str(error))
+                trouble.begins(str(error))
             else:
-                self._models[model.name].is_over()
+                trouble.is_over()
         return _PROBE_EVERY_S
 
     def _bury_unknown(self) -> None:
@@ -202,7 +214,7 @@ class Node:
             "images": seen.images,
             "received": seen.counters.get("received", 0),
             "models": [
-                {"name": model.name, "url": model.url, "trouble": self._models[model.name].reason}
+                {"name": model.name, "url": model.url, "trouble": self._model_trouble(model.name)}
                 for model in self._config.models
             ],
             "destinations": [
@@ -241,7 +253,7 @@ def run_worker(config: NodeConfig) -> None:
     """Run one more worker on a node's spool, as a process of its own, until SIGTERM or Ctrl-C."""
     load_libraries()
     spool = Spool(config.node.spool)
-    worker = Worker(config, spool, Store(Database(spool.database)))
+    worker = Worker(config, spool, Store(Database(spool.database)), troubles=Troubles())
     note("worker ready", version=__version__)
     with _ended_by_signal() as ended, contextlib.closing(worker):
         tell_systemd("READY=1")

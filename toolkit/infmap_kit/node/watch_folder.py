@@ -63,7 +63,7 @@ class WatchFolder:
                 try:
                     moved += self._take(file, sight)
                 except (NoRoom, OSError) as error:
-                    self._full.begins(str(error))
+                    self._full.begins("there is too little room", found=str(error))
                     break
         else:
             self._full.is_over()

@@ -7,13 +7,14 @@ import io
 import logging
 import random
 import sqlite3
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
 from infmap_kit.imaging.identity import hashed_uid
 from infmap_kit.imaging.quiet import quiet
 from infmap_kit.node.config import NodeConfig, Rule
-from infmap_kit.node.log import Trouble, note
+from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
 from infmap_kit.node.states import Job, Result, State
@@ -68,14 +69,27 @@ class Worker:
         Rules, models and limits.
     spool, store
         Where radiographs lie, and where they are entered.
+    troubles
+        Shared with whoever else meets the same.
+    on_judged
+        Called after results were entered.
     """
 
-    def __init__(self, config: NodeConfig, spool: Spool, store: Store) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        spool: Spool,
+        store: Store,
+        *,
+        troubles: Troubles,
+        on_judged: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
         self._spool = spool
         self._store = store
+        self._troubles = troubles
+        self._on_judged = on_judged
         self._lock = WorkerLock(spool)
-        self._trouble = Trouble("inference")
         self._failures = 0
 
     def step(self) -> float:
@@ -95,25 +109,26 @@ class Worker:
             if job is None:
                 return IDLE_S
             self._do(job)
-        except (Away, sqlite3.Error, OSError) as error:
-            self._trouble.begins(str(error))
-            self._failures += 1
-            # Claimed again at the next step, should giving it back have failed.
-            doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
-            return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+        except Away:
+            return self._pause_s()
+        # Claimed again at the next step, should giving it back have failed.
+        except (sqlite3.Error, OSError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+            return self._pause_s()
         self._failures = 0
-        self._trouble.is_over()
+        self._troubles.about("spool").is_over()
         return 0
-
-    @property
-    def trouble(self) -> str:
-        """Why nothing can be judged now; empty when all is well."""
-        return self._trouble.reason
 
     def close(self) -> None:
         """End this worker; what it holds, another may take."""
         self._store.database.close()
         self._lock.release()
+
+    def _pause_s(self) -> float:
+        self._failures += 1
+        doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
+        return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
 
     def _do(self, job: Job) -> None:
         me = self._lock.name
@@ -165,6 +180,7 @@ class Worker:
             destinations=rule.to,
         )
         if entered:
+            self._on_judged()
             note("judged", image=job.image_id, uid=hashed_uid(job.sop_instance_uid), outcome=outcome,
                  reason=reason, rule=rule.name)  # fmt: skip
 
@@ -189,18 +205,21 @@ class Worker:
         from infmap_kit.infer import find_infection
         from infmap_kit.triton.client import InfmapClient
 
+        trouble = self._troubles.about(f"model {rule.model}")
         with InfmapClient(self._config.model_url(rule.model)) as client:
             try:
                 model = client.model()
-            except ServerError as error:
-                raise Away(str(error)) from error
-            try:
+                trouble.is_over()
                 finding = find_infection(
                     radiograph, client, model, painted=ResultKind.SECONDARY_CAPTURE in rule.outputs
                 )
                 return dataclasses.replace(finding, model=client.model())
             except ServerError as error:
-                raise _blamed(client, error) from error
+                # A server that still answers has refused this very radiograph.
+                if _answers(client):
+                    raise Mishap(str(error)) from error
+                trouble.begins(str(error))
+                raise Away(str(error)) from error
 
     def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
         """Write an object into the spool, synced; a repetition writes the same name."""
@@ -211,9 +230,9 @@ class Worker:
             settle(part, final)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise Away(
-                f"the spool cannot be written: {error.strerror or type(error).__name__}"
-            ) from error
+            reason = error.strerror or type(error).__name__
+            self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+            raise Away(f"the spool cannot be written: {reason}") from error
         return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=final.name)
 
 
@@ -225,13 +244,12 @@ def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:
     )
 
 
-def _blamed(client: InfmapClient, error: ServerError) -> Away | Mishap:
-    """Who is at fault: a server that still answers has refused this very radiograph."""
+def _answers(client: InfmapClient) -> bool:
     try:
         client.model()
     except ServerError:
-        return Away(str(error))
-    return Mishap(str(error))
+        return False
+    return True
 
 
 def _objects(
