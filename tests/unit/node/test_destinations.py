@@ -82,8 +82,9 @@ def test_stow_posts_the_file_as_it_is(web: Web, make_file: MakeFile, tmp_path: P
     assert path == "/dicom-web/studies"
     assert headers["Authorization"] == "Bearer secret"
     head = f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
-    (part,) = email.message_from_bytes(head + content).get_payload()  # type: ignore[misc]
-    assert part.get_content_type() == "application/dicom"  # type: ignore[union-attr]
+    whole, part = email.message_from_bytes(head + content).walk()
+    assert whole.get_content_type() == "multipart/related"
+    assert part.get_content_type() == "application/dicom"
     assert file.read_bytes() in content
 
 

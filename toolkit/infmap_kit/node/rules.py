@@ -24,7 +24,7 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
     body_part = str(header.get("BodyPartExamined") or "").strip().upper()
     for rule in rules:
         if (
-            _fits(rule.callers, caller)
+            (not rule.callers or caller in rule.callers)
             and _fits(rule.modalities, modality)
             and _fits(rule.body_parts, body_part)
         ):
@@ -33,5 +33,5 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
 
 
 def _fits(wanted: list[str], found: str) -> bool:
-    """Whether ``found`` is wanted; an empty text among the wanted stands for an absent tag."""
-    return not wanted or found in (one.strip().upper() for one in wanted) or found in wanted
+    """Whether a code string is wanted; an empty one among the wanted stands for an absent tag."""
+    return not wanted or found in (one.strip().upper() for one in wanted)
