@@ -54,11 +54,20 @@ class Orthanc:
         """Ask the REST interface for a JSON document."""
         return json.loads(self._answer(urllib.request.Request(self.http_url + path)))
 
-    def instances(self, **tags: str) -> list[Dataset]:
-        """Everything that is stored with these tags (``StudyInstanceUID=…``), read back whole."""
+    def find(self, **tags: str) -> list[str]:
+        """Orthanc's own identifiers of the instances with these tags (``StudyInstanceUID=…``)."""
         query = {"Level": "Instance", "Query": tags}
-        found = json.loads(self._post("/tools/find", json.dumps(query).encode()))
-        return [self._read(identifier) for identifier in found]
+        found: list[str] = json.loads(self._post("/tools/find", json.dumps(query).encode()))
+        return found
+
+    def instances(self, **tags: str) -> list[Dataset]:
+        """Everything that is stored with these tags, read back whole."""
+        return [self._read(identifier) for identifier in self.find(**tags)]
+
+    def preview(self, identifier: str) -> bytes:
+        """Orthanc's own drawing of an instance, as PNG."""
+        url = f"{self.http_url}/instances/{identifier}/preview"
+        return self._answer(urllib.request.Request(url))
 
     def count(self) -> int:
         """How many instances there are."""

@@ -163,7 +163,7 @@ def test_other_clients_need_a_retry_policy_and_no_more(
     """What docs/releases.md tells whoever uses tritonclient alone."""
     policy = (
         '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.3s", '
-        '"maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}'
+        '"maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND"]}}]}'
     )
     channel = [("grpc.service_config", policy)]
     failures: list[InferenceServerException] = []

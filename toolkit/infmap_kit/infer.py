@@ -21,7 +21,7 @@ _FIGURES = ("DETECTED", "SEVERITY", "PROBABILITY")
 
 
 def find_infection(
-    radiograph: Radiograph, client: InfmapClient, model: dict[str, str], *, painted: bool = True
+    radiograph: Radiograph, client: InfmapClient, *, painted: bool = True
 ) -> Finding:
     """Ask the server about one radiograph; nothing but its pixels leaves this process.
 
@@ -29,8 +29,8 @@ def find_infection(
     ----------
     radiograph
         What to ask about.
-    client, model
-        The server, and the identity of what it serves.
+    client
+        The server; the finding names the very model that answered, whatever is served before and after.
     painted
         Whether to ask for the map, at the radiograph's own size; it takes longest.
 
@@ -53,7 +53,7 @@ def find_infection(
         probability_max=float(answer["PROBABILITY"].max()),
         probability=answer["PROBABILITY"],
         infection_map=answer.get(_MAP),
-        model=model,
+        model=client.model(),
         timings_ms={"resize": 1e3 * (resized - started), "served": 1e3 * (served - resized)},
     )
 
@@ -98,17 +98,16 @@ def infer_files(
     results = ResultsFolder(output, options or ResultOptions())
     outcomes = []
     with InfmapClient(url) as client:
-        model = client.model()
+        # Before any file is read: nobody needs to wait for a server that is not there.
+        client.model()
         for source in files:
-            outcome = _infer_file(source, results, client, model)
+            outcome = _infer_file(source, results, client)
             outcomes.append(outcome)
             on_outcome(outcome)
     return outcomes
 
 
-def _infer_file(
-    source: Path, results: ResultsFolder, client: InfmapClient, model: dict[str, str]
-) -> Outcome:
+def _infer_file(source: Path, results: ResultsFolder, client: InfmapClient) -> Outcome:
     started = time.perf_counter()
     content = b""
     try:
@@ -122,5 +121,5 @@ def _infer_file(
     except InputRejected as rejection:
         return results.write_rejection(source, content, rejection)
     decode_ms = 1e3 * (time.perf_counter() - started)
-    finding = find_infection(radiograph, client, model, painted=results.options.painted)
+    finding = find_infection(radiograph, client, painted=results.options.painted)
     return results.write_finding(source, radiograph, finding.after(decode=decode_ms))

@@ -94,6 +94,7 @@ def fit(
     )[options.fold]
     train, held_back = pictures.take(train_rows), pictures.take(test_rows)
     run_folder.write_split(own, train=train, held_back=held_back)
+    run_folder.write_gate_images(own, held_back)
     # A tenth of the held-back part is enough to see how training goes; no choice hangs on it.
     watched = held_back.take(range(0, len(held_back.samples), 10))
 

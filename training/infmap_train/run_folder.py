@@ -8,6 +8,7 @@
     metrics.json         figures on the held-back part
     history.csv          one row an epoch
     split.json           names of the pictures trained on and held back
+    gate_images.json     where held-back pictures lie that an engine is to be proved on
     plots/               history, precision and recall, Dice; no radiograph
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -46,6 +48,9 @@ GRAPH = "segmentation.onnx"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 SPLIT = "split.json"
+
+GATE_IMAGES = "gate_images.json"
+_GATE_IMAGES_EACH = 32
 
 _PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
 
@@ -112,8 +117,7 @@ def write(
         (run / "plots").mkdir(exist_ok=True)
         for name in names:
             (beside / name).replace(run / name)
-    if (run / SPLIT).is_file():
-        names.append(SPLIT)
+    names += [name for name in (SPLIT, GATE_IMAGES) if (run / name).is_file()]
     files = {name: sha256_of(run / name) for name in names}
     spec = ModelSpec(
         name=f"infmap {network.label}",
@@ -165,6 +169,20 @@ def read(run: Path) -> ModelSpec:
                 "copy the run folder again"
             )
     return spec
+
+
+def write_gate_images(run: Path, held_back: Pictures) -> None:
+    """Name held-back pictures, up to 32 of each class, for the toolkit's equivalence gate.
+
+    They are spread over the whole part, so that every source of it has some.
+    """
+    chosen: list[Path] = []
+    for covid in (True, False):
+        paths = [sample.image.absolute() for sample in held_back.samples if sample.covid is covid]
+        chosen += paths[:: -(-len(paths) // _GATE_IMAGES_EACH) or 1]
+    folder = Path(os.path.commonpath([path.parent for path in chosen])) if chosen else run
+    names = [path.relative_to(folder).as_posix() for path in chosen]
+    write_json(run / GATE_IMAGES, {"folder": str(folder), "files": names})
 
 
 def held_back_names(run: Path) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ from findings import MODEL, made_up, probability
 from infmap_kit.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.dicom.uids import derived_uid
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom import read_tags
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
+
+_Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -96,8 +100,8 @@ def test_dciodvfy_finds_no_error(tags: dict[str, Any], tmp_path: Path) -> None:
     lungs = np.zeros((224, 224), np.uint8)
     lungs[40:180, 30:210] = 1
     objects = _written(radiograph, lungs=lungs, severity_of="lungs")
-    for kind, dataset in {**objects, "refusal": _refusal(radiograph, view="LL")}.items():
-        assert _dciodvfy(dataset, tmp_path) == [], kind
+    for dataset in (*objects.values(), _refusal(radiograph, view="LL")):
+        assert _dciodvfy(dataset, tmp_path) == [], dataset.SOPClassUID.name
         again = dcmread(io.BytesIO(as_file(dataset)))
         source = chest_dataset(**tags)
         assert str(again.PatientName) == str(source.get("PatientName", ""))
@@ -154,27 +158,22 @@ def _expected_mask(height: int, width: int) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize(
-    ("directions", "upright_from_stored"),
+    ("directions", "upright_from_stored", "stored_from_upright"),
     [
-        (["L", "F"], lambda stored: stored),
-        (["R", "F"], lambda stored: stored[:, ::-1]),
-        (["L", "H"], lambda stored: stored[::-1]),
-        (["F", "L"], lambda stored: stored.T),
-        (["H", "L"], lambda stored: stored.T[::-1]),
-        (["F", "R"], lambda stored: stored.T[:, ::-1]),
+        (["L", "F"], lambda a: a, lambda a: a),
+        (["R", "F"], lambda a: a[:, ::-1], lambda a: a[:, ::-1]),
+        (["L", "H"], lambda a: a[::-1], lambda a: a[::-1]),
+        (["F", "L"], lambda a: a.swapaxes(0, 1), lambda a: a.swapaxes(0, 1)),
+        (["H", "L"], lambda a: a.swapaxes(0, 1)[::-1], lambda a: a[::-1].swapaxes(0, 1)),
+        (["F", "R"], lambda a: a.swapaxes(0, 1)[:, ::-1], lambda a: a[:, ::-1].swapaxes(0, 1)),
     ],
 )
 def test_masks_lie_where_the_sources_pixels_lie(
-    directions: list[str], upright_from_stored: Any
+    directions: list[str], upright_from_stored: _Turn, stored_from_upright: _Turn
 ) -> None:
     """A chest that is stored turned: what is read is upright, what is written is turned again."""
     upright = drawn_chest(300, 420)
-    stored = upright
-    # Brought to how such a detector stores it by undoing what the test says makes it upright.
-    for turn in (lambda a: a, lambda a: a.T, lambda a: a[::-1], lambda a: a[:, ::-1],
-                 lambda a: a[::-1].T, lambda a: a[:, ::-1].T):  # fmt: skip
-        if np.array_equal(upright_from_stored(turn(upright)), upright):
-            stored = np.ascontiguousarray(turn(upright))
+    stored = np.ascontiguousarray(stored_from_upright(upright))
     source = chest_dataset(stored, PatientOrientation=directions)
     radiograph = decode_radiograph(as_file(source), "x")
     plain = decode_radiograph(as_file(chest_dataset(upright)), "x")
@@ -191,17 +190,13 @@ def test_masks_lie_where_the_sources_pixels_lie(
 
     capture = dcmread(io.BytesIO(as_file(objects[ResultKind.SECONDARY_CAPTURE])))
     assert capture.PatientOrientation == directions
-    picture = upright_from_stored_colour(capture.pixel_array, upright_from_stored)
+    picture = upright_from_stored(capture.pixel_array)
     painted = made_up(radiograph).infection_map
     assert painted is not None
     same = (picture == painted).all(axis=-1)
     # All but the burned-in line.
     assert same.mean() > 0.75
     assert picture.shape == painted.shape
-
-
-def upright_from_stored_colour(picture: NDArray[np.uint8], turn: Any) -> NDArray[np.uint8]:
-    return np.stack([turn(picture[..., channel]) for channel in range(3)], axis=-1)
 
 
 def test_the_segmentation_is_read_back_by_highdicom(tmp_path: Path) -> None:
@@ -275,7 +270,7 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     objects = _written(radiograph)
     report = dcmread(io.BytesIO(as_file(objects[ResultKind.STRUCTURED_REPORT])))
     assert _evaluations(report)["COVID-19"] == "Present"
-    measured = {
+    measured: dict[str, Any] = {
         _name(item): (
             float(item.MeasuredValueSequence[0].NumericValue),
             item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].CodeValue,
@@ -391,3 +386,25 @@ def test_no_name_is_logged(
     _written(radiograph)
     assert "Secret" not in caplog.text
     assert "Secret" not in "".join(capfd.readouterr())
+
+
+def test_results_of_real_radiographs(chest_dicoms: list[Path], tmp_path: Path) -> None:
+    for path in chest_dicoms:
+        radiograph = read_radiograph(path)
+        for dataset in _written(radiograph).values():
+            assert _dciodvfy(dataset, tmp_path) == [], f"{path.name}: {dataset.SOPClassUID.name}"
+
+
+def test_results_of_public_files(shared_data: Path, tmp_path: Path) -> None:
+    written = 0
+    for path in sorted((shared_data / "dicom").iterdir()):
+        content = path.read_bytes()
+        try:
+            radiograph = decode_radiograph(content, "x", secondary_capture=True)
+            objects = list(_written(radiograph).values())
+        except InputRejected as rejection:
+            objects = [rejection_report(read_tags(content), rejection)]
+        for dataset in objects:
+            assert _dciodvfy(dataset, tmp_path) == [], f"{path.name}: {dataset.SOPClassUID.name}"
+            written += 1
+    assert written == 5 * 4 + 5

@@ -33,7 +33,7 @@ from infmap_kit.imaging.dicom import decode_dicom
 
 _HERE = Path(__file__).resolve().parents[2]
 
-PEAK_MIB = 700
+PEAK_MIB = 300
 """Most memory that a reader of small files may ever need, interpreter and libraries included."""
 
 

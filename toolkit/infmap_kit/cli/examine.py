@@ -10,6 +10,7 @@ import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.command import page, print_json
+from infmap_kit.errors import InputRejected
 
 
 @app.command(epilog="Example: `infmap-kit doctor --repository model_repository`")
@@ -57,6 +58,9 @@ def inspect(
     from infmap_kit.box.inspection import inspect as inspect_path
     from infmap_kit.errors import SpecError
 
+    if _is_dicom(path):
+        _explain(path, json_=json_)
+        return
     document = inspect_path(path)
     if json_:
         print_json(document)
@@ -67,3 +71,27 @@ def inspect(
             page.print(line, markup=False, highlight=False, soft_wrap=True)
     if not document["whole"]:
         raise SpecError(document["fault"])
+
+
+def _is_dicom(path: Path) -> bool:
+    from infmap_kit.release.archive import is_archive
+
+    if not path.is_file() or is_archive(path):
+        return False
+    # Readers bring OpenCV, which nobody waits for who asks about a repository.
+    from infmap_kit.imaging.readers import SIGNATURE_BYTES, is_dicom
+
+    with path.open("rb") as file:
+        return is_dicom(file.read(SIGNATURE_BYTES))
+
+
+def _explain(path: Path, *, json_: bool) -> None:
+    from infmap_kit.imaging.explain import explain_dicom, explained
+
+    document = explain_dicom(path)
+    if json_:
+        print_json(document)
+    else:
+        page.print(explained(document))
+    if rejected := document["rejected"]:
+        raise InputRejected(rejected["code"], rejected["reason"])

@@ -57,8 +57,8 @@ def reference(source: Dataset) -> Dataset:
     if not instance:
         raise InputRejected(
             Reason.NO_UID,
-            "expected a SOP Instance UID that results can refer to, found none: store the radiograph "
-            "in a PACS first, or ask for PNG and JSON",
+            "expected a SOP Instance UID that results can refer to, found none that is valid: store "
+            "the radiograph in a PACS first, or ask for PNG and JSON",
         )
     referred = Dataset()
     referred.SOPInstanceUID = instance

@@ -5,7 +5,7 @@ bright spine and belly), after cutting off even edges and shrinking to 32x32. It
 itself, and changes its sign with the picture's polarity, so that one number answers both questions.
 
 On 2191 public radiographs, half of them COVID-19, the right way round: smallest -0.08, one in a hundred
-below 0.31, median 0.61; so the negatives lie at 0.08 and below.
+below 0.31, median 0.61; their negatives lie at 0.08 and below.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.radiograph import InputWarning, Reason
 
 NEGATIVE_BELOW = -0.2
-"""Below it a picture is refused as a negative: none of those 2191 was, 99.7 % of their negatives are."""
+"""Below it a picture is refused as a negative: none of those 2191 was, 99.6 % of their negatives are."""
 
 DOUBTFUL_BELOW = 0.1
-"""Below it a picture is warned of: 2 of those 2191 were."""
+"""Below it a picture is warned of: 3 of those 2191 were."""
 
 MIN_CONTRAST = 16
 """Least difference, of 255 levels, between the darkest and brightest hundredth of a picture that shows
 something."""
 
-_SAMPLED = 128
+_SAMPLED = 64
 _COMPARED = 32
 _EVEN_EDGE = 12
+# The 15th and the 85th percentile of a row or column.
+_LOW, _HIGH = round(0.15 * (_SAMPLED - 1)), round(0.85 * (_SAMPLED - 1))
 _MIN_LEFT = 0.25
 
 
@@ -43,9 +45,13 @@ def chest_likeness(pixels: NDArray[np.uint8]) -> float:
     pixels
         (H, W) uint8, upright.
     """
-    inner = _without_even_edges(_sampled(pixels).astype(np.float32))
+    return _likeness(_sampled(pixels))
+
+
+def _likeness(sampled: NDArray[np.uint8]) -> float:
+    inner = _without_even_edges(sampled)
     small = cv2.resize(inner, (_COMPARED, _COMPARED), interpolation=cv2.INTER_AREA)
-    return float((_standardised(np.asarray(small, np.float32)) * _drawing()).sum())
+    return float((_standardised(small.astype(np.float32)) * _drawing()).sum())
 
 
 def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning, ...]]:
@@ -66,7 +72,8 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning,
     InputRejected
         ``blank`` or ``polarity``.
     """
-    contrast = _contrast(pixels)
+    sampled = _sampled(pixels)
+    contrast = _contrast(sampled)
     if contrast < MIN_CONTRAST:
         raise InputRejected(
             Reason.BLANK,
@@ -74,7 +81,7 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning,
             "levels)",
             found={"contrast_levels": round(contrast, 1), "least": MIN_CONTRAST},
         )
-    likeness = chest_likeness(pixels)
+    likeness = _likeness(sampled)
     if likeness < NEGATIVE_BELOW:
         raise InputRejected(
             Reason.POLARITY,
@@ -92,9 +99,9 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning,
     return likeness, ()
 
 
-def _contrast(pixels: NDArray[np.uint8]) -> float:
-    low, high = np.percentile(_strided(pixels), (1, 99))
-    return float(high - low)
+def _contrast(sampled: NDArray[np.uint8]) -> float:
+    below = np.cumsum(np.bincount(sampled.ravel(), minlength=256)) / sampled.size
+    return float(np.searchsorted(below, 0.99) - np.searchsorted(below, 0.01))
 
 
 def _strided(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -109,12 +116,12 @@ def _sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-def _without_even_edges(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _without_even_edges(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut off collimated edges: rows and columns that are of one level but for a letter in them."""
     kept = []
     for axis in (1, 0):
-        low, high = np.percentile(picture, (15, 85), axis=axis)
-        lively = np.flatnonzero(high - low > _EVEN_EDGE)
+        levels = np.sort(picture, axis=axis).take((_LOW, _HIGH), axis=axis).astype(np.int16)
+        lively = np.flatnonzero(np.diff(levels, axis=axis).ravel() > _EVEN_EDGE)
         whole = len(lively) < _MIN_LEFT * _SAMPLED
         kept.append(slice(None) if whole else slice(lively[0], lively[-1] + 1))
     return np.ascontiguousarray(picture[tuple(kept)])

@@ -6,6 +6,7 @@ gets in.
 
 from __future__ import annotations
 
+import functools
 import io
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ def read_dataset(content: bytes) -> Dataset:
     if syntax == DeflatedExplicitVRLittleEndian:
         dataset = _parsed_deflated(content[start:], meta)
     else:
-        dataset = _parsed(content)
+        dataset = _parsed(content, syntax)
     _refuse_sequences(dataset)
     return dataset
 
@@ -135,11 +136,18 @@ def _refuse_syntax(syntax: str) -> None:
     )
 
 
-def _parsed(content: bytes) -> Dataset:
+def _parsed(content: bytes, syntax: str) -> Dataset:
     from pydicom import dcmread
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    dataset = dcmread(_Counted(content), force=True, specific_tags=list(_KEPT))
+    # What is long and lies in the file as it is, is left there: see ``native_pixels``.
+    native = not syntax or not UID(syntax).is_encapsulated
+    dataset = dcmread(
+        _Counted(content),
+        force=True,
+        specific_tags=list(_KEPT),
+        defer_size=MAX_SEQUENCE_BYTES if native else None,
+    )
     if not dataset.file_meta.get("TransferSyntaxUID"):
         implicit, _ = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = (
@@ -172,12 +180,36 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
     return dataset
 
 
+def native_pixels(dataset: Dataset, content: bytes) -> memoryview | None:
+    """Pixel data that were left in the file's bytes, and need no copy.
+
+    Parameters
+    ----------
+    dataset
+        From :func:`read_dataset`.
+    content
+        The bytes that it was read from.
+
+    Returns
+    -------
+    memoryview
+        ``None`` when the data set itself holds them: compressed or small ones.
+    """
+    element: Any = dataset.get_item("PixelData", keep_deferred=True)
+    if element is None or element.value is not None:
+        return None
+    return memoryview(content)[element.value_tell : element.value_tell + element.length]
+
+
 def _refuse_sequences(dataset: Dataset) -> None:
     """Refuse what would take long once it is looked into: pydicom parses a sequence when asked."""
     for tag in dataset.keys():  # noqa: SIM118  # iterating a data set itself would parse it
-        element: Any = dataset.get_item(tag)
+        element: Any = dataset.get_item(tag, keep_deferred=True)
+        left_in_file = element.value is None and element.length > 0
         sequence = element.VR == "SQ" or tag in _sequence_tags()
-        if sequence and len(getattr(element, "value", b"") or b"") > MAX_SEQUENCE_BYTES:
+        if (left_in_file and tag not in _pixel_tags()) or (
+            sequence and len(getattr(element, "value", b"") or b"") > MAX_SEQUENCE_BYTES
+        ):
             raise InputRejected(
                 Reason.TOO_LARGE,
                 f"expected sequences of at most {MAX_SEQUENCE_BYTES >> 20} MiB, found a longer one",
@@ -186,7 +218,16 @@ def _refuse_sequences(dataset: Dataset) -> None:
 
 
 def _sequence_tags() -> frozenset[int]:
+    return _tags_ending("Sequence")
+
+
+def _pixel_tags() -> frozenset[int]:
+    return _tags_ending("PixelData")
+
+
+@functools.cache
+def _tags_ending(end: str) -> frozenset[int]:
     from pydicom.datadict import tag_for_keyword
 
-    tags = (tag_for_keyword(name) for name in _KEPT if name.endswith("Sequence"))
+    tags = (tag_for_keyword(name) for name in _KEPT if name.endswith(end))
     return frozenset(tag for tag in tags if tag is not None)

@@ -26,13 +26,15 @@ _PREFERRED = (codecs.LABEL, "pyjpegls", "pillow", "pydicom", "pylibjpeg", "gdcm"
 """Which decoder first: the one that is best kept, and quickest, for its codec."""
 
 
-def stored_values(dataset: Dataset) -> NDArray[Any]:
+def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray[Any]:
     """Decode the one frame of a gray picture.
 
     Parameters
     ----------
     dataset
         That was accepted by its tags.
+    native
+        Its uncompressed pixel data, where they are not in the data set.
 
     Returns
     -------
@@ -55,7 +57,12 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
         _refuse_codestream(frame, dataset)
         options["decoding_plugin"] = _plugin(decoder)
     else:
-        _refuse_cut(dataset)
+        pixels = dataset.PixelData if native is None else native
+        _refuse_cut(dataset, len(pixels))
+        if native is not None and syntax.is_little_endian:
+            return _as_they_lie(dataset, native)
+        if native is not None:
+            dataset.PixelData = bytes(native)
         options["view_only"] = True
     values, _ = decoder.as_array(dataset, **options)
     return np.asarray(values)
@@ -86,14 +93,22 @@ def _plugin(decoder: Decoder) -> str:
     return next((name for name in _PREFERRED if name in available), available[0])
 
 
-def _refuse_cut(dataset: Dataset) -> None:
+def _as_they_lie(dataset: Dataset, native: memoryview) -> NDArray[Any]:
+    """Uncompressed little-endian values: nothing to decode, and a copy would cost as much as the rest."""
+    shape = (dataset.Rows, dataset.Columns)
+    kind = "i" if dataset.PixelRepresentation == 1 else "u"
+    dtype = np.dtype(f"<{kind}{dataset.BitsAllocated // 8}")
+    return np.frombuffer(native, dtype, shape[0] * shape[1]).reshape(shape)
+
+
+def _refuse_cut(dataset: Dataset, length: int) -> None:
     expected = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
-    if len(dataset.PixelData) < expected:
+    if length < expected:
         raise InputRejected(
             Reason.TRUNCATED,
             f"the file ends in the middle of its {dataset.Columns}x{dataset.Rows} picture: fetch it "
             "again",
-            found={"bytes": len(dataset.PixelData), "expected_bytes": expected},
+            found={"bytes": length, "expected_bytes": expected},
         )
 
 

