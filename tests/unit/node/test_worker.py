@@ -46,7 +46,9 @@ class FakeClient:
     def infer(
         self, image: NDArray[np.uint8], canvas: Any = None, *, outputs: Collection[str] = ()
     ) -> dict[str, Any]:
-        if not self.is_there or self.refuses:
+        if not self.is_there:
+            raise ServerError("no server answers")
+        if self.refuses:
             raise ServerError("the server refused")
         shape = (64, 64) if canvas is None else canvas.shape
         return {
@@ -168,7 +170,7 @@ def test_the_finding_names_the_model_that_answered(
     make_worker: MakeWorker, arrive: Arrive, client: type[FakeClient], spool: Spool
 ) -> None:
     arrive()
-    client.versions = iter(["1", "2"])
+    client.versions = iter(["2"])
     make_worker(outputs=["sr"]).step()
     (report,) = spool.results.iterdir()
     assert "model 2" in str(dcmread(report).SoftwareVersions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import logging
 import random
@@ -197,7 +196,7 @@ class Worker:
             return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Finding:
-        """Ask the rule's model; the finding names the very model that answered.
+        """Ask the rule's model.
 
         A connection for each radiograph: a server may have been started again with another model.
         """
@@ -208,18 +207,17 @@ class Worker:
         trouble = self._troubles.about(f"model {rule.model}")
         with InfmapClient(self._config.model_url(rule.model)) as client:
             try:
-                model = client.model()
-                trouble.is_over()
                 finding = find_infection(
-                    radiograph, client, model, painted=ResultKind.SECONDARY_CAPTURE in rule.outputs
+                    radiograph, client, painted=ResultKind.SECONDARY_CAPTURE in rule.outputs
                 )
-                return dataclasses.replace(finding, model=client.model())
             except ServerError as error:
                 # A server that still answers has refused this very radiograph.
                 if _answers(client):
                     raise Mishap(str(error)) from error
                 trouble.begins(str(error))
                 raise Away(str(error)) from error
+        trouble.is_over()
+        return finding
 
     def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
         """Write an object into the spool, synced; a repetition writes the same name."""
