@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infmap_kit.errors import NodeError
-from infmap_kit.node.config import find_faults, read_config
+from infmap_kit.node.config import NodeConfig, find_faults, known_keys, read_config
 
 GOOD = """
 [node]
@@ -124,3 +126,23 @@ def test_what_is_no_toml_and_what_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_may_stand_for_a_caller(tmp_path: Path) -> None:
     text = GOOD.replace('model = "covid"', 'model = "covid"\ncallers = ["FOLDER"]')
     assert find_faults(_written(tmp_path, text)) == []
+
+
+def test_the_documented_file_is_good(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "node.md"
+    text = page.read_text().partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "archive.token").write_text("secret")
+    path = _written(tmp_path, text)
+    assert find_faults(path) == []
+    plain, documented = NodeConfig.model_fields, tomllib.loads(text)
+    assert set(documented) == set(plain), "every section is shown"
+    shown = {key for section in documented.values() for key in _keys(section)}
+    left_out = {"tls", "user", "password_file"}
+    assert {key for key in known_keys() if key not in shown | left_out | set(plain)} <= {
+        *("ca", "certificate", "key"),
+    }
+
+
+def _keys(section: Any) -> set[str]:
+    entries = section if isinstance(section, list) else [section]
+    return {key for entry in entries for key in entry}

@@ -242,7 +242,7 @@ def _fault(error: Any) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), _known_keys(), n=1)
+        near = difflib.get_close_matches(str(location[-1]), known_keys(), n=1)
         return f"{key} is no key" + (f", meant is perhaps {near[0]}" if near else "")
     if error["type"].startswith("union_tag"):
         return f"{key}.kind: expected one of c-store, stow-rs"
@@ -258,7 +258,8 @@ def _key(location: list[str | int]) -> str:
     return key.removeprefix(".")
 
 
-def _known_keys() -> set[str]:
+def known_keys() -> set[str]:
+    """Every key that may stand anywhere in the file."""
     sections = (
         NodeConfig, NodeSection, Limits, Work, Caller, Model, CStoreDestination, StowDestination,
         Rule, Retention, StatusPage, ServerTls, ClientTls,
