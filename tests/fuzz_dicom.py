@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import json
 import random
-import resource
+import re
 import sys
 import time
 import traceback
@@ -51,6 +51,12 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     return bytes(found)
 
 
+def peak_mib() -> int:
+    """Most memory that this program has had; ``ru_maxrss`` would count its parent's before the exec."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) // 1024 if found else 0
+
+
 def main(folder: Path, seed: int, count: int) -> None:
     """Mutate, read, and tell."""
     seeds = [path.read_bytes() for path in sorted(folder.iterdir())]
@@ -71,11 +77,10 @@ def main(folder: Path, seed: int, count: int) -> None:
             outcomes["unnamed"] += 1
             unnamed = traceback.format_exc()
         slowest_s = max(slowest_s, time.perf_counter() - started)
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     record = {
         "outcomes": dict(outcomes),
         "slowest_s": round(slowest_s, 3),
-        "peak_mib": round(peak_mib),
+        "peak_mib": peak_mib(),
         "unnamed": unnamed,
     }
     sys.stdout.write(json.dumps(record))

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from highdicom.seg import segread
 from highdicom.sr import srread
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
@@ -408,3 +410,55 @@ def test_results_of_public_files(shared_data: Path, tmp_path: Path) -> None:
             assert _dciodvfy(dataset, tmp_path) == [], f"{path.name}: {dataset.SOPClassUID.name}"
             written += 1
     assert written == 5 * 4 + 5
+
+
+_ODD_TEXT = st.one_of(
+    st.none(),
+    st.sampled_from(
+        ["", " ", "X", "Secret", "Secret^" + "x" * 90, "20261301", "99:99", "1\\2\\3", "é"]
+    ),
+)
+_ODD_TAGS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        (
+            *(
+                "PatientName",
+                "PatientID",
+                "PatientBirthDate",
+                "PatientSex",
+                "StudyDate",
+                "StudyTime",
+            ),
+            *("AccessionNumber", "StudyID", "StudyDescription", "ReferringPhysicianName"),
+            *("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"),
+            *("PixelSpacing", "ImagerPixelSpacing", "PatientOrientation", "SpecificCharacterSet"),
+            *("IssuerOfPatientID", "PresentationLUTShape", "RescaleType", "VOILUTFunction"),
+        ),
+        _ODD_TEXT,
+    ),
+)
+
+
+@settings(max_examples=120, deadline=10_000)
+@given(tags=_ODD_TAGS)
+@pytest.mark.filterwarnings("ignore")
+def test_odd_sources_give_results_or_a_reason(tags: dict[str, str | None]) -> None:
+    radiograph = _radiograph()
+    header = radiograph.header
+    assert header is not None
+    for name, value in tags.items():
+        if value is None:
+            header.pop(name, None)
+            continue
+        try:
+            setattr(header, name, value)
+        except ValueError:
+            continue
+    said = ""
+    try:
+        for dataset in _written(radiograph).values():
+            assert dataset.SOPInstanceUID.startswith("2.25.")
+    except InputRejected as rejection:
+        said = f"{rejection.code} {rejection}"
+    assert "Secret" not in said

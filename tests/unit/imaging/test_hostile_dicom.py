@@ -36,6 +36,9 @@ _HERE = Path(__file__).resolve().parents[2]
 PEAK_MIB = 300
 """Most memory that a reader of small files may ever need, interpreter and libraries included."""
 
+LARGEST_MIB = 400
+"""The same for the largest picture that is accepted."""
+
 
 def _rejected(content: bytes) -> InputRejected:
     with pytest.raises(InputRejected) as rejected:
@@ -234,3 +237,33 @@ def test_mutated_files(tmp_path: Path) -> None:
 def test_many_mutated_files(tmp_path: Path, seed: int) -> None:
     (tmp_path / "seeds").mkdir()
     _assert_bounded(_fuzz(tmp_path / "seeds", seed, 15000), 15000)
+
+
+_READ_ONE = """
+import sys
+from pathlib import Path
+from fuzz_dicom import peak_mib
+from infmap_kit.imaging.readers import read_radiograph
+pixels = read_radiograph(Path(sys.argv[1])).pixels
+print(pixels.size, peak_mib())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
+@pytest.mark.parametrize("windowed", [True, False])
+def test_the_largest_picture_stays_within_its_memory(
+    tmp_path: Path, syntax: str, windowed: bool
+) -> None:
+    values = cv2.resize(drawn_chest(), (6320, 6320), interpolation=cv2.INTER_NEAREST)
+    tags: dict[str, Any] = {} if windowed else {"WindowCenter": None, "WindowWidth": None}
+    dataset = chest_dataset(values.astype(np.uint16), **tags)
+    path = tmp_path / "largest.dcm"
+    path.write_bytes(encoded(dataset, syntax, tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_ONE, str(path)], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    pixels, peak = map(int, done.stdout.split())
+    assert pixels == 6320 * 6320
+    assert peak < LARGEST_MIB

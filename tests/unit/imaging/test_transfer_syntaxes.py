@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,7 +13,12 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+)
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded, through_dcmtk
 from infmap_kit.imaging.dicom import decode_dicom
@@ -82,3 +90,48 @@ def test_the_rg1_family(packed: str, plain: str, chest_dicoms: list[Path]) -> No
     np.testing.assert_array_equal(network_input(first.pixels), network_input(second.pixels))
     assert first.notes == ("window of the file: centre 15000, width 30000", "MONOCHROME1 inverted")
     assert first.warnings == second.warnings == ()
+
+
+_WITHOUT_IMAGECODECS = """
+import sys
+sys.modules["imagecodecs"] = None
+from pathlib import Path
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.readers import read_radiograph
+for path in sys.argv[1:]:
+    try:
+        read_radiograph(Path(path))
+    except InputRejected as rejected:
+        print(Path(path).name, rejected.code, rejected.reason, sep="|")
+"""
+
+
+def test_without_the_decoders_the_refusal_names_the_extra(tmp_path: Path) -> None:
+    paths = []
+    for name, syntax in LOSSLESS.items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(encoded(chest_dataset(), syntax, tmp_path))
+    # JPEG-LS comes with highdicom's own requirements where that is installed.
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_IMAGECODECS, *map(str, paths)],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    refused = [line.split("|") for line in done.stdout.splitlines()]
+    assert [name for name, *_ in refused] == ["JPEG lossless", "JPEG lossless, first order"]
+    for _, code, reason in refused:
+        assert code == "unsupported-transfer-syntax"
+        assert "pip install 'infmap-kit[dicom]'" in reason
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("signed", [False, True])
+def test_pictures_that_stay_in_the_files_bytes(syntax: str, signed: bool, tmp_path: Path) -> None:
+    # Above a mebibyte pixels are not copied out of the file; whatever their byte order.
+    values = drawn_chest(900, 700).astype(np.int32) - (2048 if signed else 0)
+    stored = values.astype(np.int16 if signed else np.uint16)
+    centre = 0 if signed else 2048
+    content = encoded(chest_dataset(stored, WindowCenter=centre), syntax, tmp_path)
+    expected = np.floor((drawn_chest(900, 700) / 4095) * 255 + 0.5)
+    difference = decode_dicom(content, "x").pixels - expected
+    assert np.abs(difference).max() <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ _MAY_BE_EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
     *("AccessionNumber", "StudyID", "ReferringPhysicianName"),
 )
-_DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
@@ -76,9 +76,11 @@ def reference(source: Dataset) -> Dataset:
         # What was shown is the first of several.
         if isinstance(referred.get(keyword), MultiValue):
             setattr(referred, keyword, referred[keyword].value[0])
-    _empty_unless(referred, "PatientBirthDate", _DATE)
-    _empty_unless(referred, "StudyDate", _DATE)
-    _empty_unless(referred, "StudyTime", _TIME)
+    for keyword in ("PatientBirthDate", "StudyDate"):
+        if not _is_date(str(referred.get(keyword) or "")):
+            setattr(referred, keyword, None)
+    if not _TIME.fullmatch(str(referred.get("StudyTime") or "")):
+        referred.StudyTime = None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if not _is_spacing(referred.get(keyword)):
             referred.pop(keyword, None)
@@ -122,6 +124,9 @@ def _is_spacing(value: object) -> bool:
     return 0 < row < math.inf and 0 < column < math.inf
 
 
-def _empty_unless(dataset: Dataset, keyword: str, pattern: re.Pattern[str]) -> None:
-    if not pattern.fullmatch(str(dataset.get(keyword) or "")):
-        setattr(dataset, keyword, None)
+def _is_date(text: str) -> bool:
+    try:
+        dt.datetime.strptime(text, "%Y%m%d").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return False
+    return len(text) == 8

@@ -69,7 +69,8 @@ def dicom_results(
     Raises
     ------
     InputRejected
-        ``no-uid`` when the source has no SOP Instance UID to refer to.
+        ``no-uid`` when the source has no SOP Instance UID to refer to, ``unwritable`` when its tags
+        allow no results.
     MissingDependency
         When highdicom is not installed.
     """
@@ -114,7 +115,8 @@ def rejection_report(
     Raises
     ------
     InputRejected
-        ``no-uid`` when the source has no SOP Instance UID to refer to.
+        ``no-uid`` when the source has no SOP Instance UID to refer to, ``unwritable`` when its tags
+        allow no results.
     MissingDependency
         When highdicom is not installed.
     """

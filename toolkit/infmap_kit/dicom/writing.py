@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from infmap_kit.errors import MissingDependency
+from infmap_kit.errors import InfmapError, InputRejected, MissingDependency
 from infmap_kit.imaging.quiet import quiet
+from infmap_kit.imaging.radiograph import Reason
 
 
 @contextlib.contextmanager
@@ -17,6 +18,8 @@ def writing() -> Iterator[None]:
     ------
     MissingDependency
         When highdicom is not installed.
+    InputRejected
+        ``unwritable`` when highdicom refuses what the source's tags say.
     """
     with quiet():
         try:
@@ -25,4 +28,14 @@ def writing() -> Iterator[None]:
             raise MissingDependency(
                 "writing DICOM needs highdicom, which is not installed: pip install 'infmap-kit[dicom]'"
             ) from error
-        yield
+        try:
+            yield
+        except InfmapError:
+            raise
+        except Exception as error:
+            # highdicom names no closed set of errors, and its words may quote a patient's name.
+            raise InputRejected(
+                Reason.UNWRITABLE,
+                "expected a radiograph that DICOM results can be made for, found tags that highdicom "
+                f"refuses ({type(error).__name__})",
+            ) from error

@@ -59,8 +59,9 @@ def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray
     else:
         pixels = dataset.PixelData if native is None else native
         _refuse_cut(dataset, len(pixels))
-        if native is not None and syntax.is_little_endian:
-            return _as_they_lie(dataset, native)
+        # Bytes of a big-endian file are swapped in pairs where they stand in words: for pydicom.
+        if native is not None and (syntax.is_little_endian or dataset.BitsAllocated == 16):
+            return _as_they_lie(dataset, native, "<" if syntax.is_little_endian else ">")
         if native is not None:
             dataset.PixelData = bytes(native)
         options["view_only"] = True
@@ -93,12 +94,13 @@ def _plugin(decoder: Decoder) -> str:
     return next((name for name in _PREFERRED if name in available), available[0])
 
 
-def _as_they_lie(dataset: Dataset, native: memoryview) -> NDArray[Any]:
-    """Uncompressed little-endian values: nothing to decode, and a copy would cost as much as the rest."""
+def _as_they_lie(dataset: Dataset, native: memoryview, order: str) -> NDArray[Any]:
+    """Uncompressed values: nothing to decode, and a copy would cost as much as the rest."""
     shape = (dataset.Rows, dataset.Columns)
     kind = "i" if dataset.PixelRepresentation == 1 else "u"
-    dtype = np.dtype(f"<{kind}{dataset.BitsAllocated // 8}")
-    return np.frombuffer(native, dtype, shape[0] * shape[1]).reshape(shape)
+    dtype = np.dtype(f"{order}{kind}{dataset.BitsAllocated // 8}")
+    values = np.frombuffer(native, dtype, shape[0] * shape[1]).reshape(shape)
+    return values.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _refuse_cut(dataset: Dataset, length: int) -> None:

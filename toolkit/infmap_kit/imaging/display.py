@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LUT_OF_16_BITS = int(cv2.__version__.partition(".")[0]) >= 5
 """Whether OpenCV looks up 16 bits too; five times as fast as NumPy."""
 
+_PARTS = 16
+
 Step = dict[str, Any]
 """What one step of the pipeline did: ``step``, and plain values that JSON can hold."""
 
@@ -190,7 +192,11 @@ def _own_range(
     steps: list[Step],
 ) -> tuple[NDArray[np.uint8], str]:
     """Without a window: the range of the values that occur."""
-    counts = np.bincount(_patterns(stored).ravel(), minlength=len(units))
+    # In parts: counting widens to 64 bits what it counts.
+    parts = np.array_split(_patterns(stored), _PARTS)
+    counts = np.zeros(len(units), np.int64)
+    for part in parts:
+        counts += np.bincount(part.ravel(), minlength=len(units))
     present = np.flatnonzero((counts > 0) & ~padding)
     if not present.size:
         raise InputRejected(Reason.BLANK, "expected a picture, found pixel padding alone")

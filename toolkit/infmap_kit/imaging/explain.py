@@ -103,14 +103,32 @@ def explained(document: dict[str, Any]) -> RenderableType:
         bits = document["bits"]
         table.add_row("bits", f"{bits['stored']} of {bits['allocated']} stored, {bits['values']}")
     for step in document.get("steps", ()):
-        said = ", ".join(f"{key} {value}" for key, value in step.items() if key != "step")
-        table.add_row(step["step"], said)
+        table.add_row(step["step"], _told(step))
     if "polarity" in document:
         polarity = document["polarity"]
         table.add_row("polarity", f"{polarity['verdict']} (likeness {polarity['likeness']})")
     for warning in document["warnings"]:
         table.add_row("warning", f"{warning['code']}: {warning['text']}")
     return table
+
+
+def _told(step: dict[str, Any]) -> str:
+    """One step of the display in words."""
+    match step["step"], step.get("kind"):
+        case "modality", "rescale":
+            return f"rescaled: slope {step['slope']:g}, intercept {step['intercept']:g}"
+        case "voi", "window":
+            window = f"centre {step['centre']:g}, width {step['width']:g}, {step['function']}"
+            return f"window of the file (the first of {step['first_of']}): {window}"
+        case "voi", "own range":
+            return f"no window in the file: {step['what']}"
+        case _, "LUT":
+            return f"LUT of the file, entries of {step['bits']} bits"
+        case "presentation", _:
+            done = "inverted" if step["inverted"] else "as it is"
+            return f"{done}: {step['because']}"
+        case _:
+            return f"shown black: about {step['share']:.0%} of the picture"
 
 
 def _read(content: bytes, account: Account, document: dict[str, Any]) -> Any:

@@ -54,6 +54,7 @@ class Reason(enum.StrEnum):
     ANIMAL = "animal"
     POLARITY = "polarity"
     NO_UID = "no-uid"
+    UNWRITABLE = "unwritable"
 
 
 @dataclasses.dataclass(frozen=True)
