@@ -144,7 +144,10 @@ def poisson_arrivals(rate_per_s: float, seconds: float, *, seed: int) -> NDArray
 
 
 def replay(
-    arrivals: NDArray[np.floating[Any]], ask: Callable[[int], None], *, clients: int = _WAITING_CLIENTS
+    arrivals: NDArray[np.floating[Any]],
+    ask: Callable[[int], None],
+    *,
+    clients: int = _WAITING_CLIENTS,
 ) -> tuple[list[float], float]:
     """Ask when requests are due, whatever became of those before.
 
