@@ -12,6 +12,7 @@
     ├── MissingDependency       1  an optional package is needed and not installed
     ├── ServerError             1  the Triton server cannot be started or reached, or refuses
     ├── Unstable                5  a measurement did not settle
+    ├── NodeError               1  the DICOM node's rules, spool or queue do not allow what was asked
     ├── TrainingError           1  data or options with which no training can start
     └── Interrupted           130  the user ended it, and can go on where it stopped
 
@@ -92,6 +93,10 @@ class Unstable(InfmapError):
     """A measurement did not settle by the stated rule."""
 
     exit_code = 5
+
+
+class NodeError(InfmapError):
+    """The DICOM node cannot start with these rules or on this spool, or its queue has no such entry."""
 
 
 class TrainingError(InfmapError):

@@ -116,7 +116,12 @@ def measure(
     machine["load_after"] = round(os.getloadavg()[0], 2)
     machine["stolen_s"] = round((stolen_ticks() - stolen) / os.sysconf("SC_CLK_TCK"), 2)
     warning = loaded(machine)
-    latencies = {name: Latencies(tuple(values)) for name, values in run.samples.items() if values}
+    # To the microsecond, as the record keeps them: what is read again gives the same figures.
+    latencies = {
+        name: Latencies(tuple(round(ms, 3) for ms in values))
+        for name, values in run.samples.items()
+        if values
+    }
     return BenchRecord(
         scopes=latencies,
         not_measured=run.not_measured,

@@ -25,7 +25,8 @@ from infmap_kit.export.precision import with_plain_weights
 
 KEPT_LAYERS = ((0, 0), (0, 8), (16, 8), (16, 16))
 """How many of the first and of the last convolutions stay in FP32, tried one after the other until the gate
-is passed. On the demo model the last eight are worth most, then the first; what lies between does hardly anything."""
+is passed. On the demo model the last eight are worth most, then the first; what lies between
+does hardly anything."""
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 

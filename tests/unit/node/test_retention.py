@@ -1,0 +1,82 @@
+"""What is finished is forgotten by age and space; what is not, never."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from infmap_kit.node import retention, view
+from infmap_kit.node.config import Retention
+from infmap_kit.node.retention import Keeper
+from infmap_kit.node.spool import Spool
+from infmap_kit.node.states import Result, State
+from infmap_kit.node.store import Store
+
+_STATES = (State.DONE, State.REJECTED, State.IGNORED, State.FAILED, State.WAITING)
+
+
+@pytest.fixture
+def filled(spool: Spool, store: Store) -> Store:
+    """One radiograph in each state, 1 MiB each, its result as large."""
+    for number, state in enumerate(_STATES, start=1):
+        (spool.images / f"{number}.dcm").write_bytes(b"\0" * 2**20)
+        store.add(
+            sop_instance_uid=str(number), sha256="", file=f"{number}.dcm", size_bytes=1, caller="A"
+        )
+        if state is State.WAITING:
+            continue
+        job = store.claim("w")
+        assert job is not None
+        (spool.results / f"{number}-sc.dcm").write_bytes(b"\0" * 2**20)
+        result = Result(kind="sc", sop_instance_uid="", file=f"{number}-sc.dcm")
+        if state is State.IGNORED:
+            store.ignore(job, "w", "")
+        elif state is State.FAILED:
+            store.attempt_failed(job, "w", "", max_attempts=1)
+        else:
+            store.judged(job, "w", outcome=state, reason="", results=[result], destinations=[])
+    return store
+
+
+def _left(store: Store) -> list[str]:
+    return [image["state"] for image in reversed(view.images(store.database))]
+
+
+def test_by_age(filled: Store, spool: Spool) -> None:
+    keeper = Keeper(Retention(days=7), spool, filled)
+    keeper.step()
+    assert len(_left(filled)) == 5
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(days=8)
+    with filled.database.transaction() as sql:
+        sql.execute(
+            "UPDATE image SET finished_at = ? WHERE finished_at NOTNULL", (old.isoformat(),)
+        )
+    keeper.step()
+    assert _left(filled) == ["failed", "waiting"]
+    assert {path.name for path in spool.images.iterdir()} == {"4.dcm", "5.dcm"}
+    assert view.overview(filled.database).counters["received"] == 5, "what was counted stays"
+
+
+def test_by_space_the_oldest_first(filled: Store, spool: Spool) -> None:
+    used = spool.used_bytes()
+    Keeper(Retention(max_gb=(used - 2**20) / 2**30), spool, filled).step()
+    assert _left(filled) == ["rejected", "ignored", "failed", "waiting"]
+    Keeper(Retention(max_gb=1e-9), spool, filled).step()
+    assert _left(filled) == ["failed", "waiting"]
+
+
+def test_halves_that_stopped_growing_are_removed(
+    store: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr("infmap_kit.node.retention.time.monotonic", lambda: now_s)
+    keeper = Keeper(Retention(), spool, store)
+    growing, left = spool.arriving / "growing", spool.arriving / "left"
+    left.write_bytes(b"half")
+    for _ in range(8):
+        growing.write_bytes(b"\0" * int(now_s + 1))
+        keeper.step()
+        now_s += retention.EVERY_S
+    assert growing.exists()
+    assert not left.exists()

@@ -1,0 +1,132 @@
+"""What one caller may take: bytes of a message, time of a connection, associations a minute."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom.transport import AssociationSocket
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+ANNOUNCED_PDU_BYTES = 128 * 1024
+"""Maximum length of a PDU that callers are told (DICOM PS3.8, D.1)."""
+
+_PDU_BYTES = 2**20
+# pynetdicom reserves nothing for a PDU that announces gigabytes, but would go on reading it into memory. A
+# request for an association with all contexts and syntaxes stays below this, as does what was announced.
+
+
+class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is not analysed
+    """A caller's connection that ends when a message grows too large.
+
+    Parameters
+    ----------
+    association
+        Whose it is; its socket is taken over.
+    max_bytes
+        Of one message, and of all that arrive before it is answered.
+    on_excess
+        Called with the reason before the connection ends.
+    has_room
+        Whether what arrives may still be written down. Without room the rest is read and thrown away, so
+        that the caller can be told.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        *,
+        max_bytes: int,
+        on_excess: Callable[[str], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        super().__init__(association, client_socket=association.dul.socket.socket)
+        # The connection was announced to the state machine when pynetdicom made its own socket.
+        association.dul.event_queue.get_nowait()
+        self._max_bytes = max_bytes
+        self._on_excess = on_excess
+        self._has_room = has_room
+        self._received = 0
+
+    def begin_message(self) -> None:
+        """Count anew: what has arrived was answered."""
+        self._received = 0
+
+    def recv(self, nr_bytes: int) -> Any:
+        """Read so many bytes.
+
+        Raises
+        ------
+        OSError
+            When that would be too many; the state machine then ends the association.
+        """
+        self._received += nr_bytes
+        if nr_bytes > _PDU_BYTES:
+            self._end(f"a PDU of {nr_bytes} bytes was announced")
+        if self._received > self._max_bytes:
+            self._end(f"an object of more than {self._max_bytes >> 20} MiB came")
+        if not self._has_room():
+            self._throw_away()
+        return super().recv(nr_bytes)
+
+    def _throw_away(self) -> None:
+        """Take the file of the present message from under it; whoever looks for it then, misses it."""
+        message = self.assoc.dimse.message
+        file = getattr(message, "_data_set_file", None)
+        if file is None or isinstance(file, _Nowhere):
+            return
+        file.close()
+        Path(file.name).unlink(missing_ok=True)
+        message._data_set_file = _Nowhere(file.name)
+
+    def _end(self, reason: str) -> None:
+        from pynetdicom.pdu import A_ABORT_RQ
+
+        abort = A_ABORT_RQ()
+        # The service provider ends it, and gives no reason that the standard knows.
+        abort.source, abort.reason_diagnostic = 2, 0
+        self.send(abort.encode())
+        self._on_excess(reason)
+        raise OSError(reason)
+
+
+class _Nowhere(io.BytesIO):
+    """Stands for pynetdicom's temporary file, and keeps nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name, self.file = name, self
+
+    def write(self, content: Any, /) -> int:
+        return len(content)
+
+
+class Rate:
+    """At most so many a minute for each caller, in any order.
+
+    Parameters
+    ----------
+    per_minute
+        How many; as many may come at once after a pause.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._left: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def allows(self, caller: str) -> bool:
+        """Whether one more may come now; it is counted when it may."""
+        now = time.monotonic()
+        with self._lock:
+            left, before = self._left.get(caller, (float(self._per_minute), now))
+            left = min(self._per_minute, left + (now - before) * self._per_minute / 60)
+            allowed = left >= 1
+            self._left[caller] = (left - allowed, now)
+        return allowed

@@ -1,0 +1,24 @@
+"""Times: the wall clock for people alone, the machine's own count since it booted for everything that waits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import time
+from pathlib import Path
+
+
+def boottime_s() -> float:
+    """Seconds since this machine booted, sleep included; never jumps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@functools.cache
+def boot_id() -> str:
+    """Which boot :func:`boottime_s` counts from."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def utc_now() -> str:
+    """Wall-clock time in UTC, ISO 8601 with milliseconds. To be read by people; nothing is decided by it."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,229 @@
+"""From a file that has arrived to an entry in the queue: what is answered with success is on disk, synced."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sqlite3
+import uuid
+from pathlib import Path
+
+from infmap_kit.errors import InfmapError
+from infmap_kit.imaging.identity import hashed_uid
+from infmap_kit.imaging.quiet import quiet
+from infmap_kit.imaging.radiograph import MAX_PIXELS
+from infmap_kit.node.log import note
+from infmap_kit.node.spool import Spool, settle
+from infmap_kit.node.store import Known, Store
+from infmap_kit.spec import sha256_of
+
+_UID = re.compile(r"[0-9.]{1,64}")
+
+_RESULT_BYTES_A_PIXEL = 4
+"""A Secondary Capture in RGB, and a little for the others."""
+
+
+class NoRoom(InfmapError):
+    """The disk is full, or cannot be written; the sender may try again later."""
+
+
+class Unusable(InfmapError):
+    """What arrived is no DICOM object, or not the one that was announced."""
+
+
+class Conflict(InfmapError):
+    """Another radiograph is here under the same SOP Instance UID."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What became of an accepted file.
+
+    Parameters
+    ----------
+    image_id
+        Its number in the store.
+    is_new
+        False for a radiograph that was here already: it is not judged twice.
+    remark
+        How it differs from the one that was here; empty when it does not.
+    """
+
+    image_id: int
+    is_new: bool
+    remark: str = ""
+
+
+class Intake:
+    """Where every radiograph enters, whoever brings it.
+
+    Parameters
+    ----------
+    spool
+        Where files lie.
+    store
+        Where they are entered.
+    keep_free_bytes
+        Space that is not given to new files: results and the store's own log need it.
+    """
+
+    def __init__(self, spool: Spool, store: Store, *, keep_free_bytes: int) -> None:
+        self.spool = spool
+        self._store = store
+        self._keep_free_bytes = keep_free_bytes
+
+    def refuse_when_full(self) -> None:
+        """Raise unless there is room for more.
+
+        Raises
+        ------
+        NoRoom
+            When too little is free on the spool's disk.
+        """
+        free = self.spool.free_bytes()
+        # What was accepted before needs room for its results.
+        wanted = self._keep_free_bytes + self._store.promised_bytes()
+        if free < wanted:
+            raise NoRoom(
+                f"expected {wanted >> 20} MiB free on the spool's disk, found {free >> 20}"
+            )
+
+    def has_room_to_arrive(self) -> bool:
+        """Whether what is being received may go on growing: half of the reserve is for nobody else."""
+        return self.spool.free_bytes() > self._keep_free_bytes // 2
+
+    def accept(
+        self, part: Path, *, caller: str, announced: tuple[str, str] | None = None
+    ) -> Receipt:
+        """Take a written file over; it is moved.
+
+        Parameters
+        ----------
+        part
+            A whole DICOM file in the spool's ``arriving``.
+        caller
+            AE title of the sender.
+        announced
+            SOP class and SOP instance that the sender named, where it did.
+
+        Raises
+        ------
+        NoRoom
+            When it could not be written down; nothing was accepted.
+        Unusable
+            When it is no DICOM object, or not the announced one.
+        Conflict
+            When other pixels, or another patient's, are here under its SOP Instance UID.
+        """
+        file = self.spool.images / f"{uuid.uuid4().hex}.dcm"
+        try:
+            self.refuse_when_full()
+            header = _header(part)
+            _check(header, announced)
+            sha256, size_bytes = sha256_of(part), part.stat().st_size
+            settle(part, file)
+            added = self._store.add(
+                sop_instance_uid=header.instance, sha256=sha256, file=file.name, size_bytes=size_bytes,
+                results_bytes=header.results_bytes,
+                caller=caller,
+            )  # fmt: skip
+        # A file that is in its place stays there: whether its entry was made, the next start will know.
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise NoRoom(f"the spool cannot be written: {reason}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        if isinstance(added, Known):
+            try:
+                return self._again(added, file, sha256)
+            finally:
+                file.unlink(missing_ok=True)
+        note(
+            "received", image=added, uid=hashed_uid(header.instance), caller=caller, size_bytes=size_bytes,
+        )  # fmt: skip
+        return Receipt(image_id=added, is_new=True)
+
+    def _again(self, known: Known, file: Path, sha256: str) -> Receipt:
+        """What a second arrival under the same UID is: the same, the same picture, or another's."""
+        if sha256 == known.sha256:
+            self._store.count("duplicate")
+            note("received again", image=known.image_id)
+            return Receipt(image_id=known.image_id, is_new=False)
+        try:
+            is_same = _is_same_picture(file, self.spool.images / known.file)
+        # As in _header(). What cannot be compared is not known to be the same.
+        except Exception as error:
+            raise Unusable("expected a DICOM object, found one that cannot be read") from error
+        if not is_same:
+            self._store.count("conflict")
+            raise Conflict(
+                f"expected a SOP Instance UID of its own, found that of radiograph {known.image_id}, which has "
+                "other pixels or is another patient's"
+            )
+        self._store.count("duplicate")
+        note("received again with other attributes; the first is kept", image=known.image_id)
+        return Receipt(
+            image_id=known.image_id, is_new=False, remark="other attributes; the first is kept"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What intake looks at, whatever it is."""
+
+    sop_class: str
+    instance: str
+    results_bytes: int
+
+
+def _header(path: Path) -> _Header:
+    from pydicom import dcmread
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    try:
+        with quiet():
+            syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+            # pydicom would inflate it here, to any size.
+            if syntax == DeflatedExplicitVRLittleEndian:
+                return _Header(sop_class="", instance="", results_bytes=0)
+            tags = dcmread(path, stop_before_pixels=True)
+            pixels = int(tags.get("Rows") or 0) * int(tags.get("Columns") or 0)
+            return _Header(
+                sop_class=str(tags.get("SOPClassUID") or ""),
+                instance=str(tags.get("SOPInstanceUID") or ""),
+                results_bytes=_RESULT_BYTES_A_PIXEL * min(max(pixels, 0), MAX_PIXELS),
+            )
+    except OSError:
+        raise
+    # pydicom names no closed set of errors for damaged files.
+    except Exception as error:
+        raise Unusable("expected a DICOM object, found one that cannot be read") from error
+
+
+def _check(header: _Header, announced: tuple[str, str] | None) -> None:
+    found = (header.sop_class, header.instance)
+    if not all(_UID.fullmatch(uid) for uid in found):
+        raise Unusable(
+            "expected an object with a SOP class and a SOP Instance UID, and not deflated; found none"
+        )
+    if announced is not None and announced != found:
+        raise Unusable(
+            "expected the object that was announced, found another SOP class or instance"
+        )
+
+
+def _is_same_picture(one: Path, other: Path) -> bool:
+    from pydicom import dcmread
+
+    def identity(path: Path) -> tuple[object, ...]:
+        dataset = dcmread(path)
+        return (
+            dataset.file_meta.TransferSyntaxUID,
+            dataset.get("PixelData"),
+            dataset.get("PatientID"),
+            dataset.get("StudyInstanceUID"),
+        )
+
+    with quiet():
+        return identity(one) == identity(other)

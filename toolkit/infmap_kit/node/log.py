@@ -1,0 +1,102 @@
+"""The node's log: one JSON object a line, without names, ids or UIDs of patients.
+
+Others' loggers are silent here: pynetdicom and pydicom quote what they read. What matters of theirs, the
+node says in its own words.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import warnings
+from typing import Any
+
+from infmap_kit.node.clock import utc_now
+
+_LOGGER = logging.getLogger("infmap_kit.node")
+
+
+def note(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Log an event with its fields; UIDs come hashed (:mod:`infmap_kit.imaging.identity`)."""
+    _LOGGER.log(level, event, extra={"fields": fields})
+
+
+def log_to_stderr() -> None:
+    """Write the node's events to stderr as JSON lines, and silence all others."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    _LOGGER.handlers = [handler]
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
+    logging.basicConfig(handlers=[logging.NullHandler()], level=logging.CRITICAL, force=True)
+    for library in ("pynetdicom", "pydicom", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    warnings.simplefilter("ignore")
+    # A thread of a library that ends in an error: one line, without the message.
+    threading.excepthook = lambda failed: note(
+        "a thread ended", level=logging.ERROR, reason=failed.exc_type.__name__
+    )
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": utc_now(),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Trouble:
+    """Something that is wrong for a while: said once when it begins or changes, and once when it is over.
+
+    Parameters
+    ----------
+    what
+        Whom it is about, as in ``destination pacs``.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._reason = ""
+        self._times = 0
+        self._lock = threading.Lock()
+
+    @property
+    def reason(self) -> str:
+        """What is wrong now; empty when nothing is."""
+        return self._reason
+
+    def begins(self, reason: str, **fields: Any) -> None:
+        """Say what is wrong, unless that was said already."""
+        with self._lock:
+            self._times += 1
+            if reason == self._reason:
+                return
+            self._reason = reason
+        note(f"{self._what}: {reason}", level=logging.WARNING, **fields)
+
+    def is_over(self, **fields: Any) -> None:
+        """Say that all is well again, when it was not."""
+        with self._lock:
+            if not self._reason:
+                return
+            times, self._reason, self._times = self._times, "", 0
+        note(f"{self._what}: well again", times=times, **fields)
+
+
+class Troubles:
+    """One :class:`Trouble` for each thing that may be wrong, whoever meets it: several meet it, one says it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Trouble] = {}
+        self._lock = threading.Lock()
+
+    def about(self, what: str) -> Trouble:
+        """The trouble with ``what``, such as ``model covid`` or ``spool``."""
+        with self._lock:
+            return self._known.setdefault(what, Trouble(what))

@@ -1,0 +1,86 @@
+"""Threads that do one step after the other, can be woken, and show that they are alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from infmap_kit.node.log import note
+
+
+class Loop(threading.Thread):
+    """Calls a step until it is stopped.
+
+    Parameters
+    ----------
+    name
+        For people.
+    step
+        Does something and gives the seconds until it wants to be called again.
+    close
+        Called in the same thread at the end.
+    patience_s
+        How long one step may take before the loop counts as stuck.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], float],
+        *,
+        close: Callable[[], None] = lambda: None,
+        patience_s: float = 300.0,
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._step = step
+        self._close = close
+        self._patience_s = patience_s
+        self._awake = threading.Event()
+        self._ended = threading.Event()
+        self._beat_s = time.monotonic()
+
+    def run(self) -> None:
+        """Step after step."""
+        try:
+            while not self._ended.is_set():
+                self._beat_s = time.monotonic()
+                self._awake.clear()
+                self._awake.wait(self._step())
+        # Whatever it is: the node ends, and what began it again finds everything in the store.
+        except Exception as error:
+            note(f"{self.name} ended", level=logging.CRITICAL, reason=_place_of(error))
+            raise SystemExit from error
+        finally:
+            self._close()
+
+    def wake(self) -> None:
+        """Let the next step begin now."""
+        self._awake.set()
+
+    def stop(self) -> None:
+        """End after the present step."""
+        self._ended.set()
+        self._awake.set()
+
+    @property
+    def trouble(self) -> str:
+        """Why this loop is not well; empty when it is."""
+        if not self.is_alive():
+            return f"{self.name} has ended"
+        stuck_s = time.monotonic() - self._beat_s
+        # Waiting is part of a round: no loop waits for longer than a minute.
+        if stuck_s > self._patience_s:
+            return f"{self.name} has done nothing for {stuck_s:.0f} s"
+        return ""
+
+
+def _place_of(error: Exception) -> str:
+    """Type and place of an error, without its message, which may quote a patient."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,85 @@
+"""Forgetting what is finished, by age and by space; what failed stays until a person has looked at it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from pathlib import Path
+
+from infmap_kit.node import view
+from infmap_kit.node.config import Retention
+from infmap_kit.node.log import note
+from infmap_kit.node.spool import Spool
+from infmap_kit.node.store import Store
+
+EVERY_S = 60.0
+_GRACE_S = 300.0
+
+
+class Keeper:
+    """Keeps the spool within its limits.
+
+    Parameters
+    ----------
+    rules
+        How long, and how much.
+    spool, store
+        Of the node.
+    """
+
+    def __init__(self, rules: Retention, spool: Spool, store: Store) -> None:
+        self._rules = rules
+        self._spool = spool
+        self._store = store
+        self._seen: dict[Path, tuple[int, float]] = {}
+
+    def step(self) -> float:
+        """Forget what may be forgotten.
+
+        Returns
+        -------
+        float
+            Seconds until the next look.
+        """
+        self._remove_halves()
+        forgotten = 0
+        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=self._rules.days)
+        excess = self._spool.used_bytes() - int(self._rules.max_gb * 2**30)
+        for image_id, finished_at in view.finished(self._store.database):
+            is_old = dt.datetime.fromisoformat(finished_at) < oldest
+            if not is_old and excess <= 0:
+                break
+            excess -= self._forget(image_id)
+            forgotten += 1
+        if forgotten:
+            note("forgotten", radiographs=forgotten)
+        return EVERY_S
+
+    def _forget(self, image_id: int) -> int:
+        """Remove entry, then files: a crash in between leaves files that the next start sweeps away."""
+        freed = 0
+        for name in self._store.forget(image_id):
+            for room in (self._spool.images, self._spool.results):
+                file = room / name
+                if file.is_file():
+                    freed += file.stat().st_size
+                    file.unlink(missing_ok=True)
+        return freed
+
+    def _remove_halves(self) -> None:
+        """Remove what has stopped to grow in ``arriving``; whose transfer ended, nobody else may know."""
+        now = time.monotonic()
+        seen: dict[Path, tuple[int, float]] = {}
+        for file in self._spool.arriving.iterdir():
+            try:
+                size = file.stat().st_size
+            except FileNotFoundError:
+                continue
+            before, since = self._seen.get(file, (-1, now))
+            if size != before:
+                seen[file] = (size, now)
+            elif now - since < _GRACE_S:
+                seen[file] = (size, since)
+            else:
+                file.unlink(missing_ok=True)
+        self._seen = seen

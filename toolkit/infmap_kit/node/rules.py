@@ -1,0 +1,37 @@
+"""Which rule decides about a radiograph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from infmap_kit.node.config import Rule
+
+
+def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | None:
+    """The first rule that fits, or ``None``.
+
+    Parameters
+    ----------
+    rules
+        In the file's order.
+    header
+        A pydicom data set; ``Modality`` and ``BodyPartExamined`` are looked at.
+    caller
+        AE title of the sender.
+    """
+    modality = str(header.get("Modality") or "").strip().upper()
+    body_part = str(header.get("BodyPartExamined") or "").strip().upper()
+    for rule in rules:
+        if (
+            (not rule.callers or caller in rule.callers)
+            and _fits(rule.modalities, modality)
+            and _fits(rule.body_parts, body_part)
+        ):
+            return rule
+    return None
+
+
+def _fits(wanted: list[str], found: str) -> bool:
+    """Whether a code string is wanted; an empty one among the wanted stands for an absent tag."""
+    return not wanted or found in (one.strip().upper() for one in wanted)

@@ -1,0 +1,222 @@
+"""The node's folder, and locks that end with the process that holds them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Self
+
+from infmap_kit.errors import NodeError
+
+
+class Spool:
+    """The folder and its rooms.
+
+    ::
+
+        arriving/   being received; nothing here was accepted
+        images/     accepted, synced, in the store
+        results/    made, synced, in the store
+        workers/    one lock file for each worker that lives
+        node.db     the store
+        node.lock   held by the node
+
+    Parameters
+    ----------
+    folder
+        Made when it is missing. On a disk of this machine: SQLite's log and the locks do not work over
+        a network.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.arriving = folder / "arriving"
+        self.images = folder / "images"
+        self.results = folder / "results"
+        self.workers = folder / "workers"
+        self.database = folder / "node.db"
+        try:
+            # Patients' pictures: for nobody else's eyes.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for room in (self.arriving, self.images, self.results, self.workers):
+                room.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise NodeError(f"cannot use {folder} as a spool: {error.strerror}") from error
+
+    def free_bytes(self) -> int:
+        """Space that is left on the spool's disk."""
+        return shutil.disk_usage(self.folder).free
+
+    def used_bytes(self) -> int:
+        """What images and results take."""
+        return sum(
+            file.stat().st_size
+            for room in (self.images, self.results)
+            for file in room.iterdir()
+            if file.is_file()
+        )
+
+    def sweep(self, known: set[str], image_ids: set[int]) -> int:
+        """Remove what no store entry knows: halves of transfers, files whose entry was never made.
+
+        Only for the node itself, before it listens.
+
+        Parameters
+        ----------
+        known
+            Names of the files that the store knows.
+        image_ids
+            Numbers of the radiographs in it.
+
+        Returns
+        -------
+        int
+            How many files went.
+        """
+        strangers = [
+            *self.arriving.iterdir(),
+            *(file for file in self.images.iterdir() if file.name not in known),
+            *(file for file in self.results.iterdir() if self._is_stray(file, image_ids)),
+        ]
+        for file in strangers:
+            file.unlink(missing_ok=True)
+        return len(strangers)
+
+    def _is_stray(self, result: Path, image_ids: set[int]) -> bool:
+        """Whether nobody will ever refer to a result.
+
+        One without an entry may be that of a worker which is about to make it.
+        """
+        number, _, rest = result.name.partition("-")
+        if not number.isdecimal() or int(number) not in image_ids:
+            return True
+        return rest.endswith(".part") and is_dead(self, rest.split(".")[1])
+
+    @contextlib.contextmanager
+    def others_held_off(self, *, by_node: bool) -> Iterator[None]:
+        """Keep :meth:`sweep` (``by_node``) and other processes' intake apart."""
+        with (self.folder / "intake.lock").open("w", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if by_node else fcntl.LOCK_SH)
+            yield
+
+
+def settle(part: Path, final: Path) -> None:
+    """Move a written file to its final name, such that a power cut cannot take it away any more.
+
+    Parameters
+    ----------
+    part
+        Written and complete, on the same disk.
+    final
+        Its name from now on.
+    """
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class NodeLock:
+    """One node for each spool; held until the process ends, however it ends.
+
+    Raises
+    ------
+    NodeError
+        When another node has the spool.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._file = _node_lock_file(spool)
+        # Whoever only looks whether a node runs holds the lock for a moment.
+        if not any(_lock(self._file, wait_s=wait_s) for wait_s in (0, 0.1, 0.2)):
+            self._file.seek(0)
+            owner = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise NodeError(
+                f"expected {spool.folder} to be free, found another node on it (process {owner}): "
+                "end that one, or give this one a spool of its own"
+            )
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Leave the spool."""
+        self._file.close()
+
+
+def is_running(spool: Spool) -> bool:
+    """Whether a node has the spool."""
+    with _node_lock_file(spool) as file:
+        return not _lock(file)
+
+
+def _node_lock_file(spool: Spool) -> IO[str]:
+    return (spool.folder / "node.lock").open("a+", encoding="ascii")
+
+
+class WorkerLock:
+    """Proof that a worker lives: a lock that the kernel takes away with its process.
+
+    So no lease needs a clock: a job whose worker's lock is free is nobody's.
+
+    Parameters
+    ----------
+    spool
+        Where the lock file is made.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self.name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._path = spool.workers / self.name
+        self._file = self._path.open("w", encoding="ascii")
+        if not _lock(self._file):
+            raise NodeError(f"cannot lock {self._path}, which is new")
+
+    def release(self) -> None:
+        """End this worker."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def is_dead(spool: Spool, worker: str) -> bool:
+    """Whether the worker of this name has ended; what it left is taken away."""
+    path = spool.workers / worker
+    try:
+        file = path.open("r+", encoding="ascii")
+    except FileNotFoundError:
+        return True
+    with file:
+        if not _lock(file):
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+
+def _lock(file: IO[str], *, wait_s: float = 0.0) -> bool:
+    time.sleep(wait_s)
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

@@ -1,0 +1,128 @@
+"""The node over HTTP, to be read only: a page for people, `/metrics`, `/ready` and `/live` for machines."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from infmap_kit.errors import NodeError
+from infmap_kit.node.config import StatusPage
+
+_SERVICE_UNAVAILABLE = 503
+
+
+class StatusServer:
+    """Serves the pages in a thread of its own.
+
+    Parameters
+    ----------
+    where
+        Address and port.
+    page
+        What the page shows.
+    metrics
+        What `/metrics` shows.
+    not_ready, not_alive
+        What is wrong; empty lists when nothing is.
+
+    Raises
+    ------
+    NodeError
+        When the port cannot be used.
+    """
+
+    def __init__(
+        self,
+        where: StatusPage,
+        *,
+        page: Callable[[], dict[str, Any]],
+        metrics: Callable[[], bytes],
+        not_ready: Callable[[], list[str]],
+        not_alive: Callable[[], list[str]],
+    ) -> None:
+        template = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True
+        ).get_template("status.html")
+
+        # Not coroutines, so that Starlette calls them in threads: the store may take its time.
+        def show(_: Request) -> Response:
+            return HTMLResponse(template.render(page()), headers=_HEADERS)
+
+        def show_metrics(_: Request) -> Response:
+            return PlainTextResponse(metrics(), media_type="text/plain; version=0.0.4")
+
+        def state(problems: Callable[[], list[str]]) -> Callable[[Request], Response]:
+            def answer(_: Request) -> Response:
+                found = problems()
+                return PlainTextResponse(
+                    "".join(f"{line}\n" for line in found or ["ok"]),
+                    status_code=_SERVICE_UNAVAILABLE if found else 200,
+                )
+
+            return answer
+
+        application = Starlette(
+            routes=[
+                Route("/", show),
+                Route("/metrics", show_metrics),
+                Route("/ready", state(not_ready)),
+                Route("/live", state(not_alive)),
+            ],
+            # On loopback, a page of the internet must not reach it under a name of its own.
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_names(where.host))],
+        )
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application, host=where.host, port=where.port, log_config=None, access_log=False,
+                lifespan="off", timeout_graceful_shutdown=2,
+            )
+        )  # fmt: skip
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.01)
+        if not self._server.started:
+            raise NodeError(
+                f"port {where.port} on {where.host} cannot be used for the status page: "
+                "end what listens there, or choose another in [status]"
+            )
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.should_exit = True
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        # uvicorn ends the process when it cannot bind; this thread is enough.
+        try:
+            self._server.run()
+        except SystemExit:
+            return
+
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _names(host: str) -> list[str]:
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    return ["localhost", "127.0.0.1", "[::1]", host] if is_loopback else ["*"]

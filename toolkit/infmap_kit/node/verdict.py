@@ -1,0 +1,74 @@
+"""What a destination's answer means (DICOM PS3.4, B.2.3 and PS3.7, annex C)."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from infmap_kit.errors import InfmapError
+
+
+class Away(InfmapError):
+    """A destination takes nothing at all just now: not there, busy, full, or not letting us in."""
+
+
+class Meaning(enum.Enum):
+    """Of an answer about one object."""
+
+    STORED = enum.auto()
+    REFUSED = enum.auto()
+    REFUSED_FOR_GOOD = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of one object.
+
+    Parameters
+    ----------
+    meaning
+        Whether it is stored.
+    remark
+        Warning or reason; empty for plain success.
+    """
+
+    meaning: Meaning
+    remark: str = ""
+
+
+_WARNINGS = {
+    0xB000: "coercion of data elements",
+    0xB006: "elements discarded",
+    0xB007: "data set does not match SOP class",
+    0x0107: "attribute list error",
+    0x0116: "attribute value out of range",
+}
+_FOR_GOOD = {
+    0x0122: "SOP class not supported",
+    0x0117: "invalid object instance",
+}
+
+
+def verdict_of(status: int) -> Verdict:
+    """Read a status of C-STORE, or a failure reason of STOW-RS, which are the same numbers.
+
+    Raises
+    ------
+    Away
+        When the destination is out of resources: that is not about this object.
+    """
+    shown = f"0x{status:04X}"
+    if status == 0x0000:
+        return Verdict(Meaning.STORED)
+    if status & 0xF000 == 0xB000 or status in _WARNINGS:
+        return Verdict(Meaning.STORED, f"{shown} {_WARNINGS.get(status, 'a warning')}")
+    if status & 0xFF00 == 0xA700 or status == 0x0213:
+        raise Away(f"it is out of resources ({shown})")
+    if status & 0xFF00 == 0xA900:
+        return Verdict(Meaning.REFUSED_FOR_GOOD, f"{shown} data set does not match SOP class")
+    if status in _FOR_GOOD:
+        return Verdict(Meaning.REFUSED_FOR_GOOD, f"{shown} {_FOR_GOOD[status]}")
+    # 0xCxxx, "cannot understand", is also what many a PACS says when something failed inside it.
+    return Verdict(
+        Meaning.REFUSED, f"{shown} {'cannot understand' if status >> 12 == 0xC else 'refused'}"
+    )

@@ -1,0 +1,280 @@
+"""From a radiograph in the queue to results that wait for delivery."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.imaging.identity import hashed_uid
+from infmap_kit.imaging.quiet import quiet
+from infmap_kit.node.config import NodeConfig, Rule
+from infmap_kit.node.log import Troubles, note
+from infmap_kit.node.rules import matching_rule
+from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
+from infmap_kit.node.states import Job, Result, State
+from infmap_kit.node.store import Store
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from infmap_kit.finding import Finding
+    from infmap_kit.imaging.radiograph import Radiograph
+    from infmap_kit.triton.client import InfmapClient
+
+IDLE_S = 0.25
+_LONGEST_WAIT_S = 15.0
+
+
+class Away(InfmapError):
+    """A server or the disk cannot be used just now; the radiograph is not the cause."""
+
+
+class Mishap(InfmapError):
+    """A radiograph could not be judged, and might be the cause."""
+
+
+def load_libraries() -> None:
+    """Import what judging needs: it takes seconds, and the first radiograph should not wait for it.
+
+    Raises
+    ------
+    MissingDependency
+        Naming the extra to install.
+    """
+    from infmap_kit.dicom.writing import writing
+    from infmap_kit.triton.client import InfmapClient
+
+    InfmapClient().close()
+    with writing():
+        from infmap_kit.dicom import (  # noqa: F401
+            presentation_state,
+            secondary_capture,
+            segmentation,
+            structured_report,
+        )
+
+
+class Worker:
+    """Judges one radiograph after the other.
+
+    Parameters
+    ----------
+    config
+        Rules, models and limits.
+    spool, store
+        Where radiographs lie, and where they are entered.
+    troubles
+        Shared with whoever else meets the same.
+    on_judged
+        Called after results were entered.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        spool: Spool,
+        store: Store,
+        *,
+        troubles: Troubles,
+        on_judged: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config = config
+        self._spool = spool
+        self._store = store
+        self._troubles = troubles
+        self._on_judged = on_judged
+        self._lock = WorkerLock(spool)
+        self._failures = 0
+
+    def step(self) -> float:
+        """Do the next thing.
+
+        Returns
+        -------
+        float
+            Seconds to wait before the next step; 0 when there may be more to do.
+        """
+        try:
+            self._store.reclaim(
+                lambda name: is_dead(self._spool, name),
+                max_crashes=self._config.work.max_crashes,
+            )
+            job = self._store.claim(self._lock.name)
+            if job is None:
+                return IDLE_S
+            self._do(job)
+        except Away:
+            return self._pause_s()
+        # Claimed again at the next step, should giving it back have failed.
+        except (sqlite3.Error, OSError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+            return self._pause_s()
+        self._failures = 0
+        self._troubles.about("spool").is_over()
+        return 0
+
+    def close(self) -> None:
+        """End this worker; what it holds, another may take."""
+        self._store.database.close()
+        self._lock.release()
+
+    def _pause_s(self) -> float:
+        self._failures += 1
+        doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
+        return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+
+    def _do(self, job: Job) -> None:
+        me = self._lock.name
+        try:
+            self._judged(job)
+        except Away as error:
+            self._store.put_back(job, me, str(error))
+            raise
+        except Mishap as error:
+            given_up = self._store.attempt_failed(
+                job, me, str(error), max_attempts=self._config.work.max_attempts
+            )
+            note(
+                "given up" if given_up else "an attempt failed",
+                level=logging.WARNING, image=job.image_id, reason=str(error),
+            )  # fmt: skip
+
+    def _judged(self, job: Job) -> None:
+        try:
+            self._judge(job)
+        except (InfmapError, sqlite3.Error, OSError):
+            raise
+        # A fault of ours that one radiograph brings to light must not stop the others.
+        except Exception as error:
+            raise Mishap(f"it cannot be judged: {type(error).__name__}") from error
+
+    def _judge(self, job: Job) -> None:
+        content, source = self._read(job)
+        with quiet():
+            rule = matching_rule(self._config.rules, source, job.caller)
+        if rule is None:
+            self._store.ignore(job, self._lock.name, "no rule fits it")
+            note("ignored", image=job.image_id, reason="no rule fits it")
+            return
+        try:
+            radiograph = _decoded(content, job, rule)
+            finding = self._ask(radiograph, rule)
+            datasets = _objects(source, radiograph, finding, rule)
+            outcome, reason = State.DONE, "detected" if finding.detected else "not detected"
+        except InputRejected as rejection:
+            outcome, reason = State.REJECTED, f"{rejection.code}: {rejection.reason}"
+            datasets = _report(source, rejection) if rule.rejects == "report" else []
+        entered = self._store.judged(
+            job,
+            self._lock.name,
+            outcome=outcome,
+            reason=reason,
+            results=[self._write(job, kind, dataset) for kind, dataset in datasets],
+            destinations=rule.to,
+        )
+        if entered:
+            self._on_judged()
+            note("judged", image=job.image_id, uid=hashed_uid(job.sop_instance_uid), outcome=outcome,
+                 reason=reason, rule=rule.name)  # fmt: skip
+
+    def _read(self, job: Job) -> tuple[bytes, Dataset]:
+        from pydicom import dcmread
+
+        path = self._spool.images / job.file
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise Mishap("its file is gone from the spool") from error
+        with quiet():
+            # The header alone: it was readable on arrival.
+            return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
+
+    def _ask(self, radiograph: Radiograph, rule: Rule) -> Finding:
+        """Ask the rule's model.
+
+        A connection for each radiograph: a server may have been started again with another model.
+        """
+        from infmap_kit.dicom.results import ResultKind
+        from infmap_kit.infer import find_infection
+        from infmap_kit.triton.client import InfmapClient
+
+        trouble = self._troubles.about(f"model {rule.model}")
+        with InfmapClient(self._config.model_url(rule.model)) as client:
+            try:
+                finding = find_infection(
+                    radiograph, client, painted=ResultKind.SECONDARY_CAPTURE in rule.outputs
+                )
+            except ServerError as error:
+                # A server that still answers has refused this very radiograph.
+                if _answers(client):
+                    raise Mishap(str(error)) from error
+                trouble.begins(str(error))
+                raise Away(str(error)) from error
+        trouble.is_over()
+        return finding
+
+    def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
+        """Write an object into the spool, synced; a repetition writes the same name."""
+        final = self._spool.results / f"{job.image_id}-{kind}.dcm"
+        part = final.with_suffix(f".{self._lock.name}.part")
+        try:
+            dataset.save_as(part, enforce_file_format=True)
+            settle(part, final)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            reason = error.strerror or type(error).__name__
+            self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+            raise Away(f"the spool cannot be written: {reason}") from error
+        return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=final.name)
+
+
+def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:
+    from infmap_kit.imaging.readers import decode_radiograph
+
+    return decode_radiograph(
+        content, hashed_uid(job.sop_instance_uid), secondary_capture=rule.secondary_captures
+    )
+
+
+def _answers(client: InfmapClient) -> bool:
+    try:
+        client.model()
+    except ServerError:
+        return False
+    return True
+
+
+def _objects(
+    source: Dataset, radiograph: Radiograph, finding: Finding, rule: Rule
+) -> list[tuple[str, Dataset]]:
+    from infmap_kit.dicom.results import ResultKind, dicom_results
+
+    # In the order in which dicom_results() gives them.
+    kinds = [kind for kind in ResultKind if kind in rule.outputs]
+    try:
+        datasets = dicom_results(source, radiograph, finding, kinds=kinds)
+    except InfmapError:
+        raise
+    # highdicom names no closed set of errors for odd sources.
+    except Exception as error:
+        raise Mishap(f"its results cannot be written: {type(error).__name__}") from error
+    return list(zip(kinds, datasets, strict=True))
+
+
+def _report(source: Dataset, rejection: InputRejected) -> list[tuple[str, Any]]:
+    from infmap_kit.dicom.results import rejection_report
+
+    try:
+        return [("rejection", rejection_report(source, rejection))]
+    except InputRejected:
+        # Nothing could refer to it: it has no UIDs.
+        return []
+    # As above.
+    except Exception as error:
+        raise Mishap(f"its report cannot be written: {type(error).__name__}") from error
