@@ -33,9 +33,8 @@ check: setup ## Run ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.serving ## Measure latency beside Table V; the machine should have nothing else to do
-	@$(BIN)/infmap-kit export training/demo_model --repository $(DEMO)/model_repository
-	@$(BIN)/infmap-kit bench --repository $(DEMO)/model_repository
+bench: setup ## Measure latency beside Table V; the machine should have nothing else to do
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench $(DEMO)
 
 clean: ## Remove the environment, caches and the demo's output
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

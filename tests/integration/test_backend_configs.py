@@ -6,6 +6,7 @@ mixture of batching and other models in one ensemble, and the warm-up files are 
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +25,20 @@ from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
 from infmap_kit.triton import runner
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import Target, config_text, parse_config
+from infmap_kit.triton.config import (
+    ServedGraph,
+    Target,
+    config_text,
+    parse_config,
+    set_served_graphs,
+)
 from infmap_kit.triton.runtime import find_runtime
 from infmap_kit.triton.server import TritonServer
 from infmap_kit.triton.serving import free_ports, serving
 from small_network import small_network
+
+OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
+SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(OUTPUTS, size)]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +57,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         config = parse_config(path.read_text())
         config.backend = "python"
         config.ClearField("default_model_filename")
-        config.parameters["precision"].string_value = "f32"
-        config.parameters["threads"].string_value = "1"
+        set_served_graphs(config, [ServedGraph(file="model.onnx", precision="f32", threads=1)])
         path.write_text(config_text(config))
         shutil.copy(runner.__file__, repository / graph.name / "1" / "model.py")
     with TritonServer(repository, runtime=find_runtime(), options=free_ports()) as server:
@@ -68,11 +77,26 @@ def _ask(
     return {output.name: result.as_numpy(output.name) for output in ENSEMBLE.outputs}
 
 
-@pytest.mark.parametrize("wanted", ["DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP"])
-def test_every_output_can_be_asked_for_alone(url: str, wanted: str) -> None:
+@pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
+def test_any_subset_of_outputs_can_be_asked_for(url: str, subset: tuple[str, ...]) -> None:
     with InfmapClient(url) as client:
         picture = np.zeros((224, 224), np.uint8)
-        assert list(client.infer(picture, picture, outputs=[wanted])) == [wanted]
+        assert tuple(client.infer(picture, picture, outputs=subset)) == subset
+
+
+def test_what_is_not_asked_for_is_not_computed(url: str) -> None:
+    picture = np.zeros((224, 224), np.uint8)
+    with InfmapClient(url) as client:
+        client.infer(picture, picture)
+        before = client.statistics()
+        client.infer(picture, outputs=["DETECTED"])
+        client.infer(picture, picture, outputs=["INFECTION_MAP"])
+        after = client.statistics()
+    done = {
+        graph.name: after[graph.name]["requests"] - before[graph.name]["requests"]
+        for graph in GRAPHS
+    }
+    assert done == {"segmentation": 2, "detection": 1, "rendering": 1}
 
 
 def test_the_server_for_cpus_says_that_it_lacks_the_backend(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from infmap_kit.errors import ServerError
 from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
 from infmap_kit.export.target import publish
@@ -90,19 +91,16 @@ def test_any_subset_of_outputs_over_http(
 
 
 def test_what_is_not_asked_for_is_not_computed(
-    server: TritonServer, client: InfmapClient, picture: NDArray[np.uint8]
+    client: InfmapClient, picture: NDArray[np.uint8]
 ) -> None:
-    def executions(model: str) -> int:
-        with urllib.request.urlopen(
-            f"{server.http_url}/v2/models/{model}/stats", timeout=10
-        ) as reply:
-            return int(json.load(reply)["model_stats"][0]["execution_count"])
-
-    before = {model: executions(model) for model in ("segmentation", "detection", "rendering")}
-    client.infer(network_input(picture), outputs=["DETECTED"])
-    client.infer(network_input(picture), picture, outputs=["INFECTION_MAP"])
-    after = {model: executions(model) - count for model, count in before.items()}
-    assert after == {"segmentation": 2, "detection": 1, "rendering": 1}
+    """Two canvases for one picture cannot be painted: who asks for no map never learns of it."""
+    inputs = {"IMAGE": network_input(picture)[np.newaxis], "CANVAS": np.stack([picture] * 2)}
+    found = client.ask("infmap", inputs, ["DETECTED", "SEVERITY", "PROBABILITY"])
+    assert found["PROBABILITY"].shape == (1, 224, 224)
+    with pytest.raises(ServerError):
+        client.ask("infmap", inputs, ["INFECTION_MAP"])
+    # And it answers still.
+    assert client.infer(network_input(picture), picture)["INFECTION_MAP"].shape == (400, 320, 3)
 
 
 @pytest.mark.train

@@ -189,7 +189,7 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
         if not repository.exists():
             continue
         releases.append(check_repository(repository).release)
-        assert len({path.parent.name for path in repository.glob("*/*/model.onnx")}) == 1
+        assert len({path.parent.name for path in repository.glob("*/*/segmentation.onnx")}) == 1
         for release in releases_of(repository):
             check_repository(release.folder)
     assert len(set(releases)) > 3, "it did publish between the kills"

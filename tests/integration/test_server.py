@@ -150,10 +150,10 @@ def test_a_port_in_use_is_named(repository: Path) -> None:
 def test_an_altered_file_is_not_served(repository: Path, tmp_path: Path) -> None:
     altered = tmp_path / "repository"
     shutil.copytree(repository, altered)
-    graph = altered / "detection" / "1" / "model.onnx"
+    graph = altered / "infmap" / "1" / "detection.onnx"
     graph.write_bytes(graph.read_bytes() + b"\0")
     with (
-        pytest.raises(SpecError, match=r"detection/1/model.onnx is not what was exported"),
+        pytest.raises(SpecError, match=r"infmap/1/detection.onnx is not what was exported"),
         serving(altered, free_ports()),
     ):
         pass
@@ -162,14 +162,14 @@ def test_an_altered_file_is_not_served(repository: Path, tmp_path: Path) -> None
 def test_a_model_that_does_not_load_is_one_line(repository: Path, tmp_path: Path) -> None:
     broken = tmp_path / "repository"
     shutil.copytree(repository, broken)
-    graph = broken / "rendering" / "1" / "model.onnx"
+    graph = broken / "infmap" / "1" / "rendering.onnx"
     graph.write_bytes(b"not a graph")
     manifest = read_json(broken / "manifest.json")
-    manifest["files"]["rendering/1/model.onnx"] = sha256_of(graph)
+    manifest["files"]["infmap/1/rendering.onnx"] = sha256_of(graph)
     write_json(broken / "manifest.json", manifest)
     with pytest.raises(ServerError) as caught, serving(broken, free_ports()):
         pass
-    assert "model 'rendering' does not load" in str(caught.value)
+    assert "model 'infmap' does not load" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -133,15 +133,15 @@ def test_metrics_stay_on_their_port(repository: Path, events: list[str]) -> None
         url = f"http://127.0.0.1:{ports.metrics_port}/metrics"
         with urllib.request.urlopen(url, timeout=5) as reply:
             text = reply.read().decode()
-    assert 'nv_inference_request_success{model="segmentation",version="2"}' in text
-    assert 'model="segmentation",version="1"' not in text
+    assert 'nv_inference_request_success{model="infmap",version="2"}' in text
+    assert 'model="infmap",version="1"' not in text
 
 
 def test_a_release_that_cannot_be_served_leaves_the_old_one(
     server: Supervisor, repository: Path, events: list[str]
 ) -> None:
     _release(repository, 2)
-    with (repository / "segmentation" / "2" / "model.onnx").open("ab") as file:
+    with (repository / "infmap" / "2" / "segmentation.onnx").open("ab") as file:
         file.write(b"more")
     server.look()
     server.look()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from bench_records import bench_record
 from infmap_kit.cli import app
 from pictures import read_picture
 
@@ -33,6 +34,7 @@ HEAVY = (
     "requests",
     "prometheus_client",
     "highdicom",
+    "nncf",
     "imagecodecs",
 )
 ROOT = Path(__file__).parents[2]
@@ -86,6 +88,34 @@ def test_every_command_stands_in_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "fill it with `infmap-kit export`"),
+        (("--samples", "50"), "fill it with `infmap-kit export`"),
+        (("chest.jpg",), "cannot read chest.jpg"),
+        (("./table5",), "cannot read table5"),
+    ],
+)
+def test_bench_without_a_command_measures_latency(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    """As it always did; a file that is called as a command is given with its folder."""
+    done = _infmap_kit("bench", *arguments, "--repository", tmp_path / "nowhere")
+    assert done.returncode != 0
+    assert reason in done.stderr
+
+
+def test_bench_compare_says_what_changed(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("before.json", "after.json")]
+    for seed, path in enumerate(paths):
+        bench_record(seed=seed).write(path)
+    done = _infmap_kit("bench", "compare", *paths, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert {change["verdict"] for change in document["changes"]} == {"no change beyond noise"}
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
         (["export", "nowhere"], 1, "nowhere does not exist"),
@@ -93,6 +123,11 @@ def test_every_command_stands_in_the_documentation() -> None:
         (["export", "nowhere", "--target", "toaster"], 1, "expected --target to be one of"),
         (["serve", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["bench", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["bench", "compare", "x.json", "y.json"], 1, "cannot read x.json"),
+        (["bench", "table5", "--only", "unet/vgg"], 1, "expected encoder to be one of"),
+        (["bench", "table5", "--precision", "fp7"], 1, "expected --precision to be one of"),
+        (["tune", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
+        (["tune", "--for", "beauty"], 1, "expected --for to be one of latency, throughput"),
         (["deploy", "compose", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["serve", "--runtime", "podman"], 1, "expected --runtime to be one of auto, docker"),
         (["export", "nowhere", "--target", "openvino", "--batches", "many"], 1, "such as 1,8,32"),

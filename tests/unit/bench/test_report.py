@@ -2,90 +2,174 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import html.parser
 import io
-import json
+import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-from infmap_kit.bench.measure import (
-    APART,
-    ENGINE_ALONE,
-    FILE_TO_MAP,
-    SCOPES,
-    BenchOptions,
-    BenchRecord,
-    Latencies,
-)
-from infmap_kit.bench.report import latency_table, markdown, paper_row, write_record
-
-_NETWORK = {"architecture": "U-Net", "encoder": "DenseNet-121", "encoder_frozen": False}
+from bench_records import bench_record
+from infmap_kit.bench.page import page
+from infmap_kit.bench.report import csv_table, latency_table, markdown, write_record
+from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
+from infmap_kit.bench.svg import Bar, bars, nice_ticks
+from infmap_kit.bench.waterfall import stages_of
 
 
-@pytest.fixture
-def record() -> BenchRecord:
-    random = np.random.default_rng(0)
-    samples = {
-        name: Latencies(tuple(random.gamma(9, 1 + number, 101)))
-        for number, name in enumerate((*SCOPES, *APART))
-    }
-    return BenchRecord(
-        scopes=samples,
-        model={"name": "infmap U-Net", "version": "1", "network": _NETWORK},
-        target="embedded",
-        precision="fp32",
-        pictures=["chest.jpg 1024x1024 image/jpeg"],
-        machine={"processor": "a processor", "cores": 2, "gpu": "none used"},
-        versions={"triton": "2.51.0"},
-        started="2026-11-21T23:00:00+00:00",
-        options=BenchOptions(samples=101, warm_up=5),
-    )
-
-
-def test_figures_are_those_of_the_samples(record: BenchRecord) -> None:
-    latencies = record.scopes[ENGINE_ALONE]
-    ordered = sorted(latencies.samples_ms)
-    summary = latencies.summary()
-    assert summary["p50_ms"] == pytest.approx(ordered[50])
-    assert summary["p90_ms"] == pytest.approx(ordered[90])
-    assert summary["p99_ms"] == pytest.approx(ordered[99])
-    assert summary["mean_ms"] == pytest.approx(sum(ordered) / 101)
-    assert summary["n"] == 101
-    expected = sorted(record.scopes[FILE_TO_MAP].samples_ms)[50] - ordered[50]
-    assert record.overhead_ms == pytest.approx(expected)
-
-
-def test_table_5_stands_beside_with_its_machine(record: BenchRecord) -> None:
-    row = paper_row(record)
+def test_table_5_stands_beside_with_its_machine() -> None:
+    record = bench_record()
+    row = record.paper_row
     assert row is not None
     assert (row.time_ms, row.trainable_as_printed) == (2.58, "12.06M")
-    text = markdown(record)
-    for wanted in ("2.58 ms", "12.06M", "another machine", "RTX 2080 Ti", "a processor", "no GPU"):
-        assert wanted in text
+    for text in (markdown(record), page(record)):
+        for wanted in (
+            "2.58 ms",
+            "12.06M",
+            "another machine",
+            "RTX 2080 Ti",
+            "a processor",
+            "no GPU",
+        ):
+            assert wanted in text
 
 
-def test_an_unknown_network_has_no_row(record: BenchRecord) -> None:
-    unknown = dataclasses.replace(record, model={"name": "mine", "version": "1"})
-    assert paper_row(unknown) is None
+def test_an_unknown_network_has_no_row() -> None:
+    unknown = dataclasses.replace(bench_record(), model={"name": "mine", "version": "1"})
+    assert unknown.paper_row is None
     assert "not known" in markdown(unknown)
+    assert "on an RTX 2080 Ti" not in page(unknown)
 
 
-def test_the_record_keeps_every_sample(record: BenchRecord, tmp_path: Path) -> None:
-    json_path, markdown_path = write_record(record, tmp_path)
-    document = json.loads(json_path.read_text())
-    assert document["scopes"][ENGINE_ALONE]["samples_ms"] == pytest.approx(
-        record.scopes[ENGINE_ALONE].samples_ms, abs=1e-4
+def test_accuracy_stands_beside_latency() -> None:
+    text = markdown(bench_record())
+    assert "Dice of 0.9951 over 20 pictures, no detection changed" in text
+    assert "pixels F1 0.754" in text
+
+
+def test_goals_are_said_to_be_reached_or_not() -> None:
+    record = bench_record()
+    slow = dataclasses.replace(
+        record, scopes={**record.scopes, FILE_TO_MAP: record.scopes[next(iter(BASELINES))]}
     )
-    assert json_path.stem == markdown_path.stem == "latency-u-net-densenet-121-fp32-20261121T230000"
+    assert "reached" in markdown(record)
+    assert "not reached" not in markdown(record)
+    assert f"{FILE_TO_MAP} / {ENGINE_ALONE}: 5.00 at p50" in markdown(slow)
+    assert "not reached" in markdown(slow)
 
 
-def test_the_terminal_table_fits_80_columns(record: BenchRecord) -> None:
+def test_latency_under_load_is_never_among_the_latencies() -> None:
+    text = markdown(bench_record())
+    latencies, load = text.split("## Throughput")
+    assert "batch" not in latencies.lower().replace("batch 1,", "")
+    assert "no latency of a request at rest" in load
+    assert "from when each request was due" in load
+
+
+def test_stages_add_up_to_file_to_map() -> None:
+    record = bench_record()
+    stages = stages_of(record)
+    assert sum(stage.ms for stage in stages) == pytest.approx(record.scopes[FILE_TO_MAP].p50_ms)
+    assert stages_of(dataclasses.replace(record, server={})) == []
+
+
+def test_what_speaks_against_the_figures_stands_at_the_top() -> None:
+    record = dataclasses.replace(
+        bench_record(),
+        warnings=["The machine was loaded."],
+        failure="the server ended",
+        doubts={ENGINE_ALONE: "wobbles"},
+    )
+    for text in (markdown(record), page(record)):
+        head = text[: text.index("Everything around")]
+        for words in ("The machine was loaded.", "the server ended", "engine alone: wobbles"):
+            assert words in head
+
+
+def test_a_record_without_any_sample_still_makes_every_report(tmp_path: Path) -> None:
+    """A server that dies at once."""
+    record = dataclasses.replace(
+        bench_record(), scopes={}, server={}, throughput=[], open_loop=[], independent={},
+        cold_start={}, failure="the server ended",
+    )  # fmt: skip
+    for path in write_record(record, tmp_path):
+        assert path.read_text()
+
+
+def test_all_files_of_a_record_have_one_name(tmp_path: Path) -> None:
+    paths = write_record(bench_record(), tmp_path)
+    assert {path.stem for path in paths} == {"latency-u-net-densenet-121-int8-20261121T230000"}
+    assert [path.suffix for path in paths] == [".json", ".md", ".csv", ".html"]
+
+
+def test_the_spreadsheet_has_a_row_a_scope() -> None:
+    record = bench_record()
+    rows = list(csv.DictReader(io.StringIO(csv_table(record))))
+    assert {row["scope"] for row in rows} == record.scopes.keys()
+    (engine,) = (row for row in rows if row["scope"] == ENGINE_ALONE)
+    assert float(engine["p50_ms"]) == pytest.approx(record.scopes[ENGINE_ALONE].p50_ms, abs=1e-4)
+    assert engine["stable"] == "yes"
+
+
+def test_the_terminal_table_fits_80_columns() -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(latency_table(record))
+    console.print(latency_table(bench_record()))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
-    for name in (*SCOPES, *APART):
+    for name in (ENGINE_ALONE, FILE_TO_MAP, *BASELINES):
         assert any(name in line for line in lines), f"{name} is cut"
+
+
+class _Tags(html.parser.HTMLParser):
+    VOID = ("meta", "rect", "line", "path", "circle")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [str(v) for k, v in attrs if k in ("src", "href", "srcset", "action", "data")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_names_nothing_outside() -> None:
+    record = bench_record()
+    evil = dataclasses.replace(record, model={**record.model, "name": "<script>alert(1)</script>"})
+    text = page(evil)
+    tags = _Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert tags.links == []
+    assert "http" not in text.replace("http-equiv", "").lower()
+    assert "<script" not in text
+    assert "url(" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_bars_length_is_its_value() -> None:
+    import re
+
+    chart = bars(
+        "two", [Bar(label="a", value=1, note=""), Bar(label="b", value=3, note="")], unit="ms"
+    )
+    one, three = (float(w) for w in re.findall(r'<rect[^>]* width="([\d.]+)"', chart))
+    assert three / one == pytest.approx(3, rel=0.01)
+
+
+@pytest.mark.parametrize("largest", [1e-3, 0.7, 1, 9.99, 10, 123.4, 7e5])
+def test_ticks_are_few_round_and_reach_the_largest(largest: float) -> None:
+    ticks = nice_ticks(largest)
+    assert ticks[0] == 0
+    assert ticks[-1] >= largest * 0.999999
+    assert 2 <= len(ticks) <= 8
+    steps = {round((b - a) / ticks[1], 6) for a, b in itertools.pairwise(ticks)}
+    assert steps == {1.0}

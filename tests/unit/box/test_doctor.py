@@ -63,13 +63,13 @@ def test_a_box_that_fits_has_no_problem_and_says_so_quickly(repository: Path) ->
 
 
 def test_every_problem_has_a_mend_and_is_one_line(repository: Path) -> None:
-    (repository / "detection" / "config.pbtxt").unlink()
+    (repository / "infmap" / "config.pbtxt").unlink()
     _, *_ = checks = examine(repository, free_ports())
     for check in checks:
         assert "\n" not in check.sentence
         if check.status in (Status.PROBLEM, Status.WARNING):
             assert check.mend
-    assert "lacks detection/config.pbtxt" in _by_name(repository)["repository"].sentence
+    assert "lacks infmap/config.pbtxt" in _by_name(repository)["repository"].sentence
 
 
 def test_no_repository_is_a_problem(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_repository_tells_its_history_and_gate(repository: Path) -> None:
 
 
 def test_damage_is_told(repository: Path) -> None:
-    (repository / "segmentation" / "2" / "model.onnx").write_bytes(b"")
+    (repository / "infmap" / "2" / "segmentation.onnx").write_bytes(b"")
     found = inspect(repository)
     assert not found["whole"]
     assert "is not what was exported" in found["fault"]

@@ -368,6 +368,23 @@ def test_the_contour_is_shown_through_the_sources_window() -> None:
     assert state.PresentationLUTShape == "INVERSE"
 
 
+@pytest.mark.parametrize(
+    ("tags", "aspect"),
+    [
+        ({"ImagerPixelSpacing": [0.3, 0.2]}, [3, 2]),
+        ({"ImagerPixelSpacing": None, "PixelAspectRatio": [4, 5]}, [4, 5]),
+        ({"ImagerPixelSpacing": [0.143, 0.143]}, [1, 1]),
+        ({"ImagerPixelSpacing": None}, [1, 1]),
+    ],
+)
+def test_pixels_that_are_not_square_stay_so(tags: dict[str, Any], aspect: list[int]) -> None:
+    objects = _written(_radiograph(**tags))
+    capture = objects[ResultKind.SECONDARY_CAPTURE]
+    assert list(capture.get("PixelAspectRatio", [1, 1])) == aspect
+    (area,) = objects[ResultKind.PRESENTATION_STATE].DisplayedAreaSelectionSequence
+    assert list(area.PresentationPixelAspectRatio) == aspect
+
+
 def test_a_source_without_uid_is_refused() -> None:
     radiograph = _radiograph()
     assert radiograph.header is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +89,7 @@ def test_an_engine_that_was_exchanged_under_a_repaired_manifest_fails(
 ) -> None:
     repository = tmp_path / "r"
     manifest, _ = publish(source, repository, EmbeddedOptions(), pictures=PICTURES)
-    path = repository / "segmentation" / "1" / "model.onnx"
+    path = repository / "infmap" / "1" / "segmentation.onnx"
     model = onnx.load(path)
     (weight,) = [t for t in model.graph.initializer if t.name == "weight"]
     noise = np.random.default_rng(0).normal(1, 0.05, (1, 1, 3, 3)).astype(np.float32)
@@ -106,16 +105,16 @@ def test_an_engine_that_was_exchanged_under_a_repaired_manifest_fails(
 def test_a_truncated_engine_is_found(source: Source, tmp_path: Path) -> None:
     repository = tmp_path / "r"
     publish(source, repository, EmbeddedOptions(), pictures=PICTURES)
-    path = repository / "segmentation" / "1" / "model.onnx"
+    path = repository / "infmap" / "1" / "segmentation.onnx"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SpecError, match=r"model\.onnx is not what was exported"):
+    with pytest.raises(SpecError, match=r"segmentation\.onnx is not what was exported"):
         _verify(source, repository)
 
 
 def test_plans_are_verified_by_their_server(source: Source, tmp_path: Path) -> None:
     repository = tmp_path / "r"
     manifest, _ = publish(source, repository, EmbeddedOptions(), pictures=PICTURES)
-    shutil.rmtree(repository / "rendering")
+    (repository / "infmap" / "1" / "rendering.onnx").unlink()
     write_manifest(
         repository, target="tensorrt", precision="fp16", model=manifest.model, built_with={}
     )

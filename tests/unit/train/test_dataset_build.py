@@ -18,12 +18,14 @@ from infmap_train.dataset_build import build_dataset
 
 
 def _picture(seed: int, size: int = 300) -> np.ndarray:
-    """Draw something with structure at all scales, as a radiograph has."""
+    """Draw something with structure at all scales, bright in the middle and below, as a radiograph is."""
     rng = np.random.default_rng(seed)
     picture: Any = np.zeros((size, size))
     for side in (4, 8, 16, 64):
         grain = rng.normal(size=(side, side))
         picture += cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC) * 30 / side**0.3
+    across = np.linspace(-1, 1, size)
+    picture += 50 * np.exp(-((across / 0.25) ** 2)) + 40 * (across[:, np.newaxis] > 0.5) - 25
     return np.asarray(np.clip(picture + 120, 0, 255).astype(np.uint8))
 
 

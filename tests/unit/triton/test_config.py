@@ -9,18 +9,20 @@ import pytest
 from infmap_kit.errors import SpecError
 from infmap_kit.export.publish import serving_identity
 from infmap_kit.export.source import read_source
-from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
+from infmap_kit.graphs.contract import ENSEMBLE
 from infmap_kit.triton.config import (
     EmbeddedOptions,
     Precision,
+    ServedGraph,
     config_text,
     embedded_configs,
     ensemble_config,
     parse_config,
+    served_graphs,
 )
 
 COMMITTED = Path(__file__).resolve().parents[3] / "model_repository"
-NAMES = (ENSEMBLE.name, *(graph.name for graph in GRAPHS))
+NAMES = (ENSEMBLE.name,)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,14 +49,33 @@ def test_the_prunable_step_that_reads_an_ensemble_input_stands_first() -> None:
 
 
 def test_precision_reaches_the_segmentation_alone() -> None:
-    configs = embedded_configs(EmbeddedOptions(precision=Precision.BF16, threads=2), {})
-    settings = {
-        name: {key: value.string_value for key, value in config.parameters.items()}
-        for name, config in configs.items()
-    }
-    assert settings["segmentation"] == {"precision": "bf16", "threads": "2"}
-    assert settings["detection"] == {"precision": "f32", "threads": "1"}
-    assert settings["rendering"] == {"precision": "f32", "threads": "2"}
+    options = EmbeddedOptions(precision=Precision.BF16, threads=2, instances=3)
+    pipeline = embedded_configs(options, {})[ENSEMBLE.name]
+    assert pipeline.instance_group[0].count == 3
+    assert served_graphs(pipeline) == [
+        ServedGraph(file="segmentation.onnx", precision="bf16", threads=2),
+        ServedGraph(file="detection.onnx", precision="f32", threads=1),
+        ServedGraph(file="rendering.onnx", precision="f32", threads=2),
+    ]
+
+
+def test_int8_is_a_file_of_its_own() -> None:
+    pipeline = embedded_configs(EmbeddedOptions(precision=Precision.INT8), {})[ENSEMBLE.name]
+    assert served_graphs(pipeline)[0].file == "segmentation.xml"
+
+
+def test_the_joined_model_keeps_the_contract() -> None:
+    """Whoever asks cannot tell whether one model answers or three."""
+    identity = {"model_name": "mine"}
+    (joined,) = embedded_configs(EmbeddedOptions(), identity).values()
+    three = ensemble_config(identity)
+    assert (joined.name, joined.input, joined.output) == (three.name, three.input, three.output)
+    assert joined.parameters["model_name"] == three.parameters["model_name"]
+
+
+def test_a_config_that_names_no_graphs_is_said() -> None:
+    with pytest.raises(SpecError, match="which graphs"):
+        served_graphs(ensemble_config({}))
 
 
 def test_a_broken_config_is_said() -> None:
@@ -65,3 +86,5 @@ def test_a_broken_config_is_said() -> None:
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(SpecError, match="threads of 0"):
         EmbeddedOptions(threads=-1)
+    with pytest.raises(SpecError, match="at least one instance"):
+        EmbeddedOptions(instances=0)

@@ -1,158 +1,71 @@
-"""Per-sample latency in three nested scopes, measured in turn in one run.
+"""Latency of one picture, in nested scopes that are measured in turn until they are stable.
 
-A latency is the time of one request with one picture. A batch's time divided by its size is
-a throughput turned upside down, and is never reported here as a latency.
+A latency is the time of one request with one picture on a server at rest. A batch's time divided by its size is
+a throughput turned upside down, and latencies under load have sections of their own
+(:mod:`infmap_kit.bench.load`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from infmap_kit.bench.machine import describe_machine
-from infmap_kit.errors import InputRejected
-from infmap_kit.export.engine import EmbeddedEngine
-from infmap_kit.graphs.contract import SEGMENTATION
-from infmap_kit.imaging.files import find_pictures
-from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.readers import decode_radiograph
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.infer import encode_png
+from infmap_kit.bench.baselines import Baseline, baselines_of
+from infmap_kit.bench.independent import measure_independently
+from infmap_kit.bench.load import LoadOptions, closed_loop, open_loop
+from infmap_kit.bench.machine import describe_machine, loaded, stolen_ticks
+from infmap_kit.bench.pictures import bench_pictures
+from infmap_kit.bench.record import BenchRecord
+from infmap_kit.bench.scopes import ENGINE_WITH_TRANSFERS, SERVED_ENSEMBLE
+from infmap_kit.bench.statistics import BLOCK, Latencies, StabilityRule
+from infmap_kit.bench.steps import ServerSteps
+from infmap_kit.bench.subject import Subject, Timed
+from infmap_kit.errors import InfmapError, MissingDependency, ServerError, SpecError, Unstable
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.triton.backends import MODEL_FILE
-from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import Target, parse_config
-from infmap_kit.triton.repository import Manifest, version_folder, versions
+from infmap_kit.triton.repository import Manifest, versions
 from infmap_kit.triton.runtime import TRITON_VERSION
-from infmap_kit.triton.serving import free_ports, serving
-
-ENGINE_ALONE = "engine alone"
-SERVED_ENSEMBLE = "served ensemble"
-FILE_TO_MAP = "file to map"
-NATIVE_MAP = "served, map at native size"
-ENCODE_PNG = "PNG of the native map"
-
-SCOPES = {
-    ENGINE_ALONE: "network input in memory to probability, in this process",
-    SERVED_ENSEMBLE: "network input in memory to all four outputs, through Triton by gRPC",
-    FILE_TO_MAP: "encoded bytes in memory to the map at the network's size, through Triton",
-}
-"""The nested scopes: each holds the one before it."""
-
-APART = {
-    NATIVE_MAP: "as served ensemble, but painted at the picture's own size",
-    ENCODE_PNG: "encoding that map",
-}
-"""What comes on top for a map at native size on disk."""
-
-# Scopes are measured in turn, so many samples at a time: a machine that is slower for a while is slower
-# for all of them, and ratios stay.
-_BLOCK = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """How long to measure.
+    """How long and what to measure.
 
     Parameters
     ----------
     samples
-        Measured requests in each scope.
+        Requests of each scope, at least.
     warm_up
-        Requests in each scope before.
+        Requests of each scope before.
+    tolerance_percent
+        Of the rule of stability.
+    budget_s
+        Seconds after which scopes that are not stable are given up.
+    baselines
+        Whether ONNX Runtime and Keras are measured in the same run.
+    load
+        Throughput and open-loop load; ``None`` leaves them out.
+    independent
+        Whether ``perf_analyzer`` is asked too, where it is.
     """
 
     samples: int = 200
     warm_up: int = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Latencies:
-    """Raw samples of one scope.
-
-    Parameters
-    ----------
-    samples_ms
-        Milliseconds of each request, in order.
-    """
-
-    samples_ms: tuple[float, ...]
-
-    def quantile_ms(self, share: float) -> float:
-        """The latency that this share of requests stays within."""
-        return float(np.quantile(self.samples_ms, share))
-
-    def summary(self) -> dict[str, float | int]:
-        """Figures of a report, in milliseconds."""
-        return {
-            "p50_ms": self.quantile_ms(0.5),
-            "p90_ms": self.quantile_ms(0.9),
-            "p99_ms": self.quantile_ms(0.99),
-            "mean_ms": float(np.mean(self.samples_ms)),
-            "max_ms": max(self.samples_ms),
-            "n": len(self.samples_ms),
-        }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BenchRecord:
-    """Everything that was measured, and on what.
-
-    Parameters
-    ----------
-    scopes
-        Scope name to its samples.
-    model
-        Manifest's account of the model.
-    target, precision
-        Of the repository.
-    pictures
-        Name, size and format of the radiographs that were asked about.
-    machine, versions
-        Where it was measured.
-    started
-        UTC, ISO 8601.
-    options
-        How long it was measured.
-    """
-
-    scopes: dict[str, Latencies]
-    model: dict[str, Any]
-    target: str
-    precision: str
-    pictures: list[str]
-    machine: dict[str, Any]
-    versions: dict[str, str]
-    started: str
-    options: BenchOptions
+    tolerance_percent: float = 5.0
+    budget_s: float = 180.0
+    baselines: bool = False
+    load: LoadOptions | None = None
+    independent: bool = True
 
     @property
-    def overhead_ms(self) -> float:
-        """What everything around the engine adds: file to map less engine alone, at p50."""
-        return self.scopes[FILE_TO_MAP].quantile_ms(0.5) - self.scopes[ENGINE_ALONE].quantile_ms(
-            0.5
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """The record for a file, raw samples included."""
-        document = dataclasses.asdict(self)
-        document["scopes"] = {
-            name: {
-                **latencies.summary(),
-                "samples_ms": [round(ms, 4) for ms in latencies.samples_ms],
-            }
-            for name, latencies in self.scopes.items()
-        }
-        document["overhead_p50_ms"] = self.overhead_ms
-        return document
+    def rule(self) -> StabilityRule:
+        """When a scope has been measured long enough."""
+        return StabilityRule(samples=self.samples, tolerance_percent=self.tolerance_percent)
 
 
 def measure(
@@ -164,6 +77,8 @@ def measure(
 ) -> BenchRecord:
     """Serve a repository on free ports and measure it.
 
+    A server that dies ends the measurement early; the record then holds what was measured until then, and why.
+
     Parameters
     ----------
     repository
@@ -171,129 +86,173 @@ def measure(
     files
         Radiographs or folders of them; without any, synthetic JPEGs of a megapixel are made.
     options
-        How long.
+        How long, and what.
 
     Raises
     ------
     InputRejected
         When a file is no suitable radiograph.
+    HostMismatch
+        When the repository is for another target, or there is no server here.
     ServerError
-        When the server does not start, or dies.
+        When the server does not start.
     """
-    manifest = Manifest.read(repository)
-    contents = _contents(files)
-    radiographs = [decode_radiograph(content, name) for name, content in contents]
+    pictures = bench_pictures(files)
     machine = describe_machine()
+    begun, stolen = time.monotonic(), stolen_ticks()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    parameters = parse_config(
-        (repository / SEGMENTATION.name / "config.pbtxt").read_text(encoding="utf-8")
-    ).parameters
-    engine = EmbeddedEngine(
-        version_folder(repository, SEGMENTATION.name, manifest.release)
-        / MODEL_FILE[Target.EMBEDDED],
-        precision=parameters["precision"].string_value,
-        threads=int(parameters["threads"].string_value),
-    )
-    with serving(repository, free_ports()) as server, InfmapClient(server.grpc_url) as client:
-
-        def engine_alone(index: int) -> float:
-            return _timed(lambda image: engine.infer(image[np.newaxis]), images[index])
-
-        def served_ensemble(index: int) -> float:
-            return _timed(lambda image: client.infer(image, image), images[index])
-
-        def file_to_map(index: int) -> float:
-            return _timed(lambda content: _map_of(content, client), contents[index][1])
-
-        def native_map(index: int) -> float:
-            return _timed(
-                lambda pixels: client.infer(images[index], pixels), radiographs[index].pixels
-            )
-
-        def write_png(index: int) -> float:
-            return _timed(encode_png, maps[index])
-
-        images = [network_input(radiograph.pixels) for radiograph in radiographs]
-        maps = [
-            client.infer(image, radiograph.pixels)["INFECTION_MAP"]
-            for image, radiograph in zip(images, radiographs, strict=True)
-        ]
-        scopes: dict[str, Callable[[int], float]] = {
-            ENGINE_ALONE: engine_alone,
-            SERVED_ENSEMBLE: served_ensemble,
-            FILE_TO_MAP: file_to_map,
-            NATIVE_MAP: native_map,
-            ENCODE_PNG: write_png,
-        }
-        samples = _in_turn(scopes, len(contents), options, progress)
-    return BenchRecord(
-        scopes={name: Latencies(tuple(values)) for name, values in samples.items()},
-        model=manifest.model,
-        target=manifest.target,
-        precision=manifest.precision,
-        pictures=[
-            f"{radiograph.name} {radiograph.width}x{radiograph.height} {radiograph.media_type}"
-            for radiograph in radiographs
-        ],
-        machine=machine,
-        versions={**versions("openvino", "tritonclient", "numpy"), "triton": TRITON_VERSION},
-        started=started,
-        options=options,
-    )
-
-
-def _in_turn(
-    scopes: dict[str, Callable[[int], float]],
-    pictures: int,
-    options: BenchOptions,
-    progress: Progress,
-) -> dict[str, list[float]]:
-    samples: dict[str, list[float]] = {name: [] for name in scopes}
-    total = options.samples * len(scopes)
-    for name, scope in scopes.items():
-        for index in range(options.warm_up):
-            scope(index % pictures)
-            progress(f"warm-up: {name}", index + 1, options.warm_up)
-    for block in _blocks(options.samples):
-        for name, scope in scopes.items():
-            samples[name] += [scope(index % pictures) for index in block]
-            progress(name, sum(map(len, samples.values())), total)
-    return samples
-
-
-def _blocks(samples: int) -> Iterator[range]:
-    for start in range(0, samples, _BLOCK):
-        yield range(start, min(start + _BLOCK, samples))
-
-
-def _timed(work: Callable[[Any], Any], argument: Any) -> float:
-    started = time.perf_counter()
-    work(argument)
-    return 1e3 * (time.perf_counter() - started)
-
-
-def _map_of(content: bytes, client: InfmapClient) -> NDArray[np.uint8]:
-    image = network_input(decode_radiograph(content, "bench").pixels)
-    result: NDArray[np.uint8] = client.infer(image, image)["INFECTION_MAP"]
-    return result
-
-
-def _contents(files: Sequence[Path]) -> list[tuple[str, bytes]]:
-    pictures = find_pictures(files)
-    if files and not pictures:
-        raise InputRejected("empty", f"found no picture in {', '.join(map(str, files))}")
-    if pictures:
+    run = _Run(options=options, progress=progress)
+    with contextlib.ExitStack() as stack:
+        subject = stack.enter_context(Subject.served(repository, pictures))
+        run.not_measured[ENGINE_WITH_TRANSFERS] = (
+            "the engine computes in the host's own memory, so there is nothing to transfer"
+        )
+        baselines = stack.enter_context(_baselines(subject, options, run.not_measured))
         try:
-            return [(path.name, path.read_bytes()) for path in pictures]
-        except OSError as error:
-            raise InputRejected(
-                "unreadable", f"cannot read {error.filename}: {error.strerror}"
-            ) from error
-    return [
-        (f"synthetic-{seed}.jpg", _jpeg(synthetic_radiograph(seed).radiograph.pixels))
-        for seed in range(4)
-    ]
+            run.scopes(subject, baselines)
+            run.load(subject)
+        except InfmapError as error:
+            run.failure = str(error)
+    machine["load_after"] = round(os.getloadavg()[0], 2)
+    machine["stolen_s"] = round((stolen_ticks() - stolen) / os.sysconf("SC_CLK_TCK"), 2)
+    warning = loaded(machine)
+    latencies = {name: Latencies(tuple(values)) for name, values in run.samples.items() if values}
+    return BenchRecord(
+        scopes=latencies,
+        not_measured=run.not_measured,
+        server=run.steps,
+        cold_start=subject.cold_start,
+        throughput=run.throughput,
+        open_loop=run.open,
+        independent=run.independent,
+        model=subject.manifest.model,
+        target=subject.manifest.target,
+        precision=subject.manifest.precision,
+        inspected=subject.inspected,
+        accuracy=accuracy_of(subject.manifest),
+        pictures=[picture.description for picture in pictures],
+        machine=machine,
+        versions={
+            **versions("openvino", "onnxruntime", "tritonclient", "numpy"),
+            "triton": TRITON_VERSION,
+        },
+        started=started,
+        duration_s=round(time.monotonic() - begun, 1),
+        rule=options.rule.sentence,
+        doubts={
+            name: doubt
+            for name, latency in latencies.items()
+            if (doubt := options.rule.doubt(latency))
+        },
+        warnings=[warning] if warning else [],
+        failure=run.failure,
+        options=dataclasses.asdict(options),
+    )
 
 
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+def require_settled(record: BenchRecord) -> None:
+    """Refuse a record that says nothing sure; it is written before.
+
+    Raises
+    ------
+    ServerError
+        When the measurement ended early.
+    Unstable
+        When a scope did not settle in time.
+    """
+    if record.failure:
+        raise ServerError(f"the measurement ended early: {record.failure}")
+    if record.doubts:
+        name, why = next(iter(record.doubts.items()))
+        raise Unstable(
+            f"{len(record.doubts)} of {len(record.scopes)} scopes did not settle, such as {name}: {why}; let "
+            "the machine rest, or allow more with --budget or --tolerance"
+        )
+
+
+def accuracy_of(manifest: Manifest) -> dict[str, Any]:
+    """What is known of how well this very engine, and its network, decide."""
+    metrics = manifest.model.get("metrics") or {}
+    held_back = {
+        f"{group} F1": metrics[group]["f1"]
+        for group in ("pixels", "detection")
+        if "f1" in metrics.get(group, {})
+    }
+    return {"gate": manifest.gate, "held_back": held_back}
+
+
+@contextlib.contextmanager
+def _baselines(
+    subject: Subject, options: BenchOptions, not_measured: dict[str, str]
+) -> Iterator[dict[str, Baseline]]:
+    if not options.baselines:
+        yield {}
+        return
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for name, start in baselines_of(subject.reference, subject.network).items():
+            try:
+                running[name] = stack.enter_context(start())
+            except (MissingDependency, SpecError) as error:
+                not_measured[name] = str(error)
+        yield running
+
+
+class _Run:
+    """Samples as they come in."""
+
+    def __init__(self, *, options: BenchOptions, progress: Progress) -> None:
+        self.options = options
+        self.progress = progress
+        self.samples: dict[str, list[float]] = {}
+        self.not_measured: dict[str, str] = {}
+        self.steps: dict[str, dict[str, float]] = {}
+        self.throughput: list[dict[str, Any]] = []
+        self.open: list[dict[str, Any]] = []
+        self.independent: dict[str, Any] = {}
+        self.failure = ""
+
+    def scopes(self, subject: Subject, baselines: Mapping[str, Baseline]) -> None:
+        """Measure everything in turn, a block at a time, until all of it is stable or the budget is spent."""
+        blocks: dict[str, Callable[[int, int], list[float]]] = {
+            name: _block_of(timed) for name, timed in subject.scopes().items()
+        }
+        blocks |= {name: baseline.block for name, baseline in baselines.items()}
+        for done, (name, block) in enumerate(blocks.items()):
+            self.progress(f"warm-up: {name}", done, len(blocks))
+            block(0, self.options.warm_up)
+        self.samples = {name: [] for name in blocks}
+        server = ServerSteps(subject)
+        rule, deadline = self.options.rule, time.monotonic() + self.options.budget_s
+        unstable = list(blocks)
+        while unstable:
+            for name, block in blocks.items():
+                # What is stable goes on with the rest: scopes that stop early would be of another hour.
+                counting = (
+                    server.counting() if name == SERVED_ENSEMBLE else contextlib.nullcontext()
+                )
+                with counting:
+                    self.samples[name] += block(len(self.samples[name]), BLOCK)
+            self.steps = server.means()
+            done = min(map(len, self.samples.values()))
+            self.progress("scopes in turn", min(done, rule.samples), rule.samples)
+            if done < rule.samples and time.monotonic() < deadline:
+                continue
+            unstable = [n for n, v in self.samples.items() if rule.doubt(Latencies(tuple(v)))]
+            if time.monotonic() >= deadline:
+                break
+
+    def load(self, subject: Subject) -> None:
+        """Throughput, open-loop load, and the other load generator, each by itself."""
+        if self.options.load is not None:
+            self.throughput = closed_loop(subject, self.options.load, progress=self.progress)
+            fastest = max(point["images_per_s"] for point in self.throughput)
+            self.open = open_loop(subject, self.options.load, fastest, progress=self.progress)
+        if self.options.independent:
+            self.progress("perf_analyzer", 0, 1)
+            ours = Latencies(tuple(self.samples[SERVED_ENSEMBLE]))
+            self.independent = measure_independently(subject, ours)
+
+
+def _block_of(timed: Timed) -> Callable[[int, int], list[float]]:
+    return lambda first, count: [timed(index) for index in range(first, first + count)]

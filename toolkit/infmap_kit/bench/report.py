@@ -1,56 +1,66 @@
-"""A measurement as people read it: a table on the terminal, Markdown, and JSON for later."""
+"""A measurement as people read it: terminal, Markdown, CSV; the page is in :mod:`infmap_kit.bench.page`."""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from infmap_kit.bench.measure import APART, ENGINE_ALONE, FILE_TO_MAP, SCOPES, BenchRecord
-from infmap_kit.bench.table5 import MACHINE, Table5Row, table5_rows
-from infmap_kit.spec import NetworkSpec, write_bytes, write_json
+from infmap_kit.bench.page import page
+from infmap_kit.bench.record import BenchRecord
+from infmap_kit.bench.scopes import (
+    APART,
+    BASELINES,
+    FILE_TO_MAP,
+    SCOPES,
+    STAGES,
+)
+from infmap_kit.bench.sentences import (
+    accuracy_sentence,
+    cold_start_sentence,
+    independent_sentence,
+    overhead_sentence,
+    paper_sentence,
+    ratio_sentences,
+    state_sentences,
+)
+from infmap_kit.bench.steps import PARTS
+from infmap_kit.bench.waterfall import stages_of
+from infmap_kit.spec import write_bytes
 
-_COLUMNS = ("p50_ms", "p90_ms", "p99_ms", "mean_ms")
-_HEADER = ("scope", "p50 ms", "p90 ms", "p99 ms", "mean ms", "n")
+_COLUMNS = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms", "sd_ms")
+_HEADER = ("scope", *(column.replace("_", " ") for column in _COLUMNS), "n")
 
-
-def paper_row(record: BenchRecord) -> Table5Row | None:
-    """Table V's row for the measured network; ``None`` when it is none of the 24, or not known."""
-    network: dict[str, Any] | None = record.model.get("network")
-    if not network:
-        return None
-    wanted = NetworkSpec(**network)
-    return next((row for row in table5_rows() if row.network == wanted), None)
-
-
-def paper_sentence(record: BenchRecord) -> str:
-    """Table V's figure, and why it is beside ours and not against it."""
-    row = paper_row(record)
-    machine = record.machine
-    if row is None:
-        return "The network is not known, so that no row of the paper's Table V stands beside it."
-    ratio = record.scopes[ENGINE_ALONE].quantile_ms(0.5) / row.time_ms
-    return (
-        f"Table V gives {row.network.label}: {row.time_ms:.2f} ms a sample, with {row.trainable_as_printed} "
-        f"trainable and {row.non_trainable_as_printed} other parameters. That was another machine, an "
-        f"{MACHINE}; this is {machine['processor']} with {machine['cores']} cores and no GPU, and takes "
-        f"{ratio:.1f} times as long for the engine alone."
-    )
+MEANINGS = {**SCOPES, **APART, **BASELINES, **STAGES}
+"""Everything that has samples, in the order of a report."""
 
 
 def latency_table(record: BenchRecord) -> Table:
-    """The latencies as a table for the terminal."""
+    """The latencies as a table for the terminal, 80 columns wide."""
+    caption = [overhead_sentence(record), *ratio_sentences(record), paper_sentence(record)]
+    caption += [
+        accuracy_sentence(record),
+        cold_start_sentence(record),
+        independent_sentence(record),
+    ]
+    caption += state_sentences(record)
     table = Table(
-        *_HEADER,
+        "scope", "p50 ms", "p90 ms", "p99 ms", "mean ms", "n",
         title=f"Per-sample latency, batch 1, {record.precision}, target {record.target}",
-        caption=f"{_overhead(record)}\n{paper_sentence(record)}",
+        caption="\n".join(line for line in caption if line),
         caption_justify="left",
-    )
-    for row in _rows(record):
-        table.add_row(*row)
-        if row[0] == FILE_TO_MAP:
-            table.add_section()
+    )  # fmt: skip
+    for group in (SCOPES, APART, BASELINES):
+        for name in group:
+            if name in record.scopes:
+                figures = dataclasses.asdict(record.scopes[name].summary())
+                shown = (f"{figures[key]:.2f}" for key in ("p50_ms", "p90_ms", "p99_ms", "mean_ms"))
+                table.add_row(name, *shown, str(figures["n"]))
+        table.add_section()
     return table
 
 
@@ -60,22 +70,28 @@ def markdown(record: BenchRecord) -> str:
         f"# Latency of {record.model['name']} {record.model['version']}",
         "",
         f"Per-sample latency, batch 1, target {record.target}, {record.precision}, {record.started}.",
+        *_paragraphs(state_sentences(record)),
         "",
-        "| " + " | ".join(_HEADER) + " |",
-        "|---" * len(_HEADER) + "|",
-        *("| " + " | ".join(row) + " |" for row in _rows(record)),
+        *_table(_HEADER, _scope_rows(record)),
         "",
-        *(f"- **{name}**: {meaning}." for name, meaning in {**SCOPES, **APART}.items()),
+        *(f"- **{name}**: {MEANINGS[name]}." for name in MEANINGS if name in record.scopes),
+        *(f"- **{name}**: not measured: {why}." for name, why in record.not_measured.items()),
+        *_paragraphs([overhead_sentence(record), *ratio_sentences(record), paper_sentence(record)]),
+        *_paragraphs([accuracy_sentence(record), cold_start_sentence(record)]),
+        *_paragraphs([independent_sentence(record)]),
         "",
-        _overhead(record),
-        "",
-        paper_sentence(record),
-        "",
+        *_waterfall(record),
+        *_steps(record),
+        *_load(record),
         "## Measured on",
         "",
-        *(f"- {key}: {_plain(value)}" for key, value in record.machine.items()),
+        *(f"- {key.replace('_', ' ')}: {_plain(value)}" for key, value in record.machine.items()),
         *(f"- {key} {value}" for key, value in record.versions.items()),
-        f"- warm-up {record.options.warm_up} requests a scope; scopes measured in turn, ten samples at a time",
+        f"- convolutions by type, as inspected: {_plain(record.inspected)}",
+        f"- ONNX graph, SHA-256: {record.model.get('onnx_sha256', 'not stated')}",
+        f"- {record.duration_s:.0f} s; warm-up {record.options.get('warm_up')} requests a scope",
+        "- scopes measured in turn, ten samples at a time",
+        f"- {record.rule}",
         f"- pictures: {'; '.join(record.pictures)}",
         "",
         "Latency on a shared machine is noisy: compare within this record, as a ratio.",
@@ -83,43 +99,124 @@ def markdown(record: BenchRecord) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_record(record: BenchRecord, folder: Path) -> tuple[Path, Path]:
-    """Write a record as JSON (raw samples included) and Markdown.
+def csv_table(record: BenchRecord) -> str:
+    """One row a scope."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("scope", *_COLUMNS, "p50_low_ms", "p50_high_ms", "n", "stable"))
+    for name in MEANINGS:
+        if name in record.scopes:
+            figures = dataclasses.asdict(record.scopes[name].summary())
+            cells = [f"{figures[key]:.4f}" for key in (*_COLUMNS, "p50_low_ms", "p50_high_ms")]
+            writer.writerow((name, *cells, figures["n"], "no" if name in record.doubts else "yes"))
+    return text.getvalue()
+
+
+def write_record(record: BenchRecord, folder: Path) -> tuple[Path, ...]:
+    """Write a record as JSON (raw samples included), Markdown, CSV and HTML.
 
     Returns
     -------
     tuple
-        The two paths.
+        The four paths, in this order.
     """
-    stamp = record.started[:19].replace(":", "").replace("-", "")
-    stem = f"latency-{_slug(record)}-{record.precision}-{stamp}"
-    json_path, markdown_path = folder / f"{stem}.json", folder / f"{stem}.md"
-    write_json(json_path, record.as_json())
-    write_bytes(markdown_path, markdown(record).encode())
-    return json_path, markdown_path
+    paths = tuple(folder / f"{record.slug}.{kind}" for kind in ("json", "md", "csv", "html"))
+    record.write(paths[0])
+    texts = (markdown(record), csv_table(record), page(record))
+    for path, text in zip(paths[1:], texts, strict=True):
+        write_bytes(path, text.encode())
+    return paths
 
 
-def _rows(record: BenchRecord) -> list[tuple[str, ...]]:
-    rows = []
-    for name in (*SCOPES, *APART):
-        summary = record.scopes[name].summary()
-        rows.append((name, *(f"{summary[key]:.2f}" for key in _COLUMNS), str(summary["n"])))
-    return rows
+def _scope_rows(record: BenchRecord) -> Iterator[tuple[str, ...]]:
+    for name in MEANINGS:
+        if name in record.scopes:
+            figures = dataclasses.asdict(record.scopes[name].summary())
+            yield (name, *(f"{figures[key]:.2f}" for key in _COLUMNS), str(figures["n"]))
 
 
-def _overhead(record: BenchRecord) -> str:
-    return (
-        f"Everything around the engine adds {record.overhead_ms:.1f} ms at p50 (file to map less engine "
-        "alone)."
-    )
+def _waterfall(record: BenchRecord) -> list[str]:
+    stages = stages_of(record)
+    if not stages:
+        return []
+    total = record.scopes[FILE_TO_MAP].p50_ms
+    rows = [(stage.name, f"{stage.ms:.2f}", f"{100 * stage.ms / total:.0f}") for stage in stages]
+    rows.append((FILE_TO_MAP, f"{total:.2f}", "100"))
+    return ["## Where the time goes", "", *_table(("stage", "ms", "%"), rows), ""]
 
 
-def _slug(record: BenchRecord) -> str:
-    row = paper_row(record)
-    name = f"{row.network.architecture}-{row.network.encoder}" if row else str(record.model["name"])
-    kept = "".join(c if c.isalnum() else "-" for c in name.lower().replace("+", "p"))
-    return "-".join(part for part in kept.split("-") if part)
+def _steps(record: BenchRecord) -> list[str]:
+    if not record.server:
+        return []
+    rows = [
+        (step, *(f"{parts[part]:.3f}" for part in ("total", *PARTS)), f"{parts['requests']:.0f}")
+        for step, parts in record.server.items()
+    ]
+    header = ("step", "total", *(part.replace("_", " ") for part in PARTS), "requests")
+    return ["## Triton's own account", "", "Mean ms a request, of those in the scope served ensemble.", "",
+            *_table(header, rows), ""]  # fmt: skip
+
+
+def _load(record: BenchRecord) -> list[str]:
+    lines: list[str] = []
+    keys = ("p50_ms", "p90_ms", "p99_ms", "max_ms")
+    if record.throughput:
+        rows = [
+            (
+                str(p["batch"]),
+                str(p["concurrency"]),
+                f"{p['images_per_s']:.1f}",
+                *(f"{p[k]:.1f}" for k in keys),
+            )
+            for p in record.throughput
+        ]
+        header = (
+            "batch",
+            "clients",
+            "images a second",
+            *(f"request {k.replace('_', ' ')}" for k in keys),
+        )
+        lines += [
+            "## Throughput (closed loop)",
+            "",
+            "Under load: no latency of a request at rest.",
+            "",
+        ]
+        lines += [*_table(header, rows), ""]
+    if record.open_loop:
+        rows = [
+            (f"{p['offered_per_s']:.1f}", f"{100 * p['offered_share']:.0f}", f"{p['answered_per_s']:.1f}",
+             *(f"{p[k]:.1f}" for k in keys), str(p["requests"]))
+            for p in record.open_loop
+        ]  # fmt: skip
+        header = (
+            "offered a second",
+            "% of the highest",
+            "answered a second",
+            *(k.replace("_", " ") for k in keys),
+            "n",
+        )
+        lines += [
+            "## Open loop (Poisson arrivals)",
+            "",
+            "Latency from when each request was due.",
+            "",
+        ]
+        lines += [*_table(header, rows), ""]
+    return lines
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return lines
+
+
+def _paragraphs(sentences: list[str]) -> list[str]:
+    return [line for sentence in sentences if sentence for line in ("", sentence)]
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {kind}" for kind, count in value.items()) or "not known"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

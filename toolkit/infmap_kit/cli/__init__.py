@@ -17,6 +17,7 @@ from infmap_kit.cli import (
     runtime,
     serve,
     synthesize,
+    tune,
     verify,
 )
 from infmap_kit.cli.app import app
@@ -42,5 +43,6 @@ __all__ = [
     "runtime",
     "serve",
     "synthesize",
+    "tune",
     "verify",
 ]

@@ -44,16 +44,17 @@ def export(
         str,
         typer.Option(
             help="Of the segmentation: fp32; fp16 (tensorrt, where it is the default, and onnxruntime); bf16 "
-            "(openvino and embedded, on CPUs that have it)."
+            "(openvino and embedded, on CPUs that have it); int8 (embedded); auto (embedded: the fastest that "
+            "passes the gate here, by measurement)."
         ),
-    ] = "auto",
+    ] = "default",
     batches: Annotated[
         str,
         typer.Option(help="Batch sizes that Triton's own backends are tuned and warmed up for."),
     ] = "1,8,32",
     instances: Annotated[
         int,
-        typer.Option(min=1, help="Of the segmentation, side by side, on Triton's own backends."),
+        typer.Option(min=1, help="Of the segmentation, side by side; `tune` finds how many."),
     ] = 1,
     cpu: Annotated[bool, typer.Option("--cpu", help="Keep onnxruntime off the GPU.")] = False,
     accelerator: Annotated[
@@ -76,6 +77,12 @@ def export(
         ),
     ] = None,
     gate_images: GateImages = None,
+    calibration_images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Folder of radiographs that int8 takes its ranges from; without it, those of the gate."
+        ),
+    ] = None,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
@@ -87,9 +94,10 @@ def export(
     published (exit code 3), and a report says why.
     """
     from infmap_kit.export.gate_report import Evidence
-    from infmap_kit.export.pictures import pictures_of
+    from infmap_kit.export.pictures import pictures_of, radiographs_in
     from infmap_kit.export.source import read_source
     from infmap_kit.export.target import export_options, publish, require_host
+    from infmap_kit.tables import candidates_table
 
     options = export_options(
         target=target,
@@ -110,6 +118,7 @@ def export(
             repository,
             options,
             pictures=pictures_of(source, gate_images),
+            calibration=radiographs_in(calibration_images) if calibration_images else None,
             evidence=Evidence(report),
             progress=progress,
         )
@@ -118,6 +127,13 @@ def export(
         return
     console.print(published(manifest, repository))
     console.print(same_doctor(gate))
+    if candidates := manifest.model.get("candidates"):
+        console.print(candidates_table(candidates))
+    if eight := manifest.model.get("int8"):
+        console.print(
+            f"In INT8, calibrated on {eight['calibration_pictures']} pictures; "
+            f"{len(eight['kept_in_fp32']) or 'no'} convolutions stayed in FP32."
+        )
     if halved := manifest.model.get("fp16"):
         console.print(
             f"In FP16 {halved['fp16_vanished_weights']} of {halved['fp16_weights']} weights vanish."

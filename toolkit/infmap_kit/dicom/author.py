@@ -32,8 +32,9 @@ class Author:
         SHA-256 over everything by which the model may decide otherwise than another.
     model_name, model_version
         For people.
-    engine_hash
-        SHA-256 of the engine, or of the graph that it was made from; empty when unknown.
+    made_from
+        Whose SHA-256 it is, and that: of the engine, or of the graph that it was made from; empty when
+        unknown.
     made_at
         When the finding was made.
     refusal
@@ -44,7 +45,7 @@ class Author:
     identity: str
     model_name: str
     model_version: str
-    engine_hash: str
+    made_from: str
     made_at: dt.datetime
     refusal: str = ""
 
@@ -64,7 +65,7 @@ class Author:
             refusal=refusal,
             model_name=model.get("model_name", MANUFACTURER)[:_LONG_STRING],
             model_version=model.get("model_version", __version__)[:_LONG_STRING],
-            engine_hash=model.get("engine_sha256", model.get("onnx_sha256", "")),
+            made_from=_made_from(model),
             made_at=made_at or dt.datetime.now().astimezone(),
         )
 
@@ -103,7 +104,7 @@ class Author:
                 element.value = date
             elif element.keyword in _TIMES:
                 element.value = time
-            elif element.keyword in _MOMENTS:
+            elif element.keyword == "ContributionDateTime":
                 element.value = date + time + self.made_at.strftime("%z")
             elif element.keyword == "DimensionOrganizationUID":
                 # highdicom draws a random one.
@@ -119,4 +120,10 @@ _TIMES = (
     *("InstanceCreationTime", "ContentTime"),
     *("TimeOfSecondaryCapture", "PresentationCreationTime"),
 )
-_MOMENTS = ("ContributionDateTime", "ObservationDateTime", "InstanceCoercionDateTime")
+
+
+def _made_from(model: Mapping[str, str]) -> str:
+    for key, what in (("engine_sha256", "engine"), ("onnx_sha256", "graph")):
+        if model.get(key):
+            return f"SHA-256 of the {what} {model[key]}"
+    return ""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.dicom.author import NOTICE, Author
+from infmap_kit.dicom.reference import pixel_aspect
 from infmap_kit.imaging.display import is_inverse
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         ),
         **author.identification("gsps", series_number=9004, described="Infection contour"),
     )
+    for area in written.DisplayedAreaSelectionSequence:
+        # highdicom knows of Pixel Spacing alone, which a detector's picture seldom has.
+        if "PresentationPixelSpacing" not in area:
+            area.PresentationPixelAspectRatio = pixel_aspect(referred)
     return author.signed(written, referred)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from infmap_kit.dicom.uids import derived_uid
@@ -87,6 +88,22 @@ def reference(source: Dataset) -> Dataset:
     if referred.PatientSex not in ("M", "F", "O"):
         referred.PatientSex = None
     return referred
+
+
+def pixel_aspect(referred: Dataset) -> list[int]:
+    """Height and width of a pixel as whole numbers, ``[1, 1]`` when it is square or nobody says.
+
+    Parameters
+    ----------
+    referred
+        From :func:`reference`.
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        lengths = referred.get(keyword)
+        if _is_spacing(lengths):
+            ratio = Fraction(float(lengths[0]) / float(lengths[1])).limit_denominator(1000)
+            return [max(ratio.numerator, 1), ratio.denominator]
+    return [1, 1]
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:

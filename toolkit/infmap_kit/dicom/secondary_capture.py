@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.dicom.author import MANUFACTURER, NOTICE, Author
+from infmap_kit.dicom.reference import pixel_aspect
 from infmap_kit.imaging.colour import infection_map
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def secondary_capture(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **author.identification("sc", series_number=9001, described="Infection map"),
     )
+    aspect = pixel_aspect(referred)
+    if aspect != [1, 1]:
+        written.PixelAspectRatio = aspect
     written.BurnedInAnnotation = "NO"
     written.DerivationDescription = f"COVID-19 infection map by {MANUFACTURER}"
     origin = Dataset()

@@ -126,7 +126,7 @@ def _group(
         "algorithm_id": AlgorithmIdentification(
             name=author.model_name,
             version=author.model_version,
-            parameters=[f"SHA-256 {author.engine_hash}"] if author.engine_hash else None,
+            parameters=[author.made_from] if author.made_from else None,
             manufacturer=MANUFACTURER,
         ),
         "measurements": measurements,

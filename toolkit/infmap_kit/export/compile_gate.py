@@ -24,10 +24,10 @@ from infmap_kit.export.publish import graphs_of
 from infmap_kit.export.refusal import GraphRefused, Refusal
 from infmap_kit.export.source import read_source
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
-from infmap_kit.graphs.contract import GRAPHS, SEGMENTATION
+from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS, SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.boxes import Gpu, gpu
-from infmap_kit.triton.config import Precision
+from infmap_kit.triton.config import Precision, graph_file
 from infmap_kit.triton.repository import MANIFEST, check_repository, version_folder
 
 DEFAULT_GPUS = ("sm75", "sm86")
@@ -103,9 +103,12 @@ def graphs_at(path: Path) -> dict[str, onnx.ModelProto]:
     if not (path / MANIFEST).is_file():
         return graphs_of(read_source(path))
     release = check_repository(path).release
-    files = {
-        graph.name: version_folder(path, graph.name, release) / "model.onnx" for graph in GRAPHS
-    }
+    joined = version_folder(path, ENSEMBLE.name, release)
+    files = {graph.name: joined / graph_file(graph.name) for graph in GRAPHS}
+    if not files[SEGMENTATION.name].is_file():
+        files = {
+            graph.name: version_folder(path, graph.name, release) / "model.onnx" for graph in GRAPHS
+        }
     if not all(file.is_file() for file in files.values()):
         raise ExportError(
             f"{path} holds engines and no graphs: name the run folder that it was exported from"

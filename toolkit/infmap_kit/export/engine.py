@@ -9,8 +9,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import HostMismatch, MissingDependency
-from infmap_kit.graphs.contract import SEGMENTATION
+from infmap_kit.errors import HostMismatch, MissingDependency, SpecError
+from infmap_kit.graphs.contract import (
+    CANVAS,
+    DETECTED,
+    ENSEMBLE,
+    GRAPHS,
+    INFECTION_MAP,
+    RAW_PROBABILITY,
+    SEGMENTATION,
+    SEVERITY,
+)
+from infmap_kit.triton.config import graph_file, parse_config, served_graphs
+from infmap_kit.triton.repository import Manifest, version_folder
 
 
 class Engine(Protocol):
@@ -72,7 +83,9 @@ class EmbeddedGraph:
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Compute some outputs by name."""
-        return self._graph.infer(dict(inputs), list(outputs))
+        found = self._graph.infer(dict(inputs))
+        # Copied, since the next request writes to the engine's own memory.
+        return {name: np.array(found[name]) for name in outputs}
 
     @property
     def compiled(self) -> Any:
@@ -111,6 +124,56 @@ class EmbeddedEngine:
                 precision = info["runtimePrecision"].astype(str)
                 counts[precision] = counts.get(precision, 0) + 1
         return counts
+
+
+class ServedGraphs:
+    """The graphs of a published repository, compiled in this process as its server compiles them.
+
+    Parameters
+    ----------
+    repository
+        Published for the embedded target.
+
+    Raises
+    ------
+    SpecError
+        When its config does not name three graphs.
+    """
+
+    def __init__(self, repository: Path) -> None:
+        folder = version_folder(repository, ENSEMBLE.name, Manifest.read(repository).release)
+        config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
+        listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
+        try:
+            segmentation, detection, rendering = (listed[graph.name] for graph in GRAPHS)
+        except KeyError as error:
+            raise SpecError(f"{repository} has no graph for {error}: export again") from error
+        self.reference = folder / graph_file(SEGMENTATION.name)
+        self.segmentation = EmbeddedEngine(
+            folder / segmentation.file,
+            precision=segmentation.precision,
+            threads=segmentation.threads,
+        )
+        self.detection, self.rendering = (
+            EmbeddedGraph(folder / graph.file, precision=graph.precision, threads=graph.threads)
+            for graph in (detection, rendering)
+        )
+
+    def detect(self, probability: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """(N, 224, 224) probabilities to DETECTED and SEVERITY."""
+        return self.detection.run(
+            {RAW_PROBABILITY.name: probability}, (DETECTED.name, SEVERITY.name)
+        )
+
+    def render(
+        self, probability: NDArray[np.float32], canvas: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """(N, 224, 224) probabilities and (N, H, W) pictures to (N, H, W, 3) maps."""
+        inputs: dict[str, NDArray[Any]] = {
+            RAW_PROBABILITY.name: probability,
+            CANVAS.name: canvas,
+        }
+        return self.rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
 
 
 def _segment(graph: GraphEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -38,11 +38,26 @@ def pictures_of(run: Path, folder: Path | None = None) -> Pictures:
     InputRejected
         When ``folder`` holds none, or a file in it is no suitable radiograph.
     """
-    files = find_pictures([folder]) if folder is not None else named_pictures(run)
-    real = [(file.name, network_input(read_radiograph(file).pixels)) for file in files]
-    if folder is not None and not real:
-        raise InputRejected("empty", f"found no radiograph in {folder}")
+    real = radiographs_in(folder) if folder is not None else _inputs(named_pictures(run))
     return [*real, *synthetic_pictures()]
+
+
+def radiographs_in(folder: Path) -> Pictures:
+    """All radiographs of a folder.
+
+    Raises
+    ------
+    InputRejected
+        When it holds none, or a file in it is no suitable radiograph.
+    """
+    pictures = _inputs(find_pictures([folder]))
+    if not pictures:
+        raise InputRejected("empty", f"found no radiograph in {folder}")
+    return pictures
+
+
+def _inputs(files: list[Path]) -> Pictures:
+    return [(file.name, network_input(read_radiograph(file).pixels)) for file in files]
 
 
 def synthetic_pictures() -> Pictures:

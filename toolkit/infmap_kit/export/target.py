@@ -8,13 +8,13 @@ from pathlib import Path
 
 from infmap_kit.errors import ExportError
 from infmap_kit.export.backends import build_backend
-from infmap_kit.export.embedded import build_embedded
+from infmap_kit.export.embedded import Proof, build_embedded
 from infmap_kit.export.gate import GateReport
 from infmap_kit.export.gate_report import Evidence
 from infmap_kit.export.host import require_tensorrt
 from infmap_kit.export.judge import Judge
 from infmap_kit.export.pictures import Pictures
-from infmap_kit.export.publish import Builder, publish_build
+from infmap_kit.export.publish import Builder, publish_build, reference_judge
 from infmap_kit.export.source import Source
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.backends import DEFAULT_BATCHES, BackendOptions
@@ -23,6 +23,7 @@ from infmap_kit.triton.gpu import has_gpu
 from infmap_kit.triton.repository import Manifest
 
 AUTO = "auto"
+DEFAULT = "default"
 
 
 def find_target(target: str) -> Target:
@@ -43,7 +44,9 @@ def find_target(target: str) -> Target:
     return Target(target)
 
 
-def embedded_options(*, target: str, precision: str, threads: int) -> EmbeddedOptions:
+def embedded_options(
+    *, target: str, precision: str, threads: int, instances: int = 1
+) -> EmbeddedOptions:
     """Options of the embedded target, when that is what ``target`` comes to.
 
     Raises
@@ -56,14 +59,14 @@ def embedded_options(*, target: str, precision: str, threads: int) -> EmbeddedOp
     found = find_target(target)
     if found is not Target.EMBEDDED:
         raise ExportError(f"expected target {Target.EMBEDDED}, found {found}")
-    chosen = Precision.FP32 if precision == AUTO else checked_precision(found, precision)
-    return EmbeddedOptions(precision=chosen, threads=threads)
+    chosen = None if precision == AUTO else _precision(found, precision) or Precision.FP32
+    return EmbeddedOptions(precision=chosen, threads=threads, instances=instances)
 
 
 def export_options(
     *,
     target: str,
-    precision: str = AUTO,
+    precision: str = DEFAULT,
     threads: int = 0,
     batches: str = ",".join(map(str, DEFAULT_BATCHES)),
     instances: int = 1,
@@ -75,8 +78,12 @@ def export_options(
 
     Parameters
     ----------
-    target, precision
-        ``auto`` chooses.
+    target
+        ``auto`` is what this host has.
+    precision
+        ``default`` is the target's own: the one nearest to the trained network. ``auto`` is the fastest
+        that passes the gate on this host, by measurement, for the embedded target; for others it is their
+        default.
     threads
         Of the embedded target.
     batches
@@ -98,16 +105,22 @@ def export_options(
                 "--keep-fp32 belongs to FP16 graphs (targets tensorrt and onnxruntime): OpenVINO lowers a "
                 "graph itself, and whole; export with --precision fp32"
             )
-        return embedded_options(target=found, precision=precision, threads=threads)
+        return embedded_options(
+            target=found, precision=precision, threads=threads, instances=instances
+        )
     return BackendOptions(
         target=found,
-        precision=None if precision == AUTO else checked_precision(found, precision),
+        precision=None if precision == AUTO else _precision(found, precision),
         batches=parse_batches(batches),
         instances=instances,
         gpu=not cpu,
         accelerator=accelerator,
         keep_fp32=keep_fp32,
     )
+
+
+def _precision(target: Target, precision: str) -> Precision | None:
+    return None if precision == DEFAULT else checked_precision(target, precision)
 
 
 def require_host(options: EmbeddedOptions | BackendOptions) -> None:
@@ -128,14 +141,20 @@ def publish(
     options: EmbeddedOptions | BackendOptions,
     *,
     pictures: Pictures,
+    calibration: Pictures | None = None,
     reference: Judge | None = None,
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Manifest, GateReport]:
-    """Publish a network for whichever target it is; see :func:`~infmap_kit.export.publish.publish_build`."""
+    """Publish a network for whichever target it is; see :func:`~infmap_kit.export.publish.publish_build`.
+
+    ``calibration`` is what INT8's ranges are taken from; ``pictures``, when it is not given.
+    """
     build: Builder
     if isinstance(options, EmbeddedOptions):
-        build = functools.partial(build_embedded, options)
+        reference = reference or reference_judge(source)
+        proof = Proof(reference=reference, pictures=pictures, calibration=calibration or pictures)
+        build = functools.partial(build_embedded, options, proof)
     else:
         build = functools.partial(build_backend, options)
     return publish_build(

@@ -10,6 +10,7 @@ from infmap_kit.export.engine import (
     EmbeddedGraph,
     OnnxRuntimeGraph,
     ReferenceEngine,
+    ServedGraphs,
 )
 from infmap_kit.export.gate import GateReport, compare, thresholds_for
 from infmap_kit.export.gate_report import Evidence
@@ -87,6 +88,9 @@ def repository_judge(repository: Path, manifest: Manifest) -> EngineJudge:
         raise HostMismatch(
             f"{repository} holds TensorRT plans, which only the server runs: serve it, and verify with --url"
         )
+    if manifest.target == Target.EMBEDDED:
+        graphs = ServedGraphs(repository)
+        return EngineJudge(graphs.segmentation, graphs.detection, graphs.rendering)
     file = MODEL_FILE[Target(manifest.target)]
     paths = {
         graph.name: version_folder(repository, graph.name, manifest.release) / file
@@ -100,9 +104,7 @@ def repository_judge(repository: Path, manifest: Manifest) -> EngineJudge:
         )
     text = (repository / SEGMENTATION.name / "config.pbtxt").read_text(encoding="utf-8")
     parameters = parse_config(text).parameters
-    precision = parameters["precision"].string_value or "f32"
-    if parameters["HINT_BF16"].string_value == "YES":
-        precision = "bf16"
+    precision = "bf16" if parameters["HINT_BF16"].string_value == "YES" else "f32"
     return EngineJudge(
         EmbeddedEngine(paths[SEGMENTATION.name], precision=precision),
         EmbeddedGraph(paths[DETECTION.name]),

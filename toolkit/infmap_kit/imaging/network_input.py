@@ -34,13 +34,21 @@ def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = pixels.shape
     if (height, width) == (IMAGE_SIZE, IMAGE_SIZE):
         return pixels
-    while min(height, width) >= 4 * IMAGE_SIZE and height % 2 == width % 2 == 0:
+    for _ in range(halvings(height, width)):
         height, width = height // 2, width // 2
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).astype(
             np.uint8, copy=False
         )
     resized = cv2.resize(pixels, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
     return resized.astype(np.uint8, copy=False)
+
+
+def halvings(height: int, width: int) -> int:
+    """How often a picture of this size is halved before the last step to the network's size."""
+    count = 0
+    while min(height, width) >= 4 * IMAGE_SIZE and height % 2 == width % 2 == 0:
+        height, width, count = height // 2, width // 2, count + 1
+    return count
 
 
 def network_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -38,7 +38,6 @@ MODEL_FILE = {
     Target.TENSORRT: "model.plan",
     Target.ONNXRUNTIME: "model.onnx",
     Target.OPENVINO: "model.onnx",
-    Target.EMBEDDED: "model.onnx",
 }
 """What lies in a version folder."""
 

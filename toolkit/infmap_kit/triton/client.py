@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from infmap_kit.errors import MissingDependency, ServerError
 from infmap_kit.graphs.contract import ENSEMBLE
 
 DEFAULT_URL = "127.0.0.1:8001"
+_RUNNING = ("graphs",)
 _OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
 # Of connections that were lost on the way, as at a change of servers; each attempt after a short wait.
 _ATTEMPTS = 40
@@ -71,7 +72,12 @@ class InfmapClient:
                 ).config
             )
         )
-        model = {key: value.string_value for key, value in sorted(config.parameters.items())}
+        # Besides who it is, a config may say how it runs.
+        model = {
+            key: value.string_value
+            for key, value in sorted(config.parameters.items())
+            if key not in _RUNNING
+        }
         if self.release is not None:
             self._models[self.release] = model
         return model
@@ -105,17 +111,72 @@ class InfmapClient:
             When the server cannot be reached, dies, is too slow, or refuses.
         """
         drawn_on = canvas if canvas is not None else _CANVAS_NOBODY_LOOKS_AT
-        inputs = [self._input(*pair) for pair in (("IMAGE", image), ("CANVAS", drawn_on))]
+        inputs = {"IMAGE": image[np.newaxis], "CANVAS": drawn_on[np.newaxis]}
+        return {k: v[0] for k, v in self.ask(ENSEMBLE.name, inputs, outputs).items()}
+
+    def ask(
+        self, model: str, inputs: Mapping[str, NDArray[np.uint8]], outputs: Collection[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Ask any model of the server for some outputs of a batch.
+
+        Parameters
+        ----------
+        model
+            The ensemble, or a model behind it.
+        inputs
+            Name to (N, H, W) uint8.
+        outputs
+            Names.
+
+        Returns
+        -------
+        dict
+            Output name to array, with the batch dimension.
+
+        Raises
+        ------
+        ServerError
+            When the server cannot be reached, dies, is too slow, or refuses.
+        """
+        tensors = [self._input(*pair) for pair in inputs.items()]
         result = self._persistently(
             lambda: self._client.infer(
-                ENSEMBLE.name,
-                inputs,
+                model,
+                tensors,
                 outputs=[self._requested[name] for name in outputs],
                 client_timeout=self._timeout_s,
             )
         )
         self.release = int(result.get_response().model_version)
-        return {name: result.as_numpy(name)[0] for name in outputs}
+        return {name: result.as_numpy(name) for name in outputs}
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Triton's own account of what every model has done since the server started.
+
+        Returns
+        -------
+        dict
+            Model to ``requests``, and nanoseconds in all of them: ``total``, ``queue``, ``compute_input``,
+            ``compute_infer``, ``compute_output``.
+
+        Raises
+        ------
+        ServerError
+            When the server does not answer.
+        """
+        with self._translated():
+            answer = self._client.get_inference_statistics(client_timeout=self._timeout_s)
+        return {
+            model.name: {
+                "requests": model.inference_stats.success.count,
+                "total": model.inference_stats.success.ns,
+                **{
+                    part: getattr(model.inference_stats, part).ns
+                    for part in ("queue", "compute_input", "compute_infer", "compute_output")
+                },
+            }
+            for model in answer.model_stats
+        }
 
     def close(self) -> None:
         """Close the connection."""
@@ -127,9 +188,9 @@ class InfmapClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _input(self, name: str, picture: NDArray[np.uint8]) -> Any:
-        tensor = self._grpc.InferInput(name, [1, *picture.shape], "UINT8")
-        tensor.set_data_from_numpy(picture[np.newaxis])
+    def _input(self, name: str, pictures: NDArray[np.uint8]) -> Any:
+        tensor = self._grpc.InferInput(name, list(pictures.shape), "UINT8")
+        tensor.set_data_from_numpy(pictures)
         return tensor
 
     def _connected(self) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
@@ -39,13 +40,14 @@ class Precision(enum.StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"
 
 
 PRECISIONS: dict[Target, tuple[Precision, ...]] = {
     Target.TENSORRT: (Precision.FP16, Precision.FP32),
     Target.ONNXRUNTIME: (Precision.FP32, Precision.FP16),
     Target.OPENVINO: (Precision.FP32, Precision.BF16),
-    Target.EMBEDDED: (Precision.FP32, Precision.BF16),
+    Target.EMBEDDED: (Precision.FP32, Precision.BF16, Precision.INT8),
 }
 """What each target can compute in; the first is what it does when nothing is said."""
 
@@ -66,7 +68,9 @@ def checked_precision(target: Target, precision: str) -> Precision:
     return Precision(precision)
 
 
-_OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16"}
+# INT8 stands in the graph itself; the hint is for what stayed as it was.
+_OPENVINO_PRECISION = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
+GRAPHS_PARAMETER = "graphs"
 _DTYPE = {Dtype.UINT8: pb.TYPE_UINT8, Dtype.FLOAT32: pb.TYPE_FP32}
 
 
@@ -77,19 +81,28 @@ class EmbeddedOptions:
     Parameters
     ----------
     precision
-        Of the segmentation; the two small graphs are always computed in FP32.
+        Of the segmentation; the two small graphs are always computed in FP32. ``None`` leaves the choice to the
+        export: the fastest that passes the gate.
     threads
         Of segmentation and rendering; 0 is all cores. Detection has one: it would spend more on
         handing over than on computing.
+    instances
+        Of the pipeline, side by side, each with threads of its own.
     """
 
-    precision: Precision = Precision.FP32
+    precision: Precision | None = Precision.FP32
     threads: int = 0
+    instances: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "precision", checked_precision(Target.EMBEDDED, self.precision))
-        if self.threads < 0:
-            raise SpecError(f"expected threads of 0 (all cores) or more, found {self.threads}")
+        if self.precision is not None:
+            checked = checked_precision(Target.EMBEDDED, self.precision)
+            object.__setattr__(self, "precision", checked)
+        if self.threads < 0 or self.instances < 1:
+            raise SpecError(
+                "expected threads of 0 (all cores) or more and at least one instance, found "
+                f"{self.threads} and {self.instances}"
+            )
 
 
 def openvino_precision(precision: Precision) -> str:
@@ -100,35 +113,95 @@ def openvino_precision(precision: Precision) -> str:
 def embedded_configs(
     options: EmbeddedOptions, identity: Mapping[str, str]
 ) -> dict[str, pb.ModelConfig]:
-    """Configs of all four models for Triton's python backend with the OpenVINO runner.
+    """Config of the one model that does all three steps, in Triton's python backend with the OpenVINO runner.
+
+    To whoever asks it is the ensemble: the same name, tensors and identity.
 
     Parameters
     ----------
     options
-        Precision and threads.
+        Precision, threads, instances.
     identity
-        What the ensemble says of its model.
+        What it says of its model.
 
     Returns
     -------
     dict
-        Model name to config, the ensemble's included.
+        Model name to config.
     """
-    configs = {ENSEMBLE.name: ensemble_config(identity)}
-    for graph in (SEGMENTATION, DETECTION, RENDERING):
-        config = graph_config(graph)
-        config.backend = "python"
-        config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
-        segmentation = graph is SEGMENTATION
-        precision = options.precision if segmentation else Precision.FP32
-        parameters = {
-            "precision": openvino_precision(precision),
-            "threads": str(1 if graph is DETECTION else options.threads),
-        }
-        for key, value in parameters.items():
-            config.parameters[key].string_value = value
-        configs[graph.name] = config
-    return configs
+    precision = options.precision or Precision.FP32
+    # No ensemble of Triton's: a step of one is asked for all its outputs, whatever the client wants.
+    pipeline = graph_config(ENSEMBLE)
+    for key, value in sorted(identity.items()):
+        pipeline.parameters[key].string_value = value
+    pipeline.backend = "python"
+    pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
+    small, segmentation = _OPENVINO_PRECISION[Precision.FP32], openvino_precision(precision)
+    set_served_graphs(
+        pipeline,
+        [
+            ServedGraph(
+                file=segmentation_file(precision), precision=segmentation, threads=options.threads
+            ),
+            ServedGraph(file=graph_file(DETECTION.name), precision=small, threads=1),
+            ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
+        ],
+    )
+    return {ENSEMBLE.name: pipeline}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServedGraph:
+    """How the runner compiles one graph.
+
+    Parameters
+    ----------
+    file
+        Beside the runner.
+    precision
+        As OpenVINO spells it.
+    threads
+        0 is all cores.
+    """
+
+    file: str
+    precision: str
+    threads: int
+
+
+def graph_file(name: str) -> str:
+    """The file of a graph in the pipeline's version folder."""
+    return f"{name}.onnx"
+
+
+def segmentation_file(precision: Precision) -> str:
+    """The file that the runner compiles: the ONNX graph, or OpenVINO's own format, which has INT8 in it."""
+    return (
+        f"{SEGMENTATION.name}.xml" if precision is Precision.INT8 else graph_file(SEGMENTATION.name)
+    )
+
+
+def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:
+    """Write into the pipeline's config which graphs the runner compiles, and how."""
+    listed = json.dumps([dataclasses.asdict(graph) for graph in graphs])
+    config.parameters[GRAPHS_PARAMETER].string_value = listed
+
+
+def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
+    """Read what :func:`set_served_graphs` wrote.
+
+    Raises
+    ------
+    SpecError
+        When the config names no graphs.
+    """
+    try:
+        listed = json.loads(config.parameters[GRAPHS_PARAMETER].string_value)
+        return [ServedGraph(**graph) for graph in listed]
+    except (ValueError, TypeError) as error:
+        raise SpecError(
+            f"the config of {config.name} does not say which graphs it runs: export again"
+        ) from error
 
 
 def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
@@ -143,12 +216,16 @@ def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
     for key, value in sorted(identity.items()):
         config.parameters[key].string_value = value
     for graph in (RENDERING, SEGMENTATION, DETECTION):
-        step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
-        for tensor in graph.inputs:
-            step.input_map[tensor.name] = tensor.name
-        for tensor in graph.outputs:
-            step.output_map[tensor.name] = tensor.name
+        _add_step(config, graph)
     return config
+
+
+def _add_step(config: pb.ModelConfig, graph: Graph) -> None:
+    step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
+    for tensor in graph.inputs:
+        step.input_map[tensor.name] = tensor.name
+    for tensor in graph.outputs:
+        step.output_map[tensor.name] = tensor.name
 
 
 def config_text(config: pb.ModelConfig) -> str:

@@ -1,8 +1,9 @@
-"""Triton python backend model: one ONNX graph on OpenVINO.
+"""Triton python backend model: ONNX graphs on OpenVINO, one after the other in one process.
 
-`infmap-kit export --target embedded` copies this file beside each graph as ``model.py``; so it
-imports nothing of infmap-kit. Tensors cross by DLPack: ``as_numpy()`` of Triton before 24.11 is
-silently wrong with NumPy 2.
+`infmap-kit export --target embedded` copies this file beside the graphs as ``model.py``; so it imports
+nothing of infmap-kit. Which graphs, in which precision and on how many threads stands in the model's config.
+Each model that Triton hands a request on to costs about a millisecond, so that the three graphs share one.
+Tensors cross by DLPack: ``as_numpy()`` of Triton before 24.11 is silently wrong with NumPy 2.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,45 +29,97 @@ import openvino  # noqa: E402
 USUAL_SIZE = 224
 """Height and width of the pictures that most requests bring."""
 
+GRAPHS = "graphs"
+"""Parameter of the model's config: a JSON list of ``file``, ``precision`` and ``threads``, in the order in
+which the graphs build on each other."""
+
 
 class Graph:
-    """An ONNX graph compiled for this CPU twice: for one usual picture, and for whatever comes.
+    """A graph compiled for this CPU twice: for one usual picture, and for whatever comes.
 
     With every shape known beforehand OpenVINO answers one picture noticeably sooner.
 
     Parameters
     ----------
     path
-        The graph.
+        ONNX, or OpenVINO's own XML.
     precision
-        ``f32`` or ``bf16``, as OpenVINO names them.
+        ``f32`` or ``bf16``, as OpenVINO names them; what is quantised in the graph stays so.
     threads
         0 is all cores.
     """
 
     def __init__(self, path: Path, *, precision: str, threads: int) -> None:
-        core = openvino.Core()
-        options = {
+        self._path = path
+        self._options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
             # One thread would be pinned to the first core, that of every process with one thread.
             "ENABLE_CPU_PINNING": threads != 1,
         }
-        model = core.read_model(path)
-        self._any_shape = core.compile_model(model, "CPU", options).create_infer_request()
+        self._load()
+
+    def _load(self) -> None:
+        core = openvino.Core()
+        model = core.read_model(self._path)
+        self.inputs = tuple(tensor.any_name for tensor in model.inputs)
+        self.outputs = tuple(tensor.any_name for tensor in model.outputs)
+        self._any_shape = core.compile_model(model, "CPU", self._options).create_infer_request()
         self._usual_shapes = {
             tensor.any_name: _usual_shape(tensor.partial_shape) for tensor in model.inputs
         }
         model.reshape({name: list(shape) for name, shape in self._usual_shapes.items()})
-        self._usual = core.compile_model(model, "CPU", options).create_infer_request()
+        self._usual = core.compile_model(model, "CPU", self._options).create_infer_request()
 
     @property
     def compiled(self) -> Any:
         """The engine for one usual picture."""
         return self._usual.get_compiled_model()
 
-    def infer(self, inputs: dict[str, Any], outputs: list[str]) -> dict[str, Any]:
+    def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Compute all outputs; the arrays are the engine's own, and good until it is asked again.
+
+        Parameters
+        ----------
+        inputs
+            Name to array, contiguous.
+
+        Raises
+        ------
+        ValueError
+            When the inputs do not fit each other.
+        RuntimeError
+            When OpenVINO fails.
+        """
+        shapes = {name: array.shape for name, array in inputs.items()}
+        if len({shape[0] for shape in shapes.values()}) > 1 or not all(map(all, shapes.values())):
+            raise ValueError(
+                f"expected as many pictures in each input, and none empty: found {shapes}"
+            )
+        request = self._usual if shapes == self._usual_shapes else self._any_shape
+        try:
+            request.infer(inputs, share_inputs=True)
+        except RuntimeError:
+            # OpenVINO keeps in mind what it failed at, and would fail at good requests that follow.
+            self._load()
+            raise
+        return {name: request.get_tensor(name).data for name in self.outputs}
+
+
+class Pipeline:
+    """Graphs that build on each other, of which only those are computed that somebody asks for.
+
+    Parameters
+    ----------
+    graphs
+        Each after those whose outputs it takes.
+    """
+
+    def __init__(self, graphs: Sequence[Graph]) -> None:
+        self._graphs = graphs
+
+    def infer(self, inputs: dict[str, Any], outputs: Collection[str]) -> dict[str, Any]:
         """Compute some outputs, as arrays of their own.
 
         Parameters
@@ -75,11 +129,20 @@ class Graph:
         outputs
             Names.
         """
-        shapes = {name: array.shape for name, array in inputs.items()}
-        request = self._usual if shapes == self._usual_shapes else self._any_shape
-        request.infer(inputs, share_inputs=True)
+        tensors = dict(inputs)
+        for graph in self._needed(outputs):
+            tensors |= graph.infer({name: tensors[name] for name in graph.inputs})
         # Copied, since the next request writes to the engine's own memory.
-        return {name: np.array(request.get_tensor(name).data) for name in outputs}
+        return {name: np.array(tensors[name]) for name in outputs}
+
+    def _needed(self, outputs: Collection[str]) -> list[Graph]:
+        wanted = set(outputs)
+        needed: list[Graph] = []
+        for graph in reversed(self._graphs):
+            if wanted.intersection(graph.outputs):
+                needed.insert(0, graph)
+                wanted.update(graph.inputs)
+        return needed
 
 
 def _usual_shape(shape: Any) -> tuple[int, ...]:
@@ -89,20 +152,24 @@ def _usual_shape(shape: Any) -> tuple[int, ...]:
 
 
 class TritonPythonModel:
-    """Loads ``model.onnx`` of its version folder once, and answers requests one by one."""
+    """Loads the graphs of its version folder once, and answers requests one by one."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Compile the graph with the precision and threads of the model's config."""
+        """Compile the graphs that the model's config names."""
         # Exists only inside the server.
         import triton_python_backend_utils as pb_utils
 
         self._pb_utils = pb_utils
         config = json.loads(args["model_config"])
-        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        self._graph = Graph(
-            Path(args["model_repository"]) / args["model_version"] / "model.onnx",
-            precision=parameters["precision"],
-            threads=int(parameters["threads"]),
+        folder = Path(args["model_repository"]) / args["model_version"]
+        listed = json.loads(config["parameters"][GRAPHS]["string_value"])
+        self._pipeline = Pipeline(
+            [
+                Graph(
+                    folder / graph["file"], precision=graph["precision"], threads=graph["threads"]
+                )
+                for graph in listed
+            ]
         )
         self._input_names = [item["name"] for item in config["input"]]
 
@@ -117,8 +184,8 @@ class TritonPythonModel:
             for name in self._input_names
         }
         try:
-            outputs = self._graph.infer(inputs, request.requested_output_names())
-        except RuntimeError as error:
+            outputs = self._pipeline.infer(inputs, request.requested_output_names())
+        except (RuntimeError, ValueError) as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor.from_dlpack(name, array) for name, array in outputs.items()]

@@ -1,0 +1,73 @@
+"""The runner computes what is asked for and nothing else, and one bad request spoils none after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from infmap_kit.graphs.detection import detection_graph
+from infmap_kit.graphs.rendering import rendering_graph
+from infmap_kit.imaging.colour import jet_table
+from infmap_kit.triton.runner import Graph, Pipeline
+
+
+class _Counted:
+    """A graph that adds one to what it is given, and counts."""
+
+    def __init__(self, source: str, *results: str) -> None:
+        self.inputs, self.outputs, self.calls = (source,), results, 0
+
+    def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        self.calls += 1
+        return dict.fromkeys(self.outputs, inputs[self.inputs[0]] + 1)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "calls"),
+    [(["b"], (1, 0, 0)), (["c"], (1, 1, 0)), (["e"], (1, 0, 1)), (["c", "d", "e"], (1, 1, 1)), ([], (0, 0, 0))],
+)  # fmt: skip
+def test_only_what_is_asked_for_is_computed(outputs: list[str], calls: tuple[int, ...]) -> None:
+    graphs: list[Any] = [_Counted("a", "b"), _Counted("b", "c", "d"), _Counted("b", "e")]
+    found = Pipeline(graphs).infer({"a": np.zeros(1)}, outputs)
+    assert list(found) == outputs
+    assert tuple(graph.calls for graph in graphs) == calls
+    assert all(found[name][0] == (1 if name == "b" else 2) for name in outputs)
+
+
+@pytest.fixture(scope="module")
+def rendering(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    path = tmp_path_factory.mktemp("graphs") / "rendering.onnx"
+    onnx.save(rendering_graph(jet_table()), path)
+    return Graph(path, precision="f32", threads=1)
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 64), (1, 0, 64), (0, 64, 64)])
+def test_pictures_that_do_not_fit_are_refused_and_forgotten(
+    rendering: Graph, shape: tuple[int, ...]
+) -> None:
+    probability = np.zeros((1, 224, 224), np.float32)
+    with pytest.raises(ValueError, match="as many pictures"):
+        rendering.infer({"probability": probability, "CANVAS": np.zeros(shape, np.uint8)})
+    good = {"probability": probability, "CANVAS": np.full((1, 64, 64), 7, np.uint8)}
+    assert (rendering.infer(good)["INFECTION_MAP"] == 7).all()
+
+
+def test_a_failure_of_the_engine_is_not_remembered(rendering: Graph) -> None:
+    """OpenVINO itself goes on failing at requests that are good."""
+    probability = np.zeros((1, 224, 224), np.float32)
+    with pytest.raises(RuntimeError):
+        rendering.infer({"probability": probability, "CANVAS": np.zeros((1, 64, 64, 1), np.uint8)})
+    good = {"probability": probability, "CANVAS": np.full((1, 65, 63), 9, np.uint8)}
+    assert (rendering.infer(good)["INFECTION_MAP"] == 9).all()
+
+
+def test_answers_are_not_overwritten_by_the_next(tmp_path: Path) -> None:
+    onnx.save(detection_graph(), tmp_path / "detection.onnx")
+    pipeline = Pipeline([Graph(tmp_path / "detection.onnx", precision="f32", threads=1)])
+    first = pipeline.infer({"probability": np.ones((1, 224, 224), np.float32)}, ["SEVERITY"])
+    pipeline.infer({"probability": np.zeros((1, 224, 224), np.float32)}, ["SEVERITY"])
+    assert first["SEVERITY"].tolist() == [100.0]

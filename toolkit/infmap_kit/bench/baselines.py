@@ -1,0 +1,126 @@
+"""ONNX Runtime and Keras, each in a process of its own, asked for blocks of samples in turn with the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Self
+
+from infmap_kit.bench.scopes import KERAS_PREDICT, ONNX_RUNTIME
+from infmap_kit.errors import MissingDependency, SpecError
+
+Starter = Callable[[], contextlib.AbstractContextManager["Baseline"]]
+
+
+class Baseline:
+    """A process that times its own work: it reads a number of requests, and writes their milliseconds.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    command
+        Of the process; see :func:`answer_blocks` for what it has to do.
+    """
+
+    def __init__(self, name: str, command: list[str]) -> None:
+        self._name = name
+        self._process = subprocess.Popen(  # noqa: S603  # our own modules
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def block(self, _first: int, count: int) -> list[float]:
+        """Time so many requests in a row.
+
+        Raises
+        ------
+        SpecError
+            When the process has ended, with its last words.
+        """
+        process = self._process
+        answer = ""
+        if process.stdin is not None and process.stdout is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(f"{count}\n")
+                process.stdin.flush()
+                answer = process.stdout.readline()
+        if not answer:
+            last = (process.communicate()[1] or "").strip().splitlines() or ["it gave no reason"]
+            raise SpecError(f"{self._name} could not be measured: {last[-1]}")
+        return [float(ms) for ms in json.loads(answer)]
+
+    def __enter__(self) -> Self:
+        # Building and compiling end before anything else is measured.
+        self.block(0, 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+
+def baselines_of(reference: Path, network: dict[str, Any] | None) -> dict[str, Starter]:
+    """What can be held against an engine.
+
+    Parameters
+    ----------
+    reference
+        The network in FP32 as ONNX.
+    network
+        Which of the paper's networks it is; ``None`` for another.
+    """
+    return {
+        ONNX_RUNTIME: functools.partial(_onnx_runtime, reference),
+        KERAS_PREDICT: functools.partial(_keras, network),
+    }
+
+
+@contextlib.contextmanager
+def _onnx_runtime(reference: Path) -> Iterator[Baseline]:
+    command = [sys.executable, "-m", "infmap_kit.bench.onnxruntime_baseline", str(reference)]
+    with Baseline(ONNX_RUNTIME, command) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _keras(network: dict[str, Any] | None) -> Iterator[Baseline]:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise MissingDependency("TensorFlow is not installed: pip install 'infmap-kit[train]'")
+    if network is None:
+        raise SpecError("the network is none of the paper's, so that it cannot be built anew")
+    command = [sys.executable, "-m", "infmap_train.predict_baseline", json.dumps(network)]
+    with Baseline(KERAS_PREDICT, command) as running:
+        yield running
+
+
+def replies() -> IO[str]:
+    """Standard output for answers alone: whatever a library prints goes to standard error from now on."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def answer_blocks(work: Callable[[], object], answers: IO[str]) -> None:
+    """Do the work as often as each line of standard input says, and answer with the milliseconds of each."""
+    for line in sys.stdin:
+        samples = []
+        for _ in range(int(line)):
+            begun = time.perf_counter()
+            work()
+            samples.append(round(1e3 * (time.perf_counter() - begun), 4))
+        answers.write(json.dumps(samples) + "\n")
+        answers.flush()

@@ -1,0 +1,116 @@
+"""Triton's own load generator against the same server, to see whether it finds what we find.
+
+``perf_analyzer`` is optional. It is looked for on the PATH and in the environment variable
+``PERF_ANALYZER``; Debian's older systems take the one from the wheel tritonclient 2.41 (see
+benchmarks/README.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from infmap_kit.bench.statistics import Latencies
+from infmap_kit.bench.subject import Subject
+from infmap_kit.graphs.contract import CANVAS, ENSEMBLE
+from infmap_kit.spec import IMAGE_SIZE
+
+AGREEMENT_PERCENT = 10.0
+"""The two generators' p50 may differ by so much."""
+
+_REQUESTS = 100
+_TIMEOUT_S = 240.0
+_LIBRARY = "libcudart.so.12"
+
+
+def find_perf_analyzer() -> str | None:
+    """The program, where there is one."""
+    return shutil.which(os.environ.get("PERF_ANALYZER", "perf_analyzer"))
+
+
+def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
+    """Let ``perf_analyzer`` measure the served ensemble, batch 1, one request at a time.
+
+    Parameters
+    ----------
+    ours
+        Samples of the same scope from our own clock.
+
+    Returns
+    -------
+    dict
+        ``p50_ms``, ``p90_ms``, ``p95_ms``, ``p99_ms``, ``difference_percent`` of its p50 from ours and
+        ``agrees``; or ``missing`` with the reason why there is none.
+    """
+    program = find_perf_analyzer()
+    if program is None:
+        return {"missing": "perf_analyzer is not here (neither on the PATH nor in PERF_ANALYZER)"}
+    with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch, _libraries(scratch) as path:
+        table = Path(scratch) / "latency.csv"
+        command = [
+            program, "-m", ENSEMBLE.name, "-u", subject.server.grpc_url, "-i", "grpc",
+            "--shape", f"{CANVAS.name}:1,{IMAGE_SIZE},{IMAGE_SIZE}",
+            "--shape", f"IMAGE:1,{IMAGE_SIZE},{IMAGE_SIZE}",
+            "--concurrency-range", "1", "--percentile", "50",
+            "--measurement-mode", "count_windows", "--measurement-request-count", str(_REQUESTS),
+            # Its own rule of stability: three windows within so many percent, five at most.
+            "--stability-percentage", "10", "--max-trials", "5", "-f", str(table),
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(  # noqa: S603  # our own words
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_TIMEOUT_S,
+                env={**os.environ, "LD_LIBRARY_PATH": path},
+            )
+        except subprocess.TimeoutExpired:
+            return {"missing": f"perf_analyzer was not stable within {_TIMEOUT_S:.0f} s"}
+        except OSError as error:
+            return {"missing": f"perf_analyzer cannot be started: {error.strerror}"}
+        if not table.is_file():
+            words = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
+            return {"missing": f"perf_analyzer failed: {words[-1]}"}
+        return _figures(table.read_text(encoding="utf-8"), ours.p50_ms)
+
+
+def _figures(table: str, ours_p50_ms: float) -> dict[str, Any]:
+    (row,) = csv.DictReader(table.splitlines())
+    figures = {
+        f"p{share}_ms": round(float(row[f"p{share} latency"]) / 1e3, 3)
+        for share in (50, 90, 95, 99)
+    }
+    difference = 100 * (figures["p50_ms"] / ours_p50_ms - 1)
+    return {
+        "program": "perf_analyzer",
+        **figures,
+        "difference_percent": round(difference, 2),
+        "agrees": abs(difference) <= AGREEMENT_PERCENT,
+    }
+
+
+@contextlib.contextmanager
+def _libraries(scratch: str) -> Iterator[str]:
+    """The library path with CUDA's runtime on it, which the program is linked with and never calls here.
+
+    The server for CPUs brings it under another name.
+    """
+    from infmap_kit.triton.runtime import find_runtime
+
+    folders = [*map(str, find_runtime().libraries)]
+    for folder in folders:
+        for library in Path(folder).glob("libcudart-*.so.12*"):
+            if re.search(r"\.so\.12", library.name):
+                (Path(scratch) / _LIBRARY).symlink_to(library)
+                break
+    before = os.environ.get("LD_LIBRARY_PATH", "")
+    yield os.pathsep.join(part for part in (scratch, *folders, before) if part)

@@ -1,0 +1,236 @@
+"""A server under load: throughput by batch and concurrency, and open-loop arrivals.
+
+Nothing here is the latency of a request at rest. In a closed loop each client waits for its answer before
+it asks again, so that a slow server is asked less, and its bad moments are hardly seen (coordinated
+omission). In an open loop requests are due at times that no answer delays, and a request's latency counts
+from when it was due.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.bench.statistics import Latencies
+from infmap_kit.bench.subject import Subject
+from infmap_kit.errors import SpecError
+from infmap_kit.graphs.contract import CANVAS, ENSEMBLE, IMAGE
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.triton.client import InfmapClient
+
+_OUTPUTS = [tensor.name for tensor in ENSEMBLE.outputs]
+
+_WAITING_CLIENTS = 64
+"""Connections of the open loop. When all of them wait for answers, the next request is late, and its
+lateness counts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """What load is put on the server.
+
+    Parameters
+    ----------
+    concurrencies
+        Clients that ask at the same time, one picture a request.
+    batches
+        Pictures in one request of a single client.
+    offered_shares
+        Rates of the open loop, as shares of the highest throughput of single pictures.
+    seconds
+        How long each of these is measured.
+    seed
+        Of the arrivals.
+    """
+
+    concurrencies: tuple[int, ...] = (1, 2, 4, 8)
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16)
+    offered_shares: tuple[float, ...] = (0.3, 0.6, 0.8)
+    seconds: float = 8.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or min(self.offered_shares, default=1) <= 0:
+            raise SpecError("expected load of more than 0 seconds and 0 requests a second")
+
+
+def closed_loop(
+    subject: Subject, options: LoadOptions, *, progress: Progress = no_progress
+) -> list[dict[str, Any]]:
+    """Throughput by concurrency at batch 1, and by batch with one client.
+
+    Raises
+    ------
+    ServerError
+        When the server stops answering.
+    """
+    points = [(1, clients) for clients in options.concurrencies]
+    points += [(batch, 1) for batch in options.batches if batch != 1]
+    results = []
+    for done, (batch, clients) in enumerate(points):
+        progress("throughput", done, len(points))
+        # The first requests of a new batch size compile nothing, but they make Triton's memory.
+        _closed(subject, batch, clients, min(1.0, options.seconds / 4))
+        samples, seconds = _closed(subject, batch, clients, options.seconds)
+        latencies = Latencies(tuple(samples))
+        results.append(
+            {
+                "batch": batch,
+                "concurrency": clients,
+                "requests": len(samples),
+                "seconds": round(seconds, 3),
+                "images_per_s": round(batch * len(samples) / seconds, 3),
+                **_figures(latencies),
+            }
+        )
+    return results
+
+
+def open_loop(
+    subject: Subject,
+    options: LoadOptions,
+    fastest_per_s: float,
+    *,
+    progress: Progress = no_progress,
+) -> list[dict[str, Any]]:
+    """Latency under Poisson arrivals, counted from when each request was due.
+
+    Parameters
+    ----------
+    fastest_per_s
+        The highest throughput; the offered rates are shares of it.
+
+    Raises
+    ------
+    ServerError
+        When the server stops answering.
+    """
+    results = []
+    for done, share in enumerate(options.offered_shares):
+        progress("open loop", done, len(options.offered_shares))
+        rate = share * fastest_per_s
+        arrivals = poisson_arrivals(rate, options.seconds, seed=options.seed + done)
+        clients = _Clients(subject)
+        try:
+            samples, seconds = replay(arrivals, clients.ask)
+        finally:
+            clients.close()
+        latencies = Latencies(tuple(samples))
+        results.append(
+            {
+                "offered_per_s": round(rate, 3),
+                "offered_share": share,
+                "requests": len(samples),
+                "answered_per_s": round(len(samples) / seconds, 3),
+                **_figures(latencies),
+            }
+        )
+    return results
+
+
+def poisson_arrivals(rate_per_s: float, seconds: float, *, seed: int) -> NDArray[np.float64]:
+    """Times in seconds, from 0, at which requests are due: exponential gaps, at least one request."""
+    random = np.random.default_rng(seed)
+    expected = max(1, round(rate_per_s * seconds))
+    due: NDArray[np.float64] = np.cumsum(random.exponential(1 / rate_per_s, expected))
+    return due
+
+
+def replay(
+    arrivals: NDArray[np.floating[Any]],
+    ask: Callable[[int], None],
+    *,
+    clients: int = _WAITING_CLIENTS,
+) -> tuple[list[float], float]:
+    """Ask when requests are due, whatever became of those before.
+
+    Parameters
+    ----------
+    arrivals
+        Seconds from the beginning, rising.
+    ask
+        Makes the request of this number; called in several threads at once.
+
+    Returns
+    -------
+    tuple
+        Milliseconds from when each request was due to its answer, in the order of arrival, and how many seconds
+        passed until the last answer.
+    """
+    begun = time.perf_counter()
+
+    def request(number: int) -> float:
+        ask(number)
+        return 1e3 * (time.perf_counter() - begun - float(arrivals[number]))
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        pending = []
+        for number, due in enumerate(arrivals):
+            if (early := float(due) - (time.perf_counter() - begun)) > 0:
+                time.sleep(early)
+            pending.append(pool.submit(request, number))
+        samples = [future.result() for future in pending]
+    return samples, time.perf_counter() - begun
+
+
+class _Clients:
+    """A connection for each thread that asks."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._of_thread = threading.local()
+        self._lock = threading.Lock()
+        self._opened: list[InfmapClient] = []
+
+    def ask(self, number: int) -> None:
+        client: InfmapClient | None = getattr(self._of_thread, "client", None)
+        if client is None:
+            client = self._of_thread.client = InfmapClient(self._subject.server.grpc_url)
+            with self._lock:
+                self._opened.append(client)
+        image = self._subject.pictures[number % len(self._subject.pictures)].image
+        client.infer(image, image)
+
+    def close(self) -> None:
+        for client in self._opened:
+            client.close()
+
+
+def _closed(
+    subject: Subject, batch: int, clients: int, seconds: float
+) -> tuple[list[float], float]:
+    """Some clients ask for some seconds; milliseconds of every request, and how long it was in all."""
+    pictures = [subject.pictures[i % len(subject.pictures)].image for i in range(batch)]
+    images = np.stack(pictures)
+    inputs = {IMAGE.name: images, CANVAS.name: images}
+    begun = time.perf_counter()
+
+    def loop() -> list[float]:
+        samples: list[float] = []
+        with InfmapClient(subject.server.grpc_url) as client:
+            while not samples or time.perf_counter() - begun < seconds:
+                asked = time.perf_counter()
+                client.ask(ENSEMBLE.name, inputs, _OUTPUTS)
+                samples.append(1e3 * (time.perf_counter() - asked))
+        return samples
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        loops = [pool.submit(loop) for _ in range(clients)]
+        samples = [ms for one in loops for ms in one.result()]
+    return samples, time.perf_counter() - begun
+
+
+def _figures(latencies: Latencies) -> dict[str, Any]:
+    figures = dataclasses.asdict(latencies.summary())
+    kept = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms")
+    return {
+        **{key: round(figures[key], 3) for key in kept},
+        "samples_ms": [round(ms, 3) for ms in latencies.samples_ms],
+    }

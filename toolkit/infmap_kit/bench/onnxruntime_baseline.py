@@ -1,0 +1,21 @@
+"""``python -m infmap_kit.bench.onnxruntime_baseline MODEL.onnx``: a graph in FP32 on ONNX Runtime, timed.
+
+See :class:`~infmap_kit.bench.baselines.Baseline`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from infmap_kit.bench.baselines import answer_blocks, replies
+from infmap_kit.export.engine import ReferenceEngine
+from infmap_kit.spec import IMAGE_SIZE
+
+if __name__ == "__main__":
+    answers = replies()
+    engine = ReferenceEngine(Path(sys.argv[1]).read_bytes())
+    image = np.random.default_rng(0).integers(256, size=(1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
+    answer_blocks(lambda: engine.infer(image), answers)

@@ -1,0 +1,92 @@
+"""The radiographs that a measurement asks about."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.files import find_pictures
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.synthetic import synthetic_radiograph
+
+_SYNTHETIC_PICTURES = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchPicture:
+    """One radiograph in every form that a scope begins with.
+
+    Parameters
+    ----------
+    name
+        Of the file.
+    content
+        The file's bytes.
+    pixels
+        (H, W) uint8.
+    image
+        (224, 224) uint8 network input.
+    media_type
+        Of the file.
+    """
+
+    name: str
+    content: bytes
+    pixels: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    media_type: str
+
+    @property
+    def description(self) -> str:
+        """Name, size and format."""
+        height, width = self.pixels.shape
+        return f"{self.name} {width}x{height} {self.media_type}"
+
+
+def bench_pictures(files: Sequence[Path]) -> list[BenchPicture]:
+    """Read radiographs; without any file, make synthetic ones of a megapixel, as JPEG.
+
+    Raises
+    ------
+    InputRejected
+        When a file is no suitable radiograph, or a folder holds none.
+    """
+    found = find_pictures(files)
+    if files and not found:
+        raise InputRejected("empty", f"found no picture in {', '.join(map(str, files))}")
+    try:
+        contents = [(path.name, path.read_bytes()) for path in found]
+    except OSError as error:
+        raise InputRejected(
+            "unreadable", f"cannot read {error.filename}: {error.strerror}"
+        ) from error
+    return [_picture(name, content) for name, content in contents or _synthetic()]
+
+
+def _picture(name: str, content: bytes) -> BenchPicture:
+    radiograph = decode_radiograph(content, name)
+    return BenchPicture(
+        name=name,
+        content=content,
+        pixels=radiograph.pixels,
+        image=network_input(radiograph.pixels),
+        media_type=radiograph.media_type,
+    )
+
+
+def _synthetic() -> list[tuple[str, bytes]]:
+    return [
+        (f"synthetic-{seed}.jpg", _jpeg(synthetic_radiograph(seed).radiograph.pixels))
+        for seed in range(_SYNTHETIC_PICTURES)
+    ]
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()

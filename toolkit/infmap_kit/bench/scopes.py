@@ -1,0 +1,49 @@
+"""What is timed, from where to where."""
+
+from __future__ import annotations
+
+ENGINE_ALONE = "engine alone"
+ENGINE_WITH_TRANSFERS = "engine with transfers"
+SERVED_SEGMENTATION = "served segmentation"
+SERVED_ENSEMBLE = "served ensemble"
+FILE_TO_MAP = "file to map"
+
+NATIVE_MAP = "served, map at native size"
+ENCODE_PNG = "PNG of the native map"
+
+DECODE = "decode the file"
+RESIZE = "resize to the network"
+DETECTION = "detection"
+RENDERING = "rendering"
+
+ONNX_RUNTIME = "ONNX Runtime FP32"
+KERAS_PREDICT = "Keras predict"
+
+SCOPES = {
+    ENGINE_ALONE: "network input in memory to probability, in the measuring process",
+    ENGINE_WITH_TRANSFERS: "the same from host memory to host memory, over a GPU's bus",
+    SERVED_SEGMENTATION: "network input in memory to probability, through Triton by gRPC, and nothing else",
+    SERVED_ENSEMBLE: "network input in memory to all four outputs, through Triton by gRPC",
+    FILE_TO_MAP: "encoded bytes in memory to the finding and the map at the network's size, through Triton",
+}
+"""The nested scopes: each holds the one before it."""
+
+APART = {
+    NATIVE_MAP: "as served ensemble, but painted at the picture's own size",
+    ENCODE_PNG: "encoding that map",
+}
+"""What comes on top for a map at native size on disk."""
+
+STAGES = {
+    DECODE: "encoded bytes to pixels",
+    RESIZE: "pixels to the network's input",
+    DETECTION: "the detection graph alone, in the measuring process",
+    RENDERING: "the rendering graph alone at the network's size, in the measuring process",
+}
+"""Parts of a request that are timed by themselves, to say where the time goes."""
+
+BASELINES = {
+    ONNX_RUNTIME: "the same graph in FP32 on ONNX Runtime with all cores, in a process of its own",
+    KERAS_PREDICT: "the same network, built anew, by Keras' predict, in a process of its own",
+}
+"""What the engine alone is held against, measured in turn with it."""

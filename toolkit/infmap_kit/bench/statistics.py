@@ -1,0 +1,177 @@
+"""What a set of latencies says, how surely, and when it is enough of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import SpecError
+
+BLOCK = 10
+"""Requests of one scope in a row before the next scope has its turn. What disturbs a machine lasts longer than
+one request, so that neighbours resemble each other; blocks of them are what is drawn in the bootstrap."""
+
+_RESAMPLES = 1000
+_CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Figures of one set of latencies, in milliseconds.
+
+    Parameters
+    ----------
+    p50_ms, p90_ms, p95_ms, p99_ms
+        Quantiles, interpolated linearly.
+    max_ms, mean_ms, sd_ms
+        Largest, mean, standard deviation (of the sample, n - 1).
+    p50_low_ms, p50_high_ms
+        Between these the median lies with 95 % confidence (bootstrap of blocks).
+    n
+        How many samples.
+    """
+
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    mean_ms: float
+    sd_ms: float
+    p50_low_ms: float
+    p50_high_ms: float
+    n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Latencies:
+    """Raw samples of one scope.
+
+    Parameters
+    ----------
+    samples_ms
+        Milliseconds of each request, in the order of measurement; at least one.
+    """
+
+    samples_ms: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.samples_ms or not np.isfinite(self.samples_ms).all():
+            raise SpecError("expected latencies in milliseconds, found none, or no numbers")
+
+    def quantile_ms(self, share: float) -> float:
+        """The latency that this share of requests stays within."""
+        return float(np.quantile(self.samples_ms, share))
+
+    @property
+    def p50_ms(self) -> float:
+        """The median."""
+        return self.quantile_ms(0.5)
+
+    def summary(self) -> Statistics:
+        """All figures."""
+        samples = np.asarray(self.samples_ms)
+        p50, p90, p95, p99 = np.quantile(samples, (0.5, 0.9, 0.95, 0.99))
+        low, high = self.p50_interval_ms()
+        return Statistics(
+            p50_ms=float(p50),
+            p90_ms=float(p90),
+            p95_ms=float(p95),
+            p99_ms=float(p99),
+            max_ms=float(samples.max()),
+            mean_ms=float(samples.mean()),
+            sd_ms=float(samples.std(ddof=1)) if samples.size > 1 else 0.0,
+            p50_low_ms=low,
+            p50_high_ms=high,
+            n=samples.size,
+        )
+
+    def p50_interval_ms(self) -> tuple[float, float]:
+        """Between what the median lies with 95 % confidence."""
+        return interval(bootstrap_p50(self.samples_ms))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StabilityRule:
+    """When a scope has been measured long enough.
+
+    Parameters
+    ----------
+    samples
+        At least so many.
+    tolerance_percent
+        The median's 95 % interval reaches at most so far to either side, and the medians of the first and the
+        second half differ by no more; both in percent of the median.
+    """
+
+    samples: int
+    tolerance_percent: float
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or not self.tolerance_percent > 0:
+            raise SpecError(
+                "expected at least one sample and a tolerance above 0 %, found "
+                f"{self.samples} and {self.tolerance_percent:g} %"
+            )
+
+    @property
+    def sentence(self) -> str:
+        """The rule, for a report."""
+        return (
+            f"A scope is stable with at least {self.samples} samples, when the 95 % bootstrap interval of its "
+            f"p50 is within {self.tolerance_percent:g} % of it, and the p50 of its first and second half "
+            f"differ by at most {self.tolerance_percent:g} %."
+        )
+
+    def doubt(self, latencies: Latencies) -> str:
+        """Why these samples are not stable yet; empty when they are."""
+        samples, p50 = latencies.samples_ms, latencies.p50_ms
+        if len(samples) < self.samples:
+            return f"{len(samples)} of {self.samples} samples"
+        low, high = latencies.p50_interval_ms()
+        uncertain = 100 * max(high - p50, p50 - low) / p50
+        if uncertain > self.tolerance_percent:
+            return f"its p50 is known to {uncertain:.1f} % only"
+        half = len(samples) // 2
+        first, second = float(np.median(samples[:half])), float(np.median(samples[half:]))
+        drift = 100 * (second - first) / p50
+        if half and abs(drift) > self.tolerance_percent:
+            return f"its second half is {abs(drift):.1f} % {'slower' if drift > 0 else 'faster'}"
+        return ""
+
+
+def bootstrap_p50(samples_ms: Sequence[float], *, seed: int = 0) -> NDArray[np.float64]:
+    """Medians of samples drawn anew with replacement, block by block.
+
+    Parameters
+    ----------
+    samples_ms
+        In the order of measurement.
+    seed
+        Of the drawing; the same samples give the same interval.
+
+    Returns
+    -------
+    NDArray
+        (1000,) milliseconds.
+
+    Notes
+    -----
+    Source: the non-overlapping block bootstrap (Carlstein, 1986).
+    """
+    samples = np.asarray(samples_ms, dtype=np.float64)
+    size = BLOCK if samples.size >= 5 * BLOCK else 1
+    # What is left over at the end joins no block, and is too little to matter.
+    blocks = samples[: samples.size // size * size].reshape(-1, size)
+    drawn = np.random.default_rng(seed).integers(len(blocks), size=(_RESAMPLES, len(blocks)))
+    medians: NDArray[np.float64] = np.median(blocks[drawn].reshape(_RESAMPLES, -1), axis=1)
+    return medians
+
+
+def interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    """The middle 95 % of a bootstrap."""
+    low, high = np.quantile(drawn, ((1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2))
+    return float(low), float(high)

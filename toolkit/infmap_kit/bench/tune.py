@@ -1,0 +1,260 @@
+"""Threads and instances, chosen by measurement on the machine that serves."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import enum
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.bench.statistics import Latencies
+from infmap_kit.errors import HostMismatch, SpecError
+from infmap_kit.export.engine import ReferenceEngine, ServedGraphs
+from infmap_kit.export.gate import compare, thresholds_for
+from infmap_kit.export.judge import ReferenceJudge, ServedJudge
+from infmap_kit.export.pictures import Pictures, synthetic_pictures
+from infmap_kit.graphs.contract import DETECTION, ENSEMBLE
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.config import (
+    Target,
+    config_text,
+    parse_config,
+    served_graphs,
+    set_served_graphs,
+)
+from infmap_kit.triton.releases import Draft, publishing
+from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, write_manifest
+from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.serving import fitting_runtime, free_ports, warm_up
+
+
+class Goal(enum.StrEnum):
+    """What a choice is made for."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How the pipeline runs.
+
+    Parameters
+    ----------
+    threads
+        Of each instance.
+    instances
+        Side by side.
+    """
+
+    threads: int
+    instances: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A setting, measured.
+
+    Parameters
+    ----------
+    setting
+        Which.
+    p50_ms
+        Of the served ensemble with one client.
+    images_per_s
+        With two clients for each instance.
+    """
+
+    setting: Setting
+    p50_ms: float
+    images_per_s: float
+
+
+def settings_for(cores: int) -> list[Setting]:
+    """What is tried on so many cores: threads in powers of two, alone or as often as the cores allow."""
+    threads = sorted({1 << n for n in range(cores.bit_length()) if 1 << n <= cores} | {cores})
+    pairs = [(count, instances) for count in threads for instances in {1, cores // count}]
+    return [Setting(threads=count, instances=instances) for count, instances in sorted(pairs)]
+
+
+def parse_goal(text: str) -> Goal:
+    """Read ``latency`` or ``throughput``.
+
+    Raises
+    ------
+    SpecError
+        For anything else.
+    """
+    if text not in tuple(Goal):
+        raise SpecError(f"expected --for to be one of {', '.join(Goal)}, found {text!r}")
+    return Goal(text)
+
+
+def best(trials: Sequence[Trial], goal: Goal) -> Trial:
+    """The trial to keep: the least latency, or the highest throughput."""
+    if goal is Goal.LATENCY:
+        return min(trials, key=lambda trial: trial.p50_ms)
+    return max(trials, key=lambda trial: trial.images_per_s)
+
+
+def tune(
+    repository: Path,
+    *,
+    goal: Goal = Goal.LATENCY,
+    seconds: float = 5.0,
+    pictures: Pictures | None = None,
+    settings: Sequence[Setting] | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Manifest, list[Trial]]:
+    """Try threads and instances, and publish the repository anew with the best.
+
+    What is published is the same engine in another setting; it passes the gate again, through its server.
+
+    Parameters
+    ----------
+    repository
+        For the embedded target; its release is kept, so that `infmap-kit rollback` goes back.
+    goal
+        What to choose for.
+    seconds
+        Each setting is measured twice as long: alone, and with several clients.
+    pictures
+        What the gate is passed with; synthetic ones, when they are not given.
+    settings
+        What to try; by default what fits this machine's cores.
+
+    Raises
+    ------
+    HostMismatch
+        When the repository is for another target, or there is no server here.
+    GateFailed
+        When the engine decides otherwise in its new setting; nothing is published.
+    """
+    manifest = check_repository(repository)
+    if manifest.target != Target.EMBEDDED:
+        raise HostMismatch(
+            f"`tune` sets threads of target {Target.EMBEDDED}, and {repository} is for {manifest.target}"
+        )
+    runtime = fitting_runtime(repository, manifest)
+    candidates = list(settings or settings_for(len(os.sched_getaffinity(0))))
+    trials = []
+    for done, setting in enumerate(candidates):
+        progress(f"{setting.instances} x {setting.threads} threads", done, len(candidates))
+        with (
+            _changed(repository, setting) as folder,
+            TritonServer(folder, runtime=runtime, options=free_ports()) as server,
+        ):
+            trials.append(_trial(server.grpc_url, setting, seconds))
+    chosen = best(trials, goal)
+    proof = pictures if pictures is not None else synthetic_pictures()
+    with publishing(repository) as draft:
+        _copy(repository, manifest.release, draft)
+        _set(draft.folder, chosen.setting)
+        reference = ReferenceEngine(ServedGraphs(repository).reference.read_bytes())
+        thresholds = thresholds_for(manifest.precision)
+        progress("passing the gate again", 0, 1)
+        with (
+            TritonServer(draft.folder, runtime=runtime, options=free_ports()) as server,
+            InfmapClient(server.grpc_url) as client,
+        ):
+            gate = compare(
+                ReferenceJudge(reference), ServedJudge(client), proof, thresholds=thresholds
+            )
+        gate.require()
+        tuned: dict[str, Any] = {
+            "goal": goal,
+            "chosen": dataclasses.asdict(chosen.setting),
+            "trials": [dataclasses.asdict(trial) for trial in trials],
+        }
+        published = write_manifest(
+            draft.folder,
+            target=manifest.target,
+            precision=manifest.precision,
+            model={**manifest.model, "tuned": tuned},
+            built_with=manifest.built_with,
+            release=draft.release,
+            gate=gate.summary(),
+        )
+    return published, trials
+
+
+def _trial(url: str, setting: Setting, seconds: float) -> Trial:
+    warm_up(url)
+    alone, _ = _ask(url, 1, seconds)
+    samples, took = _ask(url, 2 * setting.instances, seconds)
+    return Trial(
+        setting=setting,
+        p50_ms=round(Latencies(tuple(alone)).p50_ms, 3),
+        images_per_s=round(len(samples) / took, 3),
+    )
+
+
+def _ask(url: str, clients: int, seconds: float) -> tuple[list[float], float]:
+    picture: NDArray[np.uint8] = synthetic_pictures()[0][1]
+    begun = time.perf_counter()
+
+    def loop() -> list[float]:
+        samples: list[float] = []
+        with InfmapClient(url) as client:
+            while not samples or time.perf_counter() - begun < seconds:
+                asked = time.perf_counter()
+                client.infer(picture, picture)
+                samples.append(1e3 * (time.perf_counter() - asked))
+        return samples
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        loops = [pool.submit(loop) for _ in range(clients)]
+        samples = [ms for one in loops for ms in one.result()]
+    return samples, time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def _changed(repository: Path, setting: Setting) -> Iterator[Path]:
+    """A copy of a repository with another setting, to try it out."""
+    with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
+        folder = Path(scratch) / "model_repository"
+        shutil.copytree(repository, folder)
+        _set(folder, setting)
+        yield folder
+
+
+def _copy(repository: Path, release: int, draft: Draft) -> None:
+    """Copy a repository into a draft, whose version folders carry the draft's number."""
+    for path in sorted(repository.rglob("*")):
+        parts = path.relative_to(repository).parts
+        if not path.is_file() or parts[0] == MANIFEST or "__pycache__" in parts:
+            continue
+        renamed = [str(draft.release) if part == str(release) else part for part in parts]
+        target = draft.folder.joinpath(*renamed)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    for path in draft.folder.glob("*/config.pbtxt"):
+        config = parse_config(path.read_text(encoding="utf-8"))
+        config.version_policy.specific.versions[:] = [draft.release]
+        path.write_text(config_text(config), encoding="utf-8")
+
+
+def _set(folder: Path, setting: Setting) -> None:
+    path = folder / ENSEMBLE.name / "config.pbtxt"
+    config = parse_config(path.read_text(encoding="utf-8"))
+    # Detection keeps its one thread: it would spend more on handing over than on computing.
+    graphs = [
+        graph
+        if graph.file.startswith(DETECTION.name)
+        else dataclasses.replace(graph, threads=setting.threads)
+        for graph in served_graphs(config)
+    ]
+    set_served_graphs(config, graphs)
+    config.instance_group[0].count = setting.instances
+    path.write_text(config_text(config), encoding="utf-8")

@@ -1,0 +1,51 @@
+"""The shortest way from a file to the network's input, where the picture itself is not needed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.header import JPEG_SIGNATURE
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.imaging.raster import decode_raster
+from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.tone import blank
+
+
+def quick_input(content: bytes, name: str) -> NDArray[np.uint8]:
+    """The network's input of a file, JPEGs decoded at reduced scale.
+
+    Parameters
+    ----------
+    content
+        A whole PNG, JPEG, TIFF or DICOM file.
+    name
+        What to call it in messages.
+
+    Returns
+    -------
+    NDArray
+        (224, 224) uint8; for a JPEG within 2 of 255 of what the whole picture gives, for anything else the
+        same.
+
+    Raises
+    ------
+    InputRejected
+        As :func:`~infmap_kit.imaging.readers.decode_radiograph`.
+    """
+    return network_input(quick_radiograph(content, name).pixels)
+
+
+def quick_radiograph(content: bytes, name: str) -> Radiograph:
+    """A radiograph that is only to become the network's input; its pixels may be halved already."""
+    if not content.startswith(JPEG_SIGNATURE):
+        return decode_radiograph(content, name)
+    try:
+        radiograph = decode_raster(content, name, for_network=True)
+        if radiograph.pixels.min() == radiograph.pixels.max():
+            raise blank()
+    except InputRejected as error:
+        raise InputRejected(error.code, f"{name}: {error}") from error
+    return radiograph
