@@ -13,6 +13,7 @@ from infmap_kit.bench.scopes import (
     ENGINE_ALONE,
     ENGINE_WITH_TRANSFERS,
     FILE_TO_MAP,
+    KERAS_PREDICT,
     RENDERING,
     RESIZE,
     SCOPES,
@@ -31,6 +32,7 @@ _MEDIAN_MS = {
     RESIZE: 0.3,
     DETECTION: 0.1,
     RENDERING: 0.4,
+    KERAS_PREDICT: 60.0,
 }
 
 

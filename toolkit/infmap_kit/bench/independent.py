@@ -79,7 +79,7 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
             return {"missing": f"perf_analyzer cannot be started: {error.strerror}"}
         if not table.is_file():
             words = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
-            return {"missing": f"perf_analyzer failed: {words[-1]}"}
+            return {"missing": f"perf_analyzer failed: {words[-1].rstrip('.')}"}
         return _figures(table.read_text(encoding="utf-8"), ours.p50_ms)
 
 

@@ -88,7 +88,7 @@ def independent_sentence(record: BenchRecord) -> str:
     if not found:
         return ""
     if "missing" in found:
-        return f"No second load generator was asked: {found['missing']}."
+        return f"There is no figure of a second load generator: {found['missing']}."
     return (
         f"perf_analyzer finds a p50 of {found['p50_ms']:.2f} ms for the served ensemble, "
         f"{found['difference_percent']:+.1f} % from ours "

@@ -81,7 +81,7 @@ def bars(title: str, rows: Sequence[Bar], *, unit: str) -> str:
         y = number * _ROW
         x, width = 8 + row.start * scale, max(row.value * scale, 1.5)
         parts.append(
-            f'<text class="label" x="8" y="{y + 14}">{escape(row.label)}</text>'
+            f'<text class="label" x="11" y="{y + 14}">{escape(row.label)}</text>'
             f'<text class="value" x="{_WIDTH - 8}" y="{y + 14}" text-anchor="end">{escape(row.note)}</text>'
             f'<rect class="{row.kind}" x="{x:.1f}" y="{y + 19}" width="{width:.1f}" height="11" rx="2">'
             f"<title>{escape(row.label)}: {escape(row.note)}</title></rect>"

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from infmap_kit.errors import MissingDependency
 from infmap_kit.export.precision import with_plain_weights
 
-KEPT_LAYERS = (0, 8, 16)
-"""How many convolutions before the output stay in FP32, tried one after the other until the gate is
-passed. The last ones decide on each pixel: on the demo model, keeping the last eight halved the error and
-keeping other layers did hardly anything."""
+KEPT_LAYERS = ((0, 0), (0, 8), (16, 8), (16, 16))
+"""How many of the first and of the last convolutions stay in FP32, tried one after the other until the gate
+is passed. On the demo model the last eight are worth most, then the first; what lies between does hardly anything."""
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 
@@ -55,7 +54,7 @@ def quantise(
     path: Path,
     pictures: Sequence[tuple[str, NDArray[np.uint8]]],
     *,
-    kept_layers: int = 0,
+    kept_layers: tuple[int, int] = (0, 0),
 ) -> Quantised:
     """Quantise a segmentation graph and write it.
 
@@ -69,7 +68,7 @@ def quantise(
         Name and (224, 224) uint8 network input of what the ranges are taken from. A hundred radiographs of
         the box's own kind are better than a few.
     kept_layers
-        How many convolutions before the output stay in FP32.
+        How many of the first and of the last convolutions stay in FP32.
 
     Raises
     ------
@@ -80,7 +79,7 @@ def quantise(
     import openvino
 
     model = openvino.Core().read_model(with_plain_weights(segmentation).SerializeToString(), b"")
-    kept = last_convolutions(model, kept_layers)
+    kept = outer_convolutions(model, *kept_layers)
     # Its progress bars would stand among the results on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
         quantised = nncf.quantize(
@@ -97,21 +96,15 @@ def quantise(
     return Quantised(path=path, kept=kept, calibration_pictures=len(pictures))
 
 
-def last_convolutions(model: Any, count: int) -> tuple[str, ...]:
-    """Names of the convolutions nearest to the output of an OpenVINO model, in its order."""
+def outer_convolutions(model: Any, first: int, last: int) -> tuple[str, ...]:
+    """Names of the convolutions nearest to input and output of an OpenVINO model, in its order."""
     names = [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
         if node.get_type_name() in _CONVOLUTIONS
     ]
-    return tuple(names[len(names) - count :]) if count else ()
-
-
-def is_available() -> bool:
-    """Whether NNCF is installed."""
-    import importlib.util
-
-    return importlib.util.find_spec("nncf") is not None
+    end = max(len(names) - last, first)
+    return (*names[:first], *names[end:])
 
 
 def _overflow_fix(nncf: Any) -> Any:
