@@ -17,9 +17,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import socket
-import socketserver
-import ssl
 import tempfile
 import threading
 from collections.abc import Callable
@@ -28,12 +25,12 @@ from typing import Any
 
 import pynetdicom
 from pynetdicom import AE, evt
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.bounds import ANNOUNCED_PDU_BYTES, BoundedSocket, Rate
-from infmap_kit.node.config import NodeConfig, ServerTls
+from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.intake import Conflict, Intake, NoRoom, Unusable
+from infmap_kit.node.listener import Handler, Listener, server_tls
 from infmap_kit.node.log import Troubles, note
 
 SUCCESS, COERCED, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = (
@@ -122,7 +119,7 @@ class Receiver:
         for association in self._server.active_associations:
             association.abort()
 
-    def _listen(self) -> ThreadedAssociationServer:
+    def _listen(self) -> Listener:
         node, limits = self._config.node, self._config.limits
         entity = AE(ae_title=node.ae_title)
         entity.require_called_aet = True
@@ -134,9 +131,9 @@ class Receiver:
         for keyword in SOP_CLASSES:
             entity.add_supported_context(getattr(pynetdicom.sop_class, keyword), syntaxes)
         try:
-            server: ThreadedAssociationServer = entity.make_server(
+            server: Listener = entity.make_server(
                 (node.host, node.port),
-                ssl_context=_tls(node.tls) if node.tls else None,
+                ssl_context=server_tls(node.tls) if node.tls else None,
                 evt_handlers=[
                     (evt.EVT_CONN_OPEN, self._bound),
                     (evt.EVT_REQUESTED, self._admit),
@@ -145,8 +142,8 @@ class Receiver:
                     (evt.EVT_CONN_CLOSE, _remove_half),
                     (evt.EVT_ABORTED, _remove_half),
                 ],
-                server_class=_Server,
-                request_handler=_Handler,
+                server_class=Listener,
+                request_handler=Handler,
             )
         except OSError as error:
             raise NodeError(
@@ -235,60 +232,6 @@ class Receiver:
         return answer
 
 
-class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is not analysed
-    """Takes connections such that one that is silent holds up no other."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._opening = 0
-        self._lock = threading.Lock()
-        super().__init__(*arguments, **options)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = self.socket.accept()
-        # For every read: a caller that stops in the middle of a PDU would keep its place for ever.
-        connection.settimeout(self.ae.network_timeout)
-        if self.ssl_context:
-            # The handshake waits for the caller; it is done in the connection's own thread.
-            connection = self.ssl_context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        return connection, address
-
-    def verify_request(self, _request: Any, _address: Any) -> bool:
-        # Beyond the allowed number callers are told so; beyond twice of it, threads are too dear.
-        with self._lock:
-            number = len(self.active_associations) + self._opening
-            has_place = number <= 2 * int(self.ae.maximum_associations)
-            self._opening += has_place
-        return has_place
-
-    def opened(self) -> None:
-        """Count a connection no more that has become an association, or has failed to."""
-        with self._lock:
-            self._opening -= 1
-
-    def shutdown(self) -> None:
-        # As pynetdicom does, but for its list of servers that were started by other means.
-        socketserver.BaseServer.shutdown(self)
-        self.server_close()
-
-    def handle_error(self, _request: Any, address: Any) -> None:
-        note("a connection failed", address=address[0])
-
-
-class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is not analysed
-    def handle(self) -> None:
-        try:
-            if isinstance(self.request, ssl.SSLSocket):
-                self.request.do_handshake()
-            super().handle()
-        finally:
-            self.server.opened()
-
-
 def transfer_syntaxes() -> list[str]:
     """UIDs of the transfer syntaxes whose pixels can be decoded here.
 
@@ -306,18 +249,6 @@ def transfer_syntaxes() -> list[str]:
         except NotImplementedError:
             continue
     return usable
-
-
-def _tls(options: ServerTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(options.certificate, options.key)
-        if options.ca is not None:
-            context.load_verify_locations(options.ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (ssl.SSLError, OSError) as error:
-        raise NodeError(f"node.tls: the certificate, key or ca cannot be used: {error}") from error
-    return context
 
 
 def _remove_half(event: Any) -> None:
