@@ -92,7 +92,7 @@ def test_layers_stay_until_the_gate_is_passed(
         EmbeddedOptions(precision=Precision.INT8),
         pictures=synthetic_pictures(),
     )
-    assert len(manifest.model["int8"]["kept_in_fp32"]) == 1
+    assert len(manifest.model["int8"]["kept"]) == 1
 
 
 def read_source_of(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:

@@ -132,7 +132,7 @@ def export(
     if eight := manifest.model.get("int8"):
         console.print(
             f"In INT8, calibrated on {eight['calibration_pictures']} pictures; "
-            f"{len(eight['kept_in_fp32']) or 'no'} convolutions stayed in FP32."
+            f"{len(eight['kept']) or 'no'} convolutions were kept as they were, in {eight['rest']}."
         )
     if halved := manifest.model.get("fp16"):
         console.print(

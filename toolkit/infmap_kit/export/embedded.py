@@ -121,7 +121,8 @@ def build_embedded(
         precision=chosen.precision,
         judge=EngineJudge(chosen.engine, *small),
         configs=functools.partial(
-            embedded_configs, dataclasses.replace(options, precision=chosen.precision)
+            embedded_configs,
+            dataclasses.replace(options, precision=chosen.precision, rest=_rest(chosen.precision)),
         ),
         model={
             "convolutions_by_type": chosen.engine.precisions(),
@@ -178,7 +179,8 @@ def _candidate(
     require_cpu_precision(precision)
     path = version_folder(draft.folder, ENSEMBLE.name, draft.release) / segmentation_file(precision)
 
-    hint = openvino_precision(precision)
+    rest = _rest(precision)
+    hint = openvino_precision(rest)
 
     def engine() -> EmbeddedEngine:
         return EmbeddedEngine(path, precision=hint, threads=options.threads)
@@ -196,7 +198,8 @@ def _candidate(
             engine=engine(),
             details={
                 "int8": {
-                    "kept_in_fp32": list(written.kept),
+                    "kept": list(written.kept),
+                    "rest": rest,
                     "calibration_pictures": written.calibration_pictures,
                 }
             },
@@ -204,6 +207,17 @@ def _candidate(
         if _gate(candidate, proof, small).passed:
             break
     return candidate
+
+
+def _rest(precision: Precision) -> Precision:
+    """What the layers compute in that are not 8-bit integers: for INT8, bf16 where this CPU has it."""
+    if precision is not Precision.INT8:
+        return precision
+    try:
+        require_cpu_precision(Precision.BF16)
+    except HostMismatch:
+        return Precision.FP32
+    return Precision.BF16
 
 
 def _gate(candidate: Candidate, proof: Proof, small: list[EmbeddedGraph]) -> GateReport:

@@ -24,8 +24,8 @@ from infmap_kit.errors import MissingDependency
 from infmap_kit.export.precision import with_plain_weights
 
 KEPT_LAYERS = ((0, 0), (0, 8), (16, 8), (16, 16))
-"""How many of the first and of the last convolutions stay in FP32, tried one after the other until the gate
-is passed. On the demo model the last eight are worth most, then the first; what lies between
+"""How many of the first and of the last convolutions are not quantised, tried one by one until
+the gate is passed. On the demo model the last eight are worth most, then the first; what lies between
 does hardly anything."""
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
@@ -40,7 +40,7 @@ class Quantised:
     path
         OpenVINO's XML; the weights lie beside it, as ``.bin``.
     kept
-        Names of the convolutions that stayed in FP32.
+        Names of the convolutions that were not quantised.
     calibration_pictures
         How many pictures set the ranges.
     """
@@ -69,7 +69,7 @@ def quantise(
         Name and (224, 224) uint8 network input of what the ranges are taken from. A hundred radiographs of
         the box's own kind are better than a few.
     kept_layers
-        How many of the first and of the last convolutions stay in FP32.
+        How many of the first and of the last convolutions are not quantised.
 
     Raises
     ------

@@ -88,11 +88,14 @@ class EmbeddedOptions:
         handing over than on computing.
     instances
         Of the pipeline, side by side, each with threads of its own.
+    rest
+        What INT8 leaves as it was computes in.
     """
 
     precision: Precision | None = Precision.FP32
     threads: int = 0
     instances: int = 1
+    rest: Precision = Precision.FP32
 
     def __post_init__(self) -> None:
         if self.precision is not None:
@@ -136,7 +139,8 @@ def embedded_configs(
         pipeline.parameters[key].string_value = value
     pipeline.backend = "python"
     pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
-    small, segmentation = _OPENVINO_PRECISION[Precision.FP32], openvino_precision(precision)
+    small = openvino_precision(Precision.FP32)
+    segmentation = openvino_precision(options.rest if precision is Precision.INT8 else precision)
     set_served_graphs(
         pipeline,
         [
