@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from infmap_kit.export.engine import ReferenceEngine
-from infmap_kit.export.onnx import read_graph
+from infmap_kit.export.onnx import prepare_segmentation, read_graph
 from infmap_kit.export.precision import halve_weights
 from infmap_kit.spec import sha256_of, write_bytes, write_json
 from infmap_train import run_folder
@@ -33,7 +33,7 @@ def main(run: Path, data: Path, target: Path) -> None:
     held_back = set(run_folder.held_back_names(run))
     pictures = load([sample for sample in read_index(data) if sample.name in held_back])
     content = graph.SerializeToString(deterministic=True)
-    engine = ReferenceEngine(content)
+    engine = ReferenceEngine(prepare_segmentation(graph).SerializeToString())
     probability = np.concatenate([engine.infer(image[np.newaxis]) for image in pictures.images])
     report = run_folder.json_ready(evaluate(pictures, probability))
     write_bytes(target / GRAPH, content)
