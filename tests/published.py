@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from infmap_kit.triton.releases import publishing
-from infmap_kit.triton.repository import write_manifest
+from infmap_kit.triton.repository import Manifest, write_manifest
 
 
 def publish_text(repository: Path, text: str, *, kept: int = 5) -> None:
@@ -23,3 +25,17 @@ def publish_text(repository: Path, text: str, *, kept: int = 5) -> None:
 def texts_of(repository: Path) -> set[str]:
     """The engines of a repository."""
     return {path.read_text() for path in repository.glob("*/*/model.onnx")}
+
+
+def seal_anew(repository: Path, **changes: Any) -> None:
+    """Hash and seal what a repository holds now: what somebody does who knows how manifests are made."""
+    manifest = dataclasses.replace(Manifest.read(repository), **changes)
+    write_manifest(
+        repository,
+        target=manifest.target,
+        precision=manifest.precision,
+        model=manifest.model,
+        built_with=manifest.built_with,
+        release=manifest.release,
+        gate=manifest.gate,
+    )

@@ -21,10 +21,10 @@ import pytest
 from infmap_kit.errors import ServerError, SpecError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.spec import read_json, sha256_of, write_json
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.serving import free_ports, serving
 from processes import heed_ctrl_c
+from published import seal_anew
 
 
 def _processes_naming(text: str) -> list[int]:
@@ -164,9 +164,7 @@ def test_a_model_that_does_not_load_is_one_line(repository: Path, tmp_path: Path
     shutil.copytree(repository, broken)
     graph = broken / "infmap" / "1" / "rendering.onnx"
     graph.write_bytes(b"not a graph")
-    manifest = read_json(broken / "manifest.json")
-    manifest["files"]["infmap/1/rendering.onnx"] = sha256_of(graph)
-    write_json(broken / "manifest.json", manifest)
+    seal_anew(broken)
     with pytest.raises(ServerError) as caught, serving(broken, free_ports()):
         pass
     assert "model 'infmap' does not load" in str(caught.value)

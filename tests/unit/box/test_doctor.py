@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import time
 from pathlib import Path
@@ -17,9 +16,10 @@ from infmap_kit.export.source import read_source
 from infmap_kit.export.target import publish
 from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.gpu import PresentGpu
-from infmap_kit.triton.repository import Manifest, write_manifest
+from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server import ServerOptions
 from infmap_kit.triton.serving import free_ports
+from published import seal_anew
 from small_network import small_network
 
 
@@ -38,18 +38,6 @@ def repository(tmp_path: Path) -> Path:
 
 def _by_name(repository: Path, options: ServerOptions | None = None) -> dict[str, Check]:
     return {check.name: check for check in examine(repository, options or free_ports())}
-
-
-def _reseal(repository: Path, **changes: object) -> None:
-    manifest = dataclasses.replace(Manifest.read(repository), **changes)  # type: ignore[arg-type]
-    write_manifest(
-        repository,
-        target=manifest.target,
-        precision=manifest.precision,
-        model=manifest.model,
-        built_with=manifest.built_with,
-        gate=manifest.gate,
-    )
 
 
 def test_a_box_that_fits_has_no_problem_and_says_so_quickly(repository: Path) -> None:
@@ -80,7 +68,7 @@ def test_no_repository_is_a_problem(tmp_path: Path) -> None:
 
 def test_a_library_other_than_the_proved_one_is_a_warning(repository: Path) -> None:
     built_with = {**Manifest.read(repository).built_with, "openvino": "2020.1"}
-    _reseal(repository, built_with=built_with)
+    seal_anew(repository, built_with=built_with)
     check = _by_name(repository)["openvino"]
     assert check.status is Status.WARNING
     assert "was proved with 2020.1" in check.sentence
@@ -88,7 +76,7 @@ def test_a_library_other_than_the_proved_one_is_a_warning(repository: Path) -> N
 
 
 def test_an_engine_that_was_not_proved_is_a_warning(repository: Path) -> None:
-    _reseal(repository, gate={})
+    seal_anew(repository, gate={})
     assert _by_name(repository)["gate"].status is Status.WARNING
 
 
@@ -131,7 +119,7 @@ def test_plans_that_do_not_fit_the_gpu(
     present = PresentGpu(name="A GPU", capability=capability, driver=driver)
     monkeypatch.setattr(doctor, "has_gpu", lambda: True)
     monkeypatch.setattr(doctor, "present_gpu", lambda: present)
-    _reseal(repository, target="tensorrt", precision="fp16", built_with=built_with)
+    seal_anew(repository, target="tensorrt", precision="fp16", built_with=built_with)
     check = _by_name(repository)[name]
     assert check.status in (Status.PROBLEM, Status.WARNING)
     assert sentence in check.sentence

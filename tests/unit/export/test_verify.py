@@ -18,7 +18,8 @@ from infmap_kit.export.target import publish
 from infmap_kit.export.verify import verify_repository
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.config import EmbeddedOptions, Target
-from infmap_kit.triton.repository import Manifest, write_manifest
+from infmap_kit.triton.repository import write_manifest
+from published import seal_anew
 from small_network import small_network
 
 PICTURES = synthetic_pictures()[:2]
@@ -71,24 +72,11 @@ def test_an_engine_of_another_run_is_named(source: Source, tmp_path: Path) -> No
         _verify(source, tmp_path / "r")
 
 
-def _seal_anew(repository: Path, manifest: Manifest) -> None:
-    """What somebody does who knows how manifests are sealed."""
-    write_manifest(
-        repository,
-        target=manifest.target,
-        precision=manifest.precision,
-        model=manifest.model,
-        built_with=manifest.built_with,
-        release=manifest.release,
-        gate=manifest.gate,
-    )
-
-
 def test_an_engine_that_was_exchanged_under_a_repaired_manifest_fails(
     source: Source, tmp_path: Path
 ) -> None:
     repository = tmp_path / "r"
-    manifest, _ = publish(source, repository, EmbeddedOptions(), pictures=PICTURES)
+    publish(source, repository, EmbeddedOptions(), pictures=PICTURES)
     path = repository / "infmap" / "1" / "segmentation.onnx"
     model = onnx.load(path)
     (weight,) = [t for t in model.graph.initializer if t.name == "weight"]
@@ -97,7 +85,7 @@ def test_an_engine_that_was_exchanged_under_a_repaired_manifest_fails(
     onnx.save(model, path)
     with pytest.raises(SpecError, match="is not what was exported"):
         _verify(source, repository)
-    _seal_anew(repository, manifest)
+    seal_anew(repository)
     with pytest.raises(GateFailed, match="Dice of at least"):
         _verify(source, repository)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import dataclasses
 import os
 import secrets
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -33,6 +33,14 @@ _PR_SET_PDEATHSIG = 1
 # Kept to find the reason of a failure; Triton is wordy when it loads.
 _LOG_LINES = 2000
 _STOP_TIMEOUT_S = 30.0
+
+# Asks the kernel to end the server when we die, and becomes the server. In a process of its own and not in
+# Popen's preexec_fn: Python that runs between fork and exec crashes now and then where gRPC has threads.
+_BECOME_THE_SERVER = (
+    f"import ctypes, os, sys; ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)}); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+_DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -184,7 +192,7 @@ class TritonServer:
         remove_stale_shared_memory()
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                self.command(),
+                [*_DYING_WITH_US, *self.command()],
                 env=self._runtime.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -193,7 +201,6 @@ class TritonServer:
                 errors="replace",
                 # Its own group: Ctrl-C reaches us alone, and we end it in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
         except OSError as error:
             raise ServerError(
@@ -320,7 +327,3 @@ def ending_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

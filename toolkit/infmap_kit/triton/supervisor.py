@@ -23,8 +23,6 @@ from infmap_kit.triton.serving import fitting_runtime, free_ports, warm_up
 POLL_S = 0.5
 """How often the repository's manifest is looked at."""
 
-_ATTEMPTS = 3
-
 # What is in flight takes a second at most. Triton 2.51 sometimes waits for its full time-out when an ensemble
 # is cut off between two steps; whoever is still connected then asks the new server.
 _DRAIN_S = 5.0
@@ -138,36 +136,25 @@ class Supervisor:
 
     def _start_release(self, *, beside: bool) -> tuple[TritonServer, Manifest]:
         """Start whatever is published now, and make sure that it was one release that was loaded."""
-        failure: InfmapError | None = None
-        # Triton may crash when requests arrive at the very moment that it opens its shared port (seen with
-        # 2.51: about one start in ten under full load); the one before still answers, so try again.
-        for _ in range(_ATTEMPTS if beside else 1):
-            manifest = check_repository(self._repository)
-            server = TritonServer(
-                self._repository,
-                runtime=fitting_runtime(self._repository, manifest),
-                options=dataclasses.replace(self._options, metrics_port=free_ports().metrics_port),
-                on_log=self._on_log,
-                shared=True,
-            )
-            # A release that is published while Triton reads would leave it with half of each.
-            wanted = functools.partial(self._still_publishes, manifest)
-            try:
-                server.start(
-                    beside_release=manifest.release if beside else None, still_wanted=wanted
-                )
-                warm_up(server.grpc_url, release=manifest.release)
-                server.check_alive()
-                _require(wanted)
-            except ServerError as error:
-                server.stop()
-                failure = error
-            except BaseException:
-                server.stop()
-                raise
-            else:
-                return server, manifest
-        raise failure or ServerError("the server did not start")
+        manifest = check_repository(self._repository)
+        server = TritonServer(
+            self._repository,
+            runtime=fitting_runtime(self._repository, manifest),
+            options=dataclasses.replace(self._options, metrics_port=free_ports().metrics_port),
+            on_log=self._on_log,
+            shared=True,
+        )
+        # A release that is published while Triton reads would leave it with half of each.
+        wanted = functools.partial(self._still_publishes, manifest)
+        try:
+            server.start(beside_release=manifest.release if beside else None, still_wanted=wanted)
+            warm_up(server.grpc_url, release=manifest.release)
+            server.check_alive()
+            _require(wanted)
+        except BaseException:
+            server.stop()
+            raise
+        return server, manifest
 
     def _still_publishes(self, manifest: Manifest) -> bool:
         with contextlib.suppress(SpecError):
