@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from infmap_kit.node.spool import Spool, WorkerLock, is_dead
 from infmap_kit.node.states import Job, Result, State
 from infmap_kit.node.store import Known, Store
 from infmap_kit.node.transitions import Finished
+from node_queue import work_until_idle
 
 RESULTS = [Result(kind="sc", sop_instance_uid="1.2.3", file="1-sc.dcm")]
 
@@ -184,23 +184,6 @@ def test_what_is_no_store_is_said(tmp_path: Path) -> None:
         Database(tmp_path / "newer.db")
 
 
-def _work(path: Path, folder: Path, done: Path) -> None:
-    store = Store(Database(path))
-    lock = WorkerLock(Spool(folder))
-    with done.open("w") as log:
-        idle = 0
-        while idle < 20:
-            job = store.claim(lock.name)
-            if job is None:
-                idle += 1
-                time.sleep(0.01)
-                continue
-            idle = 0
-            log.write(f"{job.image_id}\n")
-            log.flush()
-            store.judged(job, lock.name, outcome=State.DONE, reason="", results=[], destinations=[])
-
-
 def test_two_processes_on_one_queue_do_nothing_twice(tmp_path: Path) -> None:
     path, total = tmp_path / "node.db", 150
     store = Store(Database(path))
@@ -209,7 +192,8 @@ def test_two_processes_on_one_queue_do_nothing_twice(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     logs = [tmp_path / f"{name}.log" for name in "ab"]
     processes = [
-        context.Process(target=_work, args=(path, tmp_path / "spool", log)) for log in logs
+        context.Process(target=work_until_idle, args=(path, tmp_path / "spool", log))
+        for log in logs
     ]
     for process in processes:
         process.start()
