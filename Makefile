@@ -22,11 +22,15 @@ $(VENV)/.everything: pyproject.toml constraints.txt $(VENV)/.serving
 demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, with the demo model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo $(DEMO)
 
+# Files of tests side by side; what measures time comes after them, with the machine to itself.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: setup ## Run the tests, a real Triton server among them
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow and not alone" $(SIDE_BY_SIDE)
+	@$(BIN)/pytest -m "alone and not slow"
 
 slow: setup ## Run the tests that take minutes: all 24 networks, converted and compiled
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m slow $(SIDE_BY_SIDE)
 
 check: setup ## Run ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -7,11 +7,13 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -272,3 +274,18 @@ def wait_until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not reached within {seconds} s: {explain()}")
         time.sleep(0.05)
+
+
+def modality_sets(pacs: Orthanc) -> Counter[tuple[str, ...]]:
+    """How many studies hold which modalities, as Orthanc has them."""
+    studies = [pacs.get(f"/studies/{study}/series") for study in pacs.get("/studies")]
+    return Counter(
+        tuple(sorted(one["MainDicomTags"]["Modality"] for one in series for _ in one["Instances"]))
+        for series in studies
+    )
+
+
+@contextlib.contextmanager
+def connected_to(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        yield connection

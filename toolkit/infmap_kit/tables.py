@@ -10,7 +10,7 @@ from rich.table import Column, Table
 if TYPE_CHECKING:
     from infmap_kit.bench.compare import Comparison
     from infmap_kit.bench.tune import Trial
-    from infmap_kit.box.doctor import Check
+    from infmap_kit.box.check import Check
     from infmap_kit.export.bisect import Localised
     from infmap_kit.export.compile_gate import Compilation
     from infmap_kit.export.gate import GateReport

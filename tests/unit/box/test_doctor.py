@@ -9,15 +9,16 @@ from pathlib import Path
 import onnx
 import pytest
 
-from infmap_kit.box import doctor
-from infmap_kit.box.doctor import Check, Status, examine
+from infmap_kit.box import host_checks
+from infmap_kit.box.check import Check, Status
+from infmap_kit.box.doctor import examine
 from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.source import read_source
 from infmap_kit.export.target import publish
 from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.gpu import PresentGpu
 from infmap_kit.triton.repository import Manifest
-from infmap_kit.triton.server import ServerOptions
+from infmap_kit.triton.server_options import ServerOptions
 from infmap_kit.triton.serving import free_ports
 from published import seal_anew
 from small_network import small_network
@@ -40,6 +41,7 @@ def _by_name(repository: Path, options: ServerOptions | None = None) -> dict[str
     return {check.name: check for check in examine(repository, options or free_ports())}
 
 
+@pytest.mark.alone
 def test_a_box_that_fits_has_no_problem_and_says_so_quickly(repository: Path) -> None:
     started = time.monotonic()
     checks = examine(repository, free_ports())
@@ -117,8 +119,8 @@ def test_plans_that_do_not_fit_the_gpu(
     """No GPU is here; what its driver would say is put in, the judgement is the doctor's own."""
     capability, driver = gpu
     present = PresentGpu(name="A GPU", capability=capability, driver=driver)
-    monkeypatch.setattr(doctor, "has_gpu", lambda: True)
-    monkeypatch.setattr(doctor, "present_gpu", lambda: present)
+    monkeypatch.setattr(host_checks, "has_gpu", lambda: True)
+    monkeypatch.setattr(host_checks, "present_gpu", lambda: present)
     seal_anew(repository, target="tensorrt", precision="fp16", built_with=built_with)
     check = _by_name(repository)[name]
     assert check.status in (Status.PROBLEM, Status.WARNING)

@@ -73,6 +73,7 @@ def test_what_is_none_of_them_is_said(tmp_path: Path) -> None:
             inspect(path)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("command", ["inspect", "doctor"])
 def test_both_answer_within_two_seconds_without_what_computes(
     command: str, repository: Path

@@ -16,6 +16,7 @@ from infmap_kit.errors import GateFailed, MissingDependency
 from infmap_kit.export import embedded, quantisation
 from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine
 from infmap_kit.export.pictures import synthetic_pictures
+from infmap_kit.export.quantisation import Choice
 from infmap_kit.export.source import Source, read_source
 from infmap_kit.export.target import publish
 from infmap_kit.triton.config import EmbeddedOptions, Precision
@@ -47,7 +48,7 @@ def test_a_quantised_engine_computes_in_8_bits_and_nearly_the_same(
 
 def test_what_is_kept_stays_in_fp32(source: Source, tmp_path: Path) -> None:
     written = quantisation.quantise(
-        source.segmentation, tmp_path / "small.xml", synthetic_pictures(), kept_layers=(0, 1)
+        source.segmentation, tmp_path / "small.xml", synthetic_pictures(), choice=Choice(last=1)
     )
     assert len(written.kept) == 1
     assert EmbeddedEngine(written.path, precision="f32").precisions() == {"f32": 1}
@@ -77,13 +78,11 @@ def test_layers_stay_until_the_gate_is_passed(
     """A quantisation that ruins the network unless its last layer stays."""
     real = quantisation.quantise
 
-    def ruining(
-        segmentation: onnx.ModelProto, *args: object, kept_layers: tuple[int, int] = (0, 0)
-    ) -> object:
-        network = segmentation if any(kept_layers) else small_network(bias=-14.0)
-        if not any(kept_layers):
-            network = read_source_of(network, tmp_path)
-        return real(network, *args, kept_layers=kept_layers)  # type: ignore[arg-type]
+    def ruining(segmentation: onnx.ModelProto, *args: object, choice: Choice) -> object:
+        network = segmentation
+        if not choice.last:
+            network = read_source_of(small_network(bias=-14.0), tmp_path)
+        return real(network, *args, choice=choice)  # type: ignore[arg-type]
 
     monkeypatch.setattr(quantisation, "quantise", ruining)
     manifest, _ = publish(

@@ -31,6 +31,7 @@ def _pair_ms(first: Callable[[], object], second: Callable[[], object]) -> tuple
     return best[0], best[1]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])
 def test_a_7_mb_cr_is_read_in_time(name: str, chest_dicoms: list[Path]) -> None:
     path = chest_dicoms[0].parent / name

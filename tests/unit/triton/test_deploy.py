@@ -15,7 +15,7 @@ from infmap_kit.errors import HostMismatch, ServerError
 from infmap_kit.triton.container import ContainerOptions, docker_command
 from infmap_kit.triton.deploy import KserveOptions, compose_document, kserve_document, write_yaml
 from infmap_kit.triton.repository import write_manifest
-from infmap_kit.triton.server import ServerOptions
+from infmap_kit.triton.server_options import ServerOptions
 
 KSERVE_SCHEMA = Path(__file__).parents[2] / "data" / "kserve" / "inferenceservice.schema.json"
 KEY = "a-secret-for-this-test"

@@ -33,7 +33,7 @@ def compose(
     """Write a compose file: NVIDIA's stock image, confined, on loopback."""
     from infmap_kit.triton.container import ContainerOptions
     from infmap_kit.triton.deploy import compose_document, write_yaml
-    from infmap_kit.triton.server import ServerOptions
+    from infmap_kit.triton.server_options import ServerOptions
 
     options = ContainerOptions(image=image, shm_mib=shm_mib, user=user)
     write_yaml(output, compose_document(repository, ServerOptions(host=host), options))

@@ -27,9 +27,10 @@ def doctor(
     Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
     code is 1 when there is a problem; warnings leave it 0.
     """
-    from infmap_kit.box.doctor import Status, examine
+    from infmap_kit.box.check import Status
+    from infmap_kit.box.doctor import examine
     from infmap_kit.errors import InfmapError
-    from infmap_kit.triton.server import ServerOptions
+    from infmap_kit.triton.server_options import ServerOptions
 
     options = ServerOptions(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port

@@ -132,7 +132,8 @@ def export(
     if eight := manifest.model.get("int8"):
         console.print(
             f"In INT8, calibrated on {eight['calibration_pictures']} pictures; "
-            f"{len(eight['kept']) or 'no'} convolutions were kept as they were, in {eight['rest']}."
+            f"{eight['split'] or 'no'} convolutions were split by what they join, "
+            f"{len(eight['kept']) or 'none'} kept as they were, in {eight['rest']}."
         )
     if halved := manifest.model.get("fp16"):
         console.print(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.command import console, print_json
 from infmap_kit.errors import ServerError
-
-if TYPE_CHECKING:
-    from infmap_kit.triton.server import ServerOptions
-
+from infmap_kit.triton.server_options import ServerOptions
 
 HttpPort = Annotated[int, typer.Option(help="Triton's HTTP port.")]
 GrpcPort = Annotated[int, typer.Option(help="Triton's gRPC port.")]
@@ -57,14 +54,13 @@ def serve(
     beside, and takes over when it is ready. In a container it is confined: read-only, no root, no
     capabilities, loopback.
     """
+    options = ServerOptions(
+        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+    )
     if runtime == "docker" or print_command:
-        from infmap_kit.triton.server import ServerOptions
-
         _serve_in_container(
             repository,
-            ServerOptions(
-                host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
-            ),
+            options,
             image=image,
             gpus=gpus,
             shm_mib=shm_mib,
@@ -73,7 +69,7 @@ def serve(
         return
     if runtime != "auto":
         raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
-    from infmap_kit.triton.server import ServerOptions, ending_on_sigterm
+    from infmap_kit.triton.server import ending_on_sigterm
     from infmap_kit.triton.supervisor import POLL_S, supervised
 
     started = time.monotonic()
@@ -85,9 +81,6 @@ def serve(
     def show_event(line: str) -> None:
         console.print(line, markup=False, highlight=False)
 
-    options = ServerOptions(
-        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
-    )
     try:
         with (
             ending_on_sigterm(),
@@ -96,7 +89,7 @@ def serve(
             endpoints = {
                 "grpc": server.grpc_url,
                 "http": server.http_url,
-                "metrics": f"http://{host}:{metrics_port}/metrics",
+                "metrics": options.metrics_url,
             }
             ready_s = time.monotonic() - started
             if json_:

@@ -187,18 +187,17 @@ def _candidate(
 
     if precision is not Precision.INT8:
         return Candidate(precision=precision, engine=engine())
-    # More and more of the last layers stay as they were, until it decides as its reference does.
-    for done, kept_layers in enumerate(quantisation.KEPT_LAYERS):
-        progress("quantising", done, len(quantisation.KEPT_LAYERS))
-        written = quantisation.quantise(
-            source.segmentation, path, proof.calibration, kept_layers=kept_layers
-        )
+    # Less and less of it becomes integers, until it decides as its reference does.
+    for done, choice in enumerate(quantisation.CHOICES):
+        progress("quantising", done, len(quantisation.CHOICES))
+        written = quantisation.quantise(source.segmentation, path, proof.calibration, choice=choice)
         candidate = Candidate(
             precision=precision,
             engine=engine(),
             details={
                 "int8": {
                     "kept": list(written.kept),
+                    "split": written.split,
                     "rest": rest,
                     "calibration_pictures": written.calibration_pictures,
                 }

@@ -21,12 +21,36 @@ import onnx
 from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency
+from infmap_kit.export.joins import split_joins
 from infmap_kit.export.precision import with_plain_weights
 
-KEPT_LAYERS = ((0, 0), (0, 8), (16, 8), (16, 16))
-"""How many of the first and of the last convolutions are not quantised, tried one by one until
-the gate is passed. On the demo model the last eight are worth most, then the first; what lies between
-does hardly anything."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How much of a network becomes integers.
+
+    Parameters
+    ----------
+    split
+        Whether convolutions over joined features are split first (:mod:`infmap_kit.export.joins`).
+    first, last
+        How many of the first and of the last convolutions are not quantised.
+    """
+
+    split: bool = False
+    first: int = 0
+    last: int = 0
+
+
+CHOICES = (
+    Choice(),
+    Choice(split=True),
+    Choice(split=True, last=8),
+    Choice(split=True, first=16, last=8),
+    Choice(split=True, first=16, last=16),
+)
+"""Tried one by one until the gate is passed, the quickest first. On the demo model all that INT8 loses is
+lost in one convolution, the last that joins features of the encoder: splitting it brings that back."""
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 
@@ -41,12 +65,15 @@ class Quantised:
         OpenVINO's XML; the weights lie beside it, as ``.bin``.
     kept
         Names of the convolutions that were not quantised.
+    split
+        How many convolutions over joined features were split.
     calibration_pictures
         How many pictures set the ranges.
     """
 
     path: Path
     kept: tuple[str, ...]
+    split: int
     calibration_pictures: int
 
 
@@ -55,7 +82,7 @@ def quantise(
     path: Path,
     pictures: Sequence[tuple[str, NDArray[np.uint8]]],
     *,
-    kept_layers: tuple[int, int] = (0, 0),
+    choice: Choice = CHOICES[0],
 ) -> Quantised:
     """Quantise a segmentation graph and write it.
 
@@ -68,8 +95,8 @@ def quantise(
     pictures
         Name and (224, 224) uint8 network input of what the ranges are taken from. A hundred radiographs of
         the box's own kind are better than a few.
-    kept_layers
-        How many of the first and of the last convolutions are not quantised.
+    choice
+        How much of it.
 
     Raises
     ------
@@ -79,8 +106,11 @@ def quantise(
     nncf = _nncf()
     import openvino
 
-    model = openvino.Core().read_model(with_plain_weights(segmentation).SerializeToString(), b"")
-    kept = outer_convolutions(model, *kept_layers)
+    plain, split = (
+        split_joins(segmentation) if choice.split else (with_plain_weights(segmentation), 0)
+    )
+    model = openvino.Core().read_model(plain.SerializeToString(), b"")
+    kept = outer_convolutions(model, choice.first, choice.last)
     # Its progress bars would stand among the results on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
         quantised = nncf.quantize(
@@ -94,7 +124,7 @@ def quantise(
         )
     # What stays in FP32 stays so on disk too.
     openvino.save_model(quantised, path, compress_to_fp16=False)
-    return Quantised(path=path, kept=kept, calibration_pictures=len(pictures))
+    return Quantised(path=path, kept=kept, split=split, calibration_pictures=len(pictures))
 
 
 def outer_convolutions(model: Any, first: int, last: int) -> tuple[str, ...]:

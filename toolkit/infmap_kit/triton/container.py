@@ -15,7 +15,7 @@ from infmap_kit.triton.boxes import Image, image_for, recommended_image
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.gpu import present_gpu
 from infmap_kit.triton.repository import Manifest, check_repository
-from infmap_kit.triton.server import ServerOptions, hardened
+from infmap_kit.triton.server_options import ServerOptions, hardened
 
 MODELS = "/models"
 """Where the repository lies in the container."""

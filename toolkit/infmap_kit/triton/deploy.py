@@ -26,7 +26,7 @@ from infmap_kit.triton.container import (
     wants_gpu,
 )
 from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.server import ServerOptions, hardened
+from infmap_kit.triton.server_options import ServerOptions, hardened
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _STORAGE = ("pvc://", "s3://", "gs://", "hf://", "https://", "oci://", "abfs://")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import os
 import secrets
 import signal
@@ -23,6 +22,7 @@ from infmap_kit.errors import ServerError
 from infmap_kit.graphs.contract import ENSEMBLE
 from infmap_kit.triton.runtime import Runtime
 from infmap_kit.triton.server_log import explain_log
+from infmap_kit.triton.server_options import STOP_TIMEOUT_S, ServerOptions, hardened
 from infmap_kit.triton.shared_memory import (
     new_prefix,
     remove_shared_memory,
@@ -32,7 +32,6 @@ from infmap_kit.triton.shared_memory import (
 _PR_SET_PDEATHSIG = 1
 # Kept to find the reason of a failure; Triton is wordy when it loads.
 _LOG_LINES = 2000
-_STOP_TIMEOUT_S = 30.0
 
 # Asks the kernel to end the server when we die, and becomes the server. In a process of its own and not in
 # Popen's preexec_fn: Python that runs between fork and exec crashes now and then where gRPC has threads.
@@ -41,51 +40,6 @@ _BECOME_THE_SERVER = (
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 _DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """Where a server listens; the ports are Triton's usual ones.
-
-    Parameters
-    ----------
-    host
-        Address to bind to. Triton speaks without encryption or sign-in, so the default is loopback.
-    http_port, grpc_port, metrics_port
-        TCP ports.
-    """
-
-    host: str = "127.0.0.1"
-    http_port: int = 8000
-    grpc_port: int = 8001
-    metrics_port: int = 8002
-
-    def __post_init__(self) -> None:
-        ports = (self.http_port, self.grpc_port, self.metrics_port)
-        if len(set(ports)) != 3 or not all(1 <= port <= 65535 for port in ports):
-            raise ServerError(f"expected three different ports of 1 to 65535, found {ports}")
-
-
-def hardened(key: str) -> list[str]:
-    """Options of every server that is started or deployed, wherever it runs.
-
-    Parameters
-    ----------
-    key
-        Secret that loading models, mapping memory, tracing and changing logs would take. Nobody needs it.
-        Configs may be read: they say which model it is that answers.
-    """
-    guarded = "shared-memory,model-repository,trace,logging"
-    return [
-        f"--http-restricted-api={guarded}:infmap-key={key}",
-        f"--grpc-restricted-protocol={guarded}:infmap-key={key}",
-        "--model-control-mode=none",
-        "--disable-auto-complete-config",
-        "--exit-on-error=true",
-        "--strict-readiness=true",
-        "--log-format=default",
-        f"--exit-timeout-secs={int(_STOP_TIMEOUT_S) - 5}",
-    ]
 
 
 class TritonServer:
@@ -135,12 +89,12 @@ class TritonServer:
     @property
     def grpc_url(self) -> str:
         """Where clients ask, as ``host:port``."""
-        return f"{self.options.host}:{self.options.grpc_port}"
+        return self.options.grpc_url
 
     @property
     def http_url(self) -> str:
         """Triton's HTTP endpoint, with scheme."""
-        return f"http://{self.options.host}:{self.options.http_port}"
+        return self.options.http_url
 
     def command(self) -> list[str]:
         """The server's command line."""
@@ -215,7 +169,7 @@ class TritonServer:
             raise
         return self
 
-    def stop(self, *, timeout_s: float = _STOP_TIMEOUT_S) -> None:
+    def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """End the server: it finishes what is in flight, and nothing of it is left behind.
 
         Parameters

@@ -14,7 +14,8 @@ from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.runtime import Runtime, find_runtime
-from infmap_kit.triton.server import ServerOptions, TritonServer
+from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.server_options import ServerOptions
 
 WARM_UP_REQUESTS = 5
 """The first request allocates shared memory and threads; after a few nothing changes any more."""

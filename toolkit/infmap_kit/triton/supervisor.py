@@ -17,7 +17,8 @@ from pathlib import Path
 from infmap_kit.errors import InfmapError, ServerError, SpecError
 from infmap_kit.triton.metrics_relay import MetricsRelay
 from infmap_kit.triton.repository import Manifest, check_repository
-from infmap_kit.triton.server import ServerOptions, TritonServer
+from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.server_options import ServerOptions
 from infmap_kit.triton.serving import fitting_runtime, free_ports, warm_up
 
 POLL_S = 0.5
@@ -63,12 +64,12 @@ class Supervisor:
     @property
     def grpc_url(self) -> str:
         """Where clients ask, as ``host:port``."""
-        return f"{self._options.host}:{self._options.grpc_port}"
+        return self._options.grpc_url
 
     @property
     def http_url(self) -> str:
         """Triton's HTTP endpoint, with scheme."""
-        return f"http://{self._options.host}:{self._options.http_port}"
+        return self._options.http_url
 
     def start(self) -> None:
         """Start the present release.

@@ -1,0 +1,141 @@
+"""What the PACS does: it sleeps, is full, refuses; over TLS or in the open."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from infmap_kit.triton.server import TritonServer
+from moody_pacs import MoodyPacs
+from node_box import (
+    NodeBox,
+    c_store_to,
+    connected_to,
+    modality_sets,
+    running,
+    send,
+    stow_to,
+)
+from orthanc import free_port, running_orthanc
+
+pytest.importorskip("pynetdicom")
+if shutil.which("storescu") is None:
+    pytest.skip("needs dcmtk: apt-get install dcmtk", allow_module_level=True)
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(75, marks=pytest.mark.slow)])
+def test_a_pacs_that_sleeps_costs_nothing_but_time(
+    tmp_path: Path, triton: TritonServer, chests: list[Path], seconds: int
+) -> None:
+    with contextlib.ExitStack() as stack:
+        ports = (free_port(), free_port())
+        pacs = stack.enter_context(running_orthanc(tmp_path / "pacs", ports=ports))
+        pacs.process.terminate()
+        pacs.process.wait(20)
+        box = stack.enter_context(
+            running(NodeBox(tmp_path / "box", triton.grpc_url, c_store_to(pacs) + stow_to(pacs)))
+        )
+        assert send(box.port, chests) == 0, "what the PACS does is not the modality's business"
+        box.wait_for(delivering=10)
+        time.sleep(seconds)
+        assert box.http("/ready")[0] == 200
+        awake = stack.enter_context(running_orthanc(tmp_path / "pacs", ports=ports))
+        box.wait_for(done=10)
+        assert modality_sets(awake) == {("OT", "SEG", "SR"): 10}
+        troubles = [line["event"] for line in box.log() if line["event"].startswith("destination")]
+        assert sorted(troubles) == [
+            "destination pacs: it does not answer, or aborts",
+            "destination pacs: well again",
+            "destination web: it does not answer (ConnectionError)",
+            "destination web: well again",
+        ]
+
+
+def test_a_pacs_that_is_full_warns_and_refuses(
+    tmp_path: Path, triton: TritonServer, chests: list[Path]
+) -> None:
+    moody = MoodyPacs()
+    try:
+        with running(NodeBox(tmp_path, triton.grpc_url, moody.destination)) as box:
+            moody.status = 0xA700
+            send(box.port, chests[:1])
+            box.wait_for(delivering=1)
+            time.sleep(3)
+            assert box.images()["delivering"] == 1, "a full PACS is waited for"
+            moody.status = 0xB007
+            box.wait_for(done=1)
+            assert len(moody.stored) == 3
+            shown = box.run("show", 1, "--json").stdout
+            assert "0xB007 data set does not match SOP class" in shown
+            assert box.metrics("infmap_node_delivered_total", "answer")["warning"] == 3
+
+            moody.status = 0xC000
+            send(box.port, chests[1:2])
+            box.wait_for(failed=1)
+            (listed,) = json.loads(box.run("list", "--state", "failed", "--json").stdout)
+            assert listed["reason"] == "not delivered to moody: 0xC000 cannot understand"
+            moody.status = 0x0000
+            assert box.run("retry", 2).returncode == 0
+            box.wait_for(done=2)
+            assert len(moody.stored) == len(set(moody.stored)) == 6
+
+            moody.status = 0xA900
+            send(box.port, chests[2:3])
+            box.wait_for(failed=1)
+            warnings = [line for line in box.log() if line["level"] == "warning"]
+            assert len(warnings) == 1 + 6 + 3, (
+                "one line a trouble, two an object refused in the end"
+            )
+    finally:
+        moody.server.shutdown()
+
+
+def test_tls_in_and_out(tmp_path: Path, triton: TritonServer, chests: list[Path]) -> None:
+    _certificates(tmp_path)
+    pem = {name: tmp_path / f"{name}.pem" for name in ("ca", "node", "modality", "stranger")}
+    moody = MoodyPacs(certificate=pem["node"], authority=pem["ca"])
+    keys = {"ca": pem["ca"], "certificate": pem["node"], "key": pem["node"]}
+    shown_to_others = "{ " + ", ".join(f'{key} = "{path}"' for key, path in keys.items()) + " }"
+    box = NodeBox(
+        tmp_path / "box", triton.grpc_url,
+        f"{moody.destination}tls = {shown_to_others}\n",
+        node=f"tls = {shown_to_others}",
+    )  # fmt: skip
+
+    def shown(name: str, authority: str = "ca") -> list[str]:
+        return ["+tls", str(pem[name]), str(pem[name]), "+cf", str(pem[authority])]
+
+    try:
+        with running(box):
+            assert send(box.port, chests[:1]) != 0, "in the open"
+            assert send(box.port, chests[:1], more=shown("stranger")) != 0, "of another authority"
+            assert send(box.port, chests[:1], more=shown("modality", "stranger")) != 0
+            with contextlib.ExitStack() as stack:
+                # Handshakes that nobody goes on with hold up nobody else.
+                for _ in range(5):
+                    stack.enter_context(connected_to(box.port))
+                assert send(box.port, chests[:2], more=shown("modality")) == 0
+            box.wait_for(done=2)
+        assert len(moody.stored) == 6
+    finally:
+        moody.server.shutdown()
+
+
+def _certificates(folder: Path) -> None:
+    """An authority, two of its certificates for this machine, and one that signed itself, each with its key."""
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    for name in ("ca", "stranger", "node", "modality"):
+        signed = ["-CA", "ca.pem", "-CAkey", "ca.pem"] if name in ("node", "modality") else []
+        command = [
+            *openssl, "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-keyout", f"{name}.key", "-out", f"{name}.crt", *signed,
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+        both = (folder / f"{name}.key").read_text() + (folder / f"{name}.crt").read_text()
+        (folder / f"{name}.pem").write_text(both)

@@ -1,0 +1,187 @@
+"""From the modality to the PACS, and nothing lost on the way: Orthanc, storescu, a real Triton server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.serving import free_ports, serving
+from node_box import (
+    CALLER,
+    PATIENT_ID,
+    PATIENT_NAME,
+    NodeBox,
+    c_store_to,
+    modality_sets,
+    radiograph_file,
+    running,
+    send,
+    stow_to,
+)
+from orthanc import Orthanc, free_port, running_orthanc
+from pictures import read_picture
+
+pytest.importorskip("pynetdicom")
+if shutil.which("storescu") is None:
+    pytest.skip("needs dcmtk: apt-get install dcmtk", allow_module_level=True)
+
+
+def test_from_the_modality_to_the_pacs(
+    tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
+) -> None:
+    box = NodeBox(tmp_path, triton.grpc_url, c_store_to(pacs) + stow_to(pacs))
+    hand = radiograph_file(tmp_path, np.zeros((300, 300), np.uint8), 90, body_part="HAND")
+    blank = radiograph_file(tmp_path, np.zeros((300, 300), np.uint8), 91)
+    with running(box):
+        echo = ["echoscu", "-aet", CALLER, "-aec", "INFMAP", "127.0.0.1", str(box.port)]
+        assert subprocess.run(echo, check=False).returncode == 0
+        assert send(box.port, [*chests, hand, blank]) == 0
+        box.wait_for(done=10, rejected=1, ignored=1)
+        assert send(box.port, chests) == 0, "again is a success"
+        time.sleep(1)
+        assert box.http("/ready") == (200, "ok\n")
+        assert modality_sets(pacs) == {("OT", "SEG", "SR"): 10, ("SR",): 1}
+        for source in map(dcmread, chests):
+            found = pacs.instances(StudyInstanceUID=source.StudyInstanceUID)
+            assert {one.PatientID for one in found} == {source.PatientID}
+        status = box.status()
+        assert status["images"]["done"] == 10
+        assert status["since_the_beginning"]["duplicate"] == 10
+        assert {name: counts["delivered"] for name, counts in status["deliveries"].items()} == {
+            "pacs": 31,
+            "web": 31,
+        }
+        assert box.metrics("infmap_node_received_total") == {"": 12}
+        assert box.metrics("infmap_node_finished_total", "state")["done"] == 10
+        assert box.metrics("infmap_node_delivered_total", "answer")["success"] == 62
+        assert box.metrics("infmap_node_latency_seconds_count") == {"": 12}
+        page = box.http("/")[1]
+        assert "detected" in page
+        assert box.end() == 0
+    said = box.log_path.read_text() + page
+    uids = {
+        str(dcmread(file)[tag].value)
+        for file in chests
+        for tag in ("SOPInstanceUID", "StudyInstanceUID")
+    }
+    for secret in (PATIENT_NAME, "Geheim", PATIENT_ID, *uids):
+        assert secret not in said
+    events = Counter(line["event"] for line in box.log())
+    assert events["received"] == events["judged"] + events["ignored"] == 12
+    assert not any(line["level"] in ("warning", "error", "critical") for line in box.log())
+
+
+@pytest.mark.parametrize(
+    ("images", "node_kills", "triton_kills"),
+    [(16, 3, 1), pytest.param(200, 10, 3, marks=pytest.mark.slow)],
+)
+def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
+    tmp_path: Path,
+    small_repository: Path,
+    images: int,
+    node_kills: int,
+    triton_kills: int,
+) -> None:
+    """The test of the promise: real and drawn radiographs, from Orthanc and from storescu."""
+    seed = random.SystemRandom().randrange(2**32)
+    chance = random.Random(seed)  # noqa: S311  # nothing to guess here
+    files = _radiographs(tmp_path, images)
+    ports = free_ports()
+    node_port = free_port()
+    with contextlib.ExitStack() as stack:
+        triton = stack.enter_context(serving(small_repository, ports))
+        modalities = {"node": ["INFMAP", "127.0.0.1", node_port]}
+        pacs = stack.enter_context(running_orthanc(tmp_path / "pacs", DicomModalities=modalities))
+        sender = stack.enter_context(
+            running_orthanc(tmp_path / "sender", DicomModalities=modalities, DicomAet="SENDER")
+        )
+        box = NodeBox(
+            tmp_path / "box", triton.grpc_url, c_store_to(pacs) + stow_to(pacs),
+            callers=(CALLER, "SENDER"),
+        )  # fmt: skip
+        box.port = node_port
+        box.write()
+        box.start()
+        stack.callback(lambda: box.kill())
+        senders = [
+            threading.Thread(target=_send_until_taken, args=(node_port, files[0::2])),
+            threading.Thread(target=_send_from_orthanc, args=(sender, files[1::2])),
+        ]
+        for thread in senders:
+            thread.start()
+        kills = ["node"] * node_kills + ["triton"] * triton_kills
+        chance.shuffle(kills)
+        for victim in kills:
+            time.sleep(chance.uniform(0.2, 3.0))
+            if victim == "node":
+                box.kill()
+                time.sleep(chance.uniform(0, 1))
+                box.start()
+            else:
+                os.kill(triton.pid, signal.SIGKILL)
+                triton.stop()
+                time.sleep(chance.uniform(0, 2))
+                triton.start()
+        for thread in senders:
+            thread.join(600)
+            assert not thread.is_alive()
+        box.wait_for(600, done=images)
+        status = box.status()
+        assert status["images"] == {
+            **dict.fromkeys(status["images"], 0), "done": images,
+        }, f"seed {seed}"  # fmt: skip
+        assert status["since_the_beginning"]["received"] == images
+        assert box.metrics("infmap_node_received_total") == {"": images}
+        assert box.metrics("infmap_node_finished_total", "state")["done"] == images
+        assert modality_sets(pacs) == {("OT", "SEG", "SR"): images}, f"seed {seed}"
+        for counts in status["deliveries"].values():
+            assert counts == {"waiting": 0, "delivered": 3 * images, "dead": 0}
+
+
+def _radiographs(folder: Path, number: int) -> list[Path]:
+    """Half real, where the development data are, else all drawn."""
+    (folder / "in").mkdir()
+    real: list[Path] = []
+    data = Path(__file__).resolve().parents[3] / "shared" / "data" / "dev"
+    if data.is_dir():
+        real = sorted((data / "control").glob("*.png"))[: number // 2]
+    files = []
+    for index in range(number):
+        if index < len(real):
+            pixels = read_picture(real[index], gray=True)
+        else:
+            pixels = synthetic_radiograph(index, height=300, width=260).radiograph.pixels
+        files.append(radiograph_file(folder / "in", pixels, index))
+    return files
+
+
+def _send_until_taken(port: int, files: list[Path]) -> None:
+    """As modalities do: what was not answered with success is sent again."""
+    for file in files:
+        while send(port, [file]) != 0:
+            time.sleep(0.2)
+
+
+def _send_from_orthanc(sender: Orthanc, files: list[Path]) -> None:
+    for file in files:
+        sender.stow(dcmread(file))
+    for instance in sender.get("/instances"):
+        while True:
+            with contextlib.suppress(OSError):
+                sender._post("/modalities/node/store", instance.encode())
+                break
+            time.sleep(0.2)

@@ -1,0 +1,70 @@
+"""Where a server listens, and the options that every server is started with."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from infmap_kit.errors import ServerError
+
+STOP_TIMEOUT_S = 30.0
+"""After which a server that was asked to end is killed."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Where a server listens; the ports are Triton's usual ones.
+
+    Parameters
+    ----------
+    host
+        Address to bind to. Triton speaks without encryption or sign-in, so the default is loopback.
+    http_port, grpc_port, metrics_port
+        TCP ports.
+    """
+
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+
+    def __post_init__(self) -> None:
+        ports = (self.http_port, self.grpc_port, self.metrics_port)
+        if len(set(ports)) != 3 or not all(1 <= port <= 65535 for port in ports):
+            raise ServerError(f"expected three different ports of 1 to 65535, found {ports}")
+
+    @property
+    def grpc_url(self) -> str:
+        """Where clients ask, as ``host:port``."""
+        return f"{self.host}:{self.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        """Triton's HTTP endpoint, with scheme."""
+        return f"http://{self.host}:{self.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """What Prometheus reads."""
+        return f"http://{self.host}:{self.metrics_port}/metrics"
+
+
+def hardened(key: str) -> list[str]:
+    """Options of every server that is started or deployed, wherever it runs.
+
+    Parameters
+    ----------
+    key
+        Secret that loading models, mapping memory, tracing and changing logs would take. Nobody needs it.
+        Configs may be read: they say which model it is that answers.
+    """
+    guarded = "shared-memory,model-repository,trace,logging"
+    return [
+        f"--http-restricted-api={guarded}:infmap-key={key}",
+        f"--grpc-restricted-protocol={guarded}:infmap-key={key}",
+        "--model-control-mode=none",
+        "--disable-auto-complete-config",
+        "--exit-on-error=true",
+        "--strict-readiness=true",
+        "--log-format=default",
+        f"--exit-timeout-secs={int(STOP_TIMEOUT_S) - 5}",
+    ]
