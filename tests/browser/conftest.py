@@ -1,0 +1,77 @@
+"""A real Chromium, and studies for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from annotation import Server, Toy, make_study, served, synthetic_cases
+
+Contexts = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., Browser]]:
+    """Starts Debian's Chromium; ends with the module, for Playwright's loop must not meet others' asyncio."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Debian's chromium, which is not here")
+    with sync_playwright() as driver:
+
+        def start(*options: str) -> Browser:
+            arguments = [
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-gpu",
+                *options,
+            ]
+            return driver.chromium.launch(executable_path=chromium, args=arguments)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Browser]) -> Iterator[Browser]:
+    running = launch()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def new_context(browser: Browser) -> Iterator[Contexts]:
+    """Makes browser profiles; a page's error in any of them fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def make(**options: object) -> BrowserContext:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def context(new_context: Contexts) -> BrowserContext:
+    """One profile of a desktop."""
+    return new_context()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    """Four radiographs with drawn masks (stage I) and three without (stage II)."""
+    return make_study(tmp_path, synthetic_cases(7), stage_one=4)
+
+
+@pytest.fixture
+def server(toy: Toy) -> Iterator[Server]:
+    with served(toy) as running:
+        yield running
