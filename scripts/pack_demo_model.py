@@ -1,6 +1,7 @@
-"""Make the committed demo model from a run folder: FP16 weights in the file, FP32 in the arithmetic.
+"""Make a committed demo model from a run folder: FP16 weights in the file, FP32 in the arithmetic.
 
     .venv/bin/python scripts/pack_demo_model.py RUN DATA training/demo_model
+    .venv/bin/python scripts/pack_demo_model.py LUNG_RUN DATA training/demo_lungs
 
 The figures that it records are measured anew, on the packed graph itself and the run's held-back
 part, in ONNX Runtime.
@@ -31,7 +32,10 @@ def main(run: Path, data: Path, target: Path) -> None:
     graph = read_graph(run / GRAPH)
     print(halve_weights(graph))
     held_back = set(run_folder.held_back_names(run))
-    pictures = load([sample for sample in read_index(data) if sample.name in held_back])
+    pictures = load(
+        [sample for sample in read_index(data) if sample.name in held_back],
+        target=run_folder.target_of(spec),
+    )
     content = graph.SerializeToString(deterministic=True)
     engine = ReferenceEngine(prepare_segmentation(graph).SerializeToString())
     probability = np.concatenate([engine.infer(image[np.newaxis]) for image in pictures.images])

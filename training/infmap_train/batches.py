@@ -35,22 +35,39 @@ def steps_per_epoch(covid: NDArray[np.bool_], batch_size: int) -> int:
     return max(covid.size, 2 * int((~covid).sum())) // batch_size
 
 
-def training_batches(pictures: Pictures, encoder: Encoder, options: FitOptions, epoch: int) -> Any:
+def training_batches(
+    pictures: Pictures, encoder: Encoder, options: FitOptions, epoch: int, *, classes: bool = False
+) -> Any:
     """One epoch of augmented batches; the same for the same seed and epoch.
 
     Every picture is moved, normal ones too: edges filled with the nearest pixel would otherwise
     be found on COVID-19 pictures alone, and a network would learn to look for them.
 
+    Parameters
+    ----------
+    pictures
+        What is trained on.
+    encoder
+        Whose normalisation.
+    options
+        How to train.
+    epoch
+        Counted from 0.
+    classes
+        Whether the truth is each picture's class and not its mask.
+
     Returns
     -------
     tf.data.Dataset
-        Pairs of (B, S, S, 3) float32, normalised for ``encoder``, and (B, S, S, 1) float32, 0 or 1.
+        Pairs of (B, S, S, 3) float32, normalised for ``encoder``, and the truth: masks (B, S, S, 1)
+        float32, 0 or 1, or classes (B, 2) float32, one-hot, normal first.
     """
     rng = np.random.default_rng([options.seed, epoch])
     rows = balanced_rows(pictures.covid, rng)
     size = options.image_size(epoch)
     with tf.device("CPU:0"):
         images, masks = tf.constant(pictures.images), tf.constant(pictures.masks)
+        one_hot = tf.one_hot(pictures.covid.astype(np.int32), 2)
 
     def prepare(batch_rows: Any, batch_number: Any) -> tuple[Any, Any]:
         seed = tf.stack([options.seed * 100_003 + epoch, tf.cast(batch_number, tf.int32)])
@@ -61,7 +78,8 @@ def training_batches(pictures: Pictures, encoder: Encoder, options: FitOptions, 
             image = tf.where(mirrored, image[:, :, ::-1], image)
             mask = tf.where(mirrored, mask[:, :, ::-1], mask)
         image = jitter_tone(image, seed + 1, options.tone_jitter)
-        return normalise(image[..., 0], encoder), mask
+        truth = tf.gather(one_hot, batch_rows) if classes else mask
+        return normalise(image[..., 0], encoder), truth
 
     batches = tf.data.Dataset.from_tensor_slices(rows).batch(
         options.batch_size, drop_remainder=True

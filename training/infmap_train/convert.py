@@ -17,7 +17,7 @@ import typer
 
 from infmap_kit import command
 from infmap_kit.errors import ExportError, SpecError
-from infmap_kit.spec import IMAGE_SIZE, Encoder, ModelSpec, member, sha256_of
+from infmap_kit.spec import IMAGE_SIZE, ClassifierSpec, Encoder, ModelSpec, member, sha256_of
 from infmap_train.quiet import import_tensorflow, silenced
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy")
@@ -121,6 +121,11 @@ def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
             f"{beside} says the encoder is {spec.network.encoder}, asked for was {encoder}: leave "
             "--encoder out"
         )
+    if spec and isinstance(spec.network, ClassifierSpec):
+        raise ExportError(
+            f"{beside} is of a classifier, whose graph `infmap-train classify` writes: this command "
+            "converts segmentation networks"
+        )
     if source.is_dir() and spec:
         return run_folder.load_network(source)[0], spec.network.encoder
     found = encoder or (spec.network.encoder if spec else None)
@@ -188,7 +193,7 @@ def _load_model(source: Path) -> Any:
 
 def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
     from infmap_train import run_folder
-    from infmap_train.networks import build_network
+    from infmap_train.classifiers import build
 
     if spec is None:
         raise ExportError(
@@ -197,7 +202,7 @@ def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
     wanted = spec.files.get(source.name)
     if wanted is not None and wanted != sha256_of(source):
         raise SpecError(f"{source} is not the file that spec.json names (its SHA-256 differs)")
-    model = build_network(spec.network)
+    model = build(spec.network)
     run_folder.load_weights(model, source)
     return model
 

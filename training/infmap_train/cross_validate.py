@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.spec import NetworkSpec, write_json
+from infmap_kit.spec import ClassifierSpec, NetworkSpec, write_json
 from infmap_train import tables
+from infmap_train.classify import classify
 from infmap_train.data import Pictures
 from infmap_train.evaluate import figures
 from infmap_train.fit import fit
@@ -19,7 +22,7 @@ from infmap_train.run_folder import json_ready
 
 
 def cross_validate(
-    network: NetworkSpec,
+    network: NetworkSpec | ClassifierSpec,
     pictures: Pictures,
     folder: Path,
     options: FitOptions,
@@ -48,6 +51,10 @@ def cross_validate(
     TrainingError
         As ``fit`` does.
     """
+    if isinstance(network, ClassifierSpec):
+        learn: Callable[..., dict[str, Any]] = partial(classify, network)
+    else:
+        learn = partial(fit, network)
     reports = []
     for fold in range(options.folds):
 
@@ -55,8 +62,7 @@ def cross_validate(
             progress(f"fold {fold + 1}/{options.folds}  {description}", done, total)
 
         reports.append(
-            fit(
-                network,
+            learn(
                 pictures,
                 folder / f"fold-{fold + 1}",
                 dataclasses.replace(options, fold=fold),
@@ -67,37 +73,66 @@ def cross_validate(
     return summarise(network, reports, folder)
 
 
-def summarise(network: NetworkSpec, reports: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+def summarise(
+    network: NetworkSpec | ClassifierSpec, reports: list[dict[str, Any]], folder: Path
+) -> dict[str, Any]:
     """Cumulate the folds' reports and write the summary; the AUC is the folds' mean."""
-    pixels = [Confusion.from_dict(report["pixels"]) for report in reports]
-    images = [Confusion.from_dict(report["detection"]) for report in reports]
-    all_pixels, all_images = (sum(c[1:], start=c[0]) for c in (pixels, images))
-    pixel_auc = _mean([report["pixels"]["auc"] for report in reports])
+    parts = [part for part in ("pixels", "detection") if part in reports[0]]
+    lungs = {} if "detection" in parts else _lungs(reports)
     summary = json_ready(
         {
             "network": dataclasses.asdict(network),
             "folds": len(reports),
-            "pixels": {**_with_intervals(all_pixels), "auc": pixel_auc},
-            "detection": {
-                **_with_intervals(all_images),
-                "auc": _mean([report["detection"]["auc"] for report in reports]),
-            },
+            **{part: _cumulated(reports, part) for part in parts},
+            **lungs,
             "by_fold": reports,
         }
     )
-    labels = [f"fold {number}" for number in range(1, len(reports) + 1)]
-    aucs = [_number(report["pixels"]["auc"]) for report in reports]
-    segmentation = tables.segmentation_table(
-        network,
-        [*zip(labels, pixels, aucs, strict=True), ("all folds", all_pixels, pixel_auc)],
-    )
-    detection = tables.detection_table(
-        network, [*zip(labels, images, strict=True), ("all folds", all_images)]
-    )
-    made = (segmentation, detection, tables.confusion_table(network, all_images))
+    if isinstance(network, ClassifierSpec):
+        made = tables.classifier_tables(network, summary)
+    elif "detection" in parts:
+        made = _detection_tables(network, reports)
+    else:
+        made = [tables.lung_table(network, summary)]
     write_json(folder / "summary.json", summary)
     tables.write(made, folder, "summary")
     return dict(summary)
+
+
+def _cumulated(reports: list[dict[str, Any]], part: str) -> dict[str, Any]:
+    confusions = [Confusion.from_dict(report[part]) for report in reports]
+    together = sum(confusions[1:], start=confusions[0])
+    return {
+        **_with_intervals(together),
+        "auc": _mean([report[part]["auc"] for report in reports]),
+    }
+
+
+def _lungs(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """All folds' images, and the mean of their Dice coefficients; a fold has as many votes as images."""
+    images = {kind: sum(r["images"][kind] for r in reports) for kind in reports[0]["images"]}
+    weighted = sum(r["dice"]["mean"] * sum(r["images"].values()) for r in reports)
+    return {"images": images, "dice": {"mean": weighted / sum(images.values())}}
+
+
+def _detection_tables(network: NetworkSpec, reports: list[dict[str, Any]]) -> list[tables.Table]:
+    labels = [f"fold {number}" for number in range(1, len(reports) + 1)]
+    pixels, images = (
+        [Confusion.from_dict(report[part]) for report in reports]
+        for part in ("pixels", "detection")
+    )
+    all_pixels, all_images = (sum(c[1:], start=c[0]) for c in (pixels, images))
+    aucs = [_number(report["pixels"]["auc"]) for report in reports]
+    return [
+        tables.segmentation_table(
+            network,
+            [*zip(labels, pixels, aucs, strict=True), ("all folds", all_pixels, _mean([*aucs]))],
+        ),
+        tables.detection_table(
+            network, [*zip(labels, images, strict=True), ("all folds", all_images)]
+        ),
+        tables.confusion_table(network, all_images),
+    ]
 
 
 def _with_intervals(confusion: Confusion) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Training data: an index of radiographs with masks, checked whole, split by patient group.
 
 The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
-or ``normal``, ``group``, optional), the pictures that it names, and ``infection_masks/NAME.png``
-for the COVID-19 ones.
+or ``normal``, ``group``, optional), the pictures that it names, ``infection_masks/NAME.png`` for the
+COVID-19 ones, and ``lung_masks/NAME.png`` for any that have one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -22,6 +22,10 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.imaging.network_input import network_input, network_mask
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import IMAGE_SIZE
+from infmap_train.options import Target
+
+INFECTION_MASKS = "infection_masks"
+LUNG_MASKS = "lung_masks"
 
 _CLASSES = ("covid", "normal")
 
@@ -36,21 +40,30 @@ class Sample:
         Unique name.
     image
         Picture file.
-    mask
-        Infection mask of the same size, 0 or 255; ``None`` for a normal radiograph.
+    covid
+        Whether it shows COVID-19; else it is normal.
     group
         All that may be one patient; never on both sides of a split.
+    infection_mask, lung_mask
+        Masks of the same size, 0 or 255; ``None`` where there is none. What is infected on a normal
+        radiograph is known without one: nothing.
     """
 
     name: str
     image: Path
-    mask: Path | None
+    covid: bool
     group: str
+    infection_mask: Path | None = None
+    lung_mask: Path | None = None
 
-    @property
-    def covid(self) -> bool:
-        """Whether the radiograph shows COVID-19."""
-        return self.mask is not None
+    def mask(self, target: Target) -> Path | None:
+        """Where the mask of a target lies."""
+        return self.lung_mask if target is Target.LUNGS else self.infection_mask
+
+    def has_truth(self, target: Target) -> bool:
+        """Whether it is known where the target lies, or that it is nowhere."""
+        known_empty = target is Target.INFECTION and not self.covid
+        return known_empty or self.mask(target) is not None
 
     @property
     def source(self) -> str:
@@ -69,12 +82,15 @@ class Pictures:
     images
         (N, 224, 224) uint8.
     masks
-        (N, 224, 224) uint8, 0 or 1.
+        (N, 224, 224) uint8, 0 or 1; empty where there is no mask.
+    target
+        What the masks show.
     """
 
     samples: tuple[Sample, ...]
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
+    target: Target = Target.INFECTION
 
     @property
     def covid(self) -> NDArray[np.bool_]:
@@ -83,9 +99,17 @@ class Pictures:
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pictures:
         """Those rows only."""
-        return Pictures(
-            tuple(self.samples[row] for row in rows), self.images[rows], self.masks[rows]
+        return dataclasses.replace(
+            self,
+            samples=tuple(self.samples[row] for row in rows),
+            images=self.images[rows],
+            masks=self.masks[rows],
         )
+
+    def with_truth(self) -> Pictures:
+        """Those rows only whose mask is known."""
+        rows = [row for row, sample in enumerate(self.samples) if sample.has_truth(self.target)]
+        return self if len(rows) == len(self.samples) else self.take(rows)
 
     def fingerprint(self) -> str:
         """SHA-256 over names, groups, pixels and masks, whatever the rows' order."""
@@ -149,8 +173,11 @@ def read_index(folder: Path) -> list[Sample]:
     for row in rows:
         name = row["name"]
         image = folder / row["file"]
-        mask = folder / "infection_masks" / f"{name}.png" if row["class"] == "covid" else None
-        wrong = [f"{name}: {path} is missing" for path in (image, mask) if _is_missing(path)]
+        covid = row["class"] == "covid"
+        infection_mask = folder / INFECTION_MASKS / f"{name}.png" if covid else None
+        lung_mask = _lung_mask(folder, row)
+        files = (image, infection_mask, lung_mask)
+        wrong = [f"{name}: {path} is missing" for path in files if path and not path.is_file()]
         if row["class"] not in _CLASSES:
             wrong.append(f"{name}: class is {row['class']!r}, expected covid or normal")
         if name in seen:
@@ -158,21 +185,39 @@ def read_index(folder: Path) -> list[Sample]:
         seen.add(name)
         problems += wrong
         if not wrong:
-            # An unknown patient is a group of its own.
-            group = row.get("group") or name
-            samples.append(Sample(name=name, image=image, mask=mask, group=group))
+            samples.append(
+                Sample(
+                    name=name,
+                    image=image,
+                    covid=covid,
+                    # An unknown patient is a group of its own.
+                    group=row.get("group") or name,
+                    infection_mask=infection_mask,
+                    lung_mask=lung_mask,
+                )
+            )
     given = {row["class"] for row in rows}
     problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
     refuse(problems, samples)
     return samples
 
 
-def _is_missing(path: Path | None) -> bool:
-    return path is not None and not path.is_file()
+def _lung_mask(folder: Path, row: Mapping[str, str]) -> Path | None:
+    """Where a row's lung mask is to be: by the column ``lung_mask``, or else where there is one."""
+    path = folder / LUNG_MASKS / f"{row['name']}.png"
+    if not path.parent.is_dir():
+        return None
+    stated = row.get("lung_mask")
+    return path if (stated == "1" if stated is not None else path.is_file()) else None
 
 
-def load(samples: Sequence[Sample], *, progress: Progress = no_progress) -> Pictures:
-    """Decode samples and bring them to the networks' size.
+def load(
+    samples: Sequence[Sample],
+    *,
+    target: Target = Target.INFECTION,
+    progress: Progress = no_progress,
+) -> Pictures:
+    """Decode samples, and their masks of one target, and bring them to the networks' size.
 
     Raises
     ------
@@ -189,17 +234,18 @@ def load(samples: Sequence[Sample], *, progress: Progress = no_progress) -> Pict
             problems.append(f"{sample.name}: {sample.image} cannot be decoded")
             continue
         images[row] = network_input(image.astype(np.uint8, copy=False))
-        if sample.mask is None:
+        path = sample.mask(target)
+        if path is None:
             continue
-        mask = cv2.imread(str(sample.mask), cv2.IMREAD_GRAYSCALE)
+        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if mask is None:
-            problems.append(f"{sample.name}: {sample.mask} cannot be decoded")
+            problems.append(f"{sample.name}: {path} cannot be decoded")
         elif mask.shape != image.shape:
             problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
         else:
             masks[row] = network_mask(mask.astype(np.uint8, copy=False))
     refuse(problems)
-    return Pictures(tuple(samples), images, masks)
+    return Pictures(tuple(samples), images, masks, target)
 
 
 def split_by_group(

@@ -20,11 +20,12 @@ from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import write_bytes, write_json
 from infmap_train import quality
-from infmap_train.data import Sample, load, read_index, refuse
+from infmap_train.data import INFECTION_MASKS, LUNG_MASKS, Sample, load, read_index, refuse
 from infmap_train.readers import read_dataset, read_normals
 
 _MEASURES = [field.name for field in dataclasses.fields(quality.Quality)]
-_INDEX = ["name", "file", "class", "group", "source", "original_file", *_MEASURES]
+_INDEX = ["name", "file", "class", "group", "source", "lung_mask", "original_file", *_MEASURES]
+_PARTS = ("images", INFECTION_MASKS, LUNG_MASKS)
 _LEFT_OUT = ["name", "original_file", "reason"]
 
 
@@ -97,8 +98,8 @@ def build_dataset(
 def _build(
     samples: Sequence[Sample], folder: Path, *, output: Path, keep_all: bool, progress: Progress
 ) -> dict[str, Any]:
-    (folder / "images").mkdir(parents=True)
-    (folder / "infection_masks").mkdir()
+    for part in _PARTS:
+        (folder / part).mkdir(parents=True)
     kept: list[Sample] = []
     hashes: list[NDArray[np.uint8]] = []
     measured: list[quality.Quality] = []
@@ -122,7 +123,7 @@ def _build(
     left_out += [(kept[row], "; ".join(why)) for row, why in sorted(reasons.items())]
     rows = [row for row in range(len(kept)) if keep_all or row not in reasons]
     for row in set(range(len(kept))) - set(rows):
-        for part in ("images", "infection_masks"):
+        for part in _PARTS:
             (folder / part / f"{kept[row].name}.png").unlink(missing_ok=True)
     _write_csv(
         folder / "index.csv",
@@ -134,6 +135,7 @@ def _build(
                 "covid" if kept[row].covid else "normal",
                 kept[row].group,
                 kept[row].source,
+                int(kept[row].lung_mask is not None),
                 _relative(kept[row].image, output),
                 *(round(getattr(measured[row], name), 4) for name in _MEASURES),
             ]
@@ -199,20 +201,29 @@ def _with_joined_groups(
 
 
 def _copy(sample: Sample, pixels: NDArray[np.uint8], folder: Path) -> None:
-    """Write a radiograph, and its mask, as 8-bit gray PNG at its own size."""
-    if sample.mask is not None:
-        mask = cv2.imread(str(sample.mask), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise InputRejected("mask", f"{sample.mask} cannot be decoded")
-        if mask.shape != pixels.shape:
-            raise InputRejected(
-                "mask", f"{sample.mask} is {mask.shape}, its radiograph {pixels.shape}"
-            )
-        # Some sets store masks as 0 and 1, some with soft edges.
-        level = 0 if mask.max() <= 1 else 127
-        painted = np.where(mask > level, 255, 0).astype(np.uint8)
-        cv2.imwrite(str(folder / "infection_masks" / f"{sample.name}.png"), painted)
+    """Write a radiograph, and its masks, as 8-bit gray PNG at its own size; all or nothing."""
+    masks = {
+        kind: _read_mask(path, pixels.shape)
+        for kind, path in (
+            (INFECTION_MASKS, sample.infection_mask),
+            (LUNG_MASKS, sample.lung_mask),
+        )
+        if path is not None
+    }
+    for kind, mask in masks.items():
+        cv2.imwrite(str(folder / kind / f"{sample.name}.png"), mask)
     cv2.imwrite(str(folder / "images" / f"{sample.name}.png"), pixels)
+
+
+def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise InputRejected("mask", f"{path} cannot be decoded")
+    if mask.shape != shape:
+        raise InputRejected("mask", f"{path} is {mask.shape}, its radiograph {shape}")
+    # Some sets store masks as 0 and 1, some with soft edges.
+    level = 0 if mask.max() <= 1 else 127
+    return np.where(mask > level, 255, 0).astype(np.uint8)
 
 
 def _with_unique_names(samples: Sequence[Sample]) -> list[Sample]:

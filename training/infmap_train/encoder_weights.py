@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.spec import Encoder, NetworkSpec
-from infmap_train.networks import build_network, encoder_layers
+from infmap_kit.spec import ClassifierSpec, Encoder, NetworkSpec
+from infmap_train.classifiers import build
+from infmap_train.networks import encoder_layers
 
 _log = logging.getLogger(__name__)
+
+Network = NetworkSpec | ClassifierSpec
 
 CHEXNET_FILE = "brucechou1983_CheXNet_Keras_0.3.0_weights.h5"
 """Name of the public CheXNet weights for Keras: DenseNet-121 with a head of 14 classes."""
@@ -29,8 +32,8 @@ class Source(enum.StrEnum):
     CHEXNET = "chexnet"
 
 
-def build_initialised(network: NetworkSpec, weights: str, *, image_size: int | None) -> Any:
-    """Build a network with the encoder's initial weights.
+def build_initialised(network: Network, weights: str, *, image_size: int | None) -> Any:
+    """Build a network or a classifier with the encoder's initial weights.
 
     Parameters
     ----------
@@ -51,16 +54,16 @@ def build_initialised(network: NetworkSpec, weights: str, *, image_size: int | N
     if weights == Source.NONE:
         if network.encoder_frozen:
             _log.warning("the encoder is frozen at random weights: pass --encoder-weights")
-        return build_network(network, image_size=image_size)
+        return build(network, image_size=image_size)
     if weights == Source.IMAGENET:
         return _from_imagenet(network, image_size)
-    model = build_network(network, image_size=image_size)
+    model = build(network, image_size=image_size)
     path = _chexnet_path(network) if weights == Source.CHEXNET else Path(weights)
     load_encoder(model, network, path)
     return model
 
 
-def load_encoder(model: Any, network: NetworkSpec, path: Path) -> None:
+def load_encoder(model: Any, network: Network, path: Path) -> None:
     """Put the weights of an .h5 file into a network's encoder; the file's head is left out.
 
     Layers are found by name, as Keras names them, and else by their order.
@@ -121,14 +124,14 @@ def _text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _from_imagenet(network: NetworkSpec, image_size: int | None) -> Any:
+def _from_imagenet(network: Network, image_size: int | None) -> Any:
     if network.encoder is Encoder.CHEXNET:
         raise TrainingError(
             "CheXNet is DenseNet-121 with weights learnt from ChestX-ray14: pass "
             "--encoder-weights chexnet or a path, or take densenet121 with imagenet"
         )
     try:
-        return build_network(network, encoder_weights="imagenet", image_size=image_size)
+        return build(network, encoder_weights="imagenet", image_size=image_size)
     except Exception as error:
         # Keras raises a bare Exception when a download fails, and others when a file is damaged.
         reason = str(error).partition("\n")[0]
@@ -138,7 +141,7 @@ def _from_imagenet(network: NetworkSpec, image_size: int | None) -> Any:
         ) from error
 
 
-def _chexnet_path(network: NetworkSpec) -> Path:
+def _chexnet_path(network: Network) -> Path:
     if network.encoder not in (Encoder.CHEXNET, Encoder.DENSENET_121):
         raise TrainingError(f"CheXNet's weights are DenseNet-121's, and not {network.encoder}'s")
     path = Path.home() / ".keras" / "models" / CHEXNET_FILE

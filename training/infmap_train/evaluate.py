@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from infmap_kit.errors import TrainingError
+from infmap_kit.errors import SpecError, TrainingError
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.spec import Encoder, NetworkSpec
+from infmap_kit.spec import ClassifierSpec, Encoder, NetworkSpec
 from infmap_kit.triton.client import InfmapClient
 from infmap_train import metrics, run_folder
 from infmap_train.data import Pictures, load
 from infmap_train.normalisation import normalise
+from infmap_train.options import Target
 from infmap_train.readers import read_dataset
 
 
@@ -82,32 +83,39 @@ def ask_server(
 
 
 def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
-    """Pixel and detection metrics over all pictures and by source of the COVID-19 ones.
+    """Pixel metrics over all pictures and by source; of the infection, detection metrics too.
 
     Sources are told apart because their masks were drawn by different doctors to different
-    habits; a source's pixel figures are over its COVID-19 pictures alone.
+    habits. Of the infection, a source's figures are over its COVID-19 pictures alone; lungs are on
+    every picture, and nothing is detected by them.
 
     Parameters
     ----------
+    pictures
+        With a known mask each.
     probability
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     """
     covid = pictures.covid
+    masked = np.ones_like(covid) if pictures.target is Target.LUNGS else covid
     report: dict[str, Any] = {
         "pixels": {
             **figures(metrics.pixel_confusion(pictures.masks, probability)),
             "auc": metrics.pixel_auc(pictures.masks, probability),
-        },
-        "detection": {
+        }
+    }
+    if pictures.target is Target.LUNGS:
+        report["dice"] = _spread(metrics.dice_per_image(pictures.masks, probability))
+    else:
+        report["detection"] = {
             **figures(metrics.detection_confusion(covid, probability)),
             "auc": metrics.detection_auc(covid, probability),
-        },
-        "images": {"covid": int(covid.sum()), "normal": int((~covid).sum())},
-        "by_source": {},
-    }
+        }
+    report["images"] = {"covid": int(covid.sum()), "normal": int((~covid).sum())}
+    report["by_source"] = {}
     sources = np.array([s.source for s in pictures.samples])
-    for source in sorted(set(sources[covid])):
-        chosen = covid & (sources == source)
+    for source in sorted(set(sources[masked])):
+        chosen = masked & (sources == source)
         masks, answers = pictures.masks[chosen], probability[chosen]
         report["by_source"][source] = {
             "images": int(chosen.sum()),
@@ -115,6 +123,12 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
             "dice_mean": float(metrics.dice_per_image(masks, answers).mean()),
         }
     return report
+
+
+def _spread(dice: NDArray[np.float64]) -> dict[str, float]:
+    """What the images' Dice coefficients are like; a mean alone hides the lost ones."""
+    lowest, p05, median = np.quantile(dice, (0, 0.05, 0.5)).tolist()
+    return {"mean": float(dice.mean()), "min": lowest, "p05": p05, "median": median}
 
 
 def figures(confusion: metrics.Confusion) -> dict[str, Any]:
@@ -175,7 +189,15 @@ def evaluate_run(
         When the server cannot be reached or refuses.
     """
     spec = run_folder.read(run)
-    samples = read_dataset(folder)
+    if isinstance(spec.network, ClassifierSpec):
+        raise SpecError(
+            f"{run} holds a {spec.network.label}, which has no masks to measure: see its metrics.json, "
+            "or compare it with a segmentation by `infmap-train compare-maps` and `detection-study`"
+        )
+    target = run_folder.target_of(spec)
+    samples = [sample for sample in read_dataset(folder) if sample.has_truth(target)]
+    if not samples:
+        raise TrainingError(f"{folder} has no mask of the {target}, which {run} was trained on")
     if not everything:
         wanted = set(run_folder.held_back_names(run))
         samples = [sample for sample in samples if sample.name in wanted]
@@ -184,7 +206,7 @@ def evaluate_run(
                 f"{run} held back {len(wanted)} pictures, and {folder} has {len(samples)} of them: "
                 "pass the data that it was trained on, or --all to measure on other data"
             )
-    pictures = load(samples)
+    pictures = load(samples, target=target)
     if url:
         probability = ask_server(url, pictures.images, progress=progress)
     else:

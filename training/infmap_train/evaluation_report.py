@@ -19,6 +19,7 @@ from infmap_kit.imaging.colour import infection_map
 from infmap_kit.spec import DETECTION_THRESHOLD, write_bytes, write_json
 from infmap_train import metrics, plots, tables
 from infmap_train.evaluate import Evaluation
+from infmap_train.options import Target
 from infmap_train.run_folder import json_ready
 
 _COLUMNS = 4
@@ -78,8 +79,13 @@ def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) ->
 def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    # By a lung nothing is detected.
+    detects = evaluation.pictures.target is Target.INFECTION
     writer.writerow(
-        ["name", "covid", "detected", "probability_max", "dice", "pixels_true", "pixels_found"]
+        [
+            *("name", "covid", *(("detected",) if detects else ())),
+            *("probability_max", "dice", "pixels_true", "pixels_found"),
+        ]
     )
     found = evaluation.probability >= DETECTION_THRESHOLD
     for row, sample in enumerate(evaluation.pictures.samples):
@@ -87,7 +93,7 @@ def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
             [
                 sample.name,
                 int(sample.covid),
-                int(found[row].any()),
+                *((int(found[row].any()),) if detects else ()),
                 f"{evaluation.probability[row].max():.4f}",
                 f"{dice[row]:.4f}",
                 int((evaluation.pictures.masks[row] > 0).sum()),

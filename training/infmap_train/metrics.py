@@ -148,7 +148,16 @@ def detection_confusion(
     threshold: float = DETECTION_THRESHOLD,
 ) -> Confusion:
     """Images: COVID-19 when any pixel's probability reaches the threshold (paper, II-D)."""
-    return Confusion.count(covid, probability.max(axis=(1, 2)) >= threshold)
+    return image_confusion(covid, probability.max(axis=(1, 2)), threshold)
+
+
+def image_confusion(
+    covid: NDArray[np.bool_],
+    score: NDArray[np.floating],
+    threshold: float = DETECTION_THRESHOLD,
+) -> Confusion:
+    """Images: COVID-19 when its (N,) score reaches the threshold."""
+    return Confusion.count(covid, score >= threshold)
 
 
 def dice_per_image(
@@ -219,9 +228,14 @@ def pixel_auc(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> flo
 
 def detection_auc(covid: NDArray[np.bool_], probability: NDArray[np.float32]) -> float:
     """Area under the images' ROC curve by their highest probability; NaN for one class alone."""
+    return image_auc(covid, probability.max(axis=(1, 2)))
+
+
+def image_auc(covid: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+    """Area under the images' ROC curve by an (N,) score; NaN for one class alone."""
     if covid.all() or not covid.any():
         return math.nan
-    return float(roc_auc_score(covid, probability.max(axis=(1, 2))))
+    return float(roc_auc_score(covid, score))
 
 
 def _histograms(

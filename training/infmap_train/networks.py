@@ -31,8 +31,9 @@ _BACKBONE = {
 # reproduces Table V to the digit.
 _FILTERS = {0: 32, 1: 64, 2: 128, 3: 256, 4: 16}
 
-# How the layers begin that are not the encoder's, in segmentation-models' U-Net and in the grids.
-_DECODER_NAMES = ("decoder_", "center_block", "final_conv", "sigmoid")
+# How the layers begin that are not the encoder's, in segmentation-models' U-Net, in the grids and in
+# the classifiers.
+_OTHER_NAMES = ("decoder_", "center_block", "final_conv", "sigmoid", "classifier_")
 
 
 def build_network(
@@ -54,20 +55,17 @@ def build_network(
     keras.Model
         (N, H, W, 3) float32, normalised as the encoder wants it, to (N, H, W, 1) probabilities.
     """
-    backbone = _BACKBONE[spec.encoder]
-    input_shape = (image_size, image_size, 3)
     if spec.architecture is Architecture.UNET:
         network = sm.Unet(
-            backbone,
-            input_shape=input_shape,
+            _BACKBONE[spec.encoder],
+            input_shape=(image_size, image_size, 3),
             encoder_weights=encoder_weights,
         )
     else:
         network = _build_grid(
-            backbone,
-            input_shape,
+            build_encoder(spec.encoder, encoder_weights=encoder_weights, image_size=image_size),
+            spec.encoder,
             dense_skips=spec.architecture is Architecture.UNET_PLUS_PLUS,
-            encoder_weights=encoder_weights,
         )
     if spec.encoder_frozen:
         freeze_encoder(network)
@@ -86,7 +84,7 @@ def freeze_encoder(network: Any) -> None:
 
 def encoder_layers(network: Any) -> list[Any]:
     """Give the encoder's layers, in the order in which Keras saves them."""
-    return [layer for layer in network.layers if not layer.name.startswith(_DECODER_NAMES)]
+    return [layer for layer in network.layers if not layer.name.startswith(_OTHER_NAMES)]
 
 
 def count_parameters(network: Any) -> tuple[int, int]:
@@ -97,13 +95,20 @@ def count_parameters(network: Any) -> tuple[int, int]:
     )
 
 
-def _build_encoder(
-    backbone: str, input_shape: tuple[int | None, int | None, int], weights: str | None
+def build_encoder(
+    encoder: Encoder, *, encoder_weights: str | None = None, image_size: int | None = IMAGE_SIZE
 ) -> Any:
+    """Build an encoder alone; parameters as of :func:`build_network`.
+
+    Returns
+    -------
+    keras.Model
+        (N, H, W, 3) float32, normalised as the encoder wants it, to (N, H / 32, W / 32, K) features.
+    """
     return Backbones.get_backbone(
-        backbone,
-        input_shape=input_shape,
-        weights=weights,
+        _BACKBONE[encoder],
+        input_shape=(image_size, image_size, 3),
+        weights=encoder_weights,
         include_top=False,
         backend=keras.backend,
         layers=keras.layers,
@@ -112,22 +117,15 @@ def _build_encoder(
     )
 
 
-def _build_grid(
-    backbone: str,
-    input_shape: tuple[int | None, int | None, int],
-    *,
-    dense_skips: bool,
-    encoder_weights: str | None,
-) -> Any:
+def _build_grid(encoder: Any, name: Encoder, *, dense_skips: bool) -> Any:
     """UNet++ (``dense_skips``) or DLA: a grid of nodes X[row, column] over an encoder.
 
     Column 0 holds the encoder's features: row 5 its output, rows 4 to 1 the skips at 1/16 to
     1/2. Node X[row, column + 1] is X[row + 1, column] upsampled, beside its row's skips.
     """
-    encoder = _build_encoder(backbone, input_shape, encoder_weights)
     skips = [
         encoder.get_layer(name=key).output if isinstance(key, str) else encoder.layers[key].output
-        for key in Backbones.get_feature_layers(backbone, n=4)
+        for key in Backbones.get_feature_layers(_BACKBONE[name], n=4)
     ]
     column = {5: encoder.output, **{4 - depth: skip for depth, skip in enumerate(skips)}}
     grid: dict[tuple[int, int], Any] = {(row, 0): tensor for row, tensor in column.items()}

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
+from typing import Self
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.spec import IMAGE_SIZE
+from infmap_kit.spec import IMAGE_SIZE, member
+
+
+class Target(enum.StrEnum):
+    """What a network learns to segment."""
+
+    INFECTION = "infection"
+    LUNGS = "lungs"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,6 +23,9 @@ class FitOptions:
 
     Parameters
     ----------
+    target
+        What is segmented. Where only some radiographs have a lung mask, the folds are those of the
+        infection all the same: one seed holds back the same patients for both.
     encoder_weights
         Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
         paper takes the second, and the third for CheXNet; both must be downloaded.
@@ -39,6 +51,7 @@ class FitOptions:
         Of the folds, initial weights, order and augmentation.
     """
 
+    target: Target = Target.INFECTION
     encoder_weights: str = "none"
     epochs: int = 50
     batch_size: int = 32
@@ -55,6 +68,7 @@ class FitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "target", member(Target, self.target))
         checks = (
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.batch_size >= 1, "batch size must be at least 1"),
@@ -74,6 +88,11 @@ class FitOptions:
         wrong = [text for fine, text in checks if not fine]
         if wrong:
             raise TrainingError("; ".join(wrong))
+
+    @classmethod
+    def of_classifiers(cls) -> Self:
+        """The paper's for its classifiers (III-A): fewer epochs and smaller steps, else the same."""
+        return cls(epochs=10, learning_rate=1e-5)
 
     def image_size(self, epoch: int) -> int:
         """Height and width of the pictures in an epoch, counted from 0."""

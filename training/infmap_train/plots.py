@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 
 from infmap_kit.spec import DETECTION_THRESHOLD
 from infmap_train import metrics
+from infmap_train.calibration import BINS, Reliability
 from infmap_train.data import Pictures
+from infmap_train.options import Target
 
 _SIZE_INCHES = (6.4, 4.4)
+
+# A share of fewer is noise; they count in the calibration error all the same.
+_FEWEST = 10
 
 
 def draw(
@@ -56,12 +61,12 @@ def draw(
 
 def draw_history(history: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss and the watched figures, epoch by epoch."""
-    figure = _figure()
+    figure = new_figure()
     loss_axes, share_axes = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
     loss_axes.plot(epochs, [row["loss"] for row in history], color="black")
     loss_axes.set_ylabel("training loss")
-    for key in ("watched_f1", "watched_sensitivity", "watched_specificity"):
+    for key in (name for name in history[0] if name.startswith("watched_")):
         share_axes.plot(epochs, [row[key] for row in history], label=key.removeprefix("watched_"))
     share_axes.set(xlabel="epoch", ylabel="held-back (a tenth)", ylim=(0, 1))
     share_axes.legend(loc="lower right")
@@ -70,7 +75,7 @@ def draw_history(history: Sequence[Mapping[str, Any]]) -> Figure:
 
 def draw_precision_recall(curve: metrics.PrecisionRecall, label: str = "") -> Figure:
     """Draw the pixels' curve with the decision threshold's point marked (the paper's Fig. 6)."""
-    figure = _figure()
+    figure = new_figure()
     axes = figure.subplots()
     axes.plot(curve.recall, curve.precision, color="black", label=label or None)
     precision, recall = curve.at(DETECTION_THRESHOLD)
@@ -90,13 +95,15 @@ def draw_precision_recall(curve: metrics.PrecisionRecall, label: str = "") -> Fi
 
 
 def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
-    """Distribution of the COVID-19 images' Dice coefficients, by source."""
-    figure = _figure()
+    """Distribution of the images' Dice coefficients, by source; of infections COVID-19 ones alone."""
+    figure = new_figure()
     axes = figure.subplots()
     dice = metrics.dice_per_image(pictures.masks, probability)
     sources = np.array([s.source for s in pictures.samples])
-    for source in sorted(set(sources[pictures.covid])):
-        chosen = dice[pictures.covid & (sources == source)]
+    lungs = pictures.target is Target.LUNGS
+    masked = np.ones_like(pictures.covid) if lungs else pictures.covid
+    for source in sorted(set(sources[masked])):
+        chosen = dice[masked & (sources == source)]
         axes.hist(
             chosen,
             bins=20,
@@ -104,13 +111,52 @@ def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
             histtype="step",
             label=f"{source}: {chosen.size} images, mean {chosen.mean():.3f}",
         )
-    axes.set(xlabel="Dice coefficient of a COVID-19 image", ylabel="images", xlim=(0, 1))
+    what = "the lungs of an image" if lungs else "a COVID-19 image"
+    axes.set(xlabel=f"Dice coefficient of {what}", ylabel="images", xlim=(0, 1))
     axes.legend(loc="upper left")
     return figure
 
 
-def _figure() -> Figure:
+def draw_reliability(counted: Mapping[str, tuple[Reliability, Reliability]]) -> Figure:
+    """Reliability diagrams before and after a temperature; below, how much falls into each bin.
+
+    Parameters
+    ----------
+    counted
+        What was counted, and its reliability before and after.
+    """
+    figure = new_figure(width=len(counted))
+    axes = np.reshape(
+        figure.subplots(2, len(counted), sharex=True, height_ratios=(3, 1)), (2, len(counted))
+    )
+    for (upper, lower), (what, pair) in zip(axes.T, counted.items(), strict=True):
+        upper.plot((0, 1), (0, 1), color="lightgray", linewidth=1)
+        for when, one, color in zip(("before", "after"), pair, ("firebrick", "black"), strict=True):
+            # A bin that is not drawn interrupts the line: nothing was seen between its neighbours.
+            said, found = (np.where(one.count >= _FEWEST, x, np.nan) for x in (one.said, one.found))
+            upper.plot(
+                *(said, found, "o-"),
+                color=color,
+                markersize=4,
+                label=f"{when}: expected calibration error {100 * one.ece:.2f} %",
+            )
+            centres = (np.arange(BINS) + 0.5) / BINS
+            lower.step(centres, np.maximum(one.count, 0.5), where="mid", color=color)
+        upper.set(
+            title=f"{what} (bins of {_FEWEST} and more)",
+            ylabel="share that is positive",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
+        upper.legend(loc="lower right", fontsize=8)
+        lower.set(xlabel="mean probability of a bin", ylabel="count", yscale="log")
+    return figure
+
+
+def new_figure(width: float = 1.0, height: float = 1.0) -> Figure:
+    """An empty figure, so many times as wide and high as a plot alone."""
     # Without pyplot nothing global is touched and no window system is asked for.
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    size = (width * _SIZE_INCHES[0], height * _SIZE_INCHES[1])
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -4,7 +4,7 @@ Layouts as on Kaggle (aysendegerli/qatacov19-dataset, anasmohammedtahir/covidqu)
 
     QaTa-COV19-v1/{Images,Ground-truths}                       mask_NAME.png for NAME.png
     QaTa-COV19-v2/{Train Set,Test Set}/{Images,Ground-truths}
-    Infection Segmentation Data/{Train,Val,Test}/{COVID-19,Normal}/{images,infection masks}
+    Infection Segmentation Data/{Train,Val,Test}/{COVID-19,Normal}/{images,infection masks,lung masks}
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.imaging.files import find_pictures
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import (
+    LUNG_MASKS,
     Pictures,
     Sample,
     UnfitData,
@@ -27,11 +28,13 @@ from infmap_train.data import (
     refuse,
     too_few_groups,
 )
+from infmap_train.options import Target
 
 _log = logging.getLogger(__name__)
 
 _QATA_MASKS = "Ground-truths"
 _QUEX_MASKS = "infection masks"
+_QUEX_LUNGS = "lung masks"
 # Deeper than either archive nests its folders.
 _DEPTH = 5
 
@@ -57,7 +60,13 @@ def read_dataset(folder: Path) -> list[Sample]:
     )
 
 
-def open_dataset(folder: Path, *, folds: int, progress: Progress = no_progress) -> Pictures:
+def open_dataset(
+    folder: Path,
+    *,
+    folds: int,
+    target: Target = Target.INFECTION,
+    progress: Progress = no_progress,
+) -> Pictures:
     """Read, check and decode a data set to train on.
 
     Parameters
@@ -66,6 +75,8 @@ def open_dataset(folder: Path, *, folds: int, progress: Progress = no_progress) 
         In any layout that ``read_dataset`` knows.
     folds
         In how many parts it will be split.
+    target
+        Whose masks are decoded.
     progress
         Told after every radiograph.
 
@@ -81,8 +92,13 @@ def open_dataset(folder: Path, *, folds: int, progress: Progress = no_progress) 
         problems += error.problems
         samples = error.usable
     problems += too_few_groups(samples, folds)
+    if not any(sample.has_truth(target) for sample in samples):
+        problems.append(
+            f"no radiograph has a mask of the {target}: expected {LUNG_MASKS}/NAME.png beside "
+            f"index.csv, or '{_QUEX_LUNGS}'/ beside images/ (COVID-QU-Ex)"
+        )
     try:
-        pictures = load(samples, progress=progress)
+        pictures = load(samples, target=target, progress=progress)
     except UnfitData as error:
         problems += error.problems
     refuse(problems)
@@ -128,11 +144,12 @@ def read_covid_qu_ex(folder: Path) -> list[Sample]:
             continue
         images = _by_stem(masks_folder.parent / "images")
         masks = _by_stem(masks_folder)
+        lungs = _by_stem(masks_folder.parent / _QUEX_LUNGS)
         for stem, image in images.items():
             if kind == "normal":
-                samples.append(_sample("quex", stem, image, None))
+                samples.append(_sample("quex", stem, image, None, lungs.get(stem)))
             elif stem in masks:
-                samples.append(_sample("quex", stem, image, masks[stem]))
+                samples.append(_sample("quex", stem, image, masks[stem], lungs.get(stem)))
             else:
                 problems.append(f"{image} has no mask in {masks_folder}")
     refuse(
@@ -161,12 +178,22 @@ def read_normals(folder: Path) -> list[Sample]:
     ]
 
 
-def _sample(source: str, stem: str, image: Path, mask: Path | None) -> Sample:
+def _sample(
+    source: str, stem: str, image: Path, infection: Path | None, lungs: Path | None = None
+) -> Sample:
+    """A sample by its files; with an infection mask it is COVID-19, without one normal."""
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", stem)
     # BIMCV names a file by subject and session: sub-S03045_ses-E06111_run-1_bp-chest_vp-ap_dx.
     subject = re.match(r"sub-[A-Za-z0-9]+", stem)
     name = f"{source}_{plain}"
-    return Sample(name=name, image=image, mask=mask, group=subject[0] if subject else name)
+    return Sample(
+        name=name,
+        image=image,
+        covid=infection is not None,
+        group=subject[0] if subject else name,
+        infection_mask=infection,
+        lung_mask=lungs,
+    )
 
 
 def _long_stem(path: Path, folder: Path) -> str:

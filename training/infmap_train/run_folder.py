@@ -5,6 +5,7 @@
     spec.json            ModelSpec, written last: a folder without it is not finished
     model.weights.h5     FP32 weights
     segmentation.onnx    the network with its normalisation, gray uint8 in, probability out
+    classifier.onnx      instead, of a classifier: probability and activation map out
     metrics.json         figures on the held-back part
     history.csv          one row an epoch
     split.json           names of the pictures trained on and held back
@@ -19,32 +20,32 @@ import io
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.spec import (
+    ClassifierSpec,
     ModelSpec,
     NetworkSpec,
+    member,
     read_json,
     sha256_of,
     write_bytes,
     write_json,
 )
-from infmap_train import plots
+from infmap_train.classifiers import build
 from infmap_train.data import Pictures
-from infmap_train.networks import build_network
-from infmap_train.onnx_from_keras import onnx_from_keras
+from infmap_train.onnx_from_keras import onnx_from_classifier, onnx_from_keras
+from infmap_train.options import Target
 
 SPEC = "spec.json"
 WEIGHTS = "model.weights.h5"
 GRAPH = "segmentation.onnx"
+CLASSIFIER_GRAPH = "classifier.onnx"
 METRICS = "metrics.json"
 HISTORY = "history.csv"
 SPLIT = "split.json"
@@ -64,13 +65,12 @@ def write(
     run: Path,
     *,
     model: Any,
-    network: NetworkSpec,
+    network: NetworkSpec | ClassifierSpec,
     dataset_fingerprint: str,
     training: Mapping[str, Any],
     report: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
-    held_back: Pictures,
-    probability: NDArray[np.float32],
+    draw: Callable[[Path], Sequence[Path]],
     data_licence: str = "not stated",
 ) -> ModelSpec:
     """Fill a run folder; every file is written beside and renamed, ``spec.json`` last.
@@ -88,11 +88,11 @@ def write(
     training
         Options that it was trained with.
     report
-        What ``evaluate`` measured on ``held_back``.
+        What was measured on the held-back part.
     history
         One row an epoch, all with the same keys.
-    held_back, probability
-        The held-back pictures and the network's (N, 224, 224) answer, for the plots.
+    draw
+        Draws the plots into a folder and names them.
     data_licence
         Licence of what the weights were learnt from.
 
@@ -101,18 +101,19 @@ def write(
     ExportError
         When the network cannot be converted to ONNX.
     """
+    is_classifier = isinstance(network, ClassifierSpec)
+    graph = CLASSIFIER_GRAPH if is_classifier else GRAPH
+    to_onnx = onnx_from_classifier if is_classifier else onnx_from_keras
     run.mkdir(parents=True, exist_ok=True)
     # On the same disk, so that a rename is all that is left to do once everything was made.
     with tempfile.TemporaryDirectory(dir=run, prefix=".writing-") as folder:
         beside = Path(folder)
         model.save_weights(str(beside / WEIGHTS))
-        onnx_from_keras(model, network.encoder, beside / GRAPH)
+        to_onnx(model, network.encoder, beside / graph)
         write_json(beside / METRICS, json_ready(report))
         write_bytes(beside / HISTORY, _csv(history))
-        drawn = plots.draw(
-            beside / "plots", history=history, held_back=held_back, probability=probability
-        )
-        names = [WEIGHTS, GRAPH, METRICS, HISTORY, *(f"plots/{path.name}" for path in drawn)]
+        drawn = draw(beside / "plots")
+        names = [WEIGHTS, graph, METRICS, HISTORY, *(f"plots/{path.name}" for path in drawn)]
         (run / SPEC).unlink(missing_ok=True)
         (run / "plots").mkdir(exist_ok=True)
         for name in names:
@@ -120,7 +121,7 @@ def write(
     names += [name for name in (SPLIT, GATE_IMAGES) if (run / name).is_file()]
     files = {name: sha256_of(run / name) for name in names}
     spec = ModelSpec(
-        name=f"infmap {network.label}",
+        name=f"infmap {'lungs ' if training.get('target') is Target.LUNGS else ''}{network.label}",
         # Two trainings of one network are two versions: the weights themselves tell them apart.
         version=files[WEIGHTS][:12],
         network=network,
@@ -185,6 +186,11 @@ def write_gate_images(run: Path, held_back: Pictures) -> None:
     write_json(run / GATE_IMAGES, {"folder": str(folder), "files": names})
 
 
+def target_of(spec: ModelSpec) -> Target:
+    """What a run was trained to segment; runs of before there was a choice: the infection."""
+    return member(Target, spec.training.get("target", Target.INFECTION))
+
+
 def held_back_names(run: Path) -> list[str]:
     """Names of the pictures that a run did not train on."""
     return list(read_json(run / SPLIT)["held_back"])
@@ -196,10 +202,11 @@ def load_network(run: Path) -> tuple[Any, ModelSpec]:
     Returns
     -------
     tuple
-        The Keras model, (N, 224, 224, 3) to (N, 224, 224, 1), and its spec.
+        The Keras model, (N, 224, 224, 3) to (N, 224, 224, 1), or of a classifier to (N, 2), and its
+        spec.
     """
     spec = read(run)
-    model = build_network(spec.network)
+    model = build(spec.network)
     load_weights(model, run / WEIGHTS)
     return model, spec
 

@@ -13,7 +13,7 @@ from typing import Any
 import rich.table
 
 from infmap_kit import paper
-from infmap_kit.spec import NetworkSpec, write_bytes
+from infmap_kit.spec import ClassifierSpec, NetworkSpec, write_bytes
 from infmap_train.metrics import Confusion, half_width
 
 _METRICS = {
@@ -74,14 +74,68 @@ class Table:
 
 
 def evaluation_tables(network: NetworkSpec, report: Mapping[str, Any]) -> list[Table]:
-    """Make the three tables of one report, or of a cross-validation's summary."""
-    pixels, images = (Confusion.from_dict(report[part]) for part in ("pixels", "detection"))
+    """Make the tables of one report, or of a cross-validation's summary."""
+    pixels = Confusion.from_dict(report["pixels"])
     auc = report["pixels"]["auc"]
+    if "detection" not in report:
+        return [lung_table(network, report)]
+    images = Confusion.from_dict(report["detection"])
     return [
         segmentation_table(network, [("measured", pixels, math.nan if auc is None else auc)]),
         detection_table(network, [("measured", images)]),
         confusion_table(network, images),
     ]
+
+
+def classifier_tables(classifier: ClassifierSpec, report: Mapping[str, Any]) -> list[Table]:
+    """Make the tables of a classifier's report, or of a cross-validation's summary."""
+    parts = [(f"fold {n}", fold) for n, fold in enumerate(report.get("by_fold", ()), start=1)]
+    rows = []
+    for label, part in [*parts, ("all folds" if parts else "measured", report)]:
+        confusion = Confusion.from_dict(part["detection"])
+        auc = part["detection"]["auc"]
+        rows.append(
+            (
+                label,
+                *_shares(confusion, scientific=False),
+                "-" if auc is None or math.isnan(auc) else f"{auc:.4f}",
+            )
+        )
+    return [
+        Table(
+            f"COVID-19 detection (%), {classifier.label}",
+            ("", *_METRICS.values(), "AUC"),
+            tuple(rows),
+        ),
+        confusion_table(classifier, Confusion.from_dict(report["detection"])),
+    ]
+
+
+def lung_table(network: NetworkSpec, report: Mapping[str, Any]) -> Table:
+    """Lungs, over all pictures and by source (or fold); the paper has no such table."""
+    parts = [
+        *report.get("by_source", {}).items(),
+        *((f"fold {n}", fold) for n, fold in enumerate(report.get("by_fold", ()), start=1)),
+    ]
+    rows = [
+        (
+            label,
+            str(_images(part)),
+            *_shares(Confusion.from_dict(part["pixels"]), scientific=True),
+            f"{100 * part.get('dice_mean', part.get('dice', {}).get('mean')):.2f}",
+        )
+        for label, part in [*parts, ("all", report)]
+    ]
+    return Table(
+        f"Lung segmentation (%), {network.label}",
+        ("", "images", *_METRICS.values(), "mean Dice of an image"),
+        tuple(rows),
+    )
+
+
+def _images(part: Mapping[str, Any]) -> int:
+    count = part["images"]
+    return count if isinstance(count, int) else int(sum(count.values()))
 
 
 def write(tables: Sequence[Table], folder: Path, stem: str) -> list[Path]:
@@ -140,9 +194,11 @@ def detection_table(network: NetworkSpec, measured: Sequence[tuple[str, Confusio
     )
 
 
-def confusion_table(network: NetworkSpec, confusion: Confusion) -> Table:
+def confusion_table(network: NetworkSpec | ClassifierSpec, confusion: Confusion) -> Table:
     """Show the cumulative confusion matrix of the images, as in the paper's Table IV."""
-    printed = paper.row_of(paper.CONFUSION, network)
+    printed, of_paper = None, ""
+    if isinstance(network, NetworkSpec):
+        printed, of_paper = paper.row_of(paper.CONFUSION, network), "; paper: Table IV"
     ours = dataclasses.asdict(confusion)
 
     def cell(name: str) -> str:
@@ -152,7 +208,7 @@ def confusion_table(network: NetworkSpec, confusion: Confusion) -> Table:
         return f"{ours[name]}{beside}"
 
     return Table(
-        f"Cumulative confusion matrix, {network.label}; paper: Table IV",
+        f"Cumulative confusion matrix, {network.label}{of_paper}",
         ("truth", "predicted normal", "predicted COVID-19"),
         (
             ("normal", cell("true_negative"), cell("false_positive")),

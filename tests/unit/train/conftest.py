@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 
 from infmap_kit.errors import MissingDependency
-from infmap_kit.spec import NetworkSpec
-from infmap_train.options import FitOptions
+from infmap_kit.spec import ClassifierSpec, Encoder, NetworkSpec
+from infmap_train.options import FitOptions, Target
 from infmap_train.quiet import import_tensorflow
 
 # As every command begins, and before anything computes: that is what makes runs repeatable.
@@ -24,6 +25,7 @@ with contextlib.suppress(MissingDependency):
 PATCH = 40
 
 NETWORK = NetworkSpec.parse("unet/densenet121", encoder_frozen=True)
+CLASSIFIER = ClassifierSpec(encoder=Encoder.RESNET_50)
 # Small pictures and a schedule that depends on the step: a resume that forgot it would be seen.
 OPTIONS = FitOptions(
     epochs=2,
@@ -54,9 +56,12 @@ ARGUMENTS = [
 
 
 def write_data(folder: Path, *, covid: int, normal: int, size: int = 96) -> Path:
-    """Write a folder in the plain layout, two radiographs a patient."""
+    """Write a folder in the plain layout, two radiographs a patient; every fifth has no lung mask."""
     rng = np.random.default_rng(7)
-    for name in ("images", "infection_masks"):
+    lungs = np.zeros((size, size), np.uint8)
+    lungs[size // 6 : -size // 6, size // 8 : 3 * size // 8] = 255
+    lungs[size // 6 : -size // 6, 5 * size // 8 : -size // 8] = 255
+    for name in ("images", "infection_masks", "lung_masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -71,6 +76,8 @@ def write_data(folder: Path, *, covid: int, normal: int, size: int = 96) -> Path
                 mask[top : top + PATCH, left : left + PATCH] = 255
                 picture[mask > 0] += 100
                 cv2.imwrite(str(folder / "infection_masks" / f"{name}.png"), mask)
+            if number % 5:
+                cv2.imwrite(str(folder / "lung_masks" / f"{name}.png"), lungs)
             cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
             writer.writerow([name, f"images/{name}.png", kind, f"patient-{kind}-{number // 2}"])
     return folder
@@ -95,9 +102,29 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="session")
+def lung_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a network on the lungs of the same data for an epoch, to the end; read-only."""
+    fit = pytest.importorskip("infmap_train.fit")
+    data = pytest.importorskip("infmap_train.data")
+    run = tmp_path_factory.mktemp("runs") / "lungs"
+    options = dataclasses.replace(OPTIONS, target=Target.LUNGS, epochs=1, small_epochs=1)
+    fit.fit(NETWORK, data.load(pictures.samples, target=options.target), run, options)
+    return run
+
+
+@pytest.fixture(scope="session")
 def finished_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a network for two epochs, to the end; read-only for the tests."""
     fit = pytest.importorskip("infmap_train.fit")
     run = tmp_path_factory.mktemp("runs") / "finished"
     fit.fit(NETWORK, pictures, run, OPTIONS, data_licence="invented")
+    return run
+
+
+@pytest.fixture(scope="session")
+def classifier_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a classifier for two epochs, to the end; read-only for the tests."""
+    learn = pytest.importorskip("infmap_train.classify")
+    run = tmp_path_factory.mktemp("runs") / "classifier"
+    learn.classify(CLASSIFIER, pictures, run, OPTIONS, data_licence="invented")
     return run

@@ -15,7 +15,10 @@ from infmap_train import data
 from processes import heed_ctrl_c
 from train.conftest import ARGUMENTS
 
-_COMMANDS = ["fit", "cross-validate", "evaluate", "networks", "dataset build"]
+_COMMANDS = [
+    *("fit", "cross-validate", "evaluate", "calibrate", "networks", "dataset build"),
+    *("classify", "compare-maps", "detection-study"),
+]
 _HEAVY = ("tensorflow", "segmentation_models", "tf2onnx", "sklearn", "matplotlib", "onnx")
 
 
@@ -46,6 +49,12 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 def test_fit_shows_the_papers_defaults() -> None:
     shown = re.sub(r"\s+", " ", _run("fit", "--help").stdout)
     for default in ("50", "32", "0.0001", "constant"):
+        assert f"[default: {default}]" in shown
+
+
+def test_classify_shows_the_papers_defaults() -> None:
+    shown = re.sub(r"\s+", " ", _run("classify", "--help").stdout)
+    for default in ("10", "32", "1e-05", "constant", "densenet121"):
         assert f"[default: {default}]" in shown
 
 

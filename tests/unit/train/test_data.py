@@ -12,6 +12,7 @@ pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_train import data
+from infmap_train.options import Target
 
 
 def test_masks_and_pictures_come_at_the_networks_size(made_data: Callable[..., Path]) -> None:
@@ -80,7 +81,8 @@ def _samples(covid_groups: int, normal_groups: int) -> list[data.Sample]:
         data.Sample(
             name=f"{source}_{kind}_{group}_{number}",
             image=Path("x.png"),
-            mask=Path("m.png") if kind == "covid" else None,
+            covid=kind == "covid",
+            infection_mask=Path("m.png") if kind == "covid" else None,
             group=f"{source}-{kind}-{group}",
         )
         for kind, groups in (("covid", covid_groups), ("normal", normal_groups))
@@ -120,3 +122,37 @@ def test_fingerprint_knows_pixels_and_not_their_order(made_data: Callable[..., P
     changed = data.Pictures(pictures.samples, pictures.images.copy(), pictures.masks)
     changed.images[0, 0, 0] ^= 1
     assert changed.fingerprint() != pictures.fingerprint()
+
+
+def test_lungs_are_read_beside_and_only_where_there_are_any(made_data: Callable[..., Path]) -> None:
+    samples = data.read_index(made_data(covid=5, normal=5))
+    assert [s.lung_mask is not None for s in samples] == [n % 5 > 0 for n in range(10)]
+    infections, lungs = data.load(samples), data.load(samples, target=Target.LUNGS)
+    assert np.array_equal(infections.images, lungs.images)
+    assert infections.with_truth() is infections
+    known = lungs.with_truth()
+    assert [s.name for s in known.samples] == [s.name for s in samples if s.lung_mask]
+    # Two halves of a third of the height and a quarter of the width each, as they were drawn.
+    assert known.masks.mean(axis=(1, 2)) == pytest.approx([2 / 3 / 2] * 8, abs=0.01)
+    assert not np.array_equal(infections.masks, lungs.masks)
+    # A normal radiograph's lungs are there, its infection is known to be nowhere.
+    assert known.masks[~known.covid].any(axis=(1, 2)).all()
+
+
+def test_a_lung_mask_that_the_index_names_and_is_not_there_is_a_problem(
+    made_data: Callable[..., Path],
+) -> None:
+    folder = made_data(covid=2, normal=2)
+    lines = (folder / "index.csv").read_text().splitlines()
+    stated = [f"{lines[0]},lung_mask", *(f"{line},{n % 2}" for n, line in enumerate(lines[1:]))]
+    (folder / "index.csv").write_text("\n".join(stated) + "\n")
+    # The column decides: what it does not name is not read, though it may lie there.
+    assert [s.lung_mask is not None for s in data.read_index(folder)] == [False, True, False, True]
+    (folder / "lung_masks" / "made_covid_1.png").unlink()
+    with pytest.raises(TrainingError, match=r"made_covid_1: .*lung_masks.* is missing"):
+        data.read_index(folder)
+    # A copy without any is still good for the infection.
+    for path in (folder / "lung_masks").iterdir():
+        path.unlink()
+    (folder / "lung_masks").rmdir()
+    assert not any(s.lung_mask for s in data.read_index(folder))

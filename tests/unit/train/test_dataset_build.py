@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,22 @@ def test_the_set_can_be_trained_on_as_it_is(qata: Path, normals: Path, tmp_path:
     assert share == pytest.approx((100 / 300) ** 2, abs=0.01)
     written = {path.name for path in (tmp_path / "set" / "images").iterdir()}
     assert written == {f"{sample.name}.png" for sample in pictures.samples}
+
+
+def test_lung_masks_go_along(made_data: Callable[..., Path], tmp_path: Path) -> None:
+    folder = made_data(covid=3, normal=3, size=240)
+    build_dataset([folder], [], tmp_path / "set", keep_all=True)
+    before, after = (
+        {s.name: s.lung_mask for s in read_index(place)} for place in (folder, tmp_path / "set")
+    )
+    assert {n for n, mask in after.items() if mask} == {n for n, mask in before.items() if mask}
+    assert sum(mask is not None for mask in after.values()) == 4
+    for name, mask in before.items():
+        if mask:
+            copied = after[name]
+            assert copied is not None
+            drawn, kept = (np.asarray(cv2.imread(str(path), 0)) for path in (mask, copied))
+            assert np.array_equal(drawn, kept)
 
 
 def test_one_set_has_one_fingerprint(qata: Path, normals: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +17,11 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-from infmap_kit.errors import TrainingError
+from infmap_kit.errors import SpecError, TrainingError
 from infmap_train import data
 from infmap_train.distribution import own_folder
 from infmap_train.fit import fit
-from infmap_train.options import FitOptions
+from infmap_train.options import FitOptions, Target
 from train.conftest import ARGUMENTS, NETWORK, OPTIONS
 
 pytestmark = pytest.mark.train
@@ -70,6 +72,22 @@ def test_a_finished_run_is_read_and_not_trained_again(
     assert (finished_run / "spec.json").stat().st_mtime_ns == before
 
 
+def test_a_run_of_before_there_was_a_choice_of_targets_is_taken_up(
+    pictures: data.Pictures, finished_run: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(finished_run, old)
+    state = json.loads((old / "state.json").read_text())
+    del state["identity"]["options"]["target"]
+    (old / "state.json").write_text(json.dumps(state))
+    assert fit(NETWORK, pictures, old, OPTIONS) == json.loads((old / "metrics.json").read_text())
+
+
+def test_masks_of_another_target_are_refused(pictures: data.Pictures, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"masks of the lungs.*infection"):
+        fit(NETWORK, pictures, tmp_path, dataclasses.replace(OPTIONS, target=Target.LUNGS))
+
+
 def test_another_runs_folder_is_refused(pictures: data.Pictures, tmp_path: Path) -> None:
     identity = {"network": {}, "options": {}, "dataset": ""}
     (tmp_path / "state.json").write_text(
@@ -87,10 +105,17 @@ def test_too_few_pictures_for_a_batch_are_named(pictures: data.Pictures, tmp_pat
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"schedule": "linear"}, {"fold": 5}, {"small_size": 100}, {"flip_": 1}],
+    [
+        {"epochs": 0},
+        {"target": "heart"},
+        {"schedule": "linear"},
+        {"fold": 5},
+        {"small_size": 100},
+        {"flip_": 1},
+    ],
 )
 def test_impossible_options_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises((TrainingError, TypeError)):
+    with pytest.raises((TrainingError, SpecError, TypeError)):
         FitOptions(**wrong)
 
 

@@ -12,6 +12,7 @@ pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_train.data import load
+from infmap_train.options import Target
 from infmap_train.readers import open_dataset, read_dataset, read_normals
 
 
@@ -54,7 +55,14 @@ def test_covid_qu_ex_takes_infections_and_normals_of_all_parts(tmp_path: Path) -
             name = f"{kind} ({part}).png"
             _write(root / part / kind / "images" / name)
             _write(root / part / kind / "infection masks" / name, bright=True)
+            if part != "Val":
+                _write(root / part / kind / "lung masks" / name, bright=True)
     samples = read_dataset(tmp_path)
+    assert [bool(s.lung_mask) for s in samples] == ["Val" not in str(s.image) for s in samples]
+    assert (
+        load(samples, target=Target.LUNGS).with_truth().masks.any(axis=(1, 2)).tolist()
+        == [True] * 4
+    )
     assert sorted(s.covid for s in samples) == [False] * 3 + [True] * 3
     assert not any("Non" in s.name for s in samples)
 
@@ -113,3 +121,11 @@ def test_problems_of_all_kinds_are_named_at_once(made_data: Callable[..., Path])
     for name in ("made_covid_0", "made_normal_7", "made_covid_1", "5 patient groups of COVID-19"):
         assert name in told
     assert told.startswith("4 problem(s)")
+
+
+def test_data_without_lungs_are_told_so_at_once(made_data: Callable[..., Path]) -> None:
+    folder = made_data(covid=4, normal=4)
+    shutil.rmtree(folder / "lung_masks")
+    with pytest.raises(TrainingError, match=r"no radiograph has a mask of the lungs.*lung_masks"):
+        open_dataset(folder, folds=2, target=Target.LUNGS)
+    assert len(open_dataset(folder, folds=2).samples) == 8

@@ -118,3 +118,26 @@ def test_evaluation_repeats_the_reported_figures(
     assert again.report["pixels"]["true_positive"] == before["pixels"]["true_positive"]
     assert len(again.pictures.samples) == 16
     assert len(evaluate_run(finished_run, folder, everything=True).pictures.samples) == 32
+
+
+def test_a_lung_run_says_so_and_holds_back_the_same_patients(
+    finished_run: Path, lung_run: Path, pictures: data.Pictures
+) -> None:
+    spec = run_folder.read(lung_run)
+    assert spec.training["target"] == run_folder.target_of(spec) == "lungs"
+    assert "lungs" in spec.name
+    assert "detection" not in spec.metrics
+    lungs = {s.name for s in pictures.samples if s.lung_mask}
+    held_back = set(run_folder.held_back_names(lung_run))
+    assert held_back == set(run_folder.held_back_names(finished_run)) & lungs
+    assert held_back < set(run_folder.held_back_names(finished_run))
+    folder = pictures.samples[0].image.parent.parent
+    again = evaluate_run(lung_run, folder)
+    assert again.report["dice"]["mean"] == pytest.approx(spec.metrics["dice"]["mean"])
+    assert len(evaluate_run(lung_run, folder, everything=True).pictures.samples) == len(lungs)
+
+
+def test_a_run_of_before_there_was_a_choice_is_of_the_infection(finished_run: Path) -> None:
+    spec = run_folder.read(finished_run)
+    del spec.training["target"]
+    assert run_folder.target_of(spec) == "infection"

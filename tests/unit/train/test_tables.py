@@ -19,6 +19,7 @@ from infmap_train.data import Pictures, Sample
 from infmap_train.evaluate import Evaluation, evaluate
 from infmap_train.evaluation_report import worst_rows, write_report
 from infmap_train.metrics import Confusion, dice_per_image
+from infmap_train.options import Target
 
 pytestmark = pytest.mark.train
 
@@ -64,7 +65,7 @@ def test_formats_hold_the_same_cells() -> None:
     assert r"A \& B, 5 \%" in table.latex()
 
 
-def _evaluation() -> Evaluation:
+def _evaluation(target: Target = Target.INFECTION) -> Evaluation:
     rng = np.random.default_rng(0)
     masks = np.zeros((6, 224, 224), np.uint8)
     masks[:3, 50:100, 50:100] = 1
@@ -73,11 +74,18 @@ def _evaluation() -> Evaluation:
     probability[1, 150:200, 50:100] = 0.9
     probability[5, 0:5, 0:5] = 0.9
     samples = tuple(
-        Sample(name=f"made_{n}", image=Path("x"), mask=Path("m") if n < 3 else None, group=str(n))
+        Sample(
+            name=f"{'here' if n % 2 else 'there'}_{n}",
+            image=Path("x"),
+            covid=n < 3,
+            infection_mask=Path("m") if n < 3 else None,
+            lung_mask=Path("l"),
+            group=str(n),
+        )
         for n in range(6)
     )
     images = rng.integers(0, 256, masks.shape, np.uint8)
-    pictures = Pictures(samples, images, masks)
+    pictures = Pictures(samples, images, masks, target)
     return Evaluation(UNET, pictures, probability, evaluate(pictures, probability))
 
 
@@ -114,3 +122,34 @@ def test_folds_are_cumulated(tmp_path: Path) -> None:
     assert "all folds" in (tmp_path / "summary.md").read_text()
     assert json.loads((tmp_path / "summary.json").read_text())["folds"] == 2
     assert (tmp_path / "summary.csv").is_file()
+
+
+def test_lungs_are_told_over_all_pictures_by_source_and_nothing_is_detected(tmp_path: Path) -> None:
+    evaluation = _evaluation(Target.LUNGS)
+    report = evaluation.report
+    # One found, one at a wrong place, one missed, two rightly nowhere, one where none is.
+    assert report["dice"] == {
+        "mean": pytest.approx(3 / 6), "min": 0, "p05": 0, "median": pytest.approx(0.5),
+    }  # fmt: skip
+    assert {k: v["images"] for k, v in report["by_source"].items()} == {"here": 3, "there": 3}
+    assert report["by_source"]["there"]["dice_mean"] == pytest.approx(2 / 3)
+    assert "detection" not in report
+    written = {path.name: path for path in write_report(evaluation, tmp_path, worst=2)}
+    assert "detected" not in written["images.csv"].read_text()
+    table = written["tables.md"].read_text()
+    assert "paper" not in table
+    assert [line.split("|")[1:3] for line in table.splitlines()[-3:]] == [
+        [" here ", " 3 "], [" there ", " 3 "], [" all ", " 6 "],
+    ]  # fmt: skip
+
+
+def test_folds_of_lungs_are_cumulated_with_a_vote_an_image(tmp_path: Path) -> None:
+    whole = _evaluation(Target.LUNGS)
+    part = whole.pictures.take([0])
+    one = evaluate(part, whole.probability[:1])
+    summary = summarise(UNET, [whole.report, one], tmp_path)
+    assert summary["dice"]["mean"] == pytest.approx((6 * 0.5 + 1) / 7)
+    assert summary["pixels"]["true_positive"] == 2 * 2500
+    assert [row.split("|")[1].strip() for row in (tmp_path / "summary.md").read_text().splitlines()[-3:]] == [
+        "fold 1", "fold 2", "all",
+    ]  # fmt: skip

@@ -1,0 +1,118 @@
+"""Whether a probability means what it says, and the temperature that mends it (Guo et al., ICML 2017).
+
+Probabilities are cut into :data:`BINS` bins of one width from 0 to 1; the last one holds 1 too. The expected
+calibration error is the mean distance between what a bin says (mean probability) and what is there (share of
+positives), weighted by how much falls into the bin.
+
+A temperature T divides the logit. It leaves 0.5 where it is, and the order of all pixels: masks, detection and
+severity stay, only how sure they are said to be changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+BINS = 15
+
+LEAST_PROBABILITY = 1e-7
+"""Probabilities are kept this far from 0 and 1, as the losses do: beyond, FP32 knows no 1 - p."""
+
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram.
+
+    Parameters
+    ----------
+    count
+        (BINS,) int64: how many probabilities fall into each bin.
+    said
+        (BINS,) float64: their mean; NaN in an empty bin.
+    found
+        (BINS,) float64: the share of them that are positive; NaN in an empty bin.
+    """
+
+    count: NDArray[np.int64]
+    said: NDArray[np.float64]
+    found: NDArray[np.float64]
+
+    @classmethod
+    def measure(
+        cls, truth: NDArray[np.bool_], probability: NDArray[np.floating[Any]]
+    ) -> Reliability:
+        """Count two arrays of one shape; ``probability`` in [0, 1]."""
+        truth, probability = truth.ravel(), probability.ravel()
+        # By the edges themselves: 15 times an FP32 number just below an edge may round up to the next bin.
+        edges = np.linspace(0, 1, BINS + 1)[1:-1]
+        bins = np.searchsorted(edges, probability.astype(np.float64), side="right")
+        count = np.bincount(bins, minlength=BINS)
+        with np.errstate(invalid="ignore"):
+            said = np.bincount(bins, weights=probability, minlength=BINS) / count
+            found = np.bincount(bins, weights=truth, minlength=BINS) / count
+        return cls(count, said, found)
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error, in [0, 1]; NaN of nothing."""
+        if not self.count.any():
+            return float("nan")
+        apart = np.nan_to_num(np.abs(self.said - self.found))
+        return float((self.count * apart).sum() / self.count.sum())
+
+    def rows(self) -> list[dict[str, float | int]]:
+        """One row a bin: ``from``, ``to``, ``count``, ``said``, ``found``."""
+        return [
+            {
+                "from": n / BINS,
+                "to": (n + 1) / BINS,
+                "count": int(c),
+                "said": float(s),
+                "found": float(f),
+            }
+            for n, (c, s, f) in enumerate(zip(self.count, self.said, self.found, strict=True))
+        ]
+
+
+def logit(probability: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Log odds, of probabilities kept ``LEAST_PROBABILITY`` from 0 and 1."""
+    kept = np.clip(probability.astype(np.float64), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return np.asarray(np.log(kept) - np.log1p(-kept))
+
+
+def tempered(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Probabilities at a temperature: ``sigmoid(logit / temperature)``, of the same shape."""
+    return (1 / (1 + np.exp(-logit(probability) / temperature))).astype(np.float32)
+
+
+def negative_log_likelihood(
+    truth: NDArray[np.bool_], logits: NDArray[np.float64], temperature: float = 1.0
+) -> float:
+    """Mean over all of the negative log of the probability that was given to what is there."""
+    # logaddexp(0, -z) is -log sigmoid(z), without overflow.
+    against = np.where(truth, -logits, logits) / temperature
+    return float(np.logaddexp(0, against).mean())
+
+
+def fit_temperature(truth: NDArray[np.bool_], probability: NDArray[np.float32]) -> float:
+    """Find the temperature of least negative log likelihood, between 0.05 and 20.
+
+    Parameters
+    ----------
+    truth, probability
+        Of one shape, any.
+    """
+    truth, logits = truth.ravel(), logit(probability).ravel()
+    found = scipy.optimize.minimize_scalar(
+        lambda log_t: negative_log_likelihood(truth, logits, float(np.exp(log_t))),
+        bounds=np.log(_TEMPERATURES),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return float(np.exp(found.x))

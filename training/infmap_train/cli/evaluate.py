@@ -1,0 +1,82 @@
+"""``infmap-train evaluate`` and ``calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.progress import progress_bar
+from infmap_train.cli.app import AsJson, Data, app, show, start
+
+
+@app.command(epilog="Example: `infmap-train evaluate runs/unet --data qata`")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    data: Data,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All pictures, not only those that the run held back.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option(help="Ask the engine served there (gRPC, host:port) instead.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for tables, curves and the sheet of worst cases (radiographs!)."),
+    ] = None,
+    severity: Annotated[
+        Path | None, typer.Option(help="CSV of experts' scores, to compare severity with.")
+    ] = None,
+    lungs: Annotated[
+        Path | None, typer.Option(help="Run folder of a lung network, instead of true lung masks.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a trained network beside the paper's figures, and its severity beside experts."""
+    start()
+    from infmap_train.evaluate import evaluate_run
+    from infmap_train.evaluation_report import write_report
+    from infmap_train.severity_agreement import severity_agreement
+    from infmap_train.severity_report import severity_tables, write_severity
+    from infmap_train.tables import evaluation_tables
+
+    if lungs and not severity:
+        raise TrainingError("--lungs is for --severity: pass the experts' scores too")
+    with progress_bar() as progress:
+        evaluation = evaluate_run(run, data, everything=everything, url=url, progress=progress)
+        tables = evaluation_tables(evaluation.network, evaluation.report)
+        if severity:
+            found = severity_agreement(
+                *(evaluation, run, data, severity),
+                lung_run=lungs,
+                everything=everything,
+                progress=progress,
+            )
+            evaluation.report["severity"] = found.report
+            tables += severity_tables(found.report)
+            if output:
+                write_severity(found, output)
+    if output:
+        write_report(evaluation, output)
+    show(evaluation.report, tables, as_json=as_json)
+
+
+@app.command(epilog="Example: `infmap-train calibrate runs/unet --data qata`")
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    data: Data,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All pictures, not only those that the run held back.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the halves.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a temperature, so that probabilities mean what they say; masks stay as they are."""
+    start()
+    from infmap_train.calibrate import calibrate_run, calibration_table
+
+    with progress_bar() as progress:
+        document = calibrate_run(run, data, everything=everything, seed=seed, progress=progress)
+    show(document, [calibration_table(document)], as_json=as_json)

@@ -1,0 +1,80 @@
+"""``infmap-train compare-maps`` and ``detection-study``: a segmentation beside a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit import command
+from infmap_kit.progress import progress_bar
+from infmap_train.cli.app import AsJson, Data, app, show, start
+
+Run = Annotated[Path, typer.Option(help="Run folder of `infmap-train fit`.")]
+Classifier = Annotated[Path, typer.Option(help="Run folder of `infmap-train classify`.")]
+Everything = Annotated[
+    bool, typer.Option("--all", help="All pictures, not only those that both runs held back.")
+]
+
+
+@app.command(
+    "compare-maps",
+    epilog="Example: `infmap-train compare-maps --run runs/unet --classifier runs/classifier "
+    "--data qata --output maps`",
+)
+def compare_maps(
+    run: Run,
+    classifier: Classifier,
+    data: Data,
+    output: Annotated[
+        Path, typer.Option(help="Folder for tables, figures by image, and sheets (radiographs!).")
+    ],
+    everything: Everything = False,
+    cases: Annotated[int, typer.Option(min=0, help="Radiographs on the sheets; 0 for none.")] = 24,
+    as_json: AsJson = False,
+) -> None:
+    """Compare infection maps with a classifier's activation maps (the paper's Fig. 7), in numbers."""
+    start()
+    from infmap_train import compare_maps as comparing
+    from infmap_train.opinions import ask_both
+    from infmap_train.run_folder import json_ready
+
+    with progress_bar() as progress:
+        opinions = ask_both(
+            run, classifier, data, everything=everything, covid_only=True, progress=progress
+        )
+    comparison = comparing.compare_maps(opinions)
+    comparing.write_comparison(comparison, output, cases=cases)
+    show(
+        json_ready(comparison.report),
+        comparing.comparison_tables(comparison.report),
+        as_json=as_json,
+    )
+    command.console.print(f"{output} holds figures by image and, with radiographs, the sheets")
+
+
+@app.command(
+    "detection-study",
+    epilog="Example: `infmap-train detection-study --run runs/unet --classifier runs/classifier "
+    "--data qata --output study`",
+)
+def detection_study(
+    run: Run,
+    classifier: Classifier,
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder for tables and curves; no radiograph.")],
+    everything: Everything = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what tells COVID-19: the mask's peak, its area, a classifier; with which threshold."""
+    start()
+    from infmap_train import detection_study as detecting
+    from infmap_train.opinions import ask_both
+    from infmap_train.run_folder import json_ready
+
+    with progress_bar() as progress:
+        opinions = ask_both(run, classifier, data, everything=everything, progress=progress)
+    report = detecting.study(opinions)
+    detecting.write_study(opinions, report, output)
+    show(json_ready(report), detecting.study_tables(report), as_json=as_json)

@@ -1,0 +1,17 @@
+"""``infmap-train networks``."""
+
+from __future__ import annotations
+
+from infmap_kit.progress import progress_bar
+from infmap_train.cli.app import AsJson, app, show, start
+
+
+@app.command(epilog="Example: `infmap-train networks --json`")
+def networks(as_json: AsJson = False) -> None:
+    """List the 24 networks: parameters, multiplications, and the paper's Table V."""
+    start()
+    from infmap_train.complexity import network_rows, network_table
+
+    with progress_bar() as progress:
+        rows = network_rows(progress=progress)
+    show(rows, [network_table(rows)], as_json=as_json)

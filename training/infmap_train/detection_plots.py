@@ -1,0 +1,71 @@
+"""Curves of what tells COVID-19 from normal radiographs: ROC, precision and recall. No radiograph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+_SIZE_INCHES = (6.4, 5.2)
+
+
+def draw_roc(
+    covid: NDArray[np.bool_],
+    scores: Mapping[str, NDArray[np.floating]],
+    points: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """Draw the receiver operating characteristic of each score.
+
+    Parameters
+    ----------
+    covid
+        (N,) bool, the truth.
+    scores
+        Label to (N,) score; higher is more like COVID-19.
+    points
+        Label to (1 - specificity, sensitivity) of a rule that is marked.
+    """
+    figure, axes = _axes()
+    for label, score in scores.items():
+        false_positive, true_positive, _ = roc_curve(covid, score, drop_intermediate=False)
+        axes.plot(false_positive, true_positive, label=label)
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle=":", linewidth=1)
+    _mark(axes, points or {})
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def draw_precision_recall(
+    covid: NDArray[np.bool_],
+    scores: Mapping[str, NDArray[np.floating]],
+    points: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """Draw precision over recall of each score; ``points`` are (recall, precision)."""
+    figure, axes = _axes()
+    for label, score in scores.items():
+        precision, recall, _ = precision_recall_curve(covid, score)
+        # Constant between thresholds, as precision is: a straight line would flatter.
+        axes.step(recall, precision, where="post", label=label)
+    axes.axhline(float(covid.mean()), color="0.7", linestyle=":", linewidth=1)
+    _mark(axes, points or {})
+    axes.set(xlabel="recall (sensitivity)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(loc="lower left")
+    return figure
+
+
+def _mark(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    for (label, (x, y)), marker in zip(points.items(), "osD^v", strict=False):
+        axes.plot(x, y, marker, color="black", markersize=6, linestyle="none", label=label)
+
+
+def _axes() -> tuple[Figure, Axes]:
+    # Without pyplot nothing global is touched and no window system is asked for.
+    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
