@@ -1,0 +1,217 @@
+"""Reading results that anybody may have written, tables of times, and what a node keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from infmap_kit.errors import ProgressionError, SpecError
+from infmap_kit.imaging.identity import hashed_uid
+from infmap_kit.progression.fields import MAX_BYTES
+from infmap_kit.progression.noise import Noise
+from infmap_kit.progression.reading import read, read_times
+from infmap_kit.progression.result import parse_result
+from results import noise_document, result_document, write_results
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+_Found = TypeVar("_Found")
+
+
+def _unless_refused(read_it: Callable[[], _Found]) -> _Found | None:
+    """What was read; ``None`` when it was refused, in one line."""
+    try:
+        return read_it()
+    except SpecError as error:
+        said = str(error)
+    assert "\n" not in said
+    return None
+
+
+@given(document=JSON_VALUES)
+def test_no_document_does_harm(document: object) -> None:
+    with pytest.raises(SpecError):
+        parse_result(document, Path("x.json"))
+
+
+@given(key=st.sampled_from([*result_document(), "lungs", "grade", "uids"]), value=JSON_VALUES)
+def test_a_damaged_value_is_refused_or_harmless(key: str, value: object) -> None:
+    """Whatever stands at a key: one line, or a result whose figures are in their ranges."""
+    document = {**result_document(), key: value}
+    result = _unless_refused(lambda: parse_result(document, Path("x.json")))
+    if result is None:
+        return
+    assert 0 <= result.severity.percent <= 100
+    assert 0 <= result.probability_max <= 1
+    assert result.name.isprintable()
+    assert all("/" not in name for name in result.pictures)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not JSON"),
+        ("", "is not JSON"),
+        ('{"severity_percent": NaN}', "NaN is no number"),
+        ('{"severity_percent": -Infinity}', "-Infinity is no number"),
+        ("[" * 100_000, "nested too deep"),
+        ('{"severity_percent": ' + "9" * 5000 + "}", "is not JSON"),
+        ("[1, 2]", "expected an object"),
+        ("\xff", "is not JSON"),
+        (json.dumps(result_document(severity_percent=1e999)), "Infinity is no number"),
+        (json.dumps(result_document()).replace("10.0", "1e999"), "from 0 to 100"),
+        (json.dumps(result_document(severity_percent=-1)), "from 0 to 100"),
+        (json.dumps(result_document(severity_percent=True)), "a number"),
+        (json.dumps(result_document(severity_of="moon")), "severity_of"),
+        (json.dumps(result_document(study_time="yesterday")), "yesterday"),
+        (json.dumps(result_document(study_time="2026-01-05T10:00+01:00")), "without a zone"),
+        (json.dumps(result_document(model={str(i): "" for i in range(65)})), "at most 64"),
+        (json.dumps(result_document(grade="awful")), "one of none, mild"),
+        (json.dumps(result_document(grade="mild", model={"grades": "5"})), "such as 0,25,50"),
+        (json.dumps(result_document(severity_percent=None)), "severity_percent is missing"),
+    ],
+)
+def test_a_named_file_that_is_no_result_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SpecError, match="x.json") as refused:
+        read([path])
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(SpecError, match="at most 16 MiB"):
+        read([path])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(SpecError, match="no such file"):
+        read([tmp_path / "x.json"])
+
+
+def test_in_a_folder_the_others_go_on(tmp_path: Path) -> None:
+    write_results(tmp_path, result_document(0), result_document(1), {"other": 1}, noise_document(1))
+    (tmp_path / "4.json").write_text("{")
+    reading = read([tmp_path])
+    assert [result.source for result in reading.results] == ["chest_0.png", "chest_1.png"]
+    assert [one.name for one in reading.skipped] == ["2.json", "4.json"]
+
+
+def test_what_infer_printed_is_read_with_its_rejections(tmp_path: Path) -> None:
+    rejected = {
+        "source": "in/foot.dcm",
+        "rejected": {"code": "not-a-chest", "reason": "a foot", "found": {}},
+    }
+    (path,) = write_results(tmp_path, [result_document(0), rejected])
+    reading = read([path])
+    assert len(reading.results) == 1
+    assert (reading.skipped[0].name, reading.skipped[0].reason) == (
+        "foot.dcm",
+        "rejected: not-a-chest: a foot",
+    )
+
+
+def test_names_neither_move_the_cursor_nor_lead_elsewhere(tmp_path: Path) -> None:
+    document = result_document(
+        source="\x1b[2Jchest\n\ud800", infection_map="/etc/passwd", dicom=["../../x-sc.dcm", 7]
+    )
+    (path,) = write_results(tmp_path, document)
+    (result,) = read([path]).results
+    assert result.source == "?[2Jchest??"
+    assert result.pictures == ("passwd", "x-sc.dcm")
+
+
+def test_a_table_gives_times_by_picture_or_by_json(tmp_path: Path) -> None:
+    paths = write_results(tmp_path / "r", *(result_document(n, study_time=None) for n in range(2)))
+    table = tmp_path / "times.csv"
+    table.write_text(
+        "\ufefffile,time,remark\nin/chest_0.png,2026-03-01,x\n1.json,2026-03-02T08:00,\nz.png,2026-01-01,\n"
+    )
+    reading = read(paths, times=table)
+    assert [f"{result.taken}" for result in reading.results] == [
+        "2026-03-01 00:00:00",
+        "2026-03-02 08:00:00",
+    ]
+    assert reading.notes == ("the table of times names what is no result here: z.png",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "begin with file,time, found nothing"),
+        ("a,b\n", "begin with file,time, found a,b"),
+        ("file,time\nx.png\n", "line 2"),
+        ("file,time\nx.png,soon\n", "line 2"),
+        ("file,time\nx.png,2026-01-01T00:00Z\n", "without a zone"),
+        ("file,time\nx.png,2026-01-01\nx.png,2026-01-02\n", "one time for x.png"),
+    ],
+)
+def test_a_bad_table_is_refused_at_its_line(tmp_path: Path, text: str, words: str) -> None:
+    table = tmp_path / "times.csv"
+    table.write_text(text)
+    with pytest.raises(SpecError) as refused:
+        read_times(table)
+    assert words in str(refused.value)
+
+
+@given(content=st.binary(max_size=200))
+def test_no_table_does_harm(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    table = tmp_path_factory.getbasetemp() / "fuzzed.csv"
+    table.write_bytes(b"file,time\n" + content)
+    _unless_refused(lambda: read_times(table))
+
+
+def test_one_patient_of_many_by_id_or_by_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFMAP_UID_KEY", "key")
+    patients = ["PAT-1", "PAT-2", hashed_uid("PAT-1"), None]
+    write_results(tmp_path, *(result_document(i, patient=p) for i, p in enumerate(patients)))
+    found = read([tmp_path], patient="PAT-1").results
+    assert [result.source for result in found] == ["chest_0.png", "chest_2.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"paths": []}, "either results"),
+        ({"paths": [Path("x")], "spool": Path("y"), "patient": "P"}, "either results"),
+        ({"paths": [], "spool": Path("y")}, "--patient with --node-store"),
+        ({"paths": [], "spool": Path("y"), "patient": "P"}, "found no node.db"),
+    ],
+)
+def test_what_is_meant_must_be_clear(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ProgressionError, match=words):
+        read(**arguments)
+
+
+@given(key=st.sampled_from(list(noise_document(1.0))), value=JSON_VALUES)
+@example(key="model", value={"\n": None})
+def test_a_damaged_noise_is_refused_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, key: str, value: object
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzzed.json"
+    path.write_text(json.dumps({**noise_document(1.0), key: value}))
+    noise = _unless_refused(lambda: Noise.read(path))
+    for one in noise.radiographs if noise is not None else ():
+        found = one.range_of("total")
+        assert found is None or found.low <= one.percent["total"] <= found.high

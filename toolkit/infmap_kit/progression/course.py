@@ -1,0 +1,314 @@
+"""One patient's results in the order of time, or the reason why they make no course."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infmap_kit.errors import ProgressionError
+from infmap_kit.progression.change import Change, change
+from infmap_kit.progression.noise import Noise, Range
+from infmap_kit.progression.reading import Reading, Skipped, names_of
+from infmap_kit.progression.result import SIDES, Result
+
+PARTS = ("total", *SIDES)
+
+_SAME_POINTS = 0.05
+"""Two results of one radiograph and one model may differ by this much: half of what is shown."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """One result in its place.
+
+    Parameters
+    ----------
+    result
+        What the model said.
+    day
+        Days since the first result.
+    ranges
+        Part to where its severity might as well lie; a part whose noise is not known is left out.
+    since_before
+        Part to the change since the result before; empty for the first.
+    """
+
+    result: Result
+    day: float
+    ranges: Mapping[str, Range]
+    since_before: Mapping[str, Change]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Course:
+    """Results of one patient, at least two, in the order of time.
+
+    Parameters
+    ----------
+    points
+        The results.
+    since_first
+        Part to the change from the first result to the last.
+    is_shifted
+        Whether the times are stand-ins, of which only differences are true.
+    noise
+        The model's own noise, where it was measured.
+    skipped
+        What was passed over.
+    notes
+        What else a reader should know.
+    """
+
+    points: tuple[Point, ...]
+    since_first: Mapping[str, Change]
+    is_shifted: bool
+    noise: Noise | None
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def severity_of(self) -> str:
+        """``"image"`` or ``"lungs"``."""
+        return self.points[0].result.severity.of
+
+    @property
+    def models(self) -> list[dict[str, str]]:
+        """Every model that gave a result, in the order of time."""
+        found: list[dict[str, str]] = []
+        for point in self.points:
+            if dict(point.result.model) not in found:
+                found.append(dict(point.result.model))
+        return found
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is known of every result, or of some."""
+        known = {part for point in self.points for part in point.result.severity.parts()}
+        return tuple(part for part in PARTS if part in known)
+
+    @property
+    def noise_sentence(self) -> str:
+        """What the band is, or that there is none."""
+        if self.noise is None:
+            return "Noise not measured: nothing is called a change (see `infmap-kit progression noise`)."
+        known = sum(self.noise.knows(point.result) for point in self.points)
+        others = len(self.points) - known
+        stand_ins = (
+            f"; of the {others} that were not measured themselves, the widest range of those that were"
+            if others
+            else ""
+        )
+        return f"Noise: 95 % of {self.noise.variation.sentence}{stand_ins}."
+
+    def when(self, point: Point) -> str:
+        """Date and time of a point, or the days since the first where the date is a stand-in."""
+        if self.is_shifted or point.result.taken is None:
+            return f"day {point.day:.1f}".removesuffix(".0")
+        return f"{point.result.taken:%Y-%m-%d %H:%M}"
+
+
+def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = False) -> Course:
+    """Put one patient's results in the order of time.
+
+    What is there twice (the same SOP instance or the same pixels, by the same model) counts once.
+
+    Parameters
+    ----------
+    reading
+        The results, in any order.
+    noise
+        The model's own noise.
+    mix_models
+        Whether results of several models may stand side by side; nothing is called a change from one
+        to another.
+
+    Raises
+    ------
+    ProgressionError
+        When they are of two patients, of two models, of image and lungs, contradict each other, do not say
+        when they were taken, or are fewer than two.
+    """
+    _require_one_patient(reading.results)
+    _require_one_model(reading.results, noise, mix_models=mix_models)
+    _require_one_measure(reading.results)
+    results, doubles = _once(reading.results)
+    _require_two(results, reading, counted_once=bool(doubles))
+    timed = _timed(results)
+    timed.sort(key=lambda pair: (pair[0], pair[1].name, str(pair[1].file)))
+    ordered = [result for _, result in timed]
+    points = []
+    for number, (taken, result) in enumerate(timed):
+        ranges = {part: noise.range_about(result, part) if noise else None for part in PARTS}
+        points.append(
+            Point(
+                result=result,
+                day=(taken - timed[0][0]) / dt.timedelta(days=1),
+                ranges={part: found for part, found in ranges.items() if found is not None},
+                since_before=_changes(ordered[number - 1], result, noise) if number else {},
+            )
+        )
+    return Course(
+        points=tuple(points),
+        since_first=_changes(ordered[0], ordered[-1], noise),
+        is_shifted=any(result.is_shifted for result in ordered),
+        noise=noise,
+        skipped=reading.skipped,
+        notes=(*reading.notes, *doubles, *_remarks(timed)),
+    )
+
+
+def _changes(before: Result, after: Result, noise: Noise | None) -> dict[str, Change]:
+    found = {part: change(before, after, noise, part=part) for part in PARTS}
+    return {part: one for part, one in found.items() if one is not None}
+
+
+def _once(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
+    """Each radiograph once for each model, and a sentence for those that were there more often."""
+    kept: list[Result] = []
+    places: dict[tuple[Any, ...], int] = {}
+    twins: Counter[int] = Counter()
+    # Whatever the order of files was, the same one is kept.
+    for result in sorted(results, key=lambda one: (str(one.file), one.source)):
+        model = tuple(result.model.items())
+        keys = [("instance", result.instance, model), ("pixels", result.pixels, model)]
+        keys = [key for key in keys if key[1]]
+        place = next((places[key] for key in keys if key in places), len(kept))
+        if place == len(kept):
+            kept.append(result)
+        else:
+            kept[place] = _merged(kept[place], result)
+            twins[place] += 1
+        for key in keys:
+            places.setdefault(key, place)
+    notes = [
+        f"{kept[place].name} is there {more + 1} times, and counts once"
+        for place, more in sorted(twins.items())
+    ]
+    return kept, notes
+
+
+def _merged(one: Result, other: Result) -> Result:
+    """One result for two of the same radiograph and model, which must not contradict each other."""
+    said, also = (f"{result.severity.percent:.1f} %" for result in (one, other))
+    if abs(one.severity.percent - other.severity.percent) > _SAME_POINTS:
+        raise _contradiction(one, other, said, also)
+    if one.taken is None:
+        return dataclasses.replace(one, taken=other.taken, is_shifted=other.is_shifted)
+    if other.taken is not None and other.taken != one.taken:
+        raise _contradiction(one, other, f"{one.taken}", f"{other.taken}")
+    return one
+
+
+def _contradiction(one: Result, other: Result, said: str, also: str) -> ProgressionError:
+    return ProgressionError(
+        f"{one.file} and {other.file} are of the same radiograph and model, and say {said} and {also}: "
+        "leave one out"
+    )
+
+
+def _require_one_patient(results: Sequence[Result]) -> None:
+    patients: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.patient:
+            patients[result.patient].append(result)
+    if len(patients) > 1:
+        groups = _shown([names_of(group) for group in patients.values()])
+        raise ProgressionError(
+            f"expected results of one patient, found {len(patients)} ({groups}): name one with --patient; "
+            "where they are one person's, run `infmap-kit infer` over all with the same INFMAP_UID_KEY"
+        )
+
+
+def _shown(groups: Sequence[str], *, most: int = 3) -> str:
+    more = f"; and {len(groups) - most} more" if len(groups) > most else ""
+    return "; ".join(groups[:most]) + more
+
+
+def _require_one_model(results: Sequence[Result], noise: Noise | None, *, mix_models: bool) -> None:
+    models: dict[tuple[tuple[str, str], ...], list[Result]] = defaultdict(list)
+    for result in results:
+        models[tuple(result.model.items())].append(result)
+    if len(models) > 1 and not mix_models:
+        groups = _shown(
+            [
+                f"{_differing(model, list(models))}: {names_of(group)}"
+                for model, group in models.items()
+            ]
+        )
+        raise ProgressionError(
+            f"expected results of one model, found {len(models)} ({groups}): run `infmap-kit infer` over all "
+            "with one of them, or give --mix-models"
+        )
+    if noise is not None and results and tuple(noise.model.items()) not in models:
+        raise ProgressionError(
+            "expected the noise of the model that gave the results, found that of another: measure it with "
+            "`infmap-kit progression noise` while that model is served"
+        )
+
+
+def _differing(
+    model: tuple[tuple[str, str], ...], models: Sequence[tuple[tuple[str, str], ...]]
+) -> str:
+    """What of a model is not the same in all, in short."""
+    common = set.intersection(*(set(one) for one in models))
+    parts = [f"{key} {value[:12]}" for key, value in model if (key, value) not in common]
+    return ", ".join(parts) or "nothing stated"
+
+
+def _require_one_measure(results: Sequence[Result]) -> None:
+    measures: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        measures[result.severity.of].append(result)
+    if len(measures) > 1:
+        groups = "; ".join(f"{of}: {names_of(group)}" for of, group in measures.items())
+        raise ProgressionError(
+            f"expected severities of the same thing, found both of the image and of the lungs ({groups}): "
+            "leave those out in which no lungs were found, or run `infmap-kit infer` over all with one model"
+        )
+
+
+def _require_two(results: Sequence[Result], reading: Reading, *, counted_once: bool) -> None:
+    if len(results) >= 2:
+        return
+    once = ", counting what is there twice once" if counted_once else ""
+    skipped = "".join(f"; skipped {one.name}: {one.reason}" for one in reading.skipped[:3])
+    raise ProgressionError(
+        f"expected at least two results of different radiographs, found {len(results)}{once}{skipped}"
+    )
+
+
+def _timed(results: Sequence[Result]) -> list[tuple[dt.datetime, Result]]:
+    timed = [(result.taken, result) for result in results if result.taken is not None]
+    if len(timed) < len(results):
+        timeless = [result for result in results if result.taken is None]
+        raise ProgressionError(
+            f"{names_of(timeless)} say not when they were taken: give --times FILE (CSV: file,time), or write "
+            "results of DICOM files with --identify or with INFMAP_UID_KEY set"
+        )
+    kinds = {result.is_shifted for result in results}
+    if len(kinds) > 1:
+        shifted = [result for result in results if result.is_shifted]
+        raise ProgressionError(
+            f"expected true times or stand-ins, found both ({names_of(shifted)} have stand-ins): write all "
+            "results in the same way, or give --times for all"
+        )
+    return timed
+
+
+def _remarks(timed: Sequence[tuple[dt.datetime, Result]]) -> list[str]:
+    remarks = []
+    silent = [result for _, result in timed if not result.patient]
+    if len(silent) == len(timed):
+        remarks.append("no result says whose it is: they are taken for one patient's")
+    elif silent:
+        remarks.append(f"{names_of(silent)} say not whose they are: taken for the same patient's")
+    remarks += [
+        f"{one.name} and {other.name} were taken at the same time: their order is that of their names"
+        for (first, one), (second, other) in itertools.pairwise(timed)
+        if first == second
+    ]
+    return remarks

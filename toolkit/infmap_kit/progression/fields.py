@@ -1,0 +1,158 @@
+"""Taking a JSON document apart that anybody may have written: every type, range and length is looked at."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from infmap_kit.errors import SpecError
+
+MAX_BYTES = 16 * 2**20
+"""Largest JSON file. A result takes 2 kB; the list that `infer --json` prints, as much for each."""
+
+MAX_ENTRIES = 64
+"""Most entries of an object inside a result."""
+
+_SHOWN = 1e9
+"""Numbers below are quoted in messages; Python cannot format every one that JSON may hold."""
+
+MAX_TEXT = 200
+"""Most characters of a text; what goes beyond is cut."""
+
+
+def read_document(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises
+    ------
+    SpecError
+        When it is no file, too large, not JSON (RFC 8259: NaN and Infinity are not), or nested too deep.
+    """
+    try:
+        # A pipe would make it wait.
+        if not path.is_file():
+            raise SpecError(f"cannot read {path}: there is no such file")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise SpecError(f"expected at most {MAX_BYTES >> 20} MiB in {path}, found {size >> 20}")
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    # Besides what is no JSON: bytes that are no text, and numbers of thousands of digits.
+    except ValueError as error:
+        raise SpecError(f"{path} is not JSON: {printable(str(error))}") from error
+    except RecursionError as error:
+        raise SpecError(f"{path} is nested too deep") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def printable(text: str) -> str:
+    """A text for terminal, page and table: no control characters, and not longer than ``MAX_TEXT``."""
+    cut = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return "".join(c if c.isprintable() else "?" for c in cut)
+
+
+class Fields:
+    """An object of a JSON document.
+
+    Parameters
+    ----------
+    document
+        What should be an object.
+    where
+        What messages call it.
+
+    Raises
+    ------
+    SpecError
+        When it is something else; each method raises it, too, for a value that is not as it must be.
+    """
+
+    def __init__(self, document: object, where: str) -> None:
+        if not isinstance(document, Mapping):
+            raise SpecError(f"expected an object in {where}, found {_kind(document)}")
+        self._document = document
+        self.where = where
+
+    def __contains__(self, key: str) -> bool:
+        return self._document.get(key) is not None
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A text, made printable."""
+        return printable(self._of(key, str, "a text", default))
+
+    def flag(self, key: str, default: bool | None = None) -> bool:
+        """True or false."""
+        return bool(self._of(key, bool, "true or false", default))
+
+    def number(
+        self, key: str, *, low: float = 0.0, high: float = 100.0, default: float | None = None
+    ) -> float:
+        """A finite number in a range."""
+        value = self._of(key, (int, float), "a number", default)
+        # bool is an int to Python; an int may be too large for a float.
+        if isinstance(value, bool) or not low <= value <= high or not math.isfinite(value):
+            self._refuse(key, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def numbers(self, key: str, *, high: float = 100.0) -> dict[str, float]:
+        """An object of numbers; empty when it is missing."""
+        inner = self.inner(key)
+        if inner is None:
+            return {}
+        return {printable(name): inner.number(name, high=high) for name in inner.names()}
+
+    def texts(self, key: str) -> dict[str, str]:
+        """An object of texts; empty when it is missing."""
+        inner = self.inner(key)
+        return (
+            {} if inner is None else {printable(name): inner.text(name) for name in inner.names()}
+        )
+
+    def list(self, key: str, *, most: int = MAX_ENTRIES) -> list[Any]:
+        """A list; empty when it is missing."""
+        found: list[Any] = self._of(key, list, "a list", [])
+        if len(found) > most:
+            self._refuse(key, f"at most {most} entries")
+        return found
+
+    def inner(self, key: str) -> Fields | None:
+        """An object inside; ``None`` when it is missing."""
+        if key not in self:
+            return None
+        return Fields(self._document[key], f"{printable(key)} of {self.where}")
+
+    def names(self) -> tuple[str, ...]:
+        """The keys."""
+        if len(self._document) > MAX_ENTRIES:
+            raise SpecError(
+                f"expected at most {MAX_ENTRIES} entries in {self.where}, found {len(self._document)}"
+            )
+        return tuple(self._document)
+
+    def _of(self, key: str, kind: Any, words: str, default: Any) -> Any:
+        value = self._document.get(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, kind):
+            self._refuse(key, words)
+        return value
+
+    def _refuse(self, key: str, wanted: str) -> NoReturn:
+        value = self._document.get(key)
+        found = _kind(value)
+        if isinstance(value, (int, float)) and found == "a number" and abs(value) < _SHOWN:
+            found = f"{value:g}"
+        # A key is anybody's, too, and a message has one line.
+        name = printable(key)
+        raise SpecError(f"expected {name} of {self.where} to be {wanted}, found {found}")
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    return "nothing" if value is None else kinds.get(type(value), "a number")
