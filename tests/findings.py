@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from infmap_kit.finding import Finding
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.severity import Grade, by_lung, by_threshold, lung_figures, severity_at
 
 MODEL = {
     "model_name": "infmap U-Net DenseNet-121, not frozen",
@@ -36,6 +37,7 @@ def made_up(radiograph: Radiograph, **changes: Any) -> Finding:
     stated: dict[str, Any] = {
         "detected": bool((field >= 0.5).any()),
         "severity_percent": float((field >= 0.5).mean() * 100),
+        "severity_at": by_threshold(severity_at(field)),
         "probability_max": float(field.max()),
         "probability": field,
         "infection_map": infection_map(radiograph.pixels, field),
@@ -43,3 +45,34 @@ def made_up(radiograph: Radiograph, **changes: Any) -> Finding:
         "timings_ms": {"served": 1.0},
     }
     return Finding(**{**stated, **changes})
+
+
+def lungs() -> NDArray[np.uint8]:
+    """(224, 224) uint8: two boxes, the left one shorter than the right one."""
+    mask = np.zeros((224, 224), np.uint8)
+    mask[30:180, 30:100] = 1
+    mask[60:180, 130:200] = 1
+    return mask
+
+
+def with_lungs(radiograph: Radiograph, **changes: Any) -> Finding:
+    """A finding about a radiograph whose lungs are known."""
+    mask: NDArray[np.uint8] = changes.pop("lungs", lungs())
+    field: NDArray[np.float32] = changes.get("probability", probability())
+    figures = lung_figures(field, mask > 0, threshold=0.5)
+    stated: dict[str, Any] = {
+        "severity_percent": figures.severity_percent,
+        "severity_of": "lungs" if figures.of_lungs else "image",
+        "severity_at": by_threshold(figures.at),
+        "lungs": mask,
+        "by_lung": by_lung(figures.lungs, figures.zones),
+        "grade": Grade.MILD if figures.of_lungs else None,
+        "model": {
+            **MODEL,
+            "lungs_name": "infmap lungs U-Net ResNet-50",
+            "lungs_version": "1f",
+            "lungs_onnx_sha256": 64 * "a",
+            "grades": "0,25,50",
+        },
+    }
+    return made_up(radiograph, **{**stated, **changes})

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infmap_kit.graphs.contract import PLAIN, Contract
 from infmap_kit.triton.backends import BackendOptions, backend_configs
-from infmap_kit.triton.config import Precision, Target, config_text
+from infmap_kit.triton.config import (
+    EmbeddedOptions,
+    Precision,
+    Target,
+    config_text,
+    embedded_configs,
+)
 
+_IDENTITY = {"model_name": "golden"}
 FOLDER = Path(__file__).parent / "data" / "golden"
 
 OPTIONS = {
@@ -18,13 +26,26 @@ OPTIONS = {
     "openvino": BackendOptions(target=Target.OPENVINO, precision=Precision.BF16),
 }
 
+LUNGS = Contract(lungs=True)
+CASES = {
+    **{name: (options, PLAIN) for name, options in OPTIONS.items()},
+    **{f"{name}-lungs": (OPTIONS[name], LUNGS) for name in ("tensorrt", "onnxruntime", "openvino")},
+    "openvino-classifier": (OPTIONS["openvino"], Contract(classifier=True)),
+}
+"""Folder to what is exported with which parts."""
+
 
 def golden_texts() -> dict[str, str]:
     """Path below the folder to what belongs there."""
+    configs = {
+        case: backend_configs(options, _IDENTITY, contract)
+        for case, (options, contract) in CASES.items()
+    }
+    configs["embedded-lungs"] = embedded_configs(EmbeddedOptions(), _IDENTITY, LUNGS)
     return {
         f"{case}/{name}/config.pbtxt": config_text(config)
-        for case, options in OPTIONS.items()
-        for name, config in backend_configs(options, {"model_name": "golden"}).items()
+        for case, models in configs.items()
+        for name, config in models.items()
     }
 
 

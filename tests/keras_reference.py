@@ -23,11 +23,11 @@ _FOLDED = "Conv2D_weights_fused_bn"
 
 def keras_probability(run: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Keras' ``predict`` of the demo model over (N, 224, 224) uint8."""
-    from infmap_train.networks import build_network
+    from infmap_train.classifiers import build
     from infmap_train.normalisation import normalise
 
     spec = ModelSpec.read(run / "spec.json")
-    model = build_network(spec.network)
+    model = build(spec.network)
     graph = onnx.load(run / "segmentation.onnx").graph
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:

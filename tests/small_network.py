@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx.parser
 from onnx import numpy_helper
+
+from infmap_kit.spec import ClassifierSpec, Encoder, ModelSpec, NetworkSpec, sha256_of
 
 _TEXT = """
 <ir_version: 9, opset_import: ["" : 18]>
@@ -31,11 +36,79 @@ def small_network(
     probability: str = "PROBABILITY",
     transformation: str = "tf_half_pixel_for_nn",
     bias: float = -9.0,
+    contrast: float = 18.0,
 ) -> onnx.ModelProto:
-    """A blur and a threshold: bright places are infected."""
+    """A blur and a threshold: bright places are infected.
+
+    The logit is ``bias`` where the picture is black and ``bias + contrast`` where it is white.
+    """
     text = _TEXT.format(image=image, probability=probability, transformation=transformation)
     model = onnx.parser.parse_model(text)
-    weight = np.full((1, 1, 3, 3), 18 / 255 / 9, np.float32)
+    weight = np.full((1, 1, 3, 3), contrast / 255 / 9, np.float32)
     model.graph.initializer.append(numpy_helper.from_array(weight, "weight"))
     model.graph.initializer.append(numpy_helper.from_array(np.array([bias], np.float32), "bias"))
     return model
+
+
+def small_lungs(*, bias: float = 7.9) -> onnx.ModelProto:
+    """Dark places are lungs, below 112 of 255: a test's anatomy, without lungs in a white picture."""
+    return small_network(bias=bias, contrast=-18.0)
+
+
+def small_run(
+    folder: Path, network: onnx.ModelProto | None = None, *, name: str = "small", **training: Any
+) -> Path:
+    """A run folder as training leaves it; its network finds what is brighter than 71 of 255."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(network or small_network(bias=-5.0), folder / "segmentation.onnx")
+    ModelSpec(
+        name=name,
+        version="7",
+        network=NetworkSpec.parse("unet/densenet121"),
+        files={"segmentation.onnx": sha256_of(folder / "segmentation.onnx")},
+        training=training,
+    ).write(folder / "spec.json")
+    return folder
+
+
+def small_lung_run(folder: Path, network: onnx.ModelProto | None = None) -> Path:
+    """A run folder of a lung network."""
+    return small_run(folder, network or small_lungs(), name="small lungs", target="lungs")
+
+
+_CLASSIFIER = """
+<ir_version: 9, opset_import: ["" : 18]>
+small (uint8[N, 224, 224] IMAGE)
+    => (float[N] CLASSIFIER_PROBABILITY, float[N, 224, 224] ACTIVATION_MAP)
+<int64[2] picture = {1, 2}, float white = {255.0}>
+{
+    gray = Cast <to = 1> (IMAGE)
+    ACTIVATION_MAP = Div (gray, white)
+    bright = ReduceMean <keepdims = 0> (ACTIVATION_MAP, picture)
+    tilted = Mul (bright, slope)
+    score = Add (tilted, bias)
+    CLASSIFIER_PROBABILITY = Sigmoid (score)
+}
+"""
+
+
+def small_classifier(*, bias: float = -5.0, slope: float = 10.0) -> onnx.ModelProto:
+    """Bright pictures are ill, and brightness is what it looks at."""
+    model = onnx.parser.parse_model(_CLASSIFIER)
+    for name, value in (("bias", bias), ("slope", slope)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    return model
+
+
+def small_classifier_run(folder: Path, classifier: onnx.ModelProto | None = None) -> Path:
+    """A run folder of a classifier."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(classifier or small_classifier(), folder / "classifier.onnx")
+    ModelSpec(
+        name="small classifier",
+        version="8",
+        network=ClassifierSpec(encoder=Encoder.RESNET_50),
+        files={"classifier.onnx": sha256_of(folder / "classifier.onnx")},
+        training={"target": "infection"},
+    ).write(folder / "spec.json")
+    return folder

@@ -21,6 +21,8 @@ from infmap_kit.bench.page import page
 from infmap_kit.bench.table5 import table5_rows
 from infmap_kit.bench.table5_report import page as table5_page
 from infmap_kit.bench.table5_run import Outcome
+from infmap_kit.progression.page import page as progression_page
+from results import course_with_maps
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +33,17 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module", params=["record", "table5"])
+@pytest.fixture(scope="module", params=["record", "table5", "progression"])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     record = bench_record()
     outcomes = [Outcome(row=row, precision="int8", record=record) for row in table5_rows()]
-    path.write_text(page(record) if request.param == "record" else table5_page(outcomes))
+    pages = {
+        "record": lambda: page(record),
+        "table5": lambda: table5_page(outcomes),
+        "progression": lambda: progression_page(*course_with_maps()),
+    }
+    path.write_text(pages[request.param]())
     return path
 
 

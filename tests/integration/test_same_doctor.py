@@ -19,11 +19,12 @@ from infmap_kit.errors import GateFailed
 from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine, require_cpu_precision
 from infmap_kit.export.fp16 import fp16_graph
 from infmap_kit.export.fp16_emulation import emulated_fp16
-from infmap_kit.export.gate import compare, thresholds_for
+from infmap_kit.export.gate import compare
 from infmap_kit.export.judge import ReferenceJudge
 from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.publish import reference_judge
 from infmap_kit.export.source import read_source
+from infmap_kit.export.thresholds import thresholds_for
 from infmap_kit.export.verify import verify_served
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.release.bundle import write_bundle

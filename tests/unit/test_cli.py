@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -132,6 +133,9 @@ def test_bench_compare_says_what_changed(tmp_path: Path) -> None:
         (["serve", "--runtime", "podman"], 1, "expected --runtime to be one of auto, docker"),
         (["export", "nowhere", "--target", "openvino", "--batches", "many"], 1, "such as 1,8,32"),
         (["verify", "--compile", "nowhere"], 1, "nowhere does not exist"),
+        (["progression", "nowhere.json"], 1, "cannot read nowhere.json"),
+        (["progression"], 1, "expected either results (files, folders) or --node-store"),
+        (["progression", "noise", "x.png", "-o", "n.json", "--variants", "3"], 1, "20 to 10000"),
         (["no-such-command"], 2, "No such command"),
         (["infer", "x.png"], 2, "--output"),
     ],
@@ -161,6 +165,15 @@ def test_synthetic_radiographs_come_with_masks(tmp_path: Path) -> None:
     mask = read_picture(mask_path, gray=True)
     assert set(mask.ravel()) == {0, 255}
     assert len((tmp_path / "index.csv").read_text().splitlines()) == 3
+
+
+def test_a_synthetic_course_comes_with_its_times(tmp_path: Path) -> None:
+    done = _infmap_kit("synthesize", "--output", tmp_path, "--count", 3, "--size", 128, "--course")
+    assert done.returncode == 0
+    with (tmp_path / "times.csv").open() as file:
+        times = {row["file"]: row["time"] for row in csv.DictReader(file)}
+    assert list(times) == sorted(path.name for path in tmp_path.glob("*.png"))
+    assert list(times.values()) == sorted(times.values())
 
 
 def test_export_json_is_one_document(tmp_path: Path, demo_model: Path) -> None:

@@ -13,7 +13,9 @@
     ├── ServerError             1  the Triton server cannot be started or reached, or refuses
     ├── Unstable                5  a measurement did not settle
     ├── NodeError               1  the DICOM node's rules, spool or queue do not allow what was asked
+    ├── ProgressionError    1  results make no course: of two patients, of two models, fewer than two
     ├── TrainingError           1  data or options with which no training can start
+    ├── StudyError              1  an annotation study, or what is to go into it, is not as it must be
     └── Interrupted           130  the user ended it, and can go on where it stopped
 
 A message says what was found, what was wanted, and the mend, in one line.
@@ -99,8 +101,16 @@ class NodeError(InfmapError):
     """The DICOM node cannot start with these rules or on this spool, or its queue has no such entry."""
 
 
+class ProgressionError(InfmapError):
+    """Results that cannot be lined up as one patient's course."""
+
+
 class TrainingError(InfmapError):
     """Training cannot start with these data or options."""
+
+
+class StudyError(InfmapError):
+    """An annotation study cannot be made or used as it is, or what is to go into it does not fit."""
 
 
 class Interrupted(InfmapError):

@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.severity import Grade, Lung
+from infmap_kit.spec import DETECTION_THRESHOLD
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -32,8 +35,18 @@ class Finding:
         Name, version, network, hash and precision of the model that was served.
     timings_ms
         Milliseconds by stage.
+    severity_at
+        ``severity_percent`` by the threshold that a pixel must reach, ``"0.3"`` to ``"0.7"``.
     lungs
         (224, 224) uint8, 0 or 1, where the lungs are known.
+    by_lung
+        Severity of the ``right`` and the ``left`` lung and their zones, where lungs are known.
+    grade
+        Of the severity of the lungs; ``None`` where none are known or found.
+    classifier_probability
+        Of COVID-19 by a classifier that is served beside; ``None`` where there is none.
+    activation_map
+        (H, W, 3) uint8 RGB: where the classifier looked; ``None`` when it was not asked for.
     """
 
     detected: bool
@@ -44,7 +57,26 @@ class Finding:
     model: dict[str, str]
     timings_ms: dict[str, float]
     severity_of: str = "image"
+    severity_at: dict[str, float] = dataclasses.field(default_factory=dict)
     lungs: NDArray[np.uint8] | None = None
+    by_lung: dict[str, Lung] | None = None
+    grade: Grade | None = None
+    classifier_probability: float | None = None
+    activation_map: NDArray[np.uint8] | None = None
+
+    @property
+    def classifier_detected(self) -> bool | None:
+        """What the classifier decides: its larger neuron; ``None`` where there is none."""
+        if self.classifier_probability is None:
+            return None
+        return self.classifier_probability >= DETECTION_THRESHOLD
+
+    @property
+    def opinions_agree(self) -> bool | None:
+        """Whether mask and classifier decide alike; ``None`` where there is one opinion only."""
+        return (
+            None if self.classifier_detected is None else self.classifier_detected == self.detected
+        )
 
     def after(self, **timings_ms: float) -> Finding:
         """Return the same finding with the milliseconds of further stages."""
@@ -57,9 +89,28 @@ class Finding:
             "probability_max": round(self.probability_max, 6),
             "severity_percent": round(self.severity_percent, 4),
             "severity_of": self.severity_of,
+            "grade": self.grade,
+            "severity_at_threshold": {
+                threshold: round(value, 4) for threshold, value in self.severity_at.items()
+            },
+            "lungs": None
+            if self.by_lung is None
+            else {side: lung.as_json() for side, lung in self.by_lung.items()},
+            **self._second_opinion(),
             "model": self.model,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
             "notice": "For research use, not a medical device.",
+        }
+
+    def _second_opinion(self) -> dict[str, Any]:
+        if self.classifier_probability is None:
+            return {}
+        return {
+            "classifier": {
+                "detected": self.classifier_detected,
+                "probability": round(self.classifier_probability, 6),
+            },
+            "opinions_agree": self.opinions_agree,
         }
 
 

@@ -15,7 +15,7 @@ from infmap_kit.dicom.results import USUAL_KINDS, ResultKind, dicom_results, rej
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.finding import Finding, encode_png
 from infmap_kit.imaging.dicom import read_tags
-from infmap_kit.imaging.identity import hashed_uid, shown_uids
+from infmap_kit.imaging.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.radiograph import InputWarning, Radiograph
 from infmap_kit.imaging.readers import is_dicom
 from infmap_kit.spec import write_bytes, write_json
@@ -23,9 +23,9 @@ from infmap_kit.spec import write_bytes, write_json
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-PNG, JSON, DICOM = "png", "json", "dicom"
-FORMATS = (PNG, JSON, DICOM, *ResultKind)
-"""What `--format` takes; ``dicom`` stands for SC, SEG and SR."""
+PNG, JSON, DICOM, CAM = "png", "json", "dicom", "cam"
+FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM)
+"""What `--format` takes; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Outcome:
         Why the file was rejected; ``None`` for a finding.
     document
         The finding's JSON.
-    map_path, json_path, dicom_paths
+    map_path, cam_path, json_path, dicom_paths
         What was written.
     """
 
@@ -95,6 +95,7 @@ class Outcome:
     rejection: InputRejected | None = None
     document: dict[str, Any] = dataclasses.field(default_factory=dict)
     map_path: Path | None = None
+    cam_path: Path | None = None
     json_path: Path | None = None
     dicom_paths: tuple[Path, ...] = ()
 
@@ -102,13 +103,11 @@ class Outcome:
         """The outcome for scripts, with the paths of what was written."""
         document = {**self.document, "source": self.called}
         if self.rejection is not None:
-            document["rejected"] = {
-                "code": str(self.rejection.code),
-                "reason": self.rejection.reason,
-                "found": self.rejection.found,
-            }
+            document["rejected"] = rejection_document(self.rejection)
         if self.map_path is not None:
             document["infection_map"] = str(self.map_path)
+        if self.cam_path is not None:
+            document["activation_map"] = str(self.cam_path)
         if self.dicom_paths:
             document["dicom"] = [str(path) for path in self.dicom_paths]
         return document
@@ -150,11 +149,22 @@ class ResultsFolder:
         objects, warnings = self._objects(radiograph, finding)
         with self._writable():
             map_path = self._written(f"{stem}.infection_map.png", png) if png else None
+            cam_path = None
+            if CAM in formats and finding.activation_map is not None:
+                looked_at = encode_png(finding.activation_map)
+                cam_path = self._written(f"{stem}.activation_map.png", looked_at)
             dicom_paths = self._write_objects(stem, objects)
-            document = self._document(radiograph, finding, warnings)
-            document["source"] = Path(called).name
-            document["infection_map"] = map_path.name if map_path else None
-            document["dicom"] = [path.name for path in dicom_paths]
+            document = finding_document(
+                radiograph,
+                finding,
+                source=Path(called).name,
+                infection_map=map_path,
+                dicom=dicom_paths,
+                warnings=warnings,
+                identify=self.options.identify,
+            )
+            if cam_path is not None:
+                document["activation_map"] = cam_path.name
             json_path = None
             if JSON in formats:
                 json_path = self.folder / f"{stem}.json"
@@ -165,6 +175,7 @@ class ResultsFolder:
             finding=finding,
             document=document,
             map_path=map_path,
+            cam_path=cam_path,
             json_path=json_path,
             dicom_paths=dicom_paths,
         )
@@ -214,20 +225,6 @@ class ResultsFolder:
             return {}, (InputWarning(rejection.code, rejection.reason),)
         return dict(zip(kinds, written, strict=True)), ()
 
-    def _document(
-        self, radiograph: Radiograph, finding: Finding, warnings: Sequence[InputWarning]
-    ) -> dict[str, Any]:
-        document: dict[str, Any] = {
-            "source": "",
-            "height": radiograph.height,
-            "width": radiograph.width,
-            "notes": list(radiograph.notes),
-            "warnings": [dataclasses.asdict(one) for one in (*radiograph.warnings, *warnings)],
-        }
-        if radiograph.header is not None:
-            document["uids"] = shown_uids(radiograph.header, identify=self.options.identify)
-        return {**document, "infection_map": None, "dicom": [], **finding.as_json()}
-
     def _write_objects(self, stem: str, objects: dict[ResultKind, Dataset]) -> tuple[Path, ...]:
         return tuple(
             self._written(f"{stem}.{kind}.dcm", _as_file(written))
@@ -265,6 +262,58 @@ class ResultsFolder:
         stem = next(name for name in (*candidates, *numbered) if name not in self._taken)
         self._taken.add(stem)
         return stem
+
+
+def finding_document(
+    radiograph: Radiograph,
+    finding: Finding,
+    *,
+    source: str,
+    infection_map: Path | None = None,
+    dicom: Sequence[Path] = (),
+    warnings: Sequence[InputWarning] = (),
+    identify: bool = False,
+) -> dict[str, Any]:
+    """The JSON of a finding.
+
+    Parameters
+    ----------
+    radiograph
+        What was asked about.
+    finding
+        What the model said.
+    source
+        What to call the radiograph.
+    infection_map, dicom
+        Files that were written beside the JSON.
+    warnings
+        Of writing them, besides the radiograph's own.
+    identify
+        Whether UIDs, patient and time of a DICOM file may be shown as they are.
+    """
+    document: dict[str, Any] = {
+        "source": source,
+        "height": radiograph.height,
+        "width": radiograph.width,
+        "pixels": stand_in(radiograph.pixels.tobytes()),
+        "notes": list(radiograph.notes),
+        "warnings": [dataclasses.asdict(one) for one in (*radiograph.warnings, *warnings)],
+    }
+    if radiograph.header is not None:
+        document["uids"] = shown_uids(radiograph.header, identify=identify)
+        document |= shown_patient(radiograph.header, identify=identify)
+    document["infection_map"] = infection_map.name if infection_map else None
+    document["dicom"] = [path.name for path in dicom]
+    return {**document, **finding.as_json()}
+
+
+def rejection_document(rejection: InputRejected) -> dict[str, Any]:
+    """The JSON of a rejection."""
+    return {
+        "code": str(rejection.code),
+        "reason": rejection.reason,
+        "found": rejection.found,
+    }
 
 
 def _as_file(dataset: Dataset) -> bytes:

@@ -97,6 +97,31 @@ class NetworkSpec:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierSpec:
+    """One of the paper's classifiers (III-C): an encoder that says whether, and not where.
+
+    Parameters
+    ----------
+    encoder
+        Member, or text in any spelling that is clear (``densenet121``).
+    encoder_frozen
+        Whether the encoder's layers, batch normalisation apart, keep their initial weights.
+    """
+
+    encoder: Encoder
+    encoder_frozen: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoder", member(Encoder, self.encoder))
+
+    @property
+    def label(self) -> str:
+        """Name for people, as in ``classifier DenseNet-121, not frozen``."""
+        frozen = "frozen" if self.encoder_frozen else "not frozen"
+        return f"classifier {self.encoder}, {frozen}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """The hand-over record ``spec.json`` of a run folder.
 
@@ -107,7 +132,7 @@ class ModelSpec:
     version
         The model's version, one word.
     network
-        Which of the 24 networks it is.
+        Which of the 24 networks it is, or which classifier: in JSON the one without an architecture.
     files
         File name to SHA-256 of everything in the run folder that the toolkit may load.
     data_licence
@@ -122,7 +147,7 @@ class ModelSpec:
 
     name: str
     version: str
-    network: NetworkSpec
+    network: NetworkSpec | ClassifierSpec
     files: dict[str, str]
     data_licence: str = "not stated"
     dataset_fingerprint: str = ""
@@ -154,8 +179,9 @@ class ModelSpec:
             When it lacks a field; ``where`` says where it was found.
         """
         try:
-            network = NetworkSpec(**document.pop("network"))
-            return cls(network=network, **document)
+            network = document.pop("network")
+            kind = NetworkSpec if "architecture" in network else ClassifierSpec
+            return cls(network=kind(**network), **document)
         except (TypeError, KeyError) as error:
             raise SpecError(f"{where} is not a model spec: {error}") from error
 

@@ -14,16 +14,25 @@ if TYPE_CHECKING:
     from infmap_kit.export.bisect import Localised
     from infmap_kit.export.compile_gate import Compilation
     from infmap_kit.export.gate import GateReport
+    from infmap_kit.finding import Finding
     from infmap_kit.outcome import Outcome
     from infmap_kit.triton.releases import Release
 
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
     """One row a radiograph, rejected ones left out."""
+    graded = any(one.finding is not None and one.finding.by_lung is not None for one in outcomes)
+    second = any(
+        one.finding is not None and one.finding.classifier_probability is not None
+        for one in outcomes
+    )
     table = Table(
         # A name that is cut tells nobody which file it was.
         Column("radiograph", overflow="fold"),
-        *("COVID-19", "probability", "severity %", "of", "served ms"),
+        *("COVID-19", "probability"),
+        *(("severity % of lungs", "grade") if graded else ("severity %", "of")),
+        *(("classifier",) if second else ()),
+        "served ms",
     )
     for outcome in outcomes:
         finding = outcome.finding
@@ -33,11 +42,29 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
             outcome.source.name,
             "detected" if finding.detected else "not detected",
             f"{finding.probability_max:.3f}",
-            f"{finding.severity_percent:.1f}",
-            finding.severity_of,
+            *_severity_cells(finding, graded=graded),
+            *((_second_opinion(finding),) if second else ()),
             f"{finding.timings_ms['served']:.1f}",
         )
     return table
+
+
+def _second_opinion(finding: Finding) -> str:
+    if finding.classifier_probability is None:
+        return "-"
+    decided = "detected" if finding.classifier_detected else "not detected"
+    said = f"{decided}, {finding.classifier_probability:.3f}"
+    return said if finding.opinions_agree else f"[bold red]{said}: they differ[/]"
+
+
+def _severity_cells(finding: Finding, *, graded: bool) -> tuple[str, str]:
+    """Severity and what it is of; where lungs are served, severity and its grade."""
+    severity = f"{finding.severity_percent:.1f}"
+    if not graded:
+        return severity, finding.severity_of
+    if finding.grade is None:
+        return f"{severity} of the {finding.severity_of}", "-"
+    return severity, str(finding.grade)
 
 
 def candidates_table(candidates: Sequence[dict[str, Any]]) -> Table:
@@ -136,10 +163,30 @@ def gate_table(report: GateReport) -> Table:
             f"<= {allowed.max_severity_change_percent}",
         ),
         ("largest error of a probability", f"{report.largest_error:.2e}", ""),
-        ("99.9 % of the errors within", f"{report.error_p999:.2e}", ""),
+        (
+            "99.9 % of the errors within",
+            f"{report.error_p999:.2e}",
+            f"<= {allowed.max_error_p999}",
+        ),
         ("pixels that cross 0.5", f"{report.crossing_share:.2e}", ""),
     ):
         table.add_row(name, found, wanted)
+    if opinion := report.summary().get("classifier"):
+        table.add_row("classifier: detections that change", str(opinion["flips"]), "0")
+        for name, key, bound in (
+            ("probability", "largest_error", allowed.classifier.max_error),
+            ("activation map", "activation_error", allowed.classifier.max_activation_error),
+        ):
+            table.add_row(f"classifier: error of {name}", f"{opinion[key]:.2e}", f"<= {bound}")
+    if lungs := report.summary().get("lungs"):
+        bounds = allowed.lungs
+        table.add_row("Dice of the lungs, pooled", f"{lungs['dice']:.6f}", f">= {bounds.min_dice}")
+        for name, bound in (
+            ("severity", bounds.max_severity_change_percent),
+            ("zone", bounds.max_zone_change_percent),
+        ):
+            change = lungs[f"{name}_change_percent"]
+            table.add_row(f"{name} change in the lungs", f"{change:.4f}", f"<= {bound}")
     return table
 
 

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from dicom_files import as_file, chest_dataset, drawn_chest
-from findings import MODEL, made_up, probability
+from findings import MODEL, lungs, made_up, probability, with_lungs
 from infmap_kit.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.dicom.uids import derived_uid
 from infmap_kit.errors import InputRejected
+from infmap_kit.finding import Finding
 from infmap_kit.imaging.dicom import read_tags
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
@@ -41,13 +42,17 @@ def _radiograph(**tags: Any) -> Radiograph:
 
 
 def _written(
-    radiograph: Radiograph, made_at: dt.datetime | None = NOON, **changes: Any
+    radiograph: Radiograph,
+    finding: Finding | None = None,
+    *,
+    made_at: dt.datetime | None = NOON,
+    **changes: Any,
 ) -> dict[ResultKind, Dataset]:
     assert radiograph.header is not None
     objects = dicom_results(
         radiograph.header,
         radiograph,
-        made_up(radiograph, **changes),
+        finding or made_up(radiograph, **changes),
         kinds=list(ResultKind),
         made_at=made_at,
     )
@@ -99,9 +104,7 @@ _SOURCES: dict[str, dict[str, Any]] = {
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_dciodvfy_finds_no_error(tags: dict[str, Any], tmp_path: Path) -> None:
     radiograph = _radiograph(**tags)
-    lungs = np.zeros((224, 224), np.uint8)
-    lungs[40:180, 30:210] = 1
-    objects = _written(radiograph, lungs=lungs, severity_of="lungs")
+    objects = _written(radiograph, with_lungs(radiograph))
     for dataset in (*objects.values(), _refusal(radiograph, view="LL")):
         assert _dciodvfy(dataset, tmp_path) == [], dataset.SOPClassUID.name
         again = dcmread(io.BytesIO(as_file(dataset)))
@@ -115,7 +118,7 @@ def test_a_repeated_run_makes_the_same_objects() -> None:
     first, second = _written(_radiograph()), _written(_radiograph())
     for kind in ResultKind:
         assert as_file(first[kind]) == as_file(second[kind])
-    later = _written(_radiograph(), NOON + dt.timedelta(hours=3))
+    later = _written(_radiograph(), made_at=NOON + dt.timedelta(hours=3))
     for kind in ResultKind:
         assert later[kind].SOPInstanceUID == first[kind].SOPInstanceUID
         assert later[kind].SeriesInstanceUID == first[kind].SeriesInstanceUID
@@ -135,6 +138,8 @@ def test_every_source_model_and_kind_has_its_own_uids() -> None:
         *_written(_radiograph()).values(),
         *_written(other_source).values(),
         *_written(_radiograph(), model=other_model).values(),
+        *_written(_radiograph(), with_lungs(_radiograph())).values(),
+        *_written(_radiograph(), model={**MODEL, "temperature": "1.5"}).values(),
         _refusal(_radiograph()),
     ]
     for uids in ({d.SOPInstanceUID for d in written}, {d.SeriesInstanceUID for d in written}):
@@ -145,7 +150,7 @@ def test_every_source_model_and_kind_has_its_own_uids() -> None:
 def test_derived_uids_are_stable_over_releases() -> None:
     # A PACS that holds results of an older release must not get them twice.
     assert derived_uid("1.2.3", "identity", "sc", "instance") == (
-        "2.25.5511535163158895861536787926698977967"
+        "2.25.219366081444426799135806995404700826291"
     )
 
 
@@ -284,6 +289,14 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     assert measured == {
         "Highest probability of infection of any pixel": (pytest.approx(0.93, abs=1e-6), "1"),
         "Infected share of the image": (pytest.approx(percent, abs=1e-4), "%"),
+        "Infected share of the image, at probability 0.3 or more": (
+            pytest.approx(percent, abs=1e-4),
+            "%",
+        ),
+        "Infected share of the image, at probability 0.7 or more": (
+            pytest.approx(float((probability() >= 0.7).mean() * 100), abs=1e-4),
+            "%",
+        ),
     }
     texts = {(_name(item), item.TextValue) for item in _items(report) if item.ValueType == "TEXT"}
     assert ("Comment", "Research use, not for diagnosis.") in texts
@@ -303,6 +316,88 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     (tmp_path / "sr.dcm").write_bytes(as_file(report))
     groups = srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
     assert len(groups) == 1
+
+
+def _sites(item: Dataset) -> str:
+    """Where a measurement was made, as in ``Upper zone of lung, Left``."""
+    words = []
+    for site in item.get("ContentSequence", []):
+        if _name(site) == "Finding Site":
+            words.append(str(site.ConceptCodeSequence[0].CodeMeaning))
+            words += [
+                str(inner.ConceptCodeSequence[0].CodeMeaning)
+                for inner in site.get("ContentSequence", [])
+            ]
+    return ", ".join(words)
+
+
+def test_the_report_says_severity_by_lung_and_zone(tmp_path: Path) -> None:
+    radiograph = _radiograph()
+    finding = with_lungs(radiograph)
+    report = _written(radiograph, finding)[ResultKind.STRUCTURED_REPORT]
+    (tmp_path / "sr.dcm").write_bytes(as_file(report))
+    measured = {
+        (_name(item), _sites(item)): float(item.MeasuredValueSequence[0].NumericValue)
+        for item in _items(dcmread(tmp_path / "sr.dcm"))
+        if item.ValueType == "NUM"
+    }
+    share = "Infected share of the lungs"
+    # By hand: 50 rows of 45 columns less a hole of 12 by 15 in the right lung, 15 rows of 50 in the left.
+    right, left = 50 * 45 - 12 * 15, 15 * 50
+    areas = {"right": 150 * 70, "left": 120 * 70}
+    expected = {
+        (share, ""): (right + left) / sum(areas.values()),
+        (f"{share}, at probability 0.3 or more", ""): (right + left) / sum(areas.values()),
+        (f"{share}, at probability 0.7 or more", ""): right / sum(areas.values()),
+        (share, "Lung, Right"): right / areas["right"],
+        (share, "Lung, Left"): left / areas["left"],
+        # The right lung's zones are 50 rows each: 30 to 79, 80 to 129, 130 to 179; the infection ends at 109.
+        (share, "Upper zone of lung, Right"): 20 * 45 / (50 * 70),
+        (share, "Middle zone of lung, Right"): (30 * 45 - 12 * 15) / (50 * 70),
+        (share, "Lower zone of lung, Right"): 0,
+        # The left lung's are 40 rows: 60 to 99, 100 to 139, 140 to 179.
+        (share, "Upper zone of lung, Left"): 0,
+        (share, "Middle zone of lung, Left"): 0,
+        (share, "Lower zone of lung, Left"): left / (40 * 70),
+    }
+    assert {key: value for key, value in measured.items() if key[0].startswith(share)} == {
+        key: pytest.approx(100 * value, abs=1e-4) for key, value in expected.items()
+    }
+    assert _evaluations(report)["Grade of the infected share of the lungs"] == "Mild"
+    texts = {_name(item): item.TextValue for item in _items(report) if item.ValueType == "TEXT"}
+    assert (
+        "none up to 0, mild below 25, moderate up to 50"
+        in (texts["Grade of the infected share of the lungs"])
+    )
+    (group,) = srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
+    assert len(group.get_measurements()) == len(measured)
+
+
+def test_a_lung_that_is_not_there_is_not_measured(tmp_path: Path) -> None:
+    radiograph = _radiograph()
+    right_only = lungs()
+    right_only[:, 112:] = 0
+    for mask, sides in ((right_only, {"Right"}), (np.zeros_like(right_only), set())):
+        finding = with_lungs(radiograph, lungs=mask)
+        objects = _written(radiograph, finding)
+        report = objects[ResultKind.STRUCTURED_REPORT]
+        sites = [_sites(item) for item in _items(report) if item.ValueType == "NUM"]
+        assert {site.split(", ")[1] for site in sites if site} == sides
+        assert ("Grade of the infected share of the lungs" in _evaluations(report)) == bool(sides)
+        for dataset in objects.values():
+            assert _dciodvfy(dataset, tmp_path) == []
+
+
+def test_the_lungs_segment_names_the_model_that_found_it() -> None:
+    radiograph = _radiograph()
+    objects = _written(radiograph, with_lungs(radiograph))
+    infection, found = objects[ResultKind.SEGMENTATION].SegmentSequence
+    names = [
+        one.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName
+        for one in (infection, found)
+    ]
+    assert names == [MODEL["model_name"], "infmap lungs U-Net ResNet-50"]
+    assert found.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Lung"
 
 
 def test_without_a_segmentation_the_report_refers_to_the_source() -> None:

@@ -10,11 +10,11 @@ import pytest
 from infmap_kit.errors import ExportError, GateFailed, HostMismatch
 from infmap_kit.export.compile_gate import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
+from infmap_kit.export.source import read_source, with_parts
 from infmap_kit.export.target import publish
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.config import Precision, Target
-from small_network import small_network
+from small_network import small_lung_run, small_network, small_run
 
 pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
 
@@ -59,6 +59,22 @@ def test_the_graphs_of_a_published_repository_are_compiled(model: Path, tmp_path
     options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
     publish(read_source(model), repository, options, pictures=synthetic_pictures()[:1])
     require_passed(compile_graphs(graphs_at(repository), GateOptions(gpus=("sm86",))))
+
+
+def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> None:
+    run, lungs = small_run(tmp_path / "run"), small_lung_run(tmp_path / "lungs")
+    results = compile_graphs(graphs_at(run, lungs), GateOptions(gpus=("sm75",)))
+    require_passed(results)
+    assert [(result.graph, result.fp16_share) for result in results] == [
+        ("segmentation", 1),
+        ("lung_segmentation", 1),
+        ("detection", None),
+        ("rendering", None),
+    ]
+    options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
+    source = with_parts(read_source(run), lungs=lungs)
+    publish(source, tmp_path / "r", options, pictures=synthetic_pictures()[:1])
+    assert list(graphs_at(tmp_path / "r")) == [result.graph for result in results]
 
 
 def test_a_gpu_that_nobody_knows_is_said(model: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.errors import GateFailed
-from infmap_kit.export.gate import INT8_THRESHOLDS, GateReport, compare
+from infmap_kit.export.gate import GateReport, compare
 from infmap_kit.export.gate_report import Evidence, markdown
 from infmap_kit.export.judge import Judgement, ReferenceJudge
+from infmap_kit.export.thresholds import INT8_THRESHOLDS
 from infmap_kit.imaging.colour import infection_map
 from pictures import read_picture
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
 
 from infmap_kit.errors import GateFailed, MissingDependency
 from infmap_kit.export import embedded, quantisation
 from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine
+from infmap_kit.export.judge import Judgement
 from infmap_kit.export.pictures import synthetic_pictures
+from infmap_kit.export.publish import reference_judge
 from infmap_kit.export.quantisation import Choice
 from infmap_kit.export.source import Source, read_source
 from infmap_kit.export.target import publish
@@ -104,8 +108,8 @@ def test_auto_takes_the_fastest_that_passes_and_names_the_others(
 ) -> None:
     times = {"f32": 5.0, "bf16": 3.0, "int8": 1.0}
 
-    def p50(engine: EmbeddedEngine, _pictures: object) -> float:
-        kinds = set(engine.precisions())
+    def p50(engines: Sequence[EmbeddedEngine], _pictures: object) -> float:
+        kinds = set(engines[0].precisions())
         return times["int8" if kinds & {"u8", "i8"} else kinds.pop()]
 
     monkeypatch.setattr(embedded, "_p50_ms", p50)
@@ -172,3 +176,28 @@ def test_nobody_is_told_that_nncf_was_used() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() not in ("NNCFTelemetry", "")
+
+
+class _Counting:
+    """Counts what the reference is asked."""
+
+    def __init__(self, source: Source) -> None:
+        self._judge = reference_judge(source)
+        self.asked = 0
+
+    def judge(self, name: str, picture: NDArray[np.uint8]) -> Judgement:
+        self.asked += 1
+        return self._judge.judge(name, picture)
+
+
+def test_the_reference_is_asked_once_of_each_picture(source: Source, tmp_path: Path) -> None:
+    reference = _Counting(source)
+    pictures = synthetic_pictures()
+    publish(
+        source,
+        tmp_path / "repository",
+        EmbeddedOptions(precision=Precision.INT8),
+        pictures=pictures,
+        reference=reference,
+    )
+    assert reference.asked == len(pictures)

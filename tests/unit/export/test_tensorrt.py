@@ -17,6 +17,7 @@ from infmap_kit.export.onnx import prepare_segmentation
 from infmap_kit.export.profiles import LARGEST_CANVAS, profiles_of
 from infmap_kit.export.refusal import GraphRefused
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
+from infmap_kit.graphs.contract import Contract
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
@@ -49,10 +50,13 @@ def test_both_gpu_generations_in_one_build() -> None:
     assert engine_from_onnx(trt, prepare_segmentation(small_network()), options).plan
 
 
+@pytest.mark.parametrize("lungs", [False, True])
 @pytest.mark.parametrize("name", ["detection", "rendering"])
-def test_the_small_graphs_compile_for_any_canvas(name: str) -> None:
-    graph = detection_graph() if name == "detection" else rendering_graph(jet_table())
-    profiles = profiles_of(name, (1, 8, 32))
+def test_the_small_graphs_compile_for_any_canvas(name: str, lungs: bool) -> None:
+    contract = Contract(lungs=lungs)
+    detection = detection_graph(contract=contract)
+    graph = detection if name == "detection" else rendering_graph(jet_table())
+    profiles = profiles_of(name, (1, 8, 32), contract)
     assert name == "detection" or profiles[0]["CANVAS"][2] == (1, LARGEST_CANVAS, LARGEST_CANVAS)
     for generation in ("SM75", "SM86"):
         options = BuildOptions(profiles=profiles, compute_capabilities=(generation,))

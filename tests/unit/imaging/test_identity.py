@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 from pydicom import Dataset
 
-from infmap_kit.imaging.identity import UID_KEY, hashed_uid, shown_uids
+from infmap_kit.imaging.identity import UID_KEY, hashed_uid, shown_patient, shown_uids
 
 _UID = "1.2.276.0.7230010.3.1.4.8323329"
 
@@ -34,6 +35,46 @@ def test_uids_are_shown_only_when_they_may_be() -> None:
     hidden = shown_uids(header, identify=False)
     assert set(hidden) == {"study", "instance"}
     assert not {"1.2", "1.2.3"} & set(hidden.values())
+
+
+def _header(patient: str, date: str) -> Dataset:
+    header = Dataset()
+    header.PatientID, header.StudyDate, header.StudyTime = patient, date, "0930"
+    return header
+
+
+def test_without_a_key_nothing_is_said_of_patient_and_time() -> None:
+    """Patient IDs are few: whoever tries all of them would turn a plain hash back."""
+    assert shown_patient(_header("4711", "20260301"), identify=False, key="") == {}
+
+
+def test_who_may_identify_says_them_as_they_are() -> None:
+    assert shown_patient(_header("4711", "20260301"), identify=True, key="k") == {
+        "patient": "4711",
+        "study_time": "2026-03-01T09:30:00",
+    }
+    assert shown_patient(Dataset(), identify=True) == {}
+
+
+def test_with_a_key_times_between_radiographs_of_a_patient_stay_and_dates_go() -> None:
+    def told(patient: str, date: str, key: str = "k") -> tuple[str, dt.datetime]:
+        shown = shown_patient(_header(patient, date), identify=False, key=key)
+        assert shown["study_time_shifted"] is True
+        return shown["patient"], dt.datetime.fromisoformat(shown["study_time"])
+
+    (one, first), (same, second) = told("4711", "20260301"), told("4711", "20260308")
+    other, of_other = told("4712", "20260301")
+    assert one == same == f"hmac-sha256:{hmac.digest(b'k', b'4711', 'sha256').hex()[:32]}"
+    assert one != other
+    assert second - first == dt.timedelta(days=7)
+    taken = dt.datetime(2026, 3, 1, 9, 30)  # noqa: DTZ001
+    spans = [taken - first, taken - of_other, taken - told("4711", "20260301", "another")[1]]
+    assert len(set(spans)) == 3
+    assert all(dt.timedelta(0) < span <= dt.timedelta(days=3650) for span in spans)
+
+
+def test_a_patient_who_is_not_named_has_no_time_either() -> None:
+    assert shown_patient(_header("", "20260301"), identify=False, key="k") == {}
 
 
 _TWO_THREADS = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,19 @@ def test_infection_is_bright_and_inside_the_lungs(seed: int) -> None:
     change = ill.radiograph.pixels.astype(int) - well.radiograph.pixels
     assert change[ill.infection_mask == 1].mean() > 20
     assert np.abs(change[ill.lung_mask == 0]).mean() < 1
+
+
+def test_an_infection_grows_in_the_same_chest() -> None:
+    drawn = [
+        synthetic_radiograph(5, height=_SIZE, width=_SIZE, extent=extent)
+        for extent in (0.5, 0.7, 0.9, 1.0)
+    ]
+    for smaller, larger in itertools.pairwise(drawn):
+        assert smaller.infection_mask.sum() < larger.infection_mask.sum()
+        assert not (smaller.infection_mask & ~larger.infection_mask & 1).any(), "inside"
+        np.testing.assert_array_equal(smaller.lung_mask, larger.lung_mask)
+    whole = synthetic_radiograph(5, height=_SIZE, width=_SIZE)
+    np.testing.assert_array_equal(whole.radiograph.pixels, drawn[-1].radiograph.pixels)
 
 
 @pytest.mark.parametrize("seed", range(5))

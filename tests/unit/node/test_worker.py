@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from infmap_kit.node.log import Troubles
 from infmap_kit.node.spool import Spool
 from infmap_kit.node.store import Store
 from infmap_kit.node.worker import Worker
+from infmap_kit.progression.course import line_up
+from infmap_kit.progression.maps import small_map
+from infmap_kit.progression.reading import read_spool
 from node_box import radiograph_file
 
 RULE: dict[str, Any] = {"name": "chest", "model": "covid", "to": ["web"], "body_parts": ["CHEST"]}
@@ -44,7 +48,12 @@ class FakeClient:
         return {"model_name": "covid", "model_version": next(self.versions, "1")}
 
     def infer(
-        self, image: NDArray[np.uint8], canvas: Any = None, *, outputs: Collection[str] = ()
+        self,
+        image: NDArray[np.uint8],
+        canvas: Any = None,
+        *,
+        outputs: Collection[str] = (),
+        where_served: Collection[str] = (),
     ) -> dict[str, Any]:
         if not self.is_there:
             raise ServerError("no server answers")
@@ -102,8 +111,8 @@ def make_worker(tmp_path: Path, spool: Spool, store: Store) -> Iterator[MakeWork
 def arrive(tmp_path: Path, intake: Intake) -> Callable[..., int]:
     """Let a radiograph arrive; its number."""
 
-    def accept(*, blank: bool = False, **tags: str) -> int:
-        pixels = synthetic_radiograph(3, height=200, width=180).radiograph.pixels
+    def accept(*, blank: bool = False, seed: int = 3, **tags: str) -> int:
+        pixels = synthetic_radiograph(seed, height=200, width=180).radiograph.pixels
         file = radiograph_file(tmp_path, pixels * (not blank), 1, **tags)
         return intake.accept(file.rename(intake.spool.arriving / "part"), caller="A").image_id
 
@@ -124,9 +133,13 @@ def test_results_are_written_and_wait(
     worker = make_worker(outputs=["sc", "seg", "sr", "gsps"])
     assert worker.step() == 0
     assert _image(store)["state"] == "delivering"
-    files = sorted(spool.results.iterdir())
+    kept, *files = sorted(spool.results.iterdir())
     assert [file.name for file in files] == ["1-gsps.dcm", "1-sc.dcm", "1-seg.dcm", "1-sr.dcm"]
     assert {dcmread(file).PatientID for file in files} == {"PAT-4711-1"}
+    document = json.loads(kept.read_text())
+    assert (document["patient"], document["severity_percent"]) == ("PAT-4711-1", 3)
+    sent = {delivery["kind"] for delivery in _image(store)["deliveries"]}
+    assert sent == {"sc", "seg", "sr", "gsps"}, "the JSON stays here"
     assert worker.step() > 0, "nothing more to do"
 
 
@@ -172,7 +185,7 @@ def test_the_finding_names_the_model_that_answered(
     arrive()
     client.versions = iter(["2"])
     make_worker(outputs=["sr"]).step()
-    (report,) = spool.results.iterdir()
+    (report,) = spool.results.glob("*.dcm")
     assert "model 2" in str(dcmread(report).SoftwareVersions)
 
 
@@ -188,9 +201,33 @@ def test_what_is_no_radiograph_is_answered_if_so_set(
 ) -> None:
     arrive(blank=True)
     make_worker(rejects=rejects).step()
-    assert [file.name for file in spool.results.iterdir()] == files
+    assert [file.name for file in spool.results.glob("*.dcm")] == files
     assert _image(store)["reason"].startswith("blank: ")
     assert _image(store)["state"] == ("delivering" if files else "rejected")
+    kept = json.loads((spool.results / "1-finding.json").read_text())
+    assert kept["rejected"]["code"] == "blank"
+
+
+def test_what_is_kept_of_a_patient_makes_a_course(
+    make_worker: MakeWorker, arrive: Arrive, client: type[FakeClient], store: Store, spool: Spool
+) -> None:
+    """And retention takes it away with the rest."""
+    dates = ("20260105", "20260101", "20260103")
+    for seed, date in enumerate(dates):
+        arrive(PatientID="ONE", StudyDate=date, seed=seed)
+    arrive(PatientID="OTHER")
+    arrive(PatientID="ONE", blank=True)
+    worker = make_worker(rejects="keep", to=[])
+    for _ in range(5):
+        assert worker.step() == 0
+    reading = read_spool(spool.folder, "ONE")
+    course = line_up(reading)
+    days = [f"{point.result.taken:%Y%m%d}" for point in course.points]
+    assert days == sorted(dates)
+    assert [one.reason.split(":")[1].strip() for one in reading.skipped] == ["blank"]
+    assert [one.shape[2] for point in course.points if (one := small_map(point.result)) is not None]
+    names = {name for number in range(1, 6) for name in store.forget(number)}
+    assert {f"{number}-finding.json" for number in range(1, 6)} <= names
 
 
 def test_what_no_rule_fits_is_ignored(

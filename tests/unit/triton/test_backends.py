@@ -7,19 +7,17 @@ from pathlib import Path
 import onnx
 import pytest
 
-from golden_configs import FOLDER, OPTIONS, golden_texts
+from golden_configs import CASES, FOLDER, LUNGS, OPTIONS, golden_texts
 from infmap_kit.errors import SpecError
 from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.profiles import profiles_of
 from infmap_kit.export.source import read_source
 from infmap_kit.export.target import publish
-from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
+from infmap_kit.graphs.contract import ENSEMBLE, Graph
 from infmap_kit.triton.backends import BackendOptions, backend_configs, profile_count
 from infmap_kit.triton.config import Precision, Target, ensemble_config, parse_config
 from infmap_kit.triton.repository import check_repository
 from small_network import small_network
-
-NAMES = (ENSEMBLE.name, *(graph.name for graph in GRAPHS))
 
 
 @pytest.mark.parametrize("name", sorted(golden_texts()))
@@ -34,14 +32,14 @@ def test_no_committed_config_is_left_over() -> None:
     assert present == set(golden_texts())
 
 
-@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("case", CASES)
 def test_every_target_keeps_the_promises(case: str) -> None:
-    options = OPTIONS[case]
-    configs = backend_configs(options, {})
-    assert tuple(configs) == NAMES
+    options, contract = CASES[case]
+    configs = backend_configs(options, {}, contract)
+    assert tuple(configs) == (ENSEMBLE.name, *(graph.name for graph in contract.graphs))
     # One contract: the ensemble does not know what is behind it.
-    assert configs[ENSEMBLE.name] == ensemble_config({})
-    for graph in GRAPHS:
+    assert configs[ENSEMBLE.name] == ensemble_config({}, contract)
+    for graph in contract.graphs:
         config = configs[graph.name]
         assert config.backend == options.target
         assert list(config.version_policy.specific.versions) == [1]
@@ -50,10 +48,11 @@ def test_every_target_keeps_the_promises(case: str) -> None:
         # Complete, so that nothing is left to be auto-completed.
         assert [tensor.name for tensor in config.input] == [t.name for t in graph.inputs]
         assert [tensor.name for tensor in config.output] == [t.name for t in graph.outputs]
-    segmentation = configs["segmentation"]
-    assert segmentation.max_batch_size == options.batches[-1]
-    assert segmentation.HasField("dynamic_batching")
-    assert [warm.batch_size for warm in segmentation.model_warmup] == list(options.batches)
+    for graph in contract.networks:
+        network = configs[graph.name]
+        assert network.max_batch_size == options.batches[-1]
+        assert network.HasField("dynamic_batching")
+        assert [warm.batch_size for warm in network.model_warmup] == list(options.batches)
     for name in ("detection", "rendering"):
         # Triton wants a dimension besides the batch, and DETECTED has none.
         assert configs[name].max_batch_size == 0
@@ -71,11 +70,13 @@ def test_cuda_graphs_and_profiles_are_tensorrts_alone() -> None:
     assert not backend_configs(OPTIONS["onnxruntime"], {})["segmentation"].optimization.cuda.graphs
 
 
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.name)
-def test_configs_name_the_profiles_that_engines_have(graph: object) -> None:
+@pytest.mark.parametrize("graph", LUNGS.graphs, ids=lambda graph: graph.name)
+def test_configs_name_the_profiles_that_engines_have(graph: Graph) -> None:
     options = OPTIONS["tensorrt"]
-    name = graph.name  # type: ignore[attr-defined]
-    assert profile_count(name, options) == len(profiles_of(name, options.batches))
+    profiles = profiles_of(graph.name, options.batches, LUNGS)
+    assert profile_count(graph.name, options) == len(profiles)
+    for profile in profiles:
+        assert list(profile) == [tensor.name for tensor in graph.inputs]
 
 
 @pytest.mark.parametrize(

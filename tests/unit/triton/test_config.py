@@ -9,7 +9,7 @@ import pytest
 from infmap_kit.errors import SpecError
 from infmap_kit.export.publish import serving_identity
 from infmap_kit.export.source import read_source
-from infmap_kit.graphs.contract import ENSEMBLE
+from infmap_kit.graphs.contract import ENSEMBLE, Contract
 from infmap_kit.triton.config import (
     EmbeddedOptions,
     Precision,
@@ -35,8 +35,9 @@ def test_committed_configs_are_what_export_writes(name: str, demo_model: Path) -
     assert committed == config_text(made)
 
 
-def test_no_exposed_tensor_is_consumed_by_a_step() -> None:
-    config = ensemble_config({})
+@pytest.mark.parametrize("lungs", [False, True])
+def test_no_exposed_tensor_is_consumed_by_a_step(lungs: bool) -> None:
+    config = ensemble_config({}, Contract(lungs=lungs))
     exposed = {output.name for output in config.output}
     consumed = {
         tensor for step in config.ensemble_scheduling.step for tensor in step.input_map.values()
@@ -44,8 +45,15 @@ def test_no_exposed_tensor_is_consumed_by_a_step() -> None:
     assert not exposed & consumed
 
 
-def test_the_prunable_step_that_reads_an_ensemble_input_stands_first() -> None:
-    assert ensemble_config({}).ensemble_scheduling.step[0].model_name == "rendering"
+@pytest.mark.parametrize("lungs", [False, True])
+def test_the_prunable_step_that_reads_an_ensemble_input_stands_first(lungs: bool) -> None:
+    """The lungs' step can be pruned and reads IMAGE, but IMAGE has the segmentation left: see config.py."""
+    steps = ensemble_config({}, Contract(lungs=lungs)).ensemble_scheduling.step
+    assert steps[0].model_name == "rendering"
+    alone = {name for step in steps for name in step.input_map if name.isupper()}
+    readers = {name: [s.model_name for s in steps if name in s.input_map] for name in alone}
+    assert readers["CANVAS"] == ["rendering"]
+    assert readers["IMAGE"][0] == "segmentation"
 
 
 def test_precision_reaches_the_segmentation_alone() -> None:
@@ -59,16 +67,28 @@ def test_precision_reaches_the_segmentation_alone() -> None:
     ]
 
 
+def test_the_network_of_the_lungs_runs_as_the_other_does() -> None:
+    options = EmbeddedOptions(precision=Precision.INT8, threads=2)
+    pipeline = embedded_configs(options, {}, Contract(lungs=True))[ENSEMBLE.name]
+    assert served_graphs(pipeline) == [
+        ServedGraph(file="segmentation.xml", precision="f32", threads=2),
+        ServedGraph(file="lung_segmentation.xml", precision="f32", threads=2),
+        ServedGraph(file="detection.onnx", precision="f32", threads=1),
+        ServedGraph(file="rendering.onnx", precision="f32", threads=2),
+    ]
+
+
 def test_int8_is_a_file_of_its_own() -> None:
     pipeline = embedded_configs(EmbeddedOptions(precision=Precision.INT8), {})[ENSEMBLE.name]
     assert served_graphs(pipeline)[0].file == "segmentation.xml"
 
 
-def test_the_joined_model_keeps_the_contract() -> None:
+@pytest.mark.parametrize("lungs", [False, True])
+def test_the_joined_model_keeps_the_contract(lungs: bool) -> None:
     """Whoever asks cannot tell whether one model answers or three."""
-    identity = {"model_name": "mine"}
-    (joined,) = embedded_configs(EmbeddedOptions(), identity).values()
-    three = ensemble_config(identity)
+    identity, contract = {"model_name": "mine"}, Contract(lungs=lungs)
+    (joined,) = embedded_configs(EmbeddedOptions(), identity, contract).values()
+    three = ensemble_config(identity, contract)
     assert (joined.name, joined.input, joined.output) == (three.name, three.input, three.output)
     assert joined.parameters["model_name"] == three.parameters["model_name"]
 

@@ -52,18 +52,19 @@ min-width: 14rem; } th { color: var(--soft); font-weight: 600; }
 
 
 # Even a slip could not make it ask anybody.
-_POLICY = """<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'">"""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_PICTURES = "; img-src data:"
 
 
-def document(title: str, subtitle: str, body: Iterable[str]) -> str:
-    """A whole page; ``body`` is HTML, the rest is text."""
+def document(title: str, subtitle: str, body: Iterable[str], *, with_pictures: bool = False) -> str:
+    """A whole page; ``body`` is HTML, with pictures inside it or not, the rest is text."""
+    policy = _POLICY + (_PICTURES if with_pictures else "")
     return "\n".join(
         [
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            _POLICY,
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             f"<title>{escape(title)}</title>",
             f"<style>{_STYLE}</style></head><body>",
             f'<h1>{escape(title)}</h1><p class="soft">{escape(subtitle)}</p>',

@@ -13,6 +13,7 @@ ENCODE_PNG = "PNG of the native map"
 
 DECODE = "decode the file"
 RESIZE = "resize to the network"
+LUNGS = "lungs"
 DETECTION = "detection"
 RENDERING = "rendering"
 
@@ -37,6 +38,7 @@ APART = {
 STAGES = {
     DECODE: "encoded bytes to pixels",
     RESIZE: "pixels to the network's input",
+    LUNGS: "the network of the lungs alone, in the measuring process, where lungs are served",
     DETECTION: "the detection graph alone, in the measuring process",
     RENDERING: "the rendering graph alone at the network's size, in the measuring process",
 }

@@ -19,6 +19,7 @@ from infmap_kit.bench.scopes import (
     ENCODE_PNG,
     ENGINE_ALONE,
     FILE_TO_MAP,
+    LUNGS,
     NATIVE_MAP,
     RENDERING,
     RESIZE,
@@ -132,7 +133,9 @@ class Subject:
     def scopes(self) -> dict[str, Timed]:
         """Every scope, part and stage, as something that can be timed."""
         client, pictures, engine, graphs = self.client, self.pictures, self.engine, self.graphs
-        probability = engine.infer(pictures[0].image[np.newaxis])
+        first, lungs = pictures[0].image[np.newaxis], graphs.lungs
+        probability = engine.infer(first)
+        lung_probability = lungs.infer(first) if lungs is not None else None
         canvases = [picture.image[np.newaxis] for picture in pictures]
         decoded = [_decoded(picture) for picture in pictures]
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
@@ -158,9 +161,11 @@ class Subject:
             ENCODE_PNG: lambda number: encode_png(maps[number]),
             DECODE: lambda number: _decoded(pictures[number]),
             RESIZE: lambda number: network_input(decoded[number]),
-            DETECTION: lambda _: graphs.detect(probability),
+            DETECTION: lambda _: graphs.detect(probability, lung_probability),
             RENDERING: lambda number: graphs.render(probability, canvases[number]),
         }
+        if lungs is not None:
+            works[LUNGS] = lambda number: lungs.infer(canvases[number])
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
 
 

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import HostMismatch, SpecError
-from infmap_kit.export.engine import ReferenceEngine, ServedGraphs
-from infmap_kit.export.gate import compare, thresholds_for
-from infmap_kit.export.judge import ReferenceJudge, ServedJudge
+from infmap_kit.export.engine import ServedGraphs
+from infmap_kit.export.gate import compare
+from infmap_kit.export.judge import ServedJudge
 from infmap_kit.export.pictures import Pictures, synthetic_pictures
+from infmap_kit.export.thresholds import thresholds_for
+from infmap_kit.export.verify import repository_reference
 from infmap_kit.graphs.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
@@ -161,16 +163,14 @@ def tune(
     with publishing(repository) as draft:
         _copy(repository, manifest.release, draft)
         _set(draft.folder, chosen.setting)
-        reference = ReferenceEngine(ServedGraphs(repository).reference.read_bytes())
+        reference = repository_reference(ServedGraphs(repository))
         thresholds = thresholds_for(manifest.precision)
         progress("passing the gate again", 0, 1)
         with (
             TritonServer(draft.folder, runtime=runtime, options=free_ports()) as server,
             InfmapClient(server.grpc_url) as client,
         ):
-            gate = compare(
-                ReferenceJudge(reference), ServedJudge(client), proof, thresholds=thresholds
-            )
+            gate = compare(reference, ServedJudge(client), proof, thresholds=thresholds)
         gate.require()
         tuned: dict[str, Any] = {
             "goal": goal,

@@ -10,6 +10,7 @@ from infmap_kit.bench.scopes import (
     DETECTION,
     ENGINE_ALONE,
     FILE_TO_MAP,
+    LUNGS,
     RENDERING,
     RESIZE,
     SERVED_ENSEMBLE,
@@ -37,7 +38,7 @@ def stages_of(record: BenchRecord) -> list[Stage]:
     """Split file to map into stages whose sum is its p50; empty when a scope is missing.
 
     Decoding, resizing, engine, detection and rendering are p50s measured by themselves; what Triton's own
-    account gives beyond the three graphs is its python backend; what the client's clock gives beyond that
+    account gives beyond the graphs is its python backend; what the client's clock gives beyond that
     is gRPC and the client; what then is left of file to map is noise between scopes.
     """
     scopes = record.scopes
@@ -46,7 +47,8 @@ def stages_of(record: BenchRecord) -> list[Stage]:
     if server is None or any(name not in scopes for name in needed):
         return []
     p50 = {name: scopes[name].p50_ms for name in needed}
-    graphs = p50[ENGINE_ALONE] + p50[DETECTION] + p50[RENDERING]
+    lungs = [Stage(LUNGS, scopes[LUNGS].p50_ms)] if LUNGS in scopes else []
+    graphs = p50[ENGINE_ALONE] + p50[DETECTION] + p50[RENDERING] + sum(one.ms for one in lungs)
     # Triton counts means; the client's clock is taken as a mean here too, lest a skewed tail move a stage.
     asked = scopes[SERVED_ENSEMBLE].summary().mean_ms
     client = max(asked - server["total"], 0.0)
@@ -56,6 +58,7 @@ def stages_of(record: BenchRecord) -> list[Stage]:
         Stage("gRPC and client", client),
         Stage("Triton's queue", server["queue"]),
         Stage("engine", p50[ENGINE_ALONE]),
+        *lungs,
         Stage(DETECTION, p50[DETECTION]),
         Stage(RENDERING, p50[RENDERING]),
     ]

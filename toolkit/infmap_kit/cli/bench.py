@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from typer.core import TyperGroup
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.cli.groups import FirstCommandGroup
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 
@@ -20,16 +20,8 @@ Tolerance = Annotated[
 ]
 
 
-class _LatencyFirst(TyperGroup):
-    """A group whose first command may go without its name: `bench FILES` is `bench latency FILES`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the name in, unless a command or help is asked for."""
-        if not args or (
-            args[0] not in self.commands and args[0] not in self.get_help_option_names(ctx)
-        ):
-            args = ["latency", *args]
-        return super().parse_args(ctx, args)
+class _LatencyFirst(FirstCommandGroup):
+    first = "latency"
 
 
 bench = typer.Typer(

@@ -11,8 +11,10 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
+    CutOffs,
     GateImages,
     Json,
+    Lungs,
     Report,
     Repository,
     app,
@@ -27,6 +29,8 @@ def bundle(
     run: Annotated[Path, typer.Argument(help="Run folder of `infmap-train fit`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     gate_images: GateImages = None,
+    lungs: Lungs = None,
+    grades: CutOffs = None,
     sign: Annotated[
         Optional[Path],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Private Ed25519 key (PEM, as OpenSSL writes it) to sign with."),
@@ -47,7 +51,15 @@ def bundle(
     with progress_bar() as progress:
         progress("reading", 0, 1)
         pictures = pictures_of(run, gate_images)
-        record = write_bundle(run, output, pictures=pictures, sign=signs, progress=progress)
+        record = write_bundle(
+            run,
+            output,
+            pictures=pictures,
+            lungs=lungs,
+            grades=grades,
+            sign=signs,
+            progress=progress,
+        )
     if json_:
         print_json(record)
         return

@@ -11,8 +11,10 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
+    CutOffs,
     GateImages,
     Json,
+    Lungs,
     Report,
     Repository,
     app,
@@ -23,7 +25,8 @@ from infmap_kit.progress import progress_bar
 
 
 @app.command(
-    epilog="Example: `infmap-kit export training/demo_model --repository model_repository`"
+    epilog="Examples: `infmap-kit export training/demo_model --repository model_repository`, "
+    "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`"
 )
 def export(
     source: Annotated[
@@ -73,7 +76,16 @@ def export(
     keep_fp32: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            help="Node of an FP16 graph to compute in FP32; may be given again. `verify --bisect` names them."
+            help="Node of the FP16 segmentation to compute in FP32; may be given again. `verify --bisect` "
+            "names them."
+        ),
+    ] = None,
+    lungs: Lungs = None,
+    grades: CutOffs = None,
+    classifier: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Run folder of a classifier (`infmap-train classify`): its opinion is served beside, in fp32."
         ),
     ] = None,
     gate_images: GateImages = None,
@@ -88,14 +100,15 @@ def export(
 ) -> None:
     """Publish a trained network as a Triton repository.
 
-    Writes the three graphs (segmentation, detection, rendering), the ensemble `infmap` and a manifest
+    Writes the graphs (segmentation, detection, rendering), the ensemble `infmap` and a manifest
     with the hash of every file, compares the engine with its reference, and replaces the repository
     in one step, keeping what was there (`infmap-kit rollback`). When the engine decides otherwise, nothing is
-    published (exit code 3), and a report says why.
+    published (exit code 3), and a report says why. With --lungs, severity is of the lungs, by lung and zone;
+    with --classifier, a second opinion is served beside, with a map of where it looked.
     """
     from infmap_kit.export.gate_report import Evidence
     from infmap_kit.export.pictures import pictures_of, radiographs_in
-    from infmap_kit.export.source import read_source
+    from infmap_kit.export.source import read_source, with_parts
     from infmap_kit.export.target import export_options, publish, require_host
     from infmap_kit.tables import candidates_table
 
@@ -112,7 +125,9 @@ def export(
     require_host(options)
     with progress_bar() as progress:
         progress("reading", 0, 1)
-        network = read_source(source, encoder=encoder)
+        network = with_parts(
+            read_source(source, encoder=encoder), lungs=lungs, grades=grades, classifier=classifier
+        )
         manifest, gate = publish(
             network,
             repository,
@@ -129,9 +144,11 @@ def export(
     console.print(same_doctor(gate))
     if candidates := manifest.model.get("candidates"):
         console.print(candidates_table(candidates))
-    if eight := manifest.model.get("int8"):
+    for what, key in (("", "int8"), ("The lungs: ", "lung_int8")):
+        if not (eight := manifest.model.get(key)):
+            continue
         console.print(
-            f"In INT8, calibrated on {eight['calibration_pictures']} pictures; "
+            f"{what}In INT8, calibrated on {eight['calibration_pictures']} pictures; "
             f"{eight['split'] or 'no'} convolutions were split by what they join, "
             f"{len(eight['kept']) or 'none'} kept as they were, in {eight['rest']}."
         )

@@ -21,7 +21,7 @@ def infer(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for maps and JSON.")],
     format_: Annotated[
         str,
-        typer.Option("--format", help="What to write: some of png,json,dicom,sc,seg,sr,gsps."),
+        typer.Option("--format", help="What to write: some of png,json,dicom,sc,seg,sr,gsps,cam."),
     ] = "png,json",
     secondary_capture: Annotated[
         bool,
@@ -29,7 +29,10 @@ def infer(
     ] = False,
     identify: Annotated[
         bool,
-        typer.Option("--identify", help="Write UIDs and DICOM files' names as they are."),
+        typer.Option(
+            "--identify",
+            help="Write UIDs, Patient ID, time and DICOM files' names as they are.",
+        ),
     ] = False,
     url: Url = DEFAULT_URL,
     json_: Json = False,
@@ -37,8 +40,8 @@ def infer(
     """Make an infection map and a JSON, or DICOM results, for every radiograph.
 
     `dicom` is a Secondary Capture, a Segmentation and a Structured Report; `gsps` adds a presentation
-    state with the contour. UIDs are hashed, and results of DICOM files named by hash, unless
-    --identify is given.
+    state with the contour; `cam` a PNG of where a classifier looked, if one is served beside. UIDs are
+    hashed, and results of DICOM files named by hash, unless --identify is given.
 
     A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
     when any was.

@@ -19,9 +19,22 @@ def synthesize(
     ] = 4,
     size: Annotated[int, typer.Option(min=64, help="Height and width in pixels.")] = 1024,
     seed: Annotated[int, typer.Option(help="Of the first picture.")] = 0,
+    course: Annotated[
+        bool,
+        typer.Option(
+            "--course",
+            help="One chest, whose infection grows and recedes, and times.csv: to try `progression`.",
+        ),
+    ] = False,
 ) -> None:
     """Make synthetic radiographs with known infection masks, for whoever has no data yet."""
-    from infmap_kit.imaging.synthetic_set import write_synthetic
+    from infmap_kit.imaging.synthetic_set import write_synthetic, write_synthetic_course
 
+    if course:
+        write_synthetic_course(output, count=count, size=size, seed=seed)
+        console.print(
+            f"{count} synthetic radiographs of one chest, with times.csv, are in {output}."
+        )
+        return
     write_synthetic(output, count=count, size=size, seed=seed)
     console.print(f"{count} synthetic radiographs, with masks and index.csv, are in {output}.")

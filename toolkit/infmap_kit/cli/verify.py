@@ -15,6 +15,7 @@ from infmap_kit.cli.app import (
     DEFAULT_REPOSITORY,
     GateImages,
     Json,
+    Lungs,
     Report,
     Repository,
     app,
@@ -59,6 +60,7 @@ def verify(
     ] = None,
     precision: Annotated[str, typer.Option(help="For --compile: fp16 or fp32.")] = "fp16",
     batches: Annotated[str, typer.Option(help="For --compile: batch sizes.")] = "1,8,32",
+    lungs: Lungs = None,
     gate_images: GateImages = None,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
@@ -70,15 +72,16 @@ def verify(
     says by node and operator what TensorRT would refuse on a GPU box.
     """
     if compile_:
-        _compile(origin, gpu, precision, batches, json_=json_)
+        _compile(origin, lungs, gpu, precision, batches, json_=json_)
     elif bisect:
         _bisect(origin, gate_images, json_=json_)
     else:
-        _gate(origin, repository, url, gate_images, report, json_=json_)
+        _gate(origin, lungs, repository, url, gate_images, report, json_=json_)
 
 
 def _gate(
     path: Path,
+    lungs: Path | None,
     repository: Path,
     url: str | None,
     gate_images: Path | None,
@@ -93,7 +96,7 @@ def _gate(
 
     with progress_bar() as progress:
         progress("reading", 0, 1)
-        origin = read_origin(path, gate_images)
+        origin = read_origin(path, gate_images, lungs=lungs)
         how = functools.partial(
             verify_served if url else verify_repository,
             origin.source,
@@ -140,7 +143,13 @@ def _bisect(path: Path, gate_images: Path | None, *, json_: bool) -> None:
 
 
 def _compile(
-    path: Path, gpus: list[str] | None, precision: str, batches: str, *, json_: bool
+    path: Path,
+    lungs: Path | None,
+    gpus: list[str] | None,
+    precision: str,
+    batches: str,
+    *,
+    json_: bool,
 ) -> None:
     from infmap_kit.export.compile_gate import (
         DEFAULT_GPUS,
@@ -157,7 +166,7 @@ def _compile(
     )
     with console.status("reading") as status:
         results = compile_graphs(
-            graphs_at(path),
+            graphs_at(path, lungs),
             options,
             progress=lambda label, done, total: status.update(f"{label} {done}/{total}"),
         )

@@ -20,7 +20,13 @@ def published(manifest: Manifest, repository: Path) -> str:
 
 def same_doctor(gate: GateReport) -> str:
     """What the gate found, when it passed."""
-    return (
+    found = (
         f"Same doctor as its reference over {len(gate.pictures)} pictures: Dice {gate.dice:.6f}, "
         f"largest error {gate.largest_error:.1e}, no detection changed."
     )
+    if lungs := gate.summary().get("lungs"):
+        change = lungs["severity_change_percent"]
+        found += (
+            f" Lungs: Dice {lungs['dice']:.6f}, severities within {change:.2f} percentage points."
+        )
+    return found

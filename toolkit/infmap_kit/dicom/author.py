@@ -37,6 +37,8 @@ class Author:
         unknown.
     made_at
         When the finding was made.
+    lungs_name, lungs_version
+        Of the model that segments the lungs; the infection's where none is named.
     refusal
         Code of a refusal; empty for a finding.
     """
@@ -47,6 +49,8 @@ class Author:
     model_version: str
     made_from: str
     made_at: dt.datetime
+    lungs_name: str = ""
+    lungs_version: str = ""
     refusal: str = ""
 
     @classmethod
@@ -59,12 +63,18 @@ class Author:
         refusal: str = "",
     ) -> Self:
         """Author of results about a radiograph; for a refusal no model, but its code."""
+        name, version = (
+            model.get("model_name", MANUFACTURER),
+            model.get("model_version", __version__),
+        )
         return cls(
             source_uid=str(referred.SOPInstanceUID),
             identity=model_identity(model),
             refusal=refusal,
-            model_name=model.get("model_name", MANUFACTURER)[:_LONG_STRING],
-            model_version=model.get("model_version", __version__)[:_LONG_STRING],
+            model_name=name[:_LONG_STRING],
+            model_version=version[:_LONG_STRING],
+            lungs_name=model.get("lungs_name", name)[:_LONG_STRING],
+            lungs_version=model.get("lungs_version", version)[:_LONG_STRING],
             made_from=_made_from(model),
             made_at=made_at or dt.datetime.now().astimezone(),
         )

@@ -100,9 +100,9 @@ def _segment(number: int, name: str, author: Author) -> SegmentDescription:
         segmented_property_type=concept("abnormal-opacity" if infection else "lung"),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=author.model_name,
+            name=author.model_name if infection else author.lungs_name,
             family=concept("artificial-intelligence"),
-            version=author.model_version,
+            version=author.model_version if infection else author.lungs_version,
             source=MANUFACTURER,
         ),
         tracking_uid=author.uid("seg", f"track {name}"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.dicom import measurements
 from infmap_kit.dicom.author import MANUFACTURER, NOTICE, Author
 from infmap_kit.dicom.codes import OWN_SCHEME, concept
 
@@ -40,28 +41,14 @@ def structured_report(
     masks
         The Segmentation to refer to, where there is one.
     """
-    from highdicom.sr import Measurement, QualitativeEvaluation
-
-    detected = concept("present" if finding.detected else "absent")
     group = _group(
         referred,
         author,
         masks,
-        measurements=[
-            Measurement(
-                name=concept("probability"),
-                value=round(finding.probability_max, 6),
-                unit=concept("no-units"),
-            ),
-            Measurement(
-                name=concept(f"severity-of-{finding.severity_of}"),
-                value=round(finding.severity_percent, 4),
-                unit=concept("percent"),
-            ),
-        ],
-        evaluations=[QualitativeEvaluation(name=concept("covid"), value=detected)],
+        measurements=measurements.measurements(finding),
+        evaluations=measurements.evaluations(finding),
     )
-    texts = [("comment", f"{NOTICE}.")]
+    texts = [("comment", f"{NOTICE}."), *measurements.texts(finding)]
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in radiograph.warnings]
     evidence = [referred] if masks is None else [referred, masks]
     return _report(referred, author, group, texts, evidence, described="Infection report")

@@ -7,13 +7,14 @@ import json
 import uuid
 from collections.abc import Mapping
 
-_SCHEME = "infmap-kit results 1"
+_SCHEME = "infmap-kit results 2"
 """Changes when results of the same radiograph and model would look different: a PACS that holds an
 object of the same UID keeps the old one."""
 
 _IDENTITY = (
     *("model_name", "model_version", "network"),
     *("onnx_sha256", "engine_sha256", "precision", "target"),
+    *("temperature", "lungs_onnx_sha256", "grades"),
 )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,15 @@ from infmap_kit.export.publish import (
 )
 from infmap_kit.export.source import Source
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
-from infmap_kit.graphs.contract import DETECTION, RENDERING, SEGMENTATION
+from infmap_kit.graphs.contract import (
+    CLASSIFIER,
+    LUNG_SEGMENTATION,
+    PLAIN,
+    RENDERING,
+    SEGMENTATION,
+    Contract,
+    Graph,
+)
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic import synthetic_radiograph
 from infmap_kit.progress import Progress
@@ -57,7 +65,7 @@ def build_backend(
     options
         Backend, precision, batches, nodes to keep in FP32.
     source
-        The network.
+        The networks.
     draft
         Where to write.
     progress
@@ -73,83 +81,112 @@ def build_backend(
         "backend": {"gpu": options.gpu, "batches": list(options.batches)},
     }
     served = source
-    on_gpu: onnx.ModelProto | None = None
+    on_gpu: dict[str, onnx.ModelProto] = {}
     box: dict[str, str] = {}
     if options.precision is Precision.FP16:
-        halved = fp16_graph(source.segmentation, keep_fp32=options.keep_fp32)
-        on_gpu = emulated_fp16(source.segmentation, halved) if options.gpu else None
-        served = dataclasses.replace(source, segmentation=halved.model)
-        model["fp16"] = halved.record()
+        served, on_gpu, model["fp16"] = _halved(source, options)
     if trt is None:
         write_graphs(draft, served, MODEL_FILE[options.target])
     else:
         model["layers"], box = _write_plans(trt, draft, served, options, progress)
         write_ensemble(draft)
-    write_warm_up(draft.folder, options)
+    write_warm_up(draft.folder, options, source.contract)
     return Build(
         target=options.target,
         precision=options.precision or Precision.FP32,
         judge=_judge(trt, draft, served, options, on_gpu),
-        configs=functools.partial(backend_configs, options),
+        configs=functools.partial(backend_configs, options, contract=source.contract),
         model=model,
         built_with=box,
     )
 
 
-def write_warm_up(folder: Path, options: BackendOptions) -> None:
+def _halved(
+    source: Source, options: BackendOptions
+) -> tuple[Source, dict[str, onnx.ModelProto], dict[str, Any]]:
+    """The source in FP16, what a GPU computes of each network, and what there is to say of it.
+
+    Nodes to keep in FP32 are the infection's: whatever breaks the lungs' network is exported in FP32.
+    """
+    halved, on_gpu = {}, {}
+    for name, graph in source.networks.items():
+        keep = options.keep_fp32 if name == SEGMENTATION.name else ()
+        halved[name] = fp16_graph(graph, keep_fp32=keep)
+        if options.gpu:
+            on_gpu[name] = emulated_fp16(graph, halved[name])
+    told: dict[str, Any] = halved[SEGMENTATION.name].record()
+    if LUNG_SEGMENTATION.name in halved:
+        told["lungs"] = halved[LUNG_SEGMENTATION.name].record()
+    return source.with_networks({n: one.model for n, one in halved.items()}), on_gpu, told
+
+
+def write_warm_up(folder: Path, options: BackendOptions, contract: Contract = PLAIN) -> None:
     """Write the radiograph that each model warms up on, as often as the largest batch needs it.
 
     It is a synthetic one: no patient's picture belongs into a model repository.
     """
     picture = network_input(synthetic_radiograph(0, height=512, width=512).radiograph.pixels)
-    for name, count in ((SEGMENTATION.name, 1), (RENDERING.name, options.batches[-1])):
+    networks = [(network.name, 1) for network in contract.networks]
+    unbatched = [(graph.name, options.batches[-1]) for graph in (RENDERING, *contract.opinions)]
+    for name, count in (*networks, *unbatched):
         warm_up = folder / name / "warmup"
         warm_up.mkdir(parents=True)
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 
 def _judge(
-    trt: Any, draft: Draft, served: Source, options: BackendOptions, on_gpu: onnx.ModelProto | None
+    trt: Any,
+    draft: Draft,
+    served: Source,
+    options: BackendOptions,
+    on_gpu: Mapping[str, onnx.ModelProto],
 ) -> EngineJudge:
-    """What is compared with the reference: the very plan, or the graphs on the same library as Triton's.
+    """What is compared with the reference: the very plans, or the graphs on the same library as Triton's.
 
-    ``on_gpu`` is what a GPU computes of an FP16 graph, since ONNX Runtime on a CPU would not round.
+    ``on_gpu`` is what a GPU computes of FP16 graphs, since ONNX Runtime on a CPU would not round.
 
     Plans of the two small graphs are not run here but in the server (`infmap-kit verify --url`): they change
     type and shape, which the one-tensor runner of plans does not do.
     """
+    graphs = graphs_of(served)
     paths = {
         name: version_folder(draft.folder, name, draft.release) / MODEL_FILE[options.target]
-        for name in graphs_of(served)
+        for name in graphs
     }
-    segmentation: Engine
-    if trt is not None:
-        segmentation = PlanEngine(trt, paths[SEGMENTATION.name].read_bytes())
-    elif options.target is Target.OPENVINO:
-        require_cpu_precision(options.precision or Precision.FP32)
-        segmentation = EmbeddedEngine(
-            paths[SEGMENTATION.name],
-            precision=openvino_precision(options.precision or Precision.FP32),
-        )
-    elif on_gpu is not None:
-        segmentation = ReferenceEngine(on_gpu.SerializeToString())
-    else:
-        segmentation = ReferenceEngine(paths[SEGMENTATION.name].read_bytes())
-    small: list[GraphEngine] = []
-    for name in (DETECTION.name, RENDERING.name):
+
+    def engine(network: Graph) -> Engine:
+        path = paths[network.name]
+        if trt is not None:
+            return PlanEngine(trt, path.read_bytes(), network=network)
         if options.target is Target.OPENVINO:
-            small.append(EmbeddedGraph(paths[name]))
-        elif trt is not None:
-            small.append(OnnxRuntimeGraph(graphs_of(served)[name].SerializeToString()))
-        else:
-            small.append(OnnxRuntimeGraph(paths[name].read_bytes()))
-    return EngineJudge(segmentation, *small)
+            precision = options.precision or Precision.FP32
+            require_cpu_precision(precision)
+            return EmbeddedEngine(path, precision=openvino_precision(precision), network=network)
+        emulated = on_gpu.get(network.name)
+        content = emulated.SerializeToString() if emulated is not None else path.read_bytes()
+        return ReferenceEngine(content, network=network)
+
+    def small(graph: Graph) -> GraphEngine:
+        if options.target is Target.OPENVINO:
+            return EmbeddedGraph(paths[graph.name])
+        if trt is not None:
+            return OnnxRuntimeGraph(graphs[graph.name].SerializeToString())
+        return OnnxRuntimeGraph(paths[graph.name].read_bytes())
+
+    contract = served.contract
+    return EngineJudge(
+        engine(SEGMENTATION),
+        small(contract.detection),
+        small(RENDERING),
+        lungs=engine(LUNG_SEGMENTATION) if contract.lungs else None,
+        classifier=small(CLASSIFIER) if contract.classifier else None,
+    )
 
 
 def _write_plans(
     trt: Any, draft: Draft, source: Source, options: BackendOptions, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Build the three plans; what their layers compute in, and what box they are for."""
+    """Build the plans; what their layers compute in, and what box they are for."""
     box = {
         "tensorrt": str(trt.__version__),
         "compute_capability": present_gpu().capability,
@@ -162,10 +199,12 @@ def _write_plans(
         engine = engine_from_onnx(
             trt,
             graph,
-            BuildOptions(profiles=profiles_of(name, options.batches), timing_cache=timing),
+            BuildOptions(
+                profiles=profiles_of(name, options.batches, source.contract), timing_cache=timing
+            ),
             progress=functools.partial(_of_graph, progress, name),
         )
-        if name == SEGMENTATION.name and options.precision is Precision.FP16:
+        if name in source.networks and options.precision is Precision.FP16:
             engine.layers.require_fp16(name)
         timing = engine.timing_cache or timing
         layers[name] = {

@@ -15,7 +15,7 @@ from infmap_kit.export.engine import OnnxRuntimeGraph, ReferenceEngine
 from infmap_kit.export.fp16 import Fp16Overflow, fp16_graph, named_nodes
 from infmap_kit.export.fp16_emulation import emulated_fp16
 from infmap_kit.export.gate import GateReport, compare
-from infmap_kit.export.judge import Judge, ReferenceJudge
+from infmap_kit.export.judge import InfectionAlone, Judge, ReferenceJudge
 from infmap_kit.export.pictures import Pictures
 from infmap_kit.graphs.contract import SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
@@ -157,7 +157,7 @@ class _Search:
         self, model: onnx.ModelProto, reference: Judge, pictures: Pictures, progress: Progress
     ) -> None:
         self._model = named_nodes(model)
-        self._reference = reference
+        self._reference = InfectionAlone(reference)
         self._pictures = self._all = pictures
         self._progress = progress
         self._order = [n.name for n in self._model.graph.node if n.op_type not in _IDLE]

@@ -22,13 +22,18 @@ from infmap_kit.export.onnx import read_graph
 from infmap_kit.export.profiles import profiles_of
 from infmap_kit.export.publish import graphs_of
 from infmap_kit.export.refusal import GraphRefused, Refusal
-from infmap_kit.export.source import read_source
+from infmap_kit.export.source import read_source, with_parts
 from infmap_kit.export.tensorrt import BuildOptions, engine_from_onnx
-from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS, SEGMENTATION
+from infmap_kit.graphs.contract import ENSEMBLE, SEGMENTATION, Contract
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.boxes import Gpu, gpu
 from infmap_kit.triton.config import Precision, graph_file
-from infmap_kit.triton.repository import MANIFEST, check_repository, version_folder
+from infmap_kit.triton.repository import (
+    MANIFEST,
+    check_repository,
+    served_contract,
+    version_folder,
+)
 
 DEFAULT_GPUS = ("sm75", "sm86")
 
@@ -42,7 +47,7 @@ class GateOptions:
     gpus
         Short names, generations or compute capabilities.
     precision
-        Of the segmentation: fp16 or fp32.
+        Of the networks: fp16 or fp32.
     batches
         Batch sizes that the profiles cover.
     """
@@ -92,8 +97,15 @@ class Compilation:
         return not self.refusals and not self.error
 
 
-def graphs_at(path: Path) -> dict[str, onnx.ModelProto]:
-    """The three graphs of a run folder, a model file or a published repository, by name.
+def graphs_at(path: Path, lungs: Path | None = None) -> dict[str, onnx.ModelProto]:
+    """The graphs of a run folder, a model file or a published repository, by name.
+
+    Parameters
+    ----------
+    path
+        Which.
+    lungs
+        Run folder of the lungs' network beside a run; a repository has its own.
 
     Raises
     ------
@@ -101,13 +113,15 @@ def graphs_at(path: Path) -> dict[str, onnx.ModelProto]:
         When the repository holds no graphs but engines.
     """
     if not (path / MANIFEST).is_file():
-        return graphs_of(read_source(path))
-    release = check_repository(path).release
-    joined = version_folder(path, ENSEMBLE.name, release)
-    files = {graph.name: joined / graph_file(graph.name) for graph in GRAPHS}
+        return graphs_of(with_parts(read_source(path), lungs=lungs))
+    manifest = check_repository(path)
+    graphs = served_contract(manifest).graphs
+    joined = version_folder(path, ENSEMBLE.name, manifest.release)
+    files = {graph.name: joined / graph_file(graph.name) for graph in graphs}
     if not files[SEGMENTATION.name].is_file():
         files = {
-            graph.name: version_folder(path, graph.name, release) / "model.onnx" for graph in GRAPHS
+            graph.name: version_folder(path, graph.name, manifest.release) / "model.onnx"
+            for graph in graphs
         }
     if not all(file.is_file() for file in files.values()):
         raise ExportError(
@@ -127,7 +141,7 @@ def compile_graphs(
     Parameters
     ----------
     graphs
-        By name: any of segmentation, detection and rendering.
+        By name: those of a contract, or some of them.
     options
         GPUs, precision and batches.
     progress
@@ -141,10 +155,12 @@ def compile_graphs(
         For a GPU that it does not build for.
     """
     trt = require_compiler()
+    contract = Contract.of(graphs)
+    networks = [network.name for network in contract.networks]
     chosen = [gpu(word) for word in options.gpus]
     results = []
     for name, graph in graphs.items():
-        fp16 = options.precision is Precision.FP16 and name == SEGMENTATION.name
+        fp16 = options.precision is Precision.FP16 and name in networks
         try:
             compiled = fp16_graph(graph).model if fp16 else graph
         except ExportError as error:
@@ -153,7 +169,8 @@ def compile_graphs(
         for one in chosen:
             told = functools.partial(progress, f"{name} for {one.name}")
             built = BuildOptions(
-                profiles=profiles_of(name, options.batches), compute_capabilities=(one.generation,)
+                profiles=profiles_of(name, options.batches, contract),
+                compute_capabilities=(one.generation,),
             )
             results.append(_compile(trt, name, compiled, one, built, fp16=fp16, progress=told))
     return tuple(results)

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,20 @@ import numpy as np
 from infmap_kit.errors import GateFailed, HostMismatch, MissingDependency
 from infmap_kit.export import quantisation
 from infmap_kit.export.engine import EmbeddedEngine, EmbeddedGraph, require_cpu_precision
-from infmap_kit.export.gate import GateReport, compare, thresholds_for
+from infmap_kit.export.gate import GateReport, compare
 from infmap_kit.export.judge import EngineJudge, Judge
 from infmap_kit.export.pictures import Pictures
 from infmap_kit.export.publish import Build, graphs_of, write_model
 from infmap_kit.export.source import Source
-from infmap_kit.graphs.contract import DETECTION, ENSEMBLE, RENDERING, SEGMENTATION
+from infmap_kit.export.thresholds import thresholds_for
+from infmap_kit.graphs.contract import (
+    CLASSIFIER,
+    ENSEMBLE,
+    LUNG_SEGMENTATION,
+    RENDERING,
+    SEGMENTATION,
+    Graph,
+)
 from infmap_kit.progress import Progress
 from infmap_kit.triton import runner
 from infmap_kit.triton.config import (
@@ -28,8 +37,8 @@ from infmap_kit.triton.config import (
     Target,
     embedded_configs,
     graph_file,
+    network_file,
     openvino_precision,
-    segmentation_file,
 )
 from infmap_kit.triton.releases import Draft
 from infmap_kit.triton.repository import version_folder
@@ -58,27 +67,41 @@ class Proof:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """An engine that could be published.
+    """Engines that could be published.
 
     Parameters
     ----------
     precision
-        It computes in.
-    engine
-        The segmentation.
+        They compute in.
+    engines
+        The networks, by name.
+    small
+        Detection and rendering.
     details
-        What there is to say of it, for the manifest.
+        What there is to say of them, for the manifest.
+    classifier
+        In FP32 always, where one is served.
     """
 
     precision: Precision
-    engine: EmbeddedEngine
+    engines: dict[str, EmbeddedEngine]
+    small: tuple[EmbeddedGraph, EmbeddedGraph]
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classifier: EmbeddedGraph | None = None
+
+    @property
+    def judge(self) -> EngineJudge:
+        """Judges pictures with them."""
+        lungs = self.engines.get(LUNG_SEGMENTATION.name)
+        return EngineJudge(
+            self.engines[SEGMENTATION.name], *self.small, lungs=lungs, classifier=self.classifier
+        )
 
 
 def build_embedded(
     options: EmbeddedOptions, proof: Proof, source: Source, draft: Draft, progress: Progress
 ) -> Build:
-    """Write the three graphs into one model, with the runner beside them.
+    """Write the graphs into one model, with the runner beside them.
 
     Parameters
     ----------
@@ -87,7 +110,7 @@ def build_embedded(
     proof
         What it passes the gate with.
     source
-        The network.
+        The networks.
     draft
         Where to write.
     progress
@@ -106,26 +129,34 @@ def build_embedded(
         )
         for name, graph in graphs_of(source).items()
     }
+    contract = source.contract
     shutil.copyfile(runner.__file__, paths[SEGMENTATION.name].with_name("model.py"))
-    small = [EmbeddedGraph(paths[one.name]) for one in (DETECTION, RENDERING)]
+    small = EmbeddedGraph(paths[contract.detection.name]), EmbeddedGraph(paths[RENDERING.name])
     build = functools.partial(_candidate, options, proof, source, draft, small, progress)
     tried: list[dict[str, Any]] = []
     if options.precision is not None:
         chosen = build(options.precision)
     else:
-        chosen, tried = _fastest(build, proof, small, progress)
+        chosen, tried = _fastest(build, proof, progress)
     if chosen.precision is not Precision.INT8:
-        _remove_quantised(draft)
+        _remove_quantised(source, draft)
+    types = {name: engine.precisions() for name, engine in chosen.engines.items()}
     return Build(
         target=Target.EMBEDDED,
         precision=chosen.precision,
-        judge=EngineJudge(chosen.engine, *small),
+        judge=chosen.judge,
         configs=functools.partial(
             embedded_configs,
             dataclasses.replace(options, precision=chosen.precision, rest=_rest(chosen.precision)),
+            contract=contract,
         ),
         model={
-            "convolutions_by_type": chosen.engine.precisions(),
+            "convolutions_by_type": types[SEGMENTATION.name],
+            **(
+                {"lung_convolutions_by_type": types[LUNG_SEGMENTATION.name]}
+                if contract.lungs
+                else {}
+            ),
             **chosen.details,
             **({"candidates": tried} if tried else {}),
         },
@@ -133,7 +164,7 @@ def build_embedded(
 
 
 def _fastest(
-    build: Any, proof: Proof, small: list[EmbeddedGraph], progress: Progress
+    build: Any, proof: Proof, progress: Progress
 ) -> tuple[Candidate, list[dict[str, Any]]]:
     """The quickest candidate that passes the gate on this machine, and what became of each."""
     passed: list[tuple[float, Candidate]] = []
@@ -144,7 +175,7 @@ def _fastest(
         except (HostMismatch, MissingDependency) as error:
             tried.append({"precision": precision, "not_built": str(error)})
             continue
-        gate = _gate(candidate, proof, small)
+        gate = _gate(candidate, proof)
         entry: dict[str, Any] = {
             "precision": precision,
             "passed": gate.passed,
@@ -154,7 +185,7 @@ def _fastest(
         }
         if gate.passed:
             progress(f"timing {precision}", 0, 1)
-            entry["p50_ms"] = round(_p50_ms(candidate.engine, proof.pictures), 3)
+            entry["p50_ms"] = round(_p50_ms([*candidate.engines.values()], proof.pictures), 3)
             passed.append((entry["p50_ms"], candidate))
         else:
             entry["reasons"] = gate.reasons()
@@ -172,40 +203,60 @@ def _candidate(
     proof: Proof,
     source: Source,
     draft: Draft,
-    small: list[EmbeddedGraph],
+    small: tuple[EmbeddedGraph, EmbeddedGraph],
     progress: Progress,
     precision: Precision,
 ) -> Candidate:
     require_cpu_precision(precision)
-    path = version_folder(draft.folder, ENSEMBLE.name, draft.release) / segmentation_file(precision)
-
+    folder = version_folder(draft.folder, ENSEMBLE.name, draft.release)
     rest = _rest(precision)
-    hint = openvino_precision(rest)
 
-    def engine() -> EmbeddedEngine:
-        return EmbeddedEngine(path, precision=hint, threads=options.threads)
-
-    if precision is not Precision.INT8:
-        return Candidate(precision=precision, engine=engine())
-    # Less and less of it becomes integers, until it decides as its reference does.
-    for done, choice in enumerate(quantisation.CHOICES):
-        progress("quantising", done, len(quantisation.CHOICES))
-        written = quantisation.quantise(source.segmentation, path, proof.calibration, choice=choice)
-        candidate = Candidate(
-            precision=precision,
-            engine=engine(),
-            details={
-                "int8": {
-                    "kept": list(written.kept),
-                    "split": written.split,
-                    "rest": rest,
-                    "calibration_pictures": written.calibration_pictures,
-                }
-            },
+    def engine(network: Graph, file: str) -> EmbeddedEngine:
+        return EmbeddedEngine(
+            folder / file,
+            precision=openvino_precision(rest),
+            threads=options.threads,
+            network=network,
         )
-        if _gate(candidate, proof, small).passed:
-            break
+
+    networks = source.contract.networks
+    candidate = Candidate(
+        precision=precision,
+        engines={one.name: engine(one, graph_file(one.name)) for one in networks},
+        small=small,
+        classifier=EmbeddedGraph(folder / graph_file(CLASSIFIER.name))
+        if source.contract.classifier
+        else None,
+    )
+    if precision is not Precision.INT8:
+        return candidate
+    # One network after the other: what makes the second fail is the second.
+    for network in networks:
+        path = folder / network_file(network.name, precision)
+        # Less and less of it becomes integers, until it decides as its reference does.
+        for done, choice in enumerate(quantisation.CHOICES):
+            progress(f"quantising {network.name}", done, len(quantisation.CHOICES))
+            written = quantisation.quantise(
+                source.networks[network.name], path, proof.calibration, choice=choice
+            )
+            told = {
+                "kept": list(written.kept),
+                "split": written.split,
+                "rest": rest,
+                "calibration_pictures": written.calibration_pictures,
+            }
+            candidate = dataclasses.replace(
+                candidate,
+                engines={**candidate.engines, network.name: engine(network, path.name)},
+                details={**candidate.details, _INT8[network.name]: told},
+            )
+            if _gate(candidate, proof).passed:
+                break
     return candidate
+
+
+_INT8 = {SEGMENTATION.name: "int8", LUNG_SEGMENTATION.name: "lung_int8"}
+"""Where the manifest says what INT8 did to a network."""
 
 
 def _rest(precision: Precision) -> Precision:
@@ -219,25 +270,30 @@ def _rest(precision: Precision) -> Precision:
     return Precision.BF16
 
 
-def _gate(candidate: Candidate, proof: Proof, small: list[EmbeddedGraph]) -> GateReport:
-    judge = EngineJudge(candidate.engine, *small)
+def _gate(candidate: Candidate, proof: Proof) -> GateReport:
     return compare(
-        proof.reference, judge, proof.pictures, thresholds=thresholds_for(candidate.precision)
+        proof.reference,
+        candidate.judge,
+        proof.pictures,
+        thresholds=thresholds_for(candidate.precision),
     )
 
 
-def _p50_ms(engine: EmbeddedEngine, pictures: Pictures) -> float:
+def _p50_ms(engines: Sequence[EmbeddedEngine], pictures: Pictures) -> float:
+    """Of all networks together, one after the other, as the served model runs them."""
     samples = []
     for number in range(_WARM_UP + _TIMED):
         picture = pictures[number % len(pictures)][1][np.newaxis]
         begun = time.perf_counter()
-        engine.infer(picture)
+        for engine in engines:
+            engine.infer(picture)
         samples.append(1e3 * (time.perf_counter() - begun))
     return float(np.median(samples[_WARM_UP:]))
 
 
-def _remove_quantised(draft: Draft) -> None:
+def _remove_quantised(source: Source, draft: Draft) -> None:
     folder = version_folder(draft.folder, ENSEMBLE.name, draft.release)
-    xml = folder / segmentation_file(Precision.INT8)
-    for path in (xml, xml.with_suffix(".bin")):
-        path.unlink(missing_ok=True)
+    for name in source.networks:
+        xml = folder / network_file(name, Precision.INT8)
+        for path in (xml, xml.with_suffix(".bin")):
+            path.unlink(missing_ok=True)

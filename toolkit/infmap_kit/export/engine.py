@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 from infmap_kit.errors import HostMismatch, MissingDependency, SpecError
 from infmap_kit.graphs.contract import (
     CANVAS,
+    CLASSIFIER,
     DETECTED,
     ENSEMBLE,
-    GRAPHS,
     INFECTION_MAP,
+    LUNG_SEGMENTATION,
+    RAW_LUNG_PROBABILITY,
     RAW_PROBABILITY,
+    RENDERING,
     SEGMENTATION,
     SEVERITY,
+    Contract,
+    Graph,
 )
 from infmap_kit.triton.config import graph_file, parse_config, served_graphs
 from infmap_kit.triton.repository import Manifest, version_folder
@@ -94,25 +99,33 @@ class EmbeddedGraph:
 
 
 class ReferenceEngine:
-    """A segmentation graph in FP32 on ONNX Runtime: what every other engine is compared with."""
+    """A network in FP32 on ONNX Runtime: what every other engine is compared with."""
 
-    def __init__(self, graph: bytes) -> None:
-        self._graph = OnnxRuntimeGraph(graph)
+    def __init__(self, graph: bytes, *, network: Graph = SEGMENTATION) -> None:
+        self._graph, self._network = OnnxRuntimeGraph(graph), network
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        return _segment(self._graph, images)
+        return _segment(self._graph, self._network, images)
 
 
 class EmbeddedEngine:
-    """A segmentation graph just as Triton's runner compiles it."""
+    """A network just as Triton's runner compiles it."""
 
-    def __init__(self, path: Path, *, precision: str, threads: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        precision: str,
+        threads: int = 0,
+        network: Graph = SEGMENTATION,
+    ) -> None:
         self._graph = EmbeddedGraph(path, precision=precision, threads=threads)
+        self._network = network
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        return _segment(self._graph, images)
+        return _segment(self._graph, self._network, images)
 
     def precisions(self) -> dict[str, int]:
         """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
@@ -137,33 +150,56 @@ class ServedGraphs:
     Raises
     ------
     SpecError
-        When its config does not name three graphs.
+        When its config lacks a graph.
     """
 
     def __init__(self, repository: Path) -> None:
         folder = version_folder(repository, ENSEMBLE.name, Manifest.read(repository).release)
         config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
         listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
-        try:
-            segmentation, detection, rendering = (listed[graph.name] for graph in GRAPHS)
-        except KeyError as error:
-            raise SpecError(f"{repository} has no graph for {error}: export again") from error
-        self.reference = folder / graph_file(SEGMENTATION.name)
-        self.segmentation = EmbeddedEngine(
-            folder / segmentation.file,
-            precision=segmentation.precision,
-            threads=segmentation.threads,
-        )
+        self.contract = Contract.of(listed)
+        lacking = [graph.name for graph in self.contract.graphs if graph.name not in listed]
+        if lacking:
+            raise SpecError(f"{repository} has no graph for {lacking[0]!r}: export again")
+        engines = {
+            network.name: EmbeddedEngine(
+                folder / listed[network.name].file,
+                precision=listed[network.name].precision,
+                threads=listed[network.name].threads,
+                network=network,
+            )
+            for network in self.contract.networks
+        }
+        self.references = {name: folder / graph_file(name) for name in engines}
+        self.reference = self.references[SEGMENTATION.name]
+        self.segmentation = engines[SEGMENTATION.name]
+        self.lungs = engines.get(LUNG_SEGMENTATION.name)
+        self.classifier: EmbeddedGraph | None = None
+        if self.contract.classifier:
+            served = listed[CLASSIFIER.name]
+            self.references[CLASSIFIER.name] = folder / served.file
+            self.classifier = EmbeddedGraph(
+                folder / served.file, precision=served.precision, threads=served.threads
+            )
         self.detection, self.rendering = (
-            EmbeddedGraph(folder / graph.file, precision=graph.precision, threads=graph.threads)
-            for graph in (detection, rendering)
+            EmbeddedGraph(
+                folder / listed[graph.name].file,
+                precision=listed[graph.name].precision,
+                threads=listed[graph.name].threads,
+            )
+            for graph in (self.contract.detection, RENDERING)
         )
 
-    def detect(self, probability: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """(N, 224, 224) probabilities to DETECTED and SEVERITY."""
-        return self.detection.run(
-            {RAW_PROBABILITY.name: probability}, (DETECTED.name, SEVERITY.name)
-        )
+    def detect(
+        self,
+        probability: NDArray[np.float32],
+        lung_probability: NDArray[np.float32] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """(N, 224, 224) probabilities, of the lungs too where they are served, to DETECTED and SEVERITY."""
+        inputs = {RAW_PROBABILITY.name: probability}
+        if lung_probability is not None:
+            inputs[RAW_LUNG_PROBABILITY.name] = lung_probability
+        return self.detection.run(inputs, (DETECTED.name, SEVERITY.name))
 
     def render(
         self, probability: NDArray[np.float32], canvas: NDArray[np.uint8]
@@ -176,11 +212,9 @@ class ServedGraphs:
         return self.rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
 
 
-def _segment(graph: GraphEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    name = SEGMENTATION.outputs[0].name
-    probability: NDArray[np.float32] = graph.run({SEGMENTATION.inputs[0].name: images}, (name,))[
-        name
-    ]
+def _segment(graph: GraphEngine, network: Graph, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    name = network.outputs[0].name
+    probability: NDArray[np.float32] = graph.run({network.inputs[0].name: images}, (name,))[name]
     return probability
 
 

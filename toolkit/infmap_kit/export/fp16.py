@@ -35,8 +35,10 @@ KEPT_IN_FP32 = (
 """Operators that are computed in FP32 all the same. Sums of many values lose digits in FP16 and may
 leave its range, and near 0.5 a sigmoid in FP16 knows steps of 5e-4, which could flip a detection."""
 
-_MOVING = ("Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", "Flatten")
-_NORMALISING = (*_MOVING, "Cast", "Mul", "Add", "Sub", "Div")
+MOVING = ("Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", "Flatten")
+"""Operators that move values and change none: a converter puts some behind the sigmoid."""
+
+_NORMALISING = (*MOVING, "Cast", "Mul", "Add", "Sub", "Div")
 
 
 class Fp16Overflow(ExportError):
@@ -239,7 +241,7 @@ def _tail(graph: onnx.GraphProto) -> list[str]:
     tail = []
     for value in graph.output:
         node, moving = makers.get(value.name), []
-        while node is not None and node.op_type in _MOVING:
+        while node is not None and node.op_type in MOVING:
             moving.append(node.name)
             node = makers.get(node.input[0])
         if node is not None and node.op_type in KEPT_IN_FP32:

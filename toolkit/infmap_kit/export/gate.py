@@ -10,58 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import GateFailed
+from infmap_kit.export.classifier_gate import (
+    ClassifierComparison,
+    classifier_reasons,
+    classifier_summary,
+    compare_classifiers,
+)
 from infmap_kit.export.judge import Judge, Judgement, by_the_paper
+from infmap_kit.export.lung_gate import (
+    LungComparison,
+    compare_lungs,
+    lung_reasons,
+    lung_summary,
+    some,
+)
+from infmap_kit.export.thresholds import THRESHOLDS, Thresholds
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.spec import DETECTION_THRESHOLD, IMAGE_SIZE
 
 _MAP_LEVELS = 8
 _COUNTED_PIXELS = 50
 _HALF_A_PIXEL_PERCENT = 50 / IMAGE_SIZE**2
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """How far an engine may be from its reference.
-
-    Parameters
-    ----------
-    min_dice
-        Pooled over all pictures. Two radiologists agree with about 0.64 on these masks, so a
-        thousandth is far below what any reader could see, and far above rounding in FP32.
-    max_flips
-        Pictures whose detection may change: none. A changed diagnosis is a different doctor.
-    max_severity_change_percent
-        Of one picture, in percentage points of its area. The coarsest expert score (geographic extent, 0 to 8)
-        moves by a step for an eighth of the lungs, some 5 % of the picture; a fifth of that is not seen.
-    min_image_dice
-        Of one picture with at least 50 infected pixels: a good average must not hide one that is
-        wrong. Masks of a few pixels change by a large share whenever one pixel does.
-    max_map_error_share
-        Pixels of an infection map that are more than 8 of 255 levels off the paper's formula. Rounding
-        moves a pixel by one colour of 256, which is less; a wrong colour or place is more.
-    """
-
-    min_dice: float = 0.999
-    max_flips: int = 0
-    max_severity_change_percent: float = 1.0
-    min_image_dice: float = 0.95
-    max_map_error_share: float = 0.001
-
-
-THRESHOLDS = Thresholds()
-"""Of FP32 and FP16."""
-
-BF16_THRESHOLDS = Thresholds(min_dice=0.998)
-"""Of bf16, which keeps 8 significant bits of every number where FP16 keeps 11: masks differ by one pixel in a
-thousand at their edges (measured on the demo model: 0.9989 to 0.9992). No detection may change all the same."""
-
-INT8_THRESHOLDS = Thresholds(min_dice=0.99, min_image_dice=0.9)
-"""Of 8 bits, which do more than round: still far closer than two readers, and no detection may change."""
-
-
-def thresholds_for(precision: str) -> Thresholds:
-    """What is asked of an engine that computes in ``precision``."""
-    return {"int8": INT8_THRESHOLDS, "bf16": BF16_THRESHOLDS}.get(precision, THRESHOLDS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +50,7 @@ class PictureComparison:
     margin, reference_margin
         Largest probability less 0.5: how clear the decision was.
     severity_percent, reference_severity_percent
-        Infected share of the picture.
+        Infected share of the picture, or of the lungs where they are served.
     largest_error, error_p999
         Of the pixels' probabilities: the largest, and what 99.9 % stay within.
     crossing_share
@@ -95,6 +64,10 @@ class PictureComparison:
         Whether all probabilities are numbers.
     constant
         Whether the engine gives one value everywhere and its reference does not.
+    lungs
+        Of the lungs, where they are served.
+    classifier
+        Of a classifier, where one is served.
     """
 
     name: str
@@ -114,6 +87,8 @@ class PictureComparison:
     finite: bool
     reference_finite: bool
     constant: bool
+    lungs: LungComparison | None = None
+    classifier: ClassifierComparison | None = None
 
     @property
     def flipped(self) -> bool:
@@ -127,7 +102,7 @@ class PictureComparison:
 
     @property
     def severity_change_percent(self) -> float:
-        """In percentage points of the picture."""
+        """In percentage points of the picture, or of the lungs where they are served."""
         return abs(self.severity_percent - self.reference_severity_percent)
 
 
@@ -162,6 +137,16 @@ class GateReport:
         return tuple(picture for picture in self.pictures if picture.flipped)
 
     @property
+    def lungs(self) -> list[tuple[str, LungComparison]]:
+        """By picture's name, where they are served."""
+        return [(one.name, one.lungs) for one in self.pictures if one.lungs is not None]
+
+    @property
+    def classifier(self) -> list[tuple[str, ClassifierComparison]]:
+        """By picture's name, where one is served."""
+        return [(one.name, one.classifier) for one in self.pictures if one.classifier is not None]
+
+    @property
     def severity_change_percent(self) -> float:
         """The largest of any picture, in percentage points."""
         return max((picture.severity_change_percent for picture in self.pictures), default=0.0)
@@ -172,19 +157,19 @@ class GateReport:
         broken = [one.name for one in self.pictures if not one.reference_finite]
         if broken:
             found.append(
-                f"the reference itself gives NaN or infinity on {_some(broken)}: the network is broken"
+                f"the reference itself gives NaN or infinity on {some(broken)}: the network is broken"
             )
         poisoned = [one.name for one in self.pictures if not one.finite]
         if poisoned:
-            found.append(f"the engine gives NaN or infinite probabilities on {_some(poisoned)}")
+            found.append(f"the engine gives NaN or infinite probabilities on {some(poisoned)}")
         stuck = [one.name for one in self.pictures if one.constant]
         if stuck:
-            found.append(f"the engine gives one value everywhere on {_some(stuck)}")
+            found.append(f"the engine gives one value everywhere on {some(stuck)}")
         if len(self.flips) > allowed.max_flips:
             margins = [f"{one.name} by {one.margin:+.3f}" for one in self.flips]
             found.append(
                 f"the engine decides otherwise than its reference on {len(self.flips)} of "
-                f"{len(self.pictures)} pictures: {_some(margins)}"
+                f"{len(self.pictures)} pictures: {some(margins)}"
             )
         if self.dice < allowed.min_dice:
             found.append(
@@ -195,25 +180,34 @@ class GateReport:
         low = [f"{one.name} {one.dice:.3f}" for one in judged if one.dice < allowed.min_image_dice]
         if low:
             found.append(
-                f"expected Dice of at least {allowed.min_image_dice} on each picture, found {_some(low)}"
+                f"expected Dice of at least {allowed.min_image_dice} on each picture, found {some(low)}"
             )
-        if self.severity_change_percent > allowed.max_severity_change_percent:
+        if self.lungs:
+            found += lung_reasons(self.lungs, allowed.lungs)
+        elif self.severity_change_percent > allowed.max_severity_change_percent:
             found.append(
                 f"expected severities within {allowed.max_severity_change_percent} percentage points, found a "
                 f"change of {self.severity_change_percent:.2f}"
+            )
+        if self.classifier:
+            found += classifier_reasons(self.classifier, allowed.classifier)
+        if self.error_p999 > allowed.max_error_p999:
+            found.append(
+                f"expected 99.9 % of the probabilities within {allowed.max_error_p999} of the reference's, "
+                f"found {self.error_p999:.3f}"
             )
         moved = [one.name for one in self.pictures if not one.consistent]
         if moved:
             found.append(
                 f"decision or severity is not what {DETECTION_THRESHOLD} gives for the engine's probability, "
-                f"so that its threshold was moved: {_some(moved)}"
+                f"so that its threshold was moved: {some(moved)}"
             )
         recoloured = [
             one.name for one in self.pictures if one.map_error_share > allowed.max_map_error_share
         ]
         if recoloured:
             found.append(
-                f"the infection map is not what its own probability gives on {_some(recoloured)}"
+                f"the infection map is not what its own probability gives on {some(recoloured)}"
             )
         return found
 
@@ -245,6 +239,12 @@ class GateReport:
             "largest_error": self.largest_error,
             "error_p999": self.error_p999,
             "crossing_share": self.crossing_share,
+            **({"lungs": lung_summary([one for _, one in self.lungs])} if self.lungs else {}),
+            **(
+                {"classifier": classifier_summary([one for _, one in self.classifier])}
+                if self.classifier
+                else {}
+            ),
             "thresholds": dataclasses.asdict(self.thresholds),
         }
 
@@ -318,7 +318,7 @@ def _compare_one(
     masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
     sizes = int(masks[0].sum() + masks[1].sum())
     error = _error(wanted, found)
-    own = by_the_paper(found.probability, picture)
+    own = by_the_paper(found.probability, picture, found.lungs)
     off = np.abs(own.infection_map.astype(np.int16) - found.infection_map).max(axis=-1)
     severity_error = abs(own.severity_percent - found.severity_percent)
     return PictureComparison(
@@ -339,6 +339,8 @@ def _compare_one(
         finite=bool(np.isfinite(found.probability).all()),
         reference_finite=bool(np.isfinite(wanted.probability).all()),
         constant=bool(np.ptp(found.probability) == 0 and np.ptp(wanted.probability) > 0),
+        lungs=compare_lungs(wanted, found),
+        classifier=compare_classifiers(wanted, found),
     )
 
 
@@ -346,8 +348,3 @@ def _error(wanted: Judgement, found: Judgement) -> NDArray[np.float32]:
     """Absolute error of each pixel; where either is no number it is as large as it can be."""
     error = np.abs(wanted.probability - found.probability)
     return np.where(np.isfinite(error), error, np.float32(1)).astype(np.float32)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

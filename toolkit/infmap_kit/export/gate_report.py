@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.export.gate import GateReport, Pair, PictureComparison
+from infmap_kit.export.lung_gate import lung_summary
 from infmap_kit.spec import write_bytes, write_json
 
 _SHOWN = 10
@@ -59,9 +60,32 @@ def markdown(report: GateReport) -> str:
             f"at most {allowed.max_severity_change_percent}",
         ),
         ("largest error of a probability", f"{report.largest_error:.2e}", ""),
-        ("99.9 % of the errors are within", f"{report.error_p999:.2e}", ""),
+        (
+            "99.9 % of the errors are within",
+            f"{report.error_p999:.2e}",
+            f"at most {allowed.max_error_p999}",
+        ),
         ("pixels on the other side of 0.5", f"{report.crossing_share:.2e}", ""),
     ]
+    if report.lungs:
+        lungs = lung_summary([one for _, one in report.lungs])
+        rows += [
+            (
+                "Dice of the lungs, pooled",
+                f"{lungs['dice']:.6f}",
+                f"at least {allowed.lungs.min_dice}",
+            ),
+            (
+                "largest change of a lung's severity",
+                f"{lungs['severity_change_percent']:.3f}",
+                f"at most {allowed.lungs.max_severity_change_percent}",
+            ),
+            (
+                "largest change of a zone's severity",
+                f"{lungs['zone_change_percent']:.3f}",
+                f"at most {allowed.lungs.max_zone_change_percent}",
+            ),
+        ]
     worst = sorted(report.pictures, key=lambda one: one.badness, reverse=True)[:_SHOWN]
     lines = [
         "# Same doctor?" if report.passed else "# Not the same doctor",

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError
-from infmap_kit.graphs.contract import SEGMENTATION, Dtype, Tensor
+from infmap_kit.graphs.contract import CLASSIFIER, SEGMENTATION, Dtype, Graph, Tensor
 
 MAX_BYTES = 2**31 - 1
 """A protobuf message ends here; a graph that is larger keeps its weights elsewhere."""
@@ -51,7 +51,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
     return model
 
 
-def prepare_segmentation(model: onnx.ModelProto) -> onnx.ModelProto:
+def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) -> onnx.ModelProto:
     """Make a converted network fit to stand behind the ensemble.
 
     Its input and output are checked against the contract and get the contract's names; Resize nodes that
@@ -62,6 +62,8 @@ def prepare_segmentation(model: onnx.ModelProto) -> onnx.ModelProto:
     ----------
     model
         (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities, as ``infmap-train`` writes it.
+    network
+        Which of the served networks it is to be.
 
     Returns
     -------
@@ -73,10 +75,63 @@ def prepare_segmentation(model: onnx.ModelProto) -> onnx.ModelProto:
     ExportError
         Naming the input, output, node or weight that does not fit.
     """
+    prepared = _with_standard_operators(model)
+    graph = prepared.graph
+    inputs = _inputs(graph)
+    _expect(inputs, network.inputs[0], "input")
+    _expect(list(graph.output), network.outputs[0], "output")
+    _check_weights(graph)
+    rewrite_resizes(prepared)
+    _rename(graph, inputs[0].name, network.inputs[0].name)
+    _rename(graph, graph.output[0].name, network.outputs[0].name)
+    graph.name = network.name
+    for value in (graph.input[0], graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.checker.check_model(prepared)
+    return prepared
+
+
+def prepare_classifier(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make a classifier fit to stand beside the ensemble; as :func:`prepare_segmentation` does.
+
+    Parameters
+    ----------
+    model
+        As ``infmap-train classify`` writes it: tensors by the contract's names already.
+
+    Returns
+    -------
+    onnx.ModelProto
+        A new model; the one given stays as it is.
+
+    Raises
+    ------
+    ExportError
+        Naming the input, output, node or weight that does not fit.
+    """
+    prepared = _with_standard_operators(model)
+    graph = prepared.graph
+    values = [*_inputs(graph), *graph.output]
+    wanted = [*CLASSIFIER.inputs, *CLASSIFIER.outputs]
+    if [value.name for value in values] != [tensor.name for tensor in wanted]:
+        raise ExportError(
+            f"expected the tensors {', '.join(tensor.name for tensor in wanted)} of a classifier, found "
+            f"{', '.join(value.name for value in values)}: train it with `infmap-train classify`"
+        )
+    for value, tensor in zip(values, wanted, strict=True):
+        _expect([value], tensor, "tensor")
+    _check_weights(graph)
+    rewrite_resizes(prepared)
+    graph.name = CLASSIFIER.name
+    onnx.checker.check_model(prepared)
+    return prepared
+
+
+def _with_standard_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy, if no node is of a converter's own making."""
     prepared = onnx.ModelProto()
     prepared.CopyFrom(model)
-    graph = prepared.graph
-    for node in _nodes(graph):
+    for node in _nodes(prepared.graph):
         if node.domain not in _STANDARD_DOMAINS:
             raise ExportError(
                 f"expected standard ONNX operators only, found {node.domain}::{node.op_type} in node "
@@ -86,19 +141,12 @@ def prepare_segmentation(model: onnx.ModelProto) -> onnx.ModelProto:
     standard = [entry for entry in prepared.opset_import if entry.domain in _STANDARD_DOMAINS]
     del prepared.opset_import[:]
     prepared.opset_import.extend(standard)
-    initializers = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in initializers]
-    _expect(inputs, SEGMENTATION.inputs[0], "input")
-    _expect(list(graph.output), SEGMENTATION.outputs[0], "output")
-    _check_weights(graph)
-    rewrite_resizes(prepared)
-    _rename(graph, inputs[0].name, SEGMENTATION.inputs[0].name)
-    _rename(graph, graph.output[0].name, SEGMENTATION.outputs[0].name)
-    graph.name = SEGMENTATION.name
-    for value in (graph.input[0], graph.output[0]):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
-    onnx.checker.check_model(prepared)
     return prepared
+
+
+def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    initializers = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in initializers]
 
 
 def rewrite_resizes(model: onnx.ModelProto) -> int:
@@ -169,8 +217,9 @@ def _expect(values: list[onnx.ValueInfoProto], wanted: Tensor, role: str) -> Non
     shape = tuple(dim.dim_value for dim in tensor.shape.dim)
     if tensor.elem_type != _ELEMENT_TYPE[wanted.dtype] or shape[1:] != wanted.shape:
         found = TensorProto.DataType.Name(tensor.elem_type).lower()
+        wanted_shape = ", ".join(["N", *map(str, wanted.shape)])
         raise ExportError(
-            f"expected {role} {wanted.dtype} of shape (N, 224, 224), found {found} {shape} "
+            f"expected {role} {wanted.dtype} of shape ({wanted_shape}), found {found} {shape} "
             f"({values[0].name!r}): convert with infmap-train, which puts the normalisation inside"
         )
 

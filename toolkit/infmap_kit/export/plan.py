@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import HostMismatch, MissingDependency
 from infmap_kit.export.tensorrt import logger_of
-from infmap_kit.graphs.contract import IMAGE, RAW_PROBABILITY
+from infmap_kit.graphs.contract import SEGMENTATION, Graph
 
 
 class PlanEngine:
@@ -23,6 +23,8 @@ class PlanEngine:
         The module that built it.
     plan
         The serialized engine; its first profile takes one picture.
+    network
+        Which of the served networks it is.
 
     Raises
     ------
@@ -32,7 +34,8 @@ class PlanEngine:
         When cuda-bindings, which moves the pictures, is not installed.
     """
 
-    def __init__(self, trt: Any, plan: bytes) -> None:
+    def __init__(self, trt: Any, plan: bytes, *, network: Graph = SEGMENTATION) -> None:
+        self._image, self._probability = network.inputs[0].name, network.outputs[0].name
         logger = logger_of(trt)
         self._runtime = trt.Runtime(logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
@@ -66,9 +69,9 @@ class PlanEngine:
             self._memory(probabilities.nbytes) as result,
         ):
             self._call(cuda.cudaMemcpy(source, pictures.ctypes.data, pictures.nbytes, there))
-            self._context.set_input_shape(IMAGE.name, pictures.shape)
-            self._context.set_tensor_address(IMAGE.name, source)
-            self._context.set_tensor_address(RAW_PROBABILITY.name, result)
+            self._context.set_input_shape(self._image, pictures.shape)
+            self._context.set_tensor_address(self._image, source)
+            self._context.set_tensor_address(self._probability, result)
             if not self._context.execute_async_v3(int(stream)):
                 raise HostMismatch("TensorRT cannot run the plan that it built: see its log")
             self._call(cuda.cudaStreamSynchronize(stream))

@@ -6,11 +6,11 @@ from infmap_kit.errors import ExportError
 from infmap_kit.export.tensorrt import Profile, Shape
 from infmap_kit.graphs.contract import (
     CANVAS,
-    DETECTION,
     IMAGE,
+    PLAIN,
     RAW_PROBABILITY,
     RENDERING,
-    SEGMENTATION,
+    Contract,
 )
 from infmap_kit.spec import IMAGE_SIZE
 
@@ -23,26 +23,33 @@ LARGEST_BATCHED_CANVAS = 1024
 of the largest."""
 
 
-def profiles_of(graph: str, batches: tuple[int, ...]) -> tuple[Profile, ...]:
-    """Optimisation profiles of one of the three graphs.
+def profiles_of(
+    graph: str, batches: tuple[int, ...], contract: Contract = PLAIN
+) -> tuple[Profile, ...]:
+    """Optimisation profiles of one of the graphs.
 
     Parameters
     ----------
     graph
         Its name.
     batches
-        Rising batch sizes; the segmentation has a profile tuned for each.
+        Rising batch sizes; a network has a profile tuned for each.
+    contract
+        What is served.
 
     Raises
     ------
     ExportError
-        For a graph that is none of the three.
+        For a graph that is not served.
     """
     largest = batches[-1]
-    if graph == SEGMENTATION.name:
+    if graph in (network.name for network in contract.networks):
         return tuple({IMAGE.name: (_pictures(1), _pictures(b), _pictures(b))} for b in batches)
-    if graph == DETECTION.name:
-        return ({RAW_PROBABILITY.name: (_pictures(1), _pictures(1), _pictures(largest))},)
+    if graph in (opinion.name for opinion in contract.opinions):
+        return ({IMAGE.name: (_pictures(1), _pictures(1), _pictures(largest))},)
+    if graph == contract.detection.name:
+        shapes = (_pictures(1), _pictures(1), _pictures(largest))
+        return ({tensor.name: shapes for tensor in contract.detection.inputs},)
     if graph == RENDERING.name:
         return (
             {
@@ -58,7 +65,7 @@ def profiles_of(graph: str, batches: tuple[int, ...]) -> tuple[Profile, ...]:
                 ),
             },
         )
-    names = ", ".join(g.name for g in (SEGMENTATION, DETECTION, RENDERING))
+    names = ", ".join(served.name for served in contract.graphs)
     raise ExportError(f"expected a graph of {names}, found {graph!r}")
 
 

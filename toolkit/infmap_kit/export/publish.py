@@ -11,13 +11,14 @@ import onnx
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import GateFailed
-from infmap_kit.export.engine import ReferenceEngine
-from infmap_kit.export.gate import GateReport, compare, thresholds_for
+from infmap_kit.export.engine import OnnxRuntimeGraph, ReferenceEngine
+from infmap_kit.export.gate import GateReport, compare
 from infmap_kit.export.gate_report import Evidence
 from infmap_kit.export.judge import Judge, ReferenceJudge
 from infmap_kit.export.pictures import Pictures
 from infmap_kit.export.source import Source
-from infmap_kit.graphs.contract import DETECTION, ENSEMBLE, RENDERING, SEGMENTATION
+from infmap_kit.export.thresholds import thresholds_for
+from infmap_kit.graphs.contract import CLASSIFIER, ENSEMBLE, LUNG_SEGMENTATION, RENDERING
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
@@ -38,7 +39,7 @@ class Build:
     judge
         Judges pictures with the very files that were written.
     configs
-        Makes the four configs from what the ensemble says of its model.
+        Makes the configs from what the ensemble says of its model.
     model
         What there is to say of the engine, for the manifest.
     built_with
@@ -123,29 +124,64 @@ def publish_build(
 
 
 def reference_judge(source: Source) -> ReferenceJudge:
-    """The trained network itself: its FP32 graph in ONNX Runtime, and the paper's formulas."""
-    return ReferenceJudge(ReferenceEngine(source.segmentation.SerializeToString()))
+    """The trained networks themselves: their FP32 graphs in ONNX Runtime, and the paper's formulas."""
+    trained = source.trained or source.segmentation
+    lungs = None
+    if source.lungs is not None:
+        lungs = ReferenceEngine(source.lungs.SerializeToString(), network=LUNG_SEGMENTATION)
+    return ReferenceJudge(
+        ReferenceEngine(trained.SerializeToString()),
+        lungs=lungs,
+        classifier=OnnxRuntimeGraph(source.classifier.SerializeToString())
+        if source.classifier is not None
+        else None,
+        temperature=source.temperature if source.trained is not None else 1.0,
+    )
 
 
 def serving_identity(source: Source, *, target: str, precision: str) -> dict[str, str]:
     """What a server says of its model: parameters of the ensemble's config, part of every result."""
-    network: dict[str, Any] = source.identity.get("network", {})
-    return {
+    told = {
         "model_name": source.identity["name"],
         "model_version": source.identity["version"],
-        "network": f"{network['architecture']} {network['encoder']}" if network else "unknown",
+        "network": _network_name(source.identity),
         "onnx_sha256": source.identity["onnx_sha256"],
         "target": target,
         "precision": precision,
     }
+    if "temperature" in source.identity:
+        told["temperature"] = f"{source.identity['temperature']:g}"
+    if lungs := source.identity.get("lungs"):
+        told |= {
+            "lungs_name": lungs["name"],
+            "lungs_version": lungs["version"],
+            "lungs_network": _network_name(lungs),
+            "lungs_onnx_sha256": lungs["onnx_sha256"],
+            "grades": lungs["grades"],
+        }
+    if classifier := source.identity.get("classifier"):
+        told |= {
+            "classifier_name": classifier["name"],
+            "classifier_version": classifier["version"],
+            "classifier_onnx_sha256": classifier["onnx_sha256"],
+        }
+    return told
+
+
+def _network_name(identity: Mapping[str, Any]) -> str:
+    network: dict[str, Any] = identity.get("network", {})
+    return f"{network['architecture']} {network['encoder']}" if network else "unknown"
 
 
 def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
-    """The three graphs behind the ensemble, by name."""
+    """The graphs behind the ensemble, by name."""
+    contract, small = source.contract, source.small_graphs
+    detection = contract.detection.name
     return {
-        SEGMENTATION.name: source.segmentation,
-        DETECTION.name: source.small_graphs.get(DETECTION.name) or detection_graph(),
-        RENDERING.name: source.small_graphs.get(RENDERING.name) or rendering_graph(jet_table()),
+        **source.networks,
+        detection: small.get(detection) or detection_graph(contract=contract),
+        RENDERING.name: small.get(RENDERING.name) or rendering_graph(jet_table()),
+        **({CLASSIFIER.name: source.classifier} if source.classifier is not None else {}),
     }
 
 
@@ -158,7 +194,7 @@ def write_model(draft: Draft, name: str, file: str, content: bytes) -> Path:
 
 
 def write_graphs(draft: Draft, source: Source, file: str) -> dict[str, Path]:
-    """Write the three graphs into their version folders, and the ensemble's empty one."""
+    """Write the graphs into their version folders, and the ensemble's empty one."""
     written = {
         name: write_model(draft, name, file, graph.SerializeToString(deterministic=True))
         for name, graph in graphs_of(source).items()

@@ -12,7 +12,7 @@ from infmap_kit.export.embedded import Proof, build_embedded
 from infmap_kit.export.gate import GateReport
 from infmap_kit.export.gate_report import Evidence
 from infmap_kit.export.host import require_tensorrt
-from infmap_kit.export.judge import Judge
+from infmap_kit.export.judge import Judge, Remembering
 from infmap_kit.export.pictures import Pictures
 from infmap_kit.export.publish import Builder, publish_build, reference_judge
 from infmap_kit.export.source import Source
@@ -152,7 +152,7 @@ def publish(
     """
     build: Builder
     if isinstance(options, EmbeddedOptions):
-        reference = reference or reference_judge(source)
+        reference = Remembering(reference or reference_judge(source))
         proof = Proof(reference=reference, pictures=pictures, calibration=calibration or pictures)
         build = functools.partial(build_embedded, options, proof)
     else:

@@ -1,9 +1,15 @@
-"""The tensors that the three graphs and the ensemble exchange: names, types and shapes."""
+"""The tensors that the graphs and the ensemble exchange: names, types and shapes.
+
+What is always served stands here as constants. What a model may bring besides (lungs) is a part of its
+:class:`Contract`, from which graphs, configs and engines follow; without parts it is those constants.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Collection
+from typing import Self
 
 from infmap_kit.spec import IMAGE_SIZE
 
@@ -50,16 +56,97 @@ SEVERITY = Tensor("SEVERITY", Dtype.FLOAT32, ())
 PROBABILITY = Tensor("PROBABILITY", Dtype.FLOAT32, _PICTURE)
 INFECTION_MAP = Tensor("INFECTION_MAP", Dtype.UINT8, (-1, -1, 3))
 
-SEGMENTATION = Graph(name="segmentation", inputs=(IMAGE,), outputs=(RAW_PROBABILITY,))
-DETECTION = Graph(
-    name="detection", inputs=(RAW_PROBABILITY,), outputs=(DETECTED, SEVERITY, PROBABILITY)
-)
-RENDERING = Graph(name="rendering", inputs=(RAW_PROBABILITY, CANVAS), outputs=(INFECTION_MAP,))
-ENSEMBLE = Graph(
-    name="infmap",
-    inputs=(IMAGE, CANVAS),
-    outputs=(DETECTED, SEVERITY, PROBABILITY, INFECTION_MAP),
-)
+# The network of the lungs, inside the ensemble; LUNGS is what follows from it.
+RAW_LUNG_PROBABILITY = Tensor("lung_probability", Dtype.FLOAT32, _PICTURE)
+LUNGS = Tensor("LUNGS", Dtype.UINT8, _PICTURE)
+LUNG_SEVERITY = Tensor("LUNG_SEVERITY", Dtype.FLOAT32, (2,))
+ZONE_SEVERITY = Tensor("ZONE_SEVERITY", Dtype.FLOAT32, (6,))
+SEVERITY_OF_LUNGS = Tensor("SEVERITY_OF_LUNGS", Dtype.UINT8, ())
+SEVERITY_AT = Tensor("SEVERITY_AT", Dtype.FLOAT32, (5,))
 
-GRAPHS = (SEGMENTATION, DETECTION, RENDERING)
-"""The graphs behind the ensemble."""
+# A classifier's, served beside: no step consumes them, so that the ensemble may show them as they are.
+CLASSIFIER_PROBABILITY = Tensor("CLASSIFIER_PROBABILITY", Dtype.FLOAT32, ())
+ACTIVATION_MAP = Tensor("ACTIVATION_MAP", Dtype.FLOAT32, _PICTURE)
+
+CLASSIFIER_OUTPUTS = (CLASSIFIER_PROBABILITY, ACTIVATION_MAP)
+"""What the ensemble says besides where a classifier is served."""
+
+LUNG_OUTPUTS = (LUNGS, LUNG_SEVERITY, ZONE_SEVERITY, SEVERITY_OF_LUNGS, SEVERITY_AT)
+"""What the ensemble says besides where lungs are served."""
+
+SEGMENTATION = Graph(name="segmentation", inputs=(IMAGE,), outputs=(RAW_PROBABILITY,))
+LUNG_SEGMENTATION = Graph(
+    name="lung_segmentation", inputs=(IMAGE,), outputs=(RAW_LUNG_PROBABILITY,)
+)
+CLASSIFIER = Graph(name="classifier", inputs=(IMAGE,), outputs=CLASSIFIER_OUTPUTS)
+RENDERING = Graph(name="rendering", inputs=(RAW_PROBABILITY, CANVAS), outputs=(INFECTION_MAP,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a model serves: graphs and tensors by the parts that it has.
+
+    A part adds graphs and outputs and takes none away, so that who asks for the four outputs that are
+    always there asks every model in the same way.
+
+    Parameters
+    ----------
+    lungs
+        Whether a second network segments the lungs; severity is then of them.
+    classifier
+        Whether a classifier says of its own whether there is COVID-19, and where it looked.
+    """
+
+    lungs: bool = False
+    classifier: bool = False
+
+    @classmethod
+    def of(cls, graphs: Collection[str]) -> Self:
+        """The contract that graphs of these names serve."""
+        return cls(lungs=LUNG_SEGMENTATION.name in graphs, classifier=CLASSIFIER.name in graphs)
+
+    @property
+    def networks(self) -> tuple[Graph, ...]:
+        """The networks that segment: each is an engine of its own, in the precision that was asked for."""
+        return (SEGMENTATION, *((LUNG_SEGMENTATION,) if self.lungs else ()))
+
+    @property
+    def opinions(self) -> tuple[Graph, ...]:
+        """Networks that nothing else is computed from: in FP32, and run when somebody asks for them."""
+        return (CLASSIFIER,) if self.classifier else ()
+
+    @property
+    def detection(self) -> Graph:
+        """What the probabilities come to."""
+        return Graph(
+            name="detection",
+            inputs=(RAW_PROBABILITY, *((RAW_LUNG_PROBABILITY,) if self.lungs else ())),
+            outputs=(DETECTED, SEVERITY, PROBABILITY, *(LUNG_OUTPUTS if self.lungs else ())),
+        )
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """The graphs behind the ensemble, each after those whose outputs it takes."""
+        return (*self.networks, self.detection, RENDERING, *self.opinions)
+
+    @property
+    def ensemble(self) -> Graph:
+        """What is asked: the outputs that are always there, then those of the parts."""
+        return Graph(
+            name="infmap",
+            inputs=(IMAGE, CANVAS),
+            outputs=(
+                *(DETECTED, SEVERITY, PROBABILITY, INFECTION_MAP),
+                *(LUNG_OUTPUTS if self.lungs else ()),
+                *(CLASSIFIER_OUTPUTS if self.classifier else ()),
+            ),
+        )
+
+
+PLAIN = Contract()
+"""Infection alone."""
+
+DETECTION = PLAIN.detection
+ENSEMBLE = PLAIN.ensemble
+GRAPHS = PLAIN.graphs
+"""The graphs behind the ensemble of infection alone."""

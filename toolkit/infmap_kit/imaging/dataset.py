@@ -31,6 +31,7 @@ MAX_SEQUENCE_BYTES = 2**20
 _KEPT = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"),
     *("SeriesInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
     *("StudyDescription", "ReferringPhysicianName", "Modality", "PresentationIntentType"),
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
     *("PatientAge", "PatientSpeciesDescription", "PatientSpeciesCodeSequence"),

@@ -61,7 +61,12 @@ class SyntheticRadiograph:
 
 
 def synthetic_radiograph(
-    seed: int, *, height: int = 1024, width: int = 1024, infected: bool = True
+    seed: int,
+    *,
+    height: int = 1024,
+    width: int = 1024,
+    infected: bool = True,
+    extent: float = 1.0,
 ) -> SyntheticRadiograph:
     """Draw a frontal chest radiograph.
 
@@ -74,6 +79,9 @@ def synthetic_radiograph(
         Size in pixels, at least 64.
     infected
         Whether to draw patches like ground glass, mostly low and at the lungs' rim.
+    extent
+        How far the patches have grown, in (0, 1]: the smaller, the smaller each is, until none is left. The
+        chest stays the same, so that several make a course.
 
     Raises
     ------
@@ -97,7 +105,7 @@ def synthetic_radiograph(
     noise = random.standard_normal((height, width), dtype=np.float32)
     opacity, infection_mask = plate.empty(), np.zeros_like(lung_mask)
     if infected:
-        opacity, infection_mask = _infection(plate, random, lung_mask)
+        opacity, infection_mask = _infection(plate, random, lung_mask, extent)
     # Filled air spaces hide the vessels between them.
     density += air * (0.25 * opacity + 0.15 * texture * (1 - 0.6 * opacity) - 0.42)
     pixels = _exposed(plate, density, noise)
@@ -265,7 +273,7 @@ def _grow(
 
 
 def _infection(
-    plate: Plate, random: np.random.Generator, lung_mask: NDArray[np.uint8]
+    plate: Plate, random: np.random.Generator, lung_mask: NDArray[np.uint8], extent: float
 ) -> tuple[Field, NDArray[np.uint8]]:
     """Opacity in [0, 1] with soft rims, and where it counts as infected."""
     field = plate.empty()
@@ -278,6 +286,7 @@ def _infection(
                 field, plate.blob((x, y), side, radii, degrees=float(random.uniform(-30, 30)))
             )
     field += 0.12 * grain(random, plate, 0.045) + 0.03 * grain(random, plate, 0.014)
+    field -= 1 - extent
     mask = ((field > 0.5) & (lung_mask == 1)).astype(np.uint8)
     rim = np.clip((field - 0.25) / 0.55, 0, 1)
     clouds = 0.85 + 0.14 * grain(random, plate, 0.030) + 0.06 * grain(random, plate, 0.009)

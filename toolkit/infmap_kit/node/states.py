@@ -40,6 +40,10 @@ class DeliveryState(enum.StrEnum):
     DEAD = "dead"
 
 
+FINDING = "finding"
+"""The kind of the JSON that stays beside the objects: what `infmap-kit progression` reads."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
     """A radiograph that a worker has claimed.
@@ -64,14 +68,15 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """An object that was made of a radiograph.
+    """What was made of a radiograph.
 
     Parameters
     ----------
     kind
-        ``sc``, ``seg``, ``sr``, ``gsps`` or ``rejection``.
+        ``sc``, ``seg``, ``sr``, ``gsps`` or ``rejection``; ``finding`` for the JSON, which is kept here and
+        goes nowhere.
     sop_instance_uid
-        Of the object.
+        Of the object; empty for the JSON.
     file
         Name in the spool's ``results``.
     """
@@ -79,6 +84,11 @@ class Result:
     kind: str
     sop_instance_uid: str
     file: str
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether it goes to destinations."""
+        return self.kind != FINDING
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

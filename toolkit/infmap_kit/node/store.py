@@ -248,7 +248,7 @@ class Store:
                     "INSERT INTO delivery (image_id, result_id, destination, state) VALUES (?, ?, ?, ?)",
                     [
                         (job.image_id, cursor.lastrowid, name, DeliveryState.WAITING)
-                        for name in destinations
+                        for name in (destinations if result.is_delivered else ())
                     ],
                 )
             finished = finish_if_delivered(sql, job.image_id)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import random
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
 from infmap_kit.imaging.identity import hashed_uid
 from infmap_kit.imaging.quiet import quiet
 from infmap_kit.node.config import NodeConfig, Rule
+from infmap_kit.node.kept import kept_finding, kept_rejection
 from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
-from infmap_kit.node.states import Job, Result, State
+from infmap_kit.node.states import FINDING, Job, Result, State
 from infmap_kit.node.store import Store
 
 if TYPE_CHECKING:
@@ -166,16 +169,20 @@ class Worker:
             radiograph = _decoded(content, job, rule)
             finding = self._ask(radiograph, rule)
             datasets = _objects(source, radiograph, finding, rule)
+            document = kept_finding(job, radiograph, finding)
             outcome, reason = State.DONE, "detected" if finding.detected else "not detected"
         except InputRejected as rejection:
             outcome, reason = State.REJECTED, f"{rejection.code}: {rejection.reason}"
             datasets = _report(source, rejection) if rule.rejects == "report" else []
+            document = kept_rejection(job, source, rejection)
+        written = [self._write(job, kind, dataset) for kind, dataset in datasets]
+        document["dicom"] = [result.file for result in written]
         entered = self._store.judged(
             job,
             self._lock.name,
             outcome=outcome,
             reason=reason,
-            results=[self._write(job, kind, dataset) for kind, dataset in datasets],
+            results=[*written, self._keep(job, document)],
             destinations=rule.to,
         )
         if entered:
@@ -221,17 +228,27 @@ class Worker:
 
     def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
         """Write an object into the spool, synced; a repetition writes the same name."""
-        final = self._spool.results / f"{job.image_id}-{kind}.dcm"
+        name = f"{job.image_id}-{kind}.dcm"
+        self._settle(name, lambda part: dataset.save_as(part, enforce_file_format=True))
+        return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=name)
+
+    def _keep(self, job: Job, document: dict[str, Any]) -> Result:
+        """Write a finding's JSON beside its objects: it goes nowhere, and stays as long as they do."""
+        name = f"{job.image_id}-{FINDING}.json"
+        self._settle(name, lambda part: part.write_text(json.dumps(document, indent=2)))
+        return Result(kind=FINDING, sop_instance_uid="", file=name)
+
+    def _settle(self, name: str, write: Callable[[Path], object]) -> None:
+        final = self._spool.results / name
         part = final.with_suffix(f".{self._lock.name}.part")
         try:
-            dataset.save_as(part, enforce_file_format=True)
+            write(part)
             settle(part, final)
         except OSError as error:
             part.unlink(missing_ok=True)
             reason = error.strerror or type(error).__name__
             self._troubles.about("spool").begins(f"it cannot be written: {reason}")
             raise Away(f"the spool cannot be written: {reason}") from error
-        return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=final.name)
 
 
 def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:

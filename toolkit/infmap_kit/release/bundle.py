@@ -9,6 +9,8 @@
     graphs/            segmentation, detection and rendering as they will be served
     gate/NNN.png       what the engine is proved on: 224x224, without names
     expected/NNN.png   what the trained network says of it: probabilities in 65536 steps
+    lungs/spec.json    of the lungs' run, where lungs are served; their network is among the graphs
+    lungs/NNN.png      the lungs that it sees: 0 or 255
 """
 
 from __future__ import annotations
@@ -17,11 +19,10 @@ import dataclasses
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -32,16 +33,27 @@ from infmap_kit.export.judge import Judge, RecordedJudge
 from infmap_kit.export.onnx import prepare_segmentation, read_graph
 from infmap_kit.export.pictures import Pictures, pictures_of
 from infmap_kit.export.publish import graphs_of, reference_judge
-from infmap_kit.export.source import SPEC, Source, identity_of, read_source
-from infmap_kit.graphs.contract import GRAPHS, SEGMENTATION
+from infmap_kit.export.source import (
+    SPEC,
+    Source,
+    identity_of,
+    read_source,
+    replace_lungs,
+    with_parts,
+)
+from infmap_kit.graphs.contract import LUNG_SEGMENTATION, SEGMENTATION, Contract
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.archive import is_archive, write_archive
 from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents
-from infmap_kit.spec import IMAGE_SIZE, ModelSpec
+from infmap_kit.release.pictures import packed, probability_of, steps, unpacked
+from infmap_kit.severity import Grades
+from infmap_kit.spec import ModelSpec
 
 MODEL_CARD = "MODEL_CARD.md"
 METRICS = "metrics.json"
-_LEVELS = 2**16
+_LUNG_SPEC = "lungs/spec.json"
+_OPTIONAL = ("temperature", "lungs")
+"""What ``bundle.json`` says where the model has it, as the manifest does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +89,8 @@ def write_bundle(
     path: Path,
     *,
     pictures: Pictures,
+    lungs: Path | None = None,
+    grades: str | None = None,
     sign: Callable[[bytes], bytes] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
@@ -90,6 +104,10 @@ def write_bundle(
         Where to write.
     pictures
         Names and (224, 224) uint8; the names stay at home, since they may be patients'.
+    lungs
+        Run folder of a lung network, to be served beside.
+    grades
+        Cut-offs of the grades, such as ``0,25,50``, with lungs.
     sign
         Makes the signature of a SHA-256 digest.
     progress
@@ -111,22 +129,26 @@ def write_bundle(
         raise SpecError(
             f"{run} is no run folder (it has no {SPEC}): bundle what `infmap-train fit` made"
         )
-    source = read_source(run)
+    source = with_parts(read_source(run), lungs=lungs, grades=grades)
     spec = ModelSpec.read(run / SPEC)
     files = {
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(run, spec).encode(),
         **({METRICS: (run / METRICS).read_bytes()} if (run / METRICS).is_file() else {}),
+        **({_LUNG_SPEC: (lungs / SPEC).read_bytes()} if lungs is not None else {}),
     }
     for name, graph in graphs_of(source).items():
         files[_graph(name)] = graph.SerializeToString(deterministic=True)
     judge = reference_judge(source)
     for number, (name, picture) in enumerate(pictures, start=1):
-        probability = judge.judge(name, picture).probability
+        judgement = judge.judge(name, picture)
+        probability = judgement.probability
         if not np.isfinite(probability).all():
             raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
-        files[f"gate/{number:04}.png"] = _png(picture)
-        files[f"expected/{number:04}.png"] = _png(_steps(probability))
+        files[f"gate/{number:04}.png"] = packed(picture)
+        files[f"expected/{number:04}.png"] = packed(steps(probability))
+        if judgement.lungs is not None:
+            files[_lungs(number)] = packed(255 * judgement.lungs.astype(np.uint8))
         progress("asking the trained network", number, len(pictures))
     record = {
         "schema": SCHEMA,
@@ -135,6 +157,7 @@ def write_bundle(
         "version": spec.version,
         "onnx_sha256": source.identity["onnx_sha256"],
         "pictures": len(pictures),
+        **{key: source.identity[key] for key in _OPTIONAL if key in source.identity},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     document = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
@@ -168,26 +191,42 @@ def read_bundle(
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        graphs = {graph.name: _read_graph(folder, graph.name) for graph in GRAPHS}
-    segmentation = prepare_segmentation(graphs.pop(SEGMENTATION.name))
+        contract = Contract(lungs="lungs" in record)
+        graphs = {graph.name: _read_graph(folder, graph.name) for graph in contract.graphs}
+    networks = {
+        network.name: prepare_segmentation(graphs.pop(network.name), network)
+        for network in contract.networks
+    }
     pictures: Pictures = []
     recorded: dict[str, NDArray[np.float32]] = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
     for number in range(1, record["pictures"] + 1):
         name = f"gate-{number:04}"
-        pictures.append((name, _picture(path, files, f"gate/{number:04}.png", np.uint8)))
-        steps = _picture(path, files, f"expected/{number:04}.png", np.uint16)
-        recorded[name] = _probability(steps)
+        pictures.append((name, unpacked(path, files, f"gate/{number:04}.png", np.uint8)))
+        said = unpacked(path, files, f"expected/{number:04}.png", np.uint16)
+        recorded[name] = probability_of(said)
+        if contract.lungs:
+            masks[name] = unpacked(path, files, _lungs(number), np.uint8) > 0
     if not pictures:
         raise BundleError(f"{path} holds no pictures that an engine could be proved on")
+    source = Source(
+        segmentation=networks[SEGMENTATION.name],
+        identity={
+            **identity_of(spec),
+            "onnx_sha256": record["onnx_sha256"],
+            **({"temperature": record["temperature"]} if "temperature" in record else {}),
+        },
+        small_graphs=graphs,
+    )
+    if contract.lungs:
+        lungs = record["lungs"]
+        grades = Grades.parse(lungs["grades"])
+        source = replace_lungs(source, networks[LUNG_SEGMENTATION.name], lungs, grades)
     return Bundle(
-        source=Source(
-            segmentation=segmentation,
-            identity={**identity_of(spec), "onnx_sha256": record["onnx_sha256"]},
-            small_graphs=graphs,
-        ),
+        source=source,
         spec=spec,
         pictures=pictures,
-        reference=RecordedJudge(recorded),
+        reference=RecordedJudge(recorded, masks if contract.lungs else None),
         record=record,
         model_card=files.get(MODEL_CARD, b"").decode("utf-8", "replace"),
     )
@@ -212,8 +251,19 @@ class Origin:
     reference: Judge
 
 
-def read_origin(path: Path, gate_images: Path | None = None) -> Origin:
+def read_origin(
+    path: Path, gate_images: Path | None = None, *, lungs: Path | None = None
+) -> Origin:
     """A run folder or model file that judges here, or a bundle that says what was judged elsewhere.
+
+    Parameters
+    ----------
+    path
+        Which.
+    gate_images
+        A folder of radiographs to judge instead of its own.
+    lungs
+        Run folder of the lungs' network that is served beside a run; a bundle brings its own.
 
     Raises
     ------
@@ -221,6 +271,8 @@ def read_origin(path: Path, gate_images: Path | None = None) -> Origin:
         When it is none of them, or damaged.
     """
     if path.is_file() and is_archive(path):
+        if lungs is not None:
+            raise BundleError(f"{path} brings its own lungs, if any: leave --lungs out")
         bundle = read_bundle(path)
         if gate_images is None:
             return Origin(
@@ -228,7 +280,7 @@ def read_origin(path: Path, gate_images: Path | None = None) -> Origin:
             )
         source = bundle.source
     else:
-        source = read_source(path)
+        source = with_parts(read_source(path), lungs=lungs)
     pictures = pictures_of(path, gate_images)
     return Origin(source=source, pictures=pictures, reference=reference_judge(source))
 
@@ -237,36 +289,15 @@ def _graph(name: str) -> str:
     return f"graphs/{name}.onnx"
 
 
+def _lungs(number: int) -> str:
+    return f"lungs/{number:04}.png"
+
+
 def _read_graph(folder: Path, name: str) -> onnx.ModelProto:
     path = folder / _graph(name)
     if not path.is_file():
         raise BundleError(f"the bundle lacks {_graph(name)}: bundle the run again")
     return read_graph(path)
-
-
-def _steps(probability: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Probabilities in steps of 1/65536, each value in the step's middle: no side of 0.5 is changed."""
-    return np.minimum(np.floor(probability.astype(np.float64) * _LEVELS), _LEVELS - 1).astype(
-        np.uint16
-    )
-
-
-def _probability(steps: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return ((steps.astype(np.float64) + 0.5) / _LEVELS).astype(np.float32)
-
-
-def _png(pixels: NDArray[Any]) -> bytes:
-    return cv2.imencode(".png", pixels)[1].tobytes()
-
-
-def _picture(path: Path, files: Mapping[str, bytes], name: str, dtype: type[Any]) -> NDArray[Any]:
-    content = files.get(name, b"")
-    # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
-    sized = content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big")
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if sized else None
-    if pixels is None or pixels.dtype != dtype or pixels.ndim != 2:
-        raise BundleError(f"{path} has no picture {name} as a bundle should: bundle the run again")
-    return pixels
 
 
 def _model_card(run: Path, spec: ModelSpec) -> str:

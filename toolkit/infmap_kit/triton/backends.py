@@ -1,6 +1,6 @@
 """config.pbtxt for Triton's own backends: TensorRT, ONNX Runtime and OpenVINO, with no Python in the server.
 
-The ensemble and its contract are those of every target. Segmentation is batched by Triton; detection and
+The ensemble and its contract are those of every target. Networks are batched by Triton; detection and
 rendering take a batch as it comes, since they cost next to nothing and canvases of different sizes cannot be
 joined.
 """
@@ -15,12 +15,12 @@ from tritonclient.grpc import model_config_pb2 as pb
 from infmap_kit.errors import SpecError
 from infmap_kit.graphs.contract import (
     CANVAS,
-    DETECTION,
-    ENSEMBLE,
+    CLASSIFIER,
     IMAGE,
-    RAW_PROBABILITY,
+    PLAIN,
     RENDERING,
-    SEGMENTATION,
+    Contract,
+    Graph,
 )
 from infmap_kit.spec import IMAGE_SIZE
 from infmap_kit.triton.config import (
@@ -53,17 +53,17 @@ class BackendOptions:
     target
         ``tensorrt``, ``onnxruntime`` or ``openvino``.
     precision
-        Of the segmentation; ``None`` takes the target's usual one.
+        Of the networks; ``None`` takes the target's usual one.
     batches
         Batch sizes that the engine is tuned and warmed up for; the largest is the most that Triton joins.
     instances
-        How many copies of the segmentation run side by side.
+        How many copies of a network run side by side.
     gpu
         Whether ONNX Runtime runs on the GPU; TensorRT always does, OpenVINO never.
     keep_fp32
-        Nodes of an FP16 graph that compute in FP32 all the same.
+        Nodes of the FP16 segmentation that compute in FP32 all the same.
     accelerator
-        Whether ONNX Runtime hands the segmentation to TensorRT, which then builds its engine
+        Whether ONNX Runtime hands the networks to TensorRT, which then builds its engine
         whenever the server starts: minutes, but it fits whatever GPU there is.
     """
 
@@ -105,9 +105,9 @@ class BackendOptions:
 
 
 def backend_configs(
-    options: BackendOptions, identity: Mapping[str, str]
+    options: BackendOptions, identity: Mapping[str, str], contract: Contract = PLAIN
 ) -> dict[str, pb.ModelConfig]:
-    """Configs of all four models.
+    """Configs of the ensemble and of every model behind it.
 
     None asks for Triton's response cache, which would keep patients' data in the server's memory.
 
@@ -117,44 +117,40 @@ def backend_configs(
         Backend, precision, batches.
     identity
         What the ensemble says of its model.
+    contract
+        What is served.
 
     Returns
     -------
     dict
         Model name to config, the ensemble's included.
     """
-    segmentation = _segmentation(options)
-    detection = graph_config(DETECTION)
-    rendering = graph_config(RENDERING)
-    for config in (segmentation, detection, rendering):
+    networks = {graph.name: _network(graph, options) for graph in contract.networks}
+    unbatched = (contract.detection, RENDERING, *contract.opinions)
+    small = {graph.name: graph_config(graph) for graph in unbatched}
+    for config in (*networks.values(), *small.values()):
         config.backend = str(options.target)
         config.default_model_filename = MODEL_FILE[options.target]
         kind = pb.ModelInstanceGroup.KIND_GPU if options.gpu else pb.ModelInstanceGroup.KIND_CPU
         group = config.instance_group.add(kind=kind, count=1)
-        if config is segmentation:
+        if config.name in networks:
             group.count = options.instances
         if options.target is Target.TENSORRT:
             group.profile.extend(str(index) for index in range(profile_count(config.name, options)))
         if options.target is Target.OPENVINO:
-            _openvino(config, options)
-    for batch in options.batches:
-        _warm_up(detection, f"batch-{batch}", {RAW_PROBABILITY.name: (batch, *_PICTURE)})
-        _warm_up(
-            rendering,
-            f"batch-{batch}",
-            {RAW_PROBABILITY.name: (batch, *_PICTURE), CANVAS.name: (batch, *_PICTURE)},
-        )
-    return {
-        ENSEMBLE.name: ensemble_config(identity),
-        SEGMENTATION.name: segmentation,
-        DETECTION.name: detection,
-        RENDERING.name: rendering,
-    }
+            _openvino(config, options, network=config.name in networks)
+    for graph in unbatched:
+        for batch in options.batches:
+            shapes = {tensor.name: (batch, *_PICTURE) for tensor in graph.inputs}
+            _warm_up(small[graph.name], f"batch-{batch}", shapes)
+    ensemble = ensemble_config(identity, contract)
+    return {ensemble.name: ensemble, **networks, **small}
 
 
 def profile_count(graph: str, options: BackendOptions) -> int:
     """How many optimisation profiles a graph's engine has (see ``export.profiles``)."""
-    return {SEGMENTATION.name: len(options.batches), DETECTION.name: 1, RENDERING.name: 2}[graph]
+    small = {PLAIN.detection.name: 1, RENDERING.name: 2, CLASSIFIER.name: 1}
+    return small.get(graph, len(options.batches))
 
 
 _PICTURE = (IMAGE_SIZE, IMAGE_SIZE)
@@ -164,8 +160,8 @@ def _usual(target: Target) -> Precision:
     return Precision.FP16 if target is Target.TENSORRT else Precision.FP32
 
 
-def _segmentation(options: BackendOptions) -> pb.ModelConfig:
-    config = graph_config(SEGMENTATION, max_batch_size=options.batches[-1])
+def _network(graph: Graph, options: BackendOptions) -> pb.ModelConfig:
+    config = graph_config(graph, max_batch_size=options.batches[-1])
     # What waits already is joined, and nothing waits to be joined: one radiograph's latency comes first.
     config.dynamic_batching.max_queue_delay_microseconds = 0
     for batch in options.batches:
@@ -199,9 +195,9 @@ def _accelerate(config: pb.ModelConfig, options: BackendOptions) -> None:
         accelerator.parameters[key] = f"{IMAGE.name}:{batch}x{IMAGE_SIZE}x{IMAGE_SIZE}"
 
 
-def _openvino(config: pb.ModelConfig, options: BackendOptions) -> None:
+def _openvino(config: pb.ModelConfig, options: BackendOptions, *, network: bool) -> None:
     parameters = {"PERFORMANCE_HINT": "LATENCY"}
-    if options.precision is Precision.BF16 and config.name == SEGMENTATION.name:
+    if options.precision is Precision.BF16 and network:
         parameters["HINT_BF16"] = "YES"
     for key, value in parameters.items():
         config.parameters[key].string_value = value
@@ -218,9 +214,9 @@ def _warm_up(
     for tensor, shape in shapes.items():
         sample = warm_up.inputs[tensor]
         sample.dims.extend(shape)
-        if tensor == RAW_PROBABILITY.name:
-            sample.data_type = pb.TYPE_FP32
-            sample.zero_data = True
-        else:
+        if tensor in (IMAGE.name, CANVAS.name):
             sample.data_type = pb.TYPE_UINT8
             sample.input_data_file = WARM_UP_FILE
+        else:
+            sample.data_type = pb.TYPE_FP32
+            sample.zero_data = True

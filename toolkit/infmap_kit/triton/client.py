@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency, ServerError
-from infmap_kit.graphs.contract import ENSEMBLE
+from infmap_kit.graphs.contract import ENSEMBLE, Contract
 
 DEFAULT_URL = "127.0.0.1:8001"
 _RUNNING = ("graphs",)
 _OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
+"""What every model has."""
+
+_ALL_OUTPUTS = tuple(
+    tensor.name for tensor in Contract(lungs=True, classifier=True).ensemble.outputs
+)
 # Of connections that were lost on the way, as at a change of servers; each attempt after a short wait.
 _ATTEMPTS = 40
 _WAIT_S = 0.05
@@ -25,6 +30,8 @@ _CHANNEL = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_NO_SUCH_OUTPUT = "unexpected inference output"
+"""Triton's words for an output that a model does not have."""
 _CANVAS_NOBODY_LOOKS_AT = np.zeros((1, 1), np.uint8)
 
 
@@ -50,9 +57,9 @@ class InfmapClient:
         self._timeout_s = timeout_s
         self._grpc = grpc
         self._client = self._connected()
-        self._models: dict[int, dict[str, str]] = {}
+        self._configs: dict[int, Any] = {}
         self.release: int | None = None
-        self._requested = {name: grpc.InferRequestedOutput(name) for name in _OUTPUTS}
+        self._requested = {name: grpc.InferRequestedOutput(name) for name in _ALL_OUTPUTS}
 
     def model(self) -> dict[str, str]:
         """Identity of the model that gave the last answer, or that is served when there was none.
@@ -62,25 +69,22 @@ class InfmapClient:
         ServerError
             When the server cannot be reached or serves no infmap ensemble.
         """
-        if self.release in self._models:
-            return self._models[self.release]
-        version = "" if self.release is None else str(self.release)
-        config = self._persistently(
-            lambda: (
-                self._client.get_model_config(
-                    ENSEMBLE.name, version, client_timeout=self._timeout_s
-                ).config
-            )
-        )
         # Besides who it is, a config may say how it runs.
-        model = {
+        return {
             key: value.string_value
-            for key, value in sorted(config.parameters.items())
+            for key, value in sorted(self._config().parameters.items())
             if key not in _RUNNING
         }
-        if self.release is not None:
-            self._models[self.release] = model
-        return model
+
+    def offered(self) -> tuple[str, ...]:
+        """Outputs of the model that gave the last answer, or that is served when there was none.
+
+        Raises
+        ------
+        ServerError
+            When the server cannot be reached or serves no infmap ensemble.
+        """
+        return tuple(output.name for output in self._config().output)
 
     def infer(
         self,
@@ -88,6 +92,7 @@ class InfmapClient:
         canvas: NDArray[np.uint8] | None = None,
         *,
         outputs: Collection[str] = _OUTPUTS,
+        where_served: Collection[str] = (),
     ) -> dict[str, NDArray[Any]]:
         """Ask for some outputs of one radiograph; what is not asked for is not computed.
 
@@ -99,6 +104,8 @@ class InfmapClient:
             (H, W) uint8 to paint the infection map on; not needed when no map is asked for.
         outputs
             Names of the ensemble's outputs.
+        where_served
+            Further names, of outputs that not every model has: they are asked of one that has them.
 
         Returns
         -------
@@ -112,7 +119,8 @@ class InfmapClient:
         """
         drawn_on = canvas if canvas is not None else _CANVAS_NOBODY_LOOKS_AT
         inputs = {"IMAGE": image[np.newaxis], "CANVAS": drawn_on[np.newaxis]}
-        return {k: v[0] for k, v in self.ask(ENSEMBLE.name, inputs, outputs).items()}
+        answer = self._ask_where_served(inputs, outputs, where_served)
+        return {name: value[0] for name, value in answer.items()}
 
     def ask(
         self, model: str, inputs: Mapping[str, NDArray[np.uint8]], outputs: Collection[str]
@@ -149,6 +157,31 @@ class InfmapClient:
         )
         self.release = int(result.get_response().model_version)
         return {name: result.as_numpy(name) for name in outputs}
+
+    def _ask_where_served(
+        self,
+        inputs: Mapping[str, NDArray[np.uint8]],
+        outputs: Collection[str],
+        where_served: Collection[str],
+    ) -> dict[str, NDArray[Any]]:
+        """Ask for what the model has that will answer, though another may be published meanwhile."""
+        if not where_served:
+            return self.ask(ENSEMBLE.name, inputs, outputs)
+        while True:
+            offered = self.offered()
+            wanted = [*outputs, *(name for name in where_served if name in offered)]
+            try:
+                answer = self.ask(ENSEMBLE.name, inputs, wanted)
+            except ServerError as error:
+                if _NO_SUCH_OUTPUT not in str(error):
+                    raise
+                # What was known is of a model that is served no longer.
+                self.release = None
+                if self.offered() == offered:
+                    raise
+            else:
+                if self.offered() == offered:
+                    return answer
 
     def statistics(self) -> dict[str, dict[str, int]]:
         """Triton's own account of what every model has done since the server started.
@@ -187,6 +220,21 @@ class InfmapClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _config(self) -> Any:
+        if self.release in self._configs:
+            return self._configs[self.release]
+        version = "" if self.release is None else str(self.release)
+        config = self._persistently(
+            lambda: (
+                self._client.get_model_config(
+                    ENSEMBLE.name, version, client_timeout=self._timeout_s
+                ).config
+            )
+        )
+        if self.release is not None:
+            self._configs[self.release] = config
+        return config
 
     def _input(self, name: str, pictures: NDArray[np.uint8]) -> Any:
         tensor = self._grpc.InferInput(name, list(pictures.shape), "UINT8")

@@ -1,4 +1,4 @@
-"""config.pbtxt for the ensemble and its three graphs, through Triton's own protobuf."""
+"""config.pbtxt for the ensemble and its graphs, through Triton's own protobuf."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
-from infmap_kit.graphs.contract import (
-    DETECTION,
-    ENSEMBLE,
-    RENDERING,
-    SEGMENTATION,
-    Dtype,
-    Graph,
-    Tensor,
-)
+from infmap_kit.graphs.contract import PLAIN, RENDERING, Contract, Dtype, Graph, Tensor
 
 VERSION = 1
 """The only version folder of a published repository."""
@@ -35,7 +27,7 @@ class Target(enum.StrEnum):
 
 
 class Precision(enum.StrEnum):
-    """What the segmentation computes in; the two small graphs are always computed in FP32."""
+    """What the networks compute in; the small graphs are always computed in FP32."""
 
     FP32 = "fp32"
     BF16 = "bf16"
@@ -81,10 +73,10 @@ class EmbeddedOptions:
     Parameters
     ----------
     precision
-        Of the segmentation; the two small graphs are always computed in FP32. ``None`` leaves the choice to the
+        Of the networks; the small graphs are always computed in FP32. ``None`` leaves the choice to the
         export: the fastest that passes the gate.
     threads
-        Of segmentation and rendering; 0 is all cores. Detection has one: it would spend more on
+        Of networks and rendering; 0 is all cores. Detection has one: it would spend more on
         handing over than on computing.
     instances
         Of the pipeline, side by side, each with threads of its own.
@@ -114,9 +106,9 @@ def openvino_precision(precision: Precision) -> str:
 
 
 def embedded_configs(
-    options: EmbeddedOptions, identity: Mapping[str, str]
+    options: EmbeddedOptions, identity: Mapping[str, str], contract: Contract = PLAIN
 ) -> dict[str, pb.ModelConfig]:
-    """Config of the one model that does all three steps, in Triton's python backend with the OpenVINO runner.
+    """Config of the one model that does all steps, in Triton's python backend with the OpenVINO runner.
 
     To whoever asks it is the ensemble: the same name, tensors and identity.
 
@@ -126,6 +118,8 @@ def embedded_configs(
         Precision, threads, instances.
     identity
         What it says of its model.
+    contract
+        What is served.
 
     Returns
     -------
@@ -134,24 +128,32 @@ def embedded_configs(
     """
     precision = options.precision or Precision.FP32
     # No ensemble of Triton's: a step of one is asked for all its outputs, whatever the client wants.
-    pipeline = graph_config(ENSEMBLE)
+    pipeline = graph_config(contract.ensemble)
     for key, value in sorted(identity.items()):
         pipeline.parameters[key].string_value = value
     pipeline.backend = "python"
     pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
     small = openvino_precision(Precision.FP32)
-    segmentation = openvino_precision(options.rest if precision is Precision.INT8 else precision)
+    hint = openvino_precision(options.rest if precision is Precision.INT8 else precision)
+    networks = [
+        ServedGraph(
+            file=network_file(network.name, precision), precision=hint, threads=options.threads
+        )
+        for network in contract.networks
+    ]
     set_served_graphs(
         pipeline,
         [
-            ServedGraph(
-                file=segmentation_file(precision), precision=segmentation, threads=options.threads
-            ),
-            ServedGraph(file=graph_file(DETECTION.name), precision=small, threads=1),
+            *networks,
+            ServedGraph(file=graph_file(contract.detection.name), precision=small, threads=1),
             ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
+            *(
+                ServedGraph(file=graph_file(one.name), precision=small, threads=options.threads)
+                for one in contract.opinions
+            ),
         ],
     )
-    return {ENSEMBLE.name: pipeline}
+    return {pipeline.name: pipeline}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,11 +180,9 @@ def graph_file(name: str) -> str:
     return f"{name}.onnx"
 
 
-def segmentation_file(precision: Precision) -> str:
+def network_file(name: str, precision: Precision) -> str:
     """The file that the runner compiles: the ONNX graph, or OpenVINO's own format, which has INT8 in it."""
-    return (
-        f"{SEGMENTATION.name}.xml" if precision is Precision.INT8 else graph_file(SEGMENTATION.name)
-    )
+    return f"{name}.xml" if precision is Precision.INT8 else graph_file(name)
 
 
 def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:
@@ -208,18 +208,19 @@ def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
         ) from error
 
 
-def ensemble_config(identity: Mapping[str, str]) -> pb.ModelConfig:
-    """Config of the ensemble ``infmap``; but for the identity the same for every target.
+def ensemble_config(identity: Mapping[str, str], contract: Contract = PLAIN) -> pb.ModelConfig:
+    """Config of the ensemble ``infmap``; but for identity and contract the same for every target.
 
-    Rendering stands first: Triton prunes the steps whose outputs nobody asked for, and when a pruned
-    step reads an input of the ensemble itself, its look-up falls through to step 0, which must
-    then be that very step, or another output is lost too (triton server#7482).
+    Rendering stands first: Triton prunes the steps whose outputs nobody asked for, and when all steps that
+    read an input of the ensemble itself are pruned, its look-up falls through to step 0, which must
+    then be such a step, or another output is lost too (triton server#7482). CANVAS is read by rendering alone;
+    IMAGE is read by every network, and whatever is asked for, one of them is needed.
     """
-    config = graph_config(ENSEMBLE)
+    config = graph_config(contract.ensemble)
     config.platform = "ensemble"
     for key, value in sorted(identity.items()):
         config.parameters[key].string_value = value
-    for graph in (RENDERING, SEGMENTATION, DETECTION):
+    for graph in (RENDERING, *contract.networks, contract.detection, *contract.opinions):
         _add_step(config, graph)
     return config
 

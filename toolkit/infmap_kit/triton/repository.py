@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import infmap_kit
 from infmap_kit.errors import SpecError
+from infmap_kit.graphs.contract import Contract
 from infmap_kit.spec import read_json, sha256_of, write_json
 
 MANIFEST = "manifest.json"
@@ -104,6 +105,11 @@ def versions(*packages: str) -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+def served_contract(manifest: Manifest) -> Contract:
+    """Which parts a repository serves."""
+    return Contract(lungs="lungs" in manifest.model, classifier="classifier" in manifest.model)
 
 
 def version_folder(repository: Path, model: str, release: int) -> Path:

@@ -2,7 +2,7 @@
 
 `infmap-kit export --target embedded` copies this file beside the graphs as ``model.py``; so it imports
 nothing of infmap-kit. Which graphs, in which precision and on how many threads stands in the model's config.
-Each model that Triton hands a request on to costs about a millisecond, so that the three graphs share one.
+Each model that Triton hands a request on to costs about a millisecond, so that the graphs share one.
 Tensors cross by DLPack: ``as_numpy()`` of Triton before 24.11 is silently wrong with NumPy 2.
 """
 

@@ -1,0 +1,62 @@
+"""When a radiograph was taken, by its own tags."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_DATES_AND_TIMES = (("AcquisitionDate", "AcquisitionTime"), ("StudyDate", "StudyTime"))
+_YEARS = range(1896, 2200)
+"""Between the first radiographs and whatever a clock that lost its battery may say."""
+
+
+def study_time(header: Dataset) -> dt.datetime | None:
+    """When a radiograph was taken.
+
+    Parameters
+    ----------
+    header
+        A data set.
+
+    Returns
+    -------
+    datetime or None
+        The hospital's wall clock, without a zone, to the second: Acquisition DateTime (DICOM PS3.3,
+        C.8.11.7), else Acquisition Date and Time, else Study Date and Time (C.7.2.1), whichever can be
+        read first; midnight where there is a date alone, ``None`` where there is none.
+    """
+    moments = [stated(header, "AcquisitionDateTime")]
+    for date, time in _DATES_AND_TIMES:
+        if day := stated(header, date):
+            # A time that cannot be read must not take the date with it.
+            moments += [day + stated(header, time), day]
+    return next((found for found in map(_moment, moments) if found is not None), None)
+
+
+def stated(header: Dataset, keyword: str) -> str:
+    """What stands in a tag; empty when it is missing or cannot be read."""
+    try:
+        value = header.get(keyword)
+    # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
+    except Exception:  # noqa: BLE001
+        return ""
+    return "" if value is None else str(value).strip()
+
+
+def _moment(text: str) -> dt.datetime | None:
+    from pydicom.valuerep import DT
+
+    # A year alone would be a date that nobody stated.
+    if len(text) < len("20261122"):
+        return None
+    try:
+        found = DT(text)
+    # As above.
+    except Exception:  # noqa: BLE001
+        return None
+    if found is None or found.year not in _YEARS:
+        return None
+    return dt.datetime(found.year, found.month, found.day, found.hour, found.minute, found.second)  # noqa: DTZ001  # the wall clock, as it stands in the file
