@@ -1,14 +1,12 @@
-"""The study's SQLite file: its tables, and transactions that last."""
+"""The study's SQLite file and its tables."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import StudyError
+from infmap_kit.lasting import LastingDatabase
 
 APPLICATION_ID = 0x696E6661
 """Marks the file as a study ("infa"), so that no other SQLite file is taken for one."""
@@ -100,8 +98,8 @@ CREATE VIEW standing AS
 _KEPT = ("decision", "candidate", "picture", "model")
 
 
-class Database:
-    """One SQLite file; every thread gets its own connection.
+class Database(LastingDatabase):
+    """The study's file.
 
     Parameters
     ----------
@@ -117,8 +115,7 @@ class Database:
     """
 
     def __init__(self, path: Path, *, make: bool = False) -> None:
-        self._path = path
-        self._local = threading.local()
+        super().__init__(path, busy_s=_BUSY_S)
         if not make and not path.is_file():
             raise StudyError(
                 f"{path.parent} is no study: expected {path.name} in it; "
@@ -148,45 +145,9 @@ class Database:
         (mark,) = sql.execute("PRAGMA application_id").fetchone()
         (version,) = sql.execute("PRAGMA user_version").fetchone()
         if mark != APPLICATION_ID:
-            raise StudyError(
-                f"{self._path} is no study of infmap-annotate: another program made it"
-            )
+            raise StudyError(f"{self.path} is no study of infmap-annotate: another program made it")
         if version != VERSION:
             raise StudyError(
-                f"expected {self._path} to be of version {VERSION}, found {version}: it was made by "
+                f"expected {self.path} to be of version {VERSION}, found {version}: it was made by "
                 "another infmap-kit"
             )
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, and on disk when the block has ended."""
-        sql = self.reading()
-        sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield sql
-            sql.execute("COMMIT")
-        except BaseException:
-            # A full disk has ended the transaction already.
-            if sql.in_transaction:
-                sql.execute("ROLLBACK")
-            raise
-
-    def reading(self) -> sqlite3.Connection:
-        """Give this thread's connection, to read with."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            # With WAL, NORMAL may lose the last transactions in a power cut; a doctor was told "saved".
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._local.connection = connection
-        return connection
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None

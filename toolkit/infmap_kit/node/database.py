@@ -1,17 +1,14 @@
-"""The store's SQLite file: its tables, and transactions that last."""
+"""The store's SQLite file and its tables."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import NodeError
+from infmap_kit.lasting import LastingDatabase
 
 _VERSION = 1
-_BUSY_S = 30.0
 
 _TABLES = """
 CREATE TABLE image (
@@ -67,8 +64,8 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
 
-class Database:
-    """One SQLite file; every thread gets its own connection.
+class Database(LastingDatabase):
+    """The store's file.
 
     Parameters
     ----------
@@ -82,8 +79,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
+        super().__init__(path)
         try:
             with self.transaction() as sql:
                 (found,) = sql.execute("PRAGMA user_version").fetchone()
@@ -97,40 +93,3 @@ class Database:
             raise NodeError(
                 f"expected {path} to be of version {_VERSION}, found {found}: it was made by another infmap-kit"
             )
-
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, and on disk when the block has ended."""
-        sql = self._connection()
-        sql.execute("BEGIN IMMEDIATE")
-        try:
-            yield sql
-            sql.execute("COMMIT")
-        except BaseException:
-            # A full disk has ended the transaction already.
-            if sql.in_transaction:
-                sql.execute("ROLLBACK")
-            raise
-
-    def reading(self) -> sqlite3.Connection:
-        """A connection to read with."""
-        return self._connection()
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            # With WAL, NORMAL may lose the last transactions in a power cut; they were promised to a sender.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._local.connection = connection
-        return connection

@@ -1,0 +1,60 @@
+"""SQLite files whose transactions last: what was said to be saved is on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class LastingDatabase:
+    """One SQLite file; every thread gets its own connection.
+
+    Parameters
+    ----------
+    path
+        Made, without a table, when it is missing.
+    busy_s
+        How long to wait while somebody else writes.
+    """
+
+    def __init__(self, path: Path, *, busy_s: float = 30.0) -> None:
+        self.path = path
+        self._busy_s = busy_s
+        self._local = threading.local()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing, and on disk when the block has ended."""
+        sql = self.reading()
+        sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield sql
+            sql.execute("COMMIT")
+        except BaseException:
+            # A full disk has ended the transaction already.
+            if sql.in_transaction:
+                sql.execute("ROLLBACK")
+            raise
+
+    def reading(self) -> sqlite3.Connection:
+        """Give this thread's connection, to read with."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=self._busy_s, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            # With WAL, NORMAL may lose the last transactions in a power cut, of which somebody was told.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
