@@ -74,10 +74,15 @@ def test_results_are_stored_under_the_same_study(orthanc: Orthanc, way: str) -> 
         for item in _walk(report)
         if item.ValueType == "NUM"
     }
-    severity = float((probability() >= 0.5).mean() * 100)
+
+    def infected(threshold: float) -> object:
+        return pytest.approx(float((probability() >= threshold).mean() * 100), abs=1e-4)
+
     assert numbers == {
         "PROBABILITY-MAX": pytest.approx(0.93, abs=1e-6),
-        "INFECTED-IMAGE": pytest.approx(severity, abs=1e-4),
+        "INFECTED-IMAGE": infected(0.5),
+        "IMAGE-AT-0.3": infected(0.3),
+        "IMAGE-AT-0.7": infected(0.7),
     }
     evidence = {
         one.ReferencedSOPInstanceUID

@@ -64,7 +64,9 @@ def infer(
             done += 1
             progress("radiographs", done, len(pictures))
             if outcome.rejection is not None:
-                console.print(f"rejected  {outcome.rejection}", markup=False, highlight=False)
+                # Not wrapped: a path is copied, and searched for.
+                line = f"rejected  {outcome.rejection}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         outcomes = infer_files(pictures, output, url=url, options=options, on_outcome=show)
     rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
