@@ -77,6 +77,7 @@ def test_graph_and_weights_answer_alike_and_as_reported(
     assert spec.metrics["detection"]["true_negative"] == int((~said & ~held_back.covid).sum())
 
 
+@pytest.mark.slow
 def test_a_stopped_training_is_taken_up_and_ends_the_same(
     pictures: data.Pictures, classifier_run: Path, tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_threshold_is_not_reported_where_it_was_chosen() -> None:
     assert low < 0.5 < high
 
 
+@pytest.mark.slow
 def test_both_runs_are_asked_about_what_both_held_back(
     finished_run: Path, classifier_run: Path, pictures: data.Pictures
 ) -> None:
@@ -181,6 +182,7 @@ def test_both_runs_are_asked_about_what_both_held_back(
     )
 
 
+@pytest.mark.slow
 def test_runs_of_the_wrong_kind_are_named(
     finished_run: Path, classifier_run: Path, pictures: data.Pictures, tmp_path: Path
 ) -> None:
@@ -193,6 +195,7 @@ def test_runs_of_the_wrong_kind_are_named(
         ask_both(tmp_path, classifier_run, folder)
 
 
+@pytest.mark.slow
 def test_other_data_are_refused_unless_all_are_asked_for(
     finished_run: Path, classifier_run: Path, tmp_path: Path
 ) -> None:
