@@ -38,8 +38,8 @@ def test_compiles_for_turing_and_ampere_and_says_the_same(encoder: Encoder, tmp_
     )
     wanted = [np.asarray(answer) for answer in explain(classifier, images, encoder)]
     assert np.ptp(wanted[1]) > 0.5
-    # In FP32, in which it is served. An untrained network's map is scaled up to its own small peak, and rounding
-    # with it: by 1.3e-4 on Inception-v3, and in FP16 by 0.021 on ResNet-50.
+    # In FP32, in which it is served. An untrained network's map is scaled up to its own small peak, and
+    # rounding with it: to 1.3e-4 on Inception-v3, and in FP16 to 0.021 on ResNet-50.
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     for answer, reference in zip(session.run(None, {"IMAGE": images}), wanted, strict=True):
         assert np.abs(answer - reference).max() < 2e-4
