@@ -22,8 +22,9 @@ $(VENV)/.everything: pyproject.toml constraints.txt $(VENV)/.serving
 demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, with the demo model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo $(DEMO)
 
-# Files of tests side by side; what measures time comes after them, with the machine to itself.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Files of tests side by side; what measures time comes after them, with the machine to itself. A worker
+# that dies ends the run: replaced, it has been seen to leave the others waiting for ever.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 test: setup ## Run the tests, a real Triton server among them
 	@$(BIN)/pytest -m "not slow and not alone" $(SIDE_BY_SIDE)

@@ -1,10 +1,15 @@
-"""One suite for all 24 networks: they learn, and their graphs compute what they compute."""
+"""One suite for all 24 networks: they learn, and their graphs compute what they compute, and compile.
+
+Freezing changes no graph, and CheXNet is DenseNet-121 with other initial weights, both shown here: the 24 are
+nine graphs, and each of the nine is converted and compiled for two GPU generations once.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,16 +22,35 @@ import onnx
 import onnxruntime
 
 from infmap_kit.bench.table5 import table5_rows
+from infmap_kit.export.compile_gate import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_kit.spec import Architecture, Encoder, NetworkSpec
 from infmap_train.losses import hybrid_loss
 from infmap_train.networks import build_network, encoder_layers, freeze_encoder
-from infmap_train.normalisation import normalise
+from infmap_train.normalisation import SCALE_AND_OFFSET, normalise
 from infmap_train.onnx_from_keras import onnx_from_keras
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 keras = tf.keras
 
 SIZE = 64
+
+BUILT = (Encoder.DENSENET_121, Encoder.INCEPTION_V3, Encoder.RESNET_50)
+"""Encoders of a graph of their own; CheXNet's is DenseNet-121's."""
+
+
+def _graph(network: Any) -> list[Any]:
+    """A Keras network's layers and how they hang together, without names and what is trainable."""
+    layers = network.get_config()["layers"]
+    numbers = {layer["name"]: number for number, layer in enumerate(layers)}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items() if k not in ("name", "trainable")}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return numbers.get(value, value) if isinstance(value, str) else value
+
+    return [(layer["class_name"], plain(layer)) for layer in layers]
 
 
 def _settle(model: Any, pixels: Any) -> None:
@@ -51,10 +75,12 @@ def _smooth(count: int, size: int) -> np.ndarray:
     return np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse])
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
     """What was seen of a network as built; frozen or not is a flag on it."""
 
+    path: Path
+    graphs: dict[bool, list[Any]]
     difference: float
     spread: float
     losses: dict[bool, list[float]]
@@ -72,27 +98,34 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[NetworkSpec], Se
         network = NetworkSpec(architecture=architecture, encoder=encoder)
         model = build_network(network, image_size=None)
         _settle(model, normalise(_smooth(4, 224), encoder))
-        graph = tmp_path_factory.mktemp("graphs") / "network.onnx"
-        onnx_from_keras(model, encoder, graph)
-        onnx.checker.check_model(onnx.load(graph), full_check=True)
+        path = tmp_path_factory.mktemp("graphs") / "segmentation.onnx"
+        onnx_from_keras(model, encoder, path)
+        onnx.checker.check_model(onnx.load(path), full_check=True)
         picture = _smooth(1, 224)
-        (answer,) = onnxruntime.InferenceSession(graph).run(["PROBABILITY"], {"IMAGE": picture})
+        (answer,) = onnxruntime.InferenceSession(path).run(["PROBABILITY"], {"IMAGE": picture})
         wanted = np.asarray(model(normalise(picture, encoder), training=False))[..., 0]
         assert answer.shape == (1, 224, 224)
-        losses, moved = {}, {}
+        graphs, losses, moved = {}, {}, {}
         for frozen in (False, True):
             if frozen:
                 freeze_encoder(model)
             kernels = [la.kernel for la in encoder_layers(model) if hasattr(la, "kernel")]
             before = [kernel.numpy() for kernel in kernels]
+            graphs[frozen] = _graph(model)
             losses[frozen] = _train(model, encoder)
             moved[frozen] = any(
                 not np.array_equal(a, b.numpy()) for a, b in zip(before, kernels, strict=True)
             )
-        return Seen(float(np.abs(answer - wanted).max()), float(np.ptp(wanted)), losses, moved)
+        return Seen(
+            path=path,
+            graphs=graphs,
+            difference=float(np.abs(answer - wanted).max()),
+            spread=float(np.ptp(wanted)),
+            losses=losses,
+            encoder_moved=moved,
+        )
 
     def look_at(network: NetworkSpec) -> Seen:
-        # CheXNet is DenseNet-121 with other initial weights.
         chexnet = network.encoder is Encoder.CHEXNET
         return look(network.architecture, Encoder.DENSENET_121 if chexnet else network.encoder)
 
@@ -123,3 +156,30 @@ def test_network(network: NetworkSpec, seen: Callable[[NetworkSpec], Seen]) -> N
     losses = found.losses[network.encoder_frozen]
     assert losses[-1] < losses[0]
     assert found.encoder_moved[network.encoder_frozen] is not network.encoder_frozen
+
+
+@pytest.mark.parametrize("encoder", BUILT)
+@pytest.mark.parametrize("architecture", Architecture)
+def test_compiles_for_turing_and_ampere(
+    architecture: Architecture, encoder: Encoder, seen: Callable[[NetworkSpec], Seen]
+) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
+    found = seen(NetworkSpec(architecture=architecture, encoder=encoder))
+    assert found.graphs[True] == found.graphs[False]
+    segmentation = {"segmentation": graphs_at(found.path)["segmentation"]}
+    results = compile_graphs(segmentation, GateOptions(gpus=("sm75", "sm86")))
+    require_passed(results)
+    assert [(result.generation, result.fp16_share) for result in results] == [
+        ("SM75", 1.0),
+        ("SM86", 1.0),
+    ]
+
+
+@pytest.mark.parametrize("architecture", Architecture)
+def test_chexnets_graph_is_densenets(
+    architecture: Architecture, seen: Callable[[NetworkSpec], Seen]
+) -> None:
+    chexnet = NetworkSpec(architecture=architecture, encoder=Encoder.CHEXNET)
+    assert _graph(build_network(chexnet, image_size=None)) == seen(chexnet).graphs[False]
+    assert SCALE_AND_OFFSET[Encoder.CHEXNET] == SCALE_AND_OFFSET[Encoder.DENSENET_121]
+    assert {*BUILT, Encoder.CHEXNET} == set(Encoder)
