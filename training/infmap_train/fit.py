@@ -73,7 +73,7 @@ def fit(
     per_image_from = options.epochs - options.image_dice_epochs
     task = Task(
         network=network,
-        initial=partial(build_initialised, network, options.encoder_weights, image_size=None),
+        initial=partial(_initial, network, options),
         build=build,
         loss=lambda epoch: hybrid_loss if epoch < per_image_from else hybrid_loss_per_image,
         batches=lambda learnt, epoch: training_batches(learnt, network.encoder, options, epoch),
@@ -100,6 +100,12 @@ def fit(
     )
     trained.clear(run)
     return dict(run_folder.json_ready(report))
+
+
+def _initial(network: NetworkSpec, options: FitOptions) -> Any:
+    if options.start_from:
+        return run_folder.start_from(Path(options.start_from), network)
+    return build_initialised(network, options.encoder_weights, image_size=None)
 
 
 def _build(network: NetworkSpec, image_size: int | None) -> Any:

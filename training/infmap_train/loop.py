@@ -152,6 +152,8 @@ def train(
     without = len(pictures.samples) - len(learnt.samples) - len(held_back.samples)
     if without:
         _log.info("%d radiographs have no mask of the %s and are left out", without, options.target)
+    if options.start_from:
+        _refuse_known(Path(options.start_from), held_back)
     run_folder.write_split(own, train=learnt, held_back=held_back)
     run_folder.write_gate_images(own, held_back)
     # A tenth of the held-back part is enough to see how training goes; no choice hangs on it.
@@ -228,6 +230,7 @@ def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
     if isinstance(before, dict) and isinstance(before.get("options"), dict):
         # Runs of before there was a choice.
         before["options"].setdefault("target", Target.INFECTION)
+        before["options"].setdefault("start_from", "")
     if before != identity:
         raise TrainingError(
             f"{run} holds a run with other options or data: take the same ones to go on, or "
@@ -235,6 +238,17 @@ def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
         )
     _log.info("taking up %s after epoch %d", run, len(state["history"]))
     return state
+
+
+def _refuse_known(earlier: Path, held_back: data.Pictures) -> None:
+    """Figures on pictures that the weights were learnt from would say nothing."""
+    learnt_from = set(run_folder.train_names(earlier))
+    known = [sample.name for sample in held_back.samples if sample.name in learnt_from]
+    if known:
+        raise TrainingError(
+            f"{earlier} was trained on {len(known)} of the pictures that are to be held back "
+            f"({known[0]} among them): take its seed, folds and fold"
+        )
 
 
 def _restore(checkpoint: Any, path: Path) -> None:

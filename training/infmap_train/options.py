@@ -29,6 +29,9 @@ class FitOptions:
     encoder_weights
         Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
         paper takes the second, and the third for CheXNet; both must be downloaded.
+    start_from
+        Run folder of a finished run of the same network, to begin with all its weights: to train
+        longer, or to tune a network to another hospital's radiographs. Empty: begin anew.
     epochs, batch_size, learning_rate
         As in the paper.
     schedule
@@ -53,6 +56,7 @@ class FitOptions:
 
     target: Target = Target.INFECTION
     encoder_weights: str = "none"
+    start_from: str = ""
     epochs: int = 50
     batch_size: int = 32
     learning_rate: float = 1e-4
@@ -70,6 +74,10 @@ class FitOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", member(Target, self.target))
         checks = (
+            (
+                not self.start_from or self.encoder_weights == "none",
+                "a run to start from brings its encoder: leave encoder weights at none",
+            ),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.batch_size >= 1, "batch size must be at least 1"),
             (self.learning_rate > 0, "learning rate must be above 0"),

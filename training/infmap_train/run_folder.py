@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import os
@@ -191,6 +192,19 @@ def target_of(spec: ModelSpec) -> Target:
     return member(Target, spec.training.get("target", Target.INFECTION))
 
 
+def train_names(run: Path) -> list[str]:
+    """Names of the pictures that a finished run was trained on.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, was changed, or does not tell.
+    """
+    if SPLIT not in read(run).files:
+        raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
+    return list(read_json(run / SPLIT)["train"])
+
+
 def held_back_names(run: Path) -> list[str]:
     """Names of the pictures that a run did not train on."""
     return list(read_json(run / SPLIT)["held_back"])
@@ -209,6 +223,30 @@ def load_network(run: Path) -> tuple[Any, ModelSpec]:
     model = build(spec.network)
     load_weights(model, run / WEIGHTS)
     return model, spec
+
+
+def start_from(run: Path, network: NetworkSpec) -> Any:
+    """Build ``network`` for pictures of any size with the weights of a finished run.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, was changed, or is of another network; frozen or not may
+        differ, as may what it segments.
+    """
+    spec = read(run)
+    found = spec.network
+    if (
+        not isinstance(found, NetworkSpec)
+        or dataclasses.replace(found, encoder_frozen=network.encoder_frozen) != network
+    ):
+        raise SpecError(
+            f"{run} holds {found.label}, and a {network.label} cannot start from it: pass its "
+            "--network"
+        )
+    model = build(network, image_size=None)
+    load_weights(model, run / WEIGHTS)
+    return model
 
 
 def load_weights(model: Any, path: Path) -> None:

@@ -13,12 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-from infmap_kit.errors import SpecError, TrainingError
-from infmap_train import data
+from infmap_kit.errors import InfmapError, SpecError, TrainingError
+from infmap_kit.spec import NetworkSpec
+from infmap_train import data, run_folder
 from infmap_train.distribution import own_folder
 from infmap_train.fit import fit
 from infmap_train.options import FitOptions, Target
@@ -130,3 +132,49 @@ def test_several_machines_write_beside_the_first(
     monkeypatch.setenv("TF_CONFIG", "not JSON")
     with pytest.raises(TrainingError, match="TF_CONFIG"):
         own_folder(tmp_path / "run")
+
+
+def test_a_training_starts_from_a_finished_run(
+    pictures: data.Pictures, finished_run: Path, tmp_path: Path
+) -> None:
+    options = dataclasses.replace(OPTIONS, start_from=str(finished_run), epochs=1, small_epochs=1)
+    run = tmp_path / "longer"
+    with pytest.raises(KeyboardInterrupt):
+        fit(NETWORK, pictures, run, options, progress=_stop_after_training)
+    # The same pictures in the same order as the run's own first epoch, and less to learn.
+    assert _history(run)[0]["loss"] < 0.9 * _history(finished_run)[0]["loss"]
+    before, _ = run_folder.load_network(finished_run)
+    thawed = dataclasses.replace(NETWORK, encoder_frozen=False)
+    for network in (NETWORK, thawed):
+        model = run_folder.start_from(finished_run, network)
+        for weight, wanted in zip(model.get_weights(), before.get_weights(), strict=True):
+            np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "mend"),
+    [
+        ("dla/densenet121", {}, "--network"),
+        # What it was trained on would be held back.
+        ("unet/densenet121", {"fold": 1}, "fold"),
+        ("unet/densenet121", {"start_from": "nowhere"}, "not a finished run"),
+    ],
+)
+def test_what_a_training_cannot_start_from(
+    network: str,
+    options: dict[str, Any],
+    mend: str,
+    pictures: data.Pictures,
+    finished_run: Path,
+    tmp_path: Path,
+) -> None:
+    chosen = dataclasses.replace(OPTIONS, **{"start_from": str(finished_run), **options})
+    spec = NetworkSpec.parse(network, encoder_frozen=True)
+    with pytest.raises(InfmapError, match=mend):
+        fit(spec, pictures, tmp_path / "run", chosen)
+    assert not (tmp_path / "run" / "state.json").exists()
+
+
+def test_a_run_to_start_from_brings_its_encoder() -> None:
+    with pytest.raises(TrainingError, match="leave encoder weights"):
+        FitOptions(start_from="run", encoder_weights="imagenet")

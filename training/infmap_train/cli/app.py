@@ -30,6 +30,9 @@ Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initi
 EncoderWeights = Annotated[
     str, typer.Option(help="none, imagenet, chexnet, or the path of an .h5 file.")
 ]
+StartFrom = Annotated[
+    str, typer.Option(metavar="<path>", help="Begin with the weights of this finished run.")
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 BatchSize = Annotated[int, typer.Option(help="Radiographs a step.")]
 LearningRate = Annotated[float, typer.Option(help="Adam's learning rate.")]

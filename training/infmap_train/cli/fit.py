@@ -29,6 +29,7 @@ from infmap_train.cli.app import (
     Seed,
     SmallEpochs,
     SmallSize,
+    StartFrom,
     TargetOption,
     ToneJitter,
     app,
@@ -51,6 +52,7 @@ def fit(
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
     encoder_weights: EncoderWeights = _PAPER.encoder_weights,
+    start_from: StartFrom = _PAPER.start_from,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
     learning_rate: LearningRate = _PAPER.learning_rate,
@@ -72,6 +74,7 @@ def fit(
     options = FitOptions(
         target=target,
         encoder_weights=encoder_weights,
+        start_from=start_from,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
