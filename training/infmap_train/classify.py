@@ -18,9 +18,8 @@ from infmap_train.batches import resize, training_batches
 from infmap_train.bootstrap import bootstrap
 from infmap_train.classifiers import COVID, build_classifier
 from infmap_train.encoder_weights import build_initialised
-from infmap_train.evaluate import figures
+from infmap_train.evaluate import answers, figures
 from infmap_train.loop import Task, train
-from infmap_train.normalisation import normalise
 from infmap_train.options import FitOptions
 from infmap_train.plots import draw_history
 
@@ -96,12 +95,7 @@ def classify(
 
 
 def predict_classes(
-    model: Any,
-    encoder: Encoder,
-    images: NDArray[Any],
-    *,
-    batch_size: int = 16,
-    progress: Progress = no_progress,
+    model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
 ) -> NDArray[np.float32]:
     """Probability of COVID-19 by a classifier.
 
@@ -116,11 +110,8 @@ def predict_classes(
         (N,) float32 in [0, 1].
     """
     probability = np.empty(len(images), np.float32)
-    for start in range(0, len(images), batch_size):
-        batch = normalise(images[start : start + batch_size], encoder)
-        answer = tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
-        probability[start : start + batch_size] = answer[:, COVID]
-        progress("held-back", min(start + batch_size, len(images)), len(images))
+    for rows, answer in answers(model, encoder, images, progress=progress):
+        probability[rows] = answer[:, COVID]
     return probability
 
 

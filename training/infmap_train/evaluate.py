@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,11 @@ from infmap_train.normalisation import normalise
 from infmap_train.options import Target
 from infmap_train.readers import read_dataset
 
+_BATCH_SIZE = 16
+
 
 def predict(
-    model: Any,
-    encoder: Encoder,
-    images: NDArray[Any],
-    *,
-    batch_size: int = 16,
-    progress: Progress = no_progress,
+    model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
 ) -> NDArray[np.float32]:
     """Probabilities of a network over gray pictures.
 
@@ -42,14 +40,33 @@ def predict(
         (N, H, W) float32 in [0, 1].
     """
     probability = np.empty(images.shape, np.float32)
-    for start in range(0, len(images), batch_size):
-        batch = normalise(images[start : start + batch_size], encoder)
+    for rows, answer in answers(model, encoder, images, progress=progress):
+        probability[rows] = answer[..., 0]
+    return probability
+
+
+def answers(
+    model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Give what a network or a classifier says of gray pictures, batch by batch.
+
+    Parameters
+    ----------
+    images
+        (N, H, W), 0 to 255.
+
+    Yields
+    ------
+    tuple
+        Which pictures, and the model's answer to them as float32.
+    """
+    for start in range(0, len(images), _BATCH_SIZE):
+        rows = slice(start, min(start + _BATCH_SIZE, len(images)))
         # predict_on_batch keeps its traced function with the model, from epoch to epoch. bfloat16
         # comes back when the network was trained in it; NumPy is handed FP32.
-        answer = tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
-        probability[start : start + batch_size] = answer[..., 0]
-        progress("held-back", min(start + batch_size, len(images)), len(images))
-    return probability
+        batch = normalise(images[rows], encoder)
+        yield rows, tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
+        progress("held-back", rows.stop, len(images))
 
 
 def ask_server(
