@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import fcntl
 import gc
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,37 +107,59 @@ def made_data(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder for all workers side by side: ``made_once(name, make)``; the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, beside = base / f"once-{name}", base / f"making-{name}"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(beside, ignore_errors=True)
+                make(beside)
+                beside.rename(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def pictures(made_once: Callable[..., Path]) -> Any:
     """Decoded invented data: 12 COVID-19 radiographs and 20 normal ones."""
     data = pytest.importorskip("infmap_train.data")
-    folder = write_data(tmp_path_factory.mktemp("data"), covid=12, normal=20)
+    folder = made_once("data", lambda beside: write_data(beside, covid=12, normal=20))
     return data.load(data.read_index(folder))
 
 
 @pytest.fixture(scope="session")
-def lung_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a network on the lungs of the same data for an epoch, to the end; read-only."""
     fit = pytest.importorskip("infmap_train.fit")
     data = pytest.importorskip("infmap_train.data")
-    run = tmp_path_factory.mktemp("runs") / "lungs"
     options = dataclasses.replace(OPTIONS, target=Target.LUNGS, epochs=1, small_epochs=1)
-    fit.fit(NETWORK, data.load(pictures.samples, target=options.target), run, options)
-    return run
+    lungs = data.load(pictures.samples, target=options.target)
+    return made_once("lungs", lambda run: fit.fit(NETWORK, lungs, run, options))
 
 
 @pytest.fixture(scope="session")
-def finished_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a network for two epochs, to the end; read-only for the tests."""
     fit = pytest.importorskip("infmap_train.fit")
-    run = tmp_path_factory.mktemp("runs") / "finished"
-    fit.fit(NETWORK, pictures, run, OPTIONS, data_licence="invented")
-    return run
+    return made_once(
+        "finished", lambda run: fit.fit(NETWORK, pictures, run, OPTIONS, data_licence="invented")
+    )
 
 
 @pytest.fixture(scope="session")
-def classifier_run(pictures: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def classifier_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a classifier for two epochs, to the end; read-only for the tests."""
     learn = pytest.importorskip("infmap_train.classify")
-    run = tmp_path_factory.mktemp("runs") / "classifier"
-    learn.classify(CLASSIFIER, pictures, run, OPTIONS, data_licence="invented")
-    return run
+    return made_once(
+        "classifier",
+        lambda run: learn.classify(CLASSIFIER, pictures, run, OPTIONS, data_licence="invented"),
+    )
