@@ -95,6 +95,20 @@ def test_a_damaged_record_is_measured_again(built: list[NetworkSpec], tmp_path: 
     assert len(built) == 2
 
 
+def test_a_row_that_did_not_settle_is_measured_again(
+    built: list[NetworkSpec], tmp_path: Path
+) -> None:
+    rows = chosen_rows(["unet/resnet50"])
+    run_table5(rows, tmp_path, OPTIONS, precision="fp32")
+    path = sorted(tmp_path.glob("*.json"))[0]
+    document = json.loads(path.read_text())
+    document["record"]["doubts"] = {"engine alone": "wobbles"}
+    path.write_text(json.dumps(document))
+    built.clear()
+    assert all(one.stable for one in run_table5(rows, tmp_path, OPTIONS, precision="fp32"))
+    assert [network.encoder_frozen for network in built] == ["not-frozen" not in path.name]
+
+
 def test_a_precision_that_does_not_exist_is_said_before_anything_is_built(
     built: list[NetworkSpec], tmp_path: Path
 ) -> None:

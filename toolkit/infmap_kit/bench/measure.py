@@ -52,6 +52,8 @@ class BenchOptions:
         Throughput and open-loop load; ``None`` leaves them out.
     independent
         Whether ``perf_analyzer`` is asked too, where it is.
+    only
+        Names of the scopes to measure; all when empty.
     """
 
     samples: int = 200
@@ -61,6 +63,7 @@ class BenchOptions:
     baselines: bool = False
     load: LoadOptions | None = None
     independent: bool = True
+    only: tuple[str, ...] = ()
 
     @property
     def rule(self) -> StabilityRule:
@@ -220,7 +223,9 @@ class _Run:
     def scopes(self, subject: Subject, baselines: Mapping[str, Baseline]) -> None:
         """Measure everything in turn, a block at a time, until all of it is stable or the budget is spent."""
         blocks: dict[str, Callable[[int, int], list[float]]] = {
-            name: _block_of(timed) for name, timed in subject.scopes().items()
+            name: _block_of(timed)
+            for name, timed in subject.scopes().items()
+            if name in (self.options.only or (name,))
         }
         blocks |= {name: baseline.block for name, baseline in baselines.items()}
         for done, (name, block) in enumerate(blocks.items()):

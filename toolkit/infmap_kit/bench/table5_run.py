@@ -15,6 +15,7 @@ from typing import Any
 
 from infmap_kit.bench.measure import BenchOptions, measure
 from infmap_kit.bench.record import BenchRecord, compact_json
+from infmap_kit.bench.scopes import SCOPES
 from infmap_kit.bench.table5 import Table5Row, table5_rows
 from infmap_kit.errors import ExportError, InfmapError, MissingDependency, SpecError, Unstable
 from infmap_kit.export.onnx import prepare_segmentation, read_graph
@@ -94,7 +95,7 @@ def run_table5(
     again: bool = False,
     progress: Progress = no_progress,
 ) -> list[Outcome]:
-    """Measure rows; what has a record already is read and not measured again.
+    """Measure rows; what has a settled record already is read and not measured again.
 
     Parameters
     ----------
@@ -107,12 +108,13 @@ def run_table5(
     precision
         Of the embedded target.
     again
-        Measure rows anew that have a record.
+        Measure rows anew that have a settled record.
 
     Returns
     -------
     list
-        One outcome a row; a row that failed says why, and is tried again at the next call.
+        One outcome a row; a row that failed or did not settle says why, and is tried again at the next
+        call.
 
     Raises
     ------
@@ -126,6 +128,8 @@ def run_table5(
         raise MissingDependency(
             "building the paper's networks needs TensorFlow: pip install 'infmap-kit[train]'"
         )
+    # A map at the picture's own size, and the stages, have nothing to do with the network.
+    options = dataclasses.replace(options, only=tuple(SCOPES))
     outcomes = []
     for number, row in enumerate(rows):
         path = folder / f"{_slug(row.network)}-{precision}.json"
@@ -154,7 +158,7 @@ def require_rows(outcomes: Sequence[Outcome]) -> None:
     if unsure := [one.row.network.label for one in outcomes if not one.stable]:
         raise Unstable(
             f"{len(unsure)} of {len(outcomes)} networks did not settle, such as {unsure[0]}: let the machine "
-            "rest and call again with --again"
+            "rest and call again; those alone are measured anew"
         )
 
 
@@ -166,12 +170,13 @@ def _known(path: Path, row: Table5Row, precision: str) -> Outcome | None:
     with contextlib.suppress(SpecError, KeyError, TypeError):
         document = read_json(path)
         if NetworkSpec(**document["network"]) == row.network and document["record"] is not None:
-            return Outcome(
+            known = Outcome(
                 row=row,
                 precision=precision,
                 record=BenchRecord.from_json(document["record"], str(path)),
                 parameters=document["parameters"],
             )
+            return known if known.stable else None
     return None
 
 

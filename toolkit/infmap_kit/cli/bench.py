@@ -123,14 +123,14 @@ def table5(
     tolerance: Tolerance = 5.0,
     budget: Annotated[float, typer.Option(min=1, help="Seconds for each network.")] = 90.0,
     again: Annotated[
-        bool, typer.Option("--again", help="Measure networks anew whose record is there.")
+        bool, typer.Option("--again", help="Measure networks anew whose settled record is there.")
     ] = False,
     json_: Json = False,
 ) -> None:
     """Build, gate and time all 24 networks of the paper, and write its Table V with our columns.
 
     The weights are random, which changes no latency. A network that fails leaves its reason in its row, and the
-    others go on; called again, it goes on where it stopped.
+    others go on; called again, it goes on where it stopped, and measures what did not settle anew.
     """
     from infmap_kit.bench.measure import BenchOptions
     from infmap_kit.bench.table5_report import table5_table, write_table5
