@@ -14,8 +14,9 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from bundles import altered_bundle
 from infmap_kit.box.inspection import inspect
-from infmap_kit.errors import ExportError, GateFailed
+from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.export.compile_gate import GateOptions, compile_graphs, require_passed
 from infmap_kit.export.gate import GateReport, compare
 from infmap_kit.export.judge import Judgement
@@ -27,6 +28,9 @@ from infmap_kit.export.verify import verify_repository
 from infmap_kit.finding import Finding
 from infmap_kit.infer import finding_of
 from infmap_kit.outcome import Outcome
+from infmap_kit.release.bundle import read_bundle, write_bundle
+from infmap_kit.release.install import install_bundle
+from infmap_kit.release.origin import read_origin
 from infmap_kit.tables import findings_table, gate_table
 from infmap_kit.triton.backends import BackendOptions
 from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
@@ -90,6 +94,88 @@ def test_every_target_publishes_and_verifies_a_classifier(
     )
     again.require()
     assert again.summary()["classifier"] == gate.summary()["classifier"]
+
+
+def test_a_classifier_is_not_verified_unseen(source: Source, run: Path, tmp_path: Path) -> None:
+    publish(source, tmp_path / "r", EmbeddedOptions(), pictures=PICTURES)
+    alone = read_source(run)
+    with pytest.raises(GateFailed, match="another classifier.*give its run as --classifier"):
+        verify_repository(
+            alone, tmp_path / "r", reference=reference_judge(alone), pictures=PICTURES
+        )
+
+
+def test_a_bundle_brings_its_classifier(
+    run: Path, classifier_run: Path, source: Source, tmp_path: Path
+) -> None:
+    path = tmp_path / "b"
+    record = write_bundle(run, path, pictures=PICTURES, classifier=classifier_run)
+    write_bundle(run, tmp_path / "again", pictures=PICTURES, classifier=classifier_run)
+    assert path.read_bytes() == (tmp_path / "again").read_bytes()
+    assert record["classifier"] == source.identity["classifier"]
+    assert inspect(path)["classifier"]["name"] == "small classifier"
+    bundle = read_bundle(path)
+    trained = reference_judge(source)
+    for (name, picture), (_, original) in zip(bundle.pictures, PICTURES, strict=True):
+        said, wanted = bundle.reference.judge(name, picture), trained.judge("", original)
+        if said.opinion is None or wanted.opinion is None:
+            raise AssertionError("the bundle has a classifier")
+        assert said.opinion.probability == wanted.opinion.probability
+        np.testing.assert_allclose(
+            said.opinion.activation, wanted.opinion.activation, atol=2**-16, rtol=0
+        )
+    manifest, gate = install_bundle(path, tmp_path / "r", EmbeddedOptions())
+    gate.require()
+    assert len(gate.classifier) == len(PICTURES)
+    assert manifest.model["classifier"] == record["classifier"]
+    origin = read_origin(path)
+    verify_repository(
+        origin.source, tmp_path / "r", reference=origin.reference, pictures=origin.pictures
+    ).require()
+    with pytest.raises(BundleError, match="leave --classifier out"):
+        read_origin(path, classifier=classifier_run)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "reason"),
+    [
+        ("0.999", GateFailed, "classifier"),
+        ("NaN", BundleError, "expected a probability"),
+        ("2", BundleError, "expected a probability"),
+        ("[]", BundleError, "expected a probability"),
+        ("{", BundleError, "no readable classifier/0001.json"),
+    ],
+)
+def test_a_bundle_whose_classifier_says_otherwise_is_not_installed(
+    run: Path,
+    classifier_run: Path,
+    tmp_path: Path,
+    said: str,
+    error: type[Exception],
+    reason: str,
+) -> None:
+    path = tmp_path / "b"
+    write_bundle(run, path, pictures=PICTURES, classifier=classifier_run)
+    altered = altered_bundle(
+        path, lambda files: files.update({"classifier/0001.json": said.encode()})
+    )
+    with pytest.raises(error, match=reason):
+        install_bundle(altered, tmp_path / "r", EmbeddedOptions())
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_bundle_that_names_another_classifier_is_refused(
+    run: Path, classifier_run: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "b"
+    write_bundle(run, path, pictures=PICTURES, classifier=classifier_run)
+
+    def rename(files: dict[str, bytes]) -> None:
+        spec = json.loads(files["classifier/spec.json"])
+        files["classifier/spec.json"] = json.dumps({**spec, "name": "a better one"}).encode()
+
+    with pytest.raises(BundleError, match="names another classifier"):
+        read_bundle(altered_bundle(path, rename))
 
 
 def test_lungs_and_classifier_stand_side_by_side(source: Source, tmp_path: Path) -> None:

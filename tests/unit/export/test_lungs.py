@@ -27,8 +27,9 @@ from infmap_kit.export.source import Source, read_source, with_parts
 from infmap_kit.export.target import publish
 from infmap_kit.export.verify import verify_repository
 from infmap_kit.graphs.contract import LUNG_SEGMENTATION
-from infmap_kit.release.bundle import read_bundle, read_origin, write_bundle
+from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.install import install_bundle
+from infmap_kit.release.origin import read_origin
 from infmap_kit.severity import Grades
 from infmap_kit.tables import gate_table
 from infmap_kit.triton.backends import BackendOptions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from bundles import altered_bundle
 from infmap_kit.errors import BundleError, ExportError, GateFailed, SpecError
 from infmap_kit.export.pictures import synthetic_pictures
 from infmap_kit.export.publish import reference_judge
@@ -68,17 +68,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         ["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True,
     )  # fmt: skip
     return private, public
-
-
-def _altered(bundle: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
-    """A bundle by somebody who knows how bundles are made, and repairs every hash."""
-    files = dict(read_archive(bundle).files)
-    change(files)
-    record = json.loads(files.pop("bundle.json"))
-    record["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    path = bundle.with_name("altered.bundle")
-    write_archive(path, {"bundle.json": json.dumps(record).encode(), **files})
-    return path
 
 
 def test_two_bundles_of_one_run_are_the_same(run: Path, tmp_path: Path) -> None:
@@ -277,7 +266,7 @@ def test_sabotage_by_somebody_who_repairs_the_hashes_is_stopped(
     repository = tmp_path / "model_repository"
     install_bundle(bundle, repository, EmbeddedOptions())
     with pytest.raises(error, match=reason) as caught:
-        install_bundle(_altered(bundle, sabotage), repository, EmbeddedOptions())
+        install_bundle(altered_bundle(bundle, sabotage), repository, EmbeddedOptions())
     assert "\n" not in str(caught.value)
     assert check_repository(repository).release == 1, "what is served is untouched"
     assert len(releases_of(repository)) == 1

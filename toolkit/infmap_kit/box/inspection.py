@@ -68,7 +68,7 @@ def _bundle(path: Path) -> dict[str, Any]:
         "pictures": record["pictures"],
         "signed": contents.signed,
         "onnx_sha256": record["onnx_sha256"],
-        **{key: record[key] for key in ("temperature", "lungs") if key in record},
+        **{key: record[key] for key in ("temperature", "lungs", "classifier") if key in record},
         "files": record["files"],
     }
 

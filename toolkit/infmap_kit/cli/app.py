@@ -42,6 +42,12 @@ Lungs = Annotated[
         help="Run folder of a lung network (`infmap-train fit --target lungs`), served beside the other."
     ),
 ]
+Classifier = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        help="Run folder of a classifier (`infmap-train classify`): its opinion is served beside, in fp32."
+    ),
+]
 CutOffs = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(

@@ -11,6 +11,7 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
+    Classifier,
     CutOffs,
     GateImages,
     Json,
@@ -31,6 +32,7 @@ def bundle(
     gate_images: GateImages = None,
     lungs: Lungs = None,
     grades: CutOffs = None,
+    classifier: Classifier = None,
     sign: Annotated[
         Optional[Path],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Private Ed25519 key (PEM, as OpenSSL writes it) to sign with."),
@@ -57,6 +59,7 @@ def bundle(
             pictures=pictures,
             lungs=lungs,
             grades=grades,
+            classifier=classifier,
             sign=signs,
             progress=progress,
         )

@@ -11,6 +11,7 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
+    Classifier,
     CutOffs,
     GateImages,
     Json,
@@ -82,12 +83,7 @@ def export(
     ] = None,
     lungs: Lungs = None,
     grades: CutOffs = None,
-    classifier: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help="Run folder of a classifier (`infmap-train classify`): its opinion is served beside, in fp32."
-        ),
-    ] = None,
+    classifier: Classifier = None,
     gate_images: GateImages = None,
     calibration_images: Annotated[
         Optional[Path],  # noqa: UP045

@@ -13,6 +13,7 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
+    Classifier,
     GateImages,
     Json,
     Lungs,
@@ -61,6 +62,7 @@ def verify(
     precision: Annotated[str, typer.Option(help="For --compile: fp16 or fp32.")] = "fp16",
     batches: Annotated[str, typer.Option(help="For --compile: batch sizes.")] = "1,8,32",
     lungs: Lungs = None,
+    classifier: Classifier = None,
     gate_images: GateImages = None,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
@@ -76,12 +78,13 @@ def verify(
     elif bisect:
         _bisect(origin, gate_images, json_=json_)
     else:
-        _gate(origin, lungs, repository, url, gate_images, report, json_=json_)
+        _gate(origin, lungs, classifier, repository, url, gate_images, report, json_=json_)
 
 
 def _gate(
     path: Path,
     lungs: Path | None,
+    classifier: Path | None,
     repository: Path,
     url: str | None,
     gate_images: Path | None,
@@ -91,12 +94,12 @@ def _gate(
 ) -> None:
     from infmap_kit.export.gate_report import Evidence
     from infmap_kit.export.verify import verify_repository, verify_served
-    from infmap_kit.release.bundle import read_origin
+    from infmap_kit.release.origin import read_origin
     from infmap_kit.tables import gate_table
 
     with progress_bar() as progress:
         progress("reading", 0, 1)
-        origin = read_origin(path, gate_images, lungs=lungs)
+        origin = read_origin(path, gate_images, lungs=lungs, classifier=classifier)
         how = functools.partial(
             verify_served if url else verify_repository,
             origin.source,
@@ -118,7 +121,7 @@ def _gate(
 
 def _bisect(path: Path, gate_images: Path | None, *, json_: bool) -> None:
     from infmap_kit.export.bisect import localise
-    from infmap_kit.release.bundle import read_origin
+    from infmap_kit.release.origin import read_origin
     from infmap_kit.tables import leaving_table
 
     with progress_bar() as progress:

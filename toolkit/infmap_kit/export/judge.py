@@ -199,15 +199,19 @@ class RecordedJudge:
         Of infection, by picture.
     lungs
         Their masks by picture, where they are served.
+    opinions
+        A classifier's by picture, where one is served.
     """
 
     def __init__(
         self,
         probabilities: Mapping[str, NDArray[np.float32]],
         lungs: Mapping[str, NDArray[np.bool_]] | None = None,
+        opinions: Mapping[str, Opinion] | None = None,
     ) -> None:
         self._probabilities = probabilities
         self._lungs = lungs
+        self._opinions = opinions
 
     def judge(self, name: str, picture: NDArray[np.uint8]) -> Judgement:
         """Look up one picture, (224, 224) uint8.
@@ -220,7 +224,9 @@ class RecordedJudge:
         if name not in self._probabilities:
             raise SpecError(f"nothing was recorded of {name}: bundle the run again")
         lungs = self._lungs[name] if self._lungs is not None else None
-        return by_the_paper(self._probabilities[name], picture, lungs)
+        opinion = self._opinions[name] if self._opinions is not None else None
+        judgement = by_the_paper(self._probabilities[name], picture, lungs)
+        return dataclasses.replace(judgement, opinion=opinion)
 
 
 class EngineJudge:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from infmap_kit.errors import GateFailed, HostMismatch
 from infmap_kit.export.engine import (
@@ -32,6 +34,13 @@ from infmap_kit.triton.repository import (
     version_folder,
 )
 
+# What is served by the part's name in an identity; the infection's network has none.
+_PARTS = {
+    "": "is of another network",
+    "lungs": "serves other lungs",
+    "classifier": "serves another classifier",
+}
+
 
 def verify_repository(
     source: Source,
@@ -54,8 +63,7 @@ def verify_repository(
         When its engines do not run here.
     """
     manifest = check_repository(repository)
-    lungs = manifest.model.get("lungs", {}).get("onnx_sha256")
-    _require_same_networks(source, manifest.model.get("onnx_sha256"), lungs, str(repository))
+    _require_same_networks(source, _hashes(manifest.model), str(repository))
     judge = repository_judge(repository, manifest)
     return _compare(reference, judge, pictures, manifest.precision, evidence, progress)
 
@@ -80,8 +88,8 @@ def verify_served(
     """
     with InfmapClient(url) as client:
         model = client.model()
-        found = model.get("onnx_sha256"), model.get("lungs_onnx_sha256")
-        _require_same_networks(source, *found, f"the server at {url}")
+        found = {part: model.get(f"{part}_onnx_sha256".lstrip("_")) for part in _PARTS}
+        _require_same_networks(source, found, f"the server at {url}")
         precision = model.get("precision", "")
         return _compare(reference, ServedJudge(client), pictures, precision, evidence, progress)
 
@@ -157,21 +165,22 @@ def repository_reference(graphs: ServedGraphs) -> ReferenceJudge:
     )
 
 
-def _require_same_networks(
-    source: Source, found: str | None, found_lungs: str | None, where: str
-) -> None:
-    wanted = source.identity["onnx_sha256"]
-    if found != wanted:
+def _hashes(identity: Mapping[str, Any]) -> dict[str, str | None]:
+    """The graph of each part, as a run or a manifest names it."""
+    parts = {part: identity.get(part, {}) if part else identity for part in _PARTS}
+    return {part: named.get("onnx_sha256") for part, named in parts.items()}
+
+
+def _require_same_networks(source: Source, found: Mapping[str, str | None], where: str) -> None:
+    for part, wanted in _hashes(source.identity).items():
+        if found[part] == wanted:
+            continue
+        mend = "name the run that it was exported from"
+        if part:
+            mend = f"give its run as --{part}" if found[part] else f"leave --{part} out"
         raise GateFailed(
-            f"{where} is of another network: expected the graph {wanted[:12]}, found "
-            f"{(found or 'none')[:12]}; name the run that it was exported from"
-        )
-    wanted_lungs = source.identity.get("lungs", {}).get("onnx_sha256")
-    if found_lungs != wanted_lungs:
-        mend = "give its run as --lungs" if found_lungs else "leave --lungs out"
-        raise GateFailed(
-            f"{where} serves other lungs: expected the graph {(wanted_lungs or 'none')[:12]}, found "
-            f"{(found_lungs or 'none')[:12]}; {mend}"
+            f"{where} {_PARTS[part]}: expected the graph {(wanted or 'none')[:12]}, found "
+            f"{(found[part] or 'none')[:12]}; {mend}"
         )
 
 

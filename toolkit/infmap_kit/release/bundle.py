@@ -11,6 +11,8 @@
     expected/NNN.png   what the trained network says of it: probabilities in 65536 steps
     lungs/spec.json    of the lungs' run, where lungs are served; their network is among the graphs
     lungs/NNN.png      the lungs that it sees: 0 or 255
+    classifier/        of a classifier's run, where one is served: spec.json, NNN.json with its probability,
+                       NNN.png with its activation map
 """
 
 from __future__ import annotations
@@ -19,19 +21,17 @@ import dataclasses
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import infmap_kit
 from infmap_kit.errors import BundleError, SpecError
-from infmap_kit.export.judge import Judge, RecordedJudge
-from infmap_kit.export.onnx import prepare_segmentation, read_graph
-from infmap_kit.export.pictures import Pictures, pictures_of
+from infmap_kit.export.judge import Judge
+from infmap_kit.export.onnx import prepare_classifier, prepare_segmentation, read_graph
+from infmap_kit.export.pictures import Pictures
 from infmap_kit.export.publish import graphs_of, reference_judge
 from infmap_kit.export.source import (
     SPEC,
@@ -41,18 +41,19 @@ from infmap_kit.export.source import (
     replace_lungs,
     with_parts,
 )
-from infmap_kit.graphs.contract import LUNG_SEGMENTATION, SEGMENTATION, Contract
+from infmap_kit.graphs.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION, Contract
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.release.archive import is_archive, write_archive
+from infmap_kit.release.archive import write_archive
 from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents
-from infmap_kit.release.pictures import packed, probability_of, steps, unpacked
+from infmap_kit.release.judgements import files_of, is_finite, read_judgements
+from infmap_kit.release.pictures import packed
 from infmap_kit.severity import Grades
 from infmap_kit.spec import ModelSpec
 
 MODEL_CARD = "MODEL_CARD.md"
 METRICS = "metrics.json"
-_LUNG_SPEC = "lungs/spec.json"
-_OPTIONAL = ("temperature", "lungs")
+_SPECS = {"lungs": "lungs/spec.json", "classifier": "classifier/spec.json"}
+_OPTIONAL = ("temperature", "lungs", "classifier")
 """What ``bundle.json`` says where the model has it, as the manifest does."""
 
 
@@ -91,6 +92,7 @@ def write_bundle(
     pictures: Pictures,
     lungs: Path | None = None,
     grades: str | None = None,
+    classifier: Path | None = None,
     sign: Callable[[bytes], bytes] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
@@ -108,6 +110,8 @@ def write_bundle(
         Run folder of a lung network, to be served beside.
     grades
         Cut-offs of the grades, such as ``0,25,50``, with lungs.
+    classifier
+        Run folder of a classifier, to be served beside.
     sign
         Makes the signature of a SHA-256 digest.
     progress
@@ -129,26 +133,24 @@ def write_bundle(
         raise SpecError(
             f"{run} is no run folder (it has no {SPEC}): bundle what `infmap-train fit` made"
         )
-    source = with_parts(read_source(run), lungs=lungs, grades=grades)
+    source = with_parts(read_source(run), lungs=lungs, grades=grades, classifier=classifier)
     spec = ModelSpec.read(run / SPEC)
+    beside = {_SPECS["lungs"]: lungs, _SPECS["classifier"]: classifier}
     files = {
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(run, spec).encode(),
         **({METRICS: (run / METRICS).read_bytes()} if (run / METRICS).is_file() else {}),
-        **({_LUNG_SPEC: (lungs / SPEC).read_bytes()} if lungs is not None else {}),
+        **{name: (part / SPEC).read_bytes() for name, part in beside.items() if part is not None},
     }
     for name, graph in graphs_of(source).items():
         files[_graph(name)] = graph.SerializeToString(deterministic=True)
     judge = reference_judge(source)
     for number, (name, picture) in enumerate(pictures, start=1):
         judgement = judge.judge(name, picture)
-        probability = judgement.probability
-        if not np.isfinite(probability).all():
+        if not is_finite(judgement):
             raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
         files[f"gate/{number:04}.png"] = packed(picture)
-        files[f"expected/{number:04}.png"] = packed(steps(probability))
-        if judgement.lungs is not None:
-            files[_lungs(number)] = packed(255 * judgement.lungs.astype(np.uint8))
+        files |= files_of(number, judgement)
         progress("asking the trained network", number, len(pictures))
     record = {
         "schema": SCHEMA,
@@ -191,106 +193,57 @@ def read_bundle(
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        contract = Contract(lungs="lungs" in record)
+        contract = Contract(lungs="lungs" in record, classifier="classifier" in record)
         graphs = {graph.name: _read_graph(folder, graph.name) for graph in contract.graphs}
     networks = {
         network.name: prepare_segmentation(graphs.pop(network.name), network)
         for network in contract.networks
     }
-    pictures: Pictures = []
-    recorded: dict[str, NDArray[np.float32]] = {}
-    masks: dict[str, NDArray[np.bool_]] = {}
-    for number in range(1, record["pictures"] + 1):
-        name = f"gate-{number:04}"
-        pictures.append((name, unpacked(path, files, f"gate/{number:04}.png", np.uint8)))
-        said = unpacked(path, files, f"expected/{number:04}.png", np.uint16)
-        recorded[name] = probability_of(said)
-        if contract.lungs:
-            masks[name] = unpacked(path, files, _lungs(number), np.uint8) > 0
-    if not pictures:
-        raise BundleError(f"{path} holds no pictures that an engine could be proved on")
+    classifier = graphs.pop(CLASSIFIER.name, None)
+    parts = {part: _part(path, files, record, part) for part in _SPECS if part in record}
+    pictures, reference = read_judgements(path, files, record["pictures"], contract)
     source = Source(
         segmentation=networks[SEGMENTATION.name],
         identity={
             **identity_of(spec),
             "onnx_sha256": record["onnx_sha256"],
             **({"temperature": record["temperature"]} if "temperature" in record else {}),
+            **({"classifier": parts["classifier"]} if "classifier" in parts else {}),
         },
         small_graphs=graphs,
+        classifier=prepare_classifier(classifier) if classifier is not None else None,
     )
     if contract.lungs:
-        lungs = record["lungs"]
-        grades = Grades.parse(lungs["grades"])
+        lungs = parts["lungs"]
+        grades = Grades.parse(str(lungs.get("grades")))
         source = replace_lungs(source, networks[LUNG_SEGMENTATION.name], lungs, grades)
     return Bundle(
         source=source,
         spec=spec,
         pictures=pictures,
-        reference=RecordedJudge(recorded, masks if contract.lungs else None),
+        reference=reference,
         record=record,
         model_card=files.get(MODEL_CARD, b"").decode("utf-8", "replace"),
     )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Origin:
-    """A trained network with what it says of pictures: what engines are compared with.
-
-    Parameters
-    ----------
-    source
-        The network.
-    pictures
-        What is compared.
-    reference
-        Judges them.
-    """
-
-    source: Source
-    pictures: Pictures
-    reference: Judge
-
-
-def read_origin(
-    path: Path, gate_images: Path | None = None, *, lungs: Path | None = None
-) -> Origin:
-    """A run folder or model file that judges here, or a bundle that says what was judged elsewhere.
-
-    Parameters
-    ----------
-    path
-        Which.
-    gate_images
-        A folder of radiographs to judge instead of its own.
-    lungs
-        Run folder of the lungs' network that is served beside a run; a bundle brings its own.
-
-    Raises
-    ------
-    InfmapError
-        When it is none of them, or damaged.
-    """
-    if path.is_file() and is_archive(path):
-        if lungs is not None:
-            raise BundleError(f"{path} brings its own lungs, if any: leave --lungs out")
-        bundle = read_bundle(path)
-        if gate_images is None:
-            return Origin(
-                source=bundle.source, pictures=bundle.pictures, reference=bundle.reference
-            )
-        source = bundle.source
-    else:
-        source = with_parts(read_source(path), lungs=lungs)
-    pictures = pictures_of(path, gate_images)
-    return Origin(source=source, pictures=pictures, reference=reference_judge(source))
 
 
 def _graph(name: str) -> str:
     return f"graphs/{name}.onnx"
 
 
-def _lungs(number: int) -> str:
-    return f"lungs/{number:04}.png"
+def _part(
+    path: Path, files: Mapping[str, bytes], record: Mapping[str, Any], part: str
+) -> dict[str, Any]:
+    """What ``bundle.json`` says of lungs or of a classifier, once their own record says the same."""
+    name, told = _SPECS[part], record[part]
+    try:
+        wanted = identity_of(ModelSpec.of(json.loads(files[name]), f"{name} in {path}"))
+    except (KeyError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path} has no readable {name}: bundle the run again") from error
+    same = isinstance(told, dict) and all(told.get(key) == wanted[key] for key in wanted)
+    if not same or not isinstance(told.get("onnx_sha256"), str):
+        raise BundleError(f"{BUNDLE} in {path} names another {part} than {name}: bundle it again")
+    return dict(told)
 
 
 def _read_graph(folder: Path, name: str) -> onnx.ModelProto:

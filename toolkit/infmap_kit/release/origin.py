@@ -1,0 +1,74 @@
+"""What engines are compared with: a trained network that judges here, or what it said elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from infmap_kit.errors import BundleError
+from infmap_kit.export.judge import Judge
+from infmap_kit.export.pictures import Pictures, pictures_of
+from infmap_kit.export.publish import reference_judge
+from infmap_kit.export.source import Source, read_source, with_parts
+from infmap_kit.release.archive import is_archive
+from infmap_kit.release.bundle import read_bundle
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A trained network with what it says of pictures: what engines are compared with.
+
+    Parameters
+    ----------
+    source
+        The network.
+    pictures
+        What is compared.
+    reference
+        Judges them.
+    """
+
+    source: Source
+    pictures: Pictures
+    reference: Judge
+
+
+def read_origin(
+    path: Path,
+    gate_images: Path | None = None,
+    *,
+    lungs: Path | None = None,
+    classifier: Path | None = None,
+) -> Origin:
+    """A run folder or model file that judges here, or a bundle that says what was judged elsewhere.
+
+    Parameters
+    ----------
+    path
+        Which.
+    gate_images
+        A folder of radiographs to judge instead of its own.
+    lungs
+        Run folder of the lungs' network that is served beside a run; a bundle brings its own.
+    classifier
+        Run folder of a classifier that is served beside a run; a bundle brings its own.
+
+    Raises
+    ------
+    InfmapError
+        When it is none of them, or damaged.
+    """
+    if path.is_file() and is_archive(path):
+        for option, part in (("lungs", lungs), ("classifier", classifier)):
+            if part is not None:
+                raise BundleError(f"{path} brings its own {option}, if any: leave --{option} out")
+        bundle = read_bundle(path)
+        if gate_images is None:
+            return Origin(
+                source=bundle.source, pictures=bundle.pictures, reference=bundle.reference
+            )
+        source = bundle.source
+    else:
+        source = with_parts(read_source(path), lungs=lungs, classifier=classifier)
+    pictures = pictures_of(path, gate_images)
+    return Origin(source=source, pictures=pictures, reference=reference_judge(source))
