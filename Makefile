@@ -24,7 +24,8 @@ demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, wi
 
 # Files of tests side by side; what measures time comes after them, with the machine to itself. A worker
 # that dies ends the run: replaced, it has been seen to leave the others waiting for ever.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	--max-worker-restart 0 --durations 25
 
 test: setup ## Run the tests, a real Triton server among them
 	@$(BIN)/pytest -m "not slow and not alone" $(SIDE_BY_SIDE)

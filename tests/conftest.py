@@ -15,6 +15,11 @@ from pictures import read_picture
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What trains goes first: begun last, one worker would train while the others have nothing left."""
+    items.sort(key=lambda item: item.path.parent.name != "train")
+
+
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
     """Run folder of the committed demo model."""
