@@ -318,6 +318,34 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     assert len(groups) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "meaning", "verdict"),
+    [(0.31, "Absent", "DISAGREES with the mask"), (0.5, "Present", "agrees with the mask")],
+)
+def test_the_report_tells_a_classifiers_opinion(said: float, meaning: str, verdict: str) -> None:
+    model = {**MODEL, "classifier_name": "infmap classifier ResNet-50", "classifier_version": "8c"}
+    objects = _written(_radiograph(), classifier_probability=said, model=model)
+    report = objects[ResultKind.STRUCTURED_REPORT]
+    told = _evaluations(report)
+    assert (told["COVID-19"], told["COVID-19 by a classifier"]) == ("Present", meaning)
+    (measured,) = (
+        item for item in _items(report) if _name(item) == "Probability of COVID-19 by a classifier"
+    )
+    assert float(measured.MeasuredValueSequence[0].NumericValue) == said
+    (text,) = (item for item in _items(report) if _name(item) == "Second opinion, by a classifier")
+    assert text.TextValue == f"{verdict}; infmap classifier ResNet-50 8c"
+
+
+def test_another_classifier_is_another_result() -> None:
+    uids = {
+        _written(_radiograph(), classifier_probability=0.3, model=model)[
+            ResultKind.STRUCTURED_REPORT
+        ].SOPInstanceUID
+        for model in (MODEL, {**MODEL, "classifier_onnx_sha256": 64 * "b"})
+    }
+    assert len(uids) == 2
+
+
 def _sites(item: Dataset) -> str:
     """Where a measurement was made, as in ``Upper zone of lung, Left``."""
     words = []

@@ -49,6 +49,13 @@ _CONCEPTS = {
     "grade-mild": ("255604002", "SCT", "Mild"),
     "grade-moderate": ("6736007", "SCT", "Moderate"),
     "grade-severe": ("24484000", "SCT", "Severe"),
+    "classifier-probability": (
+        "CLASSIFIER-PROBABILITY",
+        OWN_SCHEME,
+        "Probability of COVID-19 by a classifier",
+    ),
+    "classifier-covid": ("CLASSIFIER-COVID-19", OWN_SCHEME, "COVID-19 by a classifier"),
+    "second-opinion": ("SECOND-OPINION", OWN_SCHEME, "Second opinion, by a classifier"),
     "judged": ("JUDGED", OWN_SCHEME, "Radiograph was judged"),
     "warning": ("WARNING", OWN_SCHEME, "Warning"),
     "reason": ("REASON", OWN_SCHEME, "Reason for not judging"),

@@ -17,7 +17,7 @@ _TOLD_THRESHOLDS = ("0.3", "0.7")
 
 
 def measurements(finding: Finding) -> list[Measurement]:
-    """Probability and severity: in all, at other thresholds, by lung and by zone.
+    """Probability and severity: in all, at other thresholds, by lung and by zone; a classifier's probability.
 
     A lung that is not there, or a zone without a pixel, has no measurement.
     """
@@ -34,11 +34,19 @@ def measurements(finding: Finding) -> list[Measurement]:
     ]
     told = [one for one in _TOLD_THRESHOLDS if one in finding.severity_at]
     found += [_percent(f"{severity}-at-{one}", finding.severity_at[one]) for one in told]
+    if finding.classifier_probability is not None:
+        found.append(
+            Measurement(
+                name=concept("classifier-probability"),
+                value=round(finding.classifier_probability, 6),
+                unit=concept("no-units"),
+            )
+        )
     return [*found, *_by_lung(finding)]
 
 
 def evaluations(finding: Finding) -> list[QualitativeEvaluation]:
-    """Whether it is COVID-19, and the grade where there is one."""
+    """Whether it is COVID-19, and the grade and a classifier's opinion where there is one."""
     from highdicom.sr import QualitativeEvaluation
 
     detected = concept("present" if finding.detected else "absent")
@@ -46,20 +54,26 @@ def evaluations(finding: Finding) -> list[QualitativeEvaluation]:
     if finding.grade is not None:
         grade = concept(f"grade-{finding.grade}")
         found.append(QualitativeEvaluation(name=concept("grade"), value=grade))
+    if finding.classifier_detected is not None:
+        opinion = concept("present" if finding.classifier_detected else "absent")
+        found.append(QualitativeEvaluation(name=concept("classifier-covid"), value=opinion))
     return found
 
 
-def texts(finding: Finding) -> list[tuple[str, str]]:
-    """What a grade means, where there is one: concept and text."""
+def texts(finding: Finding) -> Iterator[tuple[str, str]]:
+    """What a grade means, and whose the second opinion is, where there is one: concept and text."""
     cut_offs = finding.model.get("grades", "")
-    if finding.grade is None or not cut_offs:
-        return []
-    none, mild, moderate = cut_offs.split(",")
-    meaning = (
-        f"percent of the lungs: none up to {none}, mild below {mild}, moderate up to {moderate}, severe above; "
-        "a convention"
-    )
-    return [("grade", meaning)]
+    if finding.grade is not None and cut_offs:
+        none, mild, moderate = cut_offs.split(",")
+        meaning = (
+            f"percent of the lungs: none up to {none}, mild below {mild}, moderate up to {moderate}, severe "
+            "above; a convention"
+        )
+        yield "grade", meaning
+    if finding.opinions_agree is not None:
+        told = [finding.model.get(f"classifier_{key}", "") for key in ("name", "version")]
+        verdict = "agrees with the mask" if finding.opinions_agree else "DISAGREES with the mask"
+        yield "second-opinion", f"{verdict}; {' '.join(told).strip() or 'a classifier'}"
 
 
 def _by_lung(finding: Finding) -> Iterator[Measurement]:

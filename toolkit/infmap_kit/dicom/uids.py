@@ -14,7 +14,7 @@ object of the same UID keeps the old one."""
 _IDENTITY = (
     *("model_name", "model_version", "network"),
     *("onnx_sha256", "engine_sha256", "precision", "target"),
-    *("temperature", "lungs_onnx_sha256", "grades"),
+    *("temperature", "lungs_onnx_sha256", "grades", "classifier_onnx_sha256"),
 )
 
 
