@@ -19,8 +19,8 @@ from infmap_kit.spec import write_bytes
 
 _SCOPES = (ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP)
 HEADER = (
-    "network", "trainable", "non-trainable", "as printed", "paper ms",
-    *(f"{scope} ms" for scope in _SCOPES), "engine / paper", "Dice in the gate", "note",
+    "network", "paper ms", *(f"{scope} ms" for scope in _SCOPES), "engine / paper",
+    "trainable", "non-trainable", "as printed", "Dice in the gate", "note",
 )  # fmt: skip
 
 
@@ -37,12 +37,12 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
         dice = f"{record.accuracy['gate']['dice']:.5f}" if record.accuracy.get("gate") else "-"
     return (
         row.network.label,
-        f"{counted.get('trainable', row.trainable):,}",
-        f"{counted.get('non_trainable', row.non_trainable):,}",
-        f"{row.trainable_as_printed} + {row.non_trainable_as_printed}",
         f"{row.time_ms:.2f}",
         *times,
         ratio,
+        f"{counted.get('trainable', row.trainable):,}",
+        f"{counted.get('non_trainable', row.non_trainable):,}",
+        f"{row.trainable_as_printed} + {row.non_trainable_as_printed}",
         dice,
         _note(outcome),
     )
@@ -83,7 +83,7 @@ def table5_table(outcomes: Sequence[Outcome]) -> Table:
     )  # fmt: skip
     for outcome in outcomes:
         row = cells(outcome)
-        table.add_row(row[0], *row[4:9])
+        table.add_row(*row[:6])
     return table
 
 
