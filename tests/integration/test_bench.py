@@ -77,12 +77,12 @@ def test_bench_measures_nested_scopes(repository: Path, tmp_path: Path, demo_mod
     assert record["cold_start"]["ready_ms"] > record["cold_start"]["first_request_ms"] > 1
     # Triton's own clock runs inside ours.
     assert record["server"]["infmap"]["total"] < scopes[SERVED_ENSEMBLE]["mean_ms"]
-    # It counts a request a moment after it was answered.
+    # It counts a request a moment after it was answered: of the block before, or not yet.
     counted, asked = (
         record["server"]["infmap"]["requests"],
         len(scopes[SERVED_ENSEMBLE]["samples_ms"]),
     )
-    assert asked - 2 <= counted <= asked
+    assert asked - 2 <= counted <= asked + 2
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".md", ".csv", ".html"}
     (path,) = tmp_path.glob("*.json")
     assert BenchRecord.read(path).as_json() == record

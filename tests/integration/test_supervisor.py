@@ -163,10 +163,11 @@ def test_other_clients_need_a_retry_policy_and_no_more(
     """What docs/releases.md tells whoever uses tritonclient alone."""
     policy = (
         '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.3s", '
-        '"maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND"]}}]}'
+        '"maxBackoff": "2s", "backoffMultiplier": 2, '
+        '"retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND", "CANCELLED"]}}]}'
     )
     channel = [("grpc.service_config", policy)]
-    failures: list[InferenceServerException] = []
+    failures: list[str] = []
     enough = threading.Event()
     answered = 0
 
@@ -181,7 +182,7 @@ def test_other_clients_need_a_retry_policy_and_no_more(
                     client.infer("infmap", tensors)
                     answered += 1
         except InferenceServerException as error:
-            failures.append(error)
+            failures.append(str(error))
 
     asking = threading.Thread(target=ask)
     asking.start()

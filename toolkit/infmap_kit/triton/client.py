@@ -274,7 +274,8 @@ class InfmapClient:
             raise ServerError(self._explain(error)) from error
 
     def _explain(self, error: Any) -> str:
-        status, reason = error.status() or "", (error.message() or "").splitlines()[0]
+        status = error.status() or ""
+        reason = next(iter((error.message() or "").splitlines()), status)
         if "UNAVAILABLE" in status:
             return (
                 f"no server answers at {self.url}, or it died on the way: start one with `infmap-kit serve`, "
@@ -288,6 +289,9 @@ class InfmapClient:
 def _is_ending(error: Any) -> bool:
     """Whether a server was there and is about to leave; where nobody listens there is no successor."""
     status, message = error.status() or "", error.message() or ""
+    # What is still open when a server's patience ends; nobody here cancels a question.
+    if "CANCELLED" in status:
+        return True
     # A server that has unloaded its models answers so for a moment, until it closes its connections.
     if "has no available versions" in message:
         return True
