@@ -222,10 +222,10 @@ class _Run:
 
     def scopes(self, subject: Subject, baselines: Mapping[str, Baseline]) -> None:
         """Measure everything in turn, a block at a time, until all of it is stable or the budget is spent."""
+        timed = subject.scopes()
+        chosen = self.options.only or tuple(timed)
         blocks: dict[str, Callable[[int, int], list[float]]] = {
-            name: _block_of(timed)
-            for name, timed in subject.scopes().items()
-            if name in (self.options.only or (name,))
+            name: _block_of(one) for name, one in timed.items() if name in chosen
         }
         blocks |= {name: baseline.block for name, baseline in baselines.items()}
         for done, (name, block) in enumerate(blocks.items()):

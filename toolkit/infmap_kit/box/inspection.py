@@ -7,7 +7,7 @@ from typing import Any
 
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.release.archive import is_archive
-from infmap_kit.release.contents import read_contents
+from infmap_kit.release.contents import OPTIONAL, read_contents
 from infmap_kit.spec import ModelSpec, sha256_of
 from infmap_kit.triton.releases import releases_of
 from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
@@ -68,7 +68,7 @@ def _bundle(path: Path) -> dict[str, Any]:
         "pictures": record["pictures"],
         "signed": contents.signed,
         "onnx_sha256": record["onnx_sha256"],
-        **{key: record[key] for key in ("temperature", "lungs", "classifier") if key in record},
+        **{key: record[key] for key in OPTIONAL if key in record},
         "files": record["files"],
     }
 

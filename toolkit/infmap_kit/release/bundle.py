@@ -44,7 +44,7 @@ from infmap_kit.export.source import (
 from infmap_kit.graphs.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION, Contract
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.archive import write_archive
-from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents
+from infmap_kit.release.contents import BUNDLE, OPTIONAL, SCHEMA, read_contents
 from infmap_kit.release.judgements import files_of, is_finite, read_judgements
 from infmap_kit.release.pictures import packed
 from infmap_kit.severity import Grades
@@ -53,8 +53,6 @@ from infmap_kit.spec import ModelSpec
 MODEL_CARD = "MODEL_CARD.md"
 METRICS = "metrics.json"
 _SPECS = {"lungs": "lungs/spec.json", "classifier": "classifier/spec.json"}
-_OPTIONAL = ("temperature", "lungs", "classifier")
-"""What ``bundle.json`` says where the model has it, as the manifest does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,7 +157,7 @@ def write_bundle(
         "version": spec.version,
         "onnx_sha256": source.identity["onnx_sha256"],
         "pictures": len(pictures),
-        **{key: source.identity[key] for key in _OPTIONAL if key in source.identity},
+        **{key: source.identity[key] for key in OPTIONAL if key in source.identity},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     document = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()

@@ -16,6 +16,8 @@ from infmap_kit.spec import ModelSpec
 BUNDLE = "bundle.json"
 SPEC = "spec.json"
 SCHEMA = 1
+OPTIONAL = ("temperature", "lungs", "classifier")
+"""What ``bundle.json`` says where the model has it, as the manifest does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
