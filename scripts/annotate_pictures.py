@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from infmap_annotate.candidates import add_mask_folder
-from infmap_annotate.collection import init_study
-from infmap_annotate.study import Rules, Study
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.spec import write_bytes
+from infmap_annotate.study.candidates import add_mask_folder
+from infmap_annotate.study.collection import init_study
+from infmap_annotate.study.folder import Rules, Study
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.files import write_bytes
 
 SIZE = 640
 COUNT = 12

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from infmap_kit.imaging.synthetic_set import write_synthetic
+from infmap_kit.imaging.synthetic.folder import write_synthetic
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "dev"
 

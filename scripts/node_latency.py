@@ -21,8 +21,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.triton.server.serving import free_ports, serving
 from node_box import CALLER, NodeBox, c_store_to, radiograph_file, running
 from orthanc import Orthanc, running_orthanc
 

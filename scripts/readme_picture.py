@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.spec import write_bytes
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.files import write_bytes
 from infmap_kit.triton.client import DEFAULT_URL, InfmapClient
 
 SIZE = 480

@@ -24,12 +24,12 @@ import uvicorn
 from numpy.typing import NDArray
 from playwright.sync_api import BrowserContext, Page
 
-from infmap_annotate.candidates import add_mask_folder
-from infmap_annotate.collection import init_study
-from infmap_annotate.serving import Address
-from infmap_annotate.study import Rules, Study
-from infmap_annotate.web import make_app
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_annotate.study.candidates import add_mask_folder
+from infmap_annotate.study.collection import init_study
+from infmap_annotate.study.folder import Rules, Study
+from infmap_annotate.web.pages import make_app
+from infmap_annotate.web.serving import Address
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from pictures import read_picture
 from processes import heed_ctrl_c
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infmap_kit.bench.record import BenchRecord
+from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import (
     APART,
     BASELINES,

@@ -29,7 +29,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 LOSSLESS = {
     "implicit little endian": ImplicitVRLittleEndian,

@@ -17,10 +17,10 @@ import requests
 import uvicorn
 from numpy.typing import NDArray
 
-from infmap_annotate.candidates import add_model, pictures_of_stage
-from infmap_annotate.collection import init_study
-from infmap_annotate.study import Rules, Study
-from infmap_annotate.web import make_app
+from infmap_annotate.study.candidates import add_model, pictures_of_stage
+from infmap_annotate.study.collection import init_study
+from infmap_annotate.study.folder import Rules, Study
+from infmap_annotate.web.pages import make_app
 
 Mask = NDArray[np.bool_]
 # Not square, and no multiple of 8: rows and columns exchanged, or bits lost at a row's end, would be seen.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.finding import Finding
+from infmap_kit.answer.finding import Finding
+from infmap_kit.answer.severity import Grade, by_lung, by_threshold, lung_figures, severity_at
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.severity import Grade, by_lung, by_threshold, lung_figures, severity_at
 
 MODEL = {
     "model_name": "infmap U-Net DenseNet-121, not frozen",

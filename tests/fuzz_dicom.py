@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.dicom.reader import decode_dicom
 
 _INTERESTING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)
 _LENGTHS = (b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xff\xff\xff\x7f", b"\x01\x00\x00\x00")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infmap_kit.graphs.contract import PLAIN, Contract
-from infmap_kit.triton.backends import BackendOptions, backend_configs
+from infmap_kit.model.contract import PLAIN, Contract
+from infmap_kit.targets.backend_configs import BackendOptions, backend_configs
 from infmap_kit.triton.config import (
     EmbeddedOptions,
     Precision,

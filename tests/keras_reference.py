@@ -16,15 +16,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from infmap_kit.spec import ModelSpec
+from infmap_kit.model.spec import ModelSpec
 
 _FOLDED = "Conv2D_weights_fused_bn"
 
 
 def keras_probability(run: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Keras' ``predict`` of the demo model over (N, 224, 224) uint8."""
-    from infmap_train.classifiers import build
-    from infmap_train.normalisation import normalise
+    from infmap_train.networks.classifiers import build
+    from infmap_train.networks.normalisation import normalise
 
     spec = ModelSpec.read(run / "spec.json")
     model = build(spec.network)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from infmap_kit.node.database import Database
+from infmap_kit.node.queue.database import Database
+from infmap_kit.node.queue.states import State
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool, WorkerLock
-from infmap_kit.node.states import State
-from infmap_kit.node.store import Store
 
 
 def work_until_idle(path: Path, folder: Path, done: Path) -> None:

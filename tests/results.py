@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from findings import MODEL, probability
 from infmap_kit.imaging.colour import infection_map
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.progression.course import Course, line_up
 from infmap_kit.progression.noise import Measured, Noise, Variation
 from infmap_kit.progression.reading import Reading

@@ -10,7 +10,8 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-from infmap_kit.spec import ClassifierSpec, Encoder, ModelSpec, NetworkSpec, sha256_of
+from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import ClassifierSpec, Encoder, ModelSpec, NetworkSpec
 
 _TEXT = """
 <ir_version: 9, opset_import: ["" : 18]>

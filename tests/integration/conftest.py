@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
-from infmap_kit.export.target import publish
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.registry import publish
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import EmbeddedOptions
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.serving import free_ports, serving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from tritonclient import grpc
 
 from infmap_kit.errors import HostMismatch
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
-from infmap_kit.export.target import publish
-from infmap_kit.graphs.contract import ENSEMBLE, GRAPHS
-from infmap_kit.triton import runner
-from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.model.contract import ENSEMBLE, GRAPHS
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.backend_configs import BackendOptions
+from infmap_kit.targets.registry import publish
+from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
     ServedGraph,
@@ -32,9 +32,9 @@ from infmap_kit.triton.config import (
     parse_config,
     set_served_graphs,
 )
-from infmap_kit.triton.runtime import find_runtime
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.runtime import find_runtime
+from infmap_kit.triton.server.serving import free_ports, serving
 from small_network import small_network
 
 OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)

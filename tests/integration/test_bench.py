@@ -18,7 +18,7 @@ import pytest
 
 from infmap_kit.bench.load import LoadOptions
 from infmap_kit.bench.measure import BenchOptions, measure, require_settled
-from infmap_kit.bench.record import BenchRecord
+from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import (
     APART,
     ENGINE_ALONE,
@@ -34,15 +34,15 @@ from infmap_kit.bench.scopes import (
 from infmap_kit.bench.subject import Subject
 from infmap_kit.bench.tune import Goal, Setting, tune
 from infmap_kit.errors import HostMismatch, ServerError, Unstable
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
-from infmap_kit.export.target import publish
-from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.backend_configs import BackendOptions
+from infmap_kit.targets.registry import publish
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import EmbeddedOptions, Target, parse_config, served_graphs
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.serving import free_ports, serving
 from small_network import small_network
 
 QUICK = BenchOptions(samples=20, warm_up=3, tolerance_percent=1000, budget_s=120, independent=False)

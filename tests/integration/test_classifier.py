@@ -15,16 +15,16 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.publish import reference_judge
-from infmap_kit.export.source import read_source, with_parts
-from infmap_kit.export.target import publish
-from infmap_kit.export.verify import verify_served
+from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton import runner
-from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.release.publish import reference_runner
+from infmap_kit.release.source import read_source, with_parts
+from infmap_kit.release.verify import verify_served
+from infmap_kit.targets.backend_configs import BackendOptions
+from infmap_kit.targets.registry import publish
+from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
     EmbeddedOptions,
@@ -34,9 +34,9 @@ from infmap_kit.triton.config import (
     parse_config,
     set_served_graphs,
 )
-from infmap_kit.triton.runtime import find_runtime
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.runtime import find_runtime
+from infmap_kit.triton.server.serving import free_ports, serving
 from pictures import read_picture
 from small_network import small_classifier, small_classifier_run, small_run
 
@@ -145,7 +145,7 @@ def test_the_server_is_verified_with_its_classifier(served: TritonServer, tmp_pa
         read_source(run), classifier=small_classifier_run(tmp_path / "classifier", CLASSIFIER)
     )
     gate = verify_served(
-        source, served.grpc_url, reference=reference_judge(source), pictures=pictures
+        source, served.grpc_url, reference=reference_runner(source), pictures=pictures
     )
     assert len(gate.classifier) == 2
     gate.require()

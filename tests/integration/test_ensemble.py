@@ -13,15 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.errors import ServerError
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
-from infmap_kit.export.target import publish
+from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.registry import publish
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import EmbeddedOptions, Precision
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.serving import free_ports, serving
 
 OUTPUTS = ("DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP")
 SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(OUTPUTS, size)]
@@ -131,9 +131,9 @@ def test_bf16_stays_within_its_bound(
 
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this CPU has no bf16 instructions")
-    from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine
-    from infmap_kit.export.gate import compare
-    from infmap_kit.export.judge import ReferenceJudge
+    from infmap_kit.gate.comparison import compare
+    from infmap_kit.gate.engines import EmbeddedEngine, ReferenceEngine
+    from infmap_kit.gate.runners import ReferenceRunner
 
     source = read_source(demo_model)
     graph = tmp_path / "model.onnx"
@@ -141,8 +141,8 @@ def test_bf16_stays_within_its_bound(
     engine = EmbeddedEngine(graph, precision="bf16")
     assert set(engine.precisions()) == {"bf16"}, "precision is what was inspected"
     images = [(name, network_input(pixels)) for name, pixels in radiographs]
-    reference = ReferenceJudge(ReferenceEngine(graph.read_bytes()))
-    gate = compare(reference, ReferenceJudge(engine), images)
+    reference = ReferenceRunner(ReferenceEngine(graph.read_bytes()))
+    gate = compare(reference, ReferenceRunner(engine), images)
     assert 1e-4 < gate.largest_error < BF16_LARGEST_ERROR
     assert gate.dice > 0.99
 

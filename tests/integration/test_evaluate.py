@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import ServerError
-from infmap_kit.export.engine import ReferenceEngine
-from infmap_kit.export.source import read_source
+from infmap_kit.gate.engines import ReferenceEngine
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.triton.server import TritonServer
-from infmap_train.evaluate import ask_server
+from infmap_kit.release.source import read_source
+from infmap_kit.triton.server.process import TritonServer
+from infmap_train.evaluation.evaluate import ask_server
 
 pytestmark = pytest.mark.train
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.triton.server.process import TritonServer
 from pictures import read_picture
 
 

@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from tritonclient import grpc
 
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.publish import reference_judge
-from infmap_kit.export.source import Source, read_source, with_parts
-from infmap_kit.export.target import publish
-from infmap_kit.export.verify import verify_served
-from infmap_kit.graphs.contract import LUNG_OUTPUTS, Contract
+from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.infer import find_infection
-from infmap_kit.triton import runner
-from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.contract import LUNG_OUTPUTS, Contract
+from infmap_kit.release.publish import reference_runner
+from infmap_kit.release.source import Source, read_source, with_parts
+from infmap_kit.release.verify import verify_served
+from infmap_kit.results.infer import find_infection
+from infmap_kit.targets.backend_configs import BackendOptions
+from infmap_kit.targets.registry import publish
+from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
     EmbeddedOptions,
@@ -40,10 +40,10 @@ from infmap_kit.triton.config import (
     set_served_graphs,
 )
 from infmap_kit.triton.releases import roll_back
-from infmap_kit.triton.runtime import find_runtime
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
-from infmap_kit.triton.supervisor import supervised
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.runtime import find_runtime
+from infmap_kit.triton.server.serving import free_ports, serving
+from infmap_kit.triton.server.supervisor import supervised
 from small_network import small_lung_run, small_run
 
 CONTRACT = Contract(lungs=True)
@@ -123,7 +123,7 @@ def test_any_subset_of_the_nine_outputs(server: TritonServer, radiograph: Radiog
 
 def test_served_lungs_are_the_same_doctor(server: TritonServer, source: Source) -> None:
     gate = verify_served(
-        source, server.grpc_url, reference=reference_judge(source), pictures=synthetic_pictures()
+        source, server.grpc_url, reference=reference_runner(source), pictures=synthetic_pictures()
     )
     gate.require()
     assert gate.summary()["lungs"]["dice"] > 0.999

@@ -17,10 +17,10 @@ from pydicom.uid import generate_uid
 
 from dicom_files import as_file, chest_dataset, drawn_chest, encoded
 from findings import made_up, probability
-from infmap_kit.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.readers import decode_radiograph
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.results.dicom.results import ResultKind, dicom_results, rejection_report
+from infmap_kit.triton.server.process import TritonServer
 from orthanc import Orthanc
 
 _MODALITIES = {"sc": "OT", "seg": "SEG", "sr": "SR", "gsps": "PR"}

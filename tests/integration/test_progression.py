@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dicom_files import as_file, chest_dataset
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.triton.server.process import TritonServer
 from pictures import read_picture
 
 # By file name, which is not the order of time.

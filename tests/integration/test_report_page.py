@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from bench_records import bench_record
-from infmap_kit.bench.page import page
-from infmap_kit.bench.table5 import table5_rows
-from infmap_kit.bench.table5_report import page as table5_page
-from infmap_kit.bench.table5_run import Outcome
-from infmap_kit.progression.page import page as progression_page
+from infmap_kit.bench.records.page import page
+from infmap_kit.bench.table5.report import page as table5_page
+from infmap_kit.bench.table5.rows import table5_rows
+from infmap_kit.bench.table5.run import Outcome
+from infmap_kit.progression.output.page import page as progression_page
 from results import course_with_maps
 
 

@@ -16,22 +16,23 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.errors import GateFailed
-from infmap_kit.export.engine import EmbeddedEngine, ReferenceEngine, require_cpu_precision
-from infmap_kit.export.fp16 import fp16_graph
-from infmap_kit.export.fp16_emulation import emulated_fp16
-from infmap_kit.export.gate import compare
-from infmap_kit.export.judge import ReferenceJudge
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.publish import reference_judge
-from infmap_kit.export.source import read_source
-from infmap_kit.export.thresholds import thresholds_for
-from infmap_kit.export.verify import verify_served
+from infmap_kit.gate.bounds import thresholds_for
+from infmap_kit.gate.comparison import compare
+from infmap_kit.gate.engines import EmbeddedEngine, ReferenceEngine, require_cpu_precision
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.gate.runners import ReferenceRunner
+from infmap_kit.graphs.fp16 import fp16_graph
+from infmap_kit.graphs.fp16_emulation import emulated_fp16
 from infmap_kit.imaging.network_input import network_input
+from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import ModelSpec, NetworkSpec
 from infmap_kit.release.bundle import write_bundle
-from infmap_kit.spec import ModelSpec, NetworkSpec, sha256_of
+from infmap_kit.release.publish import reference_runner
+from infmap_kit.release.source import read_source
+from infmap_kit.release.verify import verify_served
 from infmap_kit.triton.releases import releases_of
 from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.server.process import TritonServer
 from small_network import small_network
 
 TESTS = Path(__file__).parents[1]
@@ -105,7 +106,7 @@ def test_what_is_served_is_what_was_proved(
     source = read_source(demo_model)
     pictures = [(name, network_input(pixels)) for name, pixels in radiographs]
     gate = verify_served(
-        source, server.grpc_url, reference=reference_judge(source), pictures=pictures
+        source, server.grpc_url, reference=reference_runner(source), pictures=pictures
     )
     gate.require()
     assert gate.dice > 0.99999
@@ -119,7 +120,7 @@ def test_a_server_of_another_network_is_not_believed(server: TritonServer, tmp_p
         verify_served(
             source,
             server.grpc_url,
-            reference=reference_judge(source),
+            reference=reference_runner(source),
             pictures=synthetic_pictures()[:1],
         )
 
@@ -148,8 +149,8 @@ def test_the_demo_models_engines_are_the_same_doctor(
     engines = [engine, EmbeddedEngine(path, precision="f32")] if precision == "fp16" else [engine]
     for one in engines:
         gate = compare(
-            reference_judge(source),
-            ReferenceJudge(one),
+            reference_runner(source),
+            ReferenceRunner(one),
             [*pictures, *synthetic_pictures()],
             thresholds=thresholds_for(precision),
         )
@@ -163,9 +164,9 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
     write_bundle(run, tmp_path / "b", pictures=synthetic_pictures()[:1])
     script = (
         "import sys; from pathlib import Path\n"
-        "from infmap_kit.export.pictures import synthetic_pictures\n"
-        "from infmap_kit.export.source import read_source\n"
-        "from infmap_kit.export.target import publish\n"
+        "from infmap_kit.gate.pictures import synthetic_pictures\n"
+        "from infmap_kit.release.source import read_source\n"
+        "from infmap_kit.targets.registry import publish\n"
         "from infmap_kit.release.install import install_bundle\n"
         "from infmap_kit.triton.config import EmbeddedOptions\n"
         "from infmap_kit.triton.releases import roll_back\n"

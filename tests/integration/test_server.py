@@ -20,9 +20,9 @@ import pytest
 
 from infmap_kit.errors import ServerError, SpecError
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.serving import free_ports, serving
 from processes import heed_ctrl_c
 from published import seal_anew
 

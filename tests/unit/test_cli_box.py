@@ -11,12 +11,12 @@ import onnx
 import pytest
 import yaml
 
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
-from infmap_kit.export.target import publish
-from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.backend_configs import BackendOptions
+from infmap_kit.targets.registry import publish
+from infmap_kit.tensorrt.present_gpu import has_gpu
 from infmap_kit.triton.config import Target
-from infmap_kit.triton.gpu import has_gpu
 from small_network import small_network
 
 

@@ -56,8 +56,8 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make a study and print everybody's token, once: only hashes are kept."""
-    from infmap_annotate.collection import init_study
-    from infmap_annotate.study import Rules
+    from infmap_annotate.study.collection import init_study
+    from infmap_annotate.study.folder import Rules
     from infmap_kit.progress import progress_bar
 
     with progress_bar() as progress:
@@ -98,7 +98,7 @@ def predict(
 
     Each radiograph is predicted by a run that did not train on it; what all runs trained on is refused by name.
     """
-    from infmap_annotate.study import Study
+    from infmap_annotate.study.folder import Study
     from infmap_kit.progress import progress_bar
 
     if (masks is None) == (not run and url is None):
@@ -106,15 +106,15 @@ def predict(
     opened = Study(study)
     with progress_bar() as progress:
         if masks is not None:
-            from infmap_annotate.candidates import add_mask_folder
+            from infmap_annotate.study.candidates import add_mask_folder
 
             count = add_mask_folder(opened, name, stage, masks)
         elif url is not None:
-            from infmap_annotate.predict import predict_by_server
+            from infmap_annotate.study.predict import predict_by_server
 
             count = predict_by_server(opened, name, stage, url, run or [], progress=progress)
         else:
-            from infmap_annotate.predict import predict_by_runs
+            from infmap_annotate.study.predict import predict_by_runs
 
             count = predict_by_runs(opened, name, stage, run or [], progress=progress)
     command.console.print(f"{count} masks of {name} joined stage {stage}.", highlight=False)
@@ -142,7 +142,7 @@ def serve(
     ] = False,
 ) -> None:
     """Serve a study to its readers until Ctrl-C or SIGTERM; it may be killed at any time."""
-    from infmap_annotate.serving import Address, serve_study
+    from infmap_annotate.web.serving import Address, serve_study
 
     address = Address(
         host=host, port=port, names=tuple(name or ()), certificate=certificate, key=key,
@@ -166,8 +166,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write what is settled as a training set for `infmap-train fit`, with its data card."""
-    from infmap_annotate.export import export_set
-    from infmap_annotate.study import Study
+    from infmap_annotate.results.export import export_set
+    from infmap_annotate.study.folder import Study
     from infmap_kit.progress import progress_bar
 
     with progress_bar() as progress:
@@ -185,8 +185,8 @@ def export(
 @app.command(epilog="Example: `infmap-annotate stats study --json`")
 def stats(study: StudyFolder, as_json: AsJson = False) -> None:
     """Show progress, agreement, and whose masks the readers preferred."""
-    from infmap_annotate.statistics import page_of, study_statistics
-    from infmap_annotate.study import Study
+    from infmap_annotate.results.statistics import page_of, study_statistics
+    from infmap_annotate.study.folder import Study
 
     document = study_statistics(Study(study))
     if as_json:
@@ -211,8 +211,8 @@ def backup(
     ],
 ) -> None:
     """Copy a study into one file, while it is served or not."""
-    from infmap_annotate.backup import back_up
-    from infmap_annotate.study import Study
+    from infmap_annotate.study.backup import back_up
+    from infmap_annotate.study.folder import Study
 
     count = back_up(Study(study), file)
     command.console.print(f"{file}: decisions, key and {count} masks.", highlight=False)
@@ -229,8 +229,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a reader, or give one a new token in place of a lost or expired one; works while serving."""
-    from infmap_annotate.readers import OWNER, add_reader
-    from infmap_annotate.study import Study
+    from infmap_annotate.reading.readers import OWNER, add_reader
+    from infmap_annotate.study.folder import Study
 
     role = OWNER if name == OWNER else "third" if third else "first"
     with Study(study).writing() as sql:
@@ -241,8 +241,8 @@ def add(
 @people.command(epilog="Example: `infmap-annotate readers revoke study dora`")
 def revoke(study: StudyFolder, name: Annotated[str, typer.Argument(help="Who.")]) -> None:
     """Let a reader in no more, at once; what was decided stays, and nobody waits for the rest."""
-    from infmap_annotate.readers import revoke_reader
-    from infmap_annotate.study import Study
+    from infmap_annotate.reading.readers import revoke_reader
+    from infmap_annotate.study.folder import Study
 
     with Study(study).writing() as sql:
         revoke_reader(sql, name)
@@ -252,8 +252,8 @@ def revoke(study: StudyFolder, name: Annotated[str, typer.Argument(help="Who.")]
 @people.command("list", epilog="Example: `infmap-annotate readers list study`")
 def list_(study: StudyFolder, as_json: AsJson = False) -> None:
     """List who may sign in, and until when."""
-    from infmap_annotate.readers import readers as everybody
-    from infmap_annotate.study import Study
+    from infmap_annotate.reading.readers import readers as everybody
+    from infmap_annotate.study.folder import Study
 
     found = everybody(Study(study))
     if as_json:

@@ -41,7 +41,7 @@ def import_tensorflow() -> None:
         with silenced():
             import tensorflow as tf
 
-            import infmap_train.networks  # noqa: F401
+            import infmap_train.networks.segmentation  # noqa: F401
 
             # The first look for a GPU writes as well.
             alone = "TF_CONFIG" not in os.environ

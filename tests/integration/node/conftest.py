@@ -8,13 +8,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.source import read_source
-from infmap_kit.export.target import publish
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.registry import publish
 from infmap_kit.triton.config import EmbeddedOptions
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.serving import free_ports, serving
 from node_box import radiograph_file
 from orthanc import Orthanc
 from small_network import small_network

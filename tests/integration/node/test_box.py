@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.triton.server.process import TritonServer
 from node_box import (
     CALLER,
     NodeBox,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.server.process import TritonServer
 from moody_pacs import MoodyPacs
 from node_box import (
     NodeBox,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infmap_kit.triton.server import TritonServer
+from infmap_kit.triton.server.process import TritonServer
 from node_box import (
     CALLER,
     NodeBox,

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import free_ports, serving
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.serving import free_ports, serving
 from node_box import (
     CALLER,
     PATIENT_ID,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from infmap_annotate.agreement import cohen_kappa, fleiss_kappa, share_with_interval
+from infmap_annotate.results.agreement import cohen_kappa, fleiss_kappa, share_with_interval
 
 
 def test_cohen_kappa_of_fifty_grants() -> None:

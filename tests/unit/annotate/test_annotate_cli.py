@@ -19,7 +19,7 @@ COMMANDS = [
     "init", "predict", "serve", "export", "stats", "backup", "readers add", "readers revoke", "readers list",
 ]  # fmt: skip
 HEAVY = (
-    "tensorflow", "infmap_train.networks", "onnxruntime",
+    "tensorflow", "infmap_train.networks.segmentation", "onnxruntime",
     "onnx", "cv2", "sklearn", "scipy", "starlette", "uvicorn",
     "jinja2", "PIL", "tritonclient", "numpy",
 )  # fmt: skip
@@ -60,7 +60,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_serving_needs_neither_tensorflow_nor_onnx() -> None:
     script = (
-        "import sys, infmap_annotate.web\n"
+        "import sys, infmap_annotate.web.pages\n"
         "heavy = ('tensorflow', 'onnx', 'onnxruntime', 'sklearn', 'tritonclient')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from doctors import Doctor, Site, new_study
-from infmap_annotate.candidates import add_model, pictures_of_stage
+from infmap_annotate.study.candidates import add_model, pictures_of_stage
 
 MODELS = ("model-of-acme", "model-of-umbrella", "empty-model", "twin-of-empty")
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from doctors import HEIGHT, WIDTH, blob, new_study, write_pictures
-from infmap_annotate.candidates import add_mask_folder, add_model
-from infmap_annotate.collection import init_study
-from infmap_annotate.database import APPLICATION_ID
-from infmap_annotate.masks import decode_mask
-from infmap_annotate.study import Rules, Study
+from infmap_annotate.reading.masks import decode_mask
+from infmap_annotate.study.candidates import add_mask_folder, add_model
+from infmap_annotate.study.collection import init_study
+from infmap_annotate.study.database import APPLICATION_ID
+from infmap_annotate.study.folder import Rules, Study
 from infmap_kit.errors import InfmapError, StudyError
-from infmap_kit.spec import sha256_of
+from infmap_kit.model.files import sha256_of
 
 
 def test_radiographs_with_a_mask_are_stage_one_and_those_without_stage_two(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from doctors import HEIGHT, WIDTH, Doctor, OpenSite, Site, blob, decoded, drawing, encoded
-from infmap_annotate.candidates import add_model
-from infmap_annotate.masks import decode_mask
-from infmap_annotate.readers import add_reader
+from infmap_annotate.reading.masks import decode_mask
+from infmap_annotate.reading.readers import add_reader
+from infmap_annotate.study.candidates import add_model
 
 
 def _code(answer: Any) -> tuple[int, str]:
@@ -343,7 +343,7 @@ def test_nothing_that_was_written_can_be_changed(
 def test_a_study_that_is_locked_for_long_answers_busy_and_goes_on(
     open_site: OpenSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infmap_annotate.database._BUSY_S", 0.1)
+    monkeypatch.setattr("infmap_annotate.study.database._BUSY_S", 0.1)
     site = open_site(drawn=1)
     anna = site.enter("anna")
     item = anna.item()["item"]

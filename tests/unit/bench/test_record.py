@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench_records import bench_record
-from infmap_kit.bench.compare import compare_records
-from infmap_kit.bench.record import BenchRecord
+from infmap_kit.bench.records.compare import compare_records
+from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, ONNX_RUNTIME
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import SpecError

@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from bench_records import bench_record
-from infmap_kit.bench.page import page
-from infmap_kit.bench.report import csv_table, latency_table, markdown, write_record
+from infmap_kit.bench.records.page import page
+from infmap_kit.bench.records.report import csv_table, latency_table, markdown, write_record
+from infmap_kit.bench.records.waterfall import stages_of
 from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
-from infmap_kit.bench.svg import Bar, bars, nice_ticks
-from infmap_kit.bench.waterfall import stages_of
+from infmap_kit.report.charts import Bar, bars, nice_ticks
 
 
 def test_table_5_stands_beside_with_its_machine() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from infmap_kit.answer.severity import Grades, by_lung, lung_figures
 from infmap_kit.errors import SpecError
-from infmap_kit.graphs.contract import LUNG_OUTPUTS, PLAIN, Contract
 from infmap_kit.graphs.detection import detection_graph
-from infmap_kit.severity import Grades, by_lung, lung_figures
+from infmap_kit.model.contract import LUNG_OUTPUTS, PLAIN, Contract
 
 Mask = NDArray[np.bool_]
 

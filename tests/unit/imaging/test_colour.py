@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.colour import infection_map, jet_table
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 
 def _smooth_probability(seed: int) -> NDArray[np.float32]:

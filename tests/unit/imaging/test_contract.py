@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from dicom_files import as_file, chest_dataset
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.contract import age_years
+from infmap_kit.imaging.dicom.acceptance import age_years
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph
 

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
 
 # (64, 128), each value from 0 to 4095 twice.

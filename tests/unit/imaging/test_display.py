@@ -16,7 +16,7 @@ from pydicom.sequence import Sequence
 
 from dicom_files import as_file, chest_dataset, drawn_chest
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.imaging.radiograph import Radiograph
 
 _STEPS = np.arange(4096)

@@ -28,8 +28,8 @@ from pydicom.uid import (
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dataset import MAX_INFLATED_BYTES
-from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.dicom.dataset import MAX_INFLATED_BYTES
+from infmap_kit.imaging.dicom.reader import decode_dicom
 
 _HERE = Path(__file__).resolve().parents[2]
 

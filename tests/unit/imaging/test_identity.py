@@ -11,7 +11,7 @@ import sys
 import pytest
 from pydicom import Dataset
 
-from infmap_kit.imaging.identity import UID_KEY, hashed_uid, shown_patient, shown_uids
+from infmap_kit.imaging.dicom.identity import UID_KEY, hashed_uid, shown_patient, shown_uids
 
 _UID = "1.2.276.0.7230010.3.1.4.8323329"
 
@@ -79,7 +79,7 @@ def test_a_patient_who_is_not_named_has_no_time_either() -> None:
 
 _TWO_THREADS = """
 import logging, threading, warnings
-from infmap_kit.imaging.quiet import quiet
+from infmap_kit.imaging.dicom.quiet import quiet
 
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 inside, leave = threading.Event(), threading.Event()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infmap_kit.imaging.network_input import network_input, network_mask
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 
 def test_averages_what_falls_together() -> None:

@@ -16,7 +16,7 @@ from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.network_input import halvings, network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.imaging.readers import decode_radiograph
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 BOUND = 2
 """Of 255, at every pixel of the network's input; as the documentation says."""

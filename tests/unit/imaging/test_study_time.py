@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from infmap_kit.imaging.study_time import study_time
+from infmap_kit.imaging.dicom.study_time import study_time
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 _SIZE = 256
 

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded, through_dcmtk
-from infmap_kit.imaging.dicom import decode_dicom
+from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
 

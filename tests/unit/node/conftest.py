@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infmap_kit.node.database import Database
 from infmap_kit.node.intake import Intake
+from infmap_kit.node.queue.database import Database
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
-from infmap_kit.node.store import Store
 from node_box import radiograph_file
 
 MakeFile = Callable[..., Path]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from infmap_kit.node.bounds import Rate
+from infmap_kit.node.dicom.bounds import Rate
 
 
 def test_so_many_a_minute_for_each_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
-    monkeypatch.setattr("infmap_kit.node.bounds.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("infmap_kit.node.dicom.bounds.time.monotonic", lambda: now_s)
     rate = Rate(60)
     assert [rate.allows("A") for _ in range(61)] == [True] * 60 + [False]
     assert rate.allows("B"), "another caller is not held up"

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from infmap_kit.node import courier as courier_module
-from infmap_kit.node import view
 from infmap_kit.node.config import StowDestination
-from infmap_kit.node.courier import Courier
-from infmap_kit.node.database import Database
-from infmap_kit.node.outbox import Outbox
-from infmap_kit.node.states import Result, State
-from infmap_kit.node.store import Store
-from infmap_kit.node.verdict import Away, Meaning, Verdict, verdict_of
+from infmap_kit.node.dicom import delivery as courier_module
+from infmap_kit.node.dicom.delivery import Courier
+from infmap_kit.node.dicom.response import Away, Meaning, Verdict, verdict_of
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.database import Database
+from infmap_kit.node.queue.outbox import Outbox
+from infmap_kit.node.queue.states import Result, State
+from infmap_kit.node.queue.store import Store
 
 Answer = Callable[[str], Verdict]
 
@@ -44,7 +44,7 @@ class Bench:
                 job, "w", outcome=State.DONE, reason="", results=[result], destinations=["web"]
             )
         monkeypatch.setattr(courier_module, "sending", self._sending)
-        monkeypatch.setattr("infmap_kit.node.courier.time.monotonic", lambda: self.now_s)
+        monkeypatch.setattr("infmap_kit.node.dicom.delivery.time.monotonic", lambda: self.now_s)
         destination = StowDestination(
             name="web", kind="stow-rs", url="http://pacs", max_refusals=3, give_up_after_h=1
         )

@@ -23,8 +23,8 @@ from pydicom.uid import (
 from pynetdicom import AE, evt
 
 from infmap_kit.node.config import CStoreDestination, StowDestination
-from infmap_kit.node.destinations import sending
-from infmap_kit.node.verdict import Away, Meaning, Verdict
+from infmap_kit.node.dicom.destinations import sending
+from infmap_kit.node.dicom.response import Away, Meaning, Verdict
 
 from .conftest import MakeFile
 

@@ -16,10 +16,10 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from infmap_kit.node import intake as intake_module
-from infmap_kit.node import view
 from infmap_kit.node.intake import Conflict, Intake, NoRoom, Receipt, Unusable
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
-from infmap_kit.node.store import Store
 
 from .conftest import MakeFile
 

@@ -6,12 +6,13 @@ import datetime as dt
 
 import pytest
 
-from infmap_kit.node import retention, view
+from infmap_kit.node import retention
 from infmap_kit.node.config import Retention
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.states import Result, State
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.retention import Keeper
 from infmap_kit.node.spool import Spool
-from infmap_kit.node.states import Result, State
-from infmap_kit.node.store import Store
 
 _STATES = (State.DONE, State.REJECTED, State.IGNORED, State.FAILED, State.WAITING)
 

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from infmap_kit.errors import NodeError
-from infmap_kit.node import view
-from infmap_kit.node.database import Database
-from infmap_kit.node.outbox import Outbox
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.database import Database
+from infmap_kit.node.queue.outbox import Outbox
+from infmap_kit.node.queue.states import Job, Result, State
+from infmap_kit.node.queue.store import Known, Store
+from infmap_kit.node.queue.transitions import Finished
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead
-from infmap_kit.node.states import Job, Result, State
-from infmap_kit.node.store import Known, Store
-from infmap_kit.node.transitions import Finished
 from node_queue import work_until_idle
 
 RESULTS = [Result(kind="sc", sop_instance_uid="1.2.3", file="1-sc.dcm")]
@@ -243,7 +243,7 @@ class Queue(RuleBasedStateMachine):
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), to=st.sets(st.sampled_from("ab")), rejected=st.booleans())
-    def judge(self, data: st.DataObject, to: set[str], rejected: bool) -> None:
+    def predict(self, data: st.DataObject, to: set[str], rejected: bool) -> None:
         worker = data.draw(st.sampled_from(sorted(self.jobs)))
         job = self.jobs.pop(worker)
         outcome = State.REJECTED if rejected else State.DONE

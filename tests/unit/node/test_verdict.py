@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infmap_kit.node.verdict import Away, Meaning, verdict_of
+from infmap_kit.node.dicom.response import Away, Meaning, verdict_of
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0213])

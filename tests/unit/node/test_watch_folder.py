@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from infmap_kit.errors import NodeError
-from infmap_kit.node import view
 from infmap_kit.node.intake import Intake
-from infmap_kit.node.store import Store
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.watch_folder import WatchFolder
 
 from .conftest import MakeFile

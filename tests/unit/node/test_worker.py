@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from infmap_kit.errors import ServerError
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.node import view
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.node import worker as worker_module
 from infmap_kit.node.config import Caller, Model, NodeConfig, NodeSection, Rule, StowDestination
 from infmap_kit.node.intake import Intake
 from infmap_kit.node.log import Troubles
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
-from infmap_kit.node.store import Store
 from infmap_kit.node.worker import Worker
 from infmap_kit.progression.course import line_up
-from infmap_kit.progression.maps import small_map
+from infmap_kit.progression.output.maps import small_map
 from infmap_kit.progression.reading import read_spool
 from node_box import radiograph_file
 
@@ -276,7 +276,7 @@ def test_a_fault_that_one_radiograph_brings_to_light_stops_no_other(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("Geheim^Gustav")
 
-    monkeypatch.setattr("infmap_kit.dicom.results.dicom_results", fail)
+    monkeypatch.setattr("infmap_kit.results.dicom.results.dicom_results", fail)
     worker = make_worker()
     for _ in range(5):
         worker.step()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from findings import MODEL
 from infmap_kit.errors import ProgressionError
 from infmap_kit.progression.course import Course, line_up
-from infmap_kit.progression.document import course_document
 from infmap_kit.progression.noise import Noise
+from infmap_kit.progression.output.document import course_document
 from infmap_kit.progression.reading import Reading, Skipped
 from infmap_kit.progression.result import Result, parse_result
 from results import noise_document, result_document, write_results

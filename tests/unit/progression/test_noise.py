@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from findings import MODEL, made_up
+from infmap_kit.answer.finding import Finding
 from infmap_kit.errors import ProgressionError
-from infmap_kit.finding import Finding
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.progression import variants as variants_module
 from infmap_kit.progression.noise import Noise, Range, Variation
+from infmap_kit.progression.output.writing import write_noise
 from infmap_kit.progression.variants import measure_noise, variants
-from infmap_kit.progression.writing import write_noise
 
 _LIMITS: dict[str, Any] = {"shift_percent": 0.0, "rotation_degrees": 0.0, "tone_percent": 0.0}
 

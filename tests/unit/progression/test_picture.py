@@ -14,19 +14,19 @@ import pytest
 from rich.console import Console
 
 from findings import MODEL, made_up
-from infmap_kit.dicom.results import ResultKind, dicom_results
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.progression.chart import chart
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.progression.course import Course, line_up
-from infmap_kit.progression.document import course_csv
-from infmap_kit.progression.maps import SIDE, small_map
 from infmap_kit.progression.noise import Noise
-from infmap_kit.progression.page import course_table, page, sentences
-from infmap_kit.progression.picture import MOST_MAPS, draw
+from infmap_kit.progression.output.chart import chart
+from infmap_kit.progression.output.document import course_csv
+from infmap_kit.progression.output.maps import SIDE, small_map
+from infmap_kit.progression.output.page import course_table, page, sentences
+from infmap_kit.progression.output.picture import MOST_MAPS, draw
+from infmap_kit.progression.output.writing import write_course
 from infmap_kit.progression.reading import Reading
 from infmap_kit.progression.result import parse_result
-from infmap_kit.progression.writing import write_course
+from infmap_kit.results.dicom.results import ResultKind, dicom_results
 from pictures import read_picture
 from results import noise_document, result_document, write_results
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infmap_kit.errors import ProgressionError, SpecError
-from infmap_kit.imaging.identity import hashed_uid
+from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.progression.fields import MAX_BYTES
 from infmap_kit.progression.noise import Noise
 from infmap_kit.progression.reading import read, read_times

@@ -14,14 +14,15 @@ from onnx import TensorProto, numpy_helper
 
 from bundles import altered_bundle
 from infmap_kit.errors import BundleError, ExportError, GateFailed, SpecError
-from infmap_kit.export.pictures import synthetic_pictures
-from infmap_kit.export.publish import reference_judge
-from infmap_kit.export.source import read_source
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import ModelSpec, NetworkSpec
 from infmap_kit.release.archive import read_archive, write_archive
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.install import install_bundle
+from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.signature import configured_key, fingerprint, signer, verifier
-from infmap_kit.spec import ModelSpec, NetworkSpec, sha256_of
+from infmap_kit.release.source import read_source
 from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.releases import releases_of, roll_back
 from infmap_kit.triton.repository import check_repository
@@ -78,13 +79,13 @@ def test_two_bundles_of_one_run_are_the_same(run: Path, tmp_path: Path) -> None:
 
 
 def test_what_the_network_said_comes_along(run: Path, bundle: Path) -> None:
-    judge = reference_judge(read_source(run))
+    runner = reference_runner(read_source(run))
     read = read_bundle(bundle)
     assert [name for name, _ in read.pictures] == ["gate-0001", "gate-0002", "gate-0003"]
     for (_, original), (name, picture) in zip(synthetic_pictures(), read.pictures, strict=False):
         assert (picture == original).all()
-        wanted = judge.judge("", original)
-        recorded = read.reference.judge(name, picture)
+        wanted = runner.predict("", original)
+        recorded = read.reference.predict(name, picture)
         assert np.abs(recorded.probability - wanted.probability).max() <= 2**-17 + 1e-7
         assert recorded.detected == wanted.detected
         assert recorded.severity_percent == wanted.severity_percent, "no pixel crosses 0.5"

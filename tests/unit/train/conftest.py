@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from infmap_kit.errors import MissingDependency
-from infmap_kit.spec import ClassifierSpec, Encoder, NetworkSpec
-from infmap_train.options import FitOptions, Target
+from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
 from infmap_train.quiet import import_tensorflow
+from infmap_train.training.options import FitOptions, Target
 
 # As every command begins, and before anything computes: that is what makes runs repeatable.
 with contextlib.suppress(MissingDependency):
@@ -131,7 +131,7 @@ def made_once(
 @pytest.fixture(scope="session")
 def pictures(made_once: Callable[..., Path]) -> Any:
     """Decoded invented data: 12 COVID-19 radiographs and 20 normal ones."""
-    data = pytest.importorskip("infmap_train.data")
+    data = pytest.importorskip("infmap_train.data.dataset")
     folder = made_once("data", lambda beside: write_data(beside, covid=12, normal=20))
     return data.load(data.read_index(folder))
 
@@ -139,8 +139,8 @@ def pictures(made_once: Callable[..., Path]) -> Any:
 @pytest.fixture(scope="session")
 def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a network on the lungs of the same data for an epoch, to the end; read-only."""
-    fit = pytest.importorskip("infmap_train.fit")
-    data = pytest.importorskip("infmap_train.data")
+    fit = pytest.importorskip("infmap_train.training.fit")
+    data = pytest.importorskip("infmap_train.data.dataset")
     options = dataclasses.replace(OPTIONS, target=Target.LUNGS, epochs=1, small_epochs=1)
     lungs = data.load(pictures.samples, target=options.target)
     return made_once("lungs", lambda run: fit.fit(NETWORK, lungs, run, options))
@@ -149,7 +149,7 @@ def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def finished_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a network for two epochs, to the end; read-only for the tests."""
-    fit = pytest.importorskip("infmap_train.fit")
+    fit = pytest.importorskip("infmap_train.training.fit")
     return made_once(
         "finished", lambda run: fit.fit(NETWORK, pictures, run, OPTIONS, data_licence="invented")
     )
@@ -158,7 +158,7 @@ def finished_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def classifier_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a classifier for two epochs, to the end; read-only for the tests."""
-    learn = pytest.importorskip("infmap_train.classify")
+    learn = pytest.importorskip("infmap_train.training.classify")
     return made_once(
         "classifier",
         lambda run: learn.classify(CLASSIFIER, pictures, run, OPTIONS, data_licence="invented"),

@@ -13,8 +13,8 @@ pytest.importorskip("scipy", reason="the training extra is not installed")
 import scipy.stats
 
 from infmap_kit.errors import TrainingError
-from infmap_train.agreement import agreement, kendall, spearman
-from infmap_train.scores import read_scores
+from infmap_train.data.scores import read_scores
+from infmap_train.evaluation.agreement import agreement, kendall, spearman
 
 
 def _two(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-from infmap_train import augmentation
+from infmap_train.data import augmentation
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from infmap_train.bootstrap import bootstrap, bootstrap_mean
+from infmap_train.evaluation.bootstrap import bootstrap, bootstrap_mean
 
 
 def test_a_means_interval_is_the_textbooks() -> None:

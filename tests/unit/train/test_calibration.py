@@ -15,9 +15,9 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from infmap_train import run_folder
-from infmap_train.calibrate import calibrate, calibrate_run, calibration_table
-from infmap_train.calibration import (
+from infmap_train.data.dataset import Pictures, Sample
+from infmap_train.evaluation.calibrate import calibrate, calibrate_run, calibration_table
+from infmap_train.evaluation.calibration import (
     BINS,
     Reliability,
     fit_temperature,
@@ -25,7 +25,7 @@ from infmap_train.calibration import (
     negative_log_likelihood,
     tempered,
 )
-from infmap_train.data import Pictures, Sample
+from infmap_train.training import run_folder
 
 pytestmark = pytest.mark.train
 

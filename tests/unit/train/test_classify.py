@@ -17,15 +17,16 @@ import onnxruntime
 from sklearn.metrics import roc_auc_score
 
 from infmap_kit.errors import ExportError, SpecError, TrainingError
-from infmap_kit.export.source import read_source
-from infmap_kit.spec import ClassifierSpec, ModelSpec
-from infmap_train import data, run_folder
-from infmap_train.batches import training_batches
-from infmap_train.classify import classify, evaluate_classes, predict_classes
-from infmap_train.cross_validate import cross_validate
-from infmap_train.evaluate import evaluate_run
-from infmap_train.normalisation import normalise
-from infmap_train.options import FitOptions
+from infmap_kit.model.spec import ClassifierSpec, ModelSpec
+from infmap_kit.release.source import read_source
+from infmap_train.data import dataset as data
+from infmap_train.data.batches import training_batches
+from infmap_train.evaluation.evaluate import evaluate_run
+from infmap_train.networks.normalisation import normalise
+from infmap_train.training import run_folder
+from infmap_train.training.classify import classify, evaluate_classes, predict_classes
+from infmap_train.training.cross_validate import cross_validate
+from infmap_train.training.options import FitOptions
 from train.conftest import CLASSIFIER, OPTIONS
 
 pytestmark = pytest.mark.train
@@ -167,7 +168,7 @@ def test_folds_are_cumulated(
             "images": {"covid": 6, "normal": 8 + options.fold},
         }
 
-    monkeypatch.setattr("infmap_train.cross_validate.classify", learn)
+    monkeypatch.setattr("infmap_train.training.cross_validate.classify", learn)
     summary = cross_validate(CLASSIFIER, pictures, tmp_path, OPTIONS)
     assert trained == [0, 1]
     assert summary["detection"]["true_positive"] == 10

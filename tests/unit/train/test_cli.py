@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infmap_train import data
+from infmap_train.data import dataset as data
 from processes import heed_ctrl_c
 from train.conftest import ARGUMENTS
 

@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import InfmapError, SpecError, TrainingError
-from infmap_kit.spec import ClassifierSpec, ModelSpec, NetworkSpec
-from infmap_train import data, run_folder
-from infmap_train.compare_maps import (
+from infmap_kit.model.spec import ClassifierSpec, ModelSpec, NetworkSpec
+from infmap_train.data import dataset as data
+from infmap_train.studies.compare_maps import (
     ACTIVATION,
     INFECTION,
     LUNGS,
@@ -24,7 +24,7 @@ from infmap_train.compare_maps import (
     comparison_tables,
     write_comparison,
 )
-from infmap_train.detection_study import (
+from infmap_train.studies.detection_study import (
     ANY_PIXEL,
     AREA,
     CLASSIFIER,
@@ -34,8 +34,9 @@ from infmap_train.detection_study import (
     study_tables,
     write_study,
 )
-from infmap_train.map_sheets import spread_rows
-from infmap_train.opinions import Opinions, ask_both
+from infmap_train.studies.map_sheets import spread_rows
+from infmap_train.studies.opinions import Opinions, ask_both
+from infmap_train.training import run_folder
 from pictures import read_picture
 
 pytestmark = pytest.mark.train

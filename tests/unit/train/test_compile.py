@@ -17,14 +17,14 @@ import onnxruntime
 import tf2onnx
 
 from infmap_kit.errors import GateFailed
-from infmap_kit.export.compile_gate import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic import synthetic_radiograph
-from infmap_kit.spec import ClassifierSpec, Encoder
-from infmap_train.classifiers import build_classifier
-from infmap_train.gradcam import explain
-from infmap_train.onnx_from_keras import onnx_from_classifier
-from infmap_train.untrained import settle_batch_norms
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.spec import ClassifierSpec, Encoder
+from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_at, require_passed
+from infmap_train.networks.classifiers import build_classifier
+from infmap_train.networks.gradcam import explain
+from infmap_train.networks.untrained import settle_batch_norms
+from infmap_train.training.onnx_from_keras import onnx_from_classifier
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 keras = tf.keras

@@ -18,9 +18,10 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import onnxruntime
 
 from infmap_kit.errors import ExportError
-from infmap_kit.spec import Encoder, sha256_of
-from infmap_train import convert
-from infmap_train.onnx_from_keras import onnx_from_keras
+from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import Encoder
+from infmap_train.training import convert
+from infmap_train.training.onnx_from_keras import onnx_from_keras
 
 pytestmark = pytest.mark.train
 keras = tf.keras
@@ -63,7 +64,7 @@ def test_every_format_gives_the_networks_answer(kind: str, tmp_path: Path) -> No
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infmap_train.convert", *map(str, arguments)]
+    command = [sys.executable, "-m", "infmap_train.training.convert", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

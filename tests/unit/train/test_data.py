@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
-from infmap_train import data
-from infmap_train.options import Target
+from infmap_train.data import dataset as data
+from infmap_train.training.options import Target
 
 
 def test_masks_and_pictures_come_at_the_networks_size(made_data: Callable[..., Path]) -> None:

@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
-from infmap_train import quality
-from infmap_train.data import load, read_index
-from infmap_train.dataset_build import build_dataset
+from infmap_train.data import quality
+from infmap_train.data.build import build_dataset
+from infmap_train.data.dataset import load, read_index
 
 
 def _picture(seed: int, size: int = 300) -> np.ndarray:

@@ -19,11 +19,12 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import InfmapError, SpecError, TrainingError
-from infmap_kit.spec import NetworkSpec
-from infmap_train import data, run_folder
-from infmap_train.distribution import own_folder
-from infmap_train.fit import fit
-from infmap_train.options import FitOptions, Target
+from infmap_kit.model.spec import NetworkSpec
+from infmap_train.data import dataset as data
+from infmap_train.training import run_folder
+from infmap_train.training.distribution import own_folder
+from infmap_train.training.fit import fit
+from infmap_train.training.options import FitOptions, Target
 from train.conftest import ARGUMENTS, NETWORK, OPTIONS
 
 pytestmark = pytest.mark.train

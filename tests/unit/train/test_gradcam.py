@@ -14,12 +14,12 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import onnx
 import onnxruntime
 
-from infmap_kit.spec import ClassifierSpec, Encoder
-from infmap_train.classifiers import COVID, build_classifier, covid_weights, opened
-from infmap_train.gradcam import as_picture, class_activation, explain, grad_cam
-from infmap_train.normalisation import normalise
-from infmap_train.onnx_from_keras import onnx_from_classifier
-from infmap_train.untrained import settle_batch_norms
+from infmap_kit.model.spec import ClassifierSpec, Encoder
+from infmap_train.networks.classifiers import COVID, build_classifier, covid_weights, opened
+from infmap_train.networks.gradcam import as_picture, class_activation, explain, grad_cam
+from infmap_train.networks.normalisation import normalise
+from infmap_train.networks.untrained import settle_batch_norms
+from infmap_train.training.onnx_from_keras import onnx_from_classifier
 
 pytestmark = pytest.mark.train
 keras = tf.keras

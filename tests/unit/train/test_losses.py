@@ -5,7 +5,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-from infmap_train import losses
+from infmap_train.training import losses
 
 pytestmark = pytest.mark.train
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
-from infmap_train.map_quality import (
+from infmap_train.studies.map_quality import (
     average_precision,
     iou_at_equal_area,
     pointing_game,

@@ -16,8 +16,8 @@ from sklearn.metrics import (
 )
 
 from infmap_kit import paper
-from infmap_train import metrics
-from infmap_train.metrics import Confusion
+from infmap_train.evaluation import metrics
+from infmap_train.evaluation.metrics import Confusion
 
 _COUNTS = [field.name for field in dataclasses.fields(Confusion)]
 

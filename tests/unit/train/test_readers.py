@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
-from infmap_train.data import load
-from infmap_train.options import Target
-from infmap_train.readers import open_dataset, read_dataset, read_normals
+from infmap_train.data.dataset import load
+from infmap_train.data.layouts import open_dataset, read_dataset, read_normals
+from infmap_train.training.options import Target
 
 
 def _write(path: Path, *, bright: bool = False) -> None:

@@ -15,12 +15,12 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.spec import write_json
-from infmap_train.data import Pictures, load, read_index
-from infmap_train.evaluate import Evaluation, evaluate
-from infmap_train.options import Target
-from infmap_train.severity_agreement import severity_agreement
-from infmap_train.severity_report import severity_tables, write_severity
+from infmap_kit.model.files import write_json
+from infmap_train.data.dataset import Pictures, load, read_index
+from infmap_train.evaluation.evaluate import Evaluation, evaluate
+from infmap_train.studies.severity_agreement import severity_agreement
+from infmap_train.studies.severity_report import severity_tables, write_severity
+from infmap_train.training.options import Target
 from train.conftest import NETWORK, write_data
 
 pytestmark = pytest.mark.train

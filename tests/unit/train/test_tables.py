@@ -12,14 +12,14 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit import paper
-from infmap_kit.spec import NetworkSpec
-from infmap_train import tables
-from infmap_train.cross_validate import summarise
-from infmap_train.data import Pictures, Sample
-from infmap_train.evaluate import Evaluation, evaluate
-from infmap_train.evaluation_report import worst_rows, write_report
-from infmap_train.metrics import Confusion, dice_per_image
-from infmap_train.options import Target
+from infmap_kit.model.spec import NetworkSpec
+from infmap_train.data.dataset import Pictures, Sample
+from infmap_train.evaluation import tables
+from infmap_train.evaluation.evaluate import Evaluation, evaluate
+from infmap_train.evaluation.metrics import Confusion, dice_per_image
+from infmap_train.evaluation.report import worst_rows, write_report
+from infmap_train.training.cross_validate import summarise
+from infmap_train.training.options import Target
 
 pytestmark = pytest.mark.train
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from infmap_kit.errors import SpecError
-from infmap_kit.export.publish import serving_identity
-from infmap_kit.export.source import read_source
-from infmap_kit.graphs.contract import ENSEMBLE, Contract
+from infmap_kit.model.contract import ENSEMBLE, Contract
+from infmap_kit.release.publish import serving_identity
+from infmap_kit.release.source import read_source
 from infmap_kit.triton.config import (
     EmbeddedOptions,
     Precision,

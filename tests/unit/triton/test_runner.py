@@ -12,7 +12,7 @@ import pytest
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
-from infmap_kit.triton.runner import Graph, Pipeline
+from infmap_kit.triton.python_model import Graph, Pipeline
 
 
 class _Counted:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from infmap_kit.errors import ServerError
-from infmap_kit.triton.server_log import explain_log
-from infmap_kit.triton.server_options import ServerOptions
+from infmap_kit.triton.server.log import explain_log
+from infmap_kit.triton.server.options import ServerOptions
 
 # Lines that tritonserver 2.51.0 wrote here, shortened.
 _DOES_NOT_LOAD = [

@@ -102,7 +102,7 @@ def _keras(network: dict[str, Any] | None) -> Iterator[Baseline]:
         raise MissingDependency("TensorFlow is not installed: pip install 'infmap-kit[train]'")
     if network is None:
         raise SpecError("the network is none of the paper's, so that it cannot be built anew")
-    command = [sys.executable, "-m", "infmap_train.predict_baseline", json.dumps(network)]
+    command = [sys.executable, "-m", "infmap_train.networks.predict_baseline", json.dumps(network)]
     with Baseline(KERAS_PREDICT, command) as running:
         yield running
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.bench.subject import Subject
-from infmap_kit.graphs.contract import CANVAS, ENSEMBLE
-from infmap_kit.spec import IMAGE_SIZE
+from infmap_kit.model.contract import CANVAS, ENSEMBLE
+from infmap_kit.model.spec import IMAGE_SIZE
 
 AGREEMENT_PERCENT = 10.0
 """The two generators' p50 may differ by so much."""
@@ -104,7 +104,7 @@ def _libraries(scratch: str) -> Iterator[str]:
 
     The server for CPUs brings it under another name.
     """
-    from infmap_kit.triton.runtime import find_runtime
+    from infmap_kit.triton.server.runtime import find_runtime
 
     folders = [*map(str, find_runtime().libraries)]
     for folder in folders:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import HostMismatch
-from infmap_kit.triton.gpu import present_gpu
+from infmap_kit.tensorrt.present_gpu import present_gpu
 
 _CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
 

@@ -21,7 +21,7 @@ from infmap_kit.bench.independent import measure_independently
 from infmap_kit.bench.load import LoadOptions, closed_loop, open_loop
 from infmap_kit.bench.machine import describe_machine, loaded, stolen_ticks
 from infmap_kit.bench.pictures import bench_pictures
-from infmap_kit.bench.record import BenchRecord
+from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import ENGINE_WITH_TRANSFERS, SERVED_ENSEMBLE
 from infmap_kit.bench.statistics import BLOCK, Latencies, StabilityRule
 from infmap_kit.bench.steps import ServerSteps
@@ -29,7 +29,7 @@ from infmap_kit.bench.subject import Subject, Timed
 from infmap_kit.errors import InfmapError, MissingDependency, ServerError, SpecError, Unstable
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.repository import Manifest, versions
-from infmap_kit.triton.runtime import TRITON_VERSION
+from infmap_kit.triton.server.runtime import TRITON_VERSION
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

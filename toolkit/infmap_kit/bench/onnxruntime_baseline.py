@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from infmap_kit.bench.baselines import answer_blocks, replies
-from infmap_kit.export.engine import ReferenceEngine
-from infmap_kit.spec import IMAGE_SIZE
+from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.model.spec import IMAGE_SIZE
 
 if __name__ == "__main__":
     answers = replies()

@@ -14,7 +14,7 @@ from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.files import find_pictures
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import decode_radiograph
-from infmap_kit.imaging.synthetic import synthetic_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 _SYNTHETIC_PICTURES = 4
 

@@ -27,16 +27,16 @@ from infmap_kit.bench.scopes import (
     SERVED_SEGMENTATION,
 )
 from infmap_kit.errors import HostMismatch
-from infmap_kit.export.engine import EmbeddedEngine, ServedGraphs
-from infmap_kit.graphs.contract import PROBABILITY
+from infmap_kit.gate.engines import EmbeddedEngine, ServedGraphs
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
-from infmap_kit.infer import encode_png
+from infmap_kit.model.contract import PROBABILITY
+from infmap_kit.results.infer import encode_png
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import fitting_runtime, free_ports
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.serving import fitting_runtime, free_ports
 
 Timed = Callable[[int], float]
 """Milliseconds of one request; its number chooses the picture."""
@@ -57,7 +57,7 @@ class Subject:
     graphs
         The repository's graphs, compiled in this process as the server compiles them.
     cold_start
-        See :class:`~infmap_kit.bench.record.BenchRecord`.
+        See :class:`~infmap_kit.bench.records.record.BenchRecord`.
     """
 
     manifest: Manifest

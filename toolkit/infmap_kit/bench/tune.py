@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import HostMismatch, SpecError
-from infmap_kit.export.engine import ServedGraphs
-from infmap_kit.export.gate import compare
-from infmap_kit.export.judge import ServedJudge
-from infmap_kit.export.pictures import Pictures, synthetic_pictures
-from infmap_kit.export.thresholds import thresholds_for
-from infmap_kit.export.verify import repository_reference
-from infmap_kit.graphs.contract import DETECTION, ENSEMBLE
+from infmap_kit.gate.bounds import thresholds_for
+from infmap_kit.gate.comparison import compare
+from infmap_kit.gate.engines import ServedGraphs
+from infmap_kit.gate.pictures import Pictures, synthetic_pictures
+from infmap_kit.gate.runners import ServedRunner
+from infmap_kit.model.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.verify import repository_reference
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
     Target,
@@ -37,8 +37,8 @@ from infmap_kit.triton.config import (
 )
 from infmap_kit.triton.releases import Draft, publishing
 from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, write_manifest
-from infmap_kit.triton.server import TritonServer
-from infmap_kit.triton.serving import fitting_runtime, free_ports, warm_up
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
 
 
 class Goal(enum.StrEnum):
@@ -170,7 +170,7 @@ def tune(
             TritonServer(draft.folder, runtime=runtime, options=free_ports()) as server,
             InfmapClient(server.grpc_url) as client,
         ):
-            gate = compare(reference, ServedJudge(client), proof, thresholds=thresholds)
+            gate = compare(reference, ServedRunner(client), proof, thresholds=thresholds)
         gate.require()
         tuned: dict[str, Any] = {
             "goal": goal,

@@ -5,23 +5,10 @@ Everything heavy is imported inside the commands, so that ``--help`` answers at 
 
 from __future__ import annotations
 
-from infmap_kit.cli import (
-    bench,
-    bundle,
-    deploy,
-    examine,
-    export,
-    infer,
-    node,
-    progression,
-    releases,
-    runtime,
-    serve,
-    synthesize,
-    tune,
-    verify,
-)
 from infmap_kit.cli.app import app
+from infmap_kit.cli.models import bundle, examine, export, releases, verify
+from infmap_kit.cli.results import infer, node, progression, synthesize
+from infmap_kit.cli.serving import bench, deploy, runtime, serve, tune
 from infmap_kit.command import run
 
 

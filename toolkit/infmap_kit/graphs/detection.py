@@ -7,9 +7,9 @@ import onnx
 import onnx.parser
 from onnx import numpy_helper
 
-from infmap_kit.graphs.contract import IR_VERSION, OPSET, PLAIN, Contract
-from infmap_kit.severity import CENTRAL_COLUMNS, THRESHOLDS, nearness
-from infmap_kit.spec import DETECTION_THRESHOLD, IMAGE_SIZE
+from infmap_kit.answer.severity import CENTRAL_COLUMNS, THRESHOLDS, nearness
+from infmap_kit.model.contract import IR_VERSION, OPSET, PLAIN, Contract
+from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
 
 # Reductions over (1, 2) leave one number an image. The peak decides; the share of infected pixels,
 # in percent of the whole picture, is the severity as long as no lungs are known.
@@ -30,8 +30,8 @@ detection (float[N, 224, 224] probability)
 }}
 """
 
-# The definition of infmap_kit.severity. Everything is counted in whole numbers far below 2**24, which FP32
-# holds exactly in whatever order they are summed, and each severity is one division.
+# The definition of infmap_kit.answer.severity. Everything is counted in whole numbers far below 2**24, which
+# FP32 holds exactly in whatever order they are summed, and each severity is one division.
 # - The midline has the least cost: lung pixels of its column first, then the rank of the column, of which no
 #   two are equal; so it is found without an ArgMin, whose ties every library breaks in its own way.
 # - What belongs to a side or a zone is a mask of columns or rows of 0 and 1, not a slice: no shape depends on
@@ -176,8 +176,8 @@ def detection_graph(
         With lungs ``lung_probability``, of the same shape, is read too. SEVERITY is then in percent of the
         lungs, and of the image where SEVERITY_OF_LUNGS (N,) uint8 is 0, since no lung was found. LUNGS
         (N, 224, 224) uint8 is 0 or 1; LUNG_SEVERITY (N, 2) and ZONE_SEVERITY (N, 6) float32 are in the order
-        of :class:`~infmap_kit.severity.LungFigures`, NaN where there is nothing to divide by; SEVERITY_AT
-        (N, 5) float32 is SEVERITY at other thresholds.
+        of :class:`~infmap_kit.answer.severity.LungFigures`, NaN where there is nothing to divide by;
+        SEVERITY_AT (N, 5) float32 is SEVERITY at other thresholds.
     """
     text = _LUNG_TEXT if contract.lungs else _TEXT
     model = onnx.parser.parse_model(

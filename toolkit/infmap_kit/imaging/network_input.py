@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.spec import IMAGE_SIZE
+from infmap_kit.model.spec import IMAGE_SIZE
 
 
 def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ FOLDER_CALLER = "FOLDER"
 """Stands in the rules for the AE title that nobody has who puts a file into a watched folder."""
 
 Output = Literal["sc", "seg", "sr", "gsps"]
-"""Kinds of results, as in :class:`infmap_kit.dicom.results.ResultKind`."""
+"""Kinds of results, as in :class:`infmap_kit.results.dicom.results.ResultKind`."""
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:

@@ -9,13 +9,13 @@ import uuid
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
-from infmap_kit.imaging.identity import hashed_uid
-from infmap_kit.imaging.quiet import quiet
+from infmap_kit.imaging.dicom.identity import hashed_uid
+from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import MAX_PIXELS
+from infmap_kit.model.files import sha256_of
 from infmap_kit.node.log import note
+from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.spool import Spool, settle
-from infmap_kit.node.store import Known, Store
-from infmap_kit.spec import sha256_of
 
 _UID = re.compile(r"[0-9.]{1,64}")
 

@@ -13,13 +13,13 @@ import threading
 import warnings
 from typing import Any
 
-from infmap_kit.node.clock import utc_now
+from infmap_kit.node.queue.clock import utc_now
 
 _LOGGER = logging.getLogger("infmap_kit.node")
 
 
 def note(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log an event with its fields; UIDs come hashed (:mod:`infmap_kit.imaging.identity`)."""
+    """Log an event with its fields; UIDs come hashed (:mod:`infmap_kit.imaging.dicom.identity`)."""
     _LOGGER.log(level, event, extra={"fields": fields})
 
 

@@ -6,11 +6,11 @@ import datetime as dt
 import time
 from pathlib import Path
 
-from infmap_kit.node import view
 from infmap_kit.node.config import Retention
 from infmap_kit.node.log import note
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
-from infmap_kit.node.store import Store
 
 EVERY_S = 60.0
 _GRACE_S = 300.0

@@ -10,22 +10,22 @@ from typing import Any
 
 from infmap_kit import __version__
 from infmap_kit.errors import InfmapError, NodeError
-from infmap_kit.node import view
-from infmap_kit.node.clock import utc_now
 from infmap_kit.node.config import NodeConfig
-from infmap_kit.node.courier import Courier
-from infmap_kit.node.database import Database
+from infmap_kit.node.dicom.delivery import Courier
+from infmap_kit.node.dicom.receiver import Receiver
 from infmap_kit.node.intake import Intake
 from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.loops import Loop
-from infmap_kit.node.metrics import Metrics
-from infmap_kit.node.outbox import Outbox
-from infmap_kit.node.receiver import Receiver
+from infmap_kit.node.queue import view
+from infmap_kit.node.queue.clock import utc_now
+from infmap_kit.node.queue.database import Database
+from infmap_kit.node.queue.outbox import Outbox
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.retention import Keeper
 from infmap_kit.node.spool import NodeLock, Spool
-from infmap_kit.node.status_page import StatusServer
-from infmap_kit.node.store import Store
 from infmap_kit.node.systemd import tell_systemd
+from infmap_kit.node.web.metrics import Metrics
+from infmap_kit.node.web.status_page import StatusServer
 from infmap_kit.node.worker import Worker, load_libraries
 
 _PROBE_EVERY_S = 5.0

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
-from infmap_kit.imaging.identity import hashed_uid
-from infmap_kit.imaging.quiet import quiet
+from infmap_kit.imaging.dicom.identity import hashed_uid
+from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.node.config import NodeConfig, Rule
-from infmap_kit.node.kept import kept_finding, kept_rejection
 from infmap_kit.node.log import Troubles, note
+from infmap_kit.node.progression_result import kept_finding, kept_rejection
+from infmap_kit.node.queue.states import FINDING, Job, Result, State
+from infmap_kit.node.queue.store import Store
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
-from infmap_kit.node.states import FINDING, Job, Result, State
-from infmap_kit.node.store import Store
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from infmap_kit.finding import Finding
+    from infmap_kit.answer.finding import Finding
     from infmap_kit.imaging.radiograph import Radiograph
     from infmap_kit.triton.client import InfmapClient
 
@@ -49,17 +49,12 @@ def load_libraries() -> None:
     MissingDependency
         Naming the extra to install.
     """
-    from infmap_kit.dicom.writing import writing
+    from infmap_kit.results.dicom.writing import writing
     from infmap_kit.triton.client import InfmapClient
 
     InfmapClient().close()
     with writing():
-        from infmap_kit.dicom import (  # noqa: F401
-            presentation_state,
-            secondary_capture,
-            segmentation,
-            structured_report,
-        )
+        pass
 
 
 class Worker:
@@ -150,14 +145,14 @@ class Worker:
 
     def _judged(self, job: Job) -> None:
         try:
-            self._judge(job)
+            self._runner(job)
         except (InfmapError, sqlite3.Error, OSError):
             raise
         # A fault of ours that one radiograph brings to light must not stop the others.
         except Exception as error:
             raise Mishap(f"it cannot be judged: {type(error).__name__}") from error
 
-    def _judge(self, job: Job) -> None:
+    def _runner(self, job: Job) -> None:
         content, source = self._read(job)
         with quiet():
             rule = matching_rule(self._config.rules, source, job.caller)
@@ -207,8 +202,8 @@ class Worker:
 
         A connection for each radiograph: a server may have been started again with another model.
         """
-        from infmap_kit.dicom.results import ResultKind
-        from infmap_kit.infer import find_infection
+        from infmap_kit.results.dicom.results import ResultKind
+        from infmap_kit.results.infer import find_infection
         from infmap_kit.triton.client import InfmapClient
 
         trouble = self._troubles.about(f"model {rule.model}")
@@ -270,7 +265,7 @@ def _answers(client: InfmapClient) -> bool:
 def _objects(
     source: Dataset, radiograph: Radiograph, finding: Finding, rule: Rule
 ) -> list[tuple[str, Dataset]]:
-    from infmap_kit.dicom.results import ResultKind, dicom_results
+    from infmap_kit.results.dicom.results import ResultKind, dicom_results
 
     # In the order in which dicom_results() gives them.
     kinds = [kind for kind in ResultKind if kind in rule.outputs]
@@ -285,7 +280,7 @@ def _objects(
 
 
 def _report(source: Dataset, rejection: InputRejected) -> list[tuple[str, Any]]:
-    from infmap_kit.dicom.results import rejection_report
+    from infmap_kit.results.dicom.results import rejection_report
 
     try:
         return [("rejection", rejection_report(source, rejection))]

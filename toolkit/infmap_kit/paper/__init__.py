@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from importlib.resources import files
 
-from infmap_kit.spec import Architecture, Encoder, NetworkSpec, member
+from infmap_kit.model.spec import Architecture, Encoder, NetworkSpec, member
 
 SEGMENTATION = "table1_segmentation.csv"
 COUNTS = "table2_counts.csv"

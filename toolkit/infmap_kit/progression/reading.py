@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import ProgressionError, SpecError
-from infmap_kit.imaging.identity import stand_in
+from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.progression.fields import MAX_BYTES, Fields, printable, read_document
 from infmap_kit.progression.result import Result, moment, parse_result
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected, ProgressionError, SpecError
-from infmap_kit.imaging.identity import stand_in
+from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import read_radiograph
-from infmap_kit.infer import find_infection
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.progression.fields import Fields
 from infmap_kit.progression.noise import Measured, Noise, Variation
 from infmap_kit.progression.reading import Skipped
 from infmap_kit.progression.result import Severity, identity_of, parse_severity
+from infmap_kit.results.infer import find_infection
 from infmap_kit.triton.client import InfmapClient
 
 

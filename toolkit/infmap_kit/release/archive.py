@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from infmap_kit.errors import BundleError
-from infmap_kit.spec import write_bytes
+from infmap_kit.model.files import write_bytes
 
 CHECKSUM = "checksum.sha256"
 SIGNATURE = "signature.ed25519"

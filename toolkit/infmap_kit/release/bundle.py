@@ -28,12 +28,20 @@ from typing import Any
 import onnx
 
 import infmap_kit
+from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import BundleError, SpecError
-from infmap_kit.export.judge import Judge
-from infmap_kit.export.onnx import prepare_classifier, prepare_segmentation, read_graph
-from infmap_kit.export.pictures import Pictures
-from infmap_kit.export.publish import graphs_of, reference_judge
-from infmap_kit.export.source import (
+from infmap_kit.gate.pictures import Pictures
+from infmap_kit.gate.runners import Runner
+from infmap_kit.graphs.preparation import prepare_classifier, prepare_segmentation, read_graph
+from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION, Contract
+from infmap_kit.model.spec import ModelSpec
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.archive import write_archive
+from infmap_kit.release.contents import BUNDLE, OPTIONAL, SCHEMA, read_contents
+from infmap_kit.release.packing import packed
+from infmap_kit.release.publish import graphs_of, reference_runner
+from infmap_kit.release.recordings import files_of, is_finite, read_recordings
+from infmap_kit.release.source import (
     SPEC,
     Source,
     identity_of,
@@ -41,14 +49,6 @@ from infmap_kit.export.source import (
     replace_lungs,
     with_parts,
 )
-from infmap_kit.graphs.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION, Contract
-from infmap_kit.progress import Progress, no_progress
-from infmap_kit.release.archive import write_archive
-from infmap_kit.release.contents import BUNDLE, OPTIONAL, SCHEMA, read_contents
-from infmap_kit.release.judgements import files_of, is_finite, read_judgements
-from infmap_kit.release.pictures import packed
-from infmap_kit.severity import Grades
-from infmap_kit.spec import ModelSpec
 
 MODEL_CARD = "MODEL_CARD.md"
 METRICS = "metrics.json"
@@ -78,7 +78,7 @@ class Bundle:
     source: Source
     spec: ModelSpec
     pictures: Pictures
-    reference: Judge
+    reference: Runner
     record: dict[str, Any]
     model_card: str
 
@@ -142,13 +142,13 @@ def write_bundle(
     }
     for name, graph in graphs_of(source).items():
         files[_graph(name)] = graph.SerializeToString(deterministic=True)
-    judge = reference_judge(source)
+    runner = reference_runner(source)
     for number, (name, picture) in enumerate(pictures, start=1):
-        judgement = judge.judge(name, picture)
-        if not is_finite(judgement):
+        prediction = runner.predict(name, picture)
+        if not is_finite(prediction):
             raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
         files[f"gate/{number:04}.png"] = packed(picture)
-        files |= files_of(number, judgement)
+        files |= files_of(number, prediction)
         progress("asking the trained network", number, len(pictures))
     record = {
         "schema": SCHEMA,
@@ -199,7 +199,7 @@ def read_bundle(
     }
     classifier = graphs.pop(CLASSIFIER.name, None)
     parts = {part: _part(path, files, record, part) for part in _SPECS if part in record}
-    pictures, reference = read_judgements(path, files, record["pictures"], contract)
+    pictures, reference = read_recordings(path, files, record["pictures"], contract)
     source = Source(
         segmentation=networks[SEGMENTATION.name],
         identity={

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import BundleError
+from infmap_kit.model.spec import ModelSpec
 from infmap_kit.release.archive import read_archive
-from infmap_kit.spec import ModelSpec
 
 BUNDLE = "bundle.json"
 SPEC = "spec.json"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infmap_kit.export.gate import GateReport
-from infmap_kit.export.gate_report import Evidence
-from infmap_kit.export.target import publish, require_host
+from infmap_kit.gate.comparison import GateReport
+from infmap_kit.gate.report import Evidence
+from infmap_kit.model.files import sha256_of
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.bundle import read_bundle
 from infmap_kit.release.signature import fingerprint, verifier
-from infmap_kit.spec import sha256_of
-from infmap_kit.triton.backends import BackendOptions
+from infmap_kit.targets.backend_configs import BackendOptions
+from infmap_kit.targets.registry import publish, require_host
 from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.repository import Manifest
 

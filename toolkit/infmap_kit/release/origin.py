@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 
 from infmap_kit.errors import BundleError
-from infmap_kit.export.judge import Judge
-from infmap_kit.export.pictures import Pictures, pictures_of
-from infmap_kit.export.publish import reference_judge
-from infmap_kit.export.source import Source, read_source, with_parts
+from infmap_kit.gate.pictures import Pictures, pictures_of
+from infmap_kit.gate.runners import Runner
 from infmap_kit.release.archive import is_archive
 from infmap_kit.release.bundle import read_bundle
+from infmap_kit.release.publish import reference_runner
+from infmap_kit.release.source import Source, read_source, with_parts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Origin:
 
     source: Source
     pictures: Pictures
-    reference: Judge
+    reference: Runner
 
 
 def read_origin(
@@ -71,4 +71,4 @@ def read_origin(
     else:
         source = with_parts(read_source(path), lungs=lungs, classifier=classifier)
     pictures = pictures_of(path, gate_images)
-    return Origin(source=source, pictures=pictures, reference=reference_judge(source))
+    return Origin(source=source, pictures=pictures, reference=reference_runner(source))

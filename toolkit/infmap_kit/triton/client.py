@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency, ServerError
-from infmap_kit.graphs.contract import ENSEMBLE, Contract
+from infmap_kit.model.contract import ENSEMBLE, Contract
 
 DEFAULT_URL = "127.0.0.1:8001"
 _RUNNING = ("graphs",)

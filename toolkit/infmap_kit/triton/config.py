@@ -11,7 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
-from infmap_kit.graphs.contract import PLAIN, RENDERING, Contract, Dtype, Graph, Tensor
+from infmap_kit.model.contract import PLAIN, RENDERING, Contract, Dtype, Graph, Tensor
 
 VERSION = 1
 """The only version folder of a published repository."""

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import infmap_kit
 from infmap_kit.errors import SpecError
-from infmap_kit.graphs.contract import Contract
-from infmap_kit.spec import read_json, sha256_of, write_json
+from infmap_kit.model.contract import Contract
+from infmap_kit.model.files import read_json, sha256_of, write_json
 
 MANIFEST = "manifest.json"
 _SCHEMA = 1

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from infmap_kit import command
-from infmap_train.options import Target
 from infmap_train.quiet import import_tensorflow
+from infmap_train.training.options import Target
 
 app = typer.Typer(
     name="infmap-train",

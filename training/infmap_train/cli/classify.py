@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from infmap_kit.errors import Interrupted
+from infmap_kit.model.spec import ClassifierSpec, Encoder, member
 from infmap_kit.progress import progress_bar
-from infmap_kit.spec import ClassifierSpec, Encoder, member
 from infmap_train.cli.app import (
     AsJson,
     BatchSize,
@@ -33,7 +33,7 @@ from infmap_train.cli.app import (
     show,
     start,
 )
-from infmap_train.options import FitOptions
+from infmap_train.training.options import FitOptions
 
 _PAPER = FitOptions.of_classifiers()
 
@@ -91,10 +91,10 @@ def classify(
         seed=seed,
     )
     start()
-    from infmap_train.classify import classify as train
-    from infmap_train.cross_validate import cross_validate as train_folds
-    from infmap_train.readers import open_dataset
-    from infmap_train.tables import classifier_tables
+    from infmap_train.data.layouts import open_dataset
+    from infmap_train.evaluation.tables import classifier_tables
+    from infmap_train.training.classify import classify as train
+    from infmap_train.training.cross_validate import cross_validate as train_folds
 
     learn = train_folds if all_folds else train
     try:

@@ -34,7 +34,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Compose a training set: repeated and poor radiographs are named and left out."""
-    from infmap_train.dataset_build import build_dataset
+    from infmap_train.data.build import build_dataset
 
     with progress_bar() as progress:
         report = build_dataset(

@@ -36,11 +36,11 @@ def evaluate(
 ) -> None:
     """Measure a trained network beside the paper's figures, and its severity beside experts."""
     start()
-    from infmap_train.evaluate import evaluate_run
-    from infmap_train.evaluation_report import write_report
-    from infmap_train.severity_agreement import severity_agreement
-    from infmap_train.severity_report import severity_tables, write_severity
-    from infmap_train.tables import evaluation_tables
+    from infmap_train.evaluation.evaluate import evaluate_run
+    from infmap_train.evaluation.report import write_report
+    from infmap_train.evaluation.tables import evaluation_tables
+    from infmap_train.studies.severity_agreement import severity_agreement
+    from infmap_train.studies.severity_report import severity_tables, write_severity
 
     if lungs and not severity:
         raise TrainingError("--lungs is for --severity: pass the experts' scores too")
@@ -75,7 +75,7 @@ def calibrate(
 ) -> None:
     """Fit a temperature, so that probabilities mean what they say; masks stay as they are."""
     start()
-    from infmap_train.calibrate import calibrate_run, calibration_table
+    from infmap_train.evaluation.calibrate import calibrate_run, calibration_table
 
     with progress_bar() as progress:
         document = calibrate_run(run, data, everything=everything, seed=seed, progress=progress)

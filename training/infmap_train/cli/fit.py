@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from infmap_kit.errors import Interrupted
+from infmap_kit.model.spec import NetworkSpec
 from infmap_kit.progress import progress_bar
-from infmap_kit.spec import NetworkSpec
 from infmap_train.cli.app import (
     AsJson,
     BatchSize,
@@ -37,7 +37,7 @@ from infmap_train.cli.app import (
     show,
     start,
 )
-from infmap_train.options import FitOptions
+from infmap_train.training.options import FitOptions
 
 _PAPER = FitOptions()
 
@@ -90,9 +90,9 @@ def fit(
         seed=seed,
     )
     start()
-    from infmap_train.fit import fit as train
-    from infmap_train.readers import open_dataset
-    from infmap_train.tables import evaluation_tables
+    from infmap_train.data.layouts import open_dataset
+    from infmap_train.evaluation.tables import evaluation_tables
+    from infmap_train.training.fit import fit as train
 
     try:
         with progress_bar() as progress:
@@ -150,9 +150,9 @@ def cross_validate(
         seed=seed,
     )
     start()
-    from infmap_train.cross_validate import cross_validate as train_folds
-    from infmap_train.readers import open_dataset
-    from infmap_train.tables import evaluation_tables
+    from infmap_train.data.layouts import open_dataset
+    from infmap_train.evaluation.tables import evaluation_tables
+    from infmap_train.training.cross_validate import cross_validate as train_folds
 
     try:
         with progress_bar() as progress:

@@ -10,7 +10,7 @@ from infmap_train.cli.app import AsJson, app, show, start
 def networks(as_json: AsJson = False) -> None:
     """List the 24 networks: parameters, multiplications, and the paper's Table V."""
     start()
-    from infmap_train.complexity import network_rows, network_table
+    from infmap_train.networks.complexity import network_rows, network_table
 
     with progress_bar() as progress:
         rows = network_rows(progress=progress)

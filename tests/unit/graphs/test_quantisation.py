@@ -1,0 +1,204 @@
+"""INT8: calibrated, gated with a bound of its own, and honest about what stayed in FP32."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
+
+from infmap_kit.errors import GateFailed, MissingDependency
+from infmap_kit.gate.engines import EmbeddedEngine, ReferenceEngine
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.gate.runners import Prediction
+from infmap_kit.graphs import quantisation
+from infmap_kit.graphs.quantisation import Choice
+from infmap_kit.release.publish import reference_runner
+from infmap_kit.release.source import Source, read_source
+from infmap_kit.targets import embedded
+from infmap_kit.targets.registry import publish
+from infmap_kit.triton.config import EmbeddedOptions, Precision
+from infmap_kit.triton.repository import check_repository, version_folder
+from small_network import small_network
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    path = tmp_path_factory.mktemp("small") / "small.onnx"
+    onnx.save(small_network(), path)
+    return read_source(path)
+
+
+def test_a_quantised_engine_computes_in_8_bits_and_nearly_the_same(
+    source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = synthetic_pictures()
+    written = quantisation.quantise(source.segmentation, tmp_path / "small.xml", pictures)
+    assert written.kept == ()
+    assert capsys.readouterr().out == "", "standard output is for results"
+    engine = EmbeddedEngine(written.path, precision="f32")
+    assert set(engine.precisions()) <= {"u8", "i8"}
+    reference = ReferenceEngine(source.segmentation.SerializeToString())
+    picture = pictures[0][1][np.newaxis]
+    difference = np.abs(engine.infer(picture) - reference.infer(picture)).max()
+    assert 0 < difference < 0.1, "as exact as FP32 would mean that nothing was quantised"
+
+
+def test_what_is_kept_stays_in_fp32(source: Source, tmp_path: Path) -> None:
+    written = quantisation.quantise(
+        source.segmentation, tmp_path / "small.xml", synthetic_pictures(), choice=Choice(last=1)
+    )
+    assert len(written.kept) == 1
+    assert EmbeddedEngine(written.path, precision="f32").precisions() == {"f32": 1}
+
+
+def test_int8_is_published_with_what_it_was_made_from(source: Source, tmp_path: Path) -> None:
+    repository = tmp_path / "model_repository"
+    manifest, gate = publish(
+        source,
+        repository,
+        EmbeddedOptions(precision=Precision.INT8),
+        pictures=synthetic_pictures(),
+        calibration=synthetic_pictures()[:3],
+    )
+    assert check_repository(repository) == manifest
+    assert manifest.precision == "int8"
+    assert gate.thresholds.min_dice == 0.99
+    assert manifest.model["int8"]["calibration_pictures"] == 3
+    files = {path.name for path in version_folder(repository, "infmap", 1).iterdir()}
+    # The FP32 graph stays beside it: whoever verifies later needs the reference.
+    assert {"segmentation.xml", "segmentation.bin", "segmentation.onnx"} <= files
+
+
+def test_layers_stay_until_the_gate_is_passed(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quantisation that ruins the network unless its last layer stays."""
+    real = quantisation.quantise
+
+    def ruining(segmentation: onnx.ModelProto, *args: object, choice: Choice) -> object:
+        network = segmentation
+        if not choice.last:
+            network = read_source_of(small_network(bias=-14.0), tmp_path)
+        return real(network, *args, choice=choice)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(quantisation, "quantise", ruining)
+    manifest, _ = publish(
+        source,
+        tmp_path / "model_repository",
+        EmbeddedOptions(precision=Precision.INT8),
+        pictures=synthetic_pictures(),
+    )
+    assert len(manifest.model["int8"]["kept"]) == 1
+
+
+def read_source_of(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    onnx.save(model, folder / "ruined.onnx")
+    return read_source(folder / "ruined.onnx").segmentation
+
+
+def test_auto_takes_the_fastest_that_passes_and_names_the_others(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {"f32": 5.0, "bf16": 3.0, "int8": 1.0}
+
+    def p50(engines: Sequence[EmbeddedEngine], _pictures: object) -> float:
+        kinds = set(engines[0].precisions())
+        return times["int8" if kinds & {"u8", "i8"} else kinds.pop()]
+
+    monkeypatch.setattr(embedded, "_p50_ms", p50)
+    repository = tmp_path / "model_repository"
+    options = EmbeddedOptions(precision=None)
+    manifest, gate = publish(source, repository, options, pictures=synthetic_pictures())
+    assert gate.passed
+    tried = {one["precision"]: one for one in manifest.model["candidates"]}
+    assert tried.keys() == {"fp32", "bf16", "int8"}
+    passed = [one for one in tried.values() if one.get("passed")]
+    assert manifest.precision == min(passed, key=lambda one: float(one["p50_ms"]))["precision"]
+    assert tried["fp32"]["dice"] == pytest.approx(1, abs=1e-3)
+
+
+def test_auto_without_nncf_says_so_and_goes_on(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    manifest, _ = publish(
+        source,
+        tmp_path / "repository",
+        EmbeddedOptions(precision=None),
+        pictures=synthetic_pictures(),
+    )
+    assert manifest.precision in ("fp32", "bf16")
+    (int8,) = (one for one in manifest.model["candidates"] if one["precision"] == "int8")
+    assert "infmap-kit[int8]" in int8["not_built"]
+    folder = version_folder(tmp_path / "repository", "infmap", 1)
+    assert not list(folder.glob("segmentation.xml"))
+    with pytest.raises(MissingDependency):
+        publish(
+            source,
+            tmp_path / "other",
+            EmbeddedOptions(precision=Precision.INT8),
+            pictures=synthetic_pictures(),
+        )
+
+
+def test_auto_publishes_nothing_when_nothing_passes(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infmap_kit.release.publish import reference_runner
+
+    other = read_source_of(small_network(bias=-14.0), tmp_path)
+    runner = reference_runner(Source(segmentation=other, identity=source.identity))
+    with pytest.raises(GateFailed, match="no precision passes"):
+        publish(
+            source,
+            tmp_path / "repository",
+            EmbeddedOptions(precision=None),
+            pictures=synthetic_pictures(),
+            reference=runner,
+        )
+    assert not (tmp_path / "repository").exists()
+
+
+def test_nobody_is_told_that_nncf_was_used() -> None:
+    """NNCF's telemetry is off before it is imported."""
+    script = (
+        "from infmap_kit.graphs.quantisation import _nncf\n_nncf()\n"
+        "from nncf.telemetry.wrapper import telemetry\nprint(type(telemetry).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() not in ("NNCFTelemetry", "")
+
+
+class _Counting:
+    """Counts what the reference is asked."""
+
+    def __init__(self, source: Source) -> None:
+        self._runner = reference_runner(source)
+        self.asked = 0
+
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
+        self.asked += 1
+        return self._runner.predict(name, picture)
+
+
+def test_the_reference_is_asked_once_of_each_picture(source: Source, tmp_path: Path) -> None:
+    reference = _Counting(source)
+    pictures = synthetic_pictures()
+    publish(
+        source,
+        tmp_path / "repository",
+        EmbeddedOptions(precision=Precision.INT8),
+        pictures=pictures,
+        reference=reference,
+    )
+    assert reference.asked == len(pictures)

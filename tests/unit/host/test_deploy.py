@@ -1,0 +1,164 @@
+"""Containers and clusters: confined, on loopback, with the image that fits; valid by schema."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from infmap_kit.errors import HostMismatch, ServerError
+from infmap_kit.host.container import ContainerOptions, docker_command
+from infmap_kit.host.deploy import KserveOptions, compose_document, kserve_document, write_yaml
+from infmap_kit.triton.repository import write_manifest
+from infmap_kit.triton.server.options import ServerOptions
+
+KSERVE_SCHEMA = Path(__file__).parents[2] / "data" / "kserve" / "inferenceservice.schema.json"
+KEY = "a-secret-for-this-test"
+OPTIONS = ContainerOptions(user="1000:1000")
+
+
+def _repository(folder: Path, *, target: str = "tensorrt", tensorrt: str = "11.2.1.7") -> Path:
+    """A repository whose manifest says that its plans were built on a Turing GPU."""
+    (folder / "infmap").mkdir(parents=True)
+    (folder / "infmap" / "config.pbtxt").write_text('name: "infmap"\n')
+    built_with = {"tensorrt": tensorrt, "compute_capability": "7.5"} if target == "tensorrt" else {}
+    gpu = target != "openvino"
+    write_manifest(
+        folder,
+        target=target,
+        precision="fp16",
+        model={"backend": {"gpu": gpu}},
+        built_with=built_with,
+    )
+    return folder
+
+
+def test_the_container_is_confined(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r")
+    command = docker_command(repository, ServerOptions(http_port=9000), OPTIONS, key=KEY)
+    image = command.index("nvcr.io/nvidia/tritonserver:26.08-py3")
+    confinement, server = command[:image], command[image + 1 :]
+    for word in (
+        "--gpus=all",
+        "--user=1000:1000",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--shm-size=256m",
+        f"--mount=type=bind,source={repository},target=/models,readonly",
+    ):
+        assert word in confinement
+    published = [word for word in confinement if word.startswith("--publish=")]
+    assert published == [
+        f"--publish=127.0.0.1:{pair}" for pair in ("9000:8000", "8001:8001", "8002:8002")
+    ]
+    assert server[:2] == ["tritonserver", "--model-repository=/models"]
+    for word in (
+        "--model-control-mode=none",
+        "--disable-auto-complete-config",
+        "--strict-readiness=true",
+    ):
+        assert word in server
+
+
+def test_without_a_gpu_none_is_asked_for(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r", target="openvino")
+    assert not [w for w in docker_command(repository, ServerOptions(), OPTIONS) if "gpus" in w]
+    document = compose_document(repository, ServerOptions(), OPTIONS)
+    assert "deploy" not in document["services"]["triton"]
+
+
+def test_each_server_has_a_key_of_its_own(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r")
+    first, second = (docker_command(repository, ServerOptions(), OPTIONS) for _ in range(2))
+    assert first != second
+
+
+def test_compose_files_are_valid_by_the_compose_specs_schema(tmp_path: Path) -> None:
+    """The schema is the compose project's own, as the package check-jsonschema brings it."""
+    document = compose_document(_repository(tmp_path / "r"), ServerOptions(), OPTIONS, key=KEY)
+    write_yaml(tmp_path / "compose.yaml", document)
+    schema = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json")
+    read = yaml.safe_load((tmp_path / "compose.yaml").read_text())
+    jsonschema.validate(read, json.loads(schema.read_text(encoding="utf-8")))
+    service = read["services"]["triton"]
+    assert service["image"] == "nvcr.io/nvidia/tritonserver:26.08-py3"
+    assert (service["read_only"], service["cap_drop"], service["user"]) == (
+        True,
+        ["ALL"],
+        "1000:1000",
+    )
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert service["volumes"][0]["read_only"]
+
+
+def _kserve(folder: Path, **options: Any) -> dict[str, Any]:
+    chosen = KserveOptions(**{"storage_uri": "pvc://models/infmap", **options})
+    document = kserve_document(_repository(folder / "r"), chosen, key=KEY)
+    write_yaml(folder / "service.yaml", document)
+    read: dict[str, Any] = yaml.safe_load((folder / "service.yaml").read_text())
+    return read
+
+
+def test_inference_services_are_valid_by_our_own_schema(tmp_path: Path) -> None:
+    service = _kserve(tmp_path, namespace="radiology", replicas=3)
+    jsonschema.validate(service, json.loads(KSERVE_SCHEMA.read_text(encoding="utf-8")))
+    predictor = service["spec"]["predictor"]
+    assert predictor["model"]["storageUri"] == "pvc://models/infmap"
+    assert predictor["model"]["runtimeVersion"] == "26.08-py3"
+    assert predictor["model"]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert predictor["nodeSelector"] == {
+        "nvidia.com/gpu.compute.major": "7",
+        "nvidia.com/gpu.compute.minor": "5",
+    }
+
+
+def test_the_schema_refuses_a_field_that_kserve_does_not_know(tmp_path: Path) -> None:
+    service = _kserve(tmp_path)
+    service["spec"]["predictor"]["model"]["storageURI"] = "pvc://models/infmap"
+    with pytest.raises(jsonschema.ValidationError, match="storageURI"):
+        jsonschema.validate(service, json.loads(KSERVE_SCHEMA.read_text(encoding="utf-8")))
+
+
+def test_plans_of_an_unknown_tensorrt_fit_no_image(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r", tensorrt="8.6.1")
+    with pytest.raises(HostMismatch, match=r"TensorRT 8\.6\.1"):
+        docker_command(repository, ServerOptions(), OPTIONS)
+
+
+def test_the_embedded_target_is_for_no_container(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r", target="embedded")
+    with pytest.raises(HostMismatch, match="without --runtime docker"):
+        docker_command(repository, ServerOptions(), OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"user": "root"}, "not root"),
+        ({"user": "0:0"}, "not root"),
+        ({"shm_mib": 1}, "64 MiB or more"),
+    ],
+)
+def test_impossible_containers_are_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ServerError, match=reason):
+        ContainerOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"storage_uri": "/models"}, "storage URI of pvc"),
+        ({"storage_uri": "s3://m", "name": "In fmap"}, "lower-case"),
+        ({"storage_uri": "s3://m", "namespace": "-x"}, "lower-case"),
+        ({"storage_uri": "s3://m", "replicas": 0}, "1 replica"),
+    ],
+)
+def test_impossible_services_are_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ServerError, match=reason):
+        KserveOptions(**options)

@@ -1,0 +1,135 @@
+"""The doctor names what does not fit, with the mend."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import onnx
+import pytest
+
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.host import host_checks
+from infmap_kit.host.check import Check, Status
+from infmap_kit.host.doctor import examine
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.registry import publish
+from infmap_kit.tensorrt.present_gpu import PresentGpu
+from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.triton.repository import Manifest
+from infmap_kit.triton.server.options import ServerOptions
+from infmap_kit.triton.server.serving import free_ports
+from published import seal_anew
+from small_network import small_network
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    folder = tmp_path / "model_repository"
+    publish(
+        read_source(tmp_path / "small.onnx"),
+        folder,
+        EmbeddedOptions(),
+        pictures=synthetic_pictures()[:1],
+    )
+    return folder
+
+
+def _by_name(repository: Path, options: ServerOptions | None = None) -> dict[str, Check]:
+    return {check.name: check for check in examine(repository, options or free_ports())}
+
+
+@pytest.mark.alone
+def test_a_box_that_fits_has_no_problem_and_says_so_quickly(repository: Path) -> None:
+    started = time.monotonic()
+    checks = examine(repository, free_ports())
+    assert time.monotonic() - started < 2
+    assert {check.status for check in checks} <= {Status.OK, Status.SKIPPED}
+    assert {"Python", "server", "openvino", "repository", "gate", "ports", "space", "memory"} <= {
+        check.name for check in checks
+    }
+
+
+def test_every_problem_has_a_mend_and_is_one_line(repository: Path) -> None:
+    (repository / "infmap" / "config.pbtxt").unlink()
+    _, *_ = checks = examine(repository, free_ports())
+    for check in checks:
+        assert "\n" not in check.sentence
+        if check.status in (Status.PROBLEM, Status.WARNING):
+            assert check.mend
+    assert "lacks infmap/config.pbtxt" in _by_name(repository)["repository"].sentence
+
+
+def test_no_repository_is_a_problem(tmp_path: Path) -> None:
+    check = _by_name(tmp_path / "none")["repository"]
+    assert check.status is Status.PROBLEM
+    assert "infmap-kit export" in check.sentence
+
+
+def test_a_library_other_than_the_proved_one_is_a_warning(repository: Path) -> None:
+    built_with = {**Manifest.read(repository).built_with, "openvino": "2020.1"}
+    seal_anew(repository, built_with=built_with)
+    check = _by_name(repository)["openvino"]
+    assert check.status is Status.WARNING
+    assert "was proved with 2020.1" in check.sentence
+    assert "verify" in check.mend
+
+
+def test_an_engine_that_was_not_proved_is_a_warning(repository: Path) -> None:
+    seal_anew(repository, gate={})
+    assert _by_name(repository)["gate"].status is Status.WARNING
+
+
+def test_a_busy_port_is_named(repository: Path) -> None:
+    options = free_ports()
+    with socket.socket() as busy:
+        busy.bind((options.host, options.grpc_port))
+        busy.listen()
+        check = _by_name(repository, options)["ports"]
+    assert check.status is Status.PROBLEM
+    assert str(options.grpc_port) in check.sentence
+
+
+def test_a_repository_that_everybody_may_write_is_a_warning(repository: Path) -> None:
+    repository.chmod(0o777)
+    check = _by_name(repository)["permissions"]
+    assert check.status is Status.WARNING
+    assert check.mend == f"chmod o-w {repository}"
+
+
+@pytest.mark.parametrize(
+    ("built_with", "gpu", "name", "sentence"),
+    [
+        ({"tensorrt": "11.3.0", "compute_capability": "8.6"}, ("7.5", 580), "plan", "7.5"),
+        ({"tensorrt": "11.3.0", "compute_capability": "7.5"}, ("7.5", 550), "TensorRT", "580"),
+        ({"tensorrt": "9.1", "compute_capability": "7.5"}, ("7.5", 580), "TensorRT", "9.1"),
+        ({"tensorrt": "10.5.0", "compute_capability": "7.5"}, ("7.5", 550), "driver", "security"),
+    ],
+)
+def test_plans_that_do_not_fit_the_gpu(
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    built_with: dict[str, str],
+    gpu: tuple[str, int],
+    name: str,
+    sentence: str,
+) -> None:
+    """No GPU is here; what its driver would say is put in, the judgement is the doctor's own."""
+    capability, driver = gpu
+    present = PresentGpu(name="A GPU", capability=capability, driver=driver)
+    monkeypatch.setattr(host_checks, "has_gpu", lambda: True)
+    monkeypatch.setattr(host_checks, "present_gpu", lambda: present)
+    seal_anew(repository, target="tensorrt", precision="fp16", built_with=built_with)
+    check = _by_name(repository)[name]
+    assert check.status in (Status.PROBLEM, Status.WARNING)
+    assert sentence in check.sentence
+
+
+def test_a_key_that_is_none_is_a_problem(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text("no key")
+    monkeypatch.setenv("INFMAP_KIT_PUBLIC_KEY", str(tmp_path / "key"))
+    assert _by_name(repository)["bundle key"].status is Status.PROBLEM

@@ -1,0 +1,132 @@
+"""Configs of Triton's own backends: Triton's grammar, the committed files, and what each promise needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from golden_configs import CASES, FOLDER, LUNGS, OPTIONS, golden_texts
+from infmap_kit.errors import SpecError
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.model.contract import ENSEMBLE, Graph
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.backend_configs import BackendOptions, backend_configs, profile_count
+from infmap_kit.targets.registry import publish
+from infmap_kit.tensorrt.profiles import profiles_of
+from infmap_kit.triton.config import Precision, Target, ensemble_config, parse_config
+from infmap_kit.triton.repository import check_repository
+from small_network import small_network
+
+
+@pytest.mark.parametrize("name", sorted(golden_texts()))
+def test_committed_configs_are_what_export_writes(name: str) -> None:
+    committed = (FOLDER / name).read_text(encoding="utf-8")
+    assert committed == golden_texts()[name]
+    assert parse_config(committed).name == Path(name).parent.name
+
+
+def test_no_committed_config_is_left_over() -> None:
+    present = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("config.pbtxt")}
+    assert present == set(golden_texts())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_target_keeps_the_promises(case: str) -> None:
+    options, contract = CASES[case]
+    configs = backend_configs(options, {}, contract)
+    assert tuple(configs) == (ENSEMBLE.name, *(graph.name for graph in contract.graphs))
+    # One contract: the ensemble does not know what is behind it.
+    assert configs[ENSEMBLE.name] == ensemble_config({}, contract)
+    for graph in contract.graphs:
+        config = configs[graph.name]
+        assert config.backend == options.target
+        assert list(config.version_policy.specific.versions) == [1]
+        assert not config.response_cache.enable
+        assert config.instance_group[0].count == 1
+        # Complete, so that nothing is left to be auto-completed.
+        assert [tensor.name for tensor in config.input] == [t.name for t in graph.inputs]
+        assert [tensor.name for tensor in config.output] == [t.name for t in graph.outputs]
+    for graph in contract.networks:
+        network = configs[graph.name]
+        assert network.max_batch_size == options.batches[-1]
+        assert network.HasField("dynamic_batching")
+        assert [warm.batch_size for warm in network.model_warmup] == list(options.batches)
+    for name in ("detection", "rendering"):
+        # Triton wants a dimension besides the batch, and DETECTED has none.
+        assert configs[name].max_batch_size == 0
+        sizes = [warm.inputs["probability"].dims[0] for warm in configs[name].model_warmup]
+        assert sizes == list(options.batches)
+
+
+def test_cuda_graphs_and_profiles_are_tensorrts_alone() -> None:
+    options = OPTIONS["tensorrt"]
+    configs = backend_configs(options, {})
+    graphs = configs["segmentation"].optimization.cuda
+    assert graphs.graphs
+    assert [spec.batch_size for spec in graphs.graph_spec] == list(options.batches)
+    assert not configs["rendering"].optimization.cuda.graphs
+    assert not backend_configs(OPTIONS["onnxruntime"], {})["segmentation"].optimization.cuda.graphs
+
+
+@pytest.mark.parametrize("graph", LUNGS.graphs, ids=lambda graph: graph.name)
+def test_configs_name_the_profiles_that_engines_have(graph: Graph) -> None:
+    options = OPTIONS["tensorrt"]
+    profiles = profiles_of(graph.name, options.batches, LUNGS)
+    assert profile_count(graph.name, options) == len(profiles)
+    for profile in profiles:
+        assert list(profile) == [tensor.name for tensor in graph.inputs]
+
+
+@pytest.mark.parametrize(
+    ("target", "precision"),
+    [(Target.ONNXRUNTIME, Precision.FP16), (Target.OPENVINO, Precision.FP32)],
+)
+def test_what_is_published_holds_what_its_configs_name(
+    target: Target, precision: Precision, tmp_path: Path
+) -> None:
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    repository = tmp_path / "repository"
+    options = BackendOptions(target=target, precision=precision, batches=(1, 4), gpu=False)
+    manifest, gate = publish(
+        read_source(tmp_path / "small.onnx"), repository, options, pictures=synthetic_pictures()[:2]
+    )
+    assert check_repository(repository) == manifest
+    assert (manifest.target, manifest.precision) == (target, precision)
+    assert gate.flips == ()
+    for name in ("segmentation", "detection", "rendering"):
+        config = parse_config((repository / name / "config.pbtxt").read_text())
+        assert (repository / name / "1" / config.default_model_filename).is_file()
+        for warm_up in config.model_warmup:
+            for sample in warm_up.inputs.values():
+                if sample.input_data_file:
+                    pixels = (repository / name / "warmup" / sample.input_data_file).stat().st_size
+                    needed = 1
+                    for dim in sample.dims:
+                        needed *= dim
+                    assert pixels >= needed
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            {"target": Target.TENSORRT, "precision": Precision.BF16},
+            "fp16, fp32 for target tensorrt",
+        ),
+        (
+            {"target": Target.OPENVINO, "precision": Precision.FP16},
+            "one of fp32, bf16 for target openvino",
+        ),
+        ({"target": Target.TENSORRT, "batches": (8, 1)}, "rising batch sizes"),
+        ({"target": Target.TENSORRT, "batches": ()}, "rising batch sizes"),
+        ({"target": Target.TENSORRT, "instances": 0}, "1 instance or more"),
+        ({"target": Target.OPENVINO, "accelerator": True}, "belongs to target onnxruntime"),
+        ({"target": Target.ONNXRUNTIME, "gpu": False, "accelerator": True}, "belongs to target"),
+        ({"target": Target.EMBEDDED}, "own backends"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        BackendOptions(**options)  # type: ignore[arg-type]

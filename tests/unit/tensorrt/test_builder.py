@@ -1,0 +1,169 @@
+"""The builder on NVIDIA's real compiler, which needs no GPU to build."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import numpy_helper
+
+from infmap_kit.errors import ExportError, HostMismatch
+from infmap_kit.graphs.detection import detection_graph
+from infmap_kit.graphs.fp16 import fp16_graph
+from infmap_kit.graphs.preparation import prepare_segmentation
+from infmap_kit.graphs.rendering import rendering_graph
+from infmap_kit.imaging.colour import jet_table
+from infmap_kit.model.contract import Contract
+from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
+from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector
+from infmap_kit.tensorrt.profiles import LARGEST_CANVAS, profiles_of
+from infmap_kit.tensorrt.refusal import GraphRefused
+from small_network import small_network
+
+trt = pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
+
+TURING = BuildOptions(profiles=profiles_of("segmentation", (1, 8)), compute_capabilities=("SM75",))
+
+
+def test_an_fp16_graph_becomes_an_fp16_engine() -> None:
+    graph = fp16_graph(prepare_segmentation(small_network())).model
+    engine = engine_from_onnx(trt, graph, TURING)
+    assert len(engine.plan) > 1000
+    assert engine.layers.counts["CONVOLUTION"] == {"HALF": 1}
+    engine.layers.require_fp16("segmentation")
+
+
+def test_an_engine_that_silently_became_fp32_is_refused() -> None:
+    engine = engine_from_onnx(trt, prepare_segmentation(small_network()), TURING)
+    assert engine.layers.fp16_share == 0
+    with pytest.raises(ExportError, match="asked for in FP16, and only 0%"):
+        engine.layers.require_fp16("segmentation")
+
+
+def test_both_gpu_generations_in_one_build() -> None:
+    options = BuildOptions(
+        profiles=TURING.profiles, compute_capabilities=("SM75", "SM86"), timing_cache=None
+    )
+    assert engine_from_onnx(trt, prepare_segmentation(small_network()), options).plan
+
+
+@pytest.mark.parametrize("lungs", [False, True])
+@pytest.mark.parametrize("name", ["detection", "rendering"])
+def test_the_small_graphs_compile_for_any_canvas(name: str, lungs: bool) -> None:
+    contract = Contract(lungs=lungs)
+    detection = detection_graph(contract=contract)
+    graph = detection if name == "detection" else rendering_graph(jet_table())
+    profiles = profiles_of(name, (1, 8, 32), contract)
+    assert name == "detection" or profiles[0]["CANVAS"][2] == (1, LARGEST_CANVAS, LARGEST_CANVAS)
+    for generation in ("SM75", "SM86"):
+        options = BuildOptions(profiles=profiles, compute_capabilities=(generation,))
+        assert engine_from_onnx(trt, graph, options).plan
+
+
+def test_tf2onnxs_own_resize_is_refused_by_name_and_the_rewritten_one_is_not() -> None:
+    """That the two are equal to the bit is shown in test_onnx.py."""
+    original = small_network(image="IMAGE", probability="probability")
+    original.graph.node[4].name = "decoder/up_sampling"
+    with pytest.raises(
+        GraphRefused, match=r"'decoder/up_sampling' \(Resize\).*prepare_segmentation"
+    ) as caught:
+        engine_from_onnx(trt, original, TURING)
+    (refusal,) = caught.value.refusals
+    assert refusal.node == "decoder/up_sampling"
+    assert "tf_half_pixel_for_nn" in refusal.reason
+    assert engine_from_onnx(trt, prepare_segmentation(original), TURING).plan
+
+
+def test_every_refused_node_is_named() -> None:
+    """Nodes without a name are called by what they make."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 18]>
+        g (uint8[N, 224, 224] IMAGE) => (float[N, 224, 224] y)
+        { cut = Unsqueeze (IMAGE, axis)
+          joined = Squeeze (cut, axis)
+          cast = Cast <to = 1> (joined)
+          y = Celu (cast) }
+    """)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axis"))
+    with pytest.raises(GraphRefused, match="cast to float before") as caught:
+        engine_from_onnx(trt, model, TURING)
+    assert "-> cut" in {refusal.node for refusal in caught.value.refusals}
+
+
+def test_the_librarys_own_progress_is_told() -> None:
+    phases: dict[str, tuple[int, int]] = {}
+    engine_from_onnx(
+        trt,
+        prepare_segmentation(small_network()),
+        TURING,
+        progress=lambda phase, done, total: phases.update({phase: (done, total)}),
+    )
+    assert phases["Building engine"][0] == phases["Building engine"][1] > 0
+
+
+def test_ctrl_c_stops_the_build() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine_from_onnx(trt, prepare_segmentation(small_network()), TURING, progress=interrupt)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_timing_cache_goes_from_build_to_build() -> None:
+    """This library keeps an empty one; what is shown is that it is taken and given back."""
+    graph = prepare_segmentation(small_network())
+    first = engine_from_onnx(
+        trt,
+        graph,
+        BuildOptions(profiles=TURING.profiles, compute_capabilities=("SM75",), timing_cache=b""),
+    )
+    assert first.timing_cache
+    again = BuildOptions(
+        profiles=TURING.profiles, compute_capabilities=("SM75",), timing_cache=first.timing_cache
+    )
+    assert engine_from_onnx(trt, graph, again).plan
+
+
+def test_a_generation_that_the_library_does_not_know_is_said() -> None:
+    options = BuildOptions(profiles=TURING.profiles, compute_capabilities=("SM61",))
+    with pytest.raises(HostMismatch, match=r"SM75, SM80.*found SM61"):
+        engine_from_onnx(trt, prepare_segmentation(small_network()), options)
+
+
+def test_shapes_that_do_not_fit_the_graph_are_said() -> None:
+    options = BuildOptions(
+        profiles=({"IMAGE": ((1, 100, 100), (1, 100, 100), (1, 100, 100))},),
+        compute_capabilities=("SM75",),
+    )
+    with pytest.raises(ExportError, match="IMAGE"):
+        engine_from_onnx(trt, prepare_segmentation(small_network()), options)
+
+
+def test_the_inspectors_words_are_read() -> None:
+    """In the form that NVIDIA's documentation of the engine inspector shows."""
+    document = {
+        "Layers": [
+            {"Name": "conv1 + relu", "LayerType": "CaskConvolution",
+             "Outputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}]},
+            {"Name": "conv2", "LayerType": "CaskConvolution",
+             "Outputs": [{"Name": "b", "Format/Datatype": "Row major linear FP32"}]},
+            {"Name": "last conv + cast", "LayerType": "CaskConvolution",
+             "Inputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}],
+             "Outputs": [{"Name": "d", "Format/Datatype": "Row major linear FP32"}]},
+            {"Name": "copy", "LayerType": "Reformat",
+             "Outputs": [{"Name": "c", "Format/Datatype": "Row major linear FP32"}]},
+            "a layer of which only the name is known",
+        ]
+    }  # fmt: skip
+    layers = layers_from_inspector(json.dumps(document))
+    assert layers.counts == {"CONVOLUTION": {"HALF": 2, "FLOAT": 1}, "REFORMAT": {"FLOAT": 1}}
+    assert layers.inspected
+    assert layers.fp16_share == pytest.approx(2 / 3)
+
+
+def test_a_graph_without_products_has_no_share() -> None:
+    assert LayerTypes(counts={"REDUCE": {"FLOAT": 2}}, inspected=False).fp16_share is None

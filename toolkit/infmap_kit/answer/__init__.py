@@ -1,0 +1,1 @@
+"""What a model says of one radiograph: finding, severity, grades."""

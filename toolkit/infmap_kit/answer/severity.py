@@ -1,0 +1,267 @@
+"""How much of the lungs is infected: in all, by lung, by zone, and as a grade.
+
+The definition, in NumPy, which the ONNX graph (:mod:`infmap_kit.graphs.detection`) is held to. Everything is
+counted in pixels of the network's picture. What each choice leaves out stands in docs/severity.md.
+
+- *Sides.* A frontal radiograph (PA or AP) is looked at face to face: the image's left is the patient's right.
+- *Midline.* The column of the central third of the picture with the least lung; of several, the one nearest to
+  the picture's centre, and of two as near, the left one. Columns left of it belong to the right lung, it and
+  the columns right of it to the left lung.
+- *Zones.* A lung reaches from its first row to its last. Row ``r`` of a lung of height ``h`` (0 to ``h - 1``)
+  is of the upper zone when ``3 r < h``, of the lower when ``3 r >= 2 h``, else of the middle.
+- *Severity.* 100 times the infected pixels inside, over the pixels: of both lungs, of one, of a zone. What has
+  no pixel has no severity. Without any lung, severity is of the whole picture.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import SpecError
+from infmap_kit.model.spec import IMAGE_SIZE
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+"""At which severity is told, to show how much of it hangs on the threshold."""
+
+SIDES = ("right", "left")
+"""The patient's lungs, in the order of the served values."""
+
+ZONES = ("upper", "middle", "lower")
+"""Of each lung; right upper to left lower, in the order A to F of Brixia (Borghesi, Radiol Med 2020)."""
+
+CENTRAL_COLUMNS = range(-(-IMAGE_SIZE // 3), 2 * IMAGE_SIZE // 3)
+"""Where the midline is looked for: columns that lie in the picture's central third whole."""
+
+
+class Grade(enum.StrEnum):
+    """How severe, in a word."""
+
+    NONE = "none"
+    MILD = "mild"
+    MODERATE = "moderate"
+    SEVERE = "severe"
+
+
+@dataclasses.dataclass(frozen=True)
+class Grades:
+    """Where one grade ends and the next begins, in percent of the lungs.
+
+    A convention, not a measurement: the extent score of Wong et al. (Radiology 2020, doi
+    10.1148/radiol.2020201160: 0, below 25 %, 25 to 50 %, 50 to 75 %, above), a simpler form of RALE, with
+    its two highest classes as one.
+
+    Parameters
+    ----------
+    none
+        ``none`` up to this.
+    mild
+        ``mild`` above ``none`` and below this.
+    moderate
+        ``moderate`` from ``mild`` up to this; ``severe`` above.
+
+    Raises
+    ------
+    SpecError
+        When they do not rise between 0 and 100.
+    """
+
+    none: float = 0.0
+    mild: float = 25.0
+    moderate: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.none < self.mild <= self.moderate <= 100:
+            raise SpecError(
+                f"expected three rising cut-offs between 0 and 100 percent, such as 0,25,50, found {self}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``0,25,50``.
+
+        Raises
+        ------
+        SpecError
+            When these are not three rising numbers.
+        """
+        try:
+            none, mild, moderate = (float(word) for word in text.split(","))
+        except ValueError as error:
+            raise SpecError(
+                f"expected three cut-offs with commas between, such as 0,25,50, found {text!r}"
+            ) from error
+        return cls(none, mild, moderate)
+
+    def __str__(self) -> str:
+        return f"{self.none:g},{self.mild:g},{self.moderate:g}"
+
+    def of(self, severity_percent: float) -> Grade:
+        """The grade of a severity of the lungs."""
+        if severity_percent <= self.none:
+            return Grade.NONE
+        if severity_percent < self.mild:
+            return Grade.MILD
+        return Grade.MODERATE if severity_percent <= self.moderate else Grade.SEVERE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lung:
+    """One lung's severity, in percent; ``None`` for what is not there.
+
+    Parameters
+    ----------
+    severity_percent
+        Of the lung.
+    zones
+        ``upper``, ``middle`` and ``lower``.
+    """
+
+    severity_percent: float | None
+    zones: dict[str, float | None]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return {
+            "severity_percent": _rounded(self.severity_percent),
+            "zones": {zone: _rounded(value) for zone, value in self.zones.items()},
+        }
+
+
+def by_lung(lungs: NDArray[np.float32], zones: NDArray[np.float32]) -> dict[str, Lung]:
+    """Right and left lung out of served values.
+
+    Parameters
+    ----------
+    lungs, zones
+        (2,) and (6,) float32, as in :class:`LungFigures`.
+    """
+    values = [None if np.isnan(value) else float(value) for value in (*lungs, *zones)]
+    return {
+        side: Lung(
+            severity_percent=values[index],
+            zones=dict(zip(ZONES, values[2 + 3 * index : 5 + 3 * index], strict=True)),
+        )
+        for index, side in enumerate(SIDES)
+    }
+
+
+def by_threshold(at: NDArray[np.float32]) -> dict[str, float]:
+    """Served severities, (5,) float32, by their threshold as text."""
+    return {f"{threshold:g}": float(value) for threshold, value in zip(THRESHOLDS, at, strict=True)}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LungFigures:
+    """Severity where lungs are served.
+
+    Parameters
+    ----------
+    of_lungs
+        Whether any lung was found; else ``severity_percent`` and ``at`` are of the picture.
+    severity_percent
+        Of both lungs.
+    lungs
+        (2,) float32: right, left; NaN for a lung that is not there.
+    zones
+        (6,) float32: right upper, middle, lower, left upper, middle, lower; NaN for a zone without a pixel.
+    at
+        (5,) float32: ``severity_percent`` at each of :data:`THRESHOLDS`.
+    """
+
+    of_lungs: bool
+    severity_percent: float
+    lungs: NDArray[np.float32]
+    zones: NDArray[np.float32]
+    at: NDArray[np.float32]
+
+
+def lung_figures(
+    probability: NDArray[np.float32], lungs: NDArray[np.bool_], *, threshold: float
+) -> LungFigures:
+    """All figures of one picture.
+
+    Parameters
+    ----------
+    probability
+        (224, 224) float32: of infection.
+    lungs
+        (224, 224) bool.
+    threshold
+        From which a pixel is infected.
+    """
+    infected = probability >= np.float32(threshold)
+    masks = [side & lungs for side in sides_of(lungs)]
+    zones = [zone & mask for mask in masks for zone in zones_of(mask)]
+    region = lungs if lungs.any() else np.ones_like(lungs)
+    at = [_percent(probability >= np.float32(one), region) for one in THRESHOLDS]
+    return LungFigures(
+        of_lungs=bool(lungs.any()),
+        severity_percent=float(_percent(infected, region)),
+        lungs=np.array([_percent(infected, mask) for mask in masks], np.float32),
+        zones=np.array([_percent(infected, zone) for zone in zones], np.float32),
+        at=np.array(at, np.float32),
+    )
+
+
+def severity_at(
+    probability: NDArray[np.float32], thresholds: Sequence[float] = THRESHOLDS
+) -> NDArray[np.float32]:
+    """Severity of the picture at several thresholds, where no lungs are served.
+
+    Parameters
+    ----------
+    probability
+        (H, W) float32.
+    thresholds
+        Which.
+    """
+    everywhere = np.ones(probability.shape, np.bool_)
+    return np.array(
+        [_percent(probability >= np.float32(one), everywhere) for one in thresholds], np.float32
+    )
+
+
+def midline_of(lungs: NDArray[np.bool_]) -> int:
+    """The column that parts the lungs of a (224, 224) mask."""
+    counts = lungs.sum(axis=0)
+    return min(CENTRAL_COLUMNS, key=lambda column: (counts[column], *nearness(column)))
+
+
+def nearness(column: int) -> tuple[float, int]:
+    """Sorts columns by how near they are to the picture's centre, of two as near the left one first."""
+    return abs(column - (IMAGE_SIZE - 1) / 2), column
+
+
+def sides_of(lungs: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The patient's right and left half of the picture, each (224, 224), whatever lies in it."""
+    right = np.zeros_like(lungs)
+    right[:, : midline_of(lungs)] = True
+    return right, ~right
+
+
+def zones_of(lung: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+    """Upper, middle and lower rows of one lung's (224, 224) mask, each over the whole width."""
+    rows = np.flatnonzero(lung.any(axis=1))
+    zones = [np.zeros_like(lung) for _ in ZONES]
+    if rows.size:
+        top, height = rows[0], rows[-1] - rows[0] + 1
+        for row in range(top, top + height):
+            zones[3 * (row - top) // height][row] = True
+    return tuple(zones)
+
+
+def _percent(infected: NDArray[np.bool_], region: NDArray[np.bool_]) -> np.float32:
+    """One division of whole numbers, rounded once; NaN of an empty region."""
+    area = np.float32(region.sum())
+    inside = np.float32(100 * int((infected & region).sum()))
+    return inside / area if area else np.float32(np.nan)

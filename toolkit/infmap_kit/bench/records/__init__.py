@@ -1,0 +1,1 @@
+"""Measurements as they are kept, compared and shown."""

@@ -1,0 +1,213 @@
+"""A measurement as it is kept: one JSON file with every sample, from which all reports are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from infmap_kit.bench.scopes import (
+    BASELINES,
+    ENGINE_ALONE,
+    FILE_TO_MAP,
+)
+from infmap_kit.bench.statistics import Latencies
+from infmap_kit.bench.table5.rows import Table5Row, table5_rows
+from infmap_kit.errors import SpecError
+from infmap_kit.model.files import read_json, write_bytes
+from infmap_kit.model.spec import NetworkSpec
+
+SCHEMA = 2
+
+_NUMBERS = re.compile(r"\[\s+(-?\d[-+.\de,\s]*?)\s+\]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchRecord:
+    """Everything that was measured, and on what.
+
+    Parameters
+    ----------
+    scopes
+        Scope, part or baseline (see :mod:`infmap_kit.bench.scopes`) to its samples.
+    not_measured
+        Scope to the reason why it has no samples.
+    server
+        Step of the served ensemble to the mean milliseconds of a request, as Triton's own statistics split
+        them: ``queue``, ``compute_input``, ``compute_infer``, ``compute_output``, and ``requests``.
+    cold_start
+        ``ready_ms`` from starting the server's process until it is ready, ``first_request_ms`` of the very
+        first request after that; ``engine_ms`` for compiling the engine in the measuring process.
+    throughput
+        Closed loop, one entry each: ``batch``, ``concurrency``, ``images_per_s`` and the latency of its
+        requests.
+    open_loop
+        Poisson arrivals, one entry each: ``offered_per_s``, ``answered_per_s``, latency from the intended
+        arrival.
+    independent
+        What another load generator found of the same server.
+    model
+        Manifest's account of the model.
+    target, precision
+        Of the repository.
+    inspected
+        Type to number of the engine's convolutions that compute in it.
+    accuracy
+        ``gate``: of this very engine against its reference; ``held_back``: of the network on radiographs
+        it never saw.
+    pictures
+        Name, size and format of the radiographs that were asked about.
+    machine, versions
+        Where it was measured.
+    started
+        UTC, ISO 8601.
+    duration_s
+        Seconds that measuring took.
+    rule
+        When a scope counts as stable, in words.
+    doubts
+        Scope to why it is not stable; empty when all are.
+    warnings
+        What speaks against the figures, one sentence each.
+    failure
+        Why the measurement ended early; empty when it did not.
+    options
+        How it was measured.
+    """
+
+    scopes: dict[str, Latencies]
+    model: dict[str, Any]
+    target: str
+    precision: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    started: str
+    options: dict[str, Any]
+    pictures: list[str] = dataclasses.field(default_factory=list)
+    not_measured: dict[str, str] = dataclasses.field(default_factory=dict)
+    server: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    cold_start: dict[str, float] = dataclasses.field(default_factory=dict)
+    throughput: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    open_loop: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    independent: dict[str, Any] = dataclasses.field(default_factory=dict)
+    inspected: dict[str, int] = dataclasses.field(default_factory=dict)
+    accuracy: dict[str, Any] = dataclasses.field(default_factory=dict)
+    duration_s: float = 0.0
+    rule: str = ""
+    doubts: dict[str, str] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    failure: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def overhead_ms(self) -> float | None:
+        """What everything around the engine adds: file to map less engine alone, at p50."""
+        if not {FILE_TO_MAP, ENGINE_ALONE} <= self.scopes.keys():
+            return None
+        return self.scopes[FILE_TO_MAP].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
+
+    def ratio(self, scope: str, other: str) -> float | None:
+        """One scope's p50 over another's; ``None`` where one is missing."""
+        if not {scope, other} <= self.scopes.keys():
+            return None
+        return self.scopes[scope].p50_ms / self.scopes[other].p50_ms
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """What can be compared between machines, since both sides are of one run."""
+        pairs = {
+            f"{FILE_TO_MAP} / {ENGINE_ALONE}": (FILE_TO_MAP, ENGINE_ALONE),
+            **{f"{ENGINE_ALONE} / {name}": (ENGINE_ALONE, name) for name in BASELINES},
+        }
+        found = {words: self.ratio(*pair) for words, pair in pairs.items()}
+        return {words: value for words, value in found.items() if value is not None}
+
+    @property
+    def paper_row(self) -> Table5Row | None:
+        """Table V's row for the measured network; ``None`` when it is none of the 24, or not known."""
+        network: Mapping[str, Any] | None = self.model.get("network")
+        if not network:
+            return None
+        wanted = NetworkSpec(**network)
+        return next((row for row in table5_rows() if row.network == wanted), None)
+
+    @property
+    def slug(self) -> str:
+        """The record's name for files: network, precision, time."""
+        row = self.paper_row
+        network = row.network if row else None
+        name = f"{network.architecture}-{network.encoder}" if network else str(self.model["name"])
+        kept = "".join(c if c.isalnum() else "-" for c in name.lower().replace("+", "p"))
+        stem = "-".join(part for part in kept.split("-") if part)
+        stamp = self.started[:19].replace(":", "").replace("-", "")
+        return f"latency-{stem}-{self.precision}-{stamp}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The record for a file: figures and raw samples."""
+        document = dataclasses.asdict(self)
+        document["scopes"] = {
+            name: {
+                **_rounded(dataclasses.asdict(latencies.summary())),
+                "samples_ms": [round(ms, 3) for ms in latencies.samples_ms],
+            }
+            for name, latencies in self.scopes.items()
+        }
+        document["overhead_p50_ms"] = self.overhead_ms
+        document["ratios"] = self.ratios
+        return document
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON, each scope's samples on one line."""
+        write_bytes(path, compact_json(self.as_json()).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a record.
+
+        Raises
+        ------
+        SpecError
+            When it is no record, or one of another schema.
+        """
+        return cls.from_json(read_json(path), str(path))
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], name: str) -> Self:
+        """A record from its JSON; figures are made anew from the samples.
+
+        Raises
+        ------
+        SpecError
+            When it is no record, or one of another schema.
+        """
+        if document.get("schema") != SCHEMA or not isinstance(document.get("scopes"), dict):
+            raise SpecError(
+                f"expected {name} to be a record of `infmap-kit bench` (schema {SCHEMA}), found "
+                f"{'schema ' + str(document['schema']) if 'schema' in document else 'none'}: measure again"
+            )
+        known = {field.name for field in dataclasses.fields(cls)}
+        fields = {key: value for key, value in document.items() if key in known}
+        try:
+            fields["scopes"] = {
+                scope: Latencies(tuple(float(ms) for ms in entry["samples_ms"]))
+                for scope, entry in document["scopes"].items()
+            }
+            return cls(**fields)
+        except (TypeError, KeyError, ValueError, SpecError) as error:
+            raise SpecError(f"{name} is not a whole record: {error}") from error
+
+
+def compact_json(document: object) -> str:
+    """JSON for people and for version control: indented, lists of numbers on one line."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+
+
+def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: round(value, 4) if isinstance(value, float) else value
+        for key, value in figures.items()
+    }

@@ -1,0 +1,160 @@
+"""The paper's Table V with our columns: terminal, Markdown, CSV, JSON, and a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from infmap_kit.bench.records.record import compact_json
+from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, SERVED_ENSEMBLE
+from infmap_kit.bench.table5.rows import MACHINE
+from infmap_kit.bench.table5.run import Outcome
+from infmap_kit.model.files import write_bytes
+from infmap_kit.report import page as frame
+from infmap_kit.report.charts import Bar, bars
+
+_SCOPES = (ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP)
+HEADER = (
+    "network", "paper ms", *(f"{scope} ms" for scope in _SCOPES), "engine / paper",
+    "trainable", "non-trainable", "as printed", "Dice in the gate", "note",
+)  # fmt: skip
+
+
+def cells(outcome: Outcome) -> tuple[str, ...]:
+    """One row as text; times are p50s."""
+    row, record, counted = outcome.row, outcome.record, outcome.parameters
+    times = [
+        f"{record.scopes[scope].p50_ms:.2f}" if record and scope in record.scopes else "-"
+        for scope in _SCOPES
+    ]
+    ratio = dice = "-"
+    if record is not None and ENGINE_ALONE in record.scopes:
+        ratio = f"{record.scopes[ENGINE_ALONE].p50_ms / row.time_ms:.1f}"
+        dice = f"{record.accuracy['gate']['dice']:.5f}" if record.accuracy.get("gate") else "-"
+    return (
+        row.network.label,
+        f"{row.time_ms:.2f}",
+        *times,
+        ratio,
+        f"{counted.get('trainable', row.trainable):,}",
+        f"{counted.get('non_trainable', row.non_trainable):,}",
+        f"{row.trainable_as_printed} + {row.non_trainable_as_printed}",
+        dice,
+        _note(outcome),
+    )
+
+
+def sentences(outcomes: Sequence[Outcome]) -> list[str]:
+    """What the table is, and what it is not."""
+    machine = next((one.record.machine for one in outcomes if one.record is not None), None)
+    here = (
+        f"{machine.get('processor')} with {machine.get('cores')} cores and "
+        f"{'no GPU' if str(machine.get('gpu', 'none')).startswith('none') else machine['gpu']}"
+        if machine
+        else "a machine on which nothing could be measured"
+    )
+    done = sum(one.record is not None for one in outcomes)
+    precision = outcomes[0].precision if outcomes else "fp32"
+    hardware = (
+        f"The paper measured on an {MACHINE}; this is {here}, precision {precision}. The ratio to the "
+        "paper's figure compares two machines as much as two programs."
+    )
+    weights = (
+        "Times are medians of one picture a request. The weights are random, which changes no latency: "
+        "Dice is that of the engine against its own FP32 reference, and says nothing of a trained network."
+    )
+    state = (
+        f"{done} of {len(outcomes)} networks were measured, "
+        f"{sum(one.stable for one in outcomes)} of them stable by the rule in their records."
+    )
+    return [hardware, weights, state]
+
+
+def table5_table(outcomes: Sequence[Outcome]) -> Table:
+    """For the terminal: the columns that fit."""
+    notes = [f"{one.row.network.label}: {_note(one)}" for one in outcomes if _note(one)]
+    table = Table(
+        "network", "paper ms", "engine ms", "served ms", "to map ms", "ratio",
+        caption="\n".join([*sentences(outcomes), *notes]), caption_justify="left",
+    )  # fmt: skip
+    for outcome in outcomes:
+        row = cells(outcome)
+        table.add_row(*row[:6])
+    return table
+
+
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """Table V with our columns."""
+    lines = ["# The paper's Table V, measured here", ""]
+    for sentence in sentences(outcomes):
+        lines += [sentence, ""]
+    lines += ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+    lines += ["| " + " | ".join(cells(outcome)) + " |" for outcome in outcomes]
+    return "\n".join(lines) + "\n"
+
+
+def csv_table(outcomes: Sequence[Outcome]) -> str:
+    """The same for a spreadsheet, numbers without separators."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for outcome in outcomes:
+        first, *rest, note = cells(outcome)
+        writer.writerow((first, *(cell.replace(",", "") for cell in rest), note))
+    return text.getvalue()
+
+
+def page(outcomes: Sequence[Outcome]) -> str:
+    """The same as a page to look at."""
+    rows = []
+    for outcome in outcomes:
+        row, record = outcome.row, outcome.record
+        if record is not None and ENGINE_ALONE in record.scopes:
+            p50 = record.scopes[ENGINE_ALONE].p50_ms
+            rows.append(Bar(label=row.network.label, value=p50, note=f"{p50:.1f} ms"))
+        note = f"{row.time_ms:.2f} ms"
+        label = "Table V" if record is not None else f"{row.network.label}: Table V alone"
+        rows.append(Bar(label=label, value=row.time_ms, note=note, kind="paper"))
+    chart = bars("Engine alone beside Table V", rows, unit="ms")
+    caption = f"Median of the engine alone here, and the paper's figure on an {MACHINE}."
+    words = [len(HEADER) - 1]
+    return frame.document(
+        "The paper's Table V, measured here",
+        "24 networks, one picture a request",
+        [
+            frame.paragraphs(sentences(outcomes)),
+            frame.section(
+                "All rows", frame.table(HEADER, [cells(one) for one in outcomes], words=words)
+            ),
+            frame.section("Engine alone beside the paper", frame.figure(chart, caption)),
+        ],
+    )
+
+
+def write_table5(outcomes: Sequence[Outcome], folder: Path) -> tuple[Path, ...]:
+    """Write the table as JSON, Markdown, CSV and HTML; the rows' own records stay where they are."""
+    paths = tuple(folder / f"table5.{kind}" for kind in ("json", "md", "csv", "html"))
+    rows = [dict(zip(HEADER, cells(outcome), strict=True)) for outcome in outcomes]
+    texts = (
+        compact_json({"sentences": sentences(outcomes), "rows": rows}),
+        markdown(outcomes),
+        csv_table(outcomes),
+        page(outcomes),
+    )
+    for path, text in zip(paths, texts, strict=True):
+        write_bytes(path, text.encode())
+    return paths
+
+
+def _note(outcome: Outcome) -> str:
+    if outcome.failure:
+        return f"failed: {outcome.failure}"
+    if outcome.record is None:
+        return "not measured"
+    if outcome.record.doubts:
+        return f"not stable: {', '.join(outcome.record.doubts)}"
+    return "; ".join(outcome.record.warnings)

@@ -1,0 +1,248 @@
+"""All 24 networks of Table V: built untrained, gated, timed, one after the other and each for itself."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from infmap_kit.bench.measure import BenchOptions, measure
+from infmap_kit.bench.records.record import BenchRecord, compact_json
+from infmap_kit.bench.scopes import SCOPES
+from infmap_kit.bench.table5.rows import Table5Row, table5_rows
+from infmap_kit.errors import ExportError, InfmapError, MissingDependency, SpecError, Unstable
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
+from infmap_kit.model.files import read_json, sha256_of, write_bytes
+from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.source import Source
+from infmap_kit.targets.registry import export_options, publish
+from infmap_kit.triton.config import Target
+
+_BUILD_TIMEOUT_S = 900.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one row.
+
+    Parameters
+    ----------
+    row
+        Of the paper.
+    precision
+        That was asked for.
+    record
+        Its latency; ``None`` when it failed.
+    failure
+        Why; empty when it did not.
+    parameters
+        ``trainable`` and ``non_trainable`` as counted on the network that was built.
+    """
+
+    row: Table5Row
+    precision: str
+    record: BenchRecord | None = None
+    failure: str = ""
+    parameters: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def stable(self) -> bool:
+        """Whether there is a record, and nothing in it is in doubt."""
+        return self.record is not None and not self.record.doubts and not self.record.failure
+
+    def as_json(self) -> dict[str, Any]:
+        """For the row's own file."""
+        return {
+            "network": dataclasses.asdict(self.row.network),
+            "precision": self.precision,
+            "random_weights": True,
+            "parameters": self.parameters,
+            "failure": self.failure,
+            "record": self.record.as_json() if self.record is not None else None,
+        }
+
+
+def chosen_rows(names: Iterable[str]) -> list[Table5Row]:
+    """Rows of the networks named as ``architecture/encoder``, frozen and not; all 24 when none is named.
+
+    Raises
+    ------
+    SpecError
+        For a network that Table V does not have.
+    """
+    rows = table5_rows()
+    wanted = [NetworkSpec.parse(name) for name in names]
+    if not wanted:
+        return rows
+    kinds = {(network.architecture, network.encoder) for network in wanted}
+    return [row for row in rows if (row.network.architecture, row.network.encoder) in kinds]
+
+
+def run_table5(
+    rows: Sequence[Table5Row],
+    folder: Path,
+    options: BenchOptions,
+    *,
+    precision: str,
+    again: bool = False,
+    progress: Progress = no_progress,
+) -> list[Outcome]:
+    """Measure rows; what has a settled record already is read and not measured again.
+
+    Parameters
+    ----------
+    rows
+        Which.
+    folder
+        For one file a row, written as soon as it is measured.
+    options
+        How long.
+    precision
+        Of the embedded target.
+    again
+        Measure rows anew that have a settled record.
+
+    Returns
+    -------
+    list
+        One outcome a row; a row that failed or did not settle says why, and is tried again at the next
+        call.
+
+    Raises
+    ------
+    MissingDependency
+        When TensorFlow, which builds the networks, is not installed.
+    SpecError
+        For a precision that does not exist.
+    """
+    export_options(target=Target.EMBEDDED, precision=precision)
+    if importlib.util.find_spec("tensorflow") is None:
+        raise MissingDependency(
+            "building the paper's networks needs TensorFlow: pip install 'infmap-kit[train]'"
+        )
+    # A map at the picture's own size, and the stages, have nothing to do with the network.
+    options = dataclasses.replace(options, only=tuple(SCOPES))
+    outcomes = []
+    for number, row in enumerate(rows):
+        path = folder / f"{_slug(row.network)}-{precision}.json"
+        known = None if again else _known(path, row, precision)
+        if known is None:
+            label = f"{number + 1} of {len(rows)}: {row.network.label}"
+            known = _measured(row, options, precision, _relabelled(progress, label))
+            write_bytes(path, compact_json(known.as_json()).encode())
+        outcomes.append(known)
+    return outcomes
+
+
+def require_rows(outcomes: Sequence[Outcome]) -> None:
+    """Say by the exit code that a row is missing or not sure; everything is written before.
+
+    Raises
+    ------
+    InfmapError
+        When a network failed.
+    Unstable
+        When a record did not settle.
+    """
+    if failed := [one for one in outcomes if one.failure]:
+        names = "; ".join(f"{one.row.network.label}: {one.failure}" for one in failed[:3])
+        raise InfmapError(f"{len(failed)} of {len(outcomes)} networks failed: {names}")
+    if unsure := [one.row.network.label for one in outcomes if not one.stable]:
+        raise Unstable(
+            f"{len(unsure)} of {len(outcomes)} networks did not settle, such as {unsure[0]}: let the machine "
+            "rest and call again; those alone are measured anew"
+        )
+
+
+def _known(path: Path, row: Table5Row, precision: str) -> Outcome | None:
+    """What an earlier call wrote of this row; ``None`` when it must be measured."""
+    if not path.is_file():
+        return None
+    # A damaged file is measured anew.
+    with contextlib.suppress(SpecError, KeyError, TypeError):
+        document = read_json(path)
+        if NetworkSpec(**document["network"]) == row.network and document["record"] is not None:
+            known = Outcome(
+                row=row,
+                precision=precision,
+                record=BenchRecord.from_json(document["record"], str(path)),
+                parameters=document["parameters"],
+            )
+            return known if known.stable else None
+    return None
+
+
+def _measured(row: Table5Row, options: BenchOptions, precision: str, progress: Progress) -> Outcome:
+    parameters: dict[str, int] = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
+            progress("building", 0, 1)
+            source, parameters = _untrained(row.network, Path(scratch) / "segmentation.onnx")
+            repository = Path(scratch) / "model_repository"
+            publish(
+                source,
+                repository,
+                export_options(target=Target.EMBEDDED, precision=precision),
+                pictures=synthetic_pictures(),
+                progress=progress,
+            )
+            record = measure(repository, [], options, progress=progress)
+    except InfmapError as error:
+        return Outcome(row=row, precision=precision, failure=str(error), parameters=parameters)
+    return Outcome(
+        row=row,
+        precision=precision,
+        record=None if record.failure else record,
+        failure=record.failure,
+        parameters=parameters,
+    )
+
+
+def _untrained(network: NetworkSpec, path: Path) -> tuple[Source, dict[str, int]]:
+    """Build a network in a process of its own: TensorFlow never enters this one."""
+    command = [
+        sys.executable,
+        "-m",
+        "infmap_train.networks.untrained",
+        json.dumps(dataclasses.asdict(network)),
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own module in our own interpreter
+            [*command, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_BUILD_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ExportError(f"it was not built within {_BUILD_TIMEOUT_S:.0f} s") from error
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it was not built, without a reason"])[-1]
+        raise ExportError(reason.removeprefix("error: "))
+    identity = {
+        "name": f"untrained {network.label}",
+        "version": "random",
+        "network": dataclasses.asdict(network),
+        "random_weights": True,
+        "onnx_sha256": sha256_of(path),
+    }
+    source = Source(segmentation=prepare_segmentation(read_graph(path)), identity=identity)
+    return source, json.loads(done.stdout.splitlines()[-1])
+
+
+def _slug(network: NetworkSpec) -> str:
+    name = f"{network.architecture}-{network.encoder}".lower().replace("+", "p")
+    return f"{name}-{'frozen' if network.encoder_frozen else 'not-frozen'}"
+
+
+def _relabelled(progress: Progress, label: str) -> Progress:
+    return lambda description, done, total: progress(f"{label}, {description}", done, total)

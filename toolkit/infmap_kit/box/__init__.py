@@ -1,1 +1,0 @@
-"""What fits on this box, and what lies on it."""

@@ -1,0 +1,122 @@
+"""`infmap-kit bundle` and `install`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import (
+    DEFAULT_REPORT,
+    DEFAULT_REPOSITORY,
+    Classifier,
+    CutOffs,
+    GateImages,
+    Json,
+    Lungs,
+    Report,
+    Repository,
+    app,
+)
+from infmap_kit.cli.sentences import published, same_doctor
+from infmap_kit.command import console, print_json
+from infmap_kit.progress import progress_bar
+
+
+@app.command(epilog="Example: `infmap-kit bundle runs/unet --output unet.bundle --sign key.pem`")
+def bundle(
+    run: Annotated[Path, typer.Argument(help="Run folder of `infmap-train fit`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    gate_images: GateImages = None,
+    lungs: Lungs = None,
+    grades: CutOffs = None,
+    classifier: Classifier = None,
+    sign: Annotated[
+        Optional[Path],  # noqa: UP045  # Typer reads this at run time
+        typer.Option(help="Private Ed25519 key (PEM, as OpenSSL writes it) to sign with."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Pack what a box without internet needs to build, prove and serve a model, in one file.
+
+    Holds the graphs, the gate's pictures (224x224, without their names) with what the trained network says of
+    them, the model card, and the SHA-256 of each. The same run gives the same file, byte for byte. The pictures
+    are real radiographs where the run or --gate-images names any: hand the file on as you would those.
+    """
+    from infmap_kit.gate.pictures import pictures_of
+    from infmap_kit.release.bundle import write_bundle
+    from infmap_kit.release.signature import signer
+
+    signs = signer(sign) if sign is not None else None
+    with progress_bar() as progress:
+        progress("reading", 0, 1)
+        pictures = pictures_of(run, gate_images)
+        record = write_bundle(
+            run,
+            output,
+            pictures=pictures,
+            lungs=lungs,
+            grades=grades,
+            classifier=classifier,
+            sign=signs,
+            progress=progress,
+        )
+    if json_:
+        print_json(record)
+        return
+    signed = "signed" if sign is not None else "not signed"
+    console.print(
+        f"[bold]{record['name']}[/] {record['version']} is packed in {output}: "
+        f"{output.stat().st_size / 1e6:.1f} MB, {record['pictures']} pictures for the gate, {signed}.\n"
+        f"SHA-256 of its content {record['checksum']}"
+    )
+
+
+@app.command(
+    epilog="Example: `infmap-kit install unet.bundle --repository model_repository --public-key key.pub.pem`"
+)
+def install(
+    file: Annotated[Path, typer.Argument(help="Bundle of `infmap-kit bundle`.")],
+    repository: Repository = DEFAULT_REPOSITORY,
+    target: Annotated[
+        str, typer.Option(help="What to build for; auto takes what this host has.")
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="Of the segmentation; see `export`.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Of the embedded target; 0 is all cores.")] = 0,
+    public_key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Take only what this Ed25519 key signed. Without it: the one that the environment variable "
+            "INFMAP_KIT_PUBLIC_KEY names, or /etc/infmap-kit/bundle-key.pem."
+        ),
+    ] = None,
+    report: Report = DEFAULT_REPORT,
+    json_: Json = False,
+) -> None:
+    """Check a bundle, build for this host, prove it is the same doctor, and publish it as the next release.
+
+    A running `infmap-kit serve` takes the release over by itself. The release before is kept (`rollback`). A
+    bundle that was altered, or is not signed as configured, is refused before anything of it is used.
+    """
+    from infmap_kit.gate.report import Evidence
+    from infmap_kit.release.install import install_bundle
+    from infmap_kit.release.signature import configured_key
+    from infmap_kit.targets.registry import export_options
+
+    options = export_options(target=target, precision=precision, threads=threads)
+    with progress_bar() as progress:
+        manifest, gate = install_bundle(
+            file,
+            repository,
+            options,
+            public_key=configured_key(public_key),
+            evidence=Evidence(report),
+            progress=progress,
+        )
+    if json_:
+        print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
+        return
+    console.print(published(manifest, repository))
+    console.print(same_doctor(gate))

@@ -1,0 +1,55 @@
+"""`infmap-kit versions` and `rollback`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.cli.sentences import published
+from infmap_kit.command import console, page, print_json
+
+
+@app.command(epilog="Example: `infmap-kit versions --repository model_repository`")
+def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -> None:
+    """List the releases of a repository: what is served, and what can be gone back to."""
+    from infmap_kit.report.terminal import releases_table
+    from infmap_kit.triton.releases import releases_of
+    from infmap_kit.triton.repository import Manifest
+
+    # Without a manifest it is no repository, which is worth more than an empty list.
+    Manifest.read(repository)
+    releases = releases_of(repository)
+    if json_:
+        print_json(
+            [
+                {"current": release.current, **dataclasses.asdict(release.manifest)}
+                for release in releases
+            ]
+        )
+        return
+    page.print(releases_table(releases))
+
+
+@app.command(epilog="Example: `infmap-kit rollback --repository model_repository`")
+def rollback(
+    repository: Repository = DEFAULT_REPOSITORY,
+    release: Annotated[
+        Optional[int],  # noqa: UP045  # Typer reads this at run time
+        typer.Option("--to", help="Number of the release; without it, the one before."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Serve an earlier release again; the present one is kept.
+
+    A running `infmap-kit serve` follows by itself.
+    """
+    from infmap_kit.triton.releases import roll_back
+
+    manifest = roll_back(repository, release)
+    if json_:
+        print_json(dataclasses.asdict(manifest))
+        return
+    console.print(published(manifest, repository))

@@ -1,0 +1,84 @@
+"""`infmap-kit infer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
+from infmap_kit.command import console, print_json
+from infmap_kit.errors import InputRejected
+from infmap_kit.progress import progress_bar
+
+
+@app.command(epilog="Example: `infmap-kit infer chest.dcm more/ --output maps`")
+def infer(
+    files: Annotated[
+        list[Path], typer.Argument(help="PNG, JPEG, TIFF or DICOM files, and folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for maps and JSON.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="What to write: some of png,json,dicom,sc,seg,sr,gsps,cam."),
+    ] = "png,json",
+    secondary_capture: Annotated[
+        bool,
+        typer.Option("--secondary-capture", help="Read DICOM secondary captures of radiographs."),
+    ] = False,
+    identify: Annotated[
+        bool,
+        typer.Option(
+            "--identify",
+            help="Write UIDs, Patient ID, time and DICOM files' names as they are.",
+        ),
+    ] = False,
+    url: Url = DEFAULT_URL,
+    json_: Json = False,
+) -> None:
+    """Make an infection map and a JSON, or DICOM results, for every radiograph.
+
+    `dicom` is a Secondary Capture, a Segmentation and a Structured Report; `gsps` adds a presentation
+    state with the contour; `cam` a PNG of where a classifier looked, if one is served beside. UIDs are
+    hashed, and results of DICOM files named by hash, unless --identify is given.
+
+    A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
+    when any was.
+    """
+    from infmap_kit.imaging.files import find_pictures
+    from infmap_kit.results.folder import Outcome, ResultOptions
+    from infmap_kit.results.infer import infer_files
+
+    options = ResultOptions(
+        formats=tuple(name.strip().lower() for name in format_.split(",") if name.strip()),
+        identify=identify,
+        secondary_capture=secondary_capture,
+    )
+    pictures = find_pictures(files)
+    with progress_bar() as progress:
+        done = 0
+
+        def show(outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            progress("radiographs", done, len(pictures))
+            if outcome.rejection is not None:
+                # Not wrapped: a path is copied, and searched for.
+                line = f"rejected  {outcome.rejection}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        outcomes = infer_files(pictures, output, url=url, options=options, on_outcome=show)
+    rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
+    if json_:
+        print_json([outcome.as_json() for outcome in outcomes])
+    else:
+        from infmap_kit.report.terminal import findings_table
+
+        console.print(findings_table(outcomes))
+        console.print(f"Results are in {output}.")
+    if rejected:
+        raise InputRejected(
+            "rejected",
+            f"{len(rejected)} of {len(outcomes)} files were rejected; the others are done",
+        )

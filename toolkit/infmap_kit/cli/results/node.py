@@ -1,0 +1,228 @@
+"""`infmap-kit node`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import Json, app
+from infmap_kit.command import console, print_json
+from infmap_kit.errors import MissingDependency, NodeError
+
+if TYPE_CHECKING:
+    from infmap_kit.node.config import NodeConfig
+    from infmap_kit.node.queue.database import Database
+
+node = typer.Typer(
+    help="A DICOM node beside the PACS: radiographs arrive, results go back.", no_args_is_help=True
+)
+app.add_typer(node, name="node")
+
+_DEFAULT_CONFIG = Path("node.toml")
+_Config = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file."),
+]
+_Identify = Annotated[
+    bool, typer.Option("--identify", help="Show UIDs as they are, instead of a hash.")
+]
+_Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node list` shows it.")]
+
+
+@node.command(epilog="Example: `infmap-kit node run --config /etc/infmap/node.toml`")
+def run(config: _Config = _DEFAULT_CONFIG) -> None:
+    """Run the node until Ctrl-C or SIGTERM; its log is JSON lines on stderr.
+
+    What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
+    """
+    found = _read(config)
+    try:
+        from infmap_kit.node.log import log_to_stderr
+        from infmap_kit.node.service import run_node
+    except ImportError as error:
+        raise _missing(error) from error
+
+    log_to_stderr()
+    run_node(found)
+
+
+@node.command(epilog="Example: `infmap-kit node work --config /etc/infmap/node.toml`")
+def work(config: _Config = _DEFAULT_CONFIG) -> None:
+    """Run one more worker on the spool of a node on this machine, as a process of its own."""
+    found = _read(config)
+    try:
+        from infmap_kit.node.log import log_to_stderr
+        from infmap_kit.node.service import run_worker
+    except ImportError as error:
+        raise _missing(error) from error
+
+    log_to_stderr()
+    run_worker(found)
+
+
+@node.command(epilog="Example: `infmap-kit node check node.toml`")
+def check(
+    file: Annotated[Path, typer.Argument(help="The node's TOML file.")] = _DEFAULT_CONFIG,
+    json_: Json = False,
+) -> None:
+    """Check a node's TOML file, and show every fault at its key."""
+    try:
+        from infmap_kit.node.config import find_faults
+    except ImportError as error:
+        raise _missing(error) from error
+
+    faults = find_faults(file)
+    if json_:
+        print_json({"file": str(file), "faults": faults})
+    for fault in faults:
+        console.print(fault, markup=False, highlight=False, soft_wrap=True)
+    if faults:
+        raise NodeError(f"{file} has faults: {len(faults)}")
+    if not json_:
+        console.print(f"{file} is good.")
+
+
+@node.command(epilog="Example: `infmap-kit node status --json`")
+def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
+    """Show how many radiographs are where, whether the node runs or not."""
+    from infmap_kit.node.queue.view import overview, waiting_for
+    from infmap_kit.node.spool import Spool, is_running
+
+    found = _read(config)
+    database = _database(found)
+    spool = Spool(found.node.spool)
+    seen, reasons = overview(database), waiting_for(database)
+    document = {
+        "running": is_running(spool),
+        "spool": str(spool.folder),
+        "free_mib": spool.free_bytes() >> 20,
+        **seen.as_json(),
+        "waiting_because": reasons,
+    }
+    if json_:
+        print_json(document)
+        return
+    from infmap_kit.node.queue.tables import status_tables
+
+    console.print("The node runs." if document["running"] else "The node does not run.")
+    for table in status_tables(seen, reasons):
+        console.print(table)
+
+
+@node.command("list", epilog="Example: `infmap-kit node list --state failed`")
+def list_(
+    config: _Config = _DEFAULT_CONFIG,
+    state: Annotated[
+        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    identify: _Identify = False,
+    json_: Json = False,
+) -> None:
+    """List radiographs, the latest first."""
+    from infmap_kit.node.queue.states import State
+    from infmap_kit.node.queue.view import images
+
+    if state is not None and state not in list(State):
+        raise NodeError(f"expected --state to be one of {', '.join(State)}, found {state!r}")
+    found = images(
+        _database(_read(config)),
+        state=State(state) if state else None,
+        limit=limit,
+        identify=identify,
+    )
+    if json_:
+        print_json(found)
+        return
+    from infmap_kit.node.queue.tables import images_table
+
+    console.print(images_table(found))
+
+
+@node.command(epilog="Example: `infmap-kit node show 17`")
+def show(
+    number: _Number,
+    config: _Config = _DEFAULT_CONFIG,
+    identify: _Identify = False,
+    json_: Json = False,
+) -> None:
+    """Show one radiograph's history, its results and where they are."""
+    from infmap_kit.node.queue.view import image
+
+    found = image(_database(_read(config)), number, identify=identify)
+    if json_:
+        print_json(found)
+        return
+    from infmap_kit.node.queue.tables import deliveries_table, history_table
+
+    console.print(history_table(found))
+    if found["deliveries"]:
+        console.print(deliveries_table(found))
+
+
+@node.command(epilog="Example: `infmap-kit node retry 17`")
+def retry(number: _Number, config: _Config = _DEFAULT_CONFIG) -> None:
+    """Take up a finished radiograph again.
+
+    A failed one goes on where it stopped, a rejected or ignored one is read anew, and the results of one
+    that is done are delivered once more.
+    """
+    from infmap_kit.node.queue.store import Store
+
+    state = Store(_database(_read(config))).retry(number)
+    console.print(f"Radiograph {number} is {state}.")
+
+
+@node.command("watch-folder", epilog="Example: `infmap-kit node watch-folder /srv/inbox`")
+def watch_folder(
+    folder: Annotated[Path, typer.Argument(help="Where DICOM files are put.")],
+    config: _Config = _DEFAULT_CONFIG,
+    every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+) -> None:
+    """Take DICOM files that are put into a folder, until Ctrl-C or SIGTERM.
+
+    In the rules their caller is FOLDER. What was taken moves to accepted/, the rest to refused/ with the
+    reason beside it.
+    """
+    from infmap_kit.node.intake import Intake
+    from infmap_kit.node.log import log_to_stderr
+    from infmap_kit.node.queue.store import Store
+    from infmap_kit.node.spool import Spool
+    from infmap_kit.node.watch_folder import WatchFolder
+    from infmap_kit.triton.server.process import ending_on_sigterm
+
+    found = _read(config)
+    store = Store(_database(found, make=True))
+    intake = Intake(Spool(found.node.spool), store, keep_free_bytes=found.limits.keep_free_mb << 20)
+    watched = WatchFolder(folder, intake, max_object_bytes=found.limits.max_object_mb << 20)
+    log_to_stderr()
+    with ending_on_sigterm():
+        watched.watch(every_s=every_s)
+
+
+def _read(path: Path) -> NodeConfig:
+    try:
+        from infmap_kit.node.config import read_config
+    except ImportError as error:
+        raise _missing(error) from error
+
+    return read_config(path)
+
+
+def _database(config: NodeConfig, *, make: bool = False) -> Database:
+    from infmap_kit.node.queue.database import Database
+    from infmap_kit.node.spool import Spool
+
+    path = config.node.spool / "node.db"
+    if not make and not path.is_file():
+        raise NodeError(f"no node has run on {config.node.spool} yet: start `infmap-kit node run`")
+    return Database(Spool(config.node.spool).database)
+
+
+def _missing(error: ImportError) -> MissingDependency:
+    return MissingDependency(
+        f"the node needs {error.name}, which is not installed: pip install 'infmap-kit[node]'"
+    )

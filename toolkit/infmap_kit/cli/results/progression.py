@@ -1,0 +1,145 @@
+"""`infmap-kit progression`: one patient's results in the order of time, and the model's own noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
+from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.command import console, page, print_json
+from infmap_kit.errors import InputRejected
+from infmap_kit.progress import progress_bar
+
+
+class _ReportFirst(FirstCommandGroup):
+    first = "report"
+
+
+progression = typer.Typer(
+    cls=_ReportFirst,
+    rich_markup_mode="markdown",
+    epilog="Example: `infmap-kit progression maps --times times.csv --noise noise.json -o course`",
+)
+app.add_typer(progression, name="progression")
+
+
+@progression.callback()
+def _progression() -> None:
+    """Follow one patient's severity in time, and tell a change from the model's own noise.
+
+    Without a command: `report`.
+    """
+
+
+@progression.command(
+    epilog="Example: `infmap-kit progression maps --times times.csv --noise noise.json -o course`"
+)
+def report(
+    results: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="JSON files of `infer`, and folders of them."),
+    ] = None,
+    node_store: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A node's spool instead; read, never changed. Needs --patient."),
+    ] = None,
+    patient: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only results of this Patient ID."),
+    ] = None,
+    times: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="CSV with file,time: when each radiograph was taken."),
+    ] = None,
+    noise: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The model's own noise, from `infmap-kit progression noise`."),
+    ] = None,
+    mix_models: Annotated[
+        bool, typer.Option("--mix-models", help="Let results of several models stand side by side.")
+    ] = False,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Folder for progression.{json,csv,png,html}."),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Line up one patient's results by the time of their radiographs.
+
+    What is there twice counts once. Results of two patients or two models are refused, and so are
+    severities of the image beside those of the lungs. A difference is called a change only when it
+    exceeds the noise.
+    """
+    from infmap_kit.progression.course import line_up
+    from infmap_kit.progression.noise import Noise
+    from infmap_kit.progression.output.document import course_document
+    from infmap_kit.progression.output.page import course_table, sentences
+    from infmap_kit.progression.output.writing import write_course
+    from infmap_kit.progression.reading import read
+
+    reading = read(results or [], spool=node_store, patient=patient, times=times)
+    course = line_up(reading, noise=Noise.read(noise) if noise else None, mix_models=mix_models)
+    if output is not None:
+        write_course(course, output)
+    if json_:
+        print_json(course_document(course))
+    else:
+        page.print(course_table(course))
+        for sentence in sentences(course):
+            page.print(sentence, markup=False, highlight=False)
+    if output is not None:
+        console.print(f"Written to {output}/progression.{{json,csv,png,html}}.", highlight=False)
+
+
+@progression.command(epilog="Example: `infmap-kit progression noise chest1.dcm -o noise.json`")
+def noise(
+    radiographs: Annotated[
+        list[Path], typer.Argument(help="Radiographs, best those of the course; and folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The record, JSON.")],
+    variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the displacements.")] = 0,
+    shift: Annotated[float, typer.Option(help="Largest shift, in percent of the sides.")] = 2.0,
+    rotation: Annotated[float, typer.Option(help="Largest turn, in degrees.")] = 2.0,
+    tone: Annotated[float, typer.Option(help="Largest bend of the gray values, in percent.")] = 5.0,
+    url: Url = DEFAULT_URL,
+    json_: Json = False,
+) -> None:
+    """Measure how far a severity goes when a radiograph is moved, turned and toned a little.
+
+    That distance says nothing about the patient: `progression --noise` calls no change what lies within it.
+    A file that is no suitable radiograph is skipped; the exit code is 6 when any was.
+    """
+    from infmap_kit.imaging.files import find_pictures
+    from infmap_kit.progression.noise import Variation
+    from infmap_kit.progression.output.page import noise_table
+    from infmap_kit.progression.output.writing import write_noise
+    from infmap_kit.progression.variants import measure_noise
+
+    variation = Variation(
+        variants=variants,
+        seed=seed,
+        shift_percent=shift,
+        rotation_degrees=rotation,
+        tone_percent=tone,
+    )
+    pictures = find_pictures(radiographs)
+    with progress_bar() as progress:
+        measured, skipped = measure_noise(pictures, url=url, variation=variation, progress=progress)
+    write_noise(measured, output)
+    if json_:
+        print_json(measured.as_json())
+    else:
+        page.print(noise_table(measured))
+        page.print(f"{variation.sentence}.", markup=False, highlight=False)
+    console.print(f"Written to {output}.", highlight=False)
+    for one in skipped:
+        console.print(f"skipped  {one.name}: {one.reason}", markup=False, highlight=False)
+    if skipped:
+        raise InputRejected(
+            "rejected",
+            f"{len(skipped)} of {len(pictures)} files were skipped; the others are measured",
+        )

@@ -1,0 +1,157 @@
+"""`infmap-kit bench`: latency, the paper's Table V, and two records held against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.command import console, print_json
+from infmap_kit.progress import progress_bar
+
+DEFAULT_RESULTS = Path("benchmarks/results")
+Results = Annotated[Path, typer.Option(help="Folder for the record (JSON, Markdown, CSV, HTML).")]
+Tolerance = Annotated[
+    float,
+    typer.Option(min=0.1, help="Percent within which each p50 must be known and stay."),
+]
+
+
+class _LatencyFirst(FirstCommandGroup):
+    first = "latency"
+
+
+bench = typer.Typer(
+    cls=_LatencyFirst,
+    rich_markup_mode="markdown",
+    epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`",
+)
+app.add_typer(bench, name="bench")
+
+
+@bench.callback()
+def _bench() -> None:
+    """Measure latency beside the paper's Table V.
+
+    Without a command: `latency`.
+    """
+
+
+@bench.command(epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`")
+def latency(
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Radiographs; without any, synthetic ones of a megapixel."),
+    ] = None,
+    repository: Repository = DEFAULT_REPOSITORY,
+    samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 200,
+    warm_up: Annotated[int, typer.Option(min=1, help="Requests before measuring.")] = 20,
+    tolerance: Tolerance = 5.0,
+    budget: Annotated[
+        float, typer.Option(min=1, help="Seconds after which what is not stable is given up.")
+    ] = 180.0,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Measure ONNX Runtime and Keras in the same run.")
+    ] = False,
+    load: Annotated[
+        bool, typer.Option("--load", help="Measure throughput and open-loop load as well.")
+    ] = False,
+    results: Results = DEFAULT_RESULTS,
+    json_: Json = False,
+) -> None:
+    """Measure per-sample latency, batch 1, in nested scopes.
+
+    Starts its own server on free ports. Scopes: the engine alone, the served segmentation, the served
+    ensemble, and from a file's bytes to the map. Exit code 5 when they were not stable in time; the record is
+    written all the same, and says so.
+    """
+    from infmap_kit.bench.load import LoadOptions
+    from infmap_kit.bench.measure import BenchOptions, measure, require_settled
+    from infmap_kit.bench.records.report import latency_table, write_record
+
+    options = BenchOptions(
+        samples=samples,
+        warm_up=warm_up,
+        tolerance_percent=tolerance,
+        budget_s=budget,
+        baselines=baselines,
+        load=LoadOptions() if load else None,
+    )
+    with progress_bar() as progress:
+        record = measure(repository, files or [], options, progress=progress)
+    paths = write_record(record, results)
+    if json_:
+        print_json(record.as_json())
+    else:
+        console.print(latency_table(record))
+    console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
+    require_settled(record)
+
+
+@bench.command(epilog="Example: `infmap-kit bench compare before.json after.json`")
+def compare(
+    before: Annotated[Path, typer.Argument(help="A record.")],
+    after: Annotated[Path, typer.Argument(help="A later one.")],
+    json_: Json = False,
+) -> None:
+    """Say what changed between two records beyond noise, and what else was different."""
+    from infmap_kit.bench.records.compare import compare_records
+    from infmap_kit.bench.records.record import BenchRecord
+    from infmap_kit.report.terminal import changes_table
+
+    comparison = compare_records(BenchRecord.read(before), BenchRecord.read(after))
+    if json_:
+        print_json(comparison.as_json())
+        return
+    console.print(changes_table(comparison))
+
+
+@bench.command(epilog="Example: `infmap-kit bench table5 --only unet/densenet121`")
+def table5(
+    results: Results = DEFAULT_RESULTS / "table5",
+    only: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Network as architecture/encoder; may be given again. All by default."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the embedded target: fp32, bf16, int8 or auto.")
+    ] = "fp32",
+    samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 100,
+    tolerance: Tolerance = 5.0,
+    budget: Annotated[float, typer.Option(min=1, help="Seconds for each network.")] = 90.0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure networks anew whose settled record is there.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Build, gate and time all 24 networks of the paper, and write its Table V with our columns.
+
+    The weights are random, which changes no latency. A network that fails leaves its reason in its row, and the
+    others go on; called again, it goes on where it stopped, and measures what did not settle anew.
+    """
+    from infmap_kit.bench.measure import BenchOptions
+    from infmap_kit.bench.table5.report import table5_table, write_table5
+    from infmap_kit.bench.table5.run import chosen_rows, require_rows, run_table5
+
+    options = BenchOptions(
+        samples=samples, tolerance_percent=tolerance, budget_s=budget, independent=False
+    )
+    with progress_bar() as progress:
+        outcomes = run_table5(
+            chosen_rows(only or ()),
+            results,
+            options,
+            precision=precision,
+            again=again,
+            progress=progress,
+        )
+    paths = write_table5(outcomes, results)
+    if json_:
+        print_json([outcome.as_json() for outcome in outcomes])
+    else:
+        console.print(table5_table(outcomes))
+    console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
+    require_rows(outcomes)

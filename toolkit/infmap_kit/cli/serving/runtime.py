@@ -1,0 +1,28 @@
+"""`infmap-kit runtime`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import app
+from infmap_kit.command import console
+
+
+@app.command(
+    epilog="Example: `infmap-kit runtime`, or `infmap-kit runtime --wheel FILE` without internet"
+)
+def runtime(
+    wheel: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The nvidia-pytriton wheel as a file, for a box without internet."),
+    ] = None,
+) -> None:
+    """Bring the Triton server for machines without a GPU (55 MB, once)."""
+    from infmap_kit.triton.server.runtime import TRITON_VERSION, install_runtime
+
+    with console.status("bringing the Triton server"):
+        folder = install_runtime(wheel)
+    console.print(f"Triton {TRITON_VERSION} for CPUs is in {folder}")

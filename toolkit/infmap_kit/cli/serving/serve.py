@@ -1,0 +1,132 @@
+"""`infmap-kit serve`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.command import console, print_json
+from infmap_kit.errors import ServerError
+from infmap_kit.triton.server.options import ServerOptions
+
+HttpPort = Annotated[int, typer.Option(help="Triton's HTTP port.")]
+GrpcPort = Annotated[int, typer.Option(help="Triton's gRPC port.")]
+MetricsPort = Annotated[int, typer.Option(help="Triton's metrics port.")]
+
+
+@app.command(epilog="Example: `infmap-kit serve --repository model_repository`")
+def serve(
+    repository: Repository = DEFAULT_REPOSITORY,
+    host: Annotated[
+        str, typer.Option(help="Address to bind to. Triton knows no sign-in: stay on loopback.")
+    ] = "127.0.0.1",
+    http_port: HttpPort = 8000,
+    grpc_port: GrpcPort = 8001,
+    metrics_port: MetricsPort = 8002,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the server's log.")
+    ] = False,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
+        ),
+    ] = "auto",
+    gpus: Annotated[str, typer.Option(help="Of the container: all, device=0, ...")] = "all",
+    shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
+    image: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
+    ] = None,
+    print_command: Annotated[
+        bool, typer.Option("--print-command", help="Show what docker would run, and run nothing.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Serve a repository with Triton until Ctrl-C or SIGTERM.
+
+    Checks the hash of every file first, waits until the ensemble is ready, warms it up, and prints
+    the endpoints. A release that is published meanwhile (`export`, `install`, `rollback`) is started
+    beside, and takes over when it is ready. In a container it is confined: read-only, no root, no
+    capabilities, loopback.
+    """
+    options = ServerOptions(
+        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+    )
+    if runtime == "docker" or print_command:
+        _serve_in_container(
+            repository,
+            options,
+            image=image,
+            gpus=gpus,
+            shm_mib=shm_mib,
+            print_only=print_command,
+        )
+        return
+    if runtime != "auto":
+        raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
+    from infmap_kit.triton.server.process import ending_on_sigterm
+    from infmap_kit.triton.server.supervisor import POLL_S, supervised
+
+    started = time.monotonic()
+
+    def show_log(line: str) -> None:
+        if verbose:
+            console.print(line, markup=False, highlight=False)
+
+    def show_event(line: str) -> None:
+        console.print(line, markup=False, highlight=False)
+
+    try:
+        with (
+            ending_on_sigterm(),
+            supervised(repository, options, on_log=show_log, on_event=show_event) as server,
+        ):
+            endpoints = {
+                "grpc": server.grpc_url,
+                "http": server.http_url,
+                "metrics": options.metrics_url,
+            }
+            ready_s = time.monotonic() - started
+            if json_:
+                print_json({"endpoints": endpoints, "ready_s": round(ready_s, 2)})
+            else:
+                console.print(f"Ready after {ready_s:.1f} s. Ctrl-C ends it.")
+                for name, url in endpoints.items():
+                    console.print(f"  {name:8}{url}")
+            while True:
+                server.look()
+                time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        console.print("The server has ended.")
+
+
+def _serve_in_container(
+    repository: Path,
+    server: ServerOptions,
+    *,
+    image: str | None,
+    gpus: str,
+    shm_mib: int,
+    print_only: bool,
+) -> None:
+    """`infmap-kit serve --runtime docker`."""
+    from infmap_kit.host.container import (
+        ContainerOptions,
+        check_box,
+        docker_command,
+        run_container,
+        shown,
+    )
+
+    options = ContainerOptions(image=image, gpus=gpus, shm_mib=shm_mib)
+    command = docker_command(repository, server, options)
+    if print_only:
+        typer.echo(shown(command))
+        return
+    check_box(repository)
+    run_container(command)

@@ -1,0 +1,50 @@
+"""`infmap-kit tune`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.command import console, print_json
+from infmap_kit.progress import progress_bar
+
+
+@app.command(epilog="Example: `infmap-kit tune --repository model_repository`")
+def tune(
+    repository: Repository = DEFAULT_REPOSITORY,
+    goal: Annotated[
+        str, typer.Option("--for", help="latency (of one request) or throughput (of many).")
+    ] = "latency",
+    seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.5, help="Each setting is measured alone and with several clients so long."
+        ),
+    ] = 5.0,
+    json_: Json = False,
+) -> None:
+    """Choose threads and instances for this machine by measurement.
+
+    Tries them with a server of its own, publishes the repository anew with the best, once it passed the gate
+    again, and keeps the release before (`infmap-kit rollback`).
+    """
+    from infmap_kit.bench.tune import parse_goal
+    from infmap_kit.bench.tune import tune as tune_repository
+    from infmap_kit.report.terminal import trials_table
+
+    wanted = parse_goal(goal)
+    with progress_bar() as progress:
+        manifest, trials = tune_repository(
+            repository, goal=wanted, seconds=seconds, progress=progress
+        )
+    tuned = manifest.model["tuned"]
+    if json_:
+        print_json({"release": manifest.release, **tuned})
+        return
+    console.print(trials_table(trials))
+    chosen = tuned["chosen"]
+    console.print(
+        f"Release {manifest.release} of {repository} runs {chosen['instances']} x {chosen['threads']} threads."
+    )

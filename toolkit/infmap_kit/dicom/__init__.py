@@ -1,1 +1,0 @@
-"""Results as DICOM objects: written with highdicom, for any PACS and viewer."""

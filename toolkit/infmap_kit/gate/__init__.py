@@ -1,0 +1,1 @@
+"""Whether an engine decides as the network that it was made from."""

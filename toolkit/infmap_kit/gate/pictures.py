@@ -1,0 +1,94 @@
+"""Which pictures an engine is proved on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected, SpecError
+from infmap_kit.imaging.files import find_pictures
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.readers import read_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.files import read_json
+
+GATE_IMAGES = "gate_images.json"
+"""In a run folder: which radiographs, that the network was not trained on, an engine is to be proved on."""
+
+Pictures = list[tuple[str, NDArray[np.uint8]]]
+"""Name and (224, 224) uint8 network input of each."""
+
+_SYNTHETIC = 8
+
+
+def pictures_of(run: Path, folder: Path | None = None) -> Pictures:
+    """What an engine of a run is proved on: synthetic radiographs always, and real ones where there are.
+
+    Parameters
+    ----------
+    run
+        A run folder, which may name radiographs; anything else names none.
+    folder
+        A folder of radiographs to use instead.
+
+    Raises
+    ------
+    InputRejected
+        When ``folder`` holds none, or a file in it is no suitable radiograph.
+    """
+    real = radiographs_in(folder) if folder is not None else _inputs(named_pictures(run))
+    return [*real, *synthetic_pictures()]
+
+
+def radiographs_in(folder: Path) -> Pictures:
+    """All radiographs of a folder.
+
+    Raises
+    ------
+    InputRejected
+        When it holds none, or a file in it is no suitable radiograph.
+    """
+    pictures = _inputs(find_pictures([folder]))
+    if not pictures:
+        raise InputRejected("empty", f"found no radiograph in {folder}")
+    return pictures
+
+
+def _inputs(files: list[Path]) -> Pictures:
+    return [(file.name, network_input(read_radiograph(file).pixels)) for file in files]
+
+
+def synthetic_pictures() -> Pictures:
+    """Nobody's radiographs, every second one with an infection."""
+    return [
+        (
+            f"synthetic-{seed}",
+            network_input(
+                synthetic_radiograph(
+                    seed, height=512, width=512, infected=seed % 2 == 0
+                ).radiograph.pixels
+            ),
+        )
+        for seed in range(_SYNTHETIC)
+    ]
+
+
+def named_pictures(run: Path) -> list[Path]:
+    """Files that a run folder names and that are here; a run that was carried elsewhere has none.
+
+    Raises
+    ------
+    SpecError
+        When what names them is damaged.
+    """
+    path = run / GATE_IMAGES
+    if not run.is_dir() or not path.is_file():
+        return []
+    document = read_json(path)
+    folder, names = document.get("folder"), document.get("files")
+    if not isinstance(folder, str) or not isinstance(names, list):
+        raise SpecError(f"{path} does not name pictures: train again, or take the file away")
+    paths = [Path(folder, str(name)) for name in names]
+    return [path for path in paths if path.is_file()]

@@ -1,0 +1,147 @@
+"""The equivalence gate's report: JSON, Markdown, and the picture that differs most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.gate.comparison import GateReport, Pair, PictureComparison
+from infmap_kit.gate.lungs import lung_summary
+from infmap_kit.model.files import write_bytes, write_json
+
+_SHOWN = 10
+_SCALE = 2
+_BAR = 28
+
+
+class Evidence:
+    """Keeps the worst pair while pictures are compared, and writes the report.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made when it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._worst: tuple[PictureComparison, Pair] | None = None
+
+    def see(self, comparison: PictureComparison, pair: Pair) -> None:
+        """Look at one comparison."""
+        if self._worst is None or comparison.badness > self._worst[0].badness:
+            self._worst = comparison, pair
+
+    def write(self, report: GateReport) -> Path:
+        """Write ``gate.json``, ``gate.md`` and ``worst.png``; returns the folder.
+
+        The pictures are radiographs of whoever they are of: keep the folder where such may lie.
+        """
+        write_json(self._folder / "gate.json", report.as_json())
+        write_bytes(self._folder / "gate.md", markdown(report).encode())
+        if self._worst is not None:
+            drawn = cv2.imencode(".png", worst_picture(*self._worst))[1].tobytes()
+            write_bytes(self._folder / "worst.png", drawn)
+        return self._folder
+
+
+def markdown(report: GateReport) -> str:
+    """The report for people, with the pictures that differ most."""
+    allowed = report.thresholds
+    rows = [
+        ("Dice, pooled", f"{report.dice:.6f}", f"at least {allowed.min_dice}"),
+        ("detections changed", str(len(report.flips)), f"at most {allowed.max_flips}"),
+        (
+            "largest change of severity, percentage points",
+            f"{report.severity_change_percent:.3f}",
+            f"at most {allowed.max_severity_change_percent}",
+        ),
+        ("largest error of a probability", f"{report.largest_error:.2e}", ""),
+        (
+            "99.9 % of the errors are within",
+            f"{report.error_p999:.2e}",
+            f"at most {allowed.max_error_p999}",
+        ),
+        ("pixels on the other side of 0.5", f"{report.crossing_share:.2e}", ""),
+    ]
+    if report.lungs:
+        lungs = lung_summary([one for _, one in report.lungs])
+        rows += [
+            (
+                "Dice of the lungs, pooled",
+                f"{lungs['dice']:.6f}",
+                f"at least {allowed.lungs.min_dice}",
+            ),
+            (
+                "largest change of a lung's severity",
+                f"{lungs['severity_change_percent']:.3f}",
+                f"at most {allowed.lungs.max_severity_change_percent}",
+            ),
+            (
+                "largest change of a zone's severity",
+                f"{lungs['zone_change_percent']:.3f}",
+                f"at most {allowed.lungs.max_zone_change_percent}",
+            ),
+        ]
+    worst = sorted(report.pictures, key=lambda one: one.badness, reverse=True)[:_SHOWN]
+    lines = [
+        "# Same doctor?" if report.passed else "# Not the same doctor",
+        "",
+        f"Over {len(report.pictures)} pictures, against the trained network in FP32.",
+        "",
+        *(f"- **{reason}**" for reason in report.reasons()),
+        *([""] if report.reasons() else []),
+        "| | found | asked for |",
+        "|---|---|---|",
+        *(f"| {name} | {found} | {wanted} |" for name, found, wanted in rows),
+        "",
+        f"## The {len(worst)} pictures that differ most",
+        "",
+        "| picture | Dice | detected | margin | severity % | largest error |",
+        "|---|---|---|---|---|---|",
+        *(_row(one) for one in worst),
+        "",
+        "Margin: largest probability less 0.5. Where two figures stand, the reference's is the first.",
+        "`worst.png` shows the first of these pictures.",
+        "",
+        "For research use, not a medical device.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def worst_picture(comparison: PictureComparison, pair: Pair) -> NDArray[np.uint8]:
+    """Reference, engine and difference side by side, as BGR."""
+    _, wanted, found = pair
+    difference = np.abs(np.nan_to_num(wanted.probability) - np.nan_to_num(found.probability))
+    top = max(float(difference.max()), 1e-6)
+    gray = np.clip(255 * difference / top, 0, 255).astype(np.uint8)
+    panels = [
+        (f"reference, Dice {comparison.dice:.4f}", _bgr(wanted.infection_map)),
+        ("engine", _bgr(found.infection_map)),
+        (f"difference, white is {top:.1e}", np.repeat(gray[..., np.newaxis], 3, axis=-1)),
+    ]
+    return np.hstack([_titled(title, panel) for title, panel in panels])
+
+
+def _row(one: PictureComparison) -> str:
+    decisions = " / ".join("yes" if d else "no" for d in (one.reference_detected, one.detected))
+    return (
+        f"| {one.name} | {one.dice:.4f} | {decisions} | {one.reference_margin:+.4f} / {one.margin:+.4f} | "
+        f"{one.reference_severity_percent:.3f} / {one.severity_percent:.3f} | {one.largest_error:.2e} |"
+    )
+
+
+def _bgr(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR).astype(np.uint8)
+
+
+def _titled(title: str, panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    large = cv2.resize(panel, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_NEAREST)
+    framed = cv2.copyMakeBorder(large, _BAR, 4, 4, 4, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    cv2.putText(
+        framed, title, (6, _BAR - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA
+    )
+    return framed.astype(np.uint8)

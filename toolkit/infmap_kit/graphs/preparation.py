@@ -1,0 +1,247 @@
+"""Segmentation graphs: read safely, checked against the contract, made fit for every target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, numpy_helper
+
+from infmap_kit.errors import ExportError
+from infmap_kit.model.contract import CLASSIFIER, SEGMENTATION, Dtype, Graph, Tensor
+
+MAX_BYTES = 2**31 - 1
+"""A protobuf message ends here; a graph that is larger keeps its weights elsewhere."""
+
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+_ELEMENT_TYPE = {Dtype.UINT8: TensorProto.UINT8, Dtype.FLOAT32: TensorProto.FLOAT}
+
+
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file that may come from anywhere.
+
+    Raises
+    ------
+    ExportError
+        When it is not ONNX, is damaged, or refers to data outside the file. External data is
+        refused since it can name any file of the machine that loads it.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ExportError(f"{path} is larger than 2 GiB, which no ONNX file can be")
+        model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise ExportError(f"cannot read {path}: {error.strerror}") from error
+    except DecodeError as error:
+        raise ExportError(f"{path} is not an ONNX file, or is cut off") from error
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise ExportError(
+                f"{path} keeps weight {tensor.name!r} in another file: store it inside the graph"
+            )
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ExportError(f"{path} is not a valid ONNX graph: {reason}") from error
+    return model
+
+
+def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) -> onnx.ModelProto:
+    """Make a converted network fit to stand behind the ensemble.
+
+    Its input and output are checked against the contract and get the contract's names; Resize nodes that
+    TensorRT refuses are rewritten without changing a bit of the result; not-a-number and
+    infinite weights stop the export.
+
+    Parameters
+    ----------
+    model
+        (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities, as ``infmap-train`` writes it.
+    network
+        Which of the served networks it is to be.
+
+    Returns
+    -------
+    onnx.ModelProto
+        A new model; the one given stays as it is.
+
+    Raises
+    ------
+    ExportError
+        Naming the input, output, node or weight that does not fit.
+    """
+    prepared = _with_standard_operators(model)
+    graph = prepared.graph
+    inputs = _inputs(graph)
+    _expect(inputs, network.inputs[0], "input")
+    _expect(list(graph.output), network.outputs[0], "output")
+    _check_weights(graph)
+    rewrite_resizes(prepared)
+    _rename(graph, inputs[0].name, network.inputs[0].name)
+    _rename(graph, graph.output[0].name, network.outputs[0].name)
+    graph.name = network.name
+    for value in (graph.input[0], graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.checker.check_model(prepared)
+    return prepared
+
+
+def prepare_classifier(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Make a classifier fit to stand beside the ensemble; as :func:`prepare_segmentation` does.
+
+    Parameters
+    ----------
+    model
+        As ``infmap-train classify`` writes it: tensors by the contract's names already.
+
+    Returns
+    -------
+    onnx.ModelProto
+        A new model; the one given stays as it is.
+
+    Raises
+    ------
+    ExportError
+        Naming the input, output, node or weight that does not fit.
+    """
+    prepared = _with_standard_operators(model)
+    graph = prepared.graph
+    values = [*_inputs(graph), *graph.output]
+    wanted = [*CLASSIFIER.inputs, *CLASSIFIER.outputs]
+    if [value.name for value in values] != [tensor.name for tensor in wanted]:
+        raise ExportError(
+            f"expected the tensors {', '.join(tensor.name for tensor in wanted)} of a classifier, found "
+            f"{', '.join(value.name for value in values)}: train it with `infmap-train classify`"
+        )
+    for value, tensor in zip(values, wanted, strict=True):
+        _expect([value], tensor, "tensor")
+    _check_weights(graph)
+    rewrite_resizes(prepared)
+    graph.name = CLASSIFIER.name
+    onnx.checker.check_model(prepared)
+    return prepared
+
+
+def _with_standard_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy, if no node is of a converter's own making."""
+    prepared = onnx.ModelProto()
+    prepared.CopyFrom(model)
+    for node in _nodes(prepared.graph):
+        if node.domain not in _STANDARD_DOMAINS:
+            raise ExportError(
+                f"expected standard ONNX operators only, found {node.domain}::{node.op_type} in node "
+                f"{node.name!r}"
+            )
+    # Converters name domains that no node is of, and some engines look for them.
+    standard = [entry for entry in prepared.opset_import if entry.domain in _STANDARD_DOMAINS]
+    del prepared.opset_import[:]
+    prepared.opset_import.extend(standard)
+    return prepared
+
+
+def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    initializers = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in initializers]
+
+
+def rewrite_resizes(model: onnx.ModelProto) -> int:
+    """Rewrite nearest-neighbour upsampling by whole factors so that TensorRT's parser takes it.
+
+    tf2onnx writes ``tf_half_pixel_for_nn`` with ``floor``, which TensorRT refuses. For whole factors
+    output pixel i shows input pixel i // factor under that and under ``asymmetric`` with ``floor``,
+    so the result is the same to the bit.
+
+    Returns
+    -------
+    int
+        How many nodes were rewritten.
+
+    Raises
+    ------
+    ExportError
+        For a nearest-neighbour Resize that is not by constant whole factors: then the two do
+        differ, and the mask would be shifted.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    rewritten = 0
+    for node in _nodes(model.graph):
+        if node.op_type != "Resize" or _attribute(node, "mode", "nearest") != "nearest":
+            continue
+        if _attribute(node, "coordinate_transformation_mode", "half_pixel") == "asymmetric":
+            continue
+        scales = constants.get(node.input[2]) if len(node.input) > 2 else None
+        factors = numpy_helper.to_array(scales) if scales is not None else np.empty(0)
+        if factors.size == 0 or np.any(factors < 1) or np.any(factors != np.floor(factors)):
+            raise ExportError(
+                f"node {node.name!r}: expected upsampling by constant whole factors, found "
+                f"{factors.tolist() or 'sizes that are computed'}; use UpSampling2D with whole factors"
+            )
+        _set_attribute(node, "coordinate_transformation_mode", "asymmetric")
+        _set_attribute(node, "nearest_mode", "floor")
+        rewritten += 1
+    return rewritten
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: str) -> str:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return attribute.s.decode()
+    return default
+
+
+def _set_attribute(node: onnx.NodeProto, name: str, value: str) -> None:
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, onnx.helper.make_attribute(name, value)])
+
+
+def _expect(values: list[onnx.ValueInfoProto], wanted: Tensor, role: str) -> None:
+    if len(values) != 1:
+        raise ExportError(
+            f"expected one {role}, found {len(values)}: {', '.join(v.name for v in values)}"
+        )
+    tensor = values[0].type.tensor_type
+    shape = tuple(dim.dim_value for dim in tensor.shape.dim)
+    if tensor.elem_type != _ELEMENT_TYPE[wanted.dtype] or shape[1:] != wanted.shape:
+        found = TensorProto.DataType.Name(tensor.elem_type).lower()
+        wanted_shape = ", ".join(["N", *map(str, wanted.shape)])
+        raise ExportError(
+            f"expected {role} {wanted.dtype} of shape ({wanted_shape}), found {found} {shape} "
+            f"({values[0].name!r}): convert with infmap-train, which puts the normalisation inside"
+        )
+
+
+def _check_weights(graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        if tensor.data_type not in (TensorProto.FLOAT, TensorProto.FLOAT16):
+            continue
+        if not np.isfinite(numpy_helper.to_array(tensor)).all():
+            users = [node.name for node in _nodes(graph) if tensor.name in node.input]
+            raise ExportError(
+                f"weight {tensor.name!r} of node {', '.join(users) or '(none)'} holds NaN or "
+                "infinity: train again, this network is broken"
+            )
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for value in [*graph.input, *graph.output]:
+        if value.name == old:
+            value.name = new
+    for node in _nodes(graph):
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new

@@ -1,0 +1,114 @@
+"""A trained network's temperature: read from its run folder, and put into its graph.
+
+Dividing the logit by a temperature (Guo et al., On Calibration of Modern Neural Networks, ICML 2017, 4.2) makes
+probabilities mean what they say. A logit's sign stays, and with it every mask at 0.5 and every detection.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from infmap_kit.errors import ExportError
+from infmap_kit.graphs.fp16 import MOVING
+from infmap_kit.model.files import read_json, sha256_of
+from infmap_kit.model.spec import ModelSpec
+
+CALIBRATION = "calibration.json"
+"""In a run folder: what `infmap-train calibrate` found. ``temperature``, and ``spec_version``, the version
+of the run that it was found for."""
+
+
+def read_temperature(run: Path, spec: ModelSpec) -> float:
+    """The temperature of a run; 1 when it was not calibrated.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    spec
+        Its record; where this names the file, the file must be that very one.
+
+    Raises
+    ------
+    ExportError
+        When the calibration is another run's, was altered, or holds no temperature.
+    """
+    path = run / CALIBRATION
+    if not path.is_file():
+        return 1.0
+    named = spec.files.get(CALIBRATION)
+    if named is not None and named != sha256_of(path):
+        raise ExportError(
+            f"{path} is not what spec.json names (SHA-256 differs): take the run folder whole"
+        )
+    document = read_json(path)
+    if document.get("spec_version") != spec.version:
+        raise ExportError(
+            f"{path} was made for version {document.get('spec_version')!r}, and this run is {spec.version!r}: "
+            "calibrate it again, or take the file away"
+        )
+    return checked_temperature(document.get("temperature"), str(path))
+
+
+def checked_temperature(value: object, where: str) -> float:
+    """A temperature out of a file.
+
+    Raises
+    ------
+    ExportError
+        When it is no number above 0.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
+        raise ExportError(
+            f"expected a temperature above 0 in {where}, found {value!r}: calibrate again"
+        )
+    return float(value)  # type: ignore[arg-type]
+
+
+def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
+    """A network's graph whose logit is divided by a temperature before its last sigmoid.
+
+    Parameters
+    ----------
+    model
+        Prepared by :func:`infmap_kit.graphs.preparation.prepare_segmentation`; stays as it is.
+    temperature
+        With 1 the graph is the same.
+
+    Raises
+    ------
+    ExportError
+        When the graph does not end in a sigmoid.
+    """
+    calibrated = onnx.ModelProto()
+    calibrated.CopyFrom(model)
+    if temperature == 1:
+        return calibrated
+    graph = calibrated.graph
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    index = makers.get(graph.output[0].name)
+    while index is not None and graph.node[index].op_type in MOVING:
+        index = makers.get(graph.node[index].input[0])
+    if index is None or graph.node[index].op_type != "Sigmoid":
+        raise ExportError(
+            "expected a network that ends in a sigmoid, whose logit a temperature divides, found "
+            f"{graph.node[index].op_type if index is not None else 'none'}: take {CALIBRATION} away, or "
+            "convert the network again"
+        )
+    sigmoid = graph.node[index]
+    divide = helper.make_node(
+        "Div", [sigmoid.input[0], "temperature"], ["calibrated_logit"], name="calibration"
+    )
+    sigmoid.input[0] = divide.output[0]
+    graph.initializer.append(
+        numpy_helper.from_array(np.array(temperature, np.float32), "temperature")
+    )
+    graph.node.insert(index, divide)
+    onnx.checker.check_model(calibrated)
+    return calibrated

@@ -1,0 +1,1 @@
+"""What fits on this host, what lies on it, and how a server is deployed on it."""

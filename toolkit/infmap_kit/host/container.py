@@ -1,0 +1,196 @@
+"""Triton in NVIDIA's stock image, hardened: as a docker command."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from infmap_kit.errors import HostMismatch, ServerError
+from infmap_kit.tensorrt.gpus import Image, image_for, recommended_image
+from infmap_kit.tensorrt.present_gpu import present_gpu
+from infmap_kit.triton.config import Target
+from infmap_kit.triton.repository import Manifest, check_repository
+from infmap_kit.triton.server.options import ServerOptions, hardened
+
+MODELS = "/models"
+"""Where the repository lies in the container."""
+
+HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContainerOptions:
+    """How the container is confined.
+
+    Parameters
+    ----------
+    image
+        What docker pulls; ``None`` takes the image that fits the repository.
+    gpus
+        What docker's ``--gpus`` takes, such as ``all`` or ``device=0``; empty for none.
+    shm_mib
+        Size of /dev/shm.
+    user
+        User and group that the server runs as, never root; ``None`` takes whoever calls.
+    """
+
+    image: str | None = None
+    gpus: str = "all"
+    shm_mib: int = 256
+    user: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.shm_mib < 64:
+            raise ServerError(f"expected 64 MiB or more for /dev/shm, found {self.shm_mib}")
+        if self.user is not None and self.user.partition(":")[0] in ("", "0", "root"):
+            raise ServerError(
+                f"expected a user that is not root, such as 1000:1000, found {self.user!r}"
+            )
+
+    def run_as(self) -> str:
+        """User and group ids; for root that calls, nobody's."""
+        if self.user is not None:
+            return self.user
+        return f"{os.getuid()}:{os.getgid()}" if os.getuid() else "65534:65534"
+
+
+def wants_gpu(manifest: Manifest) -> bool:
+    """Whether a repository's models run on a GPU."""
+    return bool(manifest.model.get("backend", {}).get("gpu", False))
+
+
+def fitting_image(manifest: Manifest) -> Image:
+    """The image for a repository: for plans the one whose TensorRT built them, else the recommended one.
+
+    Raises
+    ------
+    HostMismatch
+        When the repository is for another kind of server, or no known image loads its plans.
+    """
+    if manifest.target == Target.EMBEDDED:
+        raise HostMismatch(
+            "target embedded is for the server that infmap-kit brings, not for a container: serve it without "
+            "--runtime docker, or export with --target tensorrt, onnxruntime or openvino"
+        )
+    if manifest.target == Target.TENSORRT:
+        return image_for(manifest.built_with.get("tensorrt", "unknown"))
+    return recommended_image()
+
+
+def server_arguments(key: str | None = None) -> list[str]:
+    """Triton's command line inside a container, where it listens on the container's own addresses."""
+    return [
+        "tritonserver",
+        f"--model-repository={MODELS}",
+        *hardened(key if key is not None else secrets.token_hex(16)),
+    ]
+
+
+def docker_command(
+    repository: Path,
+    server: ServerOptions,
+    options: ContainerOptions,
+    *,
+    key: str | None = None,
+) -> list[str]:
+    """What starts a repository in a container; nothing in it can be written but /tmp.
+
+    Parameters
+    ----------
+    repository
+        Checked against its manifest.
+    server
+        Where it is published: address and ports.
+    options
+        How it is confined.
+    key
+        For tests; a random one else.
+
+    Raises
+    ------
+    SpecError
+        When a file of the repository is not what was exported.
+    HostMismatch
+        When no image fits the repository.
+    """
+    manifest = check_repository(repository)
+    image = options.image or fitting_image(manifest).reference
+    gpus = [f"--gpus={options.gpus}"] if options.gpus and wants_gpu(manifest) else []
+    published = (
+        (server.http_port, HTTP_PORT),
+        (server.grpc_port, GRPC_PORT),
+        (server.metrics_port, METRICS_PORT),
+    )
+    return [
+        "docker",
+        "run",
+        "--rm",
+        f"--name=infmap-kit-{server.grpc_port}",
+        *gpus,
+        f"--user={options.run_as()}",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--pids-limit=4096",
+        "--stop-signal=SIGINT",
+        f"--shm-size={options.shm_mib}m",
+        "--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=256m",
+        *(f"--publish={server.host}:{outer}:{inner}" for outer, inner in published),
+        f"--mount=type=bind,source={repository.absolute()},target={MODELS},readonly",
+        image,
+        *server_arguments(key),
+    ]
+
+
+def shown(command: list[str]) -> str:
+    """A command as a shell takes it, an option a line."""
+    return " \\\n  ".join(shlex.join([word]) for word in command)
+
+
+def check_box(repository: Path) -> None:
+    """Refuse a box that a repository's plans do not fit.
+
+    Raises
+    ------
+    HostMismatch
+        When docker is missing, the driver is too old or the GPU is of another generation.
+    """
+    if shutil.which("docker") is None:
+        raise HostMismatch(
+            "docker is not installed here: install it with NVIDIA's container toolkit"
+        )
+    manifest = Manifest.read(repository)
+    if not wants_gpu(manifest):
+        return
+    found, image = present_gpu(), fitting_image(manifest)
+    wanted = manifest.built_with.get("compute_capability", found.capability)
+    if found.capability != wanted:
+        raise HostMismatch(
+            f"these plans were built for compute capability {wanted}, and {found.name} has {found.capability}: "
+            "export on this box"
+        )
+    if found.driver < image.driver:
+        raise HostMismatch(
+            f"Triton {image.release} needs NVIDIA's driver {image.driver} or newer, found "
+            f"{found.driver}: update it"
+        )
+
+
+def run_container(command: list[str]) -> None:
+    """Run a docker command until it ends; Ctrl-C reaches it and ends it in order.
+
+    Raises
+    ------
+    ServerError
+        When it ends with an error.
+    """
+    result = subprocess.run(command, check=False)  # noqa: S603  # our own command line
+    if result.returncode not in (0, 130):
+        raise ServerError(
+            f"the container ended with exit code {result.returncode}: its log above says why"
+        )

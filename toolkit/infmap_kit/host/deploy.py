@@ -1,0 +1,235 @@
+"""A repository on a box of its own, or on a cluster: compose files and KServe's InferenceService.
+
+More than one box is Kubernetes' and KServe's work; the repository's root is what they are given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infmap_kit.errors import ServerError
+from infmap_kit.host.container import (
+    GRPC_PORT,
+    HTTP_PORT,
+    METRICS_PORT,
+    MODELS,
+    ContainerOptions,
+    fitting_image,
+    server_arguments,
+    wants_gpu,
+)
+from infmap_kit.model.files import write_bytes
+from infmap_kit.triton.repository import check_repository
+from infmap_kit.triton.server.options import ServerOptions, hardened
+
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_STORAGE = ("pvc://", "s3://", "gs://", "hf://", "https://", "oci://", "abfs://")
+# KServe's Triton runtime sets these two itself, and its health checks look there.
+_KSERVE_HTTP_PORT = 8080
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KserveOptions:
+    """How an InferenceService is named and sized.
+
+    Parameters
+    ----------
+    storage_uri
+        Where the cluster finds the repository's root, such as ``pvc://models/infmap``.
+    name
+        The service's name.
+    namespace
+        ``None`` leaves it to ``kubectl``.
+    replicas
+        How many boxes at most; one is always up.
+    cpus, memory
+        What each gets, as Kubernetes writes it.
+    """
+
+    storage_uri: str
+    name: str = "infmap"
+    namespace: str | None = None
+    replicas: int = 1
+    cpus: str = "4"
+    memory: str = "8Gi"
+
+    def __post_init__(self) -> None:
+        if not self.storage_uri.startswith(_STORAGE):
+            raise ServerError(
+                f"expected a storage URI of {', '.join(_STORAGE)}, found {self.storage_uri!r}"
+            )
+        for word in (self.name, self.namespace):
+            if word is not None and not _DNS_LABEL.fullmatch(word):
+                raise ServerError(
+                    f"expected a name of lower-case letters, digits and dashes, found {word!r}"
+                )
+        if self.replicas < 1:
+            raise ServerError(f"expected 1 replica or more, found {self.replicas}")
+
+
+def compose_document(
+    repository: Path,
+    server: ServerOptions,
+    options: ContainerOptions,
+    *,
+    key: str | None = None,
+) -> dict[str, Any]:
+    """A compose file with the same confinement as ``infmap-kit serve --runtime docker``.
+
+    Parameters
+    ----------
+    repository
+        Checked against its manifest; mounted read-only from where it is.
+    server
+        Where it is published: address and ports.
+    options
+        How it is confined.
+    key
+        For tests; a random one else.
+
+    Raises
+    ------
+    SpecError
+        When a file of the repository is not what was exported.
+    HostMismatch
+        When no image fits the repository.
+    """
+    manifest = check_repository(repository)
+    published = (
+        (server.http_port, HTTP_PORT),
+        (server.grpc_port, GRPC_PORT),
+        (server.metrics_port, METRICS_PORT),
+    )
+    service: dict[str, Any] = {
+        "image": options.image or fitting_image(manifest).reference,
+        "command": server_arguments(key),
+        "user": options.run_as(),
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "pids_limit": 4096,
+        "shm_size": f"{options.shm_mib}m",
+        "tmpfs": ["/tmp:rw,noexec,nosuid,nodev,size=256m"],  # noqa: S108
+        "ports": [f"{server.host}:{outer}:{inner}" for outer, inner in published],
+        "volumes": [
+            {
+                "type": "bind",
+                "source": str(repository.absolute()),
+                "target": MODELS,
+                "read_only": True,
+            }
+        ],
+        "healthcheck": {
+            "test": ["CMD", "curl", "-fsS", f"http://127.0.0.1:{HTTP_PORT}/v2/health/ready"],
+            "interval": "10s",
+            "timeout": "5s",
+            "retries": 3,
+            "start_period": "120s",
+        },
+        "restart": "unless-stopped",
+        "stop_signal": "SIGINT",
+        "stop_grace_period": "30s",
+    }
+    if wants_gpu(manifest):
+        device = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
+    return {"name": "infmap-kit", "services": {"triton": service}}
+
+
+def kserve_document(
+    repository: Path, options: KserveOptions, *, key: str | None = None
+) -> dict[str, Any]:
+    """An InferenceService for KServe's own Triton runtime.
+
+    Parameters
+    ----------
+    repository
+        A copy of what lies at the storage URI, checked against its manifest: it says which image and
+        which GPUs fit.
+    options
+        Name, place and size.
+    key
+        For tests; a random one else.
+
+    Raises
+    ------
+    SpecError
+        When a file of the repository is not what was exported.
+    HostMismatch
+        When no image fits the repository.
+    """
+    manifest = check_repository(repository)
+    image = fitting_image(manifest)
+    gpus = {"nvidia.com/gpu": "1"} if wants_gpu(manifest) else {}
+    size = {"cpu": options.cpus, "memory": options.memory, **gpus}
+    model: dict[str, Any] = {
+        "modelFormat": {"name": "triton"},
+        "runtime": "kserve-tritonserver",
+        "runtimeVersion": image.reference.rpartition(":")[2],
+        "protocolVersion": "v2",
+        "storageUri": options.storage_uri,
+        # Added to the runtime's own, which name the repository and the ports.
+        "args": hardened(key if key is not None else secrets.token_hex(16)),
+        "resources": {"requests": dict(size), "limits": dict(size)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+        },
+        "readinessProbe": {
+            "httpGet": {"path": "/v2/health/ready", "port": _KSERVE_HTTP_PORT},
+            "periodSeconds": 5,
+            "failureThreshold": 60,
+        },
+        "volumeMounts": [
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # of the container
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        ],
+    }
+    predictor: dict[str, Any] = {
+        "minReplicas": 1,
+        "maxReplicas": options.replicas,
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsUser": 65534,
+            "runAsGroup": 65534,
+            "fsGroup": 65534,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "model": model,
+        "volumes": [
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+        ],
+    }
+    capability = manifest.built_with.get("compute_capability")
+    if capability is not None:
+        # Labels of NVIDIA's GPU feature discovery: plans load on the generation that built them.
+        major, _, minor = capability.partition(".")
+        predictor["nodeSelector"] = {
+            "nvidia.com/gpu.compute.major": major,
+            "nvidia.com/gpu.compute.minor": minor,
+        }
+    metadata: dict[str, Any] = {"name": options.name}
+    if options.namespace is not None:
+        metadata["namespace"] = options.namespace
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": metadata,
+        "spec": {"predictor": predictor},
+    }
+
+
+def write_yaml(path: Path, document: dict[str, Any]) -> None:
+    """Write a document as YAML; written beside and renamed."""
+    text = yaml.safe_dump(document, sort_keys=False, width=110)
+    write_bytes(path, text.encode())

@@ -1,0 +1,214 @@
+"""What the machine must be: Python, server, GPU, memory, space, ports."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from infmap_kit.errors import InfmapError
+from infmap_kit.host.check import Check, as_sentence, ok, problem, skipped, warning
+from infmap_kit.tensorrt.gpus import image_for, images
+from infmap_kit.tensorrt.present_gpu import has_gpu, present_gpu
+from infmap_kit.triton.config import Target
+from infmap_kit.triton.repository import Manifest
+from infmap_kit.triton.server.options import ServerOptions
+from infmap_kit.triton.server.process import is_ready
+from infmap_kit.triton.server.runtime import find_runtime
+
+PYTHONS = ((3, 11), (3, 13))
+"""First and last minor version that the toolkit and Triton's python backend run with."""
+
+MIN_MEMORY_MIB = 1024
+"""A server with the largest of the 24 networks, twice while a release takes over, stays below this."""
+
+MIN_SHARED_MEMORY_MIB = 64
+"""Triton's python backend takes 1 MiB for each model and a few for pictures on the way."""
+
+
+def python() -> Iterator[Check]:
+    """Whether this Python is one of those supported."""
+    found = tuple(map(int, platform.python_version_tuple()[:2]))
+    first, last = PYTHONS
+    if first <= found <= last:
+        yield ok("Python", f"Python {platform.python_version()} fits.")
+    else:
+        wanted = " to ".join(".".join(map(str, one)) for one in PYTHONS)
+        yield problem(
+            "Python",
+            f"This is Python {platform.python_version()}, and {wanted} are supported.",
+            "Make the environment with one of these.",
+        )
+
+
+def server(manifest: Manifest | None) -> Iterator[Check]:
+    """Whether a Triton server is here that has the backend of the repository."""
+    try:
+        runtime = find_runtime()
+    except InfmapError as error:
+        if manifest is not None and manifest.target != Target.EMBEDDED and shutil.which("docker"):
+            yield ok("server", "Triton comes as NVIDIA's container; docker is here.")
+        else:
+            yield problem("server", as_sentence(error), "See the sentence.")
+        return
+    if runtime.backends is None:
+        yield ok("server", f"Triton is on the PATH: {runtime.executable}.")
+        return
+    yield ok("server", "The Triton server for CPUs is here, with its Python library.")
+    if manifest is not None and manifest.target != Target.EMBEDDED:
+        yield problem(
+            "target",
+            f"The repository is for target {manifest.target}, and the server for CPUs has none but python.",
+            "Serve it with --runtime docker, or export with --target embedded.",
+        )
+
+
+def bf16(manifest: Manifest | None) -> Iterator[Check]:
+    """Whether the CPU computes in bf16, where the engine does."""
+    if manifest is None or manifest.target != Target.EMBEDDED or manifest.precision != "bf16":
+        return
+    flags = _text_of(Path("/proc/cpuinfo"))
+    if "avx512_bf16" in flags or "amx_bf16" in flags:
+        yield ok("bf16", "This CPU computes in bf16.")
+    else:
+        yield problem(
+            "bf16",
+            "The engine is bf16, and this CPU has no instructions for it.",
+            "Export or install with --precision fp32.",
+        )
+
+
+def gpu(manifest: Manifest | None) -> Iterator[Check]:
+    """Whether GPU and driver fit plans, where there are any."""
+    plans = manifest is not None and manifest.target == Target.TENSORRT
+    if not has_gpu():
+        if plans:
+            yield problem(
+                "GPU",
+                "The repository holds TensorRT plans, and no NVIDIA GPU is here.",
+                "Serve it on the box that it was built on, or export with --target embedded.",
+            )
+        else:
+            yield skipped("GPU", "No NVIDIA GPU is here, and none is needed.")
+        return
+    try:
+        found = present_gpu()
+    except InfmapError as error:
+        yield problem("GPU", as_sentence(error), "Install NVIDIA's driver with its tools.")
+        return
+    yield ok("GPU", f"{found.name}, compute capability {found.capability}, driver {found.driver}.")
+    fitting = [image for image in images() if image.driver <= found.driver]
+    if not any(image.patched for image in fitting):
+        yield warning(
+            "driver",
+            f"Driver {found.driver} runs no Triton image with the known security fixes.",
+            "Update the driver to 580 or newer.",
+        )
+    if not plans or manifest is None:
+        return
+    capability = manifest.built_with.get("compute_capability", found.capability)
+    if capability != found.capability:
+        yield problem(
+            "plan",
+            f"The plans were built for compute capability {capability}, and this GPU has {found.capability}.",
+            "Export or install on this box.",
+        )
+    try:
+        image = image_for(manifest.built_with.get("tensorrt", ""))
+    except InfmapError as error:
+        yield problem("TensorRT", as_sentence(error), "Export with an image's TensorRT.")
+        return
+    if image.driver > found.driver:
+        yield problem(
+            "TensorRT",
+            f"These plans load in Triton {image.release}, which needs driver {image.driver} or newer.",
+            "Update the driver, or build with an older TensorRT.",
+        )
+    else:
+        yield ok("TensorRT", f"Triton {image.release} loads these plans.")
+
+
+def memory() -> Iterator[Check]:
+    """Whether there is memory enough, and shared memory."""
+    available = _meminfo_mib("MemAvailable")
+    if available is not None and available < MIN_MEMORY_MIB:
+        yield problem(
+            "memory",
+            f"{available} MiB of memory are available, and serving takes up to {MIN_MEMORY_MIB}.",
+            "End other programs, or add memory.",
+        )
+    elif available is not None:
+        yield ok("memory", f"{available} MiB of memory are available.")
+    shared = shutil.disk_usage("/dev/shm").free >> 20 if Path("/dev/shm").is_dir() else 0  # noqa: S108
+    if shared < MIN_SHARED_MEMORY_MIB:
+        yield problem(
+            "shared memory",
+            f"{shared} MiB are free in /dev/shm, and Triton's python backend wants {MIN_SHARED_MEMORY_MIB}.",
+            "In a container: --shm-size 256m.",
+        )
+    else:
+        yield ok("shared memory", f"{shared} MiB are free in /dev/shm.")
+
+
+def space(repository: Path) -> Iterator[Check]:
+    """Whether a release has room beside the repository."""
+    folder = repository.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    held = sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
+    needed = max(2 * held, 200 * 2**20) >> 20
+    free = shutil.disk_usage(folder).free >> 20
+    if free < needed:
+        yield problem(
+            "space",
+            f"{free} MiB are free beside the repository, and a release needs {needed}.",
+            "Make space, or take old releases away.",
+        )
+    else:
+        yield ok("space", f"{free} MiB are free beside the repository.")
+
+
+def ports(options: ServerOptions) -> Iterator[Check]:
+    """Whether the ports are free, or a server of ours is on them."""
+    busy = [
+        port
+        for port in (options.http_port, options.grpc_port, options.metrics_port)
+        if not _is_free(options.host, port)
+    ]
+    shown = ", ".join(map(str, busy))
+    if not busy:
+        yield ok("ports", "HTTP, gRPC and metrics ports are free.")
+    elif is_ready(options.http_url):
+        yield ok("ports", f"A Triton server is ready on {options.host} ({shown}).")
+    else:
+        yield problem(
+            "ports",
+            f"Something else than a ready Triton server listens on {shown}.",
+            "End it, or serve on other ports.",
+        )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _meminfo_mib(key: str) -> int | None:
+    for line in _text_of(Path("/proc/meminfo")).splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) >> 10
+    return None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

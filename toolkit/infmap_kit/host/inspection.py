@@ -1,0 +1,121 @@
+"""`infmap-kit inspect`: what a run, a bundle or a repository is, read from its files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from infmap_kit.errors import InfmapError, SpecError
+from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import ModelSpec
+from infmap_kit.release.archive import is_archive
+from infmap_kit.release.contents import OPTIONAL, read_contents
+from infmap_kit.triton.releases import releases_of
+from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
+
+_SPEC = "spec.json"
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Say what a path holds, without a GPU, a server, a network, or the packages that would run it.
+
+    Parameters
+    ----------
+    path
+        A run folder, a bundle, or a repository.
+
+    Returns
+    -------
+    dict
+        ``kind`` and what there is to say; ``whole`` is whether every file has its hash, and ``fault`` what
+        is wrong when not.
+
+    Raises
+    ------
+    SpecError
+        When it is none of these, or its record is damaged.
+    """
+    if (path / MANIFEST).is_file():
+        return _repository(path)
+    if (path / _SPEC).is_file():
+        return _run(path)
+    if path.is_file() and is_archive(path):
+        return _bundle(path)
+    what = "does not exist" if not path.exists() else "is none"
+    raise SpecError(
+        f"expected a run folder ({_SPEC}), a repository ({MANIFEST}), a bundle or a DICOM file: {path} {what}"
+    )
+
+
+def _run(path: Path) -> dict[str, Any]:
+    spec = ModelSpec.read(path / _SPEC)
+    fault = ""
+    for name, digest in spec.files.items():
+        if not (path / name).is_file():
+            fault = f"{name} is missing"
+        elif sha256_of(path / name) != digest:
+            fault = f"{name} is not the file that {_SPEC} names"
+    return {"kind": "run", **_whole(fault), **_model(spec), "files": spec.files}
+
+
+def _bundle(path: Path) -> dict[str, Any]:
+    contents = read_contents(path)
+    record = contents.record
+    return {
+        "kind": "bundle",
+        **_whole(""),
+        **_model(contents.spec),
+        "made_with": record["made_with"],
+        "pictures": record["pictures"],
+        "signed": contents.signed,
+        "onnx_sha256": record["onnx_sha256"],
+        **{key: record[key] for key in OPTIONAL if key in record},
+        "files": record["files"],
+    }
+
+
+def _repository(path: Path) -> dict[str, Any]:
+    manifest = Manifest.read(path)
+    fault = ""
+    try:
+        check_repository(path)
+    except InfmapError as error:
+        fault = str(error)
+    return {
+        "kind": "repository",
+        **_whole(fault),
+        "release": manifest.release,
+        "published": manifest.published,
+        "target": manifest.target,
+        "precision": manifest.precision,
+        "model": manifest.model,
+        "gate": manifest.gate,
+        "built_with": manifest.built_with,
+        "history": [
+            {
+                "release": release.manifest.release,
+                "current": release.current,
+                "version": release.manifest.model.get("version"),
+                "precision": release.manifest.precision,
+                "published": release.manifest.published,
+            }
+            for release in releases_of(path)
+        ],
+        "files": manifest.files,
+    }
+
+
+def _whole(fault: str) -> dict[str, Any]:
+    return {"whole": not fault, **({"fault": fault} if fault else {})}
+
+
+def _model(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "network": spec.network.label,
+        "data_licence": spec.data_licence,
+        "dataset_fingerprint": spec.dataset_fingerprint,
+        "training": spec.training,
+        "metrics": spec.metrics,
+    }

@@ -1,0 +1,234 @@
+"""From a DICOM file's bytes to its data set, whatever the bytes are: parsed by pydicom, in bounds.
+
+Only the attributes that reading and writing need are kept; what else a file says of its patient never
+gets in.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom.decoding import pixel_decoder
+from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MAX_INFLATED_BYTES = 2 * MAX_PIXELS + 2**24
+"""Largest deflated data set after inflating: the largest picture at 16 bits, and room for tags."""
+
+MAX_READS = 100_000
+"""How often the parser may ask for bytes: two or three times an element. Real files have hundreds of
+elements; millions of empty ones would fill the memory."""
+
+MAX_SEQUENCE_BYTES = 2**20
+"""Largest sequence that is looked into; a LUT of 65536 entries takes an eighth."""
+
+_KEPT = (
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"),
+    *("SeriesInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
+    *("StudyDescription", "ReferringPhysicianName", "Modality", "PresentationIntentType"),
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("PatientAge", "PatientSpeciesDescription", "PatientSpeciesCodeSequence"),
+    *("PatientBreedDescription", "PatientBreedCodeSequence", "PatientSexNeutered"),
+    *("ResponsiblePersonRole", "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition"),
+    *("ViewCodeSequence", "PatientOrientation", "ImagerPixelSpacing", "PixelSpacing"),
+    *("PixelAspectRatio", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
+    *("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape"),
+    *("FloatPixelData", "DoubleFloatPixelData", "PixelData"),
+)
+
+_MARK_END = 132
+_META_GROUP = 0x0002
+_UNDEFINED = 0xFFFFFFFF
+
+
+def read_dataset(content: bytes) -> Dataset:
+    """Parse a DICOM file, with or without preamble, deflated or not.
+
+    Parameters
+    ----------
+    content
+        The file's bytes.
+
+    Returns
+    -------
+    Dataset
+        With file meta information that names a transfer syntax, known to pydicom as one of pixels.
+
+    Raises
+    ------
+    InputRejected
+        ``unsupported-transfer-syntax``, ``too-large``, ``truncated``.
+    """
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    meta, start = _meta(content)
+    syntax = str(meta.get("TransferSyntaxUID", ""))
+    _refuse_syntax(syntax)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        dataset = _parsed_deflated(content[start:], meta)
+    else:
+        dataset = _parsed(content, syntax)
+    _refuse_sequences(dataset)
+    return dataset
+
+
+class _Counted(io.BytesIO):
+    """Bytes whose reader is refused when it asks too often."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > MAX_READS:
+            raise InputRejected(
+                Reason.TOO_LARGE,
+                "expected a radiograph's few hundred attributes, found tens of thousands",
+                found={"limit_reads": MAX_READS},
+            )
+        return super().read(size)
+
+
+def _meta(content: bytes) -> tuple[Dataset, int]:
+    """File meta information, empty when there is none, and where it ends."""
+    from pydicom.filereader import read_dataset as read
+
+    if content[_MARK_END - 4 : _MARK_END] != b"DICM":
+        from pydicom import Dataset
+
+        return Dataset(), 0
+    stream = _Counted(content)
+    stream.seek(_MARK_END)
+    meta = read(
+        stream,
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag.group != _META_GROUP,
+    )
+    return meta, stream.tell()
+
+
+def _refuse_syntax(syntax: str) -> None:
+    from pydicom.uid import UID
+
+    if not syntax:
+        return
+    try:
+        known = pixel_decoder(syntax).is_available
+    except NotImplementedError:
+        known = False
+    if known:
+        return
+    name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
+    raise InputRejected(
+        Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+        f"expected pixels in a transfer syntax that can be decoded here, found {name}: "
+        "pip install 'infmap-kit[dicom]' brings the decoders, or store the file uncompressed",
+        found={"transfer_syntax": name},
+    )
+
+
+def _parsed(content: bytes, syntax: str) -> Dataset:
+    from pydicom import dcmread
+    from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    # What is long and lies in the file as it is, is left there: see ``native_pixels``.
+    native = not syntax or not UID(syntax).is_encapsulated
+    dataset = dcmread(
+        _Counted(content),
+        force=True,
+        specific_tags=list(_KEPT),
+        defer_size=MAX_SEQUENCE_BYTES if native else None,
+    )
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        implicit, _ = dataset.original_encoding
+        dataset.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        )
+    return dataset
+
+
+def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
+    """Inflate and parse; pydicom's own reader would inflate to any size."""
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_dataset as read
+
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(body, MAX_INFLATED_BYTES)
+    if inflater.unconsumed_tail:
+        raise InputRejected(
+            Reason.TOO_LARGE,
+            f"expected a data set of at most {MAX_INFLATED_BYTES >> 20} MiB, found a deflated one "
+            "that is larger",
+            found={"limit_bytes": MAX_INFLATED_BYTES},
+        )
+    kept = [tag_for_keyword(keyword) for keyword in _KEPT]
+    dataset = read(
+        _Counted(inflated), is_implicit_VR=False, is_little_endian=True, specific_tags=kept
+    )
+    dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset
+
+
+def native_pixels(dataset: Dataset, content: bytes) -> memoryview | None:
+    """Pixel data that were left in the file's bytes, and need no copy.
+
+    Parameters
+    ----------
+    dataset
+        From :func:`read_dataset`.
+    content
+        The bytes that it was read from.
+
+    Returns
+    -------
+    memoryview
+        ``None`` when the data set itself holds them: compressed or small ones.
+    """
+    element: Any = dataset.get_item("PixelData", keep_deferred=True)
+    if element is None or element.value is not None:
+        return None
+    return memoryview(content)[element.value_tell : element.value_tell + element.length]
+
+
+def _refuse_sequences(dataset: Dataset) -> None:
+    """Refuse what would take long once it is looked into: pydicom parses a sequence when asked."""
+    for tag in dataset.keys():  # noqa: SIM118  # iterating a data set itself would parse it
+        element: Any = dataset.get_item(tag, keep_deferred=True)
+        left_in_file = element.value is None and element.length > 0
+        sequence = element.VR == "SQ" or tag in _sequence_tags()
+        if (left_in_file and tag not in _pixel_tags()) or (
+            sequence and len(getattr(element, "value", b"") or b"") > MAX_SEQUENCE_BYTES
+        ):
+            raise InputRejected(
+                Reason.TOO_LARGE,
+                f"expected sequences of at most {MAX_SEQUENCE_BYTES >> 20} MiB, found a longer one",
+                found={"limit_bytes": MAX_SEQUENCE_BYTES},
+            )
+
+
+def _sequence_tags() -> frozenset[int]:
+    return _tags_ending("Sequence")
+
+
+def _pixel_tags() -> frozenset[int]:
+    return _tags_ending("PixelData")
+
+
+@functools.cache
+def _tags_ending(end: str) -> frozenset[int]:
+    from pydicom.datadict import tag_for_keyword
+
+    tags = (tag_for_keyword(name) for name in _KEPT if name.endswith(end))
+    return frozenset(tag for tag in tags if tag is not None)

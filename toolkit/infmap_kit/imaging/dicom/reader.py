@@ -1,0 +1,117 @@
+"""From a DICOM file to a radiograph: the one way through parsing, contract, decoding and display.
+
+The data set is parsed in bounds (:mod:`~infmap_kit.imaging.dicom.dataset`), refused or accepted by its tags
+(:mod:`~infmap_kit.imaging.dicom.acceptance`), decoded after a look at the sizes
+(:mod:`~infmap_kit.imaging.dicom.decoding`), shown (:mod:`~infmap_kit.imaging.dicom.display`), and turned
+upright.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom.acceptance import judge_tags
+from infmap_kit.imaging.dicom.dataset import native_pixels, read_dataset
+from infmap_kit.imaging.dicom.decoding import decoder_name, stored_values
+from infmap_kit.imaging.dicom.display import Display, display
+from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.imaging.orientation import UPRIGHT, Orientation
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph, Reason
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+@dataclasses.dataclass
+class Account:
+    """What became known of a file on the way, as far as it went."""
+
+    dataset: Dataset | None = None
+    decoder: str = ""
+    display: Display | None = None
+    orientation: Orientation = UPRIGHT
+    warnings: tuple[InputWarning, ...] = ()
+
+
+def decode_dicom(
+    content: bytes, name: str, *, secondary_capture: bool = False, account: Account | None = None
+) -> Radiograph:
+    """Decode a DICOM file, with or without preamble.
+
+    Parameters
+    ----------
+    content
+        The file's bytes.
+    name
+        What to call the radiograph; nothing in the file is used for it.
+    secondary_capture
+        Whether secondary captures of radiographs are read too.
+    account
+        Filled with what became known, also when the file is refused.
+
+    Raises
+    ------
+    InputRejected
+        With a code of :class:`~infmap_kit.imaging.radiograph.Reason`.
+    """
+    account = account if account is not None else Account()
+    with _refused_by_name(), quiet():
+        dataset = account.dataset = read_dataset(content)
+        account.warnings = judge_tags(dataset, secondary_capture=secondary_capture)
+        account.decoder = decoder_name(dataset)
+        stored = stored_values(dataset, native_pixels(dataset, content))
+        shown = account.display = display(dataset, stored)
+        account.warnings += shown.warnings
+        orientation = account.orientation = _orientation(dataset)
+        pixels = orientation.upright(shown(stored))
+        del dataset.PixelData
+    notes = shown.notes
+    if not orientation.is_upright:
+        notes += ("turned upright by Patient Orientation",)
+    return Radiograph(
+        pixels, name, "application/dicom", notes, account.warnings, orientation, dataset
+    )
+
+
+def read_tags(content: bytes) -> Dataset:
+    """Parse a DICOM file for its tags alone, to answer one that is refused.
+
+    Parameters
+    ----------
+    content
+        The file's bytes.
+
+    Raises
+    ------
+    InputRejected
+        When not even the tags can be read.
+    """
+    with _refused_by_name(), quiet():
+        dataset = read_dataset(content)
+        if "PixelData" in dataset:
+            del dataset.PixelData
+        return dataset
+
+
+@contextlib.contextmanager
+def _refused_by_name() -> Iterator[None]:
+    """Whatever goes wrong: pydicom and its plug-ins name no closed set of errors for damaged files."""
+    try:
+        yield
+    except InputRejected:
+        raise
+    except Exception as error:
+        raise InputRejected(
+            Reason.UNREADABLE, "the file begins as a DICOM file does, but is damaged or incomplete"
+        ) from error
+
+
+def _orientation(dataset: Dataset) -> Orientation:
+    directions: Any = dataset.get("PatientOrientation") or ()
+    if isinstance(directions, str) or len(directions) != 2:
+        return UPRIGHT
+    return Orientation.of_patient(str(directions[0]), str(directions[1])) or UPRIGHT

@@ -1,0 +1,1 @@
+"""Drawn chest radiographs with known lungs and a known infection."""

@@ -1,0 +1,1 @@
+"""What a model is: networks, run folders, the tensors that it serves."""

@@ -1,0 +1,51 @@
+"""Files that are read whole or refused, and written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from infmap_kit.errors import SpecError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file, or say in one line why not.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing, unreadable, or holds something else than an object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise SpecError(f"expected a JSON object in {path}, found {type(document).__name__}")
+    return document
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write JSON beside ``path`` and rename it, so that no half-written file is ever seen."""
+    write_bytes(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` beside ``path`` and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

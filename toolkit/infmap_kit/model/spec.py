@@ -1,0 +1,185 @@
+"""What a model is: the network's name, and the record handed from training to the toolkit."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from infmap_kit.errors import SpecError
+from infmap_kit.model.files import read_json, write_json
+
+IMAGE_SIZE = 224
+"""Height and width in pixels of every network's input (paper, III-A)."""
+
+DETECTION_THRESHOLD = 0.5
+"""An image is COVID-19 when any pixel's probability reaches this (paper, II-D)."""
+
+
+class Architecture(enum.StrEnum):
+    """The paper's three segmentation models (II-C1), spelled as in its tables."""
+
+    UNET = "U-Net"
+    UNET_PLUS_PLUS = "UNet++"
+    DLA = "DLA"
+
+
+class Encoder(enum.StrEnum):
+    """The paper's four encoders (II-C2). CheXNet is DenseNet-121 with other initial weights."""
+
+    CHEXNET = "CheXNet"
+    DENSENET_121 = "DenseNet-121"
+    INCEPTION_V3 = "Inception-v3"
+    RESNET_50 = "ResNet-50"
+
+
+def _plain(text: str) -> str:
+    """``text`` without case and punctuation, so that ``unetpp`` finds ``UNet++``."""
+    return "".join(c for c in text.lower().replace("++", "pp") if c.isalnum())
+
+
+_E = TypeVar("_E", bound=enum.StrEnum)
+
+
+def member(kind: type[_E], text: str) -> _E:
+    """Find the member of a vocabulary that ``text`` spells, whatever its case and punctuation.
+
+    Raises
+    ------
+    SpecError
+        Naming the allowed values.
+    """
+    for one in kind:
+        if _plain(one) == _plain(text):
+            return one
+    raise SpecError(
+        f"expected {kind.__name__.lower()} to be one of {', '.join(kind)}, found {text!r}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """One of the paper's 24 networks.
+
+    Parameters
+    ----------
+    architecture, encoder
+        Members, or text in any spelling that is clear (``unet``, ``densenet121``).
+    encoder_frozen
+        Whether the encoder's layers, batch normalisation apart, keep their initial weights.
+    """
+
+    architecture: Architecture
+    encoder: Encoder
+    encoder_frozen: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "architecture", member(Architecture, self.architecture))
+        object.__setattr__(self, "encoder", member(Encoder, self.encoder))
+
+    @property
+    def label(self) -> str:
+        """Name for people, as in ``U-Net DenseNet-121, not frozen``."""
+        frozen = "frozen" if self.encoder_frozen else "not frozen"
+        return f"{self.architecture} {self.encoder}, {frozen}"
+
+    @classmethod
+    def parse(cls, text: str, *, encoder_frozen: bool = False) -> Self:
+        """Read ``architecture/encoder``, such as ``unet/densenet121``."""
+        architecture, _, encoder = text.partition("/")
+        return cls(
+            architecture=member(Architecture, architecture),
+            encoder=member(Encoder, encoder),
+            encoder_frozen=encoder_frozen,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierSpec:
+    """One of the paper's classifiers (III-C): an encoder that says whether, and not where.
+
+    Parameters
+    ----------
+    encoder
+        Member, or text in any spelling that is clear (``densenet121``).
+    encoder_frozen
+        Whether the encoder's layers, batch normalisation apart, keep their initial weights.
+    """
+
+    encoder: Encoder
+    encoder_frozen: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoder", member(Encoder, self.encoder))
+
+    @property
+    def label(self) -> str:
+        """Name for people, as in ``classifier DenseNet-121, not frozen``."""
+        frozen = "frozen" if self.encoder_frozen else "not frozen"
+        return f"classifier {self.encoder}, {frozen}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """The hand-over record ``spec.json`` of a run folder.
+
+    Parameters
+    ----------
+    name
+        The model's name, for people and for DICOM objects.
+    version
+        The model's version, one word.
+    network
+        Which of the 24 networks it is, or which classifier: in JSON the one without an architecture.
+    files
+        File name to SHA-256 of everything in the run folder that the toolkit may load.
+    data_licence
+        Licence of what the weights were learnt from.
+    dataset_fingerprint
+        SHA-256 over the names and pixels of the training data.
+    training
+        Options and versions that the training was run with.
+    metrics
+        Figures measured on the held-back part, by group of images.
+    """
+
+    name: str
+    version: str
+    network: NetworkSpec | ClassifierSpec
+    files: dict[str, str]
+    data_licence: str = "not stated"
+    dataset_fingerprint: str = ""
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write the record as JSON; written beside and renamed."""
+        write_json(path, dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a record.
+
+        Raises
+        ------
+        SpecError
+            When the file is missing, not JSON, or lacks a field.
+        """
+        return cls.of(read_json(path), str(path))
+
+    @classmethod
+    def of(cls, document: dict[str, Any], where: str) -> Self:
+        """The record that a JSON object is.
+
+        Raises
+        ------
+        SpecError
+            When it lacks a field; ``where`` says where it was found.
+        """
+        try:
+            network = document.pop("network")
+            kind = NetworkSpec if "architecture" in network else ClassifierSpec
+            return cls(network=kind(**network), **document)
+        except (TypeError, KeyError) as error:
+            raise SpecError(f"{where} is not a model spec: {error}") from error

@@ -1,0 +1,1 @@
+"""The node's DICOM side: receiving radiographs, sending results."""

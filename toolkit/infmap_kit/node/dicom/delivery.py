@@ -1,0 +1,155 @@
+"""Bringing results to one destination: back-off while it is away, dead letters for what it never takes."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from infmap_kit.node.config import Destination
+from infmap_kit.node.dicom.destinations import Send, sending
+from infmap_kit.node.dicom.response import Away, Meaning
+from infmap_kit.node.log import Trouble, note
+from infmap_kit.node.queue.outbox import Outbox
+from infmap_kit.node.queue.states import Delivery
+
+IDLE_S = 0.25
+_BATCH = 32
+_FIRST_WAIT_S = 1.0
+
+
+class Courier:
+    """Serves one destination.
+
+    Parameters
+    ----------
+    destination
+        Where to.
+    outbox
+        What waits.
+    results
+        The spool's folder of results.
+    ae_title
+        Of the node.
+    """
+
+    def __init__(
+        self, destination: Destination, outbox: Outbox, *, results: Path, ae_title: str
+    ) -> None:
+        self.destination = destination
+        self._outbox = outbox
+        self._results = results
+        self._ae_title = ae_title
+        self._trouble = Trouble(f"destination {destination.name}")
+        self._failures = 0
+        self._since_s = time.monotonic()
+        self._away_until_s = 0.0
+        # What was refused waits on its own, and holds up nothing else.
+        self._not_before_s: dict[int, float] = {}
+        # At which of them the destination went away: they come last, lest they hold up all others.
+        self._suspects: set[int] = set()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is delivered now; empty when all is well."""
+        return self._trouble.reason
+
+    def step(self) -> float:
+        """Deliver what waits.
+
+        Returns
+        -------
+        float
+            Seconds to wait before the next step; 0 when there may be more to do.
+        """
+        now = time.monotonic()
+        # New results wake this courier; a destination that is away is left in peace all the same.
+        if now < self._away_until_s:
+            return self._away_until_s - now
+        self._not_before_s = {key: at for key, at in self._not_before_s.items() if at > now}
+        batch = self._waiting(besides={*self._not_before_s, *self._suspects}) or self._waiting(
+            besides=self._not_before_s
+        )
+        if not batch:
+            if not self.trouble:
+                self._since_s = now
+            return IDLE_S
+        try:
+            present = self._present(batch)
+            if present:
+                files = [self._results / one.file for one in present]
+                with sending(self.destination, files, ae_title=self._ae_title) as send:
+                    self._deliver(present, send)
+        except Away as error:
+            return self._wait(str(error))
+        self._since_s = time.monotonic()
+        return 0
+
+    def _waiting(self, *, besides: Collection[int]) -> list[Delivery]:
+        return self._outbox.deliveries(self.destination.name, besides=besides, limit=_BATCH)
+
+    def _present(self, batch: Collection[Delivery]) -> list[Delivery]:
+        """Those whose files are there; an entry without a file is dead, and said so."""
+        present = [one for one in batch if (self._results / one.file).is_file()]
+        for one in batch:
+            if one not in present:
+                self._outbox.refused(one, "its file is gone from the spool", is_dead=True)
+        return present
+
+    def _deliver(self, batch: Collection[Delivery], send: Send) -> None:
+        for one in batch:
+            try:
+                verdict = send(self._results / one.file)
+            except Away:
+                self._suspects.add(one.delivery_id)
+                raise
+            self._suspects.discard(one.delivery_id)
+            self._failures = 0
+            self._trouble.is_over()
+            if verdict.meaning is Meaning.STORED:
+                self._outbox.delivered(one, verdict.remark)
+            else:
+                is_final = verdict.meaning is Meaning.REFUSED_FOR_GOOD
+                self._refused(one, verdict.remark, is_final=is_final)
+
+    def _refused(self, one: Delivery, reason: str, *, is_final: bool) -> None:
+        attempts = one.attempts + 1
+        is_dead = is_final or attempts >= self.destination.max_refusals
+        self._outbox.refused(one, reason, is_dead=is_dead)
+        self._not_before_s[one.delivery_id] = time.monotonic() + self._pause_s(attempts)
+        if is_dead or attempts == 1:
+            note(
+                "refused for good" if is_dead else "refused, to be tried again",
+                level=logging.WARNING,
+                destination=self.destination.name,
+                image=one.image_id,
+                reason=reason,
+            )
+
+    def _wait(self, reason: str) -> float:
+        self._trouble.begins(reason)
+        now = time.monotonic()
+        given_up = self._outbox.waited(
+            self.destination.name,
+            now - self._since_s,
+            reason,
+            give_up_after_s=3600 * self.destination.give_up_after_h,
+        )
+        self._since_s = now
+        if given_up:
+            note(
+                "given up", level=logging.ERROR, destination=self.destination.name,
+                deliveries=given_up, reason=reason,
+            )  # fmt: skip
+        self._failures += 1
+        pause_s = self._pause_s(self._failures)
+        self._away_until_s = now + pause_s
+        return pause_s
+
+    def _pause_s(self, failures: int) -> float:
+        """Doubled each time up to a limit, and never the same, so that many boxes do not come at once."""
+        # 2**30 seconds are longer than any limit.
+        doubled_s = _FIRST_WAIT_S * 2.0 ** min(failures - 1, 30)
+        return min(self.destination.max_wait_s, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret

@@ -1,0 +1,218 @@
+"""Sending objects to a PACS: by C-STORE (PS3.4, annex B) and by DICOMweb STOW-RS (PS3.18, 10.5)."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.node.config import ClientTls, CStoreDestination, Destination, StowDestination
+from infmap_kit.node.dicom.response import Away, Meaning, Verdict, verdict_of
+
+if TYPE_CHECKING:
+    import requests
+    from pydicom import Dataset
+
+Send = Callable[[Path], Verdict]
+"""Sends one file; raises :class:`~infmap_kit.node.dicom.response.Away`."""
+
+_HTTP_OK, _HTTP_ACCEPTED, _HTTP_CONFLICT = 200, 202, 409
+_HTTP_FOR_GOOD = {413: "too large", 415: "media type not supported"}
+_HTTP_BAD_REQUEST = 400
+
+
+@contextlib.contextmanager
+def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -> Iterator[Send]:
+    """Connect to a destination in order to send these files.
+
+    Parameters
+    ----------
+    destination
+        Where to.
+    files
+        What is going to be sent; the association is negotiated for them.
+    ae_title
+        Of the node, which calls.
+
+    Raises
+    ------
+    Away
+        When it takes nothing.
+    """
+    if isinstance(destination, CStoreDestination):
+        with _association(destination, files, ae_title) as send:
+            yield send
+    else:
+        with _session(destination) as session:
+            yield lambda path: _stow(session, destination, path)
+
+
+@contextlib.contextmanager
+def _association(
+    destination: CStoreDestination, files: Sequence[Path], ae_title: str
+) -> Iterator[Send]:
+    from pynetdicom import AE
+
+    entity = AE(ae_title=ae_title)
+    entity.connection_timeout = entity.acse_timeout = destination.timeout_s
+    entity.dimse_timeout = entity.network_timeout = destination.timeout_s
+    entity.requested_contexts = _contexts(files)
+    with quiet():
+        tls = (_tls(destination.tls), destination.host) if destination.tls else None
+        association = entity.associate(
+            destination.host, destination.port, ae_title=destination.ae_title, tls_args=tls
+        )
+        if association.is_rejected:
+            raise Away(f"it rejects the association of {ae_title}")
+        if association.rejected_contexts and not association.accepted_contexts:
+            yield lambda path: Verdict(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
+            return
+        if not association.is_established:
+            raise Away("it does not answer, or aborts")
+        try:
+            yield lambda path: _c_store(association, path)
+        finally:
+            if association.is_established:
+                association.release()
+
+
+def _contexts(files: Sequence[Path]) -> list[Any]:
+    """Presentation contexts for the files: as each is stored, and uncompressed besides."""
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pynetdicom.presentation import build_context
+
+    plain = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    wanted: set[tuple[str, tuple[str, ...]]] = set()
+    for path in files:
+        meta = _header(path).file_meta
+        wanted.add((meta.MediaStorageSOPClassUID, plain))
+        if meta.TransferSyntaxUID.is_compressed:
+            wanted.add((meta.MediaStorageSOPClassUID, (meta.TransferSyntaxUID,)))
+    return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in sorted(wanted)]
+
+
+def _c_store(association: Any, path: Path) -> Verdict:
+    from pydicom import dcmread
+
+    dataset = dcmread(path)
+    accepted = [
+        context
+        for context in association.accepted_contexts
+        if context.abstract_syntax == dataset.SOPClassUID
+    ]
+    if not accepted:
+        return Verdict(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax.is_compressed and all(context.transfer_syntax[0] != syntax for context in accepted):
+        dataset.decompress()
+    try:
+        answer = association.send_c_store(dataset)
+    except (RuntimeError, ValueError) as error:
+        if not association.is_established:
+            raise Away("it ended the association") from error
+        return Verdict(Meaning.REFUSED, f"it cannot be sent: {type(error).__name__}")
+    if "Status" not in answer:
+        raise Away("it did not answer in time, or ended the association")
+    return verdict_of(int(answer.Status))
+
+
+@contextlib.contextmanager
+def _session(destination: StowDestination) -> Iterator[requests.Session]:
+    import requests
+
+    with requests.Session() as session:
+        # Passwords of ~/.netrc and proxies of the environment are not meant for the PACS.
+        session.trust_env = False
+        tls = destination.tls or ClientTls()
+        if tls.ca is not None:
+            session.verify = str(tls.ca)
+        if tls.certificate is not None:
+            session.cert = (str(tls.certificate), str(tls.key or tls.certificate))
+        try:
+            if destination.token_file is not None:
+                session.headers["Authorization"] = f"Bearer {_secret(destination.token_file)}"
+            elif destination.user is not None and destination.password_file is not None:
+                session.auth = (destination.user, _secret(destination.password_file))
+        except OSError as error:
+            raise Away(f"its secret cannot be read: {error.strerror}") from error
+        yield session
+
+
+def _stow(session: requests.Session, destination: StowDestination, path: Path) -> Verdict:
+    import requests
+
+    boundary = uuid.uuid4().hex
+    start = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    try:
+        answer = session.post(
+            f"{destination.url.rstrip('/')}/studies",
+            data=start + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode(),
+            headers={
+                "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+                "Accept": "application/dicom+json",
+            },
+            timeout=destination.timeout_s,
+        )
+    except requests.RequestException as error:
+        raise Away(f"it does not answer ({type(error).__name__})") from error
+    return _stow_verdict(answer)
+
+
+def _stow_verdict(answer: requests.Response) -> Verdict:
+    code = answer.status_code
+    if code in (_HTTP_OK, _HTTP_ACCEPTED, _HTTP_CONFLICT):
+        stored = _stow_reason(answer)
+        if stored is not None:
+            return stored
+        if code == _HTTP_CONFLICT:
+            return Verdict(Meaning.REFUSED, "HTTP 409 without a reason")
+        return Verdict(Meaning.STORED, "" if code == _HTTP_OK else "HTTP 202")
+    if code in _HTTP_FOR_GOOD:
+        return Verdict(Meaning.REFUSED_FOR_GOOD, f"HTTP {code} {_HTTP_FOR_GOOD[code]}")
+    if code == _HTTP_BAD_REQUEST:
+        return Verdict(Meaning.REFUSED, "HTTP 400 bad request")
+    raise Away(f"it answers HTTP {code}")
+
+
+def _stow_reason(answer: requests.Response) -> Verdict | None:
+    """What the answer's body says of the one object that was sent; ``None`` when it says nothing."""
+    from pydicom import Dataset
+
+    try:
+        said = Dataset.from_json(answer.json())
+    # An answer of no JSON, or of none that is DICOM's; the status code stands.
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    for failed in said.get("FailedSOPSequence") or ():
+        return verdict_of(int(failed.get("FailureReason") or 0x0110))
+    for stored in said.get("ReferencedSOPSequence") or ():
+        return verdict_of(int(stored.get("WarningReason") or 0))
+    return None
+
+
+def _not_taken(path: Path) -> str:
+    return f"it does not take {_header(path).SOPClassUID.name}"
+
+
+def _header(path: Path) -> Dataset:
+    from pydicom import dcmread
+
+    return dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+
+
+def _secret(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _tls(options: ClientTls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.ca)
+        if options.certificate is not None:
+            context.load_cert_chain(options.certificate, options.key)
+    except (ssl.SSLError, OSError) as error:
+        raise Away(f"its certificates cannot be used: {error}") from error
+    return context

@@ -1,0 +1,258 @@
+"""The DICOM side of the node: C-ECHO and C-STORE, for known callers alone (PS3.4, annexes A and B).
+
+What is answered, and when:
+
+======================================  =============================================================
+``0x0000``                              on disk, synced, in the queue; or it was here already
+``0xB000``                              the same picture was here with other attributes; it is kept
+``0xA700``                              no room, or the disk cannot be written: send it again later
+``0xA900``                              not the object that the message announced
+``0xC001``                              not readable, or another picture is here under its UID
+rejected association                    unknown caller or called title; too many, or too often
+aborted association                     an object larger than the limit, or a silent caller
+======================================  =============================================================
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pynetdicom
+from pynetdicom import AE, evt
+
+from infmap_kit.errors import NodeError
+from infmap_kit.node.config import NodeConfig
+from infmap_kit.node.dicom.bounds import ANNOUNCED_PDU_BYTES, BoundedSocket, Rate
+from infmap_kit.node.dicom.listener import Handler, Listener, server_tls
+from infmap_kit.node.intake import Conflict, Intake, NoRoom, Unusable
+from infmap_kit.node.log import Troubles, note
+
+SUCCESS, COERCED, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = (
+    0x0000,
+    0xB000,
+    0xA700,
+    0xA900,
+    0xC001,
+)
+
+SOP_CLASSES = (
+    "ComputedRadiographyImageStorage",
+    "DigitalXRayImageStorageForPresentation",
+    "DigitalXRayImageStorageForProcessing",
+    "SecondaryCaptureImageStorage",
+)
+"""Keywords of what may be sent: where radiographs are found."""
+
+_REMEMBERED_ADDRESSES = 100
+_REJECTED_PERMANENT, _REJECTED_TRANSIENT = 1, 2
+_BY_USER, _BY_PRESENTATION = 1, 3
+_CALLING_TITLE_UNKNOWN, _CONGESTION = 3, 1
+
+
+class Receiver:
+    """Listens for radiographs.
+
+    Parameters
+    ----------
+    config
+        Titles, callers and limits.
+    intake
+        Takes what arrives.
+    troubles
+        Shared with whoever else meets the same.
+    on_received
+        Called after each new radiograph.
+    on_rejected
+        Called after each association that was rejected.
+
+    Raises
+    ------
+    NodeError
+        When the port cannot be used, or the certificate is none.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        intake: Intake,
+        *,
+        troubles: Troubles,
+        on_received: Callable[[], None] = lambda: None,
+        on_rejected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config = config
+        self._intake = intake
+        self._on_received = on_received
+        self._on_rejected = on_rejected
+        self._rate = Rate(config.limits.associations_per_minute)
+        self._no_room = troubles.about("room for radiographs")
+        self._rejected: set[str] = set()
+        # Written as it comes, so that memory does not grow with the object; on the spool's disk, so that
+        # accepting is a rename.
+        pynetdicom._config.STORE_RECV_CHUNKED_DATASET = True
+        pynetdicom._config.LOG_HANDLER_LEVEL = "none"
+        tempfile.tempdir = str(intake.spool.arriving)
+        self._server = self._listen()
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="receiver", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
+
+    def is_alive(self) -> bool:
+        """Whether it still listens."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Listen no more; associations that are open are aborted."""
+        self._server.shutdown()
+        for association in self._server.active_associations:
+            association.abort()
+
+    def _listen(self) -> Listener:
+        node, limits = self._config.node, self._config.limits
+        entity = AE(ae_title=node.ae_title)
+        entity.require_called_aet = True
+        entity.maximum_associations = limits.max_associations
+        entity.maximum_pdu_size = ANNOUNCED_PDU_BYTES
+        entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = limits.idle_s
+        syntaxes = transfer_syntaxes()
+        entity.add_supported_context(pynetdicom.sop_class.Verification)
+        for keyword in SOP_CLASSES:
+            entity.add_supported_context(getattr(pynetdicom.sop_class, keyword), syntaxes)
+        try:
+            server: Listener = entity.make_server(
+                (node.host, node.port),
+                ssl_context=server_tls(node.tls) if node.tls else None,
+                evt_handlers=[
+                    (evt.EVT_CONN_OPEN, self._bound),
+                    (evt.EVT_REQUESTED, self._admit),
+                    (evt.EVT_C_ECHO, self._echo),
+                    (evt.EVT_C_STORE, self._store),
+                    (evt.EVT_CONN_CLOSE, _remove_half),
+                    (evt.EVT_ABORTED, _remove_half),
+                ],
+                server_class=Listener,
+                request_handler=Handler,
+            )
+        except OSError as error:
+            raise NodeError(
+                f"port {node.port} on {node.host} cannot be used ({error.strerror}): "
+                "end what listens there, or choose another in [node]"
+            ) from error
+        return server
+
+    def _bound(self, event: Any) -> None:
+        address = event.address[0]
+
+        def told(reason: str) -> None:
+            note("refused", reason=reason, address=address)
+
+        bounded = BoundedSocket(
+            event.assoc,
+            max_bytes=self._config.limits.max_object_mb << 20,
+            on_excess=told,
+            has_room=self._intake.has_room_to_arrive,
+        )
+        event.assoc.dul.socket = bounded
+
+    def _admit(self, event: Any) -> None:
+        """Reject whoever is not on the list, or comes too often."""
+        request = event.assoc.requestor
+        caller, address = str(request.primitive.calling_ae_title).strip(), request.address
+        if not self._is_known(caller, address):
+            answer = (_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE_UNKNOWN)
+            self._reject(event, answer, f"caller {caller!r} is not on the list")
+        elif not self._rate.allows(caller):
+            answer = (_REJECTED_TRANSIENT, _BY_PRESENTATION, _CONGESTION)
+            self._reject(event, answer, f"caller {caller!r} asks for too many associations")
+
+    def _is_known(self, title: str, address: str) -> bool:
+        return any(
+            caller.ae_title == title
+            and (caller.address is None or ipaddress.ip_address(address) in caller.address)
+            for caller in self._config.callers
+        )
+
+    def _reject(self, event: Any, answer: tuple[int, int, int], reason: str) -> None:
+        event.assoc.acse.send_reject(*answer)
+        event.assoc.kill()
+        self._on_rejected()
+        # A flood is one line, even one of many titles.
+        address = event.assoc.requestor.address
+        if address not in self._rejected and len(self._rejected) < _REMEMBERED_ADDRESSES:
+            self._rejected.add(address)
+            note("association rejected", level=logging.WARNING, reason=reason, address=address)
+
+    def _echo(self, event: Any) -> int:
+        event.assoc.dul.socket.begin_message()
+        return SUCCESS
+
+    def _store(self, event: Any) -> Any:
+        caller = event.assoc.requestor.ae_title.strip()
+        # The object must be of the class that was agreed on, and the one that the message names.
+        announced = (event.context.abstract_syntax, str(event.request.AffectedSOPInstanceUID))
+        try:
+            receipt = self._intake.accept(
+                Path(event.dataset_path), caller=caller, announced=announced
+            )
+        except NoRoom as error:
+            # Said once: the figures differ each time.
+            self._no_room.begins("there is too little", found=str(error))
+            return self._answer(OUT_OF_RESOURCES, str(error))
+        except Unusable as error:
+            note("refused", reason=str(error), caller=caller)
+            return self._answer(MISMATCH, str(error))
+        except Conflict as error:
+            note("refused", reason=str(error), caller=caller)
+            return self._answer(NOT_UNDERSTOOD, str(error))
+        finally:
+            event.assoc.dul.socket.begin_message()
+        self._no_room.is_over()
+        if receipt.is_new:
+            self._on_received()
+        return COERCED if receipt.remark else SUCCESS
+
+    def _answer(self, status: int, comment: str) -> Any:
+        from pydicom import Dataset
+
+        answer = Dataset()
+        answer.Status = status
+        answer.ErrorComment = comment[:64]
+        return answer
+
+
+def transfer_syntaxes() -> list[str]:
+    """UIDs of the transfer syntaxes whose pixels can be decoded here.
+
+    Deflated ones are not among them: a small file may inflate to any size, and whoever has them must
+    be able to send without (PS3.5, 10.1).
+    """
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    usable = []
+    for uid in pynetdicom.ALL_TRANSFER_SYNTAXES:
+        try:
+            if get_decoder(uid).is_available and uid != DeflatedExplicitVRLittleEndian:
+                usable.append(str(uid))
+        except NotImplementedError:
+            continue
+    return usable
+
+
+def _remove_half(event: Any) -> None:
+    """Remove what a transfer that ended early has left."""
+    half = getattr(event.assoc.dimse.message, "_data_set_path", None)
+    if half is not None:
+        Path(half).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The node's durable queue: every radiograph and every delivery in one SQLite file."""

@@ -1,0 +1,95 @@
+"""The store's SQLite file and its tables."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from infmap_kit.errors import NodeError
+from infmap_kit.sqlite import LastingDatabase
+
+_VERSION = 1
+
+_TABLES = """
+CREATE TABLE image (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sop_instance_uid TEXT NOT NULL UNIQUE,
+    sha256 TEXT NOT NULL,
+    file TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    results_bytes INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    state TEXT NOT NULL,
+    outcome TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    worker TEXT,
+    received_at TEXT NOT NULL,
+    finished_at TEXT,
+    boot_id TEXT NOT NULL,
+    received_s REAL NOT NULL
+);
+CREATE INDEX image_to_do ON image (state, crashes, attempts, id);
+CREATE TABLE result (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    sop_instance_uid TEXT NOT NULL,
+    file TEXT NOT NULL
+);
+CREATE INDEX result_of ON result (image_id);
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+    result_id INTEGER NOT NULL REFERENCES result ON DELETE CASCADE,
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    waited_s REAL NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    delivered_at TEXT,
+    UNIQUE (result_id, destination)
+);
+CREATE INDEX delivery_to_do ON delivery (destination, state, id);
+CREATE INDEX delivery_of ON delivery (image_id, state);
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL REFERENCES image ON DELETE CASCADE,
+    at TEXT NOT NULL,
+    what TEXT NOT NULL
+);
+CREATE INDEX event_of ON event (image_id);
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+
+
+class Database(LastingDatabase):
+    """The store's file.
+
+    Parameters
+    ----------
+    path
+        Made when it is missing.
+
+    Raises
+    ------
+    NodeError
+        When the file is damaged, no store, or of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            with self.transaction() as sql:
+                (found,) = sql.execute("PRAGMA user_version").fetchone()
+                if found == 0:
+                    for statement in _TABLES.split(";"):
+                        sql.execute(statement)
+                    sql.execute(f"PRAGMA user_version = {_VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise NodeError(f"cannot use {path} as a store: {error}") from error
+        if found not in (0, _VERSION):
+            raise NodeError(
+                f"expected {path} to be of version {_VERSION}, found {found}: it was made by another infmap-kit"
+            )

@@ -1,0 +1,335 @@
+"""The durable queue: every change of a radiograph's state until its results wait for delivery.
+
+Each method is one transaction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+
+from infmap_kit.errors import NodeError
+from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
+from infmap_kit.node.queue.database import Database
+from infmap_kit.node.queue.states import FINAL, DeliveryState, Job, Result, State
+from infmap_kit.node.queue.transitions import (
+    Finished,
+    add_event,
+    count,
+    finish,
+    finish_if_delivered,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Known:
+    """A radiograph that is in the store already, under the same SOP Instance UID."""
+
+    image_id: int
+    file: str
+    sha256: str
+
+
+class Store:
+    """The node's queue.
+
+    Parameters
+    ----------
+    database
+        Its SQLite file.
+    on_finished
+        Called after a radiograph has come to its end.
+    """
+
+    def __init__(
+        self, database: Database, *, on_finished: Callable[[Finished], None] = lambda _: None
+    ) -> None:
+        self.database = database
+        self._on_finished = on_finished
+
+    def add(
+        self,
+        *,
+        sop_instance_uid: str,
+        sha256: str,
+        file: str,
+        size_bytes: int,
+        caller: str,
+        results_bytes: int = 0,
+    ) -> int | Known:
+        """Enter a radiograph whose file is on disk, synced.
+
+        Parameters
+        ----------
+        sop_instance_uid, sha256, file, size_bytes
+            Whose file it is, and the file.
+        caller
+            AE title of the sender.
+        results_bytes
+            What its results will take at most.
+
+        Returns
+        -------
+        int or Known
+            Its number; or what is there, when it is there already.
+        """
+        with self.database.transaction() as sql:
+            row = sql.execute(
+                "SELECT id, file, sha256 FROM image WHERE sop_instance_uid = ?", (sop_instance_uid,)
+            ).fetchone()
+            if row is not None:
+                return Known(image_id=row["id"], file=row["file"], sha256=row["sha256"])
+            cursor = sql.execute(
+                "INSERT INTO image (sop_instance_uid, sha256, file, size_bytes, results_bytes, caller, state,"
+                " received_at, boot_id, received_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sop_instance_uid, sha256, file, size_bytes, results_bytes, caller, State.WAITING, utc_now(),
+                    boot_id(), boottime_s(),
+                ),
+            )  # fmt: skip
+            image_id = int(cursor.lastrowid or 0)
+            add_event(sql, image_id, f"received from {caller}")
+            count(sql, "received")
+        return image_id
+
+    def count(self, name: str) -> None:
+        """Count what is no change of a state: a duplicate, a refusal."""
+        with self.database.transaction() as sql:
+            count(sql, name)
+
+    def promised_bytes(self) -> int:
+        """What the results of all that is accepted and not judged yet will take at most."""
+        row = self.database.reading().execute(
+            "SELECT coalesce(sum(results_bytes), 0) AS promised FROM image WHERE state IN (?, ?)",
+            (State.WAITING, State.WORKING),
+        )
+        return int(row.fetchone()["promised"])
+
+    def claim(self, worker: str) -> Job | None:
+        """Take the next radiograph that waits; nobody else gets it while the worker's lock is held.
+
+        What crashed before comes last, so that a picture on which the process dies holds up no other.
+        """
+        with self.database.transaction() as sql:
+            # A worker does one thing at a time: what it still holds, it could not write down as done.
+            sql.execute(
+                "UPDATE image SET state = ?, worker = NULL WHERE worker = ? AND state = ?",
+                (State.WAITING, worker, State.WORKING),
+            )
+            row = sql.execute(
+                "UPDATE image SET state = ?, worker = ? WHERE id = (SELECT id FROM image WHERE state = ?"
+                " ORDER BY crashes, attempts, id LIMIT 1)"
+                " RETURNING id, file, caller, sop_instance_uid",
+                (State.WORKING, worker, State.WAITING),
+            ).fetchone()
+        if row is None:
+            return None
+        return Job(
+            image_id=row["id"],
+            file=row["file"],
+            caller=row["caller"],
+            sop_instance_uid=row["sop_instance_uid"],
+        )
+
+    def reclaim(self, is_dead: Callable[[str], bool], *, max_crashes: int) -> int:
+        """Put back what dead workers held.
+
+        Parameters
+        ----------
+        is_dead
+            Whether a worker's process has ended.
+        max_crashes
+            After so many, the radiograph itself is taken for the cause and given up.
+
+        Returns
+        -------
+        int
+            How many radiographs were put back or given up.
+        """
+        holders = self.database.reading().execute(
+            "SELECT DISTINCT worker FROM image WHERE state = ? AND worker IS NOT NULL",
+            (State.WORKING,),
+        )
+        dead = [row["worker"] for row in holders.fetchall() if is_dead(row["worker"])]
+        reclaimed = 0
+        for worker in dead:
+            with self.database.transaction() as sql:
+                rows = sql.execute(
+                    "UPDATE image SET state = ?, worker = NULL, crashes = crashes + 1"
+                    " WHERE worker = ? AND state = ? RETURNING id, crashes",
+                    (State.WAITING, worker, State.WORKING),
+                ).fetchall()
+                for row in rows:
+                    add_event(sql, row["id"], "the process ended while working on it")
+                    if row["crashes"] >= max_crashes:
+                        reason = f"the process ended {row['crashes']} times while working on it"
+                        finish(sql, row["id"], State.FAILED, reason)
+            reclaimed += len(rows)
+        return reclaimed
+
+    def put_back(self, job: Job, worker: str, reason: str) -> None:
+        """Return a radiograph that could not be judged through no fault of its own."""
+        with self.database.transaction() as sql:
+            if _is_held(sql, job, worker):
+                sql.execute(
+                    "UPDATE image SET state = ?, worker = NULL, reason = ? WHERE id = ?",
+                    (State.WAITING, reason, job.image_id),
+                )
+
+    def attempt_failed(self, job: Job, worker: str, reason: str, *, max_attempts: int) -> bool:
+        """Record that a radiograph could not be judged; it is given up after the last attempt.
+
+        Returns
+        -------
+        bool
+            Whether it was given up.
+        """
+        finished = None
+        with self.database.transaction() as sql:
+            if not _is_held(sql, job, worker):
+                return False
+            row = sql.execute(
+                "UPDATE image SET state = ?, worker = NULL, attempts = attempts + 1, reason = ?"
+                " WHERE id = ? RETURNING attempts",
+                (State.WAITING, reason, job.image_id),
+            ).fetchone()
+            add_event(sql, job.image_id, f"attempt {row['attempts']} failed: {reason}")
+            if row["attempts"] >= max_attempts:
+                finished = finish(sql, job.image_id, State.FAILED, reason)
+        self._tell(finished)
+        return finished is not None
+
+    def ignore(self, job: Job, worker: str, reason: str) -> None:
+        """Record that no rule wants a radiograph."""
+        finished = None
+        with self.database.transaction() as sql:
+            if _is_held(sql, job, worker):
+                finished = finish(sql, job.image_id, State.IGNORED, reason)
+        self._tell(finished)
+
+    def judged(
+        self,
+        job: Job,
+        worker: str,
+        *,
+        outcome: State,
+        reason: str,
+        results: Sequence[Result],
+        destinations: Collection[str],
+    ) -> bool:
+        """Enter a radiograph's results, whose files are on disk and synced, and where they go.
+
+        Parameters
+        ----------
+        outcome
+            ``DONE`` or ``REJECTED``: what it comes to when all is delivered.
+        reason
+            What was found, or why it was rejected.
+        results
+            What was made.
+        destinations
+            Names.
+
+        Returns
+        -------
+        bool
+            Whether it was entered; not when the worker had lost its claim.
+        """
+        finished = None
+        with self.database.transaction() as sql:
+            if not _is_held(sql, job, worker):
+                return False
+            sql.execute(
+                "UPDATE image SET state = ?, worker = NULL, outcome = ?, reason = ? WHERE id = ?",
+                (State.DELIVERING, outcome, reason, job.image_id),
+            )
+            add_event(sql, job.image_id, f"judged: {reason}")
+            for result in results:
+                cursor = sql.execute(
+                    "INSERT INTO result (image_id, kind, sop_instance_uid, file) VALUES (?, ?, ?, ?)",
+                    (job.image_id, result.kind, result.sop_instance_uid, result.file),
+                )
+                sql.executemany(
+                    "INSERT INTO delivery (image_id, result_id, destination, state) VALUES (?, ?, ?, ?)",
+                    [
+                        (job.image_id, cursor.lastrowid, name, DeliveryState.WAITING)
+                        for name in (destinations if result.is_delivered else ())
+                    ],
+                )
+            finished = finish_if_delivered(sql, job.image_id)
+        self._tell(finished)
+        return True
+
+    def retry(self, image_id: int) -> State:
+        """Take up a radiograph again at a person's word.
+
+        What was judged is delivered again, where it did not arrive or, when all arrived, to all;
+        what was not is judged anew.
+
+        Returns
+        -------
+        State
+            What it is now.
+
+        Raises
+        ------
+        NodeError
+            When there is no such radiograph, or it is not finished.
+        """
+        with self.database.transaction() as sql:
+            row = sql.execute("SELECT state FROM image WHERE id = ?", (image_id,)).fetchone()
+            if row is None:
+                raise NodeError(f"there is no radiograph {image_id}: see `infmap-kit node list`")
+            state = State(row["state"])
+            if state not in FINAL:
+                raise NodeError(
+                    f"radiograph {image_id} is {state}: only what is finished can be retried"
+                )
+            # Of what failed, that which arrived stays delivered.
+            spared = DeliveryState.DELIVERED if state == State.FAILED else ""
+            cursor = sql.execute(
+                "UPDATE delivery SET state = ?, attempts = 0, waited_s = 0"
+                " WHERE image_id = ? AND state != ?",
+                (DeliveryState.WAITING, image_id, spared),
+            )
+            now = State.DELIVERING
+            if cursor.rowcount == 0 or state == State.REJECTED:
+                sql.execute("DELETE FROM result WHERE image_id = ?", (image_id,))
+                now = State.WAITING
+            sql.execute(
+                "UPDATE image SET state = ?, finished_at = NULL, attempts = 0, crashes = 0 WHERE id = ?",
+                (now, image_id),
+            )
+            add_event(sql, image_id, f"retried, it was {state}")
+        return now
+
+    def forget(self, image_id: int) -> list[str]:
+        """Remove a finished radiograph from the store.
+
+        Returns
+        -------
+        list
+            Names of its files, which nothing refers to any more.
+        """
+        with self.database.transaction() as sql:
+            row = sql.execute("SELECT file, state FROM image WHERE id = ?", (image_id,)).fetchone()
+            if row is None or State(row["state"]) not in FINAL:
+                return []
+            results = sql.execute("SELECT file FROM result WHERE image_id = ?", (image_id,))
+            files = [row["file"], *(result["file"] for result in results.fetchall())]
+            sql.execute("DELETE FROM image WHERE id = ?", (image_id,))
+            count(sql, "forgotten")
+        return files
+
+    def _tell(self, finished: Finished | None) -> None:
+        if finished is not None:
+            self._on_finished(finished)
+
+
+def _is_held(sql: sqlite3.Connection, job: Job, worker: str) -> bool:
+    row = sql.execute(
+        "SELECT 1 FROM image WHERE id = ? AND worker = ? AND state = ?",
+        (job.image_id, worker, State.WORKING),
+    ).fetchone()
+    return row is not None

@@ -1,0 +1,1 @@
+"""The node over HTTP, to be read only."""

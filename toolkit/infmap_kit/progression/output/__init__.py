@@ -1,0 +1,1 @@
+"""A course as files, pages and pictures."""

@@ -1,0 +1,237 @@
+"""The compile gate: would TensorRT take these graphs on a GPU box? Asked on a machine without one.
+
+NVIDIA's tensorrt-rtx has the parser and the builder of TensorRT and needs no GPU to build. What it builds
+cannot be run here, and Triton does not load it: only the answer is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from infmap_kit.errors import ExportError, GateFailed
+from infmap_kit.graphs.fp16 import fp16_graph
+from infmap_kit.graphs.preparation import read_graph
+from infmap_kit.model.contract import ENSEMBLE, SEGMENTATION, Contract
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.publish import graphs_of
+from infmap_kit.release.source import read_source, with_parts
+from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
+from infmap_kit.tensorrt.gpus import Gpu, gpu
+from infmap_kit.tensorrt.library import require_compiler
+from infmap_kit.tensorrt.profiles import profiles_of
+from infmap_kit.tensorrt.refusal import GraphRefused, Refusal
+from infmap_kit.triton.config import Precision, graph_file
+from infmap_kit.triton.repository import (
+    MANIFEST,
+    check_repository,
+    served_contract,
+    version_folder,
+)
+
+DEFAULT_GPUS = ("sm75", "sm86")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """What is compiled, and for what.
+
+    Parameters
+    ----------
+    gpus
+        Short names, generations or compute capabilities.
+    precision
+        Of the networks: fp16 or fp32.
+    batches
+        Batch sizes that the profiles cover.
+    """
+
+    gpus: tuple[str, ...] = DEFAULT_GPUS
+    precision: Precision | str = Precision.FP16
+    batches: tuple[int, ...] = (1, 8, 32)
+
+    def __post_init__(self) -> None:
+        if self.precision not in (Precision.FP16, Precision.FP32):
+            raise ExportError(f"expected a precision of fp16, fp32, found {self.precision!r}")
+        object.__setattr__(self, "precision", Precision(self.precision))
+        if not self.gpus:
+            raise ExportError("expected at least one GPU")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compilation:
+    """What became of one graph for one GPU generation.
+
+    Parameters
+    ----------
+    graph, gpu, generation
+        What was compiled for what.
+    seconds, plan_bytes
+        How long it took and what came out; ``plan_bytes`` is 0 when nothing did.
+    fp16_share
+        Share of the convolutions and matrix products that are FP16; ``None`` when there are none.
+    refusals
+        Nodes that the parser does not take.
+    error
+        What else went wrong, in one line.
+    """
+
+    graph: str
+    gpu: str
+    generation: str
+    seconds: float = 0.0
+    plan_bytes: int = 0
+    fp16_share: float | None = None
+    refusals: tuple[Refusal, ...] = ()
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether an engine came out that computes in what was asked for."""
+        return not self.refusals and not self.error
+
+
+def graphs_at(path: Path, lungs: Path | None = None) -> dict[str, onnx.ModelProto]:
+    """The graphs of a run folder, a model file or a published repository, by name.
+
+    Parameters
+    ----------
+    path
+        Which.
+    lungs
+        Run folder of the lungs' network beside a run; a repository has its own.
+
+    Raises
+    ------
+    ExportError
+        When the repository holds no graphs but engines.
+    """
+    if not (path / MANIFEST).is_file():
+        return graphs_of(with_parts(read_source(path), lungs=lungs))
+    manifest = check_repository(path)
+    graphs = served_contract(manifest).graphs
+    joined = version_folder(path, ENSEMBLE.name, manifest.release)
+    files = {graph.name: joined / graph_file(graph.name) for graph in graphs}
+    if not files[SEGMENTATION.name].is_file():
+        files = {
+            graph.name: version_folder(path, graph.name, manifest.release) / "model.onnx"
+            for graph in graphs
+        }
+    if not all(file.is_file() for file in files.values()):
+        raise ExportError(
+            f"{path} holds engines and no graphs: name the run folder that it was exported from"
+        )
+    return {name: read_graph(file) for name, file in files.items()}
+
+
+def compile_graphs(
+    graphs: dict[str, onnx.ModelProto],
+    options: GateOptions,
+    *,
+    progress: Progress = no_progress,
+) -> tuple[Compilation, ...]:
+    """Compile each graph for each GPU generation.
+
+    Parameters
+    ----------
+    graphs
+        By name: those of a contract, or some of them.
+    options
+        GPUs, precision and batches.
+    progress
+        Told what is compiled, steps done and their number.
+
+    Raises
+    ------
+    MissingDependency
+        When NVIDIA's compiler is not installed.
+    HostMismatch
+        For a GPU that it does not build for.
+    """
+    trt = require_compiler()
+    contract = Contract.of(graphs)
+    networks = [network.name for network in contract.networks]
+    chosen = [gpu(word) for word in options.gpus]
+    results = []
+    for name, graph in graphs.items():
+        fp16 = options.precision is Precision.FP16 and name in networks
+        try:
+            compiled = fp16_graph(graph).model if fp16 else graph
+        except ExportError as error:
+            results += [_failed(name, one, error=str(error)) for one in chosen]
+            continue
+        for one in chosen:
+            told = functools.partial(progress, f"{name} for {one.name}")
+            built = BuildOptions(
+                profiles=profiles_of(name, options.batches, contract),
+                compute_capabilities=(one.generation,),
+            )
+            results.append(_compile(trt, name, compiled, one, built, fp16=fp16, progress=told))
+    return tuple(results)
+
+
+def as_json(results: tuple[Compilation, ...]) -> list[dict[str, Any]]:
+    """Everything of each compilation, for ``--json``."""
+    return [{**dataclasses.asdict(result), "passed": result.passed} for result in results]
+
+
+def require_passed(results: tuple[Compilation, ...]) -> None:
+    """Refuse graphs that would fail on a box.
+
+    Raises
+    ------
+    GateFailed
+        With the first reason, by node and operator.
+    """
+    failed = [result for result in results if not result.passed]
+    if failed:
+        first = failed[0]
+        reason = str(first.refusals[0]) if first.refusals else first.error
+        raise GateFailed(
+            f"{len(failed)} of {len(results)} compilations fail, first {first.graph} for {first.gpu}: {reason}"
+        )
+
+
+def _compile(
+    trt: Any,
+    name: str,
+    graph: onnx.ModelProto,
+    target: Gpu,
+    options: BuildOptions,
+    *,
+    fp16: bool,
+    progress: Callable[[int, int], None],
+) -> Compilation:
+    started = time.monotonic()
+    try:
+        engine = engine_from_onnx(
+            trt, graph, options, progress=lambda _, done, total: progress(done, total)
+        )
+        if fp16:
+            engine.layers.require_fp16(name)
+    except GraphRefused as error:
+        return _failed(name, target, refusals=error.refusals)
+    except ExportError as error:
+        return _failed(name, target, error=str(error))
+    return Compilation(
+        graph=name,
+        gpu=target.name,
+        generation=target.generation,
+        seconds=round(time.monotonic() - started, 2),
+        plan_bytes=len(engine.plan),
+        fp16_share=engine.layers.fp16_share,
+    )
+
+
+def _failed(
+    name: str, target: Gpu, *, refusals: tuple[Refusal, ...] = (), error: str = ""
+) -> Compilation:
+    return Compilation(
+        graph=name, gpu=target.name, generation=target.generation, refusals=refusals, error=error
+    )

@@ -1,0 +1,139 @@
+"""Who made a result, when, and under which UIDs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from infmap_kit import __version__
+from infmap_kit.results.dicom.uids import derived_uid, model_identity
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MANUFACTURER = "infmap-kit"
+NOTICE = "Research use, not for diagnosis"
+
+_LONG_STRING = 64
+"""Characters of DICOM's value representation LO (PS3.5, 6.2)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Author:
+    """The model and the program, as the objects name them.
+
+    Parameters
+    ----------
+    source_uid
+        SOP Instance UID of the radiograph.
+    identity
+        SHA-256 over everything by which the model may decide otherwise than another.
+    model_name, model_version
+        For people.
+    made_from
+        Whose SHA-256 it is, and that: of the engine, or of the graph that it was made from; empty when
+        unknown.
+    made_at
+        When the finding was made.
+    lungs_name, lungs_version
+        Of the model that segments the lungs; the infection's where none is named.
+    refusal
+        Code of a refusal; empty for a finding.
+    """
+
+    source_uid: str
+    identity: str
+    model_name: str
+    model_version: str
+    made_from: str
+    made_at: dt.datetime
+    lungs_name: str = ""
+    lungs_version: str = ""
+    refusal: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        referred: Dataset,
+        model: Mapping[str, str],
+        made_at: dt.datetime | None,
+        *,
+        refusal: str = "",
+    ) -> Self:
+        """Author of results about a radiograph; for a refusal no model, but its code."""
+        name, version = (
+            model.get("model_name", MANUFACTURER),
+            model.get("model_version", __version__),
+        )
+        return cls(
+            source_uid=str(referred.SOPInstanceUID),
+            identity=model_identity(model),
+            refusal=refusal,
+            model_name=name[:_LONG_STRING],
+            model_version=version[:_LONG_STRING],
+            lungs_name=model.get("lungs_name", name)[:_LONG_STRING],
+            lungs_version=model.get("lungs_version", version)[:_LONG_STRING],
+            made_from=_made_from(model),
+            made_at=made_at or dt.datetime.now().astimezone(),
+        )
+
+    def uid(self, kind: str, what: str) -> str:
+        """UID of a part (``series``, ``instance``, …) of the object of a kind."""
+        about = (self.source_uid, self.identity, *([self.refusal] if self.refusal else []))
+        return derived_uid(*about, kind, what)
+
+    def identification(self, kind: str, *, series_number: int, described: str) -> dict[str, Any]:
+        """Keyword arguments that every constructor of highdicom takes."""
+        return {
+            "series_instance_uid": self.uid(kind, "series"),
+            "series_number": series_number,
+            "sop_instance_uid": self.uid(kind, "instance"),
+            "instance_number": 1,
+            "manufacturer": MANUFACTURER,
+            "manufacturer_model_name": self.model_name,
+            "software_versions": (f"{MANUFACTURER} {__version__}", f"model {self.model_version}"),
+            "device_serial_number": self.identity,
+            "series_description": described,
+        }
+
+    def signed(self, dataset: Dataset, referred: Dataset) -> Dataset:
+        """Finish what a constructor of highdicom made.
+
+        This author's time goes where the constructor put the present one; a chest, which has no
+        side, is said to be one; pictures lie as the source does.
+        """
+        if dataset.Modality != "SR":
+            dataset.BodyPartExamined = "CHEST"
+        if "Rows" in dataset:
+            dataset.PatientOrientation = referred.get("PatientOrientation")
+        date, time = self.made_at.strftime("%Y%m%d"), self.made_at.strftime("%H%M%S")
+        for element in list(dataset.iterall()):
+            if element.keyword in _DATES:
+                element.value = date
+            elif element.keyword in _TIMES:
+                element.value = time
+            elif element.keyword == "ContributionDateTime":
+                element.value = date + time + self.made_at.strftime("%z")
+            elif element.keyword == "DimensionOrganizationUID":
+                # highdicom draws a random one.
+                element.value = self.uid("seg", "dimensions")
+        return dataset
+
+
+_DATES = (
+    *("InstanceCreationDate", "ContentDate"),
+    *("DateOfSecondaryCapture", "PresentationCreationDate"),
+)
+_TIMES = (
+    *("InstanceCreationTime", "ContentTime"),
+    *("TimeOfSecondaryCapture", "PresentationCreationTime"),
+)
+
+
+def _made_from(model: Mapping[str, str]) -> str:
+    for key, what in (("engine_sha256", "engine"), ("onnx_sha256", "graph")):
+        if model.get(key):
+            return f"SHA-256 of the {what} {model[key]}"
+    return ""

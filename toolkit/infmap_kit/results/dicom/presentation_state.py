@@ -1,0 +1,101 @@
+"""The infection's contour over the radiograph itself, as a Grayscale Softcopy Presentation State."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.imaging.dicom.display import is_inverse
+from infmap_kit.results.dicom.author import NOTICE, Author
+from infmap_kit.results.dicom.reference import pixel_aspect
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_CIELAB_RED = (53.0, 80.0, 67.0)
+
+
+def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Author) -> Dataset:
+    """Write the outline of a mask as graphics over the source.
+
+    Parameters
+    ----------
+    referred
+        From :func:`~infmap_kit.results.dicom.reference.reference`.
+    mask
+        (rows, columns) uint8, 0 or 1, over the source's pixels.
+    author
+        Who says so.
+    """
+    from highdicom import PresentationLUTTransformation
+    from highdicom.color import CIELabColor
+    from highdicom.pr import (
+        GraphicAnnotation,
+        GraphicLayer,
+        GraphicObject,
+        GrayscaleSoftcopyPresentationState,
+        TextObject,
+    )
+
+    layer = GraphicLayer(
+        layer_name="INFECTION",
+        order=1,
+        description=f"COVID-19 infection. {NOTICE}",
+        display_color=CIELabColor(*_CIELAB_RED),
+    )
+    annotation = GraphicAnnotation(
+        referenced_images=[referred],
+        graphic_layer=layer,
+        graphic_objects=[
+            GraphicObject(graphic_type="POLYLINE", graphic_data=outline, units="PIXEL")
+            for outline in outlines(mask)
+        ],
+        text_objects=[
+            TextObject(
+                text_value=f"{author.model_name} {author.model_version}\n{NOTICE}",
+                units="DISPLAY",
+                bounding_box=(0.02, 0.92, 0.98, 0.98),
+            )
+        ],
+    )
+    written = GrayscaleSoftcopyPresentationState(
+        referenced_images=[referred],
+        content_label="INFECTION",
+        content_description="Contour of COVID-19 infection",
+        graphic_layers=[layer],
+        graphic_annotations=[annotation],
+        # With a presentation state the viewer no longer looks at MONOCHROME1 (PS3.3, C.11.6).
+        presentation_lut_transformation=PresentationLUTTransformation(
+            presentation_lut_shape="INVERSE" if is_inverse(referred) else "IDENTITY"
+        ),
+        **author.identification("gsps", series_number=9004, described="Infection contour"),
+    )
+    for area in written.DisplayedAreaSelectionSequence:
+        # highdicom knows of Pixel Spacing alone, which a detector's picture seldom has.
+        if "PresentationPixelSpacing" not in area:
+            area.PresentationPixelAspectRatio = pixel_aspect(referred)
+    return author.signed(written, referred)
+
+
+def outlines(mask: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    """Closed outlines of a mask's regions.
+
+    Parameters
+    ----------
+    mask
+        (rows, columns) uint8, 0 or 1.
+
+    Returns
+    -------
+    list
+        (N, 2) column and row of each corner, the first again at the end; the middle of the upper
+        left pixel is (0.5, 0.5), as in DICOM PS3.3, C.10.5.1.2.
+    """
+    found, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
+    return [
+        np.concatenate([corners[:, 0], corners[:1, 0]]).astype(np.float64) + 0.5
+        for corners in found
+    ]

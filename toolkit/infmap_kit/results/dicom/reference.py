@@ -1,0 +1,149 @@
+"""What results take over from a radiograph: patient, study and identity, in a shape to build on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import Reason
+from infmap_kit.results.dicom.uids import derived_uid
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_UID = re.compile(r"[0-9.]{1,64}")
+
+_TAKEN_OVER = (
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription"),
+    *("ReferringPhysicianName", "Modality", "PatientOrientation"),
+    *("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PresentationLUTShape"),
+    *("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+)
+_MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
+    *("AccessionNumber", "StudyID", "ReferringPhysicianName"),
+)
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
+
+
+def reference(source: Dataset) -> Dataset:
+    """Make the data set that the results' constructors copy from.
+
+    Only what results need is in it, and what would make a constructor fail (a date that is none, a
+    sex that DICOM does not know) is empty. What is missing but must be there is derived.
+
+    Parameters
+    ----------
+    source
+        The radiograph's data set.
+
+    Raises
+    ------
+    InputRejected
+        ``no-uid`` when nothing could refer to the source.
+    """
+    from pydicom import Dataset
+    from pydicom.multival import MultiValue
+    from pydicom.uid import ComputedRadiographyImageStorage
+
+    instance = _uid(source, "SOPInstanceUID")
+    if not instance:
+        raise InputRejected(
+            Reason.NO_UID,
+            "expected a SOP Instance UID that results can refer to, found none that is valid: store "
+            "the radiograph in a PACS first, or ask for PNG and JSON",
+        )
+    referred = Dataset()
+    referred.SOPInstanceUID = instance
+    referred.SOPClassUID = _uid(source, "SOPClassUID") or ComputedRadiographyImageStorage
+    for keyword, what in (("StudyInstanceUID", "study"), ("SeriesInstanceUID", "series")):
+        setattr(referred, keyword, _uid(source, keyword) or derived_uid(instance, "source", what))
+    for keyword in _MAY_BE_EMPTY:
+        setattr(referred, keyword, None)
+    for keyword in _TAKEN_OVER:
+        value = source.get(keyword)
+        if value not in (None, ""):
+            setattr(referred, keyword, value)
+    _set_character_set(referred, source)
+    for keyword in ("WindowCenter", "WindowWidth"):
+        # What was shown is the first of several.
+        if isinstance(referred.get(keyword), MultiValue):
+            setattr(referred, keyword, referred[keyword].value[0])
+    for keyword in ("PatientBirthDate", "StudyDate"):
+        if not _is_date(str(referred.get(keyword) or "")):
+            setattr(referred, keyword, None)
+    if not _TIME.fullmatch(str(referred.get("StudyTime") or "")):
+        referred.StudyTime = None
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        if not _is_spacing(referred.get(keyword)):
+            referred.pop(keyword, None)
+    if referred.PatientSex not in ("M", "F", "O"):
+        referred.PatientSex = None
+    return referred
+
+
+def pixel_aspect(referred: Dataset) -> list[int]:
+    """Height and width of a pixel as whole numbers, ``[1, 1]`` when it is square or nobody says.
+
+    Parameters
+    ----------
+    referred
+        From :func:`reference`.
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+        lengths = referred.get(keyword)
+        if _is_spacing(lengths):
+            ratio = Fraction(float(lengths[0]) / float(lengths[1])).limit_denominator(1000)
+            return [max(ratio.numerator, 1), ratio.denominator]
+    return [1, 1]
+
+
+def _uid(dataset: Dataset, keyword: str) -> str:
+    """A UID's text, empty when it is missing or could not be one."""
+    text = str(dataset.get(keyword) or "")
+    return text if _UID.fullmatch(text) else ""
+
+
+def _set_character_set(referred: Dataset, source: Dataset) -> None:
+    """Keep a plain character set, which the PACS knows; code extensions become UTF-8.
+
+    Not every character set that is met is one that highdicom writes.
+    """
+    from pydicom.charset import python_encoding
+
+    names = source.get("SpecificCharacterSet")
+    if not names:
+        return
+    if isinstance(names, str) and names in python_encoding and not names.startswith("ISO 2022"):
+        referred.SpecificCharacterSet = names
+        return
+    referred.SpecificCharacterSet = "ISO_IR 192"
+    for element in referred:
+        if element.VR == "PN":
+            # A name remembers the bytes that it was read from; its text is what to keep.
+            element.value = str(element.value)
+
+
+def _is_spacing(value: object) -> bool:
+    """Whether these are two lengths; some files say 0."""
+    try:
+        row, column = (float(length) for length in value)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        return False
+    return 0 < row < math.inf and 0 < column < math.inf
+
+
+def _is_date(text: str) -> bool:
+    try:
+        dt.datetime.strptime(text, "%Y%m%d").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return False
+    return len(text) == 8

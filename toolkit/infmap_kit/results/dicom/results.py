@@ -1,0 +1,129 @@
+"""From a finding to the DICOM objects that go back to the PACS."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from infmap_kit.errors import InputRejected
+from infmap_kit.results.dicom.author import Author
+from infmap_kit.results.dicom.reference import reference
+from infmap_kit.results.dicom.writing import writing
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from infmap_kit.answer.finding import Finding
+    from infmap_kit.imaging.radiograph import Radiograph
+
+
+class ResultKind(enum.StrEnum):
+    """What can be written for one radiograph."""
+
+    SECONDARY_CAPTURE = "sc"
+    SEGMENTATION = "seg"
+    STRUCTURED_REPORT = "sr"
+    PRESENTATION_STATE = "gsps"
+
+
+USUAL_KINDS = (
+    ResultKind.SECONDARY_CAPTURE,
+    ResultKind.SEGMENTATION,
+    ResultKind.STRUCTURED_REPORT,
+)
+
+
+def dicom_results(
+    source: Dataset,
+    radiograph: Radiograph,
+    finding: Finding,
+    *,
+    kinds: Collection[ResultKind] = USUAL_KINDS,
+    made_at: dt.datetime | None = None,
+) -> list[Dataset]:
+    """Write a finding as DICOM objects of the source's study.
+
+    Parameters
+    ----------
+    source
+        The radiograph's data set; its pixels are not looked at and need not be there.
+    radiograph
+        What was read from it.
+    finding
+        What the model said.
+    kinds
+        Which objects; each kind is a series of its own. The report refers to the segmentation when
+        both are asked for.
+    made_at
+        When the finding was made; now, when it is not given. UIDs follow from source, model and
+        kind alone; with the same time the objects are equal byte for byte.
+
+    Returns
+    -------
+    list
+        Data sets with file meta information, ready for ``save_as(..., enforce_file_format=True)``
+        and for C-STORE, in the order of :class:`ResultKind`.
+
+    Raises
+    ------
+    InputRejected
+        ``no-uid`` when the source has no SOP Instance UID to refer to, ``unwritable`` when its tags
+        allow no results.
+    MissingDependency
+        When highdicom is not installed.
+    """
+    with writing():
+        from infmap_kit.results.dicom.presentation_state import presentation_state
+        from infmap_kit.results.dicom.secondary_capture import secondary_capture
+        from infmap_kit.results.dicom.segmentation import INFECTION, native_masks, segmentation
+        from infmap_kit.results.dicom.structured_report import structured_report
+
+        wanted = {ResultKind(kind) for kind in kinds}
+        referred = reference(source)
+        author = Author.of(referred, finding.model, made_at)
+        masks = native_masks(finding, radiograph)
+        written: list[Dataset] = []
+        if ResultKind.SECONDARY_CAPTURE in wanted:
+            written.append(secondary_capture(referred, radiograph, finding, author))
+        segmented = None
+        if ResultKind.SEGMENTATION in wanted:
+            segmented = segmentation(referred, masks, author)
+            written.append(segmented)
+        if ResultKind.STRUCTURED_REPORT in wanted:
+            written.append(structured_report(referred, radiograph, finding, author, segmented))
+        if ResultKind.PRESENTATION_STATE in wanted:
+            written.append(presentation_state(referred, masks[INFECTION], author))
+    return written
+
+
+def rejection_report(
+    source: Dataset, rejection: InputRejected, *, made_at: dt.datetime | None = None
+) -> Dataset:
+    """Write a Structured Report that says why a radiograph was not judged.
+
+    Parameters
+    ----------
+    source
+        The refused file's data set, as far as it could be read.
+    rejection
+        Why.
+    made_at
+        When; now, when it is not given.
+
+    Raises
+    ------
+    InputRejected
+        ``no-uid`` when the source has no SOP Instance UID to refer to, ``unwritable`` when its tags
+        allow no results.
+    MissingDependency
+        When highdicom is not installed.
+    """
+    with writing():
+        from infmap_kit.results.dicom.structured_report import refusal
+
+        referred = reference(source)
+        return refusal(
+            referred, rejection, Author.of(referred, {}, made_at, refusal=str(rejection.code))
+        )

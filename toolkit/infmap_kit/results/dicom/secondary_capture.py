@@ -1,0 +1,107 @@
+"""The infection map as a picture that every viewer shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.imaging.colour import infection_map
+from infmap_kit.results.dicom.author import MANUFACTURER, NOTICE, Author
+from infmap_kit.results.dicom.reference import pixel_aspect
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from infmap_kit.answer.finding import Finding
+    from infmap_kit.imaging.radiograph import Radiograph
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_CAPITAL_PIXELS = 22
+"""Height of that font's letters at scale 1."""
+
+
+def secondary_capture(
+    referred: Dataset, radiograph: Radiograph, finding: Finding, author: Author
+) -> Dataset:
+    """Write the infection map at native size, lying as the source lies, with a burned-in line.
+
+    Parameters
+    ----------
+    referred
+        From :func:`~infmap_kit.results.dicom.reference.reference`.
+    radiograph
+        What was read.
+    finding
+        What the model said; its map is painted here when it brings none.
+    author
+        Who says so.
+    """
+    from highdicom.sc import SCImage
+    from pydicom import Dataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    painted = finding.infection_map
+    if painted is None:
+        painted = infection_map(radiograph.pixels, finding.probability)
+    picture = radiograph.as_stored(painted)
+    line = f"{author.model_name}, version {author.model_version}. {NOTICE}."
+    written = SCImage.from_ref_dataset(
+        ref_dataset=referred,
+        pixel_array=with_line(picture, line),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        # Replaced by the source's own, as the picture lies like the source.
+        patient_orientation=("L", "F"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **author.identification("sc", series_number=9001, described="Infection map"),
+    )
+    aspect = pixel_aspect(referred)
+    if aspect != [1, 1]:
+        written.PixelAspectRatio = aspect
+    written.BurnedInAnnotation = "NO"
+    written.DerivationDescription = f"COVID-19 infection map by {MANUFACTURER}"
+    origin = Dataset()
+    origin.ReferencedSOPClassUID = referred.SOPClassUID
+    origin.ReferencedSOPInstanceUID = referred.SOPInstanceUID
+    written.SourceImageSequence = [origin]
+    return author.signed(written, referred)
+
+
+def with_line(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """Write a text over the lower edge of a picture, in as many rows as it needs.
+
+    Parameters
+    ----------
+    picture
+        (H, W, 3) uint8; not changed.
+    text
+        ASCII; the font has no other letters.
+    """
+    height, width = picture.shape[:2]
+    letter = max(8, round(0.012 * height))
+    scale, thickness = letter / _CAPITAL_PIXELS, max(1, round(letter / 12))
+    rows = _wrapped(text.encode("ascii", "replace").decode(), width - 2 * letter, scale, thickness)
+    step = 2 * letter
+    top = max(0, height - step * len(rows) - letter // 2)
+    burned = picture.copy()
+    burned[top:] //= 4
+    for number, row in enumerate(rows):
+        place = (letter, top + step * number + round(1.6 * letter))
+        cv2.putText(burned, row, place, _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    return burned
+
+
+def _wrapped(text: str, width: int, scale: float, thickness: int) -> list[str]:
+    """Words in rows of at most ``width`` pixels; a longer word has a row of its own."""
+    rows: list[str] = []
+    for word in text.split():
+        longer = f"{rows[-1]} {word}" if rows else word
+        if rows and cv2.getTextSize(longer, _FONT, scale, thickness)[0][0] <= width:
+            rows[-1] = longer
+        else:
+            rows.append(word)
+    return rows

@@ -1,0 +1,111 @@
+"""Where the infection is, as a DICOM Segmentation over the radiograph's own pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.results.dicom.author import MANUFACTURER, Author
+from infmap_kit.results.dicom.codes import concept
+
+if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
+    from pydicom import Dataset
+
+    from infmap_kit.answer.finding import Finding
+    from infmap_kit.imaging.radiograph import Radiograph
+
+INFECTION, LUNGS = "infection", "lungs"
+
+
+def native_masks(finding: Finding, radiograph: Radiograph) -> dict[str, NDArray[np.uint8]]:
+    """Masks over the pixels as the source stores them.
+
+    Parameters
+    ----------
+    finding
+        What the model said, at the network's size.
+    radiograph
+        What it was said of.
+
+    Returns
+    -------
+    dict
+        ``infection``, and ``lungs`` where they are known, to (rows, columns) uint8, 0 or 1. The
+        probability is brought to native size as for the infection map (bilinear, half-pixel
+        centres) before the threshold, so that the mask's edge is the map's.
+    """
+    fields = {INFECTION: finding.probability}
+    if finding.lungs is not None:
+        fields[LUNGS] = finding.lungs.astype(np.float32)
+    return {name: _native(field, radiograph) for name, field in fields.items()}
+
+
+def _native(field: NDArray[np.float32], radiograph: Radiograph) -> NDArray[np.uint8]:
+    size = (radiograph.width, radiograph.height)
+    mask = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR) >= DETECTION_THRESHOLD
+    if not mask.any():
+        # A lone pixel's peak is lost between the new ones, and a detection must not be.
+        decided = (field >= DETECTION_THRESHOLD).astype(np.uint8)
+        mask = cv2.resize(decided, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    return radiograph.as_stored(mask.astype(np.uint8))
+
+
+def segmentation(referred: Dataset, masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset:
+    """Write masks as a binary Segmentation; one frame a segment.
+
+    Parameters
+    ----------
+    referred
+        From :func:`~infmap_kit.results.dicom.reference.reference`.
+    masks
+        From :func:`native_masks`.
+    author
+        Who says so.
+    """
+    from highdicom.seg import Segmentation, SegmentationTypeValues
+
+    described = f"Infection mask, {author.model_name}"[:64]
+    written = Segmentation(
+        source_images=[referred],
+        pixel_array=np.stack(list(masks.values()), axis=-1)[np.newaxis],
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _segment(number, name, author) for number, name in enumerate(masks, start=1)
+        ],
+        # An empty mask is an answer too.
+        omit_empty_frames=False,
+        content_label="INFECTION",
+        content_description="COVID-19 infection by infmap-kit",
+        **author.identification("seg", series_number=9002, described=described),
+    )
+    return author.signed(written, referred)
+
+
+def _segment(number: int, name: str, author: Author) -> SegmentDescription:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+
+    infection = name == INFECTION
+    return SegmentDescription(
+        segment_number=number,
+        segment_label="COVID-19 infection" if infection else "Lungs",
+        segmented_property_category=concept(
+            "morphologically-abnormal" if infection else "anatomical"
+        ),
+        segmented_property_type=concept("abnormal-opacity" if infection else "lung"),
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=author.model_name if infection else author.lungs_name,
+            family=concept("artificial-intelligence"),
+            version=author.model_version if infection else author.lungs_version,
+            source=MANUFACTURER,
+        ),
+        tracking_uid=author.uid("seg", f"track {name}"),
+        tracking_id=f"{name} {author.identity[:12]}",
+        anatomic_regions=[concept("lung")] if infection else None,
+    )

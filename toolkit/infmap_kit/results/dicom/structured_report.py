@@ -1,0 +1,198 @@
+"""What was found, or why nothing was looked for, as a Structured Report (TID 1500)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.results.dicom import measurements
+from infmap_kit.results.dicom.author import MANUFACTURER, NOTICE, Author
+from infmap_kit.results.dicom.codes import OWN_SCHEME, concept
+
+if TYPE_CHECKING:
+    from highdicom.sr import MeasurementsAndQualitativeEvaluations
+    from pydicom import Dataset
+
+    from infmap_kit.answer.finding import Finding
+    from infmap_kit.errors import InputRejected
+    from infmap_kit.imaging.radiograph import Radiograph
+
+
+def structured_report(
+    referred: Dataset,
+    radiograph: Radiograph,
+    finding: Finding,
+    author: Author,
+    masks: Dataset | None,
+) -> Dataset:
+    """Write a finding.
+
+    Parameters
+    ----------
+    referred
+        From :func:`~infmap_kit.results.dicom.reference.reference`.
+    radiograph
+        What was read, with its warnings.
+    finding
+        What the model said.
+    author
+        Who says so.
+    masks
+        The Segmentation to refer to, where there is one.
+    """
+    group = _group(
+        referred,
+        author,
+        masks,
+        measurements=measurements.measurements(finding),
+        evaluations=measurements.evaluations(finding),
+    )
+    texts = [("comment", f"{NOTICE}."), *measurements.texts(finding)]
+    texts += [("warning", f"{warning.code}: {warning.text}") for warning in radiograph.warnings]
+    evidence = [referred] if masks is None else [referred, masks]
+    return _report(referred, author, group, texts, evidence, described="Infection report")
+
+
+def refusal(referred: Dataset, rejection: InputRejected, author: Author) -> Dataset:
+    """Write that and why a radiograph was not judged.
+
+    Parameters
+    ----------
+    referred
+        From :func:`~infmap_kit.results.dicom.reference.reference`.
+    rejection
+        Why.
+    author
+        Who says so.
+    """
+    from highdicom.sr import CodedConcept, QualitativeEvaluation
+
+    reason = CodedConcept(rejection.code, OWN_SCHEME, rejection.code.replace("-", " "))
+    group = _group(
+        referred,
+        author,
+        None,
+        measurements=[],
+        evaluations=[
+            QualitativeEvaluation(name=concept("judged"), value=concept("no")),
+            QualitativeEvaluation(name=concept("reason"), value=reason),
+        ],
+    )
+    texts = [("comment", f"{NOTICE}."), ("reason", rejection.reason)]
+    if rejection.found:
+        texts.append(("what-was-found", json.dumps(rejection.found)))
+    return _report(referred, author, group, texts, [referred], described="Radiograph not judged")
+
+
+def _group(
+    referred: Dataset,
+    author: Author,
+    masks: Dataset | None,
+    *,
+    measurements: Sequence[Any],
+    evaluations: Sequence[Any],
+) -> Any:
+    from highdicom.sr import (
+        AlgorithmIdentification,
+        FindingSite,
+        MeasurementsAndQualitativeEvaluations,
+        PlanarROIMeasurementsAndQualitativeEvaluations,
+        ReferencedSegmentationFrame,
+        SourceImageForMeasurementGroup,
+        SourceImageForSegmentation,
+        TrackingIdentifier,
+    )
+
+    common: dict[str, Any] = {
+        "tracking_identifier": TrackingIdentifier(
+            uid=author.uid("seg", "track infection"), identifier=f"infection {author.identity[:12]}"
+        ),
+        "finding_type": concept("covid"),
+        "finding_sites": [FindingSite(concept("lung"))],
+        "algorithm_id": AlgorithmIdentification(
+            name=author.model_name,
+            version=author.model_version,
+            parameters=[author.made_from] if author.made_from else None,
+            manufacturer=MANUFACTURER,
+        ),
+        "measurements": measurements,
+        "qualitative_evaluations": evaluations,
+    }
+    instance = (str(referred.SOPClassUID), str(referred.SOPInstanceUID))
+    if masks is None:
+        return MeasurementsAndQualitativeEvaluations(
+            **common, source_images=[SourceImageForMeasurementGroup(*instance)]
+        )
+    segment = ReferencedSegmentationFrame(
+        sop_class_uid=masks.SOPClassUID,
+        sop_instance_uid=masks.SOPInstanceUID,
+        frame_number=1,
+        segment_number=1,
+        source_image=SourceImageForSegmentation(*instance),
+    )
+    # The segment or the frame, never both (PS3.3, C.18.4); highdicom wants both.
+    del segment[0].ReferencedSOPSequence[0].ReferencedFrameNumber
+    return PlanarROIMeasurementsAndQualitativeEvaluations(**common, referenced_segment=segment)
+
+
+def _report(
+    referred: Dataset,
+    author: Author,
+    group: MeasurementsAndQualitativeEvaluations,
+    texts: Sequence[tuple[str, str]],
+    evidence: Sequence[Dataset],
+    *,
+    described: str,
+) -> Dataset:
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+    from highdicom.sr import (
+        ComprehensiveSR,
+        ContainerContentItem,
+        ContentSequence,
+        DeviceObserverIdentifyingAttributes,
+        MeasurementReport,
+        ObservationContext,
+        ObserverContext,
+        TextContentItem,
+    )
+    from pydicom.sr.codedict import codes
+
+    device = DeviceObserverIdentifyingAttributes(
+        uid=author.uid("sr", "device"),
+        name=MANUFACTURER,
+        manufacturer_name=MANUFACTURER,
+        model_name=author.model_name,
+        serial_number=author.identity,
+    )
+    content = MeasurementReport(
+        observation_context=ObservationContext(
+            observer_device_context=ObserverContext(
+                observer_type=codes.DCM.Device, observer_identifying_attributes=device
+            )
+        ),
+        procedure_reported=concept("chest-xray"),
+        imaging_measurements=[group],
+    )
+    evaluations = ContainerContentItem(
+        name=concept("qualitative-evaluations"), relationship_type="CONTAINS"
+    )
+    evaluations.ContentSequence = ContentSequence(
+        [
+            TextContentItem(name=concept(name), value=text, relationship_type="CONTAINS")
+            for name, text in texts
+        ]
+    )
+    content[0].ContentSequence.append(evaluations)
+    written = ComprehensiveSR(
+        evidence=evidence,
+        content=content[0],
+        is_complete=True,
+        is_final=True,
+        is_verified=False,
+        coding_schemes=[
+            CodingSchemeIdentificationItem(OWN_SCHEME, name=f"Concepts of {MANUFACTURER}")
+        ],
+        **author.identification("sr", series_number=9003, described=described),
+    )
+    return author.signed(written, referred)

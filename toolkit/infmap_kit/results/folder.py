@@ -1,0 +1,327 @@
+"""What became of a file, written as PNG, JSON and DICOM, and what may be said in it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.answer.finding import Finding, encode_png
+from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
+from infmap_kit.imaging.dicom.reader import read_tags
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph
+from infmap_kit.imaging.readers import is_dicom
+from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.results.dicom.results import (
+    USUAL_KINDS,
+    ResultKind,
+    dicom_results,
+    rejection_report,
+)
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+PNG, JSON, DICOM, CAM = "png", "json", "dicom", "cam"
+FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM)
+"""What `--format` takes; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResultOptions:
+    """What is written, and what may be said in it.
+
+    Parameters
+    ----------
+    formats
+        Members of ``FORMATS``.
+    identify
+        Whether results may carry UIDs and the names of DICOM files.
+    secondary_capture
+        Whether DICOM secondary captures of radiographs are read.
+
+    Raises
+    ------
+    InfmapError
+        Naming the formats that there are.
+    """
+
+    formats: tuple[str, ...] = (PNG, JSON)
+    identify: bool = False
+    secondary_capture: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.formats if name not in FORMATS]
+        if unknown or not self.formats:
+            found = ", ".join(unknown) or "nothing"
+            raise InfmapError(f"expected --format to be some of {','.join(FORMATS)}, found {found}")
+
+    @property
+    def painted(self) -> bool:
+        """Whether the map is needed."""
+        return PNG in self.formats or ResultKind.SECONDARY_CAPTURE in self.kinds
+
+    @property
+    def kinds(self) -> tuple[ResultKind, ...]:
+        """Which DICOM objects are written."""
+        usual = USUAL_KINDS if DICOM in self.formats else ()
+        return tuple(kind for kind in ResultKind if kind in (*self.formats, *usual))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one file.
+
+    Parameters
+    ----------
+    source
+        The file.
+    called
+        What results call it: its path, or a stand-in for a DICOM file.
+    finding
+        What the model said; ``None`` for a rejected file.
+    rejection
+        Why the file was rejected; ``None`` for a finding.
+    document
+        The finding's JSON.
+    map_path, cam_path, json_path, dicom_paths
+        What was written.
+    """
+
+    source: Path
+    called: str
+    finding: Finding | None = None
+    rejection: InputRejected | None = None
+    document: dict[str, Any] = dataclasses.field(default_factory=dict)
+    map_path: Path | None = None
+    cam_path: Path | None = None
+    json_path: Path | None = None
+    dicom_paths: tuple[Path, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The outcome for scripts, with the paths of what was written."""
+        document = {**self.document, "source": self.called}
+        if self.rejection is not None:
+            document["rejected"] = rejection_document(self.rejection)
+        if self.map_path is not None:
+            document["infection_map"] = str(self.map_path)
+        if self.cam_path is not None:
+            document["activation_map"] = str(self.cam_path)
+        if self.dicom_paths:
+            document["dicom"] = [str(path) for path in self.dicom_paths]
+        return document
+
+
+class ResultsFolder:
+    """Where results go.
+
+    Parameters
+    ----------
+    folder
+        Made when something is written.
+    options
+        What to write.
+    """
+
+    def __init__(self, folder: Path, options: ResultOptions) -> None:
+        self.folder = folder
+        self.options = options
+        self._taken: set[str] = set()
+
+    def write_finding(self, source: Path, radiograph: Radiograph, finding: Finding) -> Outcome:
+        """Write what the model said of a radiograph.
+
+        Raises
+        ------
+        InfmapError
+            When the folder cannot be written.
+        MissingDependency
+            When DICOM is asked for and highdicom is not installed.
+        """
+        formats, header = self.options.formats, radiograph.header
+        png = b""
+        if PNG in formats and finding.infection_map is not None:
+            encoding = time.perf_counter()
+            png = encode_png(finding.infection_map)
+            finding = finding.after(encode_png=1e3 * (time.perf_counter() - encoding))
+        called, stem = self._names(source, header, b"")
+        objects, warnings = self._objects(radiograph, finding)
+        with self._writable():
+            map_path = self._written(f"{stem}.infection_map.png", png) if png else None
+            cam_path = None
+            if CAM in formats and finding.activation_map is not None:
+                looked_at = encode_png(finding.activation_map)
+                cam_path = self._written(f"{stem}.activation_map.png", looked_at)
+            dicom_paths = self._write_objects(stem, objects)
+            document = finding_document(
+                radiograph,
+                finding,
+                source=Path(called).name,
+                infection_map=map_path,
+                dicom=dicom_paths,
+                warnings=warnings,
+                identify=self.options.identify,
+            )
+            if cam_path is not None:
+                document["activation_map"] = cam_path.name
+            json_path = None
+            if JSON in formats:
+                json_path = self.folder / f"{stem}.json"
+                write_json(json_path, document)
+        return Outcome(
+            source=source,
+            called=called,
+            finding=finding,
+            document=document,
+            map_path=map_path,
+            cam_path=cam_path,
+            json_path=json_path,
+            dicom_paths=dicom_paths,
+        )
+
+    def write_rejection(self, source: Path, content: bytes, rejection: InputRejected) -> Outcome:
+        """Write why a file was not judged: as a DICOM report, where one is asked for and can be made.
+
+        Parameters
+        ----------
+        source
+            The file.
+        content
+            Its bytes, as far as they could be read.
+        rejection
+            Why.
+
+        Raises
+        ------
+        InfmapError
+            When the folder cannot be written.
+        """
+        header: Dataset | None = None
+        if is_dicom(content):
+            with contextlib.suppress(InputRejected):
+                header = read_tags(content)
+        called, stem = self._names(source, header, content)
+        dicom_paths: tuple[Path, ...] = ()
+        if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
+            # A file without a UID cannot be referred to; the rejection itself is told all the same.
+            with self._writable(), contextlib.suppress(InputRejected):
+                report = rejection_report(header, rejection)
+                dicom_paths = self._write_objects(stem, {ResultKind.STRUCTURED_REPORT: report})
+        return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
+
+    def _objects(
+        self, radiograph: Radiograph, finding: Finding
+    ) -> tuple[dict[ResultKind, Dataset], tuple[InputWarning, ...]]:
+        kinds = self.options.kinds
+        if not kinds:
+            return {}, ()
+        if radiograph.header is None:
+            text = "DICOM results are made of DICOM files, and this is none"
+            return {}, (InputWarning("no-dicom-source", text),)
+        try:
+            written = dicom_results(radiograph.header, radiograph, finding, kinds=kinds)
+        except InputRejected as rejection:
+            return {}, (InputWarning(rejection.code, rejection.reason),)
+        return dict(zip(kinds, written, strict=True)), ()
+
+    def _write_objects(self, stem: str, objects: dict[ResultKind, Dataset]) -> tuple[Path, ...]:
+        return tuple(
+            self._written(f"{stem}.{kind}.dcm", _as_file(written))
+            for kind, written in objects.items()
+        )
+
+    def _written(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        write_bytes(path, content)
+        return path
+
+    @contextlib.contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InfmapError(f"cannot write to {self.folder}: {error.strerror}") from error
+
+    def _names(self, source: Path, header: Dataset | None, content: bytes) -> tuple[str, str]:
+        """What to call a file, and the stem of its results' names.
+
+        The name of a DICOM file is often the patient's, or a UID: it is replaced like the UIDs are.
+        """
+        unnamed = header is not None or is_dicom(content)
+        if not unnamed or self.options.identify:
+            return str(source), self._stem(source.stem, source.name.replace(".", "_"))
+        uid = str(header.get("SOPInstanceUID") or "") if header is not None else ""
+        digest = hashed_uid(uid).partition(":")[2] if uid else hashlib.sha256(content).hexdigest()
+        stem = self._stem(f"dicom_{digest[:16]}")
+        return stem, stem
+
+    def _stem(self, *candidates: str) -> str:
+        """The first name that is free, or the first with a number."""
+        numbered = (f"{candidates[0]}_{number}" for number in range(2, len(self._taken) + 3))
+        stem = next(name for name in (*candidates, *numbered) if name not in self._taken)
+        self._taken.add(stem)
+        return stem
+
+
+def finding_document(
+    radiograph: Radiograph,
+    finding: Finding,
+    *,
+    source: str,
+    infection_map: Path | None = None,
+    dicom: Sequence[Path] = (),
+    warnings: Sequence[InputWarning] = (),
+    identify: bool = False,
+) -> dict[str, Any]:
+    """The JSON of a finding.
+
+    Parameters
+    ----------
+    radiograph
+        What was asked about.
+    finding
+        What the model said.
+    source
+        What to call the radiograph.
+    infection_map, dicom
+        Files that were written beside the JSON.
+    warnings
+        Of writing them, besides the radiograph's own.
+    identify
+        Whether UIDs, patient and time of a DICOM file may be shown as they are.
+    """
+    document: dict[str, Any] = {
+        "source": source,
+        "height": radiograph.height,
+        "width": radiograph.width,
+        "pixels": stand_in(radiograph.pixels.tobytes()),
+        "notes": list(radiograph.notes),
+        "warnings": [dataclasses.asdict(one) for one in (*radiograph.warnings, *warnings)],
+    }
+    if radiograph.header is not None:
+        document["uids"] = shown_uids(radiograph.header, identify=identify)
+        document |= shown_patient(radiograph.header, identify=identify)
+    document["infection_map"] = infection_map.name if infection_map else None
+    document["dicom"] = [path.name for path in dicom]
+    return {**document, **finding.as_json()}
+
+
+def rejection_document(rejection: InputRejected) -> dict[str, Any]:
+    """The JSON of a rejection."""
+    return {
+        "code": str(rejection.code),
+        "reason": rejection.reason,
+        "found": rejection.found,
+    }
+
+
+def _as_file(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""NVIDIA's TensorRT: building and running plans, GPUs, and Triton's images."""

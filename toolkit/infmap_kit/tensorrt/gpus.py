@@ -1,0 +1,128 @@
+"""Triton images and NVIDIA GPUs: which engine goes into which image, on which GPU.
+
+The facts stand in one data file, ``gpus.toml``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+from infmap_kit.errors import HostMismatch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Image:
+    """A Triton image.
+
+    Parameters
+    ----------
+    release
+        Year and month, such as ``"26.09"``.
+    reference
+        What ``docker pull`` takes.
+    tensorrt
+        TensorRT's version in it, as far as it is known, such as ``"11.2.1"``.
+    cuda
+        CUDA's version in it.
+    driver
+        Oldest major version of NVIDIA's driver that it runs with.
+    patched
+        Whether the fixes of NVIDIA's known security bulletins are in it.
+    """
+
+    release: str
+    reference: str
+    tensorrt: str
+    cuda: str
+    driver: int
+    patched: bool
+
+    def loads(self, tensorrt: str) -> bool:
+        """Whether plans of a TensorRT version, such as ``"11.2.1.7"``, load in this image."""
+        known = self.tensorrt.split(".")
+        return tensorrt.split(".")[: len(known)] == known
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """An NVIDIA GPU, or a generation of them.
+
+    Parameters
+    ----------
+    name
+        For people.
+    capability
+        CUDA compute capability, such as ``"7.5"``.
+    """
+
+    name: str
+    capability: str
+
+    @property
+    def generation(self) -> str:
+        """As TensorRT names it, such as ``"SM75"``."""
+        return "SM" + self.capability.replace(".", "")
+
+
+def images() -> tuple[Image, ...]:
+    """All known images, newest first."""
+    table = _table()
+    return tuple(
+        Image(release=release, reference=f"{table['registry']}:{release}-py3", **facts)
+        for release, facts in sorted(table["images"].items(), reverse=True)
+    )
+
+
+def recommended_image() -> Image:
+    """The image to name when nothing else is known."""
+    wanted = _table()["recommended"]
+    return next(image for image in images() if image.release == wanted)
+
+
+def image_for(tensorrt: str) -> Image:
+    """The newest image that loads plans of a TensorRT version.
+
+    Raises
+    ------
+    HostMismatch
+        When none is known, naming the versions that there are.
+    """
+    for image in images():
+        if image.loads(tensorrt):
+            return image
+    known = ", ".join(f"{image.tensorrt} ({image.release})" for image in images())
+    raise HostMismatch(
+        f"no known Triton image loads plans of TensorRT {tensorrt}: build them with the version of an "
+        f"image, {known}"
+    )
+
+
+def gpu(word: str) -> Gpu:
+    """A GPU by its short name (``2080ti``), generation (``sm75``) or compute capability (``7.5``).
+
+    Raises
+    ------
+    HostMismatch
+        Naming what is known.
+    """
+    plain = "".join(c for c in word.lower() if c.isalnum())
+    known = _table()["gpus"]
+    if plain in known:
+        return Gpu(**known[plain])
+    digits = plain.removeprefix("sm")
+    if digits.isdigit() and len(digits) in (2, 3) and (plain.startswith("sm") or "." in word):
+        capability = f"{digits[:-1]}.{digits[-1]}"
+        return Gpu(name=f"compute capability {capability}", capability=capability)
+    raise HostMismatch(
+        f"expected a GPU of {', '.join(known)}, or a generation such as sm75, found {word!r}"
+    )
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    text = files("infmap_kit.tensorrt").joinpath("gpus.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

@@ -1,0 +1,73 @@
+"""The shapes that each graph's engine is built and tuned for."""
+
+from __future__ import annotations
+
+from infmap_kit.errors import ExportError
+from infmap_kit.model.contract import (
+    CANVAS,
+    IMAGE,
+    PLAIN,
+    RAW_PROBABILITY,
+    RENDERING,
+    Contract,
+)
+from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.tensorrt.builder import Profile, Shape
+
+LARGEST_CANVAS = 5120
+"""Height and width in pixels of the largest picture that a map is painted on alone; detectors of
+43 cm with pixels of 0.1 mm give 4300."""
+
+LARGEST_BATCHED_CANVAS = 1024
+"""The same for a batch. Memory is set aside for the largest shape: 32 of these are about as much as one
+of the largest."""
+
+
+def profiles_of(
+    graph: str, batches: tuple[int, ...], contract: Contract = PLAIN
+) -> tuple[Profile, ...]:
+    """Optimisation profiles of one of the graphs.
+
+    Parameters
+    ----------
+    graph
+        Its name.
+    batches
+        Rising batch sizes; a network has a profile tuned for each.
+    contract
+        What is served.
+
+    Raises
+    ------
+    ExportError
+        For a graph that is not served.
+    """
+    largest = batches[-1]
+    if graph in (network.name for network in contract.networks):
+        return tuple({IMAGE.name: (_pictures(1), _pictures(b), _pictures(b))} for b in batches)
+    if graph in (opinion.name for opinion in contract.opinions):
+        return ({IMAGE.name: (_pictures(1), _pictures(1), _pictures(largest))},)
+    if graph == contract.detection.name:
+        shapes = (_pictures(1), _pictures(1), _pictures(largest))
+        return ({tensor.name: shapes for tensor in contract.detection.inputs},)
+    if graph == RENDERING.name:
+        return (
+            {
+                RAW_PROBABILITY.name: (_pictures(1), _pictures(1), _pictures(1)),
+                CANVAS.name: ((1, 1, 1), (1, 2048, 2048), (1, LARGEST_CANVAS, LARGEST_CANVAS)),
+            },
+            {
+                RAW_PROBABILITY.name: (_pictures(1), _pictures(largest), _pictures(largest)),
+                CANVAS.name: (
+                    (1, 1, 1),
+                    (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS),
+                    (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS),
+                ),
+            },
+        )
+    names = ", ".join(served.name for served in contract.graphs)
+    raise ExportError(f"expected a graph of {names}, found {graph!r}")
+
+
+def _pictures(count: int) -> Shape:
+    return (count, IMAGE_SIZE, IMAGE_SIZE)

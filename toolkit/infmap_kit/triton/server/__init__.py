@@ -1,0 +1,1 @@
+"""A Triton server as a child process, and the releases that it follows."""

@@ -1,0 +1,283 @@
+"""A Triton server as a child process: started hardened, waited for, and ended without a trace."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+from infmap_kit.errors import ServerError
+from infmap_kit.model.contract import ENSEMBLE
+from infmap_kit.triton.server.log import explain_log
+from infmap_kit.triton.server.options import STOP_TIMEOUT_S, ServerOptions, hardened
+from infmap_kit.triton.server.runtime import Runtime
+from infmap_kit.triton.server.shared_memory import (
+    new_prefix,
+    remove_shared_memory,
+    remove_stale_shared_memory,
+)
+
+_PR_SET_PDEATHSIG = 1
+# Kept to find the reason of a failure; Triton is wordy when it loads.
+_LOG_LINES = 2000
+
+# Asks the kernel to end the server when we die, and becomes the server. In a process of its own and not in
+# Popen's preexec_fn: Python that runs between fork and exec crashes now and then where gRPC has threads.
+_BECOME_THE_SERVER = (
+    f"import ctypes, os, sys; ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)}); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+_DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
+
+
+class TritonServer:
+    """A running server; use it as a context manager.
+
+    Parameters
+    ----------
+    repository
+        A published repository, checked by the caller.
+    runtime
+        Which server to start.
+    options
+        Where it listens.
+    on_log
+        Called with every line that the server logs.
+    shared
+        Whether it may listen on ports that another server with this option has (Linux' SO_REUSEPORT): the
+        kernel deals new connections out to both. Triton has no such option for metrics.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        *,
+        runtime: Runtime,
+        options: ServerOptions | None = None,
+        on_log: Callable[[str], None] = lambda _: None,
+        shared: bool = False,
+    ) -> None:
+        self._shared = shared
+        self._memory_prefix = new_prefix()
+        self.options = options or ServerOptions()
+        self._repository = repository
+        self._runtime = runtime
+        self._on_log = on_log
+        self._lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._process is None:
+            raise ServerError("the server is not running")
+        return self._process.pid
+
+    @property
+    def grpc_url(self) -> str:
+        """Where clients ask, as ``host:port``."""
+        return self.options.grpc_url
+
+    @property
+    def http_url(self) -> str:
+        """Triton's HTTP endpoint, with scheme."""
+        return self.options.http_url
+
+    def command(self) -> list[str]:
+        """The server's command line."""
+        options = self.options
+        command = [
+            str(self._runtime.executable),
+            f"--model-repository={self._repository.absolute()}",
+            f"--http-address={options.host}",
+            f"--http-port={options.http_port}",
+            f"--grpc-address={options.host}",
+            f"--grpc-port={options.grpc_port}",
+            f"--metrics-address={options.host}",
+            f"--metrics-port={options.metrics_port}",
+            *hardened(secrets.token_hex(16)),
+            f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
+        ]
+        if self._shared:
+            command += ["--reuse-http-port=true", "--reuse-grpc-port=true"]
+        if self._runtime.backends is not None:
+            command.append(f"--backend-directory={self._runtime.backends}")
+        return command
+
+    def start(
+        self,
+        *,
+        beside_release: int | None = None,
+        still_wanted: Callable[[], bool] = lambda: True,
+        timeout_s: float = 120.0,
+    ) -> Self:
+        """Start the server and wait until every model is ready.
+
+        Parameters
+        ----------
+        beside_release
+            Of which release this server is, when another one listens on its ports: it is ready when somebody
+            there answers for this release.
+        still_wanted
+            Asked while waiting; when it says no, the server is ended.
+        timeout_s
+            How long to wait.
+
+        Raises
+        ------
+        ServerError
+            In one line: a port in use, a missing library, a model that does not load, no answer in time.
+        """
+        if beside_release is None:
+            self._refuse_busy_ports()
+        remove_stale_shared_memory()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # our own command line
+                [*_DYING_WITH_US, *self.command()],
+                env=self._runtime.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                # Its own group: Ctrl-C reaches us alone, and we end it in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ServerError(
+                f"cannot start {self._runtime.executable}: {error.strerror}"
+            ) from error
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        try:
+            self._wait_until_ready(timeout_s, beside_release, still_wanted)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """End the server: it finishes what is in flight, and nothing of it is left behind.
+
+        Parameters
+        ----------
+        timeout_s
+            After which it is killed.
+        """
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout_s)
+        # Whatever is left of its group: a server that hangs, stubs of one that was killed.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        self._process = None
+        remove_shared_memory(self._memory_prefix)
+
+    def check_alive(self) -> None:
+        """Raise when the server has ended by itself.
+
+        Raises
+        ------
+        ServerError
+            With the reason that its log gives.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            raise ServerError(self._diagnosis())
+
+    def __enter__(self) -> Self:
+        return self if self._process is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _refuse_busy_ports(self) -> None:
+        options = self.options
+        for name, port in (
+            ("HTTP", options.http_port),
+            ("gRPC", options.grpc_port),
+            ("metrics", options.metrics_port),
+        ):
+            with socket.socket() as probe:
+                # As Triton binds: a port in TIME_WAIT is free, one that is listened on is not.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((options.host, port))
+                except OSError as error:
+                    raise ServerError(
+                        f"port {port} ({name}) on {options.host} cannot be used ({error.strerror}): end what "
+                        "listens there, or choose other ports"
+                    ) from error
+
+    def _read_log(self) -> None:
+        if self._process is None or self._process.stdout is None:
+            return
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip())
+            self._on_log(line.rstrip())
+
+    def _wait_until_ready(
+        self, timeout_s: float, release: int | None, still_wanted: Callable[[], bool]
+    ) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.check_alive()
+            if is_ready(self.http_url, release):
+                return
+            if not still_wanted():
+                raise ServerError("another release was published while this one was starting")
+            time.sleep(0.05)
+        raise ServerError(
+            f"the server was not ready within {timeout_s:.0f} s: see its log with --verbose"
+        )
+
+    def _diagnosis(self) -> str:
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        code = self._process.returncode if self._process is not None else 0
+        reason = explain_log(list(self._lines)) or f"exit code {code}"
+        return f"the server ended: {reason} (--verbose shows its log)"
+
+
+def is_ready(http_url: str, release: int | None = None) -> bool:
+    """Whether a server answers that all its models are ready, or its ensemble of a certain release."""
+    what = "health" if release is None else f"models/{ENSEMBLE.name}/versions/{release}"
+    try:
+        # A connection of its own each time: where two servers listen, each has its turn.
+        with urllib.request.urlopen(f"{http_url}/v2/{what}/ready", timeout=2) as reply:  # noqa: S310  # ours
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextlib.contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM (systemd, Docker) end the block as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,105 @@
+"""A repository, checked, served and warm: what `serve`, `bench` and the tests stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from infmap_kit.errors import HostMismatch
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.config import Target
+from infmap_kit.triton.repository import Manifest, check_repository
+from infmap_kit.triton.server.options import ServerOptions
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.runtime import Runtime, find_runtime
+
+WARM_UP_REQUESTS = 5
+"""The first request allocates shared memory and threads; after a few nothing changes any more."""
+
+_CONNECTIONS = 50
+
+
+@contextlib.contextmanager
+def serving(
+    repository: Path,
+    options: ServerOptions | None = None,
+    *,
+    on_log: Callable[[str], None] = lambda _: None,
+) -> Iterator[TritonServer]:
+    """Serve a repository while the block runs.
+
+    Parameters
+    ----------
+    repository
+        Checked against its manifest before anything of it is loaded.
+    options
+        Where to listen.
+    on_log
+        Called with every line of the server's log.
+
+    Raises
+    ------
+    SpecError
+        When a file is not what was exported.
+    HostMismatch
+        When there is no Triton server on this machine, or none that has the repository's backend.
+    ServerError
+        When it does not start.
+    """
+    runtime = fitting_runtime(repository, check_repository(repository))
+    server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
+    with server:
+        warm_up(server.grpc_url)
+        yield server
+
+
+def fitting_runtime(repository: Path, manifest: Manifest) -> Runtime:
+    """The server of this machine, when it has the repository's backend.
+
+    Raises
+    ------
+    HostMismatch
+        When there is none, or it has not.
+    """
+    runtime = find_runtime()
+    if runtime.backends is not None and manifest.target != Target.EMBEDDED:
+        raise HostMismatch(
+            f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
+            "serve it with --runtime docker, or export with --target embedded"
+        )
+    return runtime
+
+
+def warm_up(url: str, *, release: int | None = None) -> None:
+    """Ask a few times about a synthetic radiograph.
+
+    Parameters
+    ----------
+    url
+        The server's gRPC endpoint.
+    release
+        Which release is to answer, where two servers listen: each connection reaches one of them.
+    """
+    picture = synthetic_radiograph(0, height=512, width=512).radiograph.pixels
+    image = network_input(picture)
+    for _ in range(_CONNECTIONS):
+        with InfmapClient(url) as client:
+            client.infer(image, picture)
+            if release in (None, client.release):
+                for _ in range(WARM_UP_REQUESTS - 1):
+                    client.infer(image, picture)
+                return
+
+
+def free_ports() -> ServerOptions:
+    """Options with three ports that nobody listens on just now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        http, grpc, metrics = (probe.getsockname()[1] for probe in probes)
+    return ServerOptions(http_port=http, grpc_port=grpc, metrics_port=metrics)

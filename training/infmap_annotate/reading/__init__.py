@@ -1,0 +1,1 @@
+"""What readers decide, and in which order they see it."""

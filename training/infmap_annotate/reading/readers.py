@@ -1,0 +1,195 @@
+"""Who may sign in: names, tokens of which only hashes are kept, and sessions."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import re
+import secrets
+import sqlite3
+import threading
+import time
+from typing import Any
+
+from infmap_annotate.study.folder import Study, as_text, now
+from infmap_kit.errors import StudyError
+
+OWNER = "owner"
+"""Name, and role, of whoever runs the study: sees the agreement, and annotates nothing."""
+
+SESSION_HOURS = 12
+DEFAULT_DAYS = 90
+
+_NAME = re.compile(r"[\w][\w .-]{0,39}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """Somebody who annotates (``first`` or ``third``), or the ``owner``."""
+
+    id: int
+    name: str
+    role: str
+    expires_at: str
+    revoked_at: str | None
+
+    @property
+    def may_enter(self) -> bool:
+        """Whether the token is still good."""
+        return self.revoked_at is None and self.expires_at > now()
+
+
+def add_reader(sql: sqlite3.Connection, name: str, role: str, *, days: int = DEFAULT_DAYS) -> str:
+    """Add a reader, or give one that is there a new token; returns the token, which is kept nowhere.
+
+    Raises
+    ------
+    StudyError
+        When the name cannot be one, or belongs to a reader of another role.
+    """
+    if not _NAME.fullmatch(name):
+        raise StudyError(
+            f"expected a reader's name of letters, digits, spaces, dots and hyphens, found {name!r}"
+        )
+    known = sql.execute("SELECT role FROM reader WHERE name = ?", (name,)).fetchone()
+    if known and known["role"] != role:
+        raise StudyError(
+            f"{name} is a {known['role']} reader of this study already: take another name"
+        )
+    # 18 random bytes: no dictionary has it, so that a plain hash is enough.
+    token = secrets.token_urlsafe(18)
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    sql.execute(
+        "INSERT INTO reader (name, role, token_sha256, added_at, expires_at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET token_sha256 = excluded.token_sha256, "
+        "expires_at = excluded.expires_at, revoked_at = NULL",
+        (name, role, _hash(token), now(), as_text(expires)),
+    )
+    _end_sessions(sql, name)
+    return token
+
+
+def revoke_reader(sql: sqlite3.Connection, name: str) -> None:
+    """Let a reader in no more; what was decided stays.
+
+    Raises
+    ------
+    StudyError
+        When nobody has that name.
+    """
+    changed = sql.execute(
+        "UPDATE reader SET revoked_at = coalesce(revoked_at, ?) WHERE name = ?", (now(), name)
+    )
+    if not changed.rowcount:
+        raise StudyError(f"the study has no reader {name!r}: see `infmap-annotate readers list`")
+    _end_sessions(sql, name)
+
+
+def readers(study: Study) -> list[Reader]:
+    """Everybody, in the order in which they were added."""
+    rows = study.database.reading().execute(
+        "SELECT id, name, role, expires_at, revoked_at FROM reader ORDER BY id"
+    )
+    return [Reader(**row) for row in rows]
+
+
+class SignInRefused(Exception):
+    """A name and token that let nobody in; the message is for whoever tried."""
+
+
+def sign_in(study: Study, name: str, token: str) -> str:
+    """Begin a session and give its key, for the cookie.
+
+    Raises
+    ------
+    SignInRefused
+        When the token is wrong, revoked or expired.
+    """
+    sql = study.database.reading()
+    row = sql.execute("SELECT * FROM reader WHERE name = ?", (name,)).fetchone()
+    # A name that is not there is compared too: how long it takes tells nothing.
+    expected = row["token_sha256"] if row else _hash("")
+    if not secrets.compare_digest(expected, _hash(token)) or row is None:
+        raise SignInRefused("Name and token do not belong together.")
+    if row["revoked_at"]:
+        raise SignInRefused("This token was revoked. Ask whoever runs the study for a new one.")
+    if row["expires_at"] <= now():
+        raise SignInRefused(
+            f"This token expired on {row['expires_at'][:10]}. Ask whoever runs the study for a new one."
+        )
+    session = secrets.token_urlsafe(32)
+    ends = dt.datetime.now(dt.UTC) + dt.timedelta(hours=SESSION_HOURS)
+    with study.writing() as writing:
+        writing.execute("DELETE FROM session WHERE expires_at <= ?", (now(),))
+        writing.execute(
+            "INSERT INTO session VALUES (?, ?, ?)", (_hash(session), row["id"], as_text(ends))
+        )
+    return session
+
+
+def reader_of(study: Study, session: str) -> Reader | None:
+    """Whose session it is; ``None`` when it is nobody's, or was ended."""
+    row = (
+        study.database.reading()
+        .execute(
+            "SELECT reader.id, name, role, reader.expires_at, revoked_at FROM session "
+            "JOIN reader ON reader.id = reader_id WHERE sha256 = ? AND session.expires_at > ?",
+            (_hash(session), now()),
+        )
+        .fetchone()
+    )
+    return Reader(**row) if row else None
+
+
+def sign_out(study: Study, session: str) -> None:
+    """End a session."""
+    with study.writing() as sql:
+        sql.execute("DELETE FROM session WHERE sha256 = ?", (_hash(session),))
+
+
+class Tries:
+    """How often somebody may fail: so many, and then one more every few seconds.
+
+    Parameters
+    ----------
+    most
+        Failures in a row that are borne.
+    one_every_s
+        Seconds after which one of them is forgotten.
+    """
+
+    def __init__(self, most: int = 10, one_every_s: float = 6.0) -> None:
+        self._most, self._one_every_s = most, one_every_s
+        self._failed: dict[Any, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def wait_s(self, *keys: object) -> float:
+        """Seconds until the next try is allowed; 0 when it is."""
+        with self._lock:
+            return max(0.0, *((self._count(key) - self._most + 1) for key in keys)) * (
+                self._one_every_s
+            )
+
+    def failed(self, *keys: object) -> None:
+        """Count a failure of each."""
+        with self._lock:
+            if len(self._failed) > 10_000:
+                # Names are the caller's: they must not fill the memory.
+                self._failed.clear()
+            for key in keys:
+                self._failed[key] = (self._count(key) + 1, time.monotonic())
+
+    def _count(self, key: object) -> float:
+        count, at = self._failed.get(key, (0.0, 0.0))
+        return max(0.0, count - (time.monotonic() - at) / self._one_every_s)
+
+
+def _end_sessions(sql: sqlite3.Connection, name: str) -> None:
+    sql.execute(
+        "DELETE FROM session WHERE reader_id = (SELECT id FROM reader WHERE name = ?)", (name,)
+    )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,206 @@
+"""What a reader has to do: which radiographs, in which order, with which masks at which places."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infmap_annotate.reading.readers import Reader
+from infmap_annotate.reading.sequence import opaque_id, shuffled
+from infmap_annotate.reading.verdict import Jury
+from infmap_annotate.study.folder import Candidate, Picture, Study
+
+_DONE = ("pick", "draw")
+# Letters, of six bits each.
+_HALF = 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One radiograph for one reader.
+
+    Parameters
+    ----------
+    id
+        Name that only this reader sees, and that tells nothing.
+    number
+        Its place in the reader's order, from 1.
+    order
+        The masks; the first is at slot 1.
+    open_choice
+        Whether all masks may be rejected and a new one drawn.
+    """
+
+    id: str
+    number: int
+    picture: Picture
+    order: tuple[Candidate, ...]
+    open_choice: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a reader is."""
+
+    done: int
+    total: int
+    skipped: int
+
+
+class Desk:
+    """What lies before one reader at one moment.
+
+    Parameters
+    ----------
+    items
+        By name, in the reader's order.
+    made
+        Their decisions that stand, oldest first.
+    """
+
+    def __init__(self, items: Mapping[str, Item], made: Sequence[sqlite3.Row]) -> None:
+        self.items = items
+        self._made = made
+        self._standing = {row["picture_id"]: row for row in made}
+
+    def standing(self, item: Item) -> sqlite3.Row | None:
+        """The reader's last decision on an item; ``None`` when it is open."""
+        return self._standing.get(item.picture.id)
+
+    @property
+    def last(self) -> sqlite3.Row | None:
+        """The decision that an undo takes back."""
+        return self._made[-1] if self._made else None
+
+    @property
+    def current(self) -> Item | None:
+        """What is to be decided now; ``None`` when all is done."""
+        return next(iter(self._to_do), None)
+
+    @property
+    def following(self) -> Item | None:
+        """What comes after it."""
+        return next(iter(self._to_do[1:]), None)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the reader is."""
+        kinds = [row["kind"] for i in self.items.values() if (row := self.standing(i)) is not None]
+        return Progress(
+            done=sum(kind in _DONE for kind in kinds),
+            total=len(self.items),
+            skipped=kinds.count("skip"),
+        )
+
+    def is_rejected(self, item: Item) -> bool:
+        """Whether the reader rejected all masks and has to draw one."""
+        return self._kind(item) == "reject"
+
+    def _kind(self, item: Item) -> str | None:
+        row = self.standing(item)
+        return None if row is None else str(row["kind"])
+
+    @functools.cached_property
+    def _to_do(self) -> list[Item]:
+        """What was rejected and waits for its drawing; what is open; what was skipped, oldest first."""
+        items = list(self.items.values())
+        kinds = {item.id: self._kind(item) for item in items}
+        skipped = [item for item in items if kinds[item.id] == "skip"]
+        return [
+            *(item for item in items if kinds[item.id] == "reject"),
+            *(item for item in items if kinds[item.id] is None),
+            *sorted(skipped, key=lambda item: self._standing[item.picture.id]["id"]),
+        ]
+
+
+class Worklist:
+    """Gives every reader of a study their desk.
+
+    Parameters
+    ----------
+    study
+        Whose.
+    jury
+        Says what third readers have to decide.
+    """
+
+    def __init__(self, study: Study, jury: Jury) -> None:
+        self._study, self._jury = study, jury
+        self._plans: dict[tuple[int, Any], dict[str, Item]] = {}
+
+    def desk(self, reader: Reader) -> Desk:
+        """What lies before a reader now."""
+        made = (
+            self._study.database.reading()
+            .execute("SELECT * FROM standing WHERE reader_id = ? ORDER BY id", (reader.id,))
+            .fetchall()
+        )
+        if reader.role == "owner":
+            return Desk({}, ())
+        if reader.role == "third":
+            return Desk(self._disputes(reader, {row["picture_id"] for row in made}), made)
+        # Masks come with models; between two of them the plan is the same.
+        (models,) = self._study.database.reading().execute("SELECT count(*) FROM model").fetchone()
+        if (reader.id, models) not in self._plans:
+            self._plans[reader.id, models] = self._plan(reader)
+        return Desk(self._plans[reader.id, models], made)
+
+    def picture_of(self, reader: Reader, item_id: str) -> int | None:
+        """Number of the radiograph that a name was ever made for; ``None`` for no name of this reader's."""
+        for picture in self._study.pictures():
+            if item_id.startswith(self._name(reader, picture)):
+                return picture.id
+        return None
+
+    def _name(self, reader: Reader, picture: Picture, masks: Sequence[Candidate] = ()) -> str:
+        """Half of the name is the radiograph's, the other half of the masks and their order.
+
+        Who decides on masks that have changed since, by a model that joined or a first reader who thought
+        better of it, must not be taken to have seen the new ones.
+        """
+        of_picture = opaque_id(self._study.secret, reader.id, picture.id)[:_HALF]
+        of_order = opaque_id(self._study.secret, reader.id, picture.id, *(m.id for m in masks))[
+            :_HALF
+        ]
+        return of_picture + of_order if masks else of_picture
+
+    def _plan(self, reader: Reader) -> dict[str, Item]:
+        found = self._study.candidates()
+        ready = []
+        for picture in self._study.pictures():
+            masks = [c for c in found.get(picture.id, ()) if c.kind != "reader"]
+            # Stage I is a choice between what a doctor drew and what machines did.
+            if picture.stage is not None and len(masks) >= (2 if picture.stage == 1 else 1):
+                ready.append((picture, masks))
+        seed = self._study.rules.seed
+        mixed = shuffled(ready, seed, reader.name, key=lambda pair: pair[0].name)
+        mixed.sort(key=lambda pair: pair[0].stage or 0)
+        return self._items(reader, mixed)
+
+    def _disputes(self, reader: Reader, decided: set[int]) -> dict[str, Item]:
+        by_number = {picture.id: picture for picture in self._study.pictures()}
+        disputed = []
+        for number, verdict in self._jury.verdicts().items():
+            if verdict.by == "disputed" or number in decided:
+                disputed.append((by_number[number], list(verdict.disputed)))
+        mixed = shuffled(
+            disputed, self._study.rules.seed, reader.name, key=lambda pair: pair[0].name
+        )
+        return self._items(reader, mixed)
+
+    def _items(
+        self, reader: Reader, pairs: Sequence[tuple[Picture, list[Candidate]]]
+    ) -> dict[str, Item]:
+        seed = self._study.rules.seed
+        items = {}
+        for number, (picture, masks) in enumerate(pairs, start=1):
+            order = shuffled(masks, seed, reader.name, picture.name, key=lambda mask: mask.id)
+            name = self._name(reader, picture, order)
+            open_choice = (
+                reader.role == "third" or picture.stage == 2 or self._study.rules.draw_in_stage_one
+            )
+            items[name] = Item(name, number, picture, tuple(order), open_choice)
+        return items

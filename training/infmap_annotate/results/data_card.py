@@ -1,0 +1,132 @@
+"""The card of an exported training set: who made it, how, and how far they agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from infmap_annotate.results.statistics import page_of
+
+_RULE = """\
+Each reader saw the radiograph and the masks without a word on who made them, in an order of their own, and
+took the best one; where rejecting all was allowed and none was good, they drew one. The final mask is the one
+that more than half of the readers took. Without such a majority, readers whose masks reach a Dice of
+{bound:g} with each other agree, and the mask nearest to the others is final; what is left, a third reader
+decided among the masks that the others had taken."""
+
+_AS_DRAWN = """\
+They are those that were drawn before the study, of its stage I, to train the networks that propose masks
+there. What readers decided is not in them."""
+
+_CARD = """\
+# Data card
+
+{covid} COVID-19 radiographs with infection masks and {normal} normal ones, annotated with infmap-annotate;
+{left_out} without a final mask are listed in left_out.csv. For research use, not for diagnosis.
+
+Study of {made_at:.10}, exported {generated_at:.10}. Readers: {people}.
+
+## How the masks came about
+
+{how}
+
+## Models that proposed masks
+
+{models}
+
+A network predicted only radiographs that it had not been trained on, where the line above says that its runs
+prove that.
+
+{tables}
+
+## Limits
+
+The licence of the radiographs is that of the data set they came from; this card does not change it. Masks
+were chosen on the radiograph alone, without CT, report or follow-up.
+
+## Files
+
+{files}
+
+SHA256SUMS holds those of all files: `sha256sum --check SHA256SUMS`.
+"""
+
+
+def data_card(
+    statistics: Mapping[str, Any],
+    counts: Mapping[str, int],
+    models: Sequence[Mapping[str, Any]],
+    *,
+    as_drawn: bool,
+    hashes: Mapping[str, str],
+) -> str:
+    """Write the card as Markdown.
+
+    Parameters
+    ----------
+    statistics
+        Of the study.
+    counts
+        ``covid``, ``normal``, ``left_out``.
+    models
+        Name, stage and record of each.
+    as_drawn
+        Whether the masks are those from before the study, and not what the readers decided.
+    hashes
+        File name to SHA-256 of what the card vouches for.
+    """
+    people = (
+        f"{person['name']} ({'third reader' if person['role'] == 'third' else 'reader'}, "
+        f"{person['decided']} decided)"
+        for person in statistics["readers"]
+    )
+    known = [[model["name"], model["stage"], describe(model["record"])] for model in models]
+    return _CARD.format(
+        **counts,
+        made_at=statistics["made_at"],
+        generated_at=statistics["generated_at"],
+        people=", ".join(people),
+        how=_AS_DRAWN if as_drawn else _RULE.format(bound=statistics["rules"]["dice_bound"]),
+        models=_markdown_table(["model", "stage", "what is known"], known),
+        tables="\n\n".join(map(_section, page_of(statistics)["tables"])),
+        files=_markdown_table(
+            ["file", "SHA-256"], [[f"`{k}`", f"`{v}`"] for k, v in hashes.items()]
+        ),
+    )
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """What is known of a model, in one phrase."""
+    if record["made_by"] == "runs":
+        runs = record["runs"]
+        versions = ", ".join(run["version"] for run in runs)
+        held = sum(run["held_back"] for run in runs)
+        return f"{runs[0]['model']}, {len(runs)} run(s) {versions}; {held} radiographs were held back by theirs"
+    if record["made_by"] == "a served engine":
+        served = record["served"]
+        return (
+            f"served {served.get('model_name')} {served.get('model_version')}; radiographs it was trained "
+            f"on: {record['trained_on']}"
+        )
+    return str(record["made_by"])
+
+
+def _section(table: Mapping[str, Any]) -> str:
+    parts = [
+        f"## {table['title']}",
+        _markdown_table(table["columns"], table["rows"]),
+        table["note"],
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""The study folder and what goes into it."""

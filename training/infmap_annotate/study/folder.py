@@ -1,0 +1,182 @@
+"""The study folder: what `infmap-annotate init` makes and everything else reads.
+
+::
+
+    study.sqlite     pictures, candidates, readers, decisions; nothing in it is ever deleted
+    secret           key of the names under which readers see things; for its owner alone
+    masks/           one file a candidate and drawing, all in one encoding
+
+The radiographs stay where they are: the study knows their paths and SHA-256. Whoever moves them leaves a
+link ``data`` in the study's folder that leads to their data set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from infmap_annotate.reading.masks import write_lasting
+from infmap_annotate.study.database import Database
+from infmap_kit.errors import StudyError
+
+DATABASE = "study.sqlite"
+KEY = "secret"
+MASKS = "masks"
+MOVED = "data"
+
+MOST_CANDIDATES = 6
+"""Masks that a reader can be shown for one radiograph: as many as there are keys, 1 to 6."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a study's owner decided about it, once.
+
+    Parameters
+    ----------
+    seed
+        Of all orders.
+    dice_bound
+        Two different masks count as agreeing when their Dice reaches this.
+    draw_in_stage_one
+        Whether readers may reject all masks and draw in stage I too; in stage II they always may.
+    """
+
+    seed: int = 0
+    dice_bound: float = 0.8
+    draw_in_stage_one: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dice_bound <= 1:
+            raise StudyError(
+                f"expected the Dice bound to be above 0 and at most 1, found {self.dice_bound}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A radiograph of the study; ``stage`` is ``None`` for a normal one, which nobody annotates."""
+
+    id: int
+    name: str
+    file: str
+    sha256: str
+    width: int
+    height: int
+    patient_group: str
+    stage: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A mask of a radiograph: drawn before the study, a model's, or drawn by a reader in it."""
+
+    id: int
+    picture_id: int
+    kind: str
+    model_id: int | None
+    reader_id: int | None
+    file: str
+    sha256: str
+
+
+class Study:
+    """An open study.
+
+    Parameters
+    ----------
+    folder
+        What ``init`` made.
+
+    Raises
+    ------
+    StudyError
+        When it is none, or cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = Database(folder / DATABASE)
+        try:
+            self.secret = bytes.fromhex((folder / KEY).read_text(encoding="ascii").strip())
+        except (OSError, ValueError) as error:
+            raise StudyError(f"cannot read {folder / KEY}, the study's key: {error}") from error
+        self.rules = Rules(**self.fact("rules"))
+        moved = folder / MOVED
+        self.data = moved if moved.exists() else Path(self.fact("data"))
+        self._pictures: list[Picture] | None = None
+
+    def fact(self, key: str) -> Any:
+        """What was recorded under a key."""
+        (value,) = (
+            self.database.reading()
+            .execute("SELECT value FROM fact WHERE key = ?", (key,))
+            .fetchone()
+        )
+        return json.loads(value)
+
+    def pictures(self) -> list[Picture]:
+        """All radiographs, normal ones too; a study never gets others than it was made with."""
+        if self._pictures is None:
+            rows = self.database.reading().execute("SELECT * FROM picture ORDER BY id")
+            self._pictures = [Picture(**row) for row in rows]
+        return self._pictures
+
+    def candidates(self) -> dict[int, list[Candidate]]:
+        """All masks, by radiograph."""
+        found: dict[int, list[Candidate]] = {}
+        for row in self.database.reading().execute("SELECT * FROM candidate ORDER BY id"):
+            candidate = Candidate(**row)
+            found.setdefault(candidate.picture_id, []).append(candidate)
+        return found
+
+    def image_path(self, picture: Picture) -> Path:
+        """Where a radiograph lies."""
+        return self.data / picture.file
+
+    def keep_mask(self, content: bytes) -> str:
+        """Write an encoded mask to a new file, for good, and give its name."""
+        name = f"{secrets.token_hex(8)}.png"
+        write_lasting(self.folder / MASKS / name, content)
+        return name
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All of it or nothing, and on disk when the block has ended."""
+        with self.database.transaction() as sql:
+            yield sql
+
+
+def make_folder(folder: Path, facts: dict[str, Any]) -> None:
+    """Make an empty study: tables, facts, key and folder of masks."""
+    (folder / MASKS).mkdir(parents=True)
+    key = os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(key, "w") as file:
+        file.write(secrets.token_hex(32))
+        file.flush()
+        os.fsync(file.fileno())
+    database = Database(folder / DATABASE, make=True)
+    with database.transaction() as sql:
+        sql.executemany(
+            "INSERT INTO fact VALUES (?, ?)",
+            [(name, json.dumps(value)) for name, value in facts.items()],
+        )
+    database.close()
+
+
+def now() -> str:
+    """The time, in UTC, to the millisecond."""
+    return as_text(dt.datetime.now(dt.UTC))
+
+
+def as_text(time: dt.datetime) -> str:
+    """A time as it stands in the study; texts sort as times do."""
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds")

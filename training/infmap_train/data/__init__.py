@@ -1,0 +1,1 @@
+"""Radiographs with masks: reading, composing, splitting and augmenting."""

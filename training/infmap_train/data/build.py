@@ -1,0 +1,260 @@
+"""Compose one training set from many folders, as the paper's II-A does; nothing is deleted."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import InputRejected, TrainingError
+from infmap_kit.imaging.readers import read_radiograph
+from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.progress import Progress, no_progress
+from infmap_train.data import quality
+from infmap_train.data.dataset import (
+    INFECTION_MASKS,
+    LUNG_MASKS,
+    Sample,
+    load,
+    read_index,
+    refuse,
+)
+from infmap_train.data.layouts import read_dataset, read_normals
+
+_MEASURES = [field.name for field in dataclasses.fields(quality.Quality)]
+_INDEX = ["name", "file", "class", "group", "source", "lung_mask", "original_file", *_MEASURES]
+_PARTS = ("images", INFECTION_MASKS, LUNG_MASKS)
+_LEFT_OUT = ["name", "original_file", "reason"]
+
+
+def build_dataset(
+    datasets: Sequence[Path],
+    normals: Sequence[Path],
+    output: Path,
+    *,
+    keep_all: bool = False,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Write a folder in the plain layout, ready to train on.
+
+    Radiographs that repeat another (by perceptual hash), are over-exposed or of low quality, or
+    cannot be read, are left out of ``index.csv`` and listed in ``left_out.csv`` with the reason.
+    The folders read from are never changed.
+
+    Parameters
+    ----------
+    datasets
+        Folders in any layout that ``read_dataset`` knows.
+    normals
+        Folders of normal radiographs; DICOM too.
+    output
+        A new or empty folder; it appears when it is whole.
+    keep_all
+        Keep repeated and low-quality radiographs in the index, and list them all the same.
+    progress
+        Told after every radiograph.
+
+    Returns
+    -------
+    dict
+        What ``dataset.json`` says: counts, reasons, limits of the measures, fingerprint.
+
+    Raises
+    ------
+    TrainingError
+        When the output is not empty, or the sources have problems, all named at once.
+    """
+    if output.exists() and any(output.iterdir()):
+        raise TrainingError(f"expected {output} to be new or empty: pass another folder")
+    samples = [s for folder in datasets for s in read_dataset(folder)]
+    samples += [s for folder in normals for s in read_normals(folder)]
+    refuse(
+        [
+            f"no {what} radiograph among the folders: {mend}"
+            for what, mend, covid in (
+                ("COVID-19", "pass --data", True),
+                ("normal", "pass --normal", False),
+            )
+            if not any(sample.covid is covid for sample in samples)
+        ]
+    )
+    samples = _with_unique_names(samples)
+    # COVID-19 first: of two that are the same picture, the one with a mask is kept.
+    samples.sort(key=lambda sample: not sample.covid)
+    beside = output.with_name(f".{output.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        report = _build(samples, beside, output=output, keep_all=keep_all, progress=progress)
+        if output.exists():
+            output.rmdir()
+        beside.replace(output)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return report
+
+
+def _build(
+    samples: Sequence[Sample], folder: Path, *, output: Path, keep_all: bool, progress: Progress
+) -> dict[str, Any]:
+    for part in _PARTS:
+        (folder / part).mkdir(parents=True)
+    kept: list[Sample] = []
+    hashes: list[NDArray[np.uint8]] = []
+    measured: list[quality.Quality] = []
+    left_out: list[tuple[Sample, str]] = []
+    for done, sample in enumerate(samples, start=1):
+        progress("reading radiographs", done, len(samples))
+        try:
+            pixels = read_radiograph(sample.image).pixels
+            _copy(sample, pixels, folder)
+        except InputRejected as error:
+            left_out.append((sample, str(error)))
+            continue
+        kept.append(sample)
+        hashes.append(quality.perceptual_hash(pixels))
+        measured.append(quality.Quality.measure(pixels))
+    if not kept:
+        raise TrainingError("not one radiograph could be read: " + left_out[0][1])
+    pairs = quality.repeated_pictures(np.stack(hashes))
+    reasons = _complaints(kept, pairs, measured)
+    kept = _with_joined_groups(kept, pairs)
+    left_out += [(kept[row], "; ".join(why)) for row, why in sorted(reasons.items())]
+    rows = [row for row in range(len(kept)) if keep_all or row not in reasons]
+    for row in set(range(len(kept))) - set(rows):
+        for part in _PARTS:
+            (folder / part / f"{kept[row].name}.png").unlink(missing_ok=True)
+    _write_csv(
+        folder / "index.csv",
+        _INDEX,
+        [
+            [
+                kept[row].name,
+                f"images/{kept[row].name}.png",
+                "covid" if kept[row].covid else "normal",
+                kept[row].group,
+                kept[row].source,
+                int(kept[row].lung_mask is not None),
+                _relative(kept[row].image, output),
+                *(round(getattr(measured[row], name), 4) for name in _MEASURES),
+            ]
+            for row in rows
+        ],
+    )
+    _write_csv(
+        folder / "left_out.csv",
+        _LEFT_OUT,
+        [[sample.name, _relative(sample.image, output), why] for sample, why in left_out],
+    )
+    return _record(folder, left_out)
+
+
+def _record(folder: Path, left_out: Sequence[tuple[Sample, str]]) -> dict[str, Any]:
+    pictures = load(read_index(folder))
+    report = {
+        "covid": int(pictures.covid.sum()),
+        "normal": int((~pictures.covid).sum()),
+        "patient_groups": len({sample.group for sample in pictures.samples}),
+        "listed": len(left_out),
+        "fingerprint": pictures.fingerprint(),
+        "limits": {
+            "same_picture_bits_of_255": quality.SAME_PICTURE_BITS,
+            "min_side_pixels": quality.MIN_SIDE_PIXELS,
+            "max_white_share": quality.MAX_WHITE_SHARE,
+            "max_black_share": quality.MAX_BLACK_SHARE,
+            "min_contrast_levels": quality.MIN_CONTRAST_LEVELS,
+            "min_sharpness": quality.MIN_SHARPNESS,
+        },
+    }
+    write_json(folder / "dataset.json", report)
+    return report
+
+
+def _complaints(
+    samples: Sequence[Sample],
+    pairs: Sequence[tuple[int, int]],
+    measured: Sequence[quality.Quality],
+) -> dict[int, list[str]]:
+    """Row to what speaks against it; of pictures that are the same, the first is kept."""
+    reasons = {row: m.complaints() for row, m in enumerate(measured)}
+    repeated: set[int] = set()
+    for first, second in pairs:
+        if first not in repeated and second not in repeated:
+            repeated.add(second)
+            reasons[second].append(f"the same picture as {samples[first].name}")
+    return {row: why for row, why in reasons.items() if why}
+
+
+def _with_joined_groups(
+    samples: Sequence[Sample], pairs: Sequence[tuple[int, int]]
+) -> list[Sample]:
+    """Make one group of two that share a picture: it is one patient, whatever the files say."""
+    groups = [sample.group for sample in samples]
+    for first, second in pairs:
+        kept, joined = groups[first], groups[second]
+        groups = [kept if group == joined else group for group in groups]
+    return [
+        dataclasses.replace(sample, group=group)
+        for sample, group in zip(samples, groups, strict=True)
+    ]
+
+
+def _copy(sample: Sample, pixels: NDArray[np.uint8], folder: Path) -> None:
+    """Write a radiograph, and its masks, as 8-bit gray PNG at its own size; all or nothing."""
+    masks = {
+        kind: _read_mask(path, pixels.shape)
+        for kind, path in (
+            (INFECTION_MASKS, sample.infection_mask),
+            (LUNG_MASKS, sample.lung_mask),
+        )
+        if path is not None
+    }
+    for kind, mask in masks.items():
+        cv2.imwrite(str(folder / kind / f"{sample.name}.png"), mask)
+    cv2.imwrite(str(folder / "images" / f"{sample.name}.png"), pixels)
+
+
+def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise InputRejected("mask", f"{path} cannot be decoded")
+    if mask.shape != shape:
+        raise InputRejected("mask", f"{path} is {mask.shape}, its radiograph {shape}")
+    # Some sets store masks as 0 and 1, some with soft edges.
+    level = 0 if mask.max() <= 1 else 127
+    return np.where(mask > level, 255, 0).astype(np.uint8)
+
+
+def _with_unique_names(samples: Sequence[Sample]) -> list[Sample]:
+    seen: set[str] = set()
+    unique = []
+    for sample in samples:
+        name, number = sample.name, 2
+        while name in seen:
+            name, number = f"{sample.name}-{number}", number + 1
+        seen.add(name)
+        # A group that was the name alone follows it: two files of one name are not one patient.
+        group = name if sample.group == sample.name else sample.group
+        unique.append(dataclasses.replace(sample, name=name, group=group))
+    return unique
+
+
+def _relative(path: Path, output: Path) -> str:
+    # Relative, so that the record does not tell whose machine it was made on.
+    return os.path.relpath(path, output.parent)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())

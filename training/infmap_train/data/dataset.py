@@ -1,0 +1,283 @@
+"""Training data: an index of radiographs with masks, checked whole, split by patient group.
+
+The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
+or ``normal``, ``group``, optional), the pictures that it names, ``infection_masks/NAME.png`` for the
+COVID-19 ones, and ``lung_masks/NAME.png`` for any that have one.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.imaging.network_input import network_input, network_mask
+from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.progress import Progress, no_progress
+from infmap_train.training.options import Target
+
+INFECTION_MASKS = "infection_masks"
+LUNG_MASKS = "lung_masks"
+
+_CLASSES = ("covid", "normal")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One radiograph of the training data.
+
+    Parameters
+    ----------
+    name
+        Unique name.
+    image
+        Picture file.
+    covid
+        Whether it shows COVID-19; else it is normal.
+    group
+        All that may be one patient; never on both sides of a split.
+    infection_mask, lung_mask
+        Masks of the same size, 0 or 255; ``None`` where there is none. What is infected on a normal
+        radiograph is known without one: nothing.
+    """
+
+    name: str
+    image: Path
+    covid: bool
+    group: str
+    infection_mask: Path | None = None
+    lung_mask: Path | None = None
+
+    def mask(self, target: Target) -> Path | None:
+        """Where the mask of a target lies."""
+        return self.lung_mask if target is Target.LUNGS else self.infection_mask
+
+    def has_truth(self, target: Target) -> bool:
+        """Whether it is known where the target lies, or that it is nowhere."""
+        known_empty = target is Target.INFECTION and not self.covid
+        return known_empty or self.mask(target) is not None
+
+    @property
+    def source(self) -> str:
+        """Where it came from: the name's first part (``qata_covid_12`` is ``qata``)."""
+        return self.name.partition("_")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Decoded samples at the networks' size.
+
+    Parameters
+    ----------
+    samples
+        What the rows are.
+    images
+        (N, 224, 224) uint8.
+    masks
+        (N, 224, 224) uint8, 0 or 1; empty where there is no mask.
+    target
+        What the masks show.
+    """
+
+    samples: tuple[Sample, ...]
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    target: Target = Target.INFECTION
+
+    @property
+    def covid(self) -> NDArray[np.bool_]:
+        """(N,) bool, true for COVID-19."""
+        return np.array([s.covid for s in self.samples], dtype=bool)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pictures:
+        """Those rows only."""
+        return dataclasses.replace(
+            self,
+            samples=tuple(self.samples[row] for row in rows),
+            images=self.images[rows],
+            masks=self.masks[rows],
+        )
+
+    def with_truth(self) -> Pictures:
+        """Those rows only whose mask is known."""
+        rows = [row for row, sample in enumerate(self.samples) if sample.has_truth(self.target)]
+        return self if len(rows) == len(self.samples) else self.take(rows)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, groups, pixels and masks, whatever the rows' order."""
+        digest = hashlib.sha256()
+        for row in sorted(range(len(self.samples)), key=lambda r: self.samples[r].name):
+            sample = self.samples[row]
+            digest.update(f"{sample.name}\0{sample.group}\0{sample.covid}\0".encode())
+            digest.update(self.images[row].tobytes())
+            digest.update(self.masks[row].tobytes())
+        return digest.hexdigest()
+
+
+class UnfitData(TrainingError):
+    """Data that cannot be trained on as they are.
+
+    Parameters
+    ----------
+    problems
+        One line each, all that were found.
+    usable
+        The samples without a problem of their own, so that a later step can look for more.
+    """
+
+    def __init__(self, problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
+        super().__init__(f"{len(problems)} problem(s) in the data:\n  " + "\n  ".join(problems))
+        self.problems = list(problems)
+        self.usable = list(usable)
+
+
+def refuse(problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
+    """Raise ``UnfitData`` that names all problems, if there are any."""
+    if problems:
+        raise UnfitData(problems, usable)
+
+
+def read_index(folder: Path) -> list[Sample]:
+    """Read ``index.csv``.
+
+    Raises
+    ------
+    UnfitData
+        Naming every row that cannot be used, all at once.
+    TrainingError
+        When there is no index, or it lacks a column.
+    """
+    index = folder / "index.csv"
+    try:
+        with index.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise TrainingError(
+            f"cannot read {index}: {error.strerror}; expected a folder with index.csv, the "
+            "pictures that it names, and infection_masks/"
+        ) from error
+    missing = {"name", "file", "class"} - set(rows[0] if rows else ())
+    if missing:
+        raise TrainingError(f"{index} has no column {', '.join(sorted(missing))}")
+    problems: list[str] = []
+    samples: list[Sample] = []
+    seen: set[str] = set()
+    for row in rows:
+        name = row["name"]
+        image = folder / row["file"]
+        covid = row["class"] == "covid"
+        infection_mask = folder / INFECTION_MASKS / f"{name}.png" if covid else None
+        lung_mask = _lung_mask(folder, row)
+        files = (image, infection_mask, lung_mask)
+        wrong = [f"{name}: {path} is missing" for path in files if path and not path.is_file()]
+        if row["class"] not in _CLASSES:
+            wrong.append(f"{name}: class is {row['class']!r}, expected covid or normal")
+        if name in seen:
+            wrong.append(f"{name}: named twice")
+        seen.add(name)
+        problems += wrong
+        if not wrong:
+            samples.append(
+                Sample(
+                    name=name,
+                    image=image,
+                    covid=covid,
+                    # An unknown patient is a group of its own.
+                    group=row.get("group") or name,
+                    infection_mask=infection_mask,
+                    lung_mask=lung_mask,
+                )
+            )
+    given = {row["class"] for row in rows}
+    problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
+    refuse(problems, samples)
+    return samples
+
+
+def _lung_mask(folder: Path, row: Mapping[str, str]) -> Path | None:
+    """Where a row's lung mask is to be: by the column ``lung_mask``, or else where there is one."""
+    path = folder / LUNG_MASKS / f"{row['name']}.png"
+    if not path.parent.is_dir():
+        return None
+    stated = row.get("lung_mask")
+    return path if (stated == "1" if stated is not None else path.is_file()) else None
+
+
+def load(
+    samples: Sequence[Sample],
+    *,
+    target: Target = Target.INFECTION,
+    progress: Progress = no_progress,
+) -> Pictures:
+    """Decode samples, and their masks of one target, and bring them to the networks' size.
+
+    Raises
+    ------
+    UnfitData
+        Naming every picture that cannot be read and every mask of another size, all at once.
+    """
+    images = np.empty((len(samples), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    masks = np.zeros_like(images)
+    problems: list[str] = []
+    for row, sample in enumerate(samples):
+        progress("reading radiographs", row + 1, len(samples))
+        image = cv2.imread(str(sample.image), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            problems.append(f"{sample.name}: {sample.image} cannot be decoded")
+            continue
+        images[row] = network_input(image.astype(np.uint8, copy=False))
+        path = sample.mask(target)
+        if path is None:
+            continue
+        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            problems.append(f"{sample.name}: {path} cannot be decoded")
+        elif mask.shape != image.shape:
+            problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
+        else:
+            masks[row] = network_mask(mask.astype(np.uint8, copy=False))
+    refuse(problems)
+    return Pictures(tuple(samples), images, masks, target)
+
+
+def split_by_group(
+    samples: Sequence[Sample], *, folds: int, seed: int
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Stratified folds, by class and source, with no patient group on both sides.
+
+    Returns
+    -------
+    list
+        For each fold the rows to train on and the rows to test on.
+
+    Raises
+    ------
+    UnfitData
+        When there are fewer groups in a class than folds.
+    """
+    groups = np.array([s.group for s in samples])
+    strata = np.array([f"{s.source} {s.covid}" for s in samples])
+    refuse(too_few_groups(samples, folds))
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(samples)), strata, groups))
+
+
+def too_few_groups(samples: Sequence[Sample], folds: int) -> list[str]:
+    """Name the classes with fewer patient groups than folds."""
+    groups = {
+        name: {s.group for s in samples if s.covid is covid}
+        for name, covid in (("COVID-19", True), ("normal", False))
+    }
+    return [
+        f"expected at least {folds} patient groups of {name} for {folds} folds, found {len(found)}"
+        for name, found in groups.items()
+        if len(found) < folds
+    ]

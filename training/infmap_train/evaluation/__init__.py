@@ -1,0 +1,1 @@
+"""What a network is worth: metrics, tables and plots."""

@@ -1,0 +1,191 @@
+"""Calibrate a finished run: a temperature, and what it does to pictures that it was not fitted on."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.model.files import write_json
+from infmap_kit.progress import Progress, no_progress
+from infmap_train.data.dataset import Pictures, split_by_group
+from infmap_train.evaluation import plots
+from infmap_train.evaluation.calibration import (
+    BINS,
+    LEAST_PROBABILITY,
+    Reliability,
+    fit_temperature,
+    logit,
+    negative_log_likelihood,
+    tempered,
+)
+from infmap_train.evaluation.evaluate import evaluate_run
+from infmap_train.evaluation.tables import Table
+from infmap_train.training import run_folder
+from infmap_train.training.options import Target
+
+CALIBRATION = "calibration.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Pictures with what the network said of them, before and after a temperature."""
+
+    pictures: Pictures
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+
+
+def calibrate_run(
+    run: Path,
+    folder: Path,
+    *,
+    everything: bool = False,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Fit a run's temperature, measure it fairly, and write ``calibration.json`` and a diagram.
+
+    The pictures are parted in two halves by patient group. Each half is measured at the temperature that the
+    other half asks for, and ``ece_after`` is of both halves measured so. The temperature that is handed on is
+    fitted on all of them.
+
+    Parameters
+    ----------
+    run
+        The run folder; gets ``calibration.json`` and ``plots/reliability.png`` (no radiograph).
+    folder
+        The data, as for training.
+    everything
+        Take all pictures in ``folder``, not those alone that the run held back: for data of others.
+    seed
+        Of the halves.
+
+    Returns
+    -------
+    dict
+        What is in ``calibration.json``.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished or damaged.
+    TrainingError
+        When the data are unfit, have too few patients, or lack the pictures that were held back.
+    """
+    spec = run_folder.read(run)
+    evaluation = evaluate_run(run, folder, everything=everything, progress=progress)
+    pictures, probability = evaluation.pictures, evaluation.probability
+    document, parts = calibrate(pictures, probability, seed=seed)
+    document = run_folder.json_ready(
+        {
+            "temperature": document["temperature"],
+            "spec_version": spec.version,
+            "target": str(pictures.target),
+            **document,
+            "fitted_on": {
+                "what": "all pictures of the folder" if everything else "all held-back pictures",
+                "pictures": len(pictures.samples),
+                "patient_groups": len({sample.group for sample in pictures.samples}),
+                "dataset_fingerprint": pictures.fingerprint(),
+            },
+        }
+    )
+    write_json(run / CALIBRATION, document)
+    (run / "plots").mkdir(exist_ok=True)
+    plots.draw_reliability(parts).savefig(run / "plots" / "reliability.png", dpi=110)
+    return dict(document)
+
+
+def calibrate(
+    pictures: Pictures, probability: NDArray[np.float32], *, seed: int = 0
+) -> tuple[dict[str, Any], dict[str, tuple[Reliability, Reliability]]]:
+    """Fit on each half of the patients and measure on the other, then fit on all.
+
+    Returns
+    -------
+    tuple
+        Temperature and figures, and the reliability before and after by what was counted.
+    """
+    truth = pictures.masks > 0
+    halves = []
+    after = np.empty_like(probability)
+    for fitted, told in split_by_group(pictures.samples, folds=2, seed=seed):
+        temperature = fit_temperature(truth[fitted], probability[fitted])
+        after[told] = tempered(probability[told], temperature)
+        half = _Part(pictures.take(told), probability[told], after[told])
+        halves.append(
+            {"temperature": temperature, "fitted_on": len(fitted), "told_on": len(told)}
+            | _figures(half)
+        )
+    whole = _Part(pictures, probability, after)
+    counted = _reliability(whole)
+    document = {
+        "temperature": fit_temperature(truth, probability),
+        **_figures(whole),
+        "bins": f"{BINS} of one width from 0 to 1",
+        "probabilities_kept_from_0_and_1": LEAST_PROBABILITY,
+        "halves": halves,
+        "reliability": {
+            what: {"before": before.rows(), "after": then.rows()}
+            for what, (before, then) in counted.items()
+        },
+    }
+    return document, counted
+
+
+def calibration_table(document: dict[str, Any]) -> Table:
+    """One row a half, and both together; all on pictures that the temperature was not fitted on."""
+    rows = [
+        (f"half {n}, fitted on {half['fitted_on']} others", half["temperature"], half)
+        for n, half in enumerate(document["halves"], start=1)
+    ]
+    rows.append(("both", document["temperature"], document))
+    images = "ece_images_before" in document
+    return Table(
+        f"Calibration of pixels ({document['bins']}); 'both' is served with the temperature fitted on all",
+        (
+            *("", "temperature", "ECE % before", "after", "log loss before", "after"),
+            *(("ECE % of images before", "after") if images else ()),
+        ),
+        tuple(
+            (
+                label,
+                f"{temperature:.3f}",
+                *(f"{100 * part[f'ece_{when}']:.2f}" for when in ("before", "after")),
+                *(f"{part[f'nll_{when}']:.4f}" for when in ("before", "after")),
+                *(
+                    (f"{100 * part[f'ece_images_{when}']:.2f}" for when in ("before", "after"))
+                    if images
+                    else ()
+                ),
+            )
+            for label, temperature, part in rows
+        ),
+    )
+
+
+def _reliability(part: _Part) -> dict[str, tuple[Reliability, Reliability]]:
+    truth = part.pictures.masks > 0
+    counted = {"pixels": tuple(Reliability.measure(truth, p) for p in (part.before, part.after))}
+    if part.pictures.target is Target.INFECTION:
+        counted["images"] = tuple(
+            Reliability.measure(part.pictures.covid, p.max(axis=(1, 2)))
+            for p in (part.before, part.after)
+        )
+    return {what: (before, after) for what, (before, after) in counted.items()}
+
+
+def _figures(part: _Part) -> dict[str, float]:
+    truth = part.pictures.masks > 0
+    figures = {}
+    for what, pair in _reliability(part).items():
+        suffix = "" if what == "pixels" else f"_{what}"
+        for when, one in zip(("before", "after"), pair, strict=True):
+            figures[f"ece{suffix}_{when}"] = one.ece
+    for when, probability in (("before", part.before), ("after", part.after)):
+        figures[f"nll_{when}"] = negative_log_likelihood(truth, logit(probability))
+    return figures

@@ -1,0 +1,233 @@
+"""What a network says of pictures, and how good that is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from infmap_kit.errors import SpecError, TrainingError
+from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
+from infmap_kit.progress import Progress, no_progress
+from infmap_kit.triton.client import InfmapClient
+from infmap_train.data.dataset import Pictures, load
+from infmap_train.data.layouts import read_dataset
+from infmap_train.evaluation import metrics
+from infmap_train.networks.normalisation import normalise
+from infmap_train.training import run_folder
+from infmap_train.training.options import Target
+
+_BATCH_SIZE = 16
+
+
+def predict(
+    model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
+) -> NDArray[np.float32]:
+    """Probabilities of a network over gray pictures.
+
+    Parameters
+    ----------
+    images
+        (N, H, W), 0 to 255.
+
+    Returns
+    -------
+    NDArray
+        (N, H, W) float32 in [0, 1].
+    """
+    probability = np.empty(images.shape, np.float32)
+    for rows, answer in answers(model, encoder, images, progress=progress):
+        probability[rows] = answer[..., 0]
+    return probability
+
+
+def answers(
+    model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Give what a network or a classifier says of gray pictures, batch by batch.
+
+    Parameters
+    ----------
+    images
+        (N, H, W), 0 to 255.
+
+    Yields
+    ------
+    tuple
+        Which pictures, and the model's answer to them as float32.
+    """
+    for start in range(0, len(images), _BATCH_SIZE):
+        rows = slice(start, min(start + _BATCH_SIZE, len(images)))
+        # predict_on_batch keeps its traced function with the model, from epoch to epoch. bfloat16
+        # comes back when the network was trained in it; NumPy is handed FP32.
+        batch = normalise(images[rows], encoder)
+        yield rows, tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
+        progress("held-back", rows.stop, len(images))
+
+
+def ask_server(
+    url: str, images: NDArray[np.uint8], *, progress: Progress = no_progress
+) -> NDArray[np.float32]:
+    """Probabilities of whatever engine a Triton server runs, over gray pictures.
+
+    Parameters
+    ----------
+    url
+        ``host:port`` of the server's gRPC endpoint.
+    images
+        (N, 224, 224) uint8.
+
+    Returns
+    -------
+    NDArray
+        (N, 224, 224) float32 in [0, 1].
+
+    Raises
+    ------
+    ServerError
+        When the server cannot be reached or refuses.
+    """
+    probability = np.empty(images.shape, np.float32)
+    with InfmapClient(url) as client:
+        for row, image in enumerate(images):
+            probability[row] = client.infer(image, outputs=["PROBABILITY"])["PROBABILITY"]
+            progress(f"asking {url}", row + 1, len(images))
+    return probability
+
+
+def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
+    """Pixel metrics over all pictures and by source; of the infection, detection metrics too.
+
+    Sources are told apart because their masks were drawn by different doctors to different
+    habits. Of the infection, a source's figures are over its COVID-19 pictures alone; lungs are on
+    every picture, and nothing is detected by them.
+
+    Parameters
+    ----------
+    pictures
+        With a known mask each.
+    probability
+        (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
+    """
+    covid = pictures.covid
+    masked = np.ones_like(covid) if pictures.target is Target.LUNGS else covid
+    report: dict[str, Any] = {
+        "pixels": {
+            **figures(metrics.pixel_confusion(pictures.masks, probability)),
+            "auc": metrics.pixel_auc(pictures.masks, probability),
+        }
+    }
+    if pictures.target is Target.LUNGS:
+        report["dice"] = _spread(metrics.dice_per_image(pictures.masks, probability))
+    else:
+        report["detection"] = {
+            **figures(metrics.detection_confusion(covid, probability)),
+            "auc": metrics.detection_auc(covid, probability),
+        }
+    report["images"] = {"covid": int(covid.sum()), "normal": int((~covid).sum())}
+    report["by_source"] = {}
+    sources = np.array([s.source for s in pictures.samples])
+    for source in sorted(set(sources[masked])):
+        chosen = masked & (sources == source)
+        masks, answers = pictures.masks[chosen], probability[chosen]
+        report["by_source"][source] = {
+            "images": int(chosen.sum()),
+            "pixels": figures(metrics.pixel_confusion(masks, answers)),
+            "dice_mean": float(metrics.dice_per_image(masks, answers).mean()),
+        }
+    return report
+
+
+def _spread(dice: NDArray[np.float64]) -> dict[str, float]:
+    """What the images' Dice coefficients are like; a mean alone hides the lost ones."""
+    lowest, p05, median = np.quantile(dice, (0, 0.05, 0.5)).tolist()
+    return {"mean": float(dice.mean()), "min": lowest, "p05": p05, "median": median}
+
+
+def figures(confusion: metrics.Confusion) -> dict[str, Any]:
+    """Give the six metrics of a confusion matrix and its four counts."""
+    return {**confusion.as_dict(), **dataclasses.asdict(confusion)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A network measured on pictures.
+
+    Parameters
+    ----------
+    network
+        Which one.
+    pictures
+        What it was measured on.
+    probability
+        (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
+    report
+        As ``evaluate`` gives it.
+    """
+
+    network: NetworkSpec
+    pictures: Pictures
+    probability: NDArray[np.float32]
+    report: dict[str, Any]
+
+
+def evaluate_run(
+    run: Path,
+    folder: Path,
+    *,
+    everything: bool = False,
+    url: str | None = None,
+    progress: Progress = no_progress,
+) -> Evaluation:
+    """Measure a finished run on its held-back pictures, or on all that are in a folder.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    folder
+        The data, as for training.
+    everything
+        Take all pictures. On the training data this flatters; it is meant for data of others.
+    url
+        Ask the engine that is served there (gRPC, ``host:port``) instead of the run's own weights.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished or damaged.
+    TrainingError
+        When the data are unfit, or do not hold the pictures that the run held back.
+    ServerError
+        When the server cannot be reached or refuses.
+    """
+    spec = run_folder.read(run)
+    if isinstance(spec.network, ClassifierSpec):
+        raise SpecError(
+            f"{run} holds a {spec.network.label}, which has no masks to measure: see its metrics.json, "
+            "or compare it with a segmentation by `infmap-train compare-maps` and `detection-study`"
+        )
+    target = run_folder.target_of(spec)
+    samples = [sample for sample in read_dataset(folder) if sample.has_truth(target)]
+    if not samples:
+        raise TrainingError(f"{folder} has no mask of the {target}, which {run} was trained on")
+    if not everything:
+        wanted = set(run_folder.held_back_names(run))
+        samples = [sample for sample in samples if sample.name in wanted]
+        if len(samples) < len(wanted):
+            raise TrainingError(
+                f"{run} held back {len(wanted)} pictures, and {folder} has {len(samples)} of them: "
+                "pass the data that it was trained on, or --all to measure on other data"
+            )
+    pictures = load(samples, target=target)
+    if url:
+        probability = ask_server(url, pictures.images, progress=progress)
+    else:
+        model, _ = run_folder.load_network(run)
+        probability = predict(model, spec.network.encoder, pictures.images, progress=progress)
+    return Evaluation(spec.network, pictures, probability, evaluate(pictures, probability))

@@ -1,0 +1,125 @@
+"""An evaluation as files: tables beside the paper's, curves, Dice by image, the worst cases.
+
+The sheet of worst cases shows radiographs: it is written to the folder that the user names, and
+never into a run folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from infmap_kit.imaging.colour import infection_map
+from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_train.evaluation import metrics, plots, tables
+from infmap_train.evaluation.evaluate import Evaluation
+from infmap_train.training.options import Target
+from infmap_train.training.run_folder import json_ready
+
+_COLUMNS = 4
+
+
+def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> list[Path]:
+    """Write everything that is known of an evaluation.
+
+    Parameters
+    ----------
+    evaluation
+        What ``evaluate_run`` or ``evaluate_served`` measured.
+    folder
+        Made when missing; gets ``metrics.json``, ``tables.md``, ``.csv`` and ``.tex``,
+        ``images.csv``, ``precision_recall.png``, ``dice.png`` and ``worst_cases.png``.
+    worst
+        How many cases the sheet shows; 0 for none.
+
+    Returns
+    -------
+    list
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures, probability = evaluation.pictures, evaluation.probability
+    dice = metrics.dice_per_image(pictures.masks, probability)
+    write_json(folder / "metrics.json", json_ready(evaluation.report))
+    write_bytes(folder / "images.csv", _images_csv(evaluation, dice))
+    made = tables.evaluation_tables(evaluation.network, evaluation.report)
+    written = [
+        folder / "metrics.json",
+        folder / "images.csv",
+        *tables.write(made, folder, "tables"),
+    ]
+    figures = {
+        "precision_recall.png": plots.draw_precision_recall(
+            metrics.precision_recall(pictures.masks, probability), evaluation.network.label
+        ),
+        "dice.png": plots.draw_dice(pictures, probability),
+    }
+    if worst:
+        figures["worst_cases.png"] = _draw_worst(evaluation, dice, worst)
+    for name, figure in figures.items():
+        figure.savefig(folder / name, dpi=110)
+        written.append(folder / name)
+    return written
+
+
+def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -> list[int]:
+    """Rows with the lowest Dice; among equals, most wrongly decided pixels first."""
+    infected = evaluation.probability >= DETECTION_THRESHOLD
+    wrong = (infected != (evaluation.pictures.masks > 0)).sum(axis=(1, 2))
+    order = np.lexsort((-wrong, dice))
+    return [int(row) for row in order[:count]]
+
+
+def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    # By a lung nothing is detected.
+    detects = evaluation.pictures.target is Target.INFECTION
+    writer.writerow(
+        [
+            *("name", "covid", *(("detected",) if detects else ())),
+            *("probability_max", "dice", "pixels_true", "pixels_found"),
+        ]
+    )
+    found = evaluation.probability >= DETECTION_THRESHOLD
+    for row, sample in enumerate(evaluation.pictures.samples):
+        writer.writerow(
+            [
+                sample.name,
+                int(sample.covid),
+                *((int(found[row].any()),) if detects else ()),
+                f"{evaluation.probability[row].max():.4f}",
+                f"{dice[row]:.4f}",
+                int((evaluation.pictures.masks[row] > 0).sum()),
+                int(found[row].sum()),
+            ]
+        )
+    return text.getvalue().encode()
+
+
+def _draw_worst(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -> Figure:
+    """Radiograph and infection map side by side, the true mask outlined on both."""
+    rows = worst_rows(evaluation, dice, count)
+    lines = -(-len(rows) // _COLUMNS)
+    figure = Figure(figsize=(4.0 * _COLUMNS, 2.2 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, row in zip(np.ravel(figure.subplots(lines, _COLUMNS)), rows, strict=False):
+        picture = evaluation.pictures.images[row]
+        painted = infection_map(picture, evaluation.probability[row])
+        plain = np.repeat(picture[..., np.newaxis], 3, axis=2)
+        axes.imshow(np.concatenate([plain, painted], axis=1))
+        mask = evaluation.pictures.masks[row]
+        if mask.any():
+            axes.contour(np.tile(mask, 2), levels=[0.5], colors="lime", linewidths=0.8)
+        sample = evaluation.pictures.samples[row]
+        axes.set_title(f"{sample.name}\nDice {dice[row]:.2f}", fontsize=7)
+    for axes in figure.axes:
+        axes.set_axis_off()
+    return figure

@@ -1,0 +1,153 @@
+"""Initial weights of an encoder: random, ImageNet, CheXNet, or a file (the paper's III-B1)."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
+from infmap_train.networks.classifiers import build
+from infmap_train.networks.segmentation import encoder_layers
+
+_log = logging.getLogger(__name__)
+
+Network = NetworkSpec | ClassifierSpec
+
+CHEXNET_FILE = "brucechou1983_CheXNet_Keras_0.3.0_weights.h5"
+"""Name of the public CheXNet weights for Keras: DenseNet-121 with a head of 14 classes."""
+
+
+class Source(enum.StrEnum):
+    """What ``--encoder-weights`` takes besides a path."""
+
+    NONE = "none"
+    IMAGENET = "imagenet"
+    CHEXNET = "chexnet"
+
+
+def build_initialised(network: Network, weights: str, *, image_size: int | None) -> Any:
+    """Build a network or a classifier with the encoder's initial weights.
+
+    Parameters
+    ----------
+    network
+        Which one.
+    weights
+        ``none`` for random weights; ``imagenet`` to have segmentation-models download them;
+        ``chexnet`` for the public CheXNet file in Keras' folder (``~/.keras/models``); or the path
+        of an .h5 file.
+    image_size
+        As ``build_network`` takes it.
+
+    Raises
+    ------
+    TrainingError
+        When the weights cannot be had, or are not this encoder's.
+    """
+    if weights == Source.NONE:
+        if network.encoder_frozen:
+            _log.warning("the encoder is frozen at random weights: pass --encoder-weights")
+        return build(network, image_size=image_size)
+    if weights == Source.IMAGENET:
+        return _from_imagenet(network, image_size)
+    model = build(network, image_size=image_size)
+    path = _chexnet_path(network) if weights == Source.CHEXNET else Path(weights)
+    load_encoder(model, network, path)
+    return model
+
+
+def load_encoder(model: Any, network: Network, path: Path) -> None:
+    """Put the weights of an .h5 file into a network's encoder; the file's head is left out.
+
+    Layers are found by name, as Keras names them, and else by their order.
+
+    Raises
+    ------
+    TrainingError
+        When the file is unreadable or another network's; the encoder is then as it was.
+    """
+    wanted = [layer for layer in encoder_layers(model) if layer.weights]
+    found = _read(path)
+    if all(layer.name in found for layer in wanted):
+        chosen = [found[layer.name] for layer in wanted]
+    else:
+        # Another Keras, or another author, names layers otherwise; their order is the network's.
+        chosen = list(found.values())[: len(wanted)]
+    if len(chosen) < len(wanted):
+        raise TrainingError(
+            f"expected {len(wanted)} layers with weights for {network.encoder} in {path}, found "
+            f"{len(found)}: it is another network's file"
+        )
+    for layer, arrays in zip(wanted, chosen, strict=True):
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        if shapes != [array.shape for array in arrays]:
+            raise TrainingError(
+                f"{path} is not of {network.encoder}: layer {layer.name} wants weights of shapes "
+                f"{shapes}, found {[array.shape for array in arrays]}"
+            )
+    for layer, arrays in zip(wanted, chosen, strict=True):
+        layer.set_weights(arrays)
+
+
+def _read(path: Path) -> dict[str, list[NDArray[np.float32]]]:
+    """Layers with weights of a Keras .h5 file, in its order; of whole models too."""
+    try:
+        with h5py.File(path, "r") as file:
+            group = file.get("model_weights", file)
+            return {
+                _text(name): [
+                    np.asarray(group[_text(name)][_text(weight)])
+                    for weight in group[_text(name)].attrs["weight_names"]
+                ]
+                for name in group.attrs["layer_names"]
+                if len(group[_text(name)].attrs["weight_names"])
+            }
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{path} does not exist: pass none, imagenet, chexnet or the path of an .h5 file as "
+            "--encoder-weights"
+        ) from error
+    except (OSError, KeyError) as error:
+        raise TrainingError(
+            f"{path} is not a file of Keras weights (.h5 with layer names): {error}"
+        ) from error
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _from_imagenet(network: Network, image_size: int | None) -> Any:
+    if network.encoder is Encoder.CHEXNET:
+        raise TrainingError(
+            "CheXNet is DenseNet-121 with weights learnt from ChestX-ray14: pass "
+            "--encoder-weights chexnet or a path, or take densenet121 with imagenet"
+        )
+    try:
+        return build(network, encoder_weights="imagenet", image_size=image_size)
+    except Exception as error:
+        # Keras raises a bare Exception when a download fails, and others when a file is damaged.
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(
+            f"the ImageNet weights cannot be had ({reason}): connect this machine to the network "
+            "once, or pass --encoder-weights none or the path of an .h5 file"
+        ) from error
+
+
+def _chexnet_path(network: Network) -> Path:
+    if network.encoder not in (Encoder.CHEXNET, Encoder.DENSENET_121):
+        raise TrainingError(f"CheXNet's weights are DenseNet-121's, and not {network.encoder}'s")
+    path = Path.home() / ".keras" / "models" / CHEXNET_FILE
+    if not path.is_file():
+        raise TrainingError(
+            f"{path} does not exist: download the public CheXNet weights for Keras "
+            f"({CHEXNET_FILE}) to it, or pass their path as --encoder-weights"
+        )
+    return path

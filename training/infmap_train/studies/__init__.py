@@ -1,0 +1,1 @@
+"""The paper's comparisons: maps, detection and severity."""

@@ -1,0 +1,178 @@
+"""Infection maps beside activation maps (the paper's III-C and Fig. 7), in numbers."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.model.files import write_bytes, write_json
+from infmap_train.evaluation import tables
+from infmap_train.evaluation.bootstrap import Interval, bootstrap_mean
+from infmap_train.studies.map_quality import MEASURES, TITLES
+from infmap_train.studies.map_sheets import write_sheets
+from infmap_train.studies.opinions import Opinions
+from infmap_train.training.run_folder import json_ready
+
+INFECTION, ACTIVATION = "infection map", "activation map"
+LUNGS, UNIFORM = "the true lungs", "the same everywhere"
+
+Values = dict[str, dict[str, NDArray[np.float64]]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Both kinds of maps measured on the COVID-19 radiographs among the opinions.
+
+    Parameters
+    ----------
+    opinions
+        Of COVID-19 radiographs.
+    values
+        By map and measure: (N,) float64, NaN where a measure is not defined.
+    report
+        JSON-ready: means with their intervals, over all and by source.
+    """
+
+    opinions: Opinions
+    values: Values
+    report: dict[str, Any]
+
+
+def compare_maps(opinions: Opinions, *, seed: int = 0) -> Comparison:
+    """Measure both maps of every radiograph, and two that know nothing of the infection.
+
+    The latter say what a figure is worth: a map that is the same everywhere, and the true lungs
+    themselves, which is all that anatomy alone could tell.
+
+    Parameters
+    ----------
+    opinions
+        Of COVID-19 radiographs: a normal one has no infection to point at.
+    seed
+        Of the bootstrap over patient groups.
+    """
+    values = _measure(opinions)
+    sources = opinions.sources
+    parts = {"all": np.ones(len(sources), dtype=bool)}
+    if len(set(sources)) > 1:
+        parts |= {str(source): sources == source for source in sorted(set(sources))}
+    report = {
+        "network": {"name": opinions.network.name, "version": opinions.network.version},
+        "classifier": {"name": opinions.classifier.name, "version": opinions.classifier.version},
+        "parts": {name: _part(values, opinions.groups, rows, seed) for name, rows in parts.items()},
+    }
+    return Comparison(opinions=opinions, values=values, report=report)
+
+
+def _measure(opinions: Opinions) -> Values:
+    shape = opinions.infection.shape
+    maps: dict[str, NDArray[Any]] = {
+        INFECTION: opinions.infection,
+        ACTIVATION: opinions.activation,
+        LUNGS: opinions.lungs,
+        UNIFORM: np.broadcast_to(np.float32(1), shape),
+    }
+    known = opinions.lungs.max(axis=(1, 2)) > 0
+    values: Values = {name: {key: np.full(shape[0], np.nan) for key in MEASURES} for name in maps}
+    for row, mask in enumerate(opinions.pictures.masks):
+        lungs = opinions.lungs[row] > 0 if known[row] else None
+        for name, pictures in maps.items():
+            if name == LUNGS and lungs is None:
+                continue
+            for key, measure in MEASURES.items():
+                values[name][key][row] = measure(pictures[row], mask > 0, lungs)
+    return values
+
+
+def _part(values: Values, groups: list[str], rows: NDArray[np.bool_], seed: int) -> dict[str, Any]:
+    chosen = [group for group, here in zip(groups, rows, strict=True) if here]
+
+    def mean(per_picture: NDArray[np.float64]) -> dict[str, float]:
+        return bootstrap_mean(per_picture[rows], chosen, seed=seed).as_dict()
+
+    return {
+        "images": int(rows.sum()),
+        "patient_groups": len(set(chosen)),
+        "maps": {
+            name: {key: mean(figures) for key, figures in measured.items()}
+            for name, measured in values.items()
+        },
+        # Of the same pictures: pairs, whose difference is known better than either.
+        "infection_minus_activation": {
+            key: mean(values[INFECTION][key] - values[ACTIVATION][key]) for key in MEASURES
+        },
+    }
+
+
+def comparison_tables(report: dict[str, Any]) -> list[tables.Table]:
+    """One table a part: all pictures, then each source."""
+    return [
+        tables.Table(
+            f"Maps against the true masks, {name}: {part['images']} COVID-19 radiographs of "
+            f"{part['patient_groups']} patient groups, mean (95 % interval by patient group)",
+            ("map", *TITLES.values()),
+            (
+                *(_row(label, measured) for label, measured in part["maps"].items()),
+                _row("infection - activation", part["infection_minus_activation"]),
+            ),
+        )
+        for name, part in report["parts"].items()
+    ]
+
+
+def _row(label: str, measured: dict[str, dict[str, float]]) -> tuple[str, ...]:
+    return (label, *(Interval(**measured[key]).text() for key in TITLES))
+
+
+def write_comparison(comparison: Comparison, folder: Path, *, cases: int = 24) -> list[Path]:
+    """Write all of it; the sheets show radiographs, so the folder is no place to publish.
+
+    Parameters
+    ----------
+    comparison
+        As ``compare_maps`` gives it.
+    folder
+        Made when missing; gets ``maps.json``, ``maps.md``, ``.csv`` and ``.tex``, ``images.csv`` and
+        ``sheet-1.png`` and so on.
+    cases
+        How many radiographs the sheets show; 0 for none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "maps.json", json_ready(comparison.report))
+    write_bytes(folder / "images.csv", _images_csv(comparison))
+    return [
+        folder / "maps.json",
+        folder / "images.csv",
+        *tables.write(comparison_tables(comparison.report), folder, "maps"),
+        *write_sheets(comparison.opinions, folder, cases=cases),
+    ]
+
+
+def _images_csv(comparison: Comparison) -> bytes:
+    opinions = comparison.opinions
+    named = ((INFECTION, "infection"), (ACTIVATION, "activation"), (LUNGS, "lungs"))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["name", "source", "pixels_true", "probability_max", "classifier_probability"]
+        + [f"{short}_{key}" for _, short in named for key in MEASURES]
+    )
+    for row, sample in enumerate(opinions.pictures.samples):
+        figures = (comparison.values[name][key][row] for name, _ in named for key in MEASURES)
+        writer.writerow(
+            [
+                sample.name,
+                sample.source,
+                int((opinions.pictures.masks[row] > 0).sum()),
+                f"{opinions.infection[row].max():.4f}",
+                f"{opinions.probability[row]:.4f}",
+                *("" if np.isnan(figure) else f"{figure:.4f}" for figure in figures),
+            ]
+        )
+    return text.getvalue().encode()

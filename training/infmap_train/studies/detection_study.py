@@ -1,0 +1,247 @@
+"""What tells COVID-19 best: the mask's peak, its area, or a classifier; and from which score on.
+
+The paper's rule (II-D) is one point among them: any pixel of 0.5 or more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from infmap_kit.model.files import write_json
+from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_train.data.dataset import split_by_group
+from infmap_train.evaluation import metrics, tables
+from infmap_train.evaluation.bootstrap import DRAWS, Interval, bootstrap
+from infmap_train.studies import detection_plots
+from infmap_train.studies.opinions import Opinions
+from infmap_train.training.run_folder import json_ready
+
+PEAK, AREA, MEAN = "largest probability", "infected area (%)", "mean probability (%)"
+CLASSIFIER = "classifier"
+BOTH = "mean of largest probability and classifier"
+ANY_PIXEL = "any pixel of 0.5 (the paper's rule)"
+
+Scores = dict[str, NDArray[np.float64]]
+
+
+def scores_of(opinions: Opinions) -> Scores:
+    """Every score of every radiograph, (N,) float64 each; higher is more like COVID-19."""
+    probability = opinions.infection.astype(np.float64)
+    peak = probability.max(axis=(1, 2))
+    return {
+        PEAK: peak,
+        AREA: 100 * (probability >= DETECTION_THRESHOLD).mean(axis=(1, 2)),
+        MEAN: 100 * probability.mean(axis=(1, 2)),
+        CLASSIFIER: opinions.probability.astype(np.float64),
+        BOTH: (peak + opinions.probability) / 2,
+    }
+
+
+def best_threshold(covid: NDArray[np.bool_], score: NDArray[np.float64], beta: float = 2) -> float:
+    """Score from which on COVID-19 is said, for the highest F-score; among equals the highest.
+
+    Parameters
+    ----------
+    covid
+        (N,) bool.
+    score
+        (N,) float64. Every value that occurs is tried.
+    beta
+        2 weighs sensitivity above precision (eq. 12).
+    """
+    candidates = np.unique(score)[::-1]
+    f_scores = [metrics.image_confusion(covid, score, t).f_score(beta) for t in candidates]
+    return float(candidates[int(np.argmax(f_scores))])
+
+
+def study(opinions: Opinions, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+    """Curves' areas of every score, and thresholds chosen on one half and reported on the other.
+
+    Parameters
+    ----------
+    opinions
+        Of COVID-19 and normal radiographs.
+    draws
+        Of the bootstrap.
+    seed
+        Of the halves (by patient group, stratified) and of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``scores``: by score the area under the ROC curve and the average precision, with intervals.
+        ``rules``: by rule the threshold, and on the other half sensitivity, specificity, precision,
+        F1 and F2 with intervals, and the counts; then the same with the halves exchanged.
+
+    Raises
+    ------
+    UnfitData
+        When a class has fewer than two patient groups.
+    """
+    covid, groups, scores = opinions.pictures.covid, opinions.groups, scores_of(opinions)
+    chosen_on, reported_on = split_by_group(opinions.pictures.samples, folds=2, seed=seed)[0]
+    return {
+        "network": {"name": opinions.network.name, "version": opinions.network.version},
+        "classifier": {"name": opinions.classifier.name, "version": opinions.classifier.version},
+        "images": {"covid": int(covid.sum()), "normal": int((~covid).sum())},
+        "patient_groups": len(set(groups)),
+        "scores": {
+            name: _areas(covid, score, groups, draws, seed) for name, score in scores.items()
+        },
+        "rules": _rules(opinions, scores, chosen_on, reported_on, draws, seed),
+        "rules_with_halves_exchanged": _rules(
+            opinions, scores, reported_on, chosen_on, draws, seed
+        ),
+    }
+
+
+def _areas(
+    covid: NDArray[np.bool_], score: NDArray[np.float64], groups: list[str], draws: int, seed: int
+) -> dict[str, Any]:
+    def precision(rows: NDArray[np.intp]) -> float:
+        here = covid[rows]
+        return float(average_precision_score(here, score[rows])) if here.any() else np.nan
+
+    def area(rows: NDArray[np.intp]) -> float:
+        return metrics.image_auc(covid[rows], score[rows])
+
+    return {
+        "auc": bootstrap(area, groups, draws=draws, seed=seed).as_dict(),
+        "average_precision": bootstrap(precision, groups, draws=draws, seed=seed).as_dict(),
+    }
+
+
+def _rules(
+    opinions: Opinions,
+    scores: Scores,
+    chosen_on: NDArray[np.intp],
+    reported_on: NDArray[np.intp],
+    draws: int,
+    seed: int,
+) -> dict[str, Any]:
+    covid = opinions.pictures.covid
+    rules = {
+        ANY_PIXEL: (PEAK, DETECTION_THRESHOLD),
+        f"{CLASSIFIER}, 0.5": (CLASSIFIER, DETECTION_THRESHOLD),
+        **{
+            f"{name}, best F2": (name, best_threshold(covid[chosen_on], score[chosen_on]))
+            for name, score in scores.items()
+        },
+    }
+    groups = [opinions.groups[row] for row in reported_on]
+    return {
+        label: {
+            "score": name,
+            "threshold": threshold,
+            **_judged(
+                covid[reported_on], scores[name][reported_on] >= threshold, groups, draws, seed
+            ),
+        }
+        for label, (name, threshold) in rules.items()
+    }
+
+
+def _judged(
+    covid: NDArray[np.bool_], said: NDArray[np.bool_], groups: list[str], draws: int, seed: int
+) -> dict[str, Any]:
+    def figure(name: str) -> dict[str, float]:
+        def statistic(rows: NDArray[np.intp]) -> float:
+            return _count(covid[rows], said[rows]).as_dict()[name]
+
+        return bootstrap(statistic, groups, draws=draws, seed=seed).as_dict()
+
+    confusion = _count(covid, said)
+    return {
+        **{name: figure(name) for name in ("sensitivity", "specificity", "precision", "f1", "f2")},
+        "covid": confusion.positives,
+        "normal": confusion.negatives,
+        "missed": confusion.false_negative,
+        "false_alarms": confusion.false_positive,
+    }
+
+
+def _count(covid: NDArray[np.bool_], said: NDArray[np.bool_]) -> metrics.Confusion:
+    # Tens of thousands of times: scikit-learn's own count takes most of a millisecond.
+    return metrics.Confusion(
+        true_positive=int((covid & said).sum()),
+        false_positive=int((~covid & said).sum()),
+        false_negative=int((covid & ~said).sum()),
+        true_negative=int((~covid & ~said).sum()),
+    )
+
+
+def study_tables(report: dict[str, Any]) -> list[tables.Table]:
+    """Two tables: the scores' curves, and the rules on the other half."""
+    images = report["images"]
+    half = next(iter(report["rules"].values()))
+    other_way = report["rules_with_halves_exchanged"]
+    return [
+        tables.Table(
+            f"Detection scores over {images['covid']} COVID-19 and {images['normal']} normal "
+            "radiographs (95 % interval by patient group)",
+            ("score", "AUC", "average precision"),
+            tuple(
+                (name, *(Interval(**areas[key]).text() for key in ("auc", "average_precision")))
+                for name, areas in report["scores"].items()
+            ),
+        ),
+        tables.Table(
+            f"Rules on the half that no threshold was chosen on: {half['covid']} COVID-19, "
+            f"{half['normal']} normal (95 % interval by patient group)",
+            (
+                "rule",
+                "threshold",
+                "sensitivity",
+                "specificity",
+                "F2",
+                "with the halves exchanged: threshold",
+                "F2",
+            ),
+            tuple(
+                (
+                    label,
+                    f"{rule['threshold']:.3g}",
+                    *(Interval(**rule[key]).text() for key in ("sensitivity", "specificity", "f2")),
+                    f"{other_way[label]['threshold']:.3g}",
+                    f"{other_way[label]['f2']['value']:.3f}",
+                )
+                for label, rule in report["rules"].items()
+            ),
+        ),
+    ]
+
+
+def write_study(opinions: Opinions, report: dict[str, Any], folder: Path) -> list[Path]:
+    """Write ``detection.json``, ``.md``, ``.csv``, ``.tex``, ``roc.png`` and ``precision_recall.png``.
+
+    None of it shows a radiograph. The marked point is the paper's rule over all pictures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    covid, scores = opinions.pictures.covid, scores_of(opinions)
+    rule = metrics.image_confusion(covid, scores[PEAK])
+    labelled = {
+        f"{name}: {report['scores'][name]['auc']['value']:.3f}": score
+        for name, score in scores.items()
+    }
+    figures = {
+        "roc.png": detection_plots.draw_roc(
+            covid, labelled, {ANY_PIXEL: (1 - rule.specificity, rule.sensitivity)}
+        ),
+        "precision_recall.png": detection_plots.draw_precision_recall(
+            covid, dict(scores), {ANY_PIXEL: (rule.sensitivity, rule.precision)}
+        ),
+    }
+    write_json(folder / "detection.json", json_ready(report))
+    written = [
+        folder / "detection.json",
+        *tables.write(study_tables(report), folder, "detection"),
+    ]
+    for name, figure in figures.items():
+        figure.savefig(folder / name, dpi=110)
+        written.append(folder / name)
+    return written

@@ -1,0 +1,76 @@
+"""Sheets as the paper's Fig. 7: radiograph, truth, activation map, infection map.
+
+They show radiographs, and are written to the folder that the user names alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from infmap_kit.imaging.colour import infection_map
+from infmap_train.studies.opinions import Opinions
+
+_ROWS = 6
+# Characters; a longer name would run into the next picture's title.
+_LONGEST_NAME = 34
+_TITLES = ("radiograph", "true mask (green), lungs (white)", "activation map", "infection map")
+
+
+def write_sheets(opinions: Opinions, folder: Path, *, cases: int) -> list[Path]:
+    """Draw ``cases`` radiographs, six a sheet, as ``sheet-1.png`` and so on.
+
+    They are chosen evenly from the smallest infection to the largest, whatever the maps are like.
+    """
+    rows = spread_rows(opinions, cases)
+    written = []
+    for number, start in enumerate(range(0, len(rows), _ROWS), start=1):
+        path = folder / f"sheet-{number}.png"
+        _draw(opinions, rows[start : start + _ROWS]).savefig(path, dpi=90)
+        written.append(path)
+    return written
+
+
+def spread_rows(opinions: Opinions, cases: int) -> list[int]:
+    """Rows of that many radiographs, from the smallest true infection to the largest."""
+    order = np.argsort(opinions.pictures.masks.sum(axis=(1, 2)), kind="stable")
+    places = np.linspace(0, len(order) - 1, min(cases, len(order))).round().astype(int)
+    return [int(order[place]) for place in places]
+
+
+def _draw(opinions: Opinions, rows: list[int]) -> Figure:
+    figure = Figure(figsize=(2.6 * len(_TITLES), 2.85 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows), len(_TITLES), squeeze=False)
+    for line, row in zip(grid, rows, strict=True):
+        picture = opinions.pictures.images[row]
+        plain = np.repeat(picture[..., np.newaxis], 3, axis=2)
+        sample = opinions.pictures.samples[row]
+        shown = (
+            (plain, sample.name[:_LONGEST_NAME]),
+            (plain, _TITLES[1]),
+            (
+                infection_map(picture, opinions.activation[row]),
+                f"{_TITLES[2]}, COVID-19 {opinions.probability[row]:.2f}",
+            ),
+            (
+                infection_map(picture, opinions.infection[row]),
+                f"{_TITLES[3]}, up to {opinions.infection[row].max():.2f}",
+            ),
+        )
+        for axes, (image, title) in zip(line, shown, strict=True):
+            axes.imshow(image)
+            axes.set_title(title, fontsize=7)
+            axes.set_axis_off()
+        _outline(line[1], opinions.lungs[row], "white")
+        _outline(line[1], opinions.pictures.masks[row], "lime")
+    return figure
+
+
+def _outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
+    if mask.any():
+        axes.contour(mask, levels=[0.5], colors=colour, linewidths=0.8)

@@ -1,0 +1,130 @@
+"""What a segmentation network and a classifier say of the same radiographs, held back by both."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import SpecError, TrainingError
+from infmap_kit.model.spec import ClassifierSpec, ModelSpec
+from infmap_kit.progress import Progress, no_progress
+from infmap_train.data.dataset import Pictures, load
+from infmap_train.data.layouts import read_dataset
+from infmap_train.evaluation.evaluate import predict
+from infmap_train.networks.gradcam import activation_maps
+from infmap_train.training import run_folder
+from infmap_train.training.options import Target
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opinions:
+    """Both networks' answers, row by row with the pictures.
+
+    Parameters
+    ----------
+    network, classifier
+        The two runs' records.
+    pictures
+        With infection masks.
+    lungs
+        (N, 224, 224) uint8, 0 or 1; empty where no lung mask is known.
+    infection
+        (N, 224, 224) float32 in [0, 1]: the segmentation's probability.
+    activation
+        (N, 224, 224) float32 in [0, 1]: the classifier's Grad-CAM, relative to its own peak.
+    probability
+        (N,) float32 in [0, 1]: the classifier's, of COVID-19.
+    """
+
+    network: ModelSpec
+    classifier: ModelSpec
+    pictures: Pictures
+    lungs: NDArray[np.uint8]
+    infection: NDArray[np.float32]
+    activation: NDArray[np.float32]
+    probability: NDArray[np.float32]
+
+    @property
+    def groups(self) -> list[str]:
+        """Patient group of each row."""
+        return [sample.group for sample in self.pictures.samples]
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        """(N,) where each picture came from."""
+        return np.array([sample.source for sample in self.pictures.samples])
+
+
+def ask_both(
+    run: Path,
+    classifier_run: Path,
+    folder: Path,
+    *,
+    everything: bool = False,
+    covid_only: bool = False,
+    progress: Progress = no_progress,
+) -> Opinions:
+    """Ask both networks about the pictures that neither was trained on.
+
+    Parameters
+    ----------
+    run, classifier_run
+        Finished run folders of `infmap-train fit` and `infmap-train classify`.
+    folder
+        The data, as for training.
+    everything
+        Take all pictures; for data of others.
+    covid_only
+        Leave normal radiographs out.
+
+    Raises
+    ------
+    SpecError
+        When a run is not finished, damaged, or of the other kind.
+    TrainingError
+        When the data are unfit, or lack pictures that both held back.
+    """
+    spec, classifier_spec = run_folder.read(run), run_folder.read(classifier_run)
+    if isinstance(spec.network, ClassifierSpec) or run_folder.target_of(spec) is Target.LUNGS:
+        raise SpecError(
+            f"{run} holds {spec.name}: expected a network that segments the infection, "
+            "of `infmap-train fit`"
+        )
+    if not isinstance(classifier_spec.network, ClassifierSpec):
+        raise SpecError(
+            f"{classifier_run} holds {classifier_spec.name}: expected a classifier, "
+            "of `infmap-train classify`"
+        )
+    samples = read_dataset(folder)
+    if not everything:
+        wanted = set(run_folder.held_back_names(run))
+        wanted &= set(run_folder.held_back_names(classifier_run))
+        samples = [sample for sample in samples if sample.name in wanted]
+        if not wanted or len(samples) < len(wanted):
+            raise TrainingError(
+                f"{run} and {classifier_run} held back {len(wanted)} pictures in common, and {folder} "
+                f"has {len(samples)} of them: pass the data that both were trained on, with the same "
+                "folds and seed, or --all for other data"
+            )
+    samples = [sample for sample in samples if sample.covid or not covid_only]
+    if not samples:
+        raise TrainingError(f"{folder} has no radiograph of COVID-19 to compare maps on")
+    pictures = load(samples, progress=progress)
+    model, _ = run_folder.load_network(run)
+    infection = predict(model, spec.network.encoder, pictures.images, progress=progress)
+    model, _ = run_folder.load_network(classifier_run)
+    probability, activation = activation_maps(
+        model, classifier_spec.network.encoder, pictures.images, progress=progress
+    )
+    return Opinions(
+        network=spec,
+        classifier=classifier_spec,
+        pictures=pictures,
+        lungs=load(samples, target=Target.LUNGS).masks,
+        infection=infection,
+        activation=activation,
+        probability=probability,
+    )

@@ -1,0 +1,1 @@
+"""Training a network, and handing it over as a run folder."""

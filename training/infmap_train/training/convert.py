@@ -1,0 +1,248 @@
+"""Convert a trained network to ONNX: ``python -m infmap_train.training.convert SOURCE TARGET``.
+
+The toolkit calls this in a process of its own, so that it never loads TensorFlow. One JSON line on
+stdout says what was made; an error is one line on stderr and exit code 1. Nothing that a source
+file carries is executed: Lambda layers and pickles are refused before Keras sees them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infmap_kit import command
+from infmap_kit.errors import ExportError, SpecError
+from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, Encoder, ModelSpec, member
+from infmap_train.quiet import import_tensorflow, silenced
+
+_PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy")
+
+# The operations that Keras layers record as such when a model was written with plain arithmetic.
+_HARMLESS_OPERATIONS = (
+    "__operators__.",
+    "cast",
+    "clip_by_value",
+    "concat",
+    "expand_dims",
+    "image.resize",
+    "math.",
+    "nn.",
+    "reshape",
+    "squeeze",
+    "transpose",
+)
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="A run folder, a .keras or .h5 file, or a SavedModel folder.")
+    ],
+    target: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Whose normalisation the network wants, where no spec.json says so."),
+    ] = None,
+) -> None:
+    """Write SOURCE as an ONNX graph: gray uint8 IMAGE in, PROBABILITY out.
+
+    Example: python -m infmap_train.training.convert model.keras model.onnx --encoder densenet121
+    """
+    asked = member(Encoder, encoder) if encoder else None
+    refuse_code(source)
+    import_tensorflow()
+    with silenced():
+        from infmap_train.training.onnx_from_keras import onnx_from_keras
+
+        model, found = load(source, asked)
+        onnx_from_keras(model, found, target)
+    sys.stdout.write(
+        json.dumps({"onnx": str(target), "sha256": sha256_of(target), "encoder": str(found)}) + "\n"
+    )
+
+
+def refuse_code(source: Path) -> None:
+    """Refuse a source that is of no known kind, or that would run code when loaded.
+
+    Raises
+    ------
+    ExportError
+        Naming what was found and what is taken.
+    """
+    if not source.exists():
+        raise ExportError(f"{source} does not exist")
+    if source.is_dir():
+        if not any((source / name).is_file() for name in ("spec.json", "saved_model.pb")):
+            raise ExportError(
+                f"{source} is neither a run folder (spec.json) nor a SavedModel (saved_model.pb)"
+            )
+        return
+    suffix = source.suffix.lower()
+    if suffix in _PICKLES:
+        raise ExportError(
+            f"{source} is a pickle or may hold one, and loading it would run what is in it: pass a "
+            "run folder, a .keras or .h5 file, or a SavedModel folder"
+        )
+    if suffix not in (".keras", ".h5", ".hdf5"):
+        raise ExportError(
+            f"expected a run folder, a .keras or .h5 file, or a SavedModel folder, found {source}"
+        )
+    _refuse_code_in(_architecture(source), source)
+
+
+def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
+    """Load a source that ``refuse_code`` let pass.
+
+    Returns
+    -------
+    tuple
+        A callable from (N, 224, 224, 3) to (N, 224, 224, 1), and its encoder.
+
+    Raises
+    ------
+    ExportError
+        When it cannot be loaded, has other shapes, or its encoder is not known.
+    SpecError
+        When a run folder is damaged.
+    """
+    from infmap_train.training import run_folder
+
+    beside = source / "spec.json" if source.is_dir() else source.parent / "spec.json"
+    spec = ModelSpec.read(beside) if beside.is_file() else None
+    if spec and encoder and spec.network.encoder is not encoder:
+        raise ExportError(
+            f"{beside} says the encoder is {spec.network.encoder}, asked for was {encoder}: leave "
+            "--encoder out"
+        )
+    if spec and isinstance(spec.network, ClassifierSpec):
+        raise ExportError(
+            f"{beside} is of a classifier, whose graph `infmap-train classify` writes: this command "
+            "converts segmentation networks"
+        )
+    if source.is_dir() and spec:
+        return run_folder.load_network(source)[0], spec.network.encoder
+    found = encoder or (spec.network.encoder if spec else None)
+    if found is None:
+        raise ExportError(
+            f"{source} does not say which encoder it has, and each wants its own normalisation: "
+            f"pass --encoder, one of {', '.join(Encoder)}"
+        )
+    if source.is_dir():
+        return _load_saved_model(source), found
+    if _architecture(source) is None:
+        return _load_weights(source, spec), found
+    return _load_model(source), found
+
+
+def _architecture(source: Path) -> dict[str, Any] | None:
+    """Read the layers' description in a Keras file; ``None`` when it holds weights alone."""
+    try:
+        if zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as archive:
+                return dict(json.loads(archive.read("config.json")))
+        import h5py  # comes with TensorFlow
+
+        with h5py.File(source, "r") as file:
+            config = file.attrs.get("model_config")
+            return None if config is None else dict(json.loads(config))
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ExportError(f"{source} is not a Keras file: {reason}") from error
+
+
+def _refuse_code_in(config: Any, source: Path) -> None:
+    """Walk through a description of layers, whatever its nesting."""
+    if isinstance(config, list):
+        for inner in config:
+            _refuse_code_in(inner, source)
+    if not isinstance(config, dict):
+        return
+    kind = config.get("class_name")
+    if kind in ("Lambda", "__lambda__"):
+        raise ExportError(
+            f"{source} has a Lambda layer, which is Python code that would run here: rebuild the "
+            "network with ordinary layers"
+        )
+    operation = config.get("config", {})
+    if kind in ("TFOpLambda", "SlicingOpLambda") and isinstance(operation, dict):
+        function = str(operation.get("function", ""))
+        if not function.removeprefix("tf.").startswith(_HARMLESS_OPERATIONS):
+            raise ExportError(f"{source} has a layer that calls {function!r}, which is not allowed")
+    for inner in config.values():
+        _refuse_code_in(inner, source)
+
+
+def _load_model(source: Path) -> Any:
+    from tensorflow import keras
+
+    try:
+        model = keras.models.load_model(source, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, ImportError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ExportError(f"Keras cannot load {source}: {reason}") from error
+    _check_shapes(model.input_shape, model.output_shape, source)
+    return model
+
+
+def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
+    from infmap_train.networks.classifiers import build
+    from infmap_train.training import run_folder
+
+    if spec is None:
+        raise ExportError(
+            f"{source} holds weights and no architecture: put the spec.json of its run beside it"
+        )
+    wanted = spec.files.get(source.name)
+    if wanted is not None and wanted != sha256_of(source):
+        raise SpecError(f"{source} is not the file that spec.json names (its SHA-256 differs)")
+    model = build(spec.network)
+    run_folder.load_weights(model, source)
+    return model
+
+
+def _load_saved_model(source: Path) -> Any:
+    import tensorflow as tf
+
+    # Not through Keras: its part of a SavedModel may hold code, the signature is a graph alone.
+    try:
+        loaded = tf.saved_model.load(str(source))
+    except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ExportError(f"TensorFlow cannot load {source}: {reason}") from error
+    signature = loaded.signatures.get("serving_default")
+    if signature is None:
+        raise ExportError(f"expected a signature serving_default in {source}, found none")
+    (_, inputs), outputs = signature.structured_input_signature, signature.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ExportError(
+            f"expected one input and one output in {source}, found {len(inputs)} and {len(outputs)}"
+        )
+    input_name, output_name = next(iter(inputs)), next(iter(outputs))
+    _check_shapes(tuple(inputs[input_name].shape), tuple(outputs[output_name].shape), source)
+
+    def infer(normalised: Any) -> Any:
+        # The signature holds its weights only as long as the loaded object lives.
+        infer.loaded = loaded  # type: ignore[attr-defined]
+        return signature(**{input_name: normalised})[output_name]
+
+    return infer
+
+
+def _check_shapes(found_in: Any, found_out: Any, source: Path) -> None:
+    for what, found, channels in (("input", found_in, 3), ("output", found_out, 1)):
+        wanted = (None, IMAGE_SIZE, IMAGE_SIZE, channels)
+        fits = isinstance(found, tuple) and len(found) == 4
+        if not fits or any(f not in (None, w) for f, w in zip(found, wanted, strict=True)):
+            raise ExportError(f"expected {what} {wanted} of {source}, found {found}")
+
+
+if __name__ == "__main__":
+    command.run(app)

@@ -1,0 +1,296 @@
+"""The epochs of a training, of whatever network: killed, it is taken up again after its last one."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from infmap_kit.errors import TrainingError
+from infmap_kit.model.files import read_json, write_json
+from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, NetworkSpec
+from infmap_kit.progress import Progress, no_progress
+from infmap_train.data import dataset as data
+from infmap_train.data.batches import steps_per_epoch
+from infmap_train.training import run_folder
+from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
+from infmap_train.training.options import FitOptions, Target
+
+keras = tf.keras
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is learnt: all that tells one kind of training from another.
+
+    Parameters
+    ----------
+    network
+        What is trained.
+    initial
+        Builds it with its initial weights, for pictures of any size.
+    build
+        Builds it with any weights, for pictures of the given size.
+    loss
+        Keras' loss in an epoch, counted from 0.
+    batches
+        One epoch of augmented batches from the pictures to train on.
+    watch
+        How training goes: figures of a model on pictures brought to a size, named ``watched_...``.
+    """
+
+    network: NetworkSpec | ClassifierSpec
+    initial: Callable[[], Any]
+    build: Callable[[int | None], Any]
+    loss: Callable[[int], Any]
+    batches: Callable[[data.Pictures, int], Any]
+    watch: Callable[[Any, data.Pictures, int], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A network after its last epoch, and what its record needs.
+
+    Parameters
+    ----------
+    model
+        For pictures of any size, in the precision that it was trained in.
+    history
+        One row an epoch.
+    train, held_back
+        The two sides of the split.
+    fingerprint
+        Of both together.
+    folder
+        Where this machine writes; other machines than the first write beside the run, and in vain.
+    """
+
+    model: Any
+    history: list[dict[str, Any]]
+    train: data.Pictures
+    held_back: data.Pictures
+    fingerprint: str
+    folder: Path
+
+    def in_fp32(self, build: Callable[[int | None], Any]) -> Any:
+        """Give the network as it is handed over, whatever it was trained in."""
+        keras.mixed_precision.set_global_policy("float32")
+        final = build(IMAGE_SIZE)
+        final.set_weights(self.model.get_weights())
+        return final
+
+    def clear(self, run: Path) -> None:
+        """Remove what only an unfinished run needs."""
+        unfinished = self.folder / "checkpoints" if self.folder == run else self.folder
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def train(
+    task: Task,
+    pictures: data.Pictures,
+    run: Path,
+    options: FitOptions,
+    *,
+    progress: Progress = no_progress,
+) -> Trained | None:
+    """Train to the last epoch, from wherever an interrupted run with the same options came to.
+
+    Parameters
+    ----------
+    task
+        What is learnt.
+    pictures
+        All data; the held-back part is taken from it.
+    run
+        The run folder.
+    options
+        How to train.
+    progress
+        Told after every batch.
+
+    Returns
+    -------
+    Trained or None
+        ``None`` when the run is finished already.
+
+    Raises
+    ------
+    TrainingError
+        When the folder belongs to a run with other options or data.
+    """
+    # Before anything is computed: several machines must have found each other by then.
+    strategy = find_strategy()
+    own = own_folder(run)
+    own.mkdir(parents=True, exist_ok=True)
+    fingerprint = pictures.fingerprint()
+    identity = {
+        "network": dataclasses.asdict(task.network),
+        "options": dataclasses.asdict(options),
+        "dataset": fingerprint,
+    }
+    state = _take_up(run, identity)
+    if run_folder.is_finished(run):
+        return None
+    keras.utils.set_random_seed(options.seed)
+    if not tf.config.list_physical_devices("GPU"):
+        # On CPUs it costs little, and a resumed run equals an unbroken one to the last digit.
+        tf.config.experimental.enable_op_determinism()
+    keras.mixed_precision.set_global_policy(
+        "mixed_bfloat16" if options.mixed_precision else "float32"
+    )
+    train_rows, test_rows = data.split_by_group(
+        pictures.samples, folds=options.folds, seed=options.seed
+    )[options.fold]
+    # The folds are of all pictures, so that every target holds back the same patients.
+    learnt, held_back = (pictures.take(rows).with_truth() for rows in (train_rows, test_rows))
+    without = len(pictures.samples) - len(learnt.samples) - len(held_back.samples)
+    if without:
+        _log.info("%d radiographs have no mask of the %s and are left out", without, options.target)
+    if options.start_from:
+        _refuse_known(Path(options.start_from), held_back)
+    run_folder.write_split(own, train=learnt, held_back=held_back)
+    run_folder.write_gate_images(own, held_back)
+    # A tenth of the held-back part is enough to see how training goes; no choice hangs on it.
+    watched = held_back.take(range(0, len(held_back.samples), 10))
+
+    steps = steps_per_epoch(learnt.covid, options.batch_size)
+    if steps == 0:
+        raise TrainingError(
+            f"expected at least one batch of {options.batch_size}, found {len(learnt.samples)} "
+            "pictures to train on: take a smaller batch"
+        )
+    if not held_back.samples:
+        raise TrainingError(f"not one held-back picture has a mask of the {options.target}")
+    first = len(state["history"])
+    loss_function = task.loss(first)
+    with strategy.scope():
+        model = task.initial()
+        optimizer = keras.optimizers.Adam(_learning_rate(options, steps))
+        model.compile(optimizer, loss=loss_function)
+        # Slots exist before the first step only if asked for; a checkpoint restores into them.
+        optimizer.build(model.trainable_variables)
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
+    manager = tf.train.CheckpointManager(checkpoint, str(own / "checkpoints"), max_to_keep=2)
+    summary = tf.summary.create_file_writer(str(own / "tensorboard"))
+    if state["checkpoint"]:
+        _restore(checkpoint, run / "checkpoints" / state["checkpoint"])
+
+    def alone() -> Any:
+        return on_one_device(strategy, model, lambda: task.build(None))
+
+    for epoch in range(first, options.epochs):
+        started = time.monotonic()
+        if task.loss(epoch) is not loss_function:
+            loss_function = task.loss(epoch)
+            model.compile(optimizer, loss=loss_function)
+        ticker = _Ticker(f"epoch {epoch + 1}/{options.epochs}", steps, progress)
+        batches = task.batches(learnt, epoch)
+        loss = model.fit(batches, epochs=1, verbose=0, callbacks=[ticker]).history["loss"][0]
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} in epoch {epoch + 1}: take a lower --learning-rate than "
+                f"{options.learning_rate:g}, or train without --mixed-precision"
+            )
+        row = {
+            "epoch": epoch + 1,
+            "image_size": options.image_size(epoch),
+            "loss": round(float(loss), 6),
+            **task.watch(alone(), watched, options.image_size(epoch)),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        saved = manager.save()
+        state["history"].append(row)
+        state["checkpoint"] = Path(saved).name
+        # Last, so that state.json never names a checkpoint that is not there.
+        write_json(own / "state.json", state)
+        _scalars(summary, row)
+        _log.info("%s", "  ".join(f"{key} {value}" for key, value in row.items()))
+    return Trained(
+        model=alone(),
+        history=state["history"],
+        train=learnt,
+        held_back=held_back,
+        fingerprint=fingerprint,
+        folder=own,
+    )
+
+
+def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    path = run / "state.json"
+    if not path.exists():
+        return {"identity": identity, "history": [], "checkpoint": ""}
+    state = read_json(path)
+    before = state.get("identity")
+    if isinstance(before, dict) and isinstance(before.get("options"), dict):
+        # Runs of before there was a choice.
+        before["options"].setdefault("target", Target.INFECTION)
+        before["options"].setdefault("start_from", "")
+    if before != identity:
+        raise TrainingError(
+            f"{run} holds a run with other options or data: take the same ones to go on, or "
+            "another folder"
+        )
+    _log.info("taking up %s after epoch %d", run, len(state["history"]))
+    return state
+
+
+def _refuse_known(earlier: Path, held_back: data.Pictures) -> None:
+    """Figures on pictures that the weights were learnt from would say nothing."""
+    learnt_from = set(run_folder.train_names(earlier))
+    known = [sample.name for sample in held_back.samples if sample.name in learnt_from]
+    if known:
+        raise TrainingError(
+            f"{earlier} was trained on {len(known)} of the pictures that are to be held back "
+            f"({known[0]} among them): take its seed, folds and fold"
+        )
+
+
+def _restore(checkpoint: Any, path: Path) -> None:
+    try:
+        checkpoint.restore(str(path)).assert_consumed()
+    except (tf.errors.OpError, AssertionError) as error:
+        raise TrainingError(
+            f"the checkpoint {path} cannot be read: remove {path.parent.parent} and begin again"
+        ) from error
+
+
+def _scalars(writer: Any, row: dict[str, Any]) -> None:
+    """Write one epoch for TensorBoard, which need not be installed for that."""
+    plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
+    with writer.as_default(step=row["epoch"]):
+        for name, value in row.items():
+            if name == "loss" or name.startswith("watched_"):
+                tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
+    writer.flush()
+
+
+def _learning_rate(options: FitOptions, steps: int) -> Any:
+    if options.schedule == "constant":
+        return options.learning_rate
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=max(1, (options.epochs - 1) * steps),
+        warmup_target=options.learning_rate,
+        warmup_steps=steps,
+    )
+
+
+class _Ticker(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Hands Keras' batches to a progress function."""
+
+    def __init__(self, description: str, steps: int, progress: Progress) -> None:
+        super().__init__()
+        self._description, self._steps, self._progress = description, steps, progress
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {}).get("loss", float("nan"))
+        self._progress(f"{self._description}  loss {loss:.4f}", batch + 1, self._steps)

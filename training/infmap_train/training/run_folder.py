@@ -1,0 +1,283 @@
+"""The run folder: what training hands to the toolkit, and what evaluation reads again.
+
+::
+
+    spec.json            ModelSpec, written last: a folder without it is not finished
+    model.weights.h5     FP32 weights
+    segmentation.onnx    the network with its normalisation, gray uint8 in, probability out
+    classifier.onnx      instead, of a classifier: probability and activation map out
+    metrics.json         figures on the held-back part
+    history.csv          one row an epoch
+    split.json           names of the pictures trained on and held back
+    gate_images.json     where held-back pictures lie that an engine is to be proved on
+    plots/               history, precision and recall, Dice; no radiograph
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import infmap_kit
+from infmap_kit.errors import SpecError
+from infmap_kit.model.files import read_json, sha256_of, write_bytes, write_json
+from infmap_kit.model.spec import ClassifierSpec, ModelSpec, NetworkSpec, member
+from infmap_train.data.dataset import Pictures
+from infmap_train.networks.classifiers import build
+from infmap_train.training.onnx_from_keras import onnx_from_classifier, onnx_from_keras
+from infmap_train.training.options import Target
+
+SPEC = "spec.json"
+WEIGHTS = "model.weights.h5"
+GRAPH = "segmentation.onnx"
+CLASSIFIER_GRAPH = "classifier.onnx"
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+SPLIT = "split.json"
+
+GATE_IMAGES = "gate_images.json"
+_GATE_IMAGES_EACH = 32
+
+_PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
+
+
+def is_finished(run: Path) -> bool:
+    """Whether training came to its end in this folder."""
+    return (run / SPEC).is_file()
+
+
+def write(
+    run: Path,
+    *,
+    model: Any,
+    network: NetworkSpec | ClassifierSpec,
+    dataset_fingerprint: str,
+    training: Mapping[str, Any],
+    report: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    draw: Callable[[Path], Sequence[Path]],
+    data_licence: str = "not stated",
+) -> ModelSpec:
+    """Fill a run folder; every file is written beside and renamed, ``spec.json`` last.
+
+    Parameters
+    ----------
+    run
+        The folder.
+    model
+        The trained network, built with FP32 and 224x224 pixels.
+    network
+        Which one it is.
+    dataset_fingerprint
+        Of the training data, both sides of the split.
+    training
+        Options that it was trained with.
+    report
+        What was measured on the held-back part.
+    history
+        One row an epoch, all with the same keys.
+    draw
+        Draws the plots into a folder and names them.
+    data_licence
+        Licence of what the weights were learnt from.
+
+    Raises
+    ------
+    ExportError
+        When the network cannot be converted to ONNX.
+    """
+    is_classifier = isinstance(network, ClassifierSpec)
+    graph = CLASSIFIER_GRAPH if is_classifier else GRAPH
+    to_onnx = onnx_from_classifier if is_classifier else onnx_from_keras
+    run.mkdir(parents=True, exist_ok=True)
+    # On the same disk, so that a rename is all that is left to do once everything was made.
+    with tempfile.TemporaryDirectory(dir=run, prefix=".writing-") as folder:
+        beside = Path(folder)
+        model.save_weights(str(beside / WEIGHTS))
+        to_onnx(model, network.encoder, beside / graph)
+        write_json(beside / METRICS, json_ready(report))
+        write_bytes(beside / HISTORY, _csv(history))
+        drawn = draw(beside / "plots")
+        names = [WEIGHTS, graph, METRICS, HISTORY, *(f"plots/{path.name}" for path in drawn)]
+        (run / SPEC).unlink(missing_ok=True)
+        (run / "plots").mkdir(exist_ok=True)
+        for name in names:
+            (beside / name).replace(run / name)
+    names += [name for name in (SPLIT, GATE_IMAGES) if (run / name).is_file()]
+    files = {name: sha256_of(run / name) for name in names}
+    spec = ModelSpec(
+        name=f"infmap {'lungs ' if training.get('target') is Target.LUNGS else ''}{network.label}",
+        # Two trainings of one network are two versions: the weights themselves tell them apart.
+        version=files[WEIGHTS][:12],
+        network=network,
+        files=files,
+        data_licence=data_licence,
+        dataset_fingerprint=dataset_fingerprint,
+        training={**training, "versions": _versions()},
+        metrics=json_ready(report),
+    )
+    spec.write(run / SPEC)
+    return spec
+
+
+def write_split(run: Path, *, train: Pictures, held_back: Pictures) -> None:
+    """Record which pictures are trained on and which are held back, by name."""
+    write_json(
+        run / SPLIT,
+        {
+            "train": [sample.name for sample in train.samples],
+            "held_back": [sample.name for sample in held_back.samples],
+        },
+    )
+
+
+def read(run: Path) -> ModelSpec:
+    """Read a finished run's spec, and check every file that it names against its SHA-256.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, or a file is missing or is not the one that was written.
+    """
+    if not is_finished(run):
+        raise SpecError(
+            f"{run} is not a finished run: expected {SPEC} in it; `infmap-train fit` writes it at "
+            "its end"
+        )
+    spec = ModelSpec.read(run / SPEC)
+    for name, wanted in spec.files.items():
+        path = run / name
+        if not path.is_file():
+            raise SpecError(f"{path} is missing, and {run / SPEC} names it: copy the whole folder")
+        if sha256_of(path) != wanted:
+            raise SpecError(
+                f"{path} is not the file that training wrote (its SHA-256 differs from {SPEC}): "
+                "copy the run folder again"
+            )
+    return spec
+
+
+def write_gate_images(run: Path, held_back: Pictures) -> None:
+    """Name held-back pictures, up to 32 of each class, for the toolkit's equivalence gate.
+
+    They are spread over the whole part, so that every source of it has some.
+    """
+    chosen: list[Path] = []
+    for covid in (True, False):
+        paths = [sample.image.absolute() for sample in held_back.samples if sample.covid is covid]
+        chosen += paths[:: -(-len(paths) // _GATE_IMAGES_EACH) or 1]
+    folder = Path(os.path.commonpath([path.parent for path in chosen])) if chosen else run
+    names = [path.relative_to(folder).as_posix() for path in chosen]
+    write_json(run / GATE_IMAGES, {"folder": str(folder), "files": names})
+
+
+def target_of(spec: ModelSpec) -> Target:
+    """What a run was trained to segment; runs of before there was a choice: the infection."""
+    return member(Target, spec.training.get("target", Target.INFECTION))
+
+
+def train_names(run: Path) -> list[str]:
+    """Names of the pictures that a finished run was trained on.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, was changed, or does not tell.
+    """
+    if SPLIT not in read(run).files:
+        raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
+    return list(read_json(run / SPLIT)["train"])
+
+
+def held_back_names(run: Path) -> list[str]:
+    """Names of the pictures that a run did not train on."""
+    return list(read_json(run / SPLIT)["held_back"])
+
+
+def load_network(run: Path) -> tuple[Any, ModelSpec]:
+    """Build a finished run's network and load its weights, once the hashes are checked.
+
+    Returns
+    -------
+    tuple
+        The Keras model, (N, 224, 224, 3) to (N, 224, 224, 1), or of a classifier to (N, 2), and its
+        spec.
+    """
+    spec = read(run)
+    model = build(spec.network)
+    load_weights(model, run / WEIGHTS)
+    return model, spec
+
+
+def start_from(run: Path, network: NetworkSpec) -> Any:
+    """Build ``network`` for pictures of any size with the weights of a finished run.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, was changed, or is of another network; frozen or not may
+        differ, as may what it segments.
+    """
+    spec = read(run)
+    found = spec.network
+    if (
+        not isinstance(found, NetworkSpec)
+        or dataclasses.replace(found, encoder_frozen=network.encoder_frozen) != network
+    ):
+        raise SpecError(
+            f"{run} holds {found.label}, and a {network.label} cannot start from it: pass its "
+            "--network"
+        )
+    model = build(network, image_size=None)
+    load_weights(model, run / WEIGHTS)
+    return model
+
+
+def load_weights(model: Any, path: Path) -> None:
+    """Load Keras weights into a network.
+
+    Raises
+    ------
+    SpecError
+        When they are another network's, or not weights.
+    """
+    try:
+        model.load_weights(str(path))
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SpecError(f"{path} does not hold weights of this network: {reason}") from error
+
+
+def json_ready(value: Any) -> Any:
+    """``value`` with NaN as null: JSON has no NaN, and a metric of no samples has no figure."""
+    if isinstance(value, Mapping):
+        return {key: json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"infmap-kit": infmap_kit.__version__}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # tensorflow-cpu and other builds go by other names
+            versions[package] = "unknown"
+    return versions
