@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.answer.part import PartAnswer
 from infmap_kit.errors import SpecError
 from infmap_kit.model.spec import IMAGE_SIZE
 
@@ -133,24 +134,6 @@ class Lung:
         }
 
 
-def by_lung(lungs: NDArray[np.float32], zones: NDArray[np.float32]) -> dict[str, Lung]:
-    """Right and left lung out of served values.
-
-    Parameters
-    ----------
-    lungs, zones
-        (2,) and (6,) float32, as in :class:`LungFigures`.
-    """
-    values = [None if np.isnan(value) else float(value) for value in (*lungs, *zones)]
-    return {
-        side: Lung(
-            severity_percent=values[index],
-            zones=dict(zip(ZONES, values[2 + 3 * index : 5 + 3 * index], strict=True)),
-        )
-        for index, side in enumerate(SIDES)
-    }
-
-
 def by_threshold(at: NDArray[np.float32]) -> dict[str, float]:
     """Served severities, (5,) float32, by their threshold as text."""
     return {f"{threshold:g}": float(value) for threshold, value in zip(THRESHOLDS, at, strict=True)}
@@ -161,11 +144,13 @@ def _rounded(value: float | None) -> float | None:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LungFigures:
+class LungAnswer(PartAnswer):
     """Severity where lungs are served.
 
     Parameters
     ----------
+    mask
+        (224, 224) bool: the lungs.
     of_lungs
         Whether any lung was found; else ``severity_percent`` and ``at`` are of the picture.
     severity_percent
@@ -176,38 +161,68 @@ class LungFigures:
         (6,) float32: right upper, middle, lower, left upper, middle, lower; NaN for a zone without a pixel.
     at
         (5,) float32: ``severity_percent`` at each of :data:`THRESHOLDS`.
+    grades
+        Where one grade ends and the next begins.
     """
 
+    mask: NDArray[np.bool_]
     of_lungs: bool
     severity_percent: float
     lungs: NDArray[np.float32]
     zones: NDArray[np.float32]
     at: NDArray[np.float32]
+    grades: Grades = dataclasses.field(default_factory=lambda: Grades())
+
+    @property
+    def by_lung(self) -> dict[str, Lung]:
+        """Right and left lung; ``None`` stands for what is not there."""
+        served = (*self.lungs, *self.zones)
+        values = [None if np.isnan(value) else float(value) for value in served]
+        return {
+            side: Lung(
+                severity_percent=values[index],
+                zones=dict(zip(ZONES, values[2 + 3 * index : 5 + 3 * index], strict=True)),
+            )
+            for index, side in enumerate(SIDES)
+        }
+
+    @property
+    def grade(self) -> Grade | None:
+        """Grade of the severity; ``None`` where no lung was found."""
+        return self.grades.of(self.severity_percent) if self.of_lungs else None
+
+    def as_json(self, *, detected: bool) -> dict[str, Any]:
+        """See :meth:`PartAnswer.as_json`."""
+        return {
+            "grade": self.grade,
+            "lungs": {side: lung.as_json() for side, lung in self.by_lung.items()},
+        }
 
 
-def lung_figures(
-    probability: NDArray[np.float32], lungs: NDArray[np.bool_], *, threshold: float
-) -> LungFigures:
-    """All figures of one picture.
+def lung_answer(
+    probability: NDArray[np.float32], mask: NDArray[np.bool_], *, threshold: float
+) -> LungAnswer:
+    """Every figure of one picture, by the definition.
 
     Parameters
     ----------
     probability
-        (224, 224) float32: of infection.
-    lungs
-        (224, 224) bool.
+        (224, 224) float32 of infection.
+    mask
+        (224, 224) bool: the lungs.
     threshold
-        From which a pixel is infected.
+        Probability from which a pixel is infected.
     """
     infected = probability >= np.float32(threshold)
-    masks = [side & lungs for side in sides_of(lungs)]
-    zones = [zone & mask for mask in masks for zone in zones_of(mask)]
-    region = lungs if lungs.any() else np.ones_like(lungs)
+    sides = [side & mask for side in sides_of(mask)]
+    zones = [zone & side for side in sides for zone in zones_of(side)]
+    region = mask if mask.any() else np.ones_like(mask)
     at = [_percent(probability >= np.float32(one), region) for one in THRESHOLDS]
-    return LungFigures(
-        of_lungs=bool(lungs.any()),
+    return LungAnswer(
+        mask=mask,
+        of_lungs=bool(mask.any()),
         severity_percent=float(_percent(infected, region)),
-        lungs=np.array([_percent(infected, mask) for mask in masks], np.float32),
+        lungs=np.array([_percent(infected, side) for side in sides], np.float32),
         zones=np.array([_percent(infected, zone) for zone in zones], np.float32),
         at=np.array(at, np.float32),
     )

@@ -3,51 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LungThresholds:
-    """How far lungs and what follows from them may be from the reference's.
-
-    Parameters
-    ----------
-    min_dice, min_image_dice
-        As for the infection: pooled, and of each picture.
-    max_severity_change_percent
-        Of both lungs or either, in percentage points of them. The coarsest expert score (geographic
-        extent, 0 to 8) moves by a step for an eighth of the lungs; a fifth of that is not seen.
-    max_zone_change_percent
-        The same of a sixth: a zone's border moves with the first and the last row of its lung.
-    """
-
-    min_dice: float = 0.999
-    min_image_dice: float = 0.95
-    max_severity_change_percent: float = 2.5
-    max_zone_change_percent: float = 5.0
-
-
-LUNG_THRESHOLDS = LungThresholds()
-"""Of FP32 and FP16."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierThresholds:
-    """How far a classifier may be from its reference; it is computed in FP32 on every target.
-
-    Parameters
-    ----------
-    max_error
-        Of the probability. What it decides at 0.5 may not change at all.
-    max_activation_error
-        That 99.9 % of a map's pixels stay within, relative to the map's peak.
-    """
-
-    max_error: float = 0.01
-    max_activation_error: float = 0.02
-
-
-CLASSIFIER_THRESHOLDS = ClassifierThresholds()
-"""On every target."""
+from infmap_kit.parts.registry import optional_parts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,10 +31,8 @@ class Thresholds:
         moves a pixel by one colour of 256, which is less; a wrong colour or place is more.
     max_error_p999
         That 99.9 % of the pixels' probabilities stay within. Masks do not show it when a calibration is lost.
-    lungs
-        Of the lungs, where they are served.
-    classifier
-        Of a classifier, where one is served.
+    parts
+        Bounds of the other parts, by their names.
     """
 
     min_dice: float = 0.999
@@ -84,28 +41,28 @@ class Thresholds:
     min_image_dice: float = 0.95
     max_map_error_share: float = 0.001
     max_error_p999: float = 0.01
-    lungs: LungThresholds = LUNG_THRESHOLDS
-    classifier: ClassifierThresholds = CLASSIFIER_THRESHOLDS
+    parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The bounds for a manifest, those of the parts under the parts' names."""
+        own = dataclasses.asdict(dataclasses.replace(self, parts={}))
+        del own["parts"]
+        return own | {name: dataclasses.asdict(bounds) for name, bounds in self.parts.items()}
 
 
 THRESHOLDS = Thresholds()
-"""Of FP32 and FP16."""
+"""Bounds of FP32 and FP16."""
 
-BF16_THRESHOLDS = Thresholds(
-    min_dice=0.998, max_error_p999=0.1, lungs=LungThresholds(min_dice=0.998)
-)
-"""Of bf16, which keeps 8 significant bits of every number where FP16 keeps 11: masks differ by one pixel in a
+BF16_THRESHOLDS = Thresholds(min_dice=0.998, max_error_p999=0.1)
+"""Bounds of bf16, which keeps 8 significant bits of every number where FP16 keeps 11: masks differ by one pixel in a
 thousand at their edges (measured on the demo model: 0.9989 to 0.9992). No detection may change all the same."""
 
-INT8_THRESHOLDS = Thresholds(
-    min_dice=0.99,
-    min_image_dice=0.9,
-    max_error_p999=0.2,
-    lungs=LungThresholds(min_dice=0.99, min_image_dice=0.9),
-)
-"""Of 8 bits, which do more than round: still far closer than two readers, and no detection may change."""
+INT8_THRESHOLDS = Thresholds(min_dice=0.99, min_image_dice=0.9, max_error_p999=0.2)
+"""Bounds of 8 bits, which do more than round: still far closer than two readers, and no detection may change."""
 
 
 def thresholds_for(precision: str) -> Thresholds:
-    """What is asked of an engine that computes in ``precision``."""
-    return {"int8": INT8_THRESHOLDS, "bf16": BF16_THRESHOLDS}.get(precision, THRESHOLDS)
+    """What is asked of an engine that computes in ``precision``, the parts' own bounds included."""
+    own = {"int8": INT8_THRESHOLDS, "bf16": BF16_THRESHOLDS}.get(precision, THRESHOLDS)
+    parts = {part.name: part.bounds(precision) for part in optional_parts()}
+    return dataclasses.replace(own, parts=parts)

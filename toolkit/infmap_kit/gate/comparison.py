@@ -1,31 +1,21 @@
-"""Is this engine still the same doctor? Compare it with its reference over pictures."""
+"""Whether an engine is equivalent to its reference: both are asked about the same pictures."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
-from infmap_kit.gate.bounds import THRESHOLDS, Thresholds
-from infmap_kit.gate.classifier import (
-    ClassifierComparison,
-    classifier_reasons,
-    classifier_summary,
-    compare_classifiers,
-)
-from infmap_kit.gate.lungs import (
-    LungComparison,
-    compare_lungs,
-    lung_reasons,
-    lung_summary,
-    some,
-)
-from infmap_kit.gate.runners import Prediction, Runner, by_the_paper
-from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
+from infmap_kit.gate.bounds import Thresholds, thresholds_for
+from infmap_kit.gate.runners import Runner, by_the_paper
+from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.parts.check import Check, reasons_of, some, summary_of
+from infmap_kit.parts.registry import optional_parts
 from infmap_kit.progress import Progress, no_progress
 
 _MAP_LEVELS = 8
@@ -64,10 +54,8 @@ class PictureComparison:
         Whether all probabilities are numbers.
     constant
         Whether the engine gives one value everywhere and its reference does not.
-    lungs
-        Of the lungs, where they are served.
-    classifier
-        Of a classifier, where one is served.
+    parts
+        Comparisons of the other parts that are served, by their names.
     """
 
     name: str
@@ -87,8 +75,7 @@ class PictureComparison:
     finite: bool
     reference_finite: bool
     constant: bool
-    lungs: LungComparison | None = None
-    classifier: ClassifierComparison | None = None
+    parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def flipped(self) -> bool:
@@ -97,7 +84,7 @@ class PictureComparison:
 
     @property
     def badness(self) -> tuple[bool, bool, float, float]:
-        """Sorts by what to look at first: no numbers, a changed decision, a low Dice, a large error."""
+        """Key that sorts by what to look at first: no numbers, a changed decision, a low Dice, a large error."""
         return (not self.finite, self.flipped, -self.dice, self.largest_error)
 
     @property
@@ -136,88 +123,134 @@ class GateReport:
         """Pictures whose detection differs."""
         return tuple(picture for picture in self.pictures if picture.flipped)
 
-    @property
-    def lungs(self) -> list[tuple[str, LungComparison]]:
-        """By picture's name, where they are served."""
-        return [(one.name, one.lungs) for one in self.pictures if one.lungs is not None]
-
-    @property
-    def classifier(self) -> list[tuple[str, ClassifierComparison]]:
-        """By picture's name, where one is served."""
-        return [(one.name, one.classifier) for one in self.pictures if one.classifier is not None]
+    def part(self, name: str) -> list[tuple[str, Any]]:
+        """Comparisons of one part by picture's name; empty where it is not served."""
+        return [(one.name, one.parts[name]) for one in self.pictures if name in one.parts]
 
     @property
     def severity_change_percent(self) -> float:
         """The largest of any picture, in percentage points."""
         return max((picture.severity_change_percent for picture in self.pictures), default=0.0)
 
-    def reasons(self) -> list[str]:
-        """Why this is not the same doctor; empty when it is."""
-        allowed, found = self.thresholds, []
+    def checks(self) -> list[Check]:
+        """Everything that the infection's network is held to."""
+        allowed = self.thresholds
         broken = [one.name for one in self.pictures if not one.reference_finite]
-        if broken:
-            found.append(
-                f"the reference itself gives NaN or infinity on {some(broken)}: the network is broken"
-            )
         poisoned = [one.name for one in self.pictures if not one.finite]
-        if poisoned:
-            found.append(f"the engine gives NaN or infinite probabilities on {some(poisoned)}")
         stuck = [one.name for one in self.pictures if one.constant]
-        if stuck:
-            found.append(f"the engine gives one value everywhere on {some(stuck)}")
-        if len(self.flips) > allowed.max_flips:
-            margins = [f"{one.name} by {one.margin:+.3f}" for one in self.flips]
-            found.append(
-                f"the engine decides otherwise than its reference on {len(self.flips)} of "
-                f"{len(self.pictures)} pictures: {some(margins)}"
-            )
-        if self.dice < allowed.min_dice:
-            found.append(
-                f"expected Dice of at least {allowed.min_dice} against the reference, found {self.dice:.5f} "
-                f"over {len(self.pictures)} pictures"
-            )
-        judged = [one for one in self.pictures if one.infected_pixels >= _COUNTED_PIXELS]
-        low = [f"{one.name} {one.dice:.3f}" for one in judged if one.dice < allowed.min_image_dice]
-        if low:
-            found.append(
-                f"expected Dice of at least {allowed.min_image_dice} on each picture, found {some(low)}"
-            )
-        if self.lungs:
-            found += lung_reasons(self.lungs, allowed.lungs)
-        elif self.severity_change_percent > allowed.max_severity_change_percent:
-            found.append(
-                f"expected severities within {allowed.max_severity_change_percent} percentage points, found a "
-                f"change of {self.severity_change_percent:.2f}"
-            )
-        if self.classifier:
-            found += classifier_reasons(self.classifier, allowed.classifier)
-        if self.error_p999 > allowed.max_error_p999:
-            found.append(
-                f"expected 99.9 % of the probabilities within {allowed.max_error_p999} of the reference's, "
-                f"found {self.error_p999:.3f}"
-            )
+        margins = [f"{one.name} by {one.margin:+.3f}" for one in self.flips]
+        counted = [one for one in self.pictures if one.infected_pixels >= _COUNTED_PIXELS]
+        low = [f"{one.name} {one.dice:.3f}" for one in counted if one.dice < allowed.min_image_dice]
         moved = [one.name for one in self.pictures if not one.consistent]
-        if moved:
-            found.append(
-                f"decision or severity is not what {DETECTION_THRESHOLD} gives for the engine's probability, "
-                f"so that its threshold was moved: {some(moved)}"
-            )
         recoloured = [
             one.name for one in self.pictures if one.map_error_share > allowed.max_map_error_share
         ]
-        if recoloured:
-            found.append(
-                f"the infection map is not what its own probability gives on {some(recoloured)}"
-            )
-        return found
+        # Where lungs are served, severity is of them, and their own checks bound it.
+        bounds_severity = not self.part("lungs")
+        return [
+            _refusal(
+                broken, "the reference itself gives NaN or infinity on {}: the network is broken"
+            ),
+            _refusal(poisoned, "the engine gives NaN or infinite probabilities on {}"),
+            _refusal(stuck, "the engine gives one value everywhere on {}"),
+            Check(
+                key="dice",
+                value=self.dice,
+                label="Dice, pooled",
+                text=f"{self.dice:.6f}",
+                at_least=allowed.min_dice,
+                reason=f"expected Dice of at least {allowed.min_dice} against the reference, found "
+                f"{self.dice:.5f} over {len(self.pictures)} pictures"
+                if self.dice < allowed.min_dice
+                else "",
+            ),
+            Check(
+                key="min_image_dice",
+                value=min((one.dice for one in self.pictures), default=1.0),
+                reason=f"expected Dice of at least {allowed.min_image_dice} on each picture, found {some(low)}"
+                if low
+                else "",
+            ),
+            Check(
+                key="flips",
+                value=len(self.flips),
+                label="detections changed",
+                text=str(len(self.flips)),
+                at_most=allowed.max_flips,
+                reason=f"the engine decides otherwise than its reference on {len(self.flips)} of "
+                f"{len(self.pictures)} pictures: {some(margins)}"
+                if len(self.flips) > allowed.max_flips
+                else "",
+            ),
+            Check(
+                key="severity_change_percent",
+                value=self.severity_change_percent,
+                label="largest change of severity, percentage points",
+                text=f"{self.severity_change_percent:.4f}",
+                at_most=allowed.max_severity_change_percent if bounds_severity else None,
+                reason=f"expected severities within {allowed.max_severity_change_percent} percentage points, "
+                f"found a change of {self.severity_change_percent:.2f}"
+                if bounds_severity
+                and self.severity_change_percent > allowed.max_severity_change_percent
+                else "",
+            ),
+            Check(
+                key="largest_error",
+                value=self.largest_error,
+                label="largest error of a probability",
+                text=f"{self.largest_error:.2e}",
+            ),
+            Check(
+                key="error_p999",
+                value=self.error_p999,
+                label="99.9 % of the errors are within",
+                text=f"{self.error_p999:.2e}",
+                at_most=allowed.max_error_p999,
+                reason=f"expected 99.9 % of the probabilities within {allowed.max_error_p999} of the "
+                f"reference's, found {self.error_p999:.3f}"
+                if self.error_p999 > allowed.max_error_p999
+                else "",
+            ),
+            Check(
+                key="crossing_share",
+                value=self.crossing_share,
+                label="pixels on the other side of the threshold",
+                text=f"{self.crossing_share:.2e}",
+            ),
+            _refusal(
+                moved,
+                "decision or severity is not what the threshold gives for the engine's probability, so that its "
+                "threshold was moved: {}",
+            ),
+            _refusal(
+                recoloured, "the infection map is not what its own probability gives on {}"
+            ),
+        ]
+
+    def part_checks(self) -> dict[str, list[Check]]:
+        """Everything that each further part that is served is held to, by the part's name."""
+        compared = {part: self.part(part.name) for part in optional_parts()}
+        return {
+            part.name: part.checks(found, self.thresholds.parts[part.name])
+            for part, found in compared.items()
+            if found
+        }
+
+    def all_checks(self) -> list[Check]:
+        """The checks of the infection's network and of every further part."""
+        return [*self.checks(), *(one for checks in self.part_checks().values() for one in checks)]
+
+    def reasons(self) -> list[str]:
+        """Why the engine is not equivalent; empty when it is."""
+        return reasons_of(self.all_checks())
 
     @property
     def passed(self) -> bool:
-        """Whether this is the same doctor."""
+        """Whether the engine is equivalent to its reference."""
         return not self.reasons()
 
     def require(self) -> None:
-        """Refuse an engine that is not the same doctor.
+        """Refuse an engine that is not equivalent.
 
         Raises
         ------
@@ -232,20 +265,9 @@ class GateReport:
         return {
             "passed": self.passed,
             "pictures": len(self.pictures),
-            "dice": self.dice,
-            "min_image_dice": min((one.dice for one in self.pictures), default=1.0),
-            "flips": len(self.flips),
-            "severity_change_percent": self.severity_change_percent,
-            "largest_error": self.largest_error,
-            "error_p999": self.error_p999,
-            "crossing_share": self.crossing_share,
-            **({"lungs": lung_summary([one for _, one in self.lungs])} if self.lungs else {}),
-            **(
-                {"classifier": classifier_summary([one for _, one in self.classifier])}
-                if self.classifier
-                else {}
-            ),
-            "thresholds": dataclasses.asdict(self.thresholds),
+            **summary_of(self.checks()),
+            **{name: summary_of(checks) for name, checks in self.part_checks().items()},
+            "thresholds": self.thresholds.as_json(),
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -254,33 +276,44 @@ class GateReport:
             **self.summary(),
             "reasons": self.reasons(),
             "flips": [one.name for one in self.flips],
-            "by_picture": [dataclasses.asdict(one) for one in self.pictures],
+            "by_picture": [_picture_json(one) for one in self.pictures],
         }
 
 
-Pair = tuple[NDArray[np.uint8], Prediction, Prediction]
+def _picture_json(picture: PictureComparison) -> dict[str, Any]:
+    document = dataclasses.asdict(picture)
+    parts = document.pop("parts")
+    return document | {part.name: parts.get(part.name) for part in optional_parts()}
+
+
+def _refusal(names: Sequence[str], sentence: str) -> Check:
+    """A check that only failure shows, with the pictures that fail it."""
+    return Check(reason=sentence.format(some(names)) if names else "")
+
+
+Pair = tuple[NDArray[np.uint8], Answer, Answer]
 """A picture, what the reference says of it, and what the engine says."""
 
 
 def compare(
     reference: Runner,
-    judged: Runner,
+    candidate: Runner,
     pictures: Sequence[tuple[str, NDArray[np.uint8]]],
     *,
-    thresholds: Thresholds = THRESHOLDS,
+    thresholds: Thresholds | None = None,
     progress: Progress = no_progress,
     on_pair: Callable[[PictureComparison, Pair], None] = lambda *_: None,
 ) -> GateReport:
-    """Let both judge named pictures.
+    """Ask two runners about named pictures, and compare what they say.
 
     Parameters
     ----------
-    reference, judged
+    reference, candidate
         The trained network, and what is to be served instead.
     pictures
         Name and (224, 224) uint8 network input of each.
     thresholds
-        What is asked for.
+        The bounds; those of FP32 when they are not given.
     progress
         Told each picture.
     on_pair
@@ -290,16 +323,16 @@ def compare(
     errors: list[NDArray[np.float16]] = []
     both = either = crossing = 0
     for index, (name, picture) in enumerate(pictures):
-        wanted, found = reference.predict(name, picture), judged.predict(name, picture)
-        masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
+        expected, actual = reference.predict(name, picture), candidate.predict(name, picture)
+        masks = [one.probability >= one.threshold for one in (expected, actual)]
         both += int((masks[0] & masks[1]).sum())
         either += int(masks[0].sum() + masks[1].sum())
         crossing += int((masks[0] != masks[1]).sum())
         # Sixteen bits are plenty for a quantile, and a thousand pictures are a hundred megabytes.
-        errors.append(_error(wanted, found).astype(np.float16).ravel())
-        comparison = _compare_one(name, picture, wanted, found)
+        errors.append(_error(expected, actual).astype(np.float16).ravel())
+        comparison = _compare_one(name, picture, expected, actual)
         comparisons.append(comparison)
-        on_pair(comparison, (picture, wanted, found))
+        on_pair(comparison, (picture, expected, actual))
         progress("comparing with the reference", index + 1, len(pictures))
     pooled = np.concatenate(errors) if errors else np.zeros(1, np.float16)
     return GateReport(
@@ -308,43 +341,55 @@ def compare(
         error_p999=float(np.quantile(pooled, 0.999)),
         crossing_share=crossing / pooled.size,
         pictures=tuple(comparisons),
-        thresholds=thresholds,
+        thresholds=thresholds if thresholds is not None else thresholds_for("fp32"),
     )
 
 
 def _compare_one(
-    name: str, picture: NDArray[np.uint8], wanted: Prediction, found: Prediction
+    name: str, picture: NDArray[np.uint8], expected: Answer, actual: Answer
 ) -> PictureComparison:
-    masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
+    masks = [one.probability >= one.threshold for one in (expected, actual)]
     sizes = int(masks[0].sum() + masks[1].sum())
-    error = _error(wanted, found)
-    own = by_the_paper(found.probability, picture, found.lungs)
-    off = np.abs(own.infection_map.astype(np.int16) - found.infection_map).max(axis=-1)
-    severity_error = abs(own.severity_percent - found.severity_percent)
+    error = _error(expected, actual)
+    recomputed = {
+        part.name: said
+        for part in optional_parts()
+        if (said := part.recomputed(actual)) is not None
+    }
+    own = by_the_paper(actual.probability, picture, recomputed, threshold=expected.threshold)
+    compared = {part.name: part.compare(expected, actual) for part in optional_parts()}
+    severity_error = abs(own.severity_percent - actual.severity_percent)
     return PictureComparison(
         name=name,
         dice=2 * int((masks[0] & masks[1]).sum()) / sizes if sizes else 1.0,
         infected_pixels=int(masks[0].sum()),
-        detected=found.detected,
-        reference_detected=wanted.detected,
-        margin=float(found.probability.max()) - DETECTION_THRESHOLD,
-        reference_margin=float(wanted.probability.max()) - DETECTION_THRESHOLD,
-        severity_percent=found.severity_percent,
-        reference_severity_percent=wanted.severity_percent,
+        detected=actual.detected,
+        reference_detected=expected.detected,
+        margin=actual.probability_max - actual.threshold,
+        reference_margin=expected.probability_max - expected.threshold,
+        severity_percent=actual.severity_percent,
+        reference_severity_percent=expected.severity_percent,
         largest_error=float(error.max()),
         error_p999=float(np.quantile(error, 0.999)),
         crossing_share=float((masks[0] != masks[1]).mean()),
-        map_error_share=float((off > _MAP_LEVELS).mean()),
-        consistent=own.detected == found.detected and severity_error < _HALF_A_PIXEL_PERCENT,
-        finite=bool(np.isfinite(found.probability).all()),
-        reference_finite=bool(np.isfinite(wanted.probability).all()),
-        constant=bool(np.ptp(found.probability) == 0 and np.ptp(wanted.probability) > 0),
-        lungs=compare_lungs(wanted, found),
-        classifier=compare_classifiers(wanted, found),
+        map_error_share=_map_error_share(own, actual),
+        consistent=own.detected == actual.detected and severity_error < _HALF_A_PIXEL_PERCENT,
+        finite=bool(np.isfinite(actual.probability).all()),
+        reference_finite=bool(np.isfinite(expected.probability).all()),
+        constant=bool(np.ptp(actual.probability) == 0 and np.ptp(expected.probability) > 0),
+        parts={name: one for name, one in compared.items() if one is not None},
     )
 
 
-def _error(wanted: Prediction, found: Prediction) -> NDArray[np.float32]:
+def _map_error_share(own: Answer, actual: Answer) -> float:
+    """Pixels of a map that are not the formula's colour; all of them where there is no map."""
+    if own.infection_map is None or actual.infection_map is None:
+        return 1.0
+    off = np.abs(own.infection_map.astype(np.int16) - actual.infection_map).max(axis=-1)
+    return float((off > _MAP_LEVELS).mean())
+
+
+def _error(expected: Answer, actual: Answer) -> NDArray[np.float32]:
     """Absolute error of each pixel; where either is no number it is as large as it can be."""
-    error = np.abs(wanted.probability - found.probability)
+    error = np.abs(expected.probability - actual.probability)
     return np.where(np.isfinite(error), error, np.float32(1)).astype(np.float32)

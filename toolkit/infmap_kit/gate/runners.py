@@ -1,4 +1,4 @@
-"""Who judges a radiograph: the trained network by the paper's formulas, or an engine with its own graphs."""
+"""What answers about a picture: the trained network by the paper's formulas, or engines with their own graphs."""
 
 from __future__ import annotations
 
@@ -9,133 +9,81 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.severity import LungFigures, lung_figures
+from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.part import PartAnswer
+from infmap_kit.answer.severity import LungAnswer
 from infmap_kit.errors import SpecError
-from infmap_kit.gate.engines import Engine, GraphEngine
+from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
-from infmap_kit.model.contract import (
-    ACTIVATION_MAP,
-    CANVAS,
-    CLASSIFIER_OUTPUTS,
-    CLASSIFIER_PROBABILITY,
-    DETECTED,
-    IMAGE,
-    INFECTION_MAP,
-    LUNG_OUTPUTS,
-    LUNG_SEVERITY,
-    LUNGS,
-    PROBABILITY,
-    RAW_LUNG_PROBABILITY,
-    RAW_PROBABILITY,
-    SEVERITY,
-    SEVERITY_AT,
-    SEVERITY_OF_LUNGS,
-    ZONE_SEVERITY,
-    Contract,
-)
 from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.tensors import CANVAS, IMAGE
+from infmap_kit.parts.contract import PLAIN, Contract
+from infmap_kit.parts.reading import read_answer
+from infmap_kit.parts.registry import find_part, optional_parts
 from infmap_kit.triton.client import InfmapClient
 
-# Pictures; a judgement takes about 0.4 MB.
-_REMEMBERED = 512
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassifierPrediction:
-    """What a classifier says of one picture.
-
-    Parameters
-    ----------
-    probability
-        Of COVID-19, in [0, 1].
-    activation
-        (224, 224) float32 in [0, 1], relative to its peak.
-    """
-
-    probability: float
-    activation: NDArray[np.float32]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What was said of one picture.
-
-    Parameters
-    ----------
-    probability
-        (224, 224) float32.
-    detected
-        Whether it is COVID-19.
-    severity_percent
-        Infected share of the picture, or of the lungs where they are known.
-    infection_map
-        (224, 224, 3) uint8 RGB, painted on the picture itself.
-    lungs
-        (224, 224) bool; ``None`` where lungs are not served.
-    figures
-        Severity of the lungs, their zones and at other thresholds; ``None`` where lungs are not served.
-    opinion
-        A classifier's; ``None`` where none is served.
-    """
-
-    probability: NDArray[np.float32]
-    detected: bool
-    severity_percent: float
-    infection_map: NDArray[np.uint8]
-    lungs: NDArray[np.bool_] | None = None
-    figures: LungFigures | None = None
-    opinion: ClassifierPrediction | None = None
+# Pictures; an answer takes about 0.4 MB.
+_CACHED = 512
 
 
 class Runner(Protocol):
-    """Somebody who judges pictures."""
+    """Something that answers about pictures."""
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
-        """Judge one picture, (224, 224) uint8."""
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about one picture, (224, 224) uint8, which is also painted on."""
+        ...
+
+
+class Segmenter(Protocol):
+    """Something that computes probabilities of pictures."""
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
         ...
 
 
 class ReferenceRunner:
     """The trained networks, with detection, severity and map by the paper's formulas in NumPy and OpenCV.
 
-    None of the graphs behind the ensemble is used but the networks, so that they are proved as well.
+    None of the graphs behind the ensemble is used but the networks, so that the others are proved as well.
 
     Parameters
     ----------
     segmentation
-        As it was trained.
-    lungs
-        The network of the lungs, where they are served.
+        The infection's network as it was trained.
+    parts
+        Engines of the other networks as they were trained, by the parts' names.
     temperature
-        That the infection's probabilities are calibrated with; 1 leaves them as they are.
-    classifier
-        As it was trained, where one is served.
+        Divides the logits of the infection's network; 1 leaves its probabilities as they are.
+    threshold
+        Probability from which a pixel is infected.
     """
 
     def __init__(
         self,
-        segmentation: Engine,
+        segmentation: Segmenter,
         *,
-        lungs: Engine | None = None,
+        parts: Mapping[str, Engine] | None = None,
         temperature: float = 1.0,
-        classifier: GraphEngine | None = None,
+        threshold: float = DETECTION_THRESHOLD,
     ) -> None:
         self._segmentation = segmentation
-        self._lungs = lungs
+        self._parts = {find_part(name): engine for name, engine in (parts or {}).items()}
         self._temperature = temperature
-        self._classifier = classifier
+        self._threshold = threshold
 
-    def predict(self, _name: str, picture: NDArray[np.uint8]) -> Prediction:
-        """Judge one picture, (224, 224) uint8."""
+    def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about one picture, (224, 224) uint8."""
         image = picture[np.newaxis]
         probability = self._segmentation.infer(image)[0]
         if self._temperature != 1:
             probability = calibrated(probability, self._temperature)
-        lungs = None
-        if self._lungs is not None:
-            lungs = self._lungs.infer(image)[0] >= DETECTION_THRESHOLD
-        prediction = by_the_paper(probability, picture, lungs)
-        return dataclasses.replace(prediction, opinion=_opinion_of(self._classifier, image))
+        parts: dict[str, PartAnswer] = {}
+        for part, engine in self._parts.items():
+            names = [tensor.name for tensor in part.graph.outputs]
+            raw = _first(engine.run({part.graph.inputs[0].name: image}, names))
+            parts[part.name] = part.reference(raw, probability, threshold=self._threshold)
+        return by_the_paper(probability, picture, parts, threshold=self._threshold)
 
 
 def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -156,38 +104,61 @@ def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[
 
 
 class CachingRunner:
-    """A judge who is asked once of each picture: a choice between engines compares each of them with it.
+    """A runner that is asked once about each picture: a choice between engines compares each of them with it.
 
     Parameters
     ----------
     runner
-        Whose judgements are kept, of the last pictures.
+        The runner whose answers about the last pictures are kept.
     """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._known: dict[bytes, Prediction] = {}
+        self._known: dict[bytes, Answer] = {}
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
-        """Judge one picture, (224, 224) uint8."""
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about one picture, (224, 224) uint8."""
         # Names may repeat: they are of files in several folders.
         pixels = picture.tobytes()
         if pixels not in self._known:
-            if len(self._known) >= _REMEMBERED:
+            if len(self._known) >= _CACHED:
                 self._known.clear()
             self._known[pixels] = self._runner.predict(name, picture)
         return self._known[pixels]
 
 
 class InfectionOnlyRunner:
-    """A judge whose lungs, where it has any, are left out: for a network that is looked at by itself."""
+    """A runner whose other parts are left out: for a network that is looked at by itself.
+
+    Parameters
+    ----------
+    runner
+        The runner that is asked.
+    """
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
-        """Judge one picture, (224, 224) uint8."""
-        return by_the_paper(self._runner.predict(name, picture).probability, picture)
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about one picture, (224, 224) uint8."""
+        said = self._runner.predict(name, picture)
+        return by_the_paper(said.probability, picture, threshold=said.threshold)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What the trained networks said of one picture.
+
+    Parameters
+    ----------
+    probability
+        (224, 224) float32 of infection.
+    parts
+        The other parts' answers, by their names.
+    """
+
+    probability: NDArray[np.float32]
+    parts: Mapping[str, PartAnswer] = dataclasses.field(default_factory=dict)
 
 
 class RecordedRunner:
@@ -195,25 +166,19 @@ class RecordedRunner:
 
     Parameters
     ----------
-    probabilities
-        Of infection, by picture.
-    lungs
-        Their masks by picture, where they are served.
-    opinions
-        A classifier's by picture, where one is served.
+    recorded
+        By picture's name.
+    threshold
+        Probability from which a pixel is infected.
     """
 
     def __init__(
-        self,
-        probabilities: Mapping[str, NDArray[np.float32]],
-        lungs: Mapping[str, NDArray[np.bool_]] | None = None,
-        opinions: Mapping[str, ClassifierPrediction] | None = None,
+        self, recorded: Mapping[str, Recorded], *, threshold: float = DETECTION_THRESHOLD
     ) -> None:
-        self._probabilities = probabilities
-        self._lungs = lungs
-        self._opinions = opinions
+        self._recorded = recorded
+        self._threshold = threshold
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         """Look up one picture, (224, 224) uint8.
 
         Raises
@@ -221,12 +186,10 @@ class RecordedRunner:
         SpecError
             For a picture that nothing was recorded of.
         """
-        if name not in self._probabilities:
+        if name not in self._recorded:
             raise SpecError(f"nothing was recorded of {name}: bundle the run again")
-        lungs = self._lungs[name] if self._lungs is not None else None
-        opinion = self._opinions[name] if self._opinions is not None else None
-        prediction = by_the_paper(self._probabilities[name], picture, lungs)
-        return dataclasses.replace(prediction, opinion=opinion)
+        said = self._recorded[name]
+        return by_the_paper(said.probability, picture, said.parts, threshold=self._threshold)
 
 
 class EngineRunner:
@@ -234,109 +197,65 @@ class EngineRunner:
 
     Parameters
     ----------
-    segmentation
-        The infection's.
-    detection, rendering
-        The small graphs.
-    lungs
-        The lungs', where they are served.
-    classifier
-        A classifier, where one is served.
+    engines
+        One for each graph of the contract, by the graph's name.
+    contract
+        The graphs, in the order in which they build on each other.
+    threshold
+        Probability from which a pixel is infected, as the detection graph has it.
     """
 
     def __init__(
         self,
-        segmentation: Engine,
-        detection: GraphEngine,
-        rendering: GraphEngine,
+        engines: Mapping[str, Engine],
+        contract: Contract = PLAIN,
         *,
-        lungs: Engine | None = None,
-        classifier: GraphEngine | None = None,
+        threshold: float = DETECTION_THRESHOLD,
     ) -> None:
-        self._segmentation = segmentation
-        self._detection = detection
-        self._rendering = rendering
-        self._lungs = lungs
-        self._classifier = classifier
-        self._outputs = _detected_outputs(Contract(lungs=lungs is not None))
+        self._engines = engines
+        self._contract = contract
+        self._threshold = threshold
 
-    def predict(self, _name: str, picture: NDArray[np.uint8]) -> Prediction:
-        """Judge one picture, (224, 224) uint8."""
+    def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about one picture, (224, 224) uint8."""
         image = picture[np.newaxis]
-        raw = {RAW_PROBABILITY.name: self._segmentation.infer(image)}
-        lungs = {}
-        if self._lungs is not None:
-            lungs = {RAW_LUNG_PROBABILITY.name: self._lungs.infer(image)}
-        found = self._detection.run({**raw, **lungs}, self._outputs)
-        painted = self._rendering.run({**raw, CANVAS.name: image}, (INFECTION_MAP.name,))
-        prediction = _prediction({name: value[0] for name, value in (found | painted).items()})
-        return dataclasses.replace(prediction, opinion=_opinion_of(self._classifier, image))
+        tensors: dict[str, NDArray[Any]] = {IMAGE.name: image, CANVAS.name: image}
+        for graph in self._contract.graphs:
+            inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
+            outputs = tuple(tensor.name for tensor in graph.outputs)
+            tensors |= self._engines[graph.name].run(inputs, outputs)
+        return dataclasses.replace(read_answer(_first(tensors)), threshold=self._threshold)
 
 
 class ServedRunner:
-    """A running server, asked for everything at once."""
+    """A running server, asked for everything at once.
 
-    def __init__(self, client: InfmapClient) -> None:
+    Parameters
+    ----------
+    client
+        A connection to it.
+    threshold
+        Probability from which a pixel is infected, as the served model has it.
+    """
+
+    def __init__(self, client: InfmapClient, *, threshold: float = DETECTION_THRESHOLD) -> None:
         self._client = client
+        self._threshold = threshold
 
-    def predict(self, _name: str, picture: NDArray[np.uint8]) -> Prediction:
-        """Judge one picture, (224, 224) uint8."""
-        offered = [tensor.name for tensor in (*LUNG_OUTPUTS, *CLASSIFIER_OUTPUTS)]
-        return _prediction(self._client.infer(picture, picture, where_served=offered))
-
-
-def _detected_outputs(contract: Contract) -> tuple[str, ...]:
-    return tuple(tensor.name for tensor in contract.detection.outputs)
-
-
-def _opinion_of(
-    classifier: GraphEngine | None, image: NDArray[np.uint8]
-) -> ClassifierPrediction | None:
-    if classifier is None:
-        return None
-    names = tuple(tensor.name for tensor in CLASSIFIER_OUTPUTS)
-    return _opinion(
-        {name: value[0] for name, value in classifier.run({IMAGE.name: image}, names).items()}
-    )
-
-
-def _opinion(answer: Mapping[str, NDArray[Any]]) -> ClassifierPrediction | None:
-    if CLASSIFIER_PROBABILITY.name not in answer:
-        return None
-    return ClassifierPrediction(
-        probability=float(answer[CLASSIFIER_PROBABILITY.name]),
-        activation=answer[ACTIVATION_MAP.name],
-    )
-
-
-def _prediction(answer: Mapping[str, NDArray[Any]]) -> Prediction:
-    """What an engine answered, without the batch dimension."""
-    severity_percent = float(answer[SEVERITY.name])
-    figures = None
-    if LUNGS.name in answer:
-        figures = LungFigures(
-            of_lungs=bool(answer[SEVERITY_OF_LUNGS.name]),
-            severity_percent=severity_percent,
-            lungs=answer[LUNG_SEVERITY.name],
-            zones=answer[ZONE_SEVERITY.name],
-            at=answer[SEVERITY_AT.name],
-        )
-    return Prediction(
-        probability=answer[PROBABILITY.name],
-        detected=bool(answer[DETECTED.name]),
-        severity_percent=severity_percent,
-        infection_map=answer[INFECTION_MAP.name],
-        lungs=answer[LUNGS.name].astype(np.bool_) if LUNGS.name in answer else None,
-        figures=figures,
-        opinion=_opinion(answer),
-    )
+    def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about one picture, (224, 224) uint8."""
+        offered = [tensor.name for part in optional_parts() for tensor in part.outputs]
+        answer = self._client.infer(picture, picture, where_served=offered)
+        return dataclasses.replace(read_answer(answer), threshold=self._threshold)
 
 
 def by_the_paper(
     probability: NDArray[np.float32],
     picture: NDArray[np.uint8],
-    lungs: NDArray[np.bool_] | None = None,
-) -> Prediction:
+    parts: Mapping[str, PartAnswer] | None = None,
+    *,
+    threshold: float = DETECTION_THRESHOLD,
+) -> Answer:
     """Detection, severity and map of a probability by the paper's II-D, without any graph.
 
     Parameters
@@ -345,20 +264,27 @@ def by_the_paper(
         (224, 224) float32.
     picture
         (224, 224) uint8, the canvas.
-    lungs
-        (224, 224) bool, where they are served: severity is then of them.
+    parts
+        What other networks say; with lungs, severity is of them.
+    threshold
+        Probability from which a pixel is infected.
     """
-    infected = probability >= DETECTION_THRESHOLD
+    infected = probability >= np.float32(threshold)
     # A map of NaN has no colour; the gate names the NaN itself.
     drawable = np.nan_to_num(probability, nan=0.0, posinf=1.0, neginf=0.0)
-    figures = None
-    if lungs is not None:
-        figures = lung_figures(probability, lungs, threshold=DETECTION_THRESHOLD)
-    return Prediction(
+    lungs = (parts or {}).get("lungs")
+    return Answer(
         probability=probability,
         detected=bool(infected.any()),
-        severity_percent=figures.severity_percent if figures else 100 * float(infected.mean()),
+        severity_percent=lungs.severity_percent
+        if isinstance(lungs, LungAnswer)
+        else 100 * float(infected.mean()),
         infection_map=infection_map(picture, np.clip(drawable, 0, 1)),
-        lungs=lungs,
-        figures=figures,
+        parts=dict(parts or {}),
+        threshold=threshold,
     )
+
+
+def _first(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Outputs of the one picture of a batch."""
+    return {name: value[0] for name, value in batch.items()}

@@ -1,0 +1,165 @@
+"""What a model says of one radiograph: one type for the gate, for results and for everybody who asks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.answer.classifier import ClassifierAnswer
+from infmap_kit.answer.part import PartAnswer
+from infmap_kit.answer.severity import Grade, Lung, LungAnswer, by_threshold, severity_at
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.spec import DETECTION_THRESHOLD
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A model's answer about one radiograph.
+
+    Parameters
+    ----------
+    detected
+        Whether the finding is there, by the paper's rule: any pixel's probability reaches the threshold.
+    severity_percent
+        Infected pixels, in percent of ``severity_of``.
+    probability
+        (224, 224) float32 in [0, 1].
+    infection_map
+        (H, W, 3) uint8 RGB; ``None`` when it was not asked for.
+    parts
+        What the other parts of the model say, by their names.
+    model
+        Name, version, network, hash and precision of the model that answered.
+    timings_ms
+        Milliseconds by stage.
+    activation_map
+        (H, W, 3) uint8 RGB, painted on the radiograph: where a classifier looked; ``None`` when it was not
+        asked for.
+    threshold
+        Probability from which a pixel is infected.
+    """
+
+    detected: bool
+    severity_percent: float
+    probability: NDArray[np.float32]
+    infection_map: NDArray[np.uint8] | None = None
+    parts: Mapping[str, PartAnswer] = dataclasses.field(default_factory=dict)
+    model: ModelIdentity = dataclasses.field(default_factory=ModelIdentity)
+    timings_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    activation_map: NDArray[np.uint8] | None = None
+    threshold: float = DETECTION_THRESHOLD
+
+    @property
+    def probability_max(self) -> float:
+        """Largest probability of any pixel."""
+        return float(self.probability.max())
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value is a number."""
+        return bool(np.isfinite(self.probability).all()) and all(
+            said.is_finite for said in self.parts.values()
+        )
+
+    @property
+    def severity_of(self) -> str:
+        """``"lungs"`` where lungs are served and found, else ``"image"``."""
+        lungs = self._lungs
+        return "lungs" if lungs is not None and lungs.of_lungs else "image"
+
+    @property
+    def severity_at(self) -> dict[str, float]:
+        """``severity_percent`` by the threshold that a pixel must reach, ``"0.3"`` to ``"0.7"``."""
+        lungs = self._lungs
+        return by_threshold(severity_at(self.probability) if lungs is None else lungs.at)
+
+    @property
+    def lungs(self) -> NDArray[np.uint8] | None:
+        """(224, 224) uint8, 0 or 1, where lungs are served."""
+        return None if self._lungs is None else self._lungs.mask.astype(np.uint8)
+
+    @property
+    def by_lung(self) -> dict[str, Lung] | None:
+        """Severity of the ``right`` and the ``left`` lung and their zones, where lungs are served."""
+        return None if self._lungs is None else self._lungs.by_lung
+
+    @property
+    def grade(self) -> Grade | None:
+        """Grade of the severity of the lungs; ``None`` where none are served or found."""
+        return None if self._lungs is None else self._lungs.grade
+
+    @property
+    def classifier_probability(self) -> float | None:
+        """Probability by a classifier that is served beside; ``None`` where there is none."""
+        said = self._classifier
+        return None if said is None else said.probability
+
+    @property
+    def classifier_detected(self) -> bool | None:
+        """The classifier's decision; ``None`` where there is none."""
+        said = self._classifier
+        return None if said is None else said.detected
+
+    @property
+    def classifier_agrees(self) -> bool | None:
+        """Whether mask and classifier decide alike; ``None`` where no classifier is served."""
+        said = self._classifier
+        return None if said is None else said.detected == self.detected
+
+    @property
+    def _lungs(self) -> LungAnswer | None:
+        return lungs_of(self)
+
+    @property
+    def _classifier(self) -> ClassifierAnswer | None:
+        return classifier_of(self)
+
+    def after(self, **timings_ms: float) -> Answer:
+        """The same answer with the milliseconds of further stages."""
+        return dataclasses.replace(self, timings_ms={**self.timings_ms, **timings_ms})
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer without its pictures, for a JSON file."""
+        document: dict[str, Any] = {
+            "detected": self.detected,
+            "probability_max": round(self.probability_max, 6),
+            "severity_percent": round(self.severity_percent, 4),
+            "severity_of": self.severity_of,
+            "grade": None,
+            "severity_at_threshold": {
+                threshold: round(value, 4) for threshold, value in self.severity_at.items()
+            },
+            "lungs": None,
+        }
+        for said in self.parts.values():
+            document |= said.as_json(detected=self.detected)
+        return {
+            **document,
+            "model": dict(self.model),
+            "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
+            "notice": "For research use, not a medical device.",
+        }
+
+
+def lungs_of(answer: Answer) -> LungAnswer | None:
+    """What is said of the lungs; ``None`` where none are served."""
+    said = answer.parts.get("lungs")
+    return said if isinstance(said, LungAnswer) else None
+
+
+def classifier_of(answer: Answer) -> ClassifierAnswer | None:
+    """What a classifier says; ``None`` where none is served."""
+    said = answer.parts.get("classifier")
+    return said if isinstance(said, ClassifierAnswer) else None
+
+
+def encode_png(infection_map: NDArray[np.uint8]) -> bytes:
+    """An infection map, (H, W, 3) uint8 RGB, as PNG."""
+    bgr = cv2.cvtColor(infection_map, cv2.COLOR_RGB2BGR)
+    # Level 1: writing the file would otherwise take longer than everything before it.
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -1,0 +1,53 @@
+"""What a classifier says of a radiograph beside the infection's network."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.answer.part import PartAnswer
+from infmap_kit.model.spec import DETECTION_THRESHOLD
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierAnswer(PartAnswer):
+    """A classifier's answer about one radiograph.
+
+    Parameters
+    ----------
+    probability
+        Probability of the finding, in [0, 1].
+    activation
+        (224, 224) float32 in [0, 1], relative to its peak; ``None`` when it was not asked for.
+    """
+
+    probability: float
+    activation: NDArray[np.float32] | None = None
+
+    @property
+    def detected(self) -> bool:
+        """Whether the larger of the classifier's two neurons is that of the finding."""
+        return self.probability >= DETECTION_THRESHOLD
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value is a number."""
+        activation = self.activation
+        return math.isfinite(self.probability) and (
+            activation is None or bool(np.isfinite(activation).all())
+        )
+
+    def as_json(self, *, detected: bool) -> dict[str, Any]:
+        """See :meth:`PartAnswer.as_json`."""
+        return {
+            "classifier": {
+                "detected": self.detected,
+                "probability": round(self.probability, 6),
+            },
+            "opinions_agree": self.detected == detected,
+        }
+

@@ -1,0 +1,26 @@
+"""What one part of a model says besides the infection's network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartAnswer:
+    """A part's answer about one radiograph."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every value is a number."""
+        return True
+
+    def as_json(self, *, detected: bool) -> dict[str, Any]:
+        """Keys and values for the JSON of the whole answer.
+
+        Parameters
+        ----------
+        detected
+            Whether the infection's network detects the finding.
+        """
+        raise NotImplementedError

@@ -1,0 +1,114 @@
+"""Which model answered: its identity from manifest to config parameters, results, DICOM objects and courses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Self
+
+_RUNNING = ("graphs",)
+"""Parameters of a config that say how it runs, and nothing of its model."""
+
+
+class ModelIdentity(Mapping[str, str]):
+    """The parameters by which a served model names itself.
+
+    A mapping of text to text as Triton's config holds it, so that nothing that a model says of itself gets lost on
+    the way; the properties give the meaning.
+
+    Parameters
+    ----------
+    parameters
+        ``model_name``, ``model_version``, ``network``, ``onnx_sha256``, ``target``, ``precision``, where calibrated
+        ``temperature``, and for each further part ``PART_name``, ``PART_version``, ``PART_onnx_sha256`` and its
+        settings. What describes how the model runs is left out.
+    """
+
+    def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
+        stated = dict(sorted((parameters or {}).items()))
+        self._parameters = {key: value for key, value in stated.items() if key not in _RUNNING}
+
+    @classmethod
+    def of(
+        cls,
+        model: Mapping[str, Any],
+        *,
+        target: str,
+        precision: str,
+        settings: Collection[str] = (),
+    ) -> Self:
+        """The identity that a manifest's ``model`` gives its server.
+
+        Parameters
+        ----------
+        model
+            Name, version, network and hash of the infection's network; of each further part the same under the
+            part's name, with its settings as text.
+        target, precision
+            What the engines are for, and what they compute in.
+        settings
+            Names of the parts' settings, which are told as they stand.
+        """
+        stated = {
+            "model_name": model["name"],
+            "model_version": model["version"],
+            "network": _network_name(model) or "unknown",
+            "onnx_sha256": model["onnx_sha256"],
+            "target": target,
+            "precision": precision,
+        }
+        if "temperature" in model:
+            stated["temperature"] = f"{model['temperature']:g}"
+        for part, named in model.items():
+            if not isinstance(named, Mapping) or "onnx_sha256" not in named:
+                continue
+            network = _network_name(named)
+            stated |= {
+                f"{part}_name": named["name"],
+                f"{part}_version": named["version"],
+                **({f"{part}_network": network} if network else {}),
+                f"{part}_onnx_sha256": named["onnx_sha256"],
+                **{key: value for key, value in named.items() if key in settings},
+            }
+        return cls(stated)
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people and for DICOM objects."""
+        return self.get("model_name", "")
+
+    @property
+    def version(self) -> str:
+        """The model's version, one word."""
+        return self.get("model_version", "")
+
+    @property
+    def precision(self) -> str:
+        """What its networks compute in."""
+        return self.get("precision", "")
+
+    def onnx_sha256(self, part: str = "") -> str | None:
+        """Hash of the graph of a part, or of the infection's network; ``None`` where the model has no such part."""
+        return self.get(f"{part}_onnx_sha256" if part else "onnx_sha256")
+
+    def __getitem__(self, key: str) -> str:
+        return self._parameters[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and self._parameters == dict(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._parameters.items()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._parameters})"
+
+
+def _network_name(model: Mapping[str, Any]) -> str:
+    network: Mapping[str, Any] = model.get("network") or {}
+    return f"{network['architecture']} {network['encoder']}" if "architecture" in network else ""

@@ -1,0 +1,60 @@
+"""One figure that an engine is held to, with its bound and the sentence that says why it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """One comparison of an engine with its reference.
+
+    Reports in Markdown, on the terminal and in JSON are made of these.
+
+    Parameters
+    ----------
+    key
+        Name of the value in JSON; empty for a check without a value.
+    value
+        What was measured.
+    label
+        The value's row in a table; empty for a check that only failure shows.
+    text
+        The value as a table shows it.
+    at_least, at_most
+        Bound of the value; ``None`` for a figure that is reported without a bound.
+    reason
+        Why the engine is not equivalent; empty when the check passes.
+    """
+
+    key: str = ""
+    value: float | int = 0
+    label: str = ""
+    text: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+    reason: str = ""
+
+    @property
+    def bound(self) -> str:
+        """The bound in words, such as ``at least 0.999``; empty without one."""
+        if self.at_least is not None:
+            return f"at least {self.at_least}"
+        return "" if self.at_most is None else f"at most {self.at_most}"
+
+
+def reasons_of(checks: Sequence[Check]) -> list[str]:
+    """Why an engine is not equivalent; empty when it is."""
+    return [check.reason for check in checks if check.reason]
+
+
+def summary_of(checks: Sequence[Check]) -> Mapping[str, float | int]:
+    """The values by their names in JSON, without any picture's name."""
+    return {check.key: check.value for check in checks if check.key}
+
+
+def some(names: Sequence[str]) -> str:
+    """The first five of several names, and how many more there are."""
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

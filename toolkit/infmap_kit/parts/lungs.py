@@ -1,0 +1,316 @@
+"""The network of the lungs: severity is then of them, by lung and zone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import ExportError
+from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
+from infmap_kit.model.tensors import (
+    LUNG_OUTPUTS,
+    LUNG_SEGMENTATION,
+    LUNG_SEVERITY,
+    LUNGS,
+    RAW_LUNG_PROBABILITY,
+    SEVERITY,
+    SEVERITY_AT,
+    SEVERITY_OF_LUNGS,
+    ZONE_SEVERITY,
+)
+from infmap_kit.parts.check import Check, some
+from infmap_kit.parts.part import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from infmap_kit.answer.answer import Answer
+    from infmap_kit.answer.part import PartAnswer
+    from infmap_kit.answer.severity import LungAnswer
+    from infmap_kit.parts.part import Outputs
+    from infmap_kit.parts.recording import Recording
+
+_COUNTED_PIXELS = 50
+_ALL = 100.0
+_ROUNDING_PERCENT = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LungBounds:
+    """How far lungs and what follows from them may be from the reference's.
+
+    Parameters
+    ----------
+    min_dice, min_image_dice
+        As for the infection: pooled, and of each picture.
+    max_severity_change_percent
+        Of both lungs or either, in percentage points of them. The coarsest expert score (geographic
+        extent, 0 to 8) moves by a step for an eighth of the lungs; a fifth of that is not seen.
+    max_zone_change_percent
+        The same of a sixth: a zone's border moves with the first and the last row of its lung.
+    """
+
+    min_dice: float = 0.999
+    min_image_dice: float = 0.95
+    max_severity_change_percent: float = 2.5
+    max_zone_change_percent: float = 5.0
+
+
+_BOUNDS = {
+    "bf16": LungBounds(min_dice=0.998),
+    "int8": LungBounds(min_dice=0.99, min_image_dice=0.9),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LungComparison:
+    """How far the lungs of an engine are from its reference's on one picture.
+
+    Parameters
+    ----------
+    reference_pixels, pixels, common_pixels
+        Sizes of the two masks and of what they share.
+    severity_change_percent
+        Largest of both lungs together, of each, and at each threshold; 100 where only one of the two runners
+        has a value.
+    zone_change_percent
+        Largest of any zone.
+    consistent
+        Whether the figures are what the definition gives for the engine's own masks.
+    """
+
+    reference_pixels: int
+    pixels: int
+    common_pixels: int
+    severity_change_percent: float
+    zone_change_percent: float
+    consistent: bool
+
+    @property
+    def dice(self) -> float:
+        """Dice of the two masks; 1 when both are empty."""
+        return _dice([self])
+
+
+class Lungs(Part):
+    """The segmentation of the lungs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            name="lungs",
+            graph=LUNG_SEGMENTATION,
+            help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), served beside the other.",
+            noun="a lung network",
+            trained_with="infmap-train fit --anatomy lungs",
+            is_lowered=True,
+            detection_outputs=LUNG_OUTPUTS,
+            settings={
+                "grades": "Where the grades none, mild and moderate end, in percent of the lungs; with "
+                "--lungs. Without it 0,25,50."
+            },
+        )
+
+    def require(self, spec: ModelSpec, run: Path) -> None:
+        """See :meth:`Part.require`."""
+        if spec.anatomy != self.name:
+            raise ExportError(
+                f"{run} was trained on {spec.anatomy}, and --lungs takes a network of the lungs: train one "
+                f"with `{self.trained_with}`"
+            )
+
+    def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """See :meth:`Part.identity`."""
+        from infmap_kit.answer.severity import Grades
+
+        grades = settings.get("grades")
+        return {"grades": str(Grades.parse(grades) if grades is not None else Grades())}
+
+    def read(self, outputs: Outputs, model: Mapping[str, str]) -> LungAnswer | None:
+        """See :meth:`Part.read`."""
+        import numpy as np
+
+        from infmap_kit.answer.severity import Grades, LungAnswer
+
+        if LUNGS.name not in outputs:
+            return None
+        return LungAnswer(
+            mask=outputs[LUNGS.name].astype(np.bool_),
+            of_lungs=bool(outputs[SEVERITY_OF_LUNGS.name]),
+            severity_percent=float(outputs[SEVERITY.name]),
+            lungs=outputs[LUNG_SEVERITY.name],
+            zones=outputs[ZONE_SEVERITY.name],
+            at=outputs[SEVERITY_AT.name],
+            grades=Grades.parse(model["grades"]) if "grades" in model else Grades(),
+        )
+
+    def reference(
+        self,
+        raw: Outputs,
+        probability: NDArray[np.float32],
+        *,
+        threshold: float = DETECTION_THRESHOLD,
+    ) -> LungAnswer:
+        """See :meth:`Part.reference`."""
+        from infmap_kit.answer.severity import lung_answer
+
+        mask = raw[RAW_LUNG_PROBABILITY.name] >= DETECTION_THRESHOLD
+        return lung_answer(probability, mask, threshold=threshold)
+
+    def recomputed(self, answer: Answer) -> LungAnswer | None:
+        """See :meth:`Part.recomputed`."""
+        from infmap_kit.answer.answer import lungs_of
+        from infmap_kit.answer.severity import lung_answer
+
+        said = lungs_of(answer)
+        if said is None:
+            return None
+        return lung_answer(answer.probability, said.mask, threshold=answer.threshold)
+
+    def bounds(self, precision: str) -> LungBounds:
+        """See :meth:`Part.bounds`."""
+        return _BOUNDS.get(precision, LungBounds())
+
+    def compare(self, reference: Answer, actual: Answer) -> LungComparison | None:
+        """See :meth:`Part.compare`."""
+        from infmap_kit.answer.answer import lungs_of
+        from infmap_kit.answer.severity import lung_answer
+
+        expected, said = lungs_of(reference), lungs_of(actual)
+        if expected is None and said is None:
+            return None
+        if expected is None or said is None:
+            sizes = [int(one.mask.sum()) if one is not None else 0 for one in (expected, said)]
+            return LungComparison(
+                reference_pixels=sizes[0],
+                pixels=sizes[1],
+                common_pixels=0,
+                severity_change_percent=_ALL,
+                zone_change_percent=_ALL,
+                consistent=False,
+            )
+        own = lung_answer(actual.probability, said.mask, threshold=actual.threshold)
+        return LungComparison(
+            reference_pixels=int(expected.mask.sum()),
+            pixels=int(said.mask.sum()),
+            common_pixels=int((expected.mask & said.mask).sum()),
+            severity_change_percent=_severity_change(expected, said),
+            zone_change_percent=_largest(expected.zones, said.zones),
+            consistent=own.of_lungs == said.of_lungs
+            and _severity_change(own, said) < _ROUNDING_PERCENT
+            and _largest(own.zones, said.zones) < _ROUNDING_PERCENT,
+        )
+
+    def checks(
+        self, compared: Sequence[tuple[str, LungComparison]], bounds: LungBounds
+    ) -> list[Check]:
+        """See :meth:`Part.checks`."""
+        everything = [one for _, one in compared]
+        dice, lowest = _dice(everything), min(one.dice for one in everything)
+        low = [
+            f"{name} {one.dice:.3f}"
+            for name, one in compared
+            if one.reference_pixels >= _COUNTED_PIXELS and one.dice < bounds.min_image_dice
+        ]
+        inconsistent = [name for name, one in compared if not one.consistent]
+        return [
+            Check(
+                key="dice",
+                value=dice,
+                label="Dice of the lungs, pooled",
+                text=f"{dice:.6f}",
+                at_least=bounds.min_dice,
+                reason=f"expected lungs with Dice of at least {bounds.min_dice} against the reference, found "
+                f"{dice:.5f} over {len(compared)} pictures"
+                if dice < bounds.min_dice
+                else "",
+            ),
+            Check(
+                key="min_image_dice",
+                value=lowest,
+                reason=f"expected lungs with Dice of at least {bounds.min_image_dice} on each picture, found "
+                f"{some(low)}"
+                if low
+                else "",
+            ),
+            _change_check(
+                "severity",
+                "the lungs",
+                bounds.max_severity_change_percent,
+                [(one.severity_change_percent, name) for name, one in compared],
+            ),
+            _change_check(
+                "zone",
+                "zones",
+                bounds.max_zone_change_percent,
+                [(one.zone_change_percent, name) for name, one in compared],
+            ),
+            Check(
+                reason="severity of the lungs is not what the engine's own masks give on "
+                f"{some(inconsistent)}"
+                if inconsistent
+                else ""
+            ),
+        ]
+
+    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
+        """See :meth:`Part.pack`."""
+        import numpy as np
+
+        from infmap_kit.parts.recording import packed
+
+        return {f"lungs/{number:04}.png": packed(255 * said.mask.astype(np.uint8))}
+
+    def unpack(
+        self, recording: Recording, number: int, probability: NDArray[np.float32]
+    ) -> LungAnswer:
+        """See :meth:`Part.unpack`."""
+        import numpy as np
+
+        from infmap_kit.answer.severity import lung_answer
+
+        mask = recording.picture(f"lungs/{number:04}.png", np.uint8) > 0
+        return lung_answer(probability, mask, threshold=DETECTION_THRESHOLD)
+
+
+def _change_check(
+    what: str, whose: str, bound: float, changes: Sequence[tuple[float, str]]
+) -> Check:
+    change, name = max(changes)
+    return Check(
+        key=f"{what}_change_percent",
+        value=change,
+        label=f"largest change of a {'lung' if what == 'severity' else what}'s severity, percentage points",
+        text=f"{change:.4f}",
+        at_most=bound,
+        reason=f"expected severities of {whose} within {bound} percentage points, found a change of "
+        f"{change:.2f} on {name}"
+        if change > bound
+        else "",
+    )
+
+
+def _dice(compared: Sequence[LungComparison]) -> float:
+    sizes = sum(one.reference_pixels + one.pixels for one in compared)
+    return 2 * sum(one.common_pixels for one in compared) / sizes if sizes else 1.0
+
+
+def _severity_change(expected: Any, said: Any) -> float:
+    if expected.of_lungs != said.of_lungs:
+        return _ALL
+    return max(
+        abs(expected.severity_percent - said.severity_percent),
+        _largest(expected.lungs, said.lungs),
+        _largest(expected.at, said.at),
+    )
+
+
+def _largest(expected: NDArray[np.float32], said: NDArray[np.float32]) -> float:
+    """Largest difference of two rows of percentages; a value that only one of them has counts as all."""
+    import numpy as np
+
+    change = np.abs(expected - said)
+    change[np.isnan(expected) != np.isnan(said)] = _ALL
+    return float(np.nan_to_num(change, nan=0.0).max())

@@ -1,0 +1,187 @@
+"""What tells one network of a served model from another.
+
+A part is an instance of :class:`Part`, and :mod:`infmap_kit.parts.registry` lists them. Graphs, configs, the gate,
+bundles, manifests, commands and results walk over the parts that a model has; none of them knows a part by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
+from infmap_kit.model.tensors import Graph, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+    from numpy.typing import NDArray
+
+    from infmap_kit.answer.answer import Answer
+    from infmap_kit.answer.part import PartAnswer
+    from infmap_kit.parts.check import Check
+    from infmap_kit.parts.recording import Recording
+
+    Outputs = Mapping[str, NDArray[Any]]
+    """Output name to array of one picture, without the batch dimension."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """One network of a served model.
+
+    Parameters
+    ----------
+    name
+        Key of manifests and bundles, prefix of config parameters, and the option of commands (``--lungs``).
+    graph
+        Name and tensors of its ONNX graph.
+    graph_file
+        The graph in the part's run folder.
+    help
+        What the option of commands says.
+    noun
+        The kind of network in messages, such as ``a lung network``.
+    trained_with
+        The command that makes such a run folder.
+    is_lowered
+        Whether its engine computes in the precision that was asked for; others compute in FP32.
+    detection_outputs
+        What the detection graph computes of the part's raw output. Without any, detection does not read the
+        part, and the ensemble shows the graph's own outputs.
+    settings
+        Further options of commands that belong to the part: name to help text.
+    """
+
+    name: str
+    graph: Graph
+    graph_file: str = "segmentation.onnx"
+    help: str = ""
+    noun: str = ""
+    trained_with: str = ""
+    is_lowered: bool = False
+    detection_outputs: tuple[Tensor, ...] = ()
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What the ensemble shows because of the part."""
+        return self.detection_outputs or self.graph.outputs
+
+    @property
+    def asked_outputs(self) -> tuple[Tensor, ...]:
+        """What is asked of a server for every radiograph; the rest when somebody wants to look at it."""
+        return self.outputs
+
+    # From a run folder to a graph that can be served.
+
+    def require(self, spec: ModelSpec, run: Path) -> None:
+        """Refuse a run folder that holds another kind of network.
+
+        Raises
+        ------
+        ExportError
+            When the record says that it was trained on something else.
+        """
+
+    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """Make the run's graph fit to be served; the model that is given stays as it is.
+
+        Raises
+        ------
+        ExportError
+            Naming the input, output, node or weight that does not fit.
+        """
+        from infmap_kit.graphs.preparation import prepare_network
+
+        return prepare_network(model, self.graph)
+
+    def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """What a manifest says of the part's settings.
+
+        Raises
+        ------
+        SpecError
+            When a setting is not as it must be.
+        """
+        return dict(settings)
+
+    # From outputs to an answer.
+
+    def read(self, outputs: Outputs, model: Mapping[str, str]) -> PartAnswer | None:
+        """What a server or an engine says, or ``None`` where the part is not served.
+
+        Parameters
+        ----------
+        outputs
+            Outputs of the ensemble for one picture.
+        model
+            Parameters that identify the model.
+        """
+        raise NotImplementedError
+
+    def reference(
+        self,
+        raw: Outputs,
+        probability: NDArray[np.float32],
+        *,
+        threshold: float = DETECTION_THRESHOLD,
+    ) -> PartAnswer:
+        """What the trained network says, by formulas and without any of the graphs behind the ensemble.
+
+        Parameters
+        ----------
+        raw
+            Outputs of the network's graph for one picture.
+        probability
+            (224, 224) float32 of infection.
+        threshold
+            Probability from which a pixel is infected.
+        """
+        raise NotImplementedError
+
+    def recomputed(self, answer: Answer) -> PartAnswer | None:
+        """What the formulas give for the part's own values in an answer; ``None`` where it has none."""
+        return answer.parts.get(self.name)
+
+    # The gate.
+
+    def bounds(self, precision: str) -> Any:
+        """How far an engine may be from its reference: a dataclass that JSON can hold."""
+        raise NotImplementedError
+
+    def compare(self, reference: Answer, actual: Answer) -> Any:
+        """How far two answers about one picture are apart: a dataclass, or ``None`` where neither has the part."""
+        raise NotImplementedError
+
+    def checks(self, compared: Sequence[tuple[str, Any]], bounds: Any) -> list[Check]:
+        """What an engine is held to.
+
+        Parameters
+        ----------
+        compared
+            Picture's name and its comparison, at least one.
+        bounds
+            See :meth:`bounds`.
+        """
+        raise NotImplementedError
+
+    # Bundles.
+
+    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
+        """What the trained network said of a picture, as files of a bundle."""
+        raise NotImplementedError
+
+    def unpack(
+        self, recording: Recording, number: int, probability: NDArray[np.float32]
+    ) -> PartAnswer:
+        """Read what :meth:`pack` wrote.
+
+        Raises
+        ------
+        BundleError
+            When a file is missing or damaged.
+        """
+        raise NotImplementedError

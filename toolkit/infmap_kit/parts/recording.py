@@ -1,0 +1,87 @@
+"""Pictures, probabilities and small documents of a bundle, each a file of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.errors import BundleError
+from infmap_kit.model.spec import IMAGE_SIZE
+
+_LEVELS = 2**16
+
+
+class Recording:
+    """The files of a bundle, read one by one.
+
+    Parameters
+    ----------
+    path
+        The bundle, for messages.
+    files
+        Name to content.
+    """
+
+    def __init__(self, path: Path, files: Mapping[str, bytes]) -> None:
+        self.path = path
+        self._files = files
+
+    def picture(self, name: str, dtype: type[Any]) -> NDArray[Any]:
+        """A (224, 224) picture.
+
+        Raises
+        ------
+        BundleError
+            When it is missing, or none of that type and of the network's size.
+        """
+        content = self._files.get(name, b"")
+        # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
+        sized = content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big")
+        pixels = None
+        if sized:
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is None or pixels.dtype != dtype or pixels.ndim != 2:
+            raise BundleError(
+                f"{self.path} has no picture {name} as a bundle should: bundle the run again"
+            )
+        return pixels
+
+    def probability(self, name: str) -> NDArray[np.float32]:
+        """Probabilities that :func:`packed_probability` wrote: the middle of each step."""
+        steps = self.picture(name, np.uint16).astype(np.float64)
+        return ((steps + 0.5) / _LEVELS).astype(np.float32)
+
+    def number(self, name: str) -> float:
+        """A probability in a JSON file.
+
+        Raises
+        ------
+        BundleError
+            When the file is missing or holds no number of 0 to 1.
+        """
+        try:
+            value = json.loads(self._files[name])
+        except (KeyError, ValueError) as error:
+            raise BundleError(
+                f"{self.path} has no readable {name}: bundle the run again"
+            ) from error
+        if not isinstance(value, float | int) or not 0 <= value <= 1:
+            raise BundleError(f"expected a probability in {name} of {self.path}, found {value!r}")
+        return float(value)
+
+
+def packed(pixels: NDArray[Any]) -> bytes:
+    """A picture as PNG."""
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def packed_probability(probability: NDArray[np.float32]) -> bytes:
+    """Probabilities in steps of 1/65536 as PNG; each value is in its step's middle, so no side of 0.5 changes."""
+    steps = np.floor(probability.astype(np.float64) * _LEVELS)
+    return packed(np.minimum(steps, _LEVELS - 1).astype(np.uint16))

@@ -1,0 +1,45 @@
+"""The parts that there are, in the order in which they are served and shown."""
+
+from __future__ import annotations
+
+from infmap_kit.errors import SpecError
+from infmap_kit.parts.classifier import Classifier
+from infmap_kit.parts.infection import Infection
+from infmap_kit.parts.lungs import Lungs
+from infmap_kit.parts.part import Part
+
+INFECTION = Infection()
+"""The network that every model has."""
+
+_OPTIONAL: list[Part] = [Lungs(), Classifier()]
+
+
+def optional_parts() -> tuple[Part, ...]:
+    """What a model may have besides the infection's network."""
+    return tuple(_OPTIONAL)
+
+
+def all_parts() -> tuple[Part, ...]:
+    """Every part, the infection first."""
+    return (INFECTION, *_OPTIONAL)
+
+
+def find_part(name: str) -> Part:
+    """The part of a name.
+
+    Raises
+    ------
+    SpecError
+        Naming the parts that there are.
+    """
+    for part in all_parts():
+        if part.name == name:
+            return part
+    raise SpecError(
+        f"expected a part of {', '.join(part.name for part in all_parts())}, found {name!r}"
+    )
+
+
+def register(part: Part) -> None:
+    """Add a part of another package; one of the same name is replaced."""
+    _OPTIONAL[:] = [*(one for one in _OPTIONAL if one.name != part.name), part]
