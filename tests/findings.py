@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.finding import Finding
-from infmap_kit.answer.severity import Grade, by_lung, by_threshold, lung_figures, severity_at
+from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.severity import Grade, by_lung, by_threshold, lung_answer, severity_at
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.radiograph import Radiograph
 
@@ -31,7 +31,7 @@ def probability() -> NDArray[np.float32]:
     return field
 
 
-def made_up(radiograph: Radiograph, **changes: Any) -> Finding:
+def made_up(radiograph: Radiograph, **changes: Any) -> Answer:
     """A finding about a radiograph."""
     field: NDArray[np.float32] = changes.pop("probability", probability())
     stated: dict[str, Any] = {
@@ -44,7 +44,7 @@ def made_up(radiograph: Radiograph, **changes: Any) -> Finding:
         "model": MODEL,
         "timings_ms": {"served": 1.0},
     }
-    return Finding(**{**stated, **changes})
+    return Answer(**{**stated, **changes})
 
 
 def lungs() -> NDArray[np.uint8]:
@@ -55,11 +55,11 @@ def lungs() -> NDArray[np.uint8]:
     return mask
 
 
-def with_lungs(radiograph: Radiograph, **changes: Any) -> Finding:
+def with_lungs(radiograph: Radiograph, **changes: Any) -> Answer:
     """A finding about a radiograph whose lungs are known."""
     mask: NDArray[np.uint8] = changes.pop("lungs", lungs())
     field: NDArray[np.float32] = changes.get("probability", probability())
-    figures = lung_figures(field, mask > 0, threshold=0.5)
+    figures = lung_answer(field, mask > 0, threshold=0.5)
     stated: dict[str, Any] = {
         "severity_percent": figures.severity_percent,
         "severity_of": "lungs" if figures.of_lungs else "image",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infmap_kit.model.contract import PLAIN, Contract
+from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.targets.backend_configs import BackendOptions, backend_configs
 from infmap_kit.triton.config import (
     EmbeddedOptions,
@@ -26,11 +26,11 @@ OPTIONS = {
     "openvino": BackendOptions(target=Target.OPENVINO, precision=Precision.BF16),
 }
 
-LUNGS = Contract(lungs=True)
+LUNGS = Contract(("lungs",))
 CASES = {
     **{name: (options, PLAIN) for name, options in OPTIONS.items()},
     **{f"{name}-lungs": (OPTIONS[name], LUNGS) for name in ("tensorrt", "onnxruntime", "openvino")},
-    "openvino-classifier": (OPTIONS["openvino"], Contract(classifier=True)),
+    "openvino-classifier": (OPTIONS["openvino"], Contract(("classifier",))),
 }
 """Folder to what is exported with which parts."""
 

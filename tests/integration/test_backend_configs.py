@@ -19,7 +19,7 @@ from tritonclient import grpc
 
 from infmap_kit.errors import HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.model.contract import ENSEMBLE, GRAPHS
+from infmap_kit.parts.contract import ENSEMBLE, GRAPHS
 from infmap_kit.release.source import read_source
 from infmap_kit.targets.backend_configs import BackendOptions
 from infmap_kit.targets.registry import publish

@@ -56,7 +56,7 @@ def served(
     folder = tmp_path_factory.mktemp("classifier")
     source = with_parts(
         read_source(small_run(folder / "run")),
-        classifier=small_classifier_run(folder / "classifier", CLASSIFIER),
+        {"classifier": small_classifier_run(folder / "classifier", CLASSIFIER)},
     )
     repository, pictures = folder / "repository", synthetic_pictures()[:2]
     if request.param == "one model":
@@ -142,7 +142,7 @@ def test_both_opinions_are_written_and_a_difference_is_marked(
 def test_the_server_is_verified_with_its_classifier(served: TritonServer, tmp_path: Path) -> None:
     run, pictures = small_run(tmp_path / "run"), synthetic_pictures()[:2]
     source = with_parts(
-        read_source(run), classifier=small_classifier_run(tmp_path / "classifier", CLASSIFIER)
+        read_source(run), {"classifier": small_classifier_run(tmp_path / "classifier", CLASSIFIER)}
     )
     gate = verify_served(
         source, served.grpc_url, reference=reference_runner(source), pictures=pictures

@@ -22,7 +22,8 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.contract import LUNG_OUTPUTS, Contract
+from infmap_kit.model.tensors import LUNG_OUTPUTS
+from infmap_kit.parts.contract import Contract
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_served
@@ -46,7 +47,7 @@ from infmap_kit.triton.server.serving import free_ports, serving
 from infmap_kit.triton.server.supervisor import supervised
 from small_network import small_lung_run, small_run
 
-CONTRACT = Contract(lungs=True)
+CONTRACT = Contract(("lungs",))
 SHAPES = {
     "DETECTED": (2,), "SEVERITY": (2,), "PROBABILITY": (2, 224, 224),
     "INFECTION_MAP": (2, 60, 50, 3), "LUNGS": (2, 224, 224), "LUNG_SEVERITY": (2, 2),
@@ -59,7 +60,7 @@ SUBSETS = [subset for size in range(1, 10) for subset in itertools.combinations(
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     folder = tmp_path_factory.mktemp("lungs")
     run, lungs = small_run(folder / "run"), small_lung_run(folder / "lungs")
-    return with_parts(read_source(run), lungs=lungs)
+    return with_parts(read_source(run), {"lungs": lungs})
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ import pytest
 from numpy.typing import NDArray
 
 from bundles import altered_bundle
-from infmap_kit.answer.finding import Finding
+from infmap_kit.answer.answer import Answer, classifier_of
 from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.gate.runners import Prediction
 from infmap_kit.host.inspection import inspect
+from infmap_kit.parts.reading import read_answer
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.compilation import GateOptions, compile_graphs, require_passed
 from infmap_kit.release.install import install_bundle
@@ -30,7 +30,6 @@ from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
 from infmap_kit.report.terminal import findings_table, gate_table
 from infmap_kit.results.folder import Outcome
-from infmap_kit.results.infer import finding_of
 from infmap_kit.targets.backend_configs import BackendOptions
 from infmap_kit.targets.registry import publish
 from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
@@ -58,7 +57,7 @@ def classifier_run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(run: Path, classifier_run: Path) -> Source:
-    return with_parts(read_source(run), classifier=classifier_run)
+    return with_parts(read_source(run), {"classifier": classifier_run})
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ def test_every_target_publishes_and_verifies_a_classifier(
     assert check_repository(tmp_path / "r") == manifest
     assert manifest.model["classifier"]["name"] == "small classifier"
     assert manifest.gate["classifier"]["flips"] == 0
-    assert len(gate.classifier) == len(PICTURES)
+    assert len(gate.part("classifier")) == len(PICTURES)
     config = parse_config((tmp_path / "r" / "infmap" / "config.pbtxt").read_text())
     assert config.parameters["classifier_version"].string_value == "8"
     assert (
@@ -109,8 +108,8 @@ def test_a_bundle_brings_its_classifier(
     run: Path, classifier_run: Path, source: Source, tmp_path: Path
 ) -> None:
     path = tmp_path / "b"
-    record = write_bundle(run, path, pictures=PICTURES, classifier=classifier_run)
-    write_bundle(run, tmp_path / "again", pictures=PICTURES, classifier=classifier_run)
+    record = write_bundle(run, path, pictures=PICTURES, parts={"classifier": classifier_run})
+    write_bundle(run, tmp_path / "again", pictures=PICTURES, parts={"classifier": classifier_run})
     assert path.read_bytes() == (tmp_path / "again").read_bytes()
     assert record["classifier"] == source.identity["classifier"]
     assert inspect(path)["classifier"]["name"] == "small classifier"
@@ -118,22 +117,22 @@ def test_a_bundle_brings_its_classifier(
     trained = reference_runner(source)
     for (name, picture), (_, original) in zip(bundle.pictures, PICTURES, strict=True):
         said, wanted = bundle.reference.predict(name, picture), trained.predict("", original)
-        if said.opinion is None or wanted.opinion is None:
+        recorded, known = classifier_of(said), classifier_of(wanted)
+        if recorded is None or known is None or recorded.activation is None:
             raise AssertionError("the bundle has a classifier")
-        assert said.opinion.probability == wanted.opinion.probability
-        np.testing.assert_allclose(
-            said.opinion.activation, wanted.opinion.activation, atol=2**-16, rtol=0
-        )
+        assert known.activation is not None
+        assert recorded.probability == known.probability
+        np.testing.assert_allclose(recorded.activation, known.activation, atol=2**-16, rtol=0)
     manifest, gate = install_bundle(path, tmp_path / "r", EmbeddedOptions())
     gate.require()
-    assert len(gate.classifier) == len(PICTURES)
+    assert len(gate.part("classifier")) == len(PICTURES)
     assert manifest.model["classifier"] == record["classifier"]
     origin = read_origin(path)
     verify_repository(
         origin.source, tmp_path / "r", reference=origin.reference, pictures=origin.pictures
     ).require()
     with pytest.raises(BundleError, match="leave --classifier out"):
-        read_origin(path, classifier=classifier_run)
+        read_origin(path, parts={"classifier": classifier_run})
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ def test_a_bundle_whose_classifier_says_otherwise_is_not_installed(
     reason: str,
 ) -> None:
     path = tmp_path / "b"
-    write_bundle(run, path, pictures=PICTURES, classifier=classifier_run)
+    write_bundle(run, path, pictures=PICTURES, parts={"classifier": classifier_run})
     altered = altered_bundle(
         path, lambda files: files.update({"classifier/0001.json": said.encode()})
     )
@@ -168,7 +167,7 @@ def test_a_bundle_that_names_another_classifier_is_refused(
     run: Path, classifier_run: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "b"
-    write_bundle(run, path, pictures=PICTURES, classifier=classifier_run)
+    write_bundle(run, path, pictures=PICTURES, parts={"classifier": classifier_run})
 
     def rename(files: dict[str, bytes]) -> None:
         spec = json.loads(files["classifier/spec.json"])
@@ -179,7 +178,7 @@ def test_a_bundle_that_names_another_classifier_is_refused(
 
 
 def test_lungs_and_classifier_stand_side_by_side(source: Source, tmp_path: Path) -> None:
-    both = with_parts(source, lungs=small_lung_run(tmp_path / "lungs"))
+    both = with_parts(source, {"lungs": small_lung_run(tmp_path / "lungs")})
     manifest, gate = publish(both, tmp_path / "r", EmbeddedOptions(), pictures=PICTURES)
     gate.require()
     assert {"lungs", "classifier"} <= manifest.gate.keys()
@@ -216,7 +215,7 @@ def test_another_classifier_fails_the_gate(source: Source, tmp_path: Path) -> No
         (-9.0, "decides otherwise"),
     ):
         other = small_classifier_run(tmp_path / f"{bias}", small_classifier(bias=bias))
-        bent = with_parts(source, classifier=other)
+        bent = with_parts(source, {"classifier": other})
         gate = compare(reference_runner(source), reference_runner(bent), PICTURES)
         with pytest.raises(GateFailed, match=reason):
             gate.require()
@@ -225,19 +224,21 @@ def test_another_classifier_fails_the_gate(source: Source, tmp_path: Path) -> No
 
 
 def _alone(source: Source) -> GateReport:
-    alone = dataclasses.replace(source, classifier=None)
+    alone = dataclasses.replace(source, parts={})
     return compare(reference_runner(alone), reference_runner(alone), PICTURES)
 
 
 class _Bent:
-    def __init__(self, source: Source, **opinion: object) -> None:
-        self._runner, self._opinion = reference_runner(source), opinion
+    def __init__(self, source: Source, **changes: Any) -> None:
+        self._runner, self._changes = reference_runner(source), changes
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         said = self._runner.predict(name, picture)
-        if said.opinion is None or not self._opinion:
-            return dataclasses.replace(said, opinion=None)
-        return dataclasses.replace(said, opinion=dataclasses.replace(said.opinion, **self._opinion))  # type: ignore[arg-type]
+        classifier = classifier_of(said)
+        if classifier is None or not self._changes:
+            return dataclasses.replace(said, parts={})
+        changed = dataclasses.replace(classifier, **self._changes)
+        return dataclasses.replace(said, parts={"classifier": changed})
 
 
 def test_a_map_that_is_moved_or_lost_fails_the_gate(source: Source) -> None:
@@ -257,18 +258,18 @@ def test_what_is_no_classifier_is_refused(run: Path, classifier_run: Path, tmp_p
         read_source(classifier_run)
     source = read_source(run)
     with pytest.raises(ExportError, match="holds small, which segments"):
-        with_parts(source, classifier=run)
+        with_parts(source, {"classifier": run})
     with pytest.raises(ExportError, match="expected the run folder of a classifier"):
-        with_parts(source, classifier=tmp_path)
+        with_parts(source, {"classifier": tmp_path})
     onnx.save(small_classifier(bias=1.0), classifier_run / "classifier.onnx")
     with pytest.raises(ExportError, match="SHA-256 differs"):
-        with_parts(source, classifier=classifier_run)
+        with_parts(source, {"classifier": classifier_run})
     wrong = small_classifier_run(tmp_path / "wrong", small_network())
     with pytest.raises(ExportError, match="expected the tensors IMAGE, CLASSIFIER_PROBABILITY"):
-        with_parts(source, classifier=wrong)
+        with_parts(source, {"classifier": wrong})
 
 
-def _finding(probability: float, classifier: float | None) -> Finding:
+def _finding(probability: float, classifier: float | None) -> Answer:
     answer: dict[str, Any] = {
         "DETECTED": np.uint8(probability >= 0.5),
         "SEVERITY": np.float32(1),
@@ -276,7 +277,7 @@ def _finding(probability: float, classifier: float | None) -> Finding:
     }
     if classifier is not None:
         answer["CLASSIFIER_PROBABILITY"] = np.float32(classifier)
-    return finding_of(answer, {}, {"served": 1.0})
+    return read_answer(answer, timings_ms={"served": 1.0})
 
 
 def test_a_finding_marks_where_opinions_differ() -> None:

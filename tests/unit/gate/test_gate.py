@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import INT8_THRESHOLDS
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.report import Evidence, markdown
-from infmap_kit.gate.runners import Prediction, ReferenceRunner
+from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.imaging.colour import infection_map
 from pictures import read_picture
 
@@ -34,11 +35,11 @@ class _Brightness:
 class _Bent(ReferenceRunner):
     """The same probabilities, and something else that is wrong."""
 
-    def __init__(self, bend: Callable[[Prediction, NDArray[np.uint8]], Prediction]) -> None:
+    def __init__(self, bend: Callable[[Answer, NDArray[np.uint8]], Answer]) -> None:
         super().__init__(_Brightness())
         self._bend = bend
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         return self._bend(super().predict(name, picture), picture)
 
 
@@ -131,9 +132,9 @@ def test_severity_change_is_in_percentage_points() -> None:
 
 
 def test_a_moved_threshold_is_seen_though_every_probability_is_right() -> None:
-    def moved(said: Prediction, _picture: NDArray[np.uint8]) -> Prediction:
+    def moved(said: Answer, _picture: NDArray[np.uint8]) -> Answer:
         infected = said.probability >= 0.15
-        return Prediction(
+        return Answer(
             probability=said.probability,
             detected=said.detected,
             severity_percent=100 * float(infected.mean()),
@@ -145,8 +146,8 @@ def test_a_moved_threshold_is_seen_though_every_probability_is_right() -> None:
 
 
 def test_a_map_in_other_colours_is_seen() -> None:
-    def swapped(said: Prediction, picture: NDArray[np.uint8]) -> Prediction:
-        return Prediction(
+    def swapped(said: Answer, picture: NDArray[np.uint8]) -> Answer:
+        return Answer(
             probability=said.probability,
             detected=said.detected,
             severity_percent=said.severity_percent,

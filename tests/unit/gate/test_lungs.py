@@ -15,13 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from infmap_kit.answer.answer import Answer, lungs_of
 from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.report import markdown
-from infmap_kit.gate.runners import EngineRunner, Prediction, Runner
+from infmap_kit.gate.runners import EngineRunner, Runner
 from infmap_kit.host.inspection import inspect
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.install import install_bundle
@@ -52,7 +53,7 @@ def lung_run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(run: Path, lung_run: Path) -> Source:
-    return with_parts(read_source(run), lungs=lung_run, grades="0,10,30")
+    return with_parts(read_source(run), {"lungs": lung_run}, settings={"grades": "0,10,30"})
 
 
 @pytest.mark.parametrize(
@@ -121,17 +122,17 @@ def test_a_lung_run_is_no_infection_run(run: Path, lung_run: Path) -> None:
     with pytest.raises(ExportError, match="is a network of the lungs.*--lungs"):
         read_source(lung_run)
     with pytest.raises(ExportError, match="was trained on infection, and --lungs takes"):
-        with_parts(read_source(run), lungs=run)
+        with_parts(read_source(run), {"lungs": run})
     with pytest.raises(ExportError, match="expected the run folder of a lung network"):
-        with_parts(read_source(run), lungs=run / "segmentation.onnx")
+        with_parts(read_source(run), {"lungs": run / "segmentation.onnx"})
     with pytest.raises(ExportError, match="--grades are of the severity of the lungs"):
-        with_parts(read_source(run), grades="0,25,50")
+        with_parts(read_source(run), settings={"grades": "0,25,50"})
 
 
 def test_a_lung_graph_of_another_run_is_refused(run: Path, lung_run: Path) -> None:
     onnx.save(small_lungs(bias=7.0), lung_run / "segmentation.onnx")
     with pytest.raises(ExportError, match="SHA-256 differs"):
-        with_parts(read_source(run), lungs=lung_run)
+        with_parts(read_source(run), {"lungs": lung_run})
 
 
 def test_verify_names_lungs_that_are_missing_or_others(
@@ -144,7 +145,7 @@ def test_verify_names_lungs_that_are_missing_or_others(
     for asked, folder, reason in (
         (alone, "with", "serves other lungs: expected the graph none.*give its run as --lungs"),
         (source, "without", "found none; leave --lungs out"),
-        (with_parts(alone, lungs=other), "with", "give its run as --lungs"),
+        (with_parts(alone, {"lungs": other}), "with", "give its run as --lungs"),
     ):
         with pytest.raises(GateFailed, match=reason):
             verify_repository(
@@ -158,20 +159,20 @@ def test_verify_names_lungs_that_are_missing_or_others(
 class _Bent:
     """A reference of which something is bent."""
 
-    def __init__(self, runner: Runner, bend: Callable[[Prediction], Prediction]) -> None:
+    def __init__(self, runner: Runner, bend: Callable[[Answer], Answer]) -> None:
         self._runner, self._bend = runner, bend
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         return self._bend(self._runner.predict(name, picture))
 
 
-def _bent(source: Source, bend: Callable[[Prediction], Prediction]) -> GateReport:
+def _bent(source: Source, bend: Callable[[Answer], Answer]) -> GateReport:
     runner = reference_runner(source)
     return compare(runner, _Bent(runner, bend), PICTURES)
 
 
 def test_shifted_lungs_fail_by_their_dice(source: Source, tmp_path: Path) -> None:
-    other = with_parts(source, lungs=small_lung_run(tmp_path / "other", small_lungs(bias=7.0)))
+    other = with_parts(source, {"lungs": small_lung_run(tmp_path / "other", small_lungs(bias=7.0))})
     gate = compare(reference_runner(source), reference_runner(other), PICTURES)
     with pytest.raises(GateFailed, match=r"lungs with Dice of at least 0\.999"):
         gate.require()
@@ -181,19 +182,20 @@ def test_shifted_lungs_fail_by_their_dice(source: Source, tmp_path: Path) -> Non
 
 
 def test_a_swap_of_the_sides_is_seen(source: Source) -> None:
-    def swapped(said: Prediction) -> Prediction:
-        if said.figures is None:
+    def swapped(said: Answer) -> Answer:
+        lungs = lungs_of(said)
+        if lungs is None:
             raise AssertionError("lungs are served")
-        figures = dataclasses.replace(said.figures, lungs=said.figures.lungs[::-1].copy())
-        return dataclasses.replace(said, figures=figures)
+        other = dataclasses.replace(lungs, lungs=lungs.lungs[::-1].copy())
+        return dataclasses.replace(said, parts={"lungs": other})
 
     with pytest.raises(GateFailed, match="not what the engine's own masks give on synthetic-0"):
         _bent(source, swapped).require()
 
 
 def test_lungs_that_one_of_the_two_does_not_know_are_seen(source: Source) -> None:
-    def forgotten(said: Prediction) -> Prediction:
-        return dataclasses.replace(said, lungs=None, figures=None)
+    def forgotten(said: Answer) -> Answer:
+        return dataclasses.replace(said, parts={})
 
     with pytest.raises(GateFailed, match=r"lungs with Dice.*found 0\.0"):
         _bent(source, forgotten).require()
@@ -223,22 +225,31 @@ def test_another_midline_in_the_served_graph_is_seen(source: Source) -> None:
 
 def test_a_bundle_brings_its_lungs(run: Path, lung_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "b"
-    record = write_bundle(run, path, pictures=PICTURES, lungs=lung_run, grades="0,10,30")
+    record = write_bundle(
+        run, path, pictures=PICTURES, parts={"lungs": lung_run}, settings={"grades": "0,10,30"}
+    )
     assert record["lungs"]["grades"] == "0,10,30"
     assert (
-        write_bundle(run, tmp_path / "again", pictures=PICTURES, lungs=lung_run, grades="0,10,30")
+        write_bundle(
+            run,
+            tmp_path / "again",
+            pictures=PICTURES,
+            parts={"lungs": lung_run},
+            settings={"grades": "0,10,30"},
+        )
         == record
     )
     assert path.read_bytes() == (tmp_path / "again").read_bytes()
     bundle = read_bundle(path)
-    assert bundle.source.contract.lungs
-    wanted = reference_runner(with_parts(read_source(run), lungs=lung_run))
+    assert bundle.source.contract.parts == ("lungs",)
+    wanted = reference_runner(with_parts(read_source(run), {"lungs": lung_run}))
     for (name, picture), (_, original) in zip(bundle.pictures, PICTURES, strict=True):
         said, trained = bundle.reference.predict(name, picture), wanted.predict("", original)
-        if said.figures is None or trained.figures is None or said.lungs is None:
+        recorded, known = lungs_of(said), lungs_of(trained)
+        if recorded is None or known is None:
             raise AssertionError("the bundle has lungs")
-        np.testing.assert_array_equal(said.lungs, trained.lungs)
-        np.testing.assert_array_equal(said.figures.zones, trained.figures.zones)
+        np.testing.assert_array_equal(recorded.mask, known.mask)
+        np.testing.assert_array_equal(recorded.zones, known.zones)
     assert inspect(path)["lungs"]["name"] == "small lungs"
     manifest, gate = install_bundle(path, tmp_path / "r", EmbeddedOptions())
     gate.require()
@@ -256,9 +267,9 @@ def test_a_bundle_without_lungs_is_as_it_was(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_bundle_takes_no_second_lungs(run: Path, lung_run: Path, tmp_path: Path) -> None:
-    write_bundle(run, tmp_path / "b", pictures=PICTURES, lungs=lung_run)
+    write_bundle(run, tmp_path / "b", pictures=PICTURES, parts={"lungs": lung_run})
     with pytest.raises(BundleError, match="leave --lungs out"):
-        read_origin(tmp_path / "b", lungs=lung_run)
+        read_origin(tmp_path / "b", parts={"lungs": lung_run})
 
 
 def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:

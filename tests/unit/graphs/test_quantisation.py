@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
 
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed, MissingDependency
 from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.gate.runners import Prediction
 from infmap_kit.graphs import quantisation
 from infmap_kit.graphs.quantisation import Choice
 from infmap_kit.release.publish import reference_runner
@@ -186,7 +186,7 @@ class _Counting:
         self._runner = reference_runner(source)
         self.asked = 0
 
-    def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         self.asked += 1
         return self._runner.predict(name, picture)
 

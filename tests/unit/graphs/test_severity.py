@@ -12,17 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from infmap_kit.answer.severity import Grades, by_lung, lung_figures
+from infmap_kit.answer.severity import Grades, by_lung, lung_answer
 from infmap_kit.errors import SpecError
 from infmap_kit.graphs.detection import detection_graph
-from infmap_kit.model.contract import LUNG_OUTPUTS, PLAIN, Contract
+from infmap_kit.model.tensors import LUNG_OUTPUTS
+from infmap_kit.parts.contract import PLAIN, Contract
 
 Mask = NDArray[np.bool_]
 
 SIZE = 224
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)
 SESSION = onnxruntime.InferenceSession(
-    detection_graph(contract=Contract(lungs=True)).SerializeToString()
+    detection_graph(contract=Contract(("lungs",))).SerializeToString()
 )
 OUTPUTS = [output.name for output in SESSION.get_outputs()]
 
@@ -99,7 +100,7 @@ def _check(probability: NDArray[np.float32], *masks: Mask) -> dict[str, NDArray[
         np.testing.assert_array_equal(found["SEVERITY_AT"][index], at)
         np.testing.assert_array_equal(found["LUNGS"][index], lungs)
         assert found["SEVERITY_OF_LUNGS"][index] == lungs.any()
-        figures = lung_figures(probability, lungs, threshold=0.5)
+        figures = lung_answer(probability, lungs, threshold=0.5)
         assert figures.of_lungs == lungs.any()
         np.testing.assert_array_equal(np.float32(figures.severity_percent), severity)
         np.testing.assert_array_equal(figures.lungs, of_lungs)
@@ -250,7 +251,7 @@ def test_what_is_always_served_is_the_same_with_lungs() -> None:
 
 
 def test_a_part_adds_outputs_and_takes_none_away() -> None:
-    lungs = Contract(lungs=True)
+    lungs = Contract(("lungs",))
     assert lungs.ensemble.outputs == (*PLAIN.ensemble.outputs, *LUNG_OUTPUTS)
     assert [tensor.name for tensor in lungs.detection.outputs] == OUTPUTS
     assert Contract.of([graph.name for graph in lungs.graphs]) == lungs
@@ -261,7 +262,7 @@ def test_openvino_computes_the_same_but_for_the_last_bit() -> None:
     """It multiplies by a reciprocal where the graph divides; what is counted is the same."""
     openvino = pytest.importorskip("openvino")
     model = openvino.Core().read_model(
-        detection_graph(contract=Contract(lungs=True)).SerializeToString(), b""
+        detection_graph(contract=Contract(("lungs",))).SerializeToString(), b""
     )
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     masks = np.stack([BOTH, np.zeros_like(BOTH), TOUCHING, _box(7, 7, 3, 3)]).astype(np.float32)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from findings import MODEL, made_up
-from infmap_kit.answer.finding import Finding
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import ProgressionError
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
@@ -115,7 +115,7 @@ def bright_is_ill(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
         def __exit__(self, *_: object) -> None: ...
 
-    def find(radiograph: Radiograph, _client: object, *, painted: bool) -> Finding:
+    def find(radiograph: Radiograph, _client: object, *, painted: bool) -> Answer:
         assert not painted
         share = float((radiograph.pixels > 150).mean() * 100)
         said = made_up(radiograph, severity_percent=share)

@@ -72,7 +72,7 @@ def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> No
         ("rendering", None),
     ]
     options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
-    source = with_parts(read_source(run), lungs=lungs)
+    source = with_parts(read_source(run), {"lungs": lungs})
     publish(source, tmp_path / "r", options, pictures=synthetic_pictures()[:1])
     assert list(graphs_at(tmp_path / "r")) == [result.graph for result in results]
 

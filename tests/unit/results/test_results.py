@@ -24,7 +24,7 @@ from pydicom import Dataset, dcmread
 
 from dicom_files import as_file, chest_dataset, drawn_chest
 from findings import MODEL, lungs, made_up, probability, with_lungs
-from infmap_kit.answer.finding import Finding
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.reader import read_tags
 from infmap_kit.imaging.radiograph import Radiograph
@@ -43,7 +43,7 @@ def _radiograph(**tags: Any) -> Radiograph:
 
 def _written(
     radiograph: Radiograph,
-    finding: Finding | None = None,
+    finding: Answer | None = None,
     *,
     made_at: dt.datetime | None = NOON,
     **changes: Any,
@@ -350,7 +350,7 @@ def _sites(item: Dataset) -> str:
     """Where a measurement was made, as in ``Upper zone of lung, Left``."""
     words = []
     for site in item.get("ContentSequence", []):
-        if _name(site) == "Finding Site":
+        if _name(site) == "Answer Site":
             words.append(str(site.ConceptCodeSequence[0].CodeMeaning))
             words += [
                 str(inner.ConceptCodeSequence[0].CodeMeaning)

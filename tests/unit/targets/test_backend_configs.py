@@ -10,7 +10,8 @@ import pytest
 from golden_configs import CASES, FOLDER, LUNGS, OPTIONS, golden_texts
 from infmap_kit.errors import SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.model.contract import ENSEMBLE, Graph
+from infmap_kit.model.tensors import Graph
+from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.release.source import read_source
 from infmap_kit.targets.backend_configs import BackendOptions, backend_configs, profile_count
 from infmap_kit.targets.registry import publish

@@ -16,7 +16,7 @@ from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
-from infmap_kit.model.contract import Contract
+from infmap_kit.parts.contract import Contract
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector
 from infmap_kit.tensorrt.profiles import LARGEST_CANVAS, profiles_of
@@ -52,8 +52,8 @@ def test_both_gpu_generations_in_one_build() -> None:
 
 @pytest.mark.parametrize("lungs", [False, True])
 @pytest.mark.parametrize("name", ["detection", "rendering"])
-def test_the_small_graphs_compile_for_any_canvas(name: str, lungs: bool) -> None:
-    contract = Contract(lungs=lungs)
+def test_the_postprocessing_compile_for_any_canvas(name: str, lungs: bool) -> None:
+    contract = Contract(("lungs",) if lungs else ())
     detection = detection_graph(contract=contract)
     graph = detection if name == "detection" else rendering_graph(jet_table())
     profiles = profiles_of(name, (1, 8, 32), contract)

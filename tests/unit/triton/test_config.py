@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.contract import ENSEMBLE, Contract
+from infmap_kit.parts.contract import ENSEMBLE, Contract
 from infmap_kit.release.publish import serving_identity
 from infmap_kit.release.source import read_source
 from infmap_kit.triton.config import (
@@ -37,7 +37,7 @@ def test_committed_configs_are_what_export_writes(name: str, demo_model: Path) -
 
 @pytest.mark.parametrize("lungs", [False, True])
 def test_no_exposed_tensor_is_consumed_by_a_step(lungs: bool) -> None:
-    config = ensemble_config({}, Contract(lungs=lungs))
+    config = ensemble_config({}, Contract(("lungs",) if lungs else ()))
     exposed = {output.name for output in config.output}
     consumed = {
         tensor for step in config.ensemble_scheduling.step for tensor in step.input_map.values()
@@ -48,7 +48,7 @@ def test_no_exposed_tensor_is_consumed_by_a_step(lungs: bool) -> None:
 @pytest.mark.parametrize("lungs", [False, True])
 def test_the_prunable_step_that_reads_an_ensemble_input_stands_first(lungs: bool) -> None:
     """The lungs' step can be pruned and reads IMAGE, but IMAGE has the segmentation left: see config.py."""
-    steps = ensemble_config({}, Contract(lungs=lungs)).ensemble_scheduling.step
+    steps = ensemble_config({}, Contract(("lungs",) if lungs else ())).ensemble_scheduling.step
     assert steps[0].model_name == "rendering"
     alone = {name for step in steps for name in step.input_map if name.isupper()}
     readers = {name: [s.model_name for s in steps if name in s.input_map] for name in alone}
@@ -69,7 +69,7 @@ def test_precision_reaches_the_segmentation_alone() -> None:
 
 def test_the_network_of_the_lungs_runs_as_the_other_does() -> None:
     options = EmbeddedOptions(precision=Precision.INT8, threads=2)
-    pipeline = embedded_configs(options, {}, Contract(lungs=True))[ENSEMBLE.name]
+    pipeline = embedded_configs(options, {}, Contract(("lungs",)))[ENSEMBLE.name]
     assert served_graphs(pipeline) == [
         ServedGraph(file="segmentation.xml", precision="f32", threads=2),
         ServedGraph(file="lung_segmentation.xml", precision="f32", threads=2),
@@ -86,7 +86,7 @@ def test_int8_is_a_file_of_its_own() -> None:
 @pytest.mark.parametrize("lungs", [False, True])
 def test_the_joined_model_keeps_the_contract(lungs: bool) -> None:
     """Whoever asks cannot tell whether one model answers or three."""
-    identity, contract = {"model_name": "mine"}, Contract(lungs=lungs)
+    identity, contract = {"model_name": "mine"}, Contract(("lungs",) if lungs else ())
     (joined,) = embedded_configs(EmbeddedOptions(), identity, contract).values()
     three = ensemble_config(identity, contract)
     assert (joined.name, joined.input, joined.output) == (three.name, three.input, three.output)

@@ -50,4 +50,3 @@ class ClassifierAnswer(PartAnswer):
             },
             "opinions_agree": self.detected == detected,
         }
-

@@ -20,8 +20,9 @@ from typing import Any
 
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.bench.subject import Subject
-from infmap_kit.model.contract import CANVAS, ENSEMBLE
 from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.model.tensors import CANVAS
+from infmap_kit.parts.contract import ENSEMBLE
 
 AGREEMENT_PERCENT = 10.0
 """The two generators' p50 may differ by so much."""

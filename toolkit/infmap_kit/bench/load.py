@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.bench.subject import Subject
 from infmap_kit.errors import SpecError
-from infmap_kit.model.contract import CANVAS, ENSEMBLE, IMAGE
+from infmap_kit.model.tensors import CANVAS, IMAGE
+from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
 

@@ -23,7 +23,7 @@ from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.pictures import Pictures, synthetic_pictures
 from infmap_kit.gate.runners import ServedRunner
-from infmap_kit.model.contract import DETECTION, ENSEMBLE
+from infmap_kit.parts.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.verify import open_repository, repository_reference
 from infmap_kit.triton.client import InfmapClient

@@ -17,7 +17,7 @@ from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import InfectionOnlyRunner, ReferenceRunner, Runner
 from infmap_kit.graphs.fp16 import Fp16Overflow, fp16_graph, named_nodes
 from infmap_kit.graphs.fp16_emulation import emulated_fp16
-from infmap_kit.model.contract import SEGMENTATION
+from infmap_kit.model.tensors import SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
 
 LEAVES_AT = 0.01

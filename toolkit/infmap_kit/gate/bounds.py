@@ -54,11 +54,12 @@ THRESHOLDS = Thresholds()
 """Bounds of FP32 and FP16."""
 
 BF16_THRESHOLDS = Thresholds(min_dice=0.998, max_error_p999=0.1)
-"""Bounds of bf16, which keeps 8 significant bits of every number where FP16 keeps 11: masks differ by one pixel in a
-thousand at their edges (measured on the demo model: 0.9989 to 0.9992). No detection may change all the same."""
+"""Bounds of bf16, which keeps 8 significant bits of every number where FP16 keeps 11: masks differ by one pixel
+in a thousand at their edges (measured on the demo model: 0.9989 to 0.9992). No detection may change all the
+same."""
 
 INT8_THRESHOLDS = Thresholds(min_dice=0.99, min_image_dice=0.9, max_error_p999=0.2)
-"""Bounds of 8 bits, which do more than round: still far closer than two readers, and no detection may change."""
+"""Bounds of INT8, which does more than round: still far closer than two readers. No detection may change."""
 
 
 def thresholds_for(precision: str) -> Thresholds:

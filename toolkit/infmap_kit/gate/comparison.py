@@ -84,7 +84,7 @@ class PictureComparison:
 
     @property
     def badness(self) -> tuple[bool, bool, float, float]:
-        """Key that sorts by what to look at first: no numbers, a changed decision, a low Dice, a large error."""
+        """Sort key for what to look at first: no numbers, a changed decision, a low Dice, a large error."""
         return (not self.finite, self.flipped, -self.dice, self.largest_error)
 
     @property
@@ -219,12 +219,10 @@ class GateReport:
             ),
             _refusal(
                 moved,
-                "decision or severity is not what the threshold gives for the engine's probability, so that its "
-                "threshold was moved: {}",
+                "decision or severity is not what the threshold gives for the engine's probability, so that "
+                "its threshold was moved: {}",
             ),
-            _refusal(
-                recoloured, "the infection map is not what its own probability gives on {}"
-            ),
+            _refusal(recoloured, "the infection map is not what its own probability gives on {}"),
         ]
 
     def part_checks(self) -> dict[str, list[Check]]:

@@ -1,4 +1,4 @@
-"""What answers about a picture: the trained network by the paper's formulas, or engines with their own graphs."""
+"""Runners, which answer about a picture: the trained network by the paper's formulas, or engines."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import onnx.parser
 from onnx import numpy_helper
 
 from infmap_kit.answer.severity import CENTRAL_COLUMNS, THRESHOLDS, nearness
-from infmap_kit.model.contract import IR_VERSION, OPSET, PLAIN, Contract
 from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
+from infmap_kit.model.tensors import IR_VERSION, OPSET
 
 # Reductions over (1, 2) leave one number an image. The peak decides; the share of infected pixels,
 # in percent of the whole picture, is the severity as long as no lungs are known.
@@ -155,7 +155,7 @@ _NEVER = 1e6
 
 
 def detection_graph(
-    threshold: float = DETECTION_THRESHOLD, *, contract: Contract = PLAIN
+    threshold: float = DETECTION_THRESHOLD, *, lungs: bool = False
 ) -> onnx.ModelProto:
     """Build the detection graph.
 
@@ -164,7 +164,7 @@ def detection_graph(
     threshold
         Probability from which a pixel counts as infected, and an image as COVID-19; also from which one is
         of the lungs.
-    contract
+    lungs
         Whether lungs are served.
 
     Returns
@@ -176,14 +176,14 @@ def detection_graph(
         With lungs ``lung_probability``, of the same shape, is read too. SEVERITY is then in percent of the
         lungs, and of the image where SEVERITY_OF_LUNGS (N,) uint8 is 0, since no lung was found. LUNGS
         (N, 224, 224) uint8 is 0 or 1; LUNG_SEVERITY (N, 2) and ZONE_SEVERITY (N, 6) float32 are in the order
-        of :class:`~infmap_kit.answer.severity.LungFigures`, NaN where there is nothing to divide by;
+        of :class:`~infmap_kit.answer.severity.LungAnswer`, NaN where there is nothing to divide by;
         SEVERITY_AT (N, 5) float32 is SEVERITY at other thresholds.
     """
-    text = _LUNG_TEXT if contract.lungs else _TEXT
+    text = _LUNG_TEXT if lungs else _TEXT
     model = onnx.parser.parse_model(
         text.format(ir_version=IR_VERSION, opset=OPSET, threshold=threshold)
     )
-    if contract.lungs:
+    if lungs:
         model.graph.initializer.extend(
             numpy_helper.from_array(values, name) for name, values in _lung_constants().items()
         )

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.contract import CLASSIFIER, SEGMENTATION, Dtype, Graph, Tensor
+from infmap_kit.model.tensors import SEGMENTATION, Dtype, Graph, Tensor
 
 MAX_BYTES = 2**31 - 1
 """A protobuf message ends here; a graph that is larger keeps its weights elsewhere."""
@@ -91,13 +91,19 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
     return prepared
 
 
-def prepare_classifier(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Make a classifier fit to stand beside the ensemble; as :func:`prepare_segmentation` does.
+def prepare_network(
+    model: onnx.ModelProto, network: Graph, *, kind: str, trained_with: str
+) -> onnx.ModelProto:
+    """Make a network fit to stand beside the ensemble; as :func:`prepare_segmentation` does.
 
     Parameters
     ----------
     model
-        As ``infmap-train classify`` writes it: tensors by the contract's names already.
+        As its training writes it: tensors by the contract's names already.
+    network
+        Name and tensors of what it is to be.
+    kind, trained_with
+        The kind of network and the command that makes one, for messages.
 
     Returns
     -------
@@ -112,17 +118,17 @@ def prepare_classifier(model: onnx.ModelProto) -> onnx.ModelProto:
     prepared = _with_standard_operators(model)
     graph = prepared.graph
     values = [*_inputs(graph), *graph.output]
-    wanted = [*CLASSIFIER.inputs, *CLASSIFIER.outputs]
-    if [value.name for value in values] != [tensor.name for tensor in wanted]:
+    expected = [*network.inputs, *network.outputs]
+    if [value.name for value in values] != [tensor.name for tensor in expected]:
         raise ExportError(
-            f"expected the tensors {', '.join(tensor.name for tensor in wanted)} of a classifier, found "
-            f"{', '.join(value.name for value in values)}: train it with `infmap-train classify`"
+            f"expected the tensors {', '.join(tensor.name for tensor in expected)} of {kind}, found "
+            f"{', '.join(value.name for value in values)}: train it with `{trained_with}`"
         )
-    for value, tensor in zip(values, wanted, strict=True):
+    for value, tensor in zip(values, expected, strict=True):
         _expect([value], tensor, "tensor")
     _check_weights(graph)
     rewrite_resizes(prepared)
-    graph.name = CLASSIFIER.name
+    graph.name = network.name
     onnx.checker.check_model(prepared)
     return prepared
 

@@ -12,7 +12,7 @@ import onnx.parser
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from infmap_kit.model.contract import IR_VERSION, OPSET
+from infmap_kit.model.tensors import IR_VERSION, OPSET
 
 # The probability is brought to the canvas' size first (half-pixel centres, as OpenCV's INTER_LINEAR),
 # then looked up, so that colours are never mixed. The canvas is cast before anything else touches it,

@@ -7,7 +7,6 @@ probabilities mean what they say. A logit's sign stays, and with it every mask a
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,42 +14,26 @@ from onnx import helper, numpy_helper
 
 from infmap_kit.errors import ExportError
 from infmap_kit.graphs.fp16 import MOVING
-from infmap_kit.model.files import read_json, sha256_of
-from infmap_kit.model.spec import ModelSpec
-
-CALIBRATION = "calibration.json"
-"""In a run folder: what `infmap-train calibrate` found. ``temperature``, and ``spec_version``, the version
-of the run that it was found for."""
+from infmap_kit.model.files import read_json
+from infmap_kit.model.run_folder import CALIBRATION, RunFolder
 
 
-def read_temperature(run: Path, spec: ModelSpec) -> float:
+def read_temperature(run: RunFolder) -> float:
     """The temperature of a run; 1 when it was not calibrated.
-
-    Parameters
-    ----------
-    run
-        The run folder.
-    spec
-        Its record; where this names the file, the file must be that very one.
 
     Raises
     ------
     ExportError
         When the calibration is another run's, was altered, or holds no temperature.
     """
-    path = run / CALIBRATION
-    if not path.is_file():
+    path = run.optional(CALIBRATION)
+    if path is None:
         return 1.0
-    named = spec.files.get(CALIBRATION)
-    if named is not None and named != sha256_of(path):
-        raise ExportError(
-            f"{path} is not what spec.json names (SHA-256 differs): take the run folder whole"
-        )
     document = read_json(path)
-    if document.get("spec_version") != spec.version:
+    if document.get("spec_version") != run.spec.version:
         raise ExportError(
-            f"{path} was made for version {document.get('spec_version')!r}, and this run is {spec.version!r}: "
-            "calibrate it again, or take the file away"
+            f"{path} was made for version {document.get('spec_version')!r}, and this run is "
+            f"{run.spec.version!r}: calibrate it again, or take the file away"
         )
     return checked_temperature(document.get("temperature"), str(path))
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.run_folder import SPEC
 from infmap_kit.model.spec import ModelSpec
+from infmap_kit.parts.contract import Contract
 from infmap_kit.release.archive import is_archive
-from infmap_kit.release.contents import OPTIONAL, read_contents
+from infmap_kit.release.contents import read_contents
 from infmap_kit.triton.releases import releases_of
 from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
-
-_SPEC = "spec.json"
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -37,24 +37,24 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     if (path / MANIFEST).is_file():
         return _repository(path)
-    if (path / _SPEC).is_file():
+    if (path / SPEC).is_file():
         return _run(path)
     if path.is_file() and is_archive(path):
         return _bundle(path)
     what = "does not exist" if not path.exists() else "is none"
     raise SpecError(
-        f"expected a run folder ({_SPEC}), a repository ({MANIFEST}), a bundle or a DICOM file: {path} {what}"
+        f"expected a run folder ({SPEC}), a repository ({MANIFEST}), a bundle or a DICOM file: {path} {what}"
     )
 
 
 def _run(path: Path) -> dict[str, Any]:
-    spec = ModelSpec.read(path / _SPEC)
+    spec = ModelSpec.read(path / SPEC)
     fault = ""
     for name, digest in spec.files.items():
         if not (path / name).is_file():
             fault = f"{name} is missing"
         elif sha256_of(path / name) != digest:
-            fault = f"{name} is not the file that {_SPEC} names"
+            fault = f"{name} is not the file that {SPEC} names"
     return {"kind": "run", **_whole(fault), **_model(spec), "files": spec.files}
 
 
@@ -69,7 +69,9 @@ def _bundle(path: Path) -> dict[str, Any]:
         "pictures": record["pictures"],
         "signed": contents.signed,
         "onnx_sha256": record["onnx_sha256"],
-        **{key: record[key] for key in OPTIONAL if key in record},
+        **{
+            key: record[key] for key in ("temperature", *Contract.of(record).parts) if key in record
+        },
         "files": record["files"],
     }
 

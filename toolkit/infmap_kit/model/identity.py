@@ -12,15 +12,15 @@ _RUNNING = ("graphs",)
 class ModelIdentity(Mapping[str, str]):
     """The parameters by which a served model names itself.
 
-    A mapping of text to text as Triton's config holds it, so that nothing that a model says of itself gets lost on
-    the way; the properties give the meaning.
+    A mapping of text to text as Triton's config holds it, so that nothing that a model says of itself gets
+    lost on the way; the properties give the meaning.
 
     Parameters
     ----------
     parameters
-        ``model_name``, ``model_version``, ``network``, ``onnx_sha256``, ``target``, ``precision``, where calibrated
-        ``temperature``, and for each further part ``PART_name``, ``PART_version``, ``PART_onnx_sha256`` and its
-        settings. What describes how the model runs is left out.
+        ``model_name``, ``model_version``, ``network``, ``onnx_sha256``, ``target``, ``precision``, where
+        calibrated ``temperature``, and for each further part ``PART_name``, ``PART_version``,
+        ``PART_onnx_sha256`` and its settings. What describes how the model runs is left out.
     """
 
     def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
@@ -87,7 +87,7 @@ class ModelIdentity(Mapping[str, str]):
         return self.get("precision", "")
 
     def onnx_sha256(self, part: str = "") -> str | None:
-        """Hash of the graph of a part, or of the infection's network; ``None`` where the model has no such part."""
+        """Hash of a part's graph, or of the infection's; ``None`` where the model has no such part."""
         return self.get(f"{part}_onnx_sha256" if part else "onnx_sha256")
 
     def __getitem__(self, key: str) -> str:

@@ -13,6 +13,8 @@ SPEC = "spec.json"
 SEGMENTATION_GRAPH = "segmentation.onnx"
 CLASSIFIER_GRAPH = "classifier.onnx"
 CALIBRATION = "calibration.json"
+"""What `infmap-train calibrate` found: ``temperature``, and ``spec_version``, the version of the run that it
+was found for."""
 METRICS = "metrics.json"
 MODEL_CARD = "MODEL_CARD.md"
 GATE_IMAGES = "gate_images.json"

@@ -153,6 +153,12 @@ class ModelSpec:
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def anatomy(self) -> str:
+        """What the network was trained to find: ``infection`` or ``lungs``."""
+        # Earlier run folders call it the target.
+        return str(self.training.get("anatomy") or self.training.get("target", "infection"))
+
     def write(self, path: Path) -> None:
         """Write the record as JSON; written beside and renamed."""
         write_json(path, dataclasses.asdict(self))

@@ -13,12 +13,12 @@ from infmap_kit.node.queue.states import Job
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.errors import InputRejected
     from infmap_kit.imaging.radiograph import Radiograph
 
 
-def kept_finding(job: Job, radiograph: Radiograph, finding: Finding) -> dict[str, Any]:
+def kept_finding(job: Job, radiograph: Radiograph, finding: Answer) -> dict[str, Any]:
     """What the model said of a radiograph, as `infmap-kit infer --identify` would write it."""
     from infmap_kit.results.folder import finding_document
 

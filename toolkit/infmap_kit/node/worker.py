@@ -25,7 +25,7 @@ from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
     from infmap_kit.triton.client import InfmapClient
 
@@ -197,7 +197,7 @@ class Worker:
             # The header alone: it was readable on arrival.
             return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
 
-    def _ask(self, radiograph: Radiograph, rule: Rule) -> Finding:
+    def _ask(self, radiograph: Radiograph, rule: Rule) -> Answer:
         """Ask the rule's model.
 
         A connection for each radiograph: a server may have been started again with another model.
@@ -263,7 +263,7 @@ def _answers(client: InfmapClient) -> bool:
 
 
 def _objects(
-    source: Dataset, radiograph: Radiograph, finding: Finding, rule: Rule
+    source: Dataset, radiograph: Radiograph, finding: Answer, rule: Rule
 ) -> list[tuple[str, Dataset]]:
     from infmap_kit.results.dicom.results import ResultKind, dicom_results
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from infmap_kit.answer.answer import Answer
-    from infmap_kit.answer.part import PartAnswer
     from infmap_kit.answer.classifier import ClassifierAnswer
+    from infmap_kit.answer.part import PartAnswer
     from infmap_kit.parts.part import Outputs
     from infmap_kit.parts.recording import Recording
 
@@ -201,7 +201,8 @@ def _error_check(key: str, what: str, bound: float, errors: Sequence[tuple[float
         label=f"classifier: error of {what}",
         text=f"{error:.2e}",
         at_most=bound,
-        reason=f"expected the classifier's {what} within {bound} of its reference's, found {error:.3f} on {name}"
+        reason=f"expected the classifier's {what} within {bound} of its reference's, found {error:.3f} on "
+        f"{name}"
         if error > bound
         else "",
     )

@@ -25,6 +25,7 @@ from infmap_kit.parts.part import Part
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
     from numpy.typing import NDArray
 
     from infmap_kit.answer.answer import Answer
@@ -120,6 +121,12 @@ class Lungs(Part):
                 f"{run} was trained on {spec.anatomy}, and --lungs takes a network of the lungs: train one "
                 f"with `{self.trained_with}`"
             )
+
+    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """See :meth:`Part.prepare`."""
+        from infmap_kit.graphs.preparation import prepare_segmentation
+
+        return prepare_segmentation(model, self.graph)
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
         """See :meth:`Part.identity`."""

@@ -1,7 +1,7 @@
 """What tells one network of a served model from another.
 
-A part is an instance of :class:`Part`, and :mod:`infmap_kit.parts.registry` lists them. Graphs, configs, the gate,
-bundles, manifests, commands and results walk over the parts that a model has; none of them knows a part by name.
+A part is an instance of :class:`Part`, and :mod:`infmap_kit.parts.registry` lists them. Graphs, configs, the
+gate, bundles, manifests, commands and results walk over the parts that a model has.
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ class Part:
         """What is asked of a server for every radiograph; the rest when somebody wants to look at it."""
         return self.outputs
 
+    @property
+    def option(self) -> str:
+        """The option of commands that takes the part's run folder."""
+        return f"--{self.name}"
+
     # From a run folder to a graph that can be served.
 
     def require(self, spec: ModelSpec, run: Path) -> None:
@@ -96,7 +101,7 @@ class Part:
         """
         from infmap_kit.graphs.preparation import prepare_network
 
-        return prepare_network(model, self.graph)
+        return prepare_network(model, self.graph, kind=self.noun, trained_with=self.trained_with)
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
         """What a manifest says of the part's settings.
@@ -153,7 +158,7 @@ class Part:
         raise NotImplementedError
 
     def compare(self, reference: Answer, actual: Answer) -> Any:
-        """How far two answers about one picture are apart: a dataclass, or ``None`` where neither has the part."""
+        """Compare two answers about one picture: a dataclass, or ``None`` where neither has the part."""
         raise NotImplementedError
 
     def checks(self, compared: Sequence[tuple[str, Any]], bounds: Any) -> list[Check]:

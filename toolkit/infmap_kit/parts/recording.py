@@ -82,6 +82,6 @@ def packed(pixels: NDArray[Any]) -> bytes:
 
 
 def packed_probability(probability: NDArray[np.float32]) -> bytes:
-    """Probabilities in steps of 1/65536 as PNG; each value is in its step's middle, so no side of 0.5 changes."""
+    """Probabilities as PNG in steps of 1/65536, each read as its middle, so that no side of 0.5 changes."""
     steps = np.floor(probability.astype(np.float64) * _LEVELS)
     return packed(np.minimum(steps, _LEVELS - 1).astype(np.uint16))

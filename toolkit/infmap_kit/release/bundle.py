@@ -28,31 +28,27 @@ from typing import Any
 import onnx
 
 import infmap_kit
-from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import BundleError, SpecError
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Runner
-from infmap_kit.graphs.preparation import prepare_classifier, prepare_segmentation, read_graph
-from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION, Contract
+from infmap_kit.graphs.preparation import read_graph
+from infmap_kit.model.run_folder import METRICS, MODEL_CARD, SPEC
 from infmap_kit.model.spec import ModelSpec
+from infmap_kit.parts.contract import Contract
+from infmap_kit.parts.part import Part
+from infmap_kit.parts.recording import packed
+from infmap_kit.parts.registry import INFECTION
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.archive import write_archive
-from infmap_kit.release.contents import BUNDLE, OPTIONAL, SCHEMA, read_contents
-from infmap_kit.release.packing import packed
+from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents
 from infmap_kit.release.publish import graphs_of, reference_runner
-from infmap_kit.release.recordings import files_of, is_finite, read_recordings
+from infmap_kit.release.recordings import files_of, read_recordings
 from infmap_kit.release.source import (
-    SPEC,
     Source,
     identity_of,
     read_source,
-    replace_lungs,
     with_parts,
 )
-
-MODEL_CARD = "MODEL_CARD.md"
-METRICS = "metrics.json"
-_SPECS = {"lungs": "lungs/spec.json", "classifier": "classifier/spec.json"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,9 +84,8 @@ def write_bundle(
     path: Path,
     *,
     pictures: Pictures,
-    lungs: Path | None = None,
-    grades: str | None = None,
-    classifier: Path | None = None,
+    parts: Mapping[str, Path | None] | None = None,
+    settings: Mapping[str, str | None] | None = None,
     sign: Callable[[bytes], bytes] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
@@ -104,12 +99,8 @@ def write_bundle(
         Where to write.
     pictures
         Names and (224, 224) uint8; the names stay at home, since they may be patients'.
-    lungs
-        Run folder of a lung network, to be served beside.
-    grades
-        Cut-offs of the grades, such as ``0,25,50``, with lungs.
-    classifier
-        Run folder of a classifier, to be served beside.
+    parts, settings
+        Networks to be served beside; see :func:`~infmap_kit.release.source.with_parts`.
     sign
         Makes the signature of a SHA-256 digest.
     progress
@@ -131,24 +122,24 @@ def write_bundle(
         raise SpecError(
             f"{run} is no run folder (it has no {SPEC}): bundle what `infmap-train fit` made"
         )
-    source = with_parts(read_source(run), lungs=lungs, grades=grades, classifier=classifier)
+    source = with_parts(read_source(run), parts, settings)
     spec = ModelSpec.read(run / SPEC)
-    beside = {_SPECS["lungs"]: lungs, _SPECS["classifier"]: classifier}
+    beside = {name: folder for name, folder in (parts or {}).items() if folder is not None}
     files = {
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(run, spec).encode(),
         **({METRICS: (run / METRICS).read_bytes()} if (run / METRICS).is_file() else {}),
-        **{name: (part / SPEC).read_bytes() for name, part in beside.items() if part is not None},
+        **{_spec_of(name): (folder / SPEC).read_bytes() for name, folder in beside.items()},
     }
     for name, graph in graphs_of(source).items():
         files[_graph(name)] = graph.SerializeToString(deterministic=True)
     runner = reference_runner(source)
     for number, (name, picture) in enumerate(pictures, start=1):
-        prediction = runner.predict(name, picture)
-        if not is_finite(prediction):
+        answer = runner.predict(name, picture)
+        if not answer.is_finite:
             raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
         files[f"gate/{number:04}.png"] = packed(picture)
-        files |= files_of(number, prediction)
+        files |= files_of(number, answer)
         progress("asking the trained network", number, len(pictures))
     record = {
         "schema": SCHEMA,
@@ -157,7 +148,11 @@ def write_bundle(
         "version": spec.version,
         "onnx_sha256": source.identity["onnx_sha256"],
         "pictures": len(pictures),
-        **{key: source.identity[key] for key in OPTIONAL if key in source.identity},
+        **{
+            key: source.identity[key]
+            for key in ("temperature", *source.contract.parts)
+            if key in source.identity
+        },
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     document = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
@@ -191,30 +186,25 @@ def read_bundle(
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        contract = Contract(lungs="lungs" in record, classifier="classifier" in record)
+        contract = Contract.of(record)
         graphs = {graph.name: _read_graph(folder, graph.name) for graph in contract.graphs}
-    networks = {
-        network.name: prepare_segmentation(graphs.pop(network.name), network)
-        for network in contract.networks
+    prepared = {
+        part.name: part.prepare(graphs.pop(part.graph.name))
+        for part in (INFECTION, *contract.optional)
     }
-    classifier = graphs.pop(CLASSIFIER.name, None)
-    parts = {part: _part(path, files, record, part) for part in _SPECS if part in record}
     pictures, reference = read_recordings(path, files, record["pictures"], contract)
     source = Source(
-        segmentation=networks[SEGMENTATION.name],
+        segmentation=prepared.pop(INFECTION.name),
         identity={
             **identity_of(spec),
             "onnx_sha256": record["onnx_sha256"],
             **({"temperature": record["temperature"]} if "temperature" in record else {}),
-            **({"classifier": parts["classifier"]} if "classifier" in parts else {}),
         },
-        small_graphs=graphs,
-        classifier=prepare_classifier(classifier) if classifier is not None else None,
+        postprocessing=graphs,
     )
-    if contract.lungs:
-        lungs = parts["lungs"]
-        grades = Grades.parse(str(lungs.get("grades")))
-        source = replace_lungs(source, networks[LUNG_SEGMENTATION.name], lungs, grades)
+    for part in contract.optional:
+        told = _part(path, files, record, part)
+        source = source.with_part(part, prepared[part.name], told)
     return Bundle(
         source=source,
         spec=spec,
@@ -229,19 +219,26 @@ def _graph(name: str) -> str:
     return f"graphs/{name}.onnx"
 
 
+def _spec_of(part: str) -> str:
+    return f"{part}/spec.json"
+
+
 def _part(
-    path: Path, files: Mapping[str, bytes], record: Mapping[str, Any], part: str
+    path: Path, files: Mapping[str, bytes], record: Mapping[str, Any], part: Part
 ) -> dict[str, Any]:
-    """What ``bundle.json`` says of lungs or of a classifier, once their own record says the same."""
-    name, told = _SPECS[part], record[part]
+    """What ``bundle.json`` says of a part, once the part's own record says the same."""
+    name, stated = _spec_of(part.name), record[part.name]
     try:
-        wanted = identity_of(ModelSpec.of(json.loads(files[name]), f"{name} in {path}"))
+        expected = identity_of(ModelSpec.of(json.loads(files[name]), f"{name} in {path}"))
     except (KeyError, ValueError, AttributeError) as error:
         raise BundleError(f"{path} has no readable {name}: bundle the run again") from error
-    same = isinstance(told, dict) and all(told.get(key) == wanted[key] for key in wanted)
-    if not same or not isinstance(told.get("onnx_sha256"), str):
-        raise BundleError(f"{BUNDLE} in {path} names another {part} than {name}: bundle it again")
-    return dict(told)
+    same = isinstance(stated, dict) and all(stated.get(key) == expected[key] for key in expected)
+    if not same or not isinstance(stated.get("onnx_sha256"), str):
+        raise BundleError(
+            f"{BUNDLE} in {path} names another {part.name} than {name}: bundle it again"
+        )
+    part.identity({key: str(stated[key]) for key in part.settings if key in stated})
+    return dict(stated)
 
 
 def _read_graph(folder: Path, name: str) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import onnx
 from infmap_kit.errors import ExportError, GateFailed
 from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.preparation import read_graph
-from infmap_kit.model.contract import ENSEMBLE, SEGMENTATION, Contract
+from infmap_kit.model.tensors import SEGMENTATION
+from infmap_kit.parts.contract import ENSEMBLE, Contract
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of
 from infmap_kit.release.source import read_source, with_parts
@@ -97,15 +98,17 @@ class Compilation:
         return not self.refusals and not self.error
 
 
-def graphs_at(path: Path, lungs: Path | None = None) -> dict[str, onnx.ModelProto]:
+def graphs_at(
+    path: Path, parts: Mapping[str, Path | None] | None = None
+) -> dict[str, onnx.ModelProto]:
     """The graphs of a run folder, a model file or a published repository, by name.
 
     Parameters
     ----------
     path
         Which.
-    lungs
-        Run folder of the lungs' network beside a run; a repository has its own.
+    parts
+        Run folders of the networks beside a run, by the parts' names; a repository has its own.
 
     Raises
     ------
@@ -113,7 +116,10 @@ def graphs_at(path: Path, lungs: Path | None = None) -> dict[str, onnx.ModelProt
         When the repository holds no graphs but engines.
     """
     if not (path / MANIFEST).is_file():
-        return graphs_of(with_parts(read_source(path), lungs=lungs))
+        return graphs_of(with_parts(read_source(path), parts))
+    for name, run in (parts or {}).items():
+        if run is not None:
+            raise ExportError(f"{path} has its own {name}, if any: leave --{name} out")
     manifest = check_repository(path)
     graphs = served_contract(manifest).graphs
     joined = version_folder(path, ENSEMBLE.name, manifest.release)

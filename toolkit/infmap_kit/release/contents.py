@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import BundleError
+from infmap_kit.model.run_folder import SPEC
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.release.archive import read_archive
 
 BUNDLE = "bundle.json"
-SPEC = "spec.json"
 SCHEMA = 1
-OPTIONAL = ("temperature", "lungs", "classifier")
-"""What ``bundle.json`` says where the model has it, as the manifest does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

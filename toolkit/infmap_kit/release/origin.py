@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from infmap_kit.errors import BundleError
@@ -37,8 +38,7 @@ def read_origin(
     path: Path,
     gate_images: Path | None = None,
     *,
-    lungs: Path | None = None,
-    classifier: Path | None = None,
+    parts: Mapping[str, Path | None] | None = None,
 ) -> Origin:
     """A run folder or model file that judges here, or a bundle that says what was judged elsewhere.
 
@@ -48,10 +48,8 @@ def read_origin(
         Which.
     gate_images
         A folder of radiographs to judge instead of its own.
-    lungs
-        Run folder of the lungs' network that is served beside a run; a bundle brings its own.
-    classifier
-        Run folder of a classifier that is served beside a run; a bundle brings its own.
+    parts
+        Run folders of the networks that are served beside a run, by the parts' names; a bundle brings its own.
 
     Raises
     ------
@@ -59,9 +57,9 @@ def read_origin(
         When it is none of them, or damaged.
     """
     if path.is_file() and is_archive(path):
-        for option, part in (("lungs", lungs), ("classifier", classifier)):
-            if part is not None:
-                raise BundleError(f"{path} brings its own {option}, if any: leave --{option} out")
+        for name, run in (parts or {}).items():
+            if run is not None:
+                raise BundleError(f"{path} brings its own {name}, if any: leave --{name} out")
         bundle = read_bundle(path)
         if gate_images is None:
             return Origin(
@@ -69,6 +67,6 @@ def read_origin(
             )
         source = bundle.source
     else:
-        source = with_parts(read_source(path), lungs=lungs, classifier=classifier)
+        source = with_parts(read_source(path), parts)
     pictures = pictures_of(path, gate_images)
     return Origin(source=source, pictures=pictures, reference=reference_runner(source))

@@ -20,7 +20,9 @@ from infmap_kit.gate.runners import ReferenceRunner, Runner
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
-from infmap_kit.model.contract import CLASSIFIER, ENSEMBLE, RENDERING
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.tensors import RENDERING
+from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
 from infmap_kit.triton.config import config_text
@@ -126,62 +128,31 @@ def publish_build(
 def reference_runner(source: Source) -> ReferenceRunner:
     """The trained networks themselves: their FP32 graphs in ONNX Runtime, and the paper's formulas."""
     trained = source.trained or source.segmentation
-    lungs = None
-    if source.lungs is not None:
-        lungs = OnnxRuntimeEngine(source.lungs.SerializeToString())
     return ReferenceRunner(
         OnnxRuntimeEngine(trained.SerializeToString()),
-        lungs=lungs,
-        classifier=OnnxRuntimeEngine(source.classifier.SerializeToString())
-        if source.classifier is not None
-        else None,
+        parts={
+            name: OnnxRuntimeEngine(graph.SerializeToString())
+            for name, graph in source.parts.items()
+        },
         temperature=source.temperature if source.trained is not None else 1.0,
     )
 
 
-def serving_identity(source: Source, *, target: str, precision: str) -> dict[str, str]:
+def serving_identity(source: Source, *, target: str, precision: str) -> ModelIdentity:
     """What a server says of its model: parameters of the ensemble's config, part of every result."""
-    told = {
-        "model_name": source.identity["name"],
-        "model_version": source.identity["version"],
-        "network": _network_name(source.identity),
-        "onnx_sha256": source.identity["onnx_sha256"],
-        "target": target,
-        "precision": precision,
-    }
-    if "temperature" in source.identity:
-        told["temperature"] = f"{source.identity['temperature']:g}"
-    if lungs := source.identity.get("lungs"):
-        told |= {
-            "lungs_name": lungs["name"],
-            "lungs_version": lungs["version"],
-            "lungs_network": _network_name(lungs),
-            "lungs_onnx_sha256": lungs["onnx_sha256"],
-            "grades": lungs["grades"],
-        }
-    if classifier := source.identity.get("classifier"):
-        told |= {
-            "classifier_name": classifier["name"],
-            "classifier_version": classifier["version"],
-            "classifier_onnx_sha256": classifier["onnx_sha256"],
-        }
-    return told
-
-
-def _network_name(identity: Mapping[str, Any]) -> str:
-    network: dict[str, Any] = identity.get("network", {})
-    return f"{network['architecture']} {network['encoder']}" if network else "unknown"
+    settings = [name for part in source.contract.optional for name in part.settings]
+    return ModelIdentity.of(source.identity, target=target, precision=precision, settings=settings)
 
 
 def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     """The graphs behind the ensemble, by name."""
-    contract, small = source.contract, source.small_graphs
+    contract, brought = source.contract, source.postprocessing
     detection = contract.detection.name
     return {
         **source.networks,
-        detection: small.get(detection) or detection_graph(contract=contract),
-        RENDERING.name: small.get(RENDERING.name) or rendering_graph(jet_table()),
-        **({CLASSIFIER.name: source.classifier} if source.classifier is not None else {}),
+        detection: brought.get(detection) or detection_graph(lungs="lungs" in contract.parts),
+        RENDERING.name: brought.get(RENDERING.name) or rendering_graph(jet_table()),
+        **source.fp32_networks,
     }
 
 

@@ -1,4 +1,4 @@
-"""What is exported: a run folder, an ONNX file, or a Keras model that is converted first; and lungs."""
+"""What is exported: a run folder, an ONNX file, or a Keras model that is converted first; and further parts."""
 
 from __future__ import annotations
 
@@ -14,20 +14,16 @@ from typing import Any
 
 import onnx
 
-from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import ExportError, MissingDependency
-from infmap_kit.graphs.preparation import prepare_classifier, prepare_segmentation, read_graph
+from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.graphs.temperature import read_temperature, with_temperature
-from infmap_kit.model.contract import LUNG_SEGMENTATION, SEGMENTATION, Contract
-from infmap_kit.model.contract import Graph as Network
 from infmap_kit.model.files import sha256_of
-from infmap_kit.model.spec import ClassifierSpec, ModelSpec
-
-SPEC = "spec.json"
-GRAPH = "segmentation.onnx"
-CLASSIFIER_GRAPH = "classifier.onnx"
-INFECTION, LUNGS = "infection", "lungs"
-"""What a network was trained on, as ``training["target"]`` of its record says."""
+from infmap_kit.model.run_folder import SEGMENTATION_GRAPH, SPEC, RunFolder
+from infmap_kit.model.spec import ModelSpec
+from infmap_kit.model.tensors import SEGMENTATION
+from infmap_kit.parts.contract import Contract
+from infmap_kit.parts.part import Part
+from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,47 +33,62 @@ class Source:
     Parameters
     ----------
     segmentation
-        Its graph, prepared to stand behind the ensemble, calibrated where the run is.
+        The infection's graph, prepared to stand behind the ensemble, calibrated where the run is.
     identity
         Name, version, network, provenance: goes into the manifest and into every result.
-    small_graphs
+    postprocessing
         Detection and rendering by name, where they came with it; else they are made.
     trained
         The graph before it was calibrated, where it was: the reference calibrates by formula.
     temperature
-        That ``trained`` is calibrated with.
-    lungs
-        The graph of the lungs' network, where lungs are to be served; ``identity["lungs"]`` says of which.
-    classifier
-        The graph of a classifier, where its opinion is to be served; ``identity["classifier"]`` likewise.
+        Divides the logits of ``trained``.
+    parts
+        The prepared graphs of the other parts, by the parts' names; ``identity`` says under the same names of
+        which runs they are.
     """
 
     segmentation: onnx.ModelProto
     identity: dict[str, Any]
-    small_graphs: dict[str, onnx.ModelProto] = dataclasses.field(default_factory=dict)
+    postprocessing: dict[str, onnx.ModelProto] = dataclasses.field(default_factory=dict)
     trained: onnx.ModelProto | None = None
     temperature: float = 1.0
-    lungs: onnx.ModelProto | None = None
-    classifier: onnx.ModelProto | None = None
+    parts: Mapping[str, onnx.ModelProto] = dataclasses.field(default_factory=dict)
 
     @property
     def contract(self) -> Contract:
         """What is served of it."""
-        return Contract(lungs=self.lungs is not None, classifier=self.classifier is not None)
+        return Contract(tuple(self.parts))
 
     @property
     def networks(self) -> dict[str, onnx.ModelProto]:
-        """The segmenting networks' graphs by name."""
-        lungs = {LUNG_SEGMENTATION.name: self.lungs} if self.lungs is not None else {}
-        return {SEGMENTATION.name: self.segmentation, **lungs}
+        """The graphs that compute in the precision that is asked for, by the graphs' names."""
+        return {
+            SEGMENTATION.name: self.segmentation,
+            **{part.graph.name: graph for part, graph in self._parts() if part.is_lowered},
+        }
+
+    @property
+    def fp32_networks(self) -> dict[str, onnx.ModelProto]:
+        """The graphs that always compute in FP32, by the graphs' names."""
+        return {part.graph.name: graph for part, graph in self._parts() if not part.is_lowered}
 
     def with_networks(self, networks: Mapping[str, onnx.ModelProto]) -> Source:
         """The same with other graphs for its networks, as by another precision."""
+        replaced = {
+            part.name: networks.get(part.graph.name, graph) for part, graph in self._parts()
+        }
+        return dataclasses.replace(self, segmentation=networks[SEGMENTATION.name], parts=replaced)
+
+    def with_part(self, part: Part, graph: onnx.ModelProto, identity: Mapping[str, Any]) -> Source:
+        """The same with one more part, whose graph and identity are at hand."""
         return dataclasses.replace(
             self,
-            segmentation=networks[SEGMENTATION.name],
-            lungs=networks.get(LUNG_SEGMENTATION.name),
+            parts={**self.parts, part.name: graph},
+            identity={**self.identity, part.name: dict(identity)},
         )
+
+    def _parts(self) -> list[tuple[Part, onnx.ModelProto]]:
+        return [(part, self.parts[part.name]) for part in self.contract.optional]
 
 
 def read_source(path: Path, *, encoder: str | None = None) -> Source:
@@ -97,8 +108,9 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
     MissingDependency
         When a Keras model is given and TensorFlow is not installed.
     """
-    if path.is_dir() and (path / SPEC).is_file():
-        return _from_run(path)
+    run = RunFolder(path)
+    if path.is_dir() and run.exists:
+        return _from_run(run, INFECTION)
     if path.suffix == ".onnx":
         return _from_onnx(path, {"name": path.stem, "version": "unversioned"})
     if path.suffix in (".keras", ".h5") or (path / "saved_model.pb").is_file():
@@ -112,10 +124,8 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
 
 def with_parts(
     source: Source,
-    *,
-    lungs: Path | None = None,
-    grades: str | None = None,
-    classifier: Path | None = None,
+    parts: Mapping[str, Path | None] | None = None,
+    settings: Mapping[str, str | None] | None = None,
 ) -> Source:
     """Serve further networks beside a network.
 
@@ -123,97 +133,47 @@ def with_parts(
     ----------
     source
         The infection's network.
-    lungs
-        Run folder of a network that was trained on lung masks (`infmap-train fit --target lungs`).
-    grades
-        Cut-offs of the grades, such as ``0,25,50``; the usual ones when not given.
-    classifier
-        Run folder of a classifier (`infmap-train classify`).
+    parts
+        Run folders by the parts' names; what is ``None`` is not served.
+    settings
+        The parts' settings by name, such as ``grades``; what is ``None`` is as usual.
 
     Raises
     ------
     ExportError
-        When a run was trained on something else.
+        When a run was trained on something else, or a setting's part is not served.
     SpecError
-        When the cut-offs are none.
+        When a setting is not as it must be, or there is no such part.
     """
-    if classifier is not None:
-        source = _with_classifier(source, classifier)
-    if lungs is None:
-        if grades is not None:
-            raise ExportError("--grades are of the severity of the lungs: give --lungs too")
-        return source
-    cut_offs = Grades.parse(grades) if grades is not None else Grades()
-    network = _lung_network(lungs)
-    return replace_lungs(source, network.segmentation, network.identity, cut_offs)
-
-
-def _with_classifier(source: Source, run: Path) -> Source:
-    if not (run / SPEC).is_file():
-        raise ExportError(
-            f"expected the run folder of a classifier (with {SPEC}) after --classifier, found {run}"
+    runs = {find_part(name): run for name, run in (parts or {}).items() if run is not None}
+    given = {name: value for name, value in (settings or {}).items() if value is not None}
+    for part in optional_parts():
+        own = {name: given[name] for name in part.settings if name in given}
+        if part not in runs and own:
+            raise ExportError(
+                f"--{next(iter(own))} are of the severity of the {part.name}: give {part.option} too"
+            )
+    for part in optional_parts():
+        if part not in runs:
+            continue
+        run = RunFolder(runs[part])
+        if not run.exists:
+            raise ExportError(
+                f"expected the run folder of {part.noun} (with {SPEC}) after {part.option}, found {run.path}"
+            )
+        own = {name: given[name] for name in part.settings if name in given}
+        network = _from_run(run, part)
+        source = source.with_part(
+            part, network.segmentation, {**network.identity, **part.identity(own)}
         )
-    spec = ModelSpec.read(run / SPEC)
-    if not isinstance(spec.network, ClassifierSpec):
-        raise ExportError(
-            f"{run} holds {spec.name}, which segments, and --classifier takes a classifier: train one with "
-            "`infmap-train classify`"
-        )
-    path = _checked_graph(run, spec, CLASSIFIER_GRAPH)
-    identity = {**identity_of(spec), "onnx_sha256": sha256_of(path)}
-    return dataclasses.replace(
-        source,
-        classifier=prepare_classifier(read_graph(path)),
-        identity={**source.identity, "classifier": identity},
-    )
+    return source
 
 
-def _lung_network(run: Path) -> Source:
-    if not (run / SPEC).is_file():
-        raise ExportError(
-            f"expected the run folder of a lung network (with {SPEC}) after --lungs, found {run}"
-        )
-    spec = ModelSpec.read(run / SPEC)
-    if target_of(spec) != LUNGS:
-        raise ExportError(
-            f"{run} was trained on {target_of(spec)}, and --lungs takes a network of the lungs: train one with "
-            "`infmap-train fit --target lungs`"
-        )
-    return _checked_run(run, spec, LUNG_SEGMENTATION)
-
-
-def replace_lungs(
-    source: Source, graph: onnx.ModelProto, identity: Mapping[str, Any], grades: Grades
-) -> Source:
-    """A source with a lung network whose graph and identity are at hand."""
-    told = {**identity, "grades": str(grades)}
-    return dataclasses.replace(source, lungs=graph, identity={**source.identity, "lungs": told})
-
-
-def target_of(spec: ModelSpec) -> str:
-    """What a network was trained to find: ``infection``, or ``lungs``."""
-    return str(spec.training.get("target", INFECTION))
-
-
-def _from_run(run: Path) -> Source:
-    spec = ModelSpec.read(run / SPEC)
-    if isinstance(spec.network, ClassifierSpec):
-        raise ExportError(
-            f"{run} holds a classifier ({spec.network.encoder}), which says whether and not where: export the "
-            "run of a segmentation network, and add this one with --classifier"
-        )
-    if target_of(spec) == LUNGS:
-        raise ExportError(
-            f"{run} is a network of the lungs, which says nothing of infection: export the infection's run, "
-            f"and give this one as --lungs {run}"
-        )
-    return _checked_run(run, spec, SEGMENTATION)
-
-
-def _checked_run(run: Path, spec: ModelSpec, network: Network) -> Source:
-    graph = _checked_graph(run, spec, GRAPH)
-    source = _from_onnx(graph, identity_of(spec), network)
-    temperature = read_temperature(run, spec)
+def _from_run(run: RunFolder, part: Part) -> Source:
+    part.require(run.spec, run.path)
+    graph = run.graph(part.graph_file)
+    source = _from_onnx(graph, identity_of(run.spec), part, sha256=run.sha256(part.graph_file))
+    temperature = read_temperature(run) if part.is_lowered else 1.0
     if temperature == 1:
         return source
     return dataclasses.replace(
@@ -223,17 +183,6 @@ def _checked_run(run: Path, spec: ModelSpec, network: Network) -> Source:
         temperature=temperature,
         identity={**source.identity, "temperature": temperature},
     )
-
-
-def _checked_graph(run: Path, spec: ModelSpec, name: str) -> Path:
-    graph = run / name
-    if not graph.is_file():
-        raise ExportError(f"{run} has no {name}: let `infmap-train` end, or convert it again")
-    if spec.files.get(name) != sha256_of(graph):
-        raise ExportError(
-            f"{graph} is not what {SPEC} names (SHA-256 differs): take the run folder whole"
-        )
-    return graph
 
 
 def identity_of(spec: ModelSpec) -> dict[str, Any]:
@@ -248,9 +197,13 @@ def identity_of(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _from_onnx(path: Path, identity: dict[str, Any], network: Network = SEGMENTATION) -> Source:
-    segmentation = prepare_segmentation(read_graph(path), network)
-    return Source(segmentation=segmentation, identity={**identity, "onnx_sha256": sha256_of(path)})
+def _from_onnx(
+    path: Path, identity: dict[str, Any], part: Part = INFECTION, *, sha256: str = ""
+) -> Source:
+    prepared = part.prepare(read_graph(path))
+    return Source(
+        segmentation=prepared, identity={**identity, "onnx_sha256": sha256 or sha256_of(path)}
+    )
 
 
 def _from_keras(path: Path, encoder: str | None) -> Source:
@@ -262,7 +215,7 @@ def _from_keras(path: Path, encoder: str | None) -> Source:
         )
     options = ["--encoder", encoder] if encoder else []
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
-        target = Path(scratch) / GRAPH
+        target = Path(scratch) / SEGMENTATION_GRAPH
         result = subprocess.run(  # noqa: S603  # our own module in our own interpreter
             [
                 sys.executable,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from infmap_kit.errors import GateFailed, HostMismatch
 from infmap_kit.gate.bounds import thresholds_for
@@ -13,7 +11,8 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import ReferenceRunner, Runner, ServedRunner
-from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.parts.registry import INFECTION, all_parts
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
 from infmap_kit.targets.backends import open_backend
@@ -22,13 +21,6 @@ from infmap_kit.targets.opened import OpenedModel
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
-
-# What is served by the part's name in an identity; the infection's network has none.
-_PARTS = {
-    "": "is of another network",
-    "lungs": "serves other lungs",
-    "classifier": "serves another classifier",
-}
 
 
 def verify_repository(
@@ -40,7 +32,7 @@ def verify_repository(
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> GateReport:
-    """Let the files of a published repository judge, against the network that they were made from.
+    """Compare the engines of a published repository with the network that they were made from.
 
     Raises
     ------
@@ -52,7 +44,8 @@ def verify_repository(
         When its engines do not run here.
     """
     manifest = check_repository(repository)
-    _require_same_networks(source, _hashes(manifest.model), str(repository))
+    stated = ModelIdentity.of(manifest.model, target=manifest.target, precision=manifest.precision)
+    _require_same_networks(source, stated, str(repository))
     runner = open_repository(repository, manifest).runner
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
 
@@ -66,7 +59,7 @@ def verify_served(
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> GateReport:
-    """Let a running server judge, against the network that it says to serve.
+    """Compare a running server with the network that it says to serve.
 
     Raises
     ------
@@ -77,10 +70,10 @@ def verify_served(
     """
     with InfmapClient(url) as client:
         model = client.model()
-        found = {part: model.get(f"{part}_onnx_sha256".lstrip("_")) for part in _PARTS}
-        _require_same_networks(source, found, f"the server at {url}")
-        precision = model.get("precision", "")
-        return _compare(reference, ServedRunner(client), pictures, precision, evidence, progress)
+        _require_same_networks(source, model, f"the server at {url}")
+        return _compare(
+            reference, ServedRunner(client), pictures, model.precision, evidence, progress
+        )
 
 
 def open_repository(repository: Path, manifest: Manifest) -> OpenedModel:
@@ -109,28 +102,26 @@ def repository_reference(opened: OpenedModel) -> ReferenceRunner:
         name: OnnxRuntimeEngine(path.read_bytes()) for name, path in opened.references.items()
     }
     return ReferenceRunner(
-        engines[SEGMENTATION.name],
-        lungs=engines.get(LUNG_SEGMENTATION.name),
-        classifier=engines.get(CLASSIFIER.name),
+        engines[INFECTION.graph.name],
+        parts={part.name: engines[part.graph.name] for part in opened.contract.optional},
     )
 
 
-def _hashes(identity: Mapping[str, Any]) -> dict[str, str | None]:
-    """The graph of each part, as a run or a manifest names it."""
-    parts = {part: identity.get(part, {}) if part else identity for part in _PARTS}
-    return {part: named.get("onnx_sha256") for part, named in parts.items()}
-
-
-def _require_same_networks(source: Source, found: Mapping[str, str | None], where: str) -> None:
-    for part, wanted in _hashes(source.identity).items():
-        if found[part] == wanted:
+def _require_same_networks(source: Source, actual: ModelIdentity, where: str) -> None:
+    for part in all_parts():
+        named = source.identity if part is INFECTION else source.identity.get(part.name, {})
+        expected = named.get("onnx_sha256")
+        served = actual.onnx_sha256("" if part is INFECTION else part.name)
+        if served == expected:
             continue
-        mend = "name the run that it was exported from"
-        if part:
-            mend = f"give its run as --{part}" if found[part] else f"leave --{part} out"
+        if part is INFECTION:
+            difference, fix = "is of another network", "name the run that it was exported from"
+        else:
+            difference = f"serves {'other' if part.name.endswith('s') else 'another'} {part.name}"
+            fix = f"give its run as {part.option}" if served else f"leave {part.option} out"
         raise GateFailed(
-            f"{where} {_PARTS[part]}: expected the graph {(wanted or 'none')[:12]}, found "
-            f"{(found[part] or 'none')[:12]}; {mend}"
+            f"{where} {difference}: expected the graph {(expected or 'none')[:12]}, found "
+            f"{(served or 'none')[:12]}; {fix}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.bench.records.compare import Comparison
     from infmap_kit.bench.tune import Trial
     from infmap_kit.gate.bisect import Localised
@@ -53,14 +53,14 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _second_opinion(finding: Finding) -> str:
+def _second_opinion(finding: Answer) -> str:
     if finding.classifier_probability is None:
         return "-"
     said = f"{finding.classifier_probability:.3f}"
-    return said if finding.opinions_agree else f"[bold red]≠ {said}[/]"
+    return said if finding.classifier_agrees else f"[bold red]≠ {said}[/]"
 
 
-def _severity_cells(finding: Finding, *, graded: bool) -> tuple[str, str]:
+def _severity_cells(finding: Answer, *, graded: bool) -> tuple[str, str]:
     """Severity and what it is of; where lungs are served, severity and its grade."""
     severity = f"{finding.severity_percent:.1f}"
     if not graded:
@@ -154,42 +154,12 @@ def releases_table(releases: Sequence[Release]) -> Table:
 
 def gate_table(report: GateReport) -> Table:
     """What the gate found beside what it asks for."""
-    allowed = report.thresholds
+    from infmap_kit.gate.report import gate_rows
+
     table = Table("", "found", "asked for")
-    for name, found, wanted in (
-        ("pictures", f"{len(report.pictures)}", ""),
-        ("Dice, pooled", f"{report.dice:.6f}", f">= {allowed.min_dice}"),
-        ("detections changed", f"{len(report.flips)}", f"<= {allowed.max_flips}"),
-        (
-            "severity change, percentage points",
-            f"{report.severity_change_percent:.4f}",
-            f"<= {allowed.max_severity_change_percent}",
-        ),
-        ("largest error of a probability", f"{report.largest_error:.2e}", ""),
-        (
-            "99.9 % of the errors within",
-            f"{report.error_p999:.2e}",
-            f"<= {allowed.max_error_p999}",
-        ),
-        ("pixels that cross 0.5", f"{report.crossing_share:.2e}", ""),
-    ):
-        table.add_row(name, found, wanted)
-    if opinion := report.summary().get("classifier"):
-        table.add_row("classifier: detections that change", str(opinion["flips"]), "0")
-        for name, key, bound in (
-            ("probability", "largest_error", allowed.classifier.max_error),
-            ("activation map", "activation_error", allowed.classifier.max_activation_error),
-        ):
-            table.add_row(f"classifier: error of {name}", f"{opinion[key]:.2e}", f"<= {bound}")
-    if lungs := report.summary().get("lungs"):
-        bounds = allowed.lungs
-        table.add_row("Dice of the lungs, pooled", f"{lungs['dice']:.6f}", f">= {bounds.min_dice}")
-        for name, bound in (
-            ("severity", bounds.max_severity_change_percent),
-            ("zone", bounds.max_zone_change_percent),
-        ):
-            change = lungs[f"{name}_change_percent"]
-            table.add_row(f"{name} change in the lungs", f"{change:.4f}", f"<= {bound}")
+    table.add_row("pictures", f"{len(report.pictures)}", "")
+    for row in gate_rows(report):
+        table.add_row(*row)
     return table
 
 

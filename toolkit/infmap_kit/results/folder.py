@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.answer.finding import Finding, encode_png
+from infmap_kit.answer.answer import Answer, encode_png
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
@@ -96,7 +96,7 @@ class Outcome:
 
     source: Path
     called: str
-    finding: Finding | None = None
+    finding: Answer | None = None
     rejection: InputRejected | None = None
     document: dict[str, Any] = dataclasses.field(default_factory=dict)
     map_path: Path | None = None
@@ -134,7 +134,7 @@ class ResultsFolder:
         self.options = options
         self._taken: set[str] = set()
 
-    def write_finding(self, source: Path, radiograph: Radiograph, finding: Finding) -> Outcome:
+    def write_finding(self, source: Path, radiograph: Radiograph, finding: Answer) -> Outcome:
         """Write what the model said of a radiograph.
 
         Raises
@@ -216,7 +216,7 @@ class ResultsFolder:
         return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
 
     def _objects(
-        self, radiograph: Radiograph, finding: Finding
+        self, radiograph: Radiograph, finding: Answer
     ) -> tuple[dict[ResultKind, Dataset], tuple[InputWarning, ...]]:
         kinds = self.options.kinds
         if not kinds:
@@ -271,7 +271,7 @@ class ResultsFolder:
 
 def finding_document(
     radiograph: Radiograph,
-    finding: Finding,
+    finding: Answer,
     *,
     source: str,
     infection_map: Path | None = None,

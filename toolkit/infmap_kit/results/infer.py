@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
-from infmap_kit.answer.finding import Finding, encode_png
-from infmap_kit.answer.severity import Grades, by_lung, by_threshold, severity_at
+from infmap_kit.answer.answer import Answer, encode_png
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph, read_content
-from infmap_kit.model.contract import (
-    ACTIVATION_MAP,
-    CLASSIFIER_PROBABILITY,
-    DETECTED,
-    INFECTION_MAP,
-    LUNG_OUTPUTS,
-    LUNG_SEVERITY,
-    LUNGS,
-    PROBABILITY,
-    SEVERITY,
-    SEVERITY_AT,
-    SEVERITY_OF_LUNGS,
-    ZONE_SEVERITY,
-)
+from infmap_kit.model.tensors import ACTIVATION_MAP, DETECTED, INFECTION_MAP, PROBABILITY, SEVERITY
+from infmap_kit.parts.reading import read_answer
+from infmap_kit.parts.registry import optional_parts
 from infmap_kit.results.folder import CAM, Outcome, ResultOptions, ResultsFolder
 from infmap_kit.triton.client import InfmapClient
 
-__all__ = ["encode_png", "find_infection", "finding_of", "infer_files"]
+__all__ = ["encode_png", "find_infection", "infer_files"]
 
 _MAP = INFECTION_MAP.name
 _FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
-_WHERE_SERVED = tuple(tensor.name for tensor in (*LUNG_OUTPUTS, CLASSIFIER_PROBABILITY))
 
 
 def find_infection(
@@ -47,7 +31,7 @@ def find_infection(
     *,
     painted: bool = True,
     explained: bool = False,
-) -> Finding:
+) -> Answer:
     """Ask the server about one radiograph; nothing but its pixels leaves this process.
 
     Parameters
@@ -73,59 +57,22 @@ def find_infection(
         image,
         radiograph.pixels if painted else None,
         outputs=(*_FIGURES, _MAP) if painted else _FIGURES,
-        where_served=(*_WHERE_SERVED, ACTIVATION_MAP.name) if explained else _WHERE_SERVED,
+        where_served=[
+            tensor.name
+            for part in optional_parts()
+            for tensor in (part.outputs if explained else part.asked_outputs)
+        ],
     )
     served = time.perf_counter()
-    finding = finding_of(
+    said = read_answer(
         answer,
         client.model(),
         {"resize": 1e3 * (resized - started), "served": 1e3 * (served - resized)},
     )
     if ACTIVATION_MAP.name not in answer:
-        return finding
+        return said
     looked_at = infection_map(radiograph.pixels, answer[ACTIVATION_MAP.name])
-    return dataclasses.replace(finding, activation_map=looked_at)
-
-
-def finding_of(
-    answer: Mapping[str, NDArray[Any]], model: dict[str, str], timings_ms: dict[str, float]
-) -> Finding:
-    """What a server's answer says of one radiograph.
-
-    Parameters
-    ----------
-    answer
-        Output name to array, without the batch dimension.
-    model
-        Identity of the model that answered.
-    timings_ms
-        Milliseconds by stage.
-    """
-    severity_percent, probability = float(answer[SEVERITY.name]), answer[PROBABILITY.name]
-    common: dict[str, Any] = {
-        "detected": bool(answer[DETECTED.name]),
-        "severity_percent": severity_percent,
-        "probability_max": float(probability.max()),
-        "probability": probability,
-        "infection_map": answer.get(_MAP),
-        "model": model,
-        "timings_ms": timings_ms,
-        "classifier_probability": float(answer[CLASSIFIER_PROBABILITY.name])
-        if CLASSIFIER_PROBABILITY.name in answer
-        else None,
-    }
-    if LUNGS.name not in answer:
-        return Finding(**common, severity_at=by_threshold(severity_at(probability)))
-    of_lungs = bool(answer[SEVERITY_OF_LUNGS.name])
-    grades = Grades.parse(model["grades"]) if "grades" in model else Grades()
-    return Finding(
-        **common,
-        severity_of="lungs" if of_lungs else "image",
-        severity_at=by_threshold(answer[SEVERITY_AT.name]),
-        lungs=answer[LUNGS.name],
-        by_lung=by_lung(answer[LUNG_SEVERITY.name], answer[ZONE_SEVERITY.name]),
-        grade=grades.of(severity_percent) if of_lungs else None,
-    )
+    return dataclasses.replace(said, activation_map=looked_at)
 
 
 def infer_files(

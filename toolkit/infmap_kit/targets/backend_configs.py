@@ -13,16 +13,9 @@ from collections.abc import Mapping
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.contract import (
-    CANVAS,
-    CLASSIFIER,
-    IMAGE,
-    PLAIN,
-    RENDERING,
-    Contract,
-    Graph,
-)
 from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.model.tensors import CANVAS, CLASSIFIER, IMAGE, RENDERING, Graph
+from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.triton.config import (
     Precision,
     Target,
@@ -126,7 +119,7 @@ def backend_configs(
         Model name to config, the ensemble's included.
     """
     networks = {graph.name: _network(graph, options) for graph in contract.networks}
-    unbatched = (contract.detection, RENDERING, *contract.opinions)
+    unbatched = (contract.detection, RENDERING, *contract.fp32_networks)
     small = {graph.name: graph_config(graph) for graph in unbatched}
     for config in (*networks.values(), *small.values()):
         config.backend = str(options.target)

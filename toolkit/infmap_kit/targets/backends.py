@@ -21,15 +21,9 @@ from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.fp16_emulation import emulated_fp16
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.contract import (
-    LUNG_SEGMENTATION,
-    PLAIN,
-    RENDERING,
-    SEGMENTATION,
-    Contract,
-    Graph,
-)
 from infmap_kit.model.files import write_bytes
+from infmap_kit.model.tensors import LUNG_SEGMENTATION, RENDERING, SEGMENTATION, Graph
+from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.progress import Progress
 from infmap_kit.release.publish import (
     Build,
@@ -129,7 +123,9 @@ def write_warm_up(folder: Path, options: BackendOptions, contract: Contract = PL
     """
     picture = network_input(synthetic_radiograph(0, height=512, width=512).radiograph.pixels)
     networks = [(network.name, 1) for network in contract.networks]
-    unbatched = [(graph.name, options.batches[-1]) for graph in (RENDERING, *contract.opinions)]
+    unbatched = [
+        (graph.name, options.batches[-1]) for graph in (RENDERING, *contract.fp32_networks)
+    ]
     for name, count in (*networks, *unbatched):
         warm_up = folder / name / "warmup"
         warm_up.mkdir(parents=True)

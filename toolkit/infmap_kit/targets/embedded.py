@@ -19,12 +19,8 @@ from infmap_kit.gate.engines import OpenvinoEngine, require_cpu_precision
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import EngineRunner, Runner
 from infmap_kit.graphs import quantisation
-from infmap_kit.model.contract import (
-    ENSEMBLE,
-    LUNG_SEGMENTATION,
-    SEGMENTATION,
-    Contract,
-)
+from infmap_kit.model.tensors import LUNG_SEGMENTATION, SEGMENTATION
+from infmap_kit.parts.contract import ENSEMBLE, Contract
 from infmap_kit.progress import Progress
 from infmap_kit.release.publish import Build, graphs_of, write_model
 from infmap_kit.release.source import Source
@@ -187,7 +183,7 @@ def open_embedded(repository: Path, manifest: Manifest) -> OpenedModel:
         name: OpenvinoEngine(folder / one.file, precision=one.precision, threads=one.threads)
         for name, one in listed.items()
     }
-    trained = (*contract.networks, *contract.opinions)
+    trained = (*contract.networks, *contract.fp32_networks)
     return OpenedModel(
         contract=contract,
         engines=engines,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infmap_kit.gate.engines import Engine
 from infmap_kit.gate.runners import EngineRunner
-from infmap_kit.model.contract import Contract
+from infmap_kit.parts.contract import Contract
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.contract import (
-    CANVAS,
-    IMAGE,
-    PLAIN,
-    RAW_PROBABILITY,
-    RENDERING,
-    Contract,
-)
 from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, RENDERING
+from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.tensorrt.builder import Profile, Shape
 
 LARGEST_CANVAS = 5120
@@ -45,7 +39,7 @@ def profiles_of(
     largest = batches[-1]
     if graph in (network.name for network in contract.networks):
         return tuple({IMAGE.name: (_pictures(1), _pictures(b), _pictures(b))} for b in batches)
-    if graph in (opinion.name for opinion in contract.opinions):
+    if graph in (opinion.name for opinion in contract.fp32_networks):
         return ({IMAGE.name: (_pictures(1), _pictures(1), _pictures(largest))},)
     if graph == contract.detection.name:
         shapes = (_pictures(1), _pictures(1), _pictures(largest))

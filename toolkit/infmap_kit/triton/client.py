@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency, ServerError
-from infmap_kit.model.contract import ENSEMBLE, Contract
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.parts.contract import ENSEMBLE
 
 DEFAULT_URL = "127.0.0.1:8001"
-_RUNNING = ("graphs",)
 _OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
 """What every model has."""
 
-_ALL_OUTPUTS = tuple(
-    tensor.name for tensor in Contract(lungs=True, classifier=True).ensemble.outputs
-)
 # Of connections that were lost on the way, as at a change of servers; each attempt after a short wait.
 _ATTEMPTS = 40
 _WAIT_S = 0.05
@@ -59,9 +56,8 @@ class InfmapClient:
         self._client = self._connected()
         self._configs: dict[int, Any] = {}
         self.release: int | None = None
-        self._requested = {name: grpc.InferRequestedOutput(name) for name in _ALL_OUTPUTS}
 
-    def model(self) -> dict[str, str]:
+    def model(self) -> ModelIdentity:
         """Identity of the model that gave the last answer, or that is served when there was none.
 
         Raises
@@ -69,12 +65,8 @@ class InfmapClient:
         ServerError
             When the server cannot be reached or serves no infmap ensemble.
         """
-        # Besides who it is, a config may say how it runs.
-        return {
-            key: value.string_value
-            for key, value in sorted(self._config().parameters.items())
-            if key not in _RUNNING
-        }
+        parameters = self._config().parameters
+        return ModelIdentity({key: value.string_value for key, value in parameters.items()})
 
     def offered(self) -> tuple[str, ...]:
         """Outputs of the model that gave the last answer, or that is served when there was none.
@@ -151,7 +143,7 @@ class InfmapClient:
             lambda: self._client.infer(
                 model,
                 tensors,
-                outputs=[self._requested[name] for name in outputs],
+                outputs=[self._grpc.InferRequestedOutput(name) for name in outputs],
                 client_timeout=self._timeout_s,
             )
         )

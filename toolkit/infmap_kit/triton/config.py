@@ -11,7 +11,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.contract import PLAIN, RENDERING, Contract, Dtype, Graph, Tensor
+from infmap_kit.model.tensors import RENDERING, Dtype, Graph, Tensor
+from infmap_kit.parts.contract import PLAIN, Contract
 
 VERSION = 1
 """The only version folder of a published repository."""
@@ -149,7 +150,7 @@ def embedded_configs(
             ServedGraph(file=graph_file(RENDERING.name), precision=small, threads=options.threads),
             *(
                 ServedGraph(file=graph_file(one.name), precision=small, threads=options.threads)
-                for one in contract.opinions
+                for one in contract.fp32_networks
             ),
         ],
     )
@@ -220,7 +221,7 @@ def ensemble_config(identity: Mapping[str, str], contract: Contract = PLAIN) -> 
     config.platform = "ensemble"
     for key, value in sorted(identity.items()):
         config.parameters[key].string_value = value
-    for graph in (RENDERING, *contract.networks, contract.detection, *contract.opinions):
+    for graph in (RENDERING, *contract.networks, contract.detection, *contract.fp32_networks):
         _add_step(config, graph)
     return config
 

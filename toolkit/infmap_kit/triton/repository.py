@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import infmap_kit
 from infmap_kit.errors import SpecError
-from infmap_kit.model.contract import Contract
 from infmap_kit.model.files import read_json, sha256_of, write_json
+from infmap_kit.parts.contract import Contract
 
 MANIFEST = "manifest.json"
 _SCHEMA = 1
@@ -109,7 +109,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 def served_contract(manifest: Manifest) -> Contract:
     """Which parts a repository serves."""
-    return Contract(lungs="lungs" in manifest.model, classifier="classifier" in manifest.model)
+    return Contract.of(manifest.model)
 
 
 def version_folder(repository: Path, model: str, release: int) -> Path:

@@ -15,7 +15,7 @@ from infmap_kit.bench.scopes import (
     RESIZE,
     SERVED_ENSEMBLE,
 )
-from infmap_kit.model.contract import ENSEMBLE
+from infmap_kit.parts.contract import ENSEMBLE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,13 @@ from infmap_kit.results.dicom.codes import concept
 if TYPE_CHECKING:
     from highdicom.sr import Measurement, QualitativeEvaluation
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
 
 _TOLD_THRESHOLDS = ("0.3", "0.7")
 """Between these the severity in doubt lies; the ones between are in the JSON."""
 
 
-def measurements(finding: Finding) -> list[Measurement]:
+def measurements(finding: Answer) -> list[Measurement]:
     """Probability and severity: in all, at other thresholds, by lung and by zone; a classifier's probability.
 
     A lung that is not there, or a zone without a pixel, has no measurement.
@@ -45,7 +45,7 @@ def measurements(finding: Finding) -> list[Measurement]:
     return [*found, *_by_lung(finding)]
 
 
-def evaluations(finding: Finding) -> list[QualitativeEvaluation]:
+def evaluations(finding: Answer) -> list[QualitativeEvaluation]:
     """Whether it is COVID-19, and the grade and a classifier's opinion where there is one."""
     from highdicom.sr import QualitativeEvaluation
 
@@ -60,7 +60,7 @@ def evaluations(finding: Finding) -> list[QualitativeEvaluation]:
     return found
 
 
-def texts(finding: Finding) -> Iterator[tuple[str, str]]:
+def texts(finding: Answer) -> Iterator[tuple[str, str]]:
     """What a grade means, and whose the second opinion is, where there is one: concept and text."""
     cut_offs = finding.model.get("grades", "")
     if finding.grade is not None and cut_offs:
@@ -70,13 +70,13 @@ def texts(finding: Finding) -> Iterator[tuple[str, str]]:
             "above; a convention"
         )
         yield "grade", meaning
-    if finding.opinions_agree is not None:
+    if finding.classifier_agrees is not None:
         told = [finding.model.get(f"classifier_{key}", "") for key in ("name", "version")]
-        verdict = "agrees with the mask" if finding.opinions_agree else "DISAGREES with the mask"
+        verdict = "agrees with the mask" if finding.classifier_agrees else "DISAGREES with the mask"
         yield "second-opinion", f"{verdict}; {' '.join(told).strip() or 'a classifier'}"
 
 
-def _by_lung(finding: Finding) -> Iterator[Measurement]:
+def _by_lung(finding: Answer) -> Iterator[Measurement]:
     from highdicom.sr import FindingSite
 
     for side, lung in (finding.by_lung or {}).items():

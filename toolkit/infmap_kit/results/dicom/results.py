@@ -15,7 +15,7 @@ from infmap_kit.results.dicom.writing import writing
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
 
 
@@ -38,7 +38,7 @@ USUAL_KINDS = (
 def dicom_results(
     source: Dataset,
     radiograph: Radiograph,
-    finding: Finding,
+    finding: Answer,
     *,
     kinds: Collection[ResultKind] = USUAL_KINDS,
     made_at: dt.datetime | None = None,

@@ -15,7 +15,7 @@ from infmap_kit.results.dicom.reference import pixel_aspect
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -24,7 +24,7 @@ _CAPITAL_PIXELS = 22
 
 
 def secondary_capture(
-    referred: Dataset, radiograph: Radiograph, finding: Finding, author: Author
+    referred: Dataset, radiograph: Radiograph, finding: Answer, author: Author
 ) -> Dataset:
     """Write the infection map at native size, lying as the source lies, with a burned-in line.
 

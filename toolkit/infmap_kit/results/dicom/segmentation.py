@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from pydicom import Dataset
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
 
 INFECTION, LUNGS = "infection", "lungs"
 
 
-def native_masks(finding: Finding, radiograph: Radiograph) -> dict[str, NDArray[np.uint8]]:
+def native_masks(finding: Answer, radiograph: Radiograph) -> dict[str, NDArray[np.uint8]]:
     """Masks over the pixels as the source stores them.
 
     Parameters

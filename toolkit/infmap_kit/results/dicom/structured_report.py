@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from highdicom.sr import MeasurementsAndQualitativeEvaluations
     from pydicom import Dataset
 
-    from infmap_kit.answer.finding import Finding
+    from infmap_kit.answer.answer import Answer
     from infmap_kit.errors import InputRejected
     from infmap_kit.imaging.radiograph import Radiograph
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def structured_report(
     referred: Dataset,
     radiograph: Radiograph,
-    finding: Finding,
+    finding: Answer,
     author: Author,
     masks: Dataset | None,
 ) -> Dataset:

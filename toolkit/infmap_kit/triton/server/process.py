@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from infmap_kit.errors import ServerError
-from infmap_kit.model.contract import ENSEMBLE
+from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.triton.server.log import explain_log
 from infmap_kit.triton.server.options import STOP_TIMEOUT_S, ServerOptions, hardened
 from infmap_kit.triton.server.runtime import Runtime
