@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.answer.answer import Answer
-from infmap_kit.answer.severity import Grade, by_lung, by_threshold, lung_answer, severity_at
+from infmap_kit.answer.severity import lung_answer
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.model.identity import ModelIdentity
 
 MODEL = {
     "model_name": "infmap U-Net DenseNet-121, not frozen",
@@ -37,11 +38,9 @@ def made_up(radiograph: Radiograph, **changes: Any) -> Answer:
     stated: dict[str, Any] = {
         "detected": bool((field >= 0.5).any()),
         "severity_percent": float((field >= 0.5).mean() * 100),
-        "severity_at": by_threshold(severity_at(field)),
-        "probability_max": float(field.max()),
         "probability": field,
         "infection_map": infection_map(radiograph.pixels, field),
-        "model": MODEL,
+        "model": ModelIdentity(MODEL),
         "timings_ms": {"served": 1.0},
     }
     return Answer(**{**stated, **changes})
@@ -59,20 +58,17 @@ def with_lungs(radiograph: Radiograph, **changes: Any) -> Answer:
     """A finding about a radiograph whose lungs are known."""
     mask: NDArray[np.uint8] = changes.pop("lungs", lungs())
     field: NDArray[np.float32] = changes.get("probability", probability())
-    figures = lung_answer(field, mask > 0, threshold=0.5)
+    said = lung_answer(field, mask > 0, threshold=0.5)
+    model = {
+        **MODEL,
+        "lungs_name": "infmap lungs U-Net ResNet-50",
+        "lungs_version": "1f",
+        "lungs_onnx_sha256": 64 * "a",
+        "grades": "0,25,50",
+    }
     stated: dict[str, Any] = {
-        "severity_percent": figures.severity_percent,
-        "severity_of": "lungs" if figures.of_lungs else "image",
-        "severity_at": by_threshold(figures.at),
-        "lungs": mask,
-        "by_lung": by_lung(figures.lungs, figures.zones),
-        "grade": Grade.MILD if figures.of_lungs else None,
-        "model": {
-            **MODEL,
-            "lungs_name": "infmap lungs U-Net ResNet-50",
-            "lungs_version": "1f",
-            "lungs_onnx_sha256": 64 * "a",
-            "grades": "0,25,50",
-        },
+        "severity_percent": said.severity_percent,
+        "parts": {"lungs": said},
+        "model": ModelIdentity(model),
     }
     return made_up(radiograph, **{**stated, **changes})

@@ -147,5 +147,5 @@ def test_the_server_is_verified_with_its_classifier(served: TritonServer, tmp_pa
     gate = verify_served(
         source, served.grpc_url, reference=reference_runner(source), pictures=pictures
     )
-    assert len(gate.classifier) == 2
+    assert len(gate.part("classifier")) == 2
     gate.require()

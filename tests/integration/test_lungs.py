@@ -128,7 +128,7 @@ def test_served_lungs_are_the_same_doctor(server: TritonServer, source: Source) 
     )
     gate.require()
     assert gate.summary()["lungs"]["dice"] > 0.999
-    assert len(gate.lungs) == len(synthetic_pictures())
+    assert len(gate.part("lungs")) == len(synthetic_pictures())
 
 
 def _settled(client: InfmapClient) -> dict[str, int]:

@@ -74,7 +74,7 @@ def test_every_target_publishes_and_verifies_lungs(
     assert manifest.model["lungs"]["name"] == "small lungs"
     assert manifest.model["lungs"]["grades"] == "0,10,30"
     assert manifest.gate["lungs"]["dice"] > 0.999
-    assert all(one.lungs is not None and one.lungs.reference_pixels > 500 for one in gate.pictures)
+    assert all(one.parts["lungs"].reference_pixels > 500 for one in gate.pictures)
     config = parse_config((tmp_path / "r" / "infmap" / "config.pbtxt").read_text())
     assert config.parameters["grades"].string_value == "0,10,30"
     assert (

@@ -22,9 +22,7 @@ Mask = NDArray[np.bool_]
 
 SIZE = 224
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)
-SESSION = onnxruntime.InferenceSession(
-    detection_graph(contract=Contract(("lungs",))).SerializeToString()
-)
+SESSION = onnxruntime.InferenceSession(detection_graph(lungs=True).SerializeToString())
 OUTPUTS = [output.name for output in SESSION.get_outputs()]
 
 
@@ -261,9 +259,7 @@ def test_a_part_adds_outputs_and_takes_none_away() -> None:
 def test_openvino_computes_the_same_but_for_the_last_bit() -> None:
     """It multiplies by a reciprocal where the graph divides; what is counted is the same."""
     openvino = pytest.importorskip("openvino")
-    model = openvino.Core().read_model(
-        detection_graph(contract=Contract(("lungs",))).SerializeToString(), b""
-    )
+    model = openvino.Core().read_model(detection_graph(lungs=True).SerializeToString(), b"")
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     masks = np.stack([BOTH, np.zeros_like(BOTH), TOUCHING, _box(7, 7, 3, 3)]).astype(np.float32)
     batch = np.stack([RANDOM] * len(masks))

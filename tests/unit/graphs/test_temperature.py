@@ -17,8 +17,9 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import calibrated
 from infmap_kit.graphs.preparation import prepare_segmentation
-from infmap_kit.graphs.temperature import CALIBRATION, with_temperature
+from infmap_kit.graphs.temperature import with_temperature
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.run_folder import CALIBRATION
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source

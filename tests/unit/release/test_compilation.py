@@ -63,7 +63,7 @@ def test_the_graphs_of_a_published_repository_are_compiled(model: Path, tmp_path
 
 def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> None:
     run, lungs = small_run(tmp_path / "run"), small_lung_run(tmp_path / "lungs")
-    results = compile_graphs(graphs_at(run, lungs), GateOptions(gpus=("sm75",)))
+    results = compile_graphs(graphs_at(run, {"lungs": lungs}), GateOptions(gpus=("sm75",)))
     require_passed(results)
     assert [(result.graph, result.fp16_share) for result in results] == [
         ("segmentation", 1),

@@ -134,6 +134,24 @@ class Lung:
         }
 
 
+def by_lung(lungs: NDArray[np.float32], zones: NDArray[np.float32]) -> dict[str, Lung]:
+    """Right and left lung out of served values.
+
+    Parameters
+    ----------
+    lungs, zones
+        (2,) and (6,) float32, as in :class:`LungAnswer`.
+    """
+    values = [None if np.isnan(value) else float(value) for value in (*lungs, *zones)]
+    return {
+        side: Lung(
+            severity_percent=values[index],
+            zones=dict(zip(ZONES, values[2 + 3 * index : 5 + 3 * index], strict=True)),
+        )
+        for index, side in enumerate(SIDES)
+    }
+
+
 def by_threshold(at: NDArray[np.float32]) -> dict[str, float]:
     """Served severities, (5,) float32, by their threshold as text."""
     return {f"{threshold:g}": float(value) for threshold, value in zip(THRESHOLDS, at, strict=True)}
@@ -176,15 +194,7 @@ class LungAnswer(PartAnswer):
     @property
     def by_lung(self) -> dict[str, Lung]:
         """Right and left lung; ``None`` stands for what is not there."""
-        served = (*self.lungs, *self.zones)
-        values = [None if np.isnan(value) else float(value) for value in served]
-        return {
-            side: Lung(
-                severity_percent=values[index],
-                zones=dict(zip(ZONES, values[2 + 3 * index : 5 + 3 * index], strict=True)),
-            )
-            for index, side in enumerate(SIDES)
-        }
+        return by_lung(self.lungs, self.zones)
 
     @property
     def grade(self) -> Grade | None:

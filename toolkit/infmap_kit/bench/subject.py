@@ -28,7 +28,7 @@ from infmap_kit.bench.scopes import (
 from infmap_kit.errors import HostMismatch
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
-from infmap_kit.model import contract as served
+from infmap_kit.model import tensors as served
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, SEGMENTATION, Graph
 from infmap_kit.release.verify import open_repository
 from infmap_kit.results.infer import encode_png

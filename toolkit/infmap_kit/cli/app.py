@@ -36,25 +36,6 @@ GateImages = Annotated[
         help="Folder of radiographs to compare on, besides synthetic ones and those of the run."
     ),
 ]
-Lungs = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        help="Run folder of a lung network (`infmap-train fit --target lungs`), served beside the other."
-    ),
-]
-Classifier = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        help="Run folder of a classifier (`infmap-train classify`): its opinion is served beside, in fp32."
-    ),
-]
-CutOffs = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        help="Where the grades none, mild and moderate end, in percent of the lungs; with --lungs. "
-        "Without it 0,25,50."
-    ),
-]
 Url = Annotated[str, typer.Option(help="The server's gRPC endpoint, host:port.")]
 
 

@@ -18,10 +18,10 @@ def published(manifest: Manifest, repository: Path) -> str:
     )
 
 
-def same_doctor(gate: GateReport) -> str:
+def equivalent(gate: GateReport) -> str:
     """What the gate found, when it passed."""
     found = (
-        f"Same doctor as its reference over {len(gate.pictures)} pictures: Dice {gate.dice:.6f}, "
+        f"Equivalent to its reference over {len(gate.pictures)} pictures: Dice {gate.dice:.6f}, "
         f"largest error {gate.largest_error:.1e}, no detection changed."
     )
     if lungs := gate.summary().get("lungs"):

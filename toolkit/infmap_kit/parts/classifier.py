@@ -174,8 +174,11 @@ class Classifier(Part):
 
     def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
+        from infmap_kit.answer.classifier import ClassifierAnswer
         from infmap_kit.parts.recording import packed_probability
 
+        if not isinstance(said, ClassifierAnswer) or said.activation is None:
+            return {}
         return {
             f"classifier/{number:04}.png": packed_probability(said.activation),
             f"classifier/{number:04}.json": json.dumps(said.probability).encode(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
 from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
@@ -266,8 +266,11 @@ class Lungs(Part):
         """See :meth:`Part.pack`."""
         import numpy as np
 
+        from infmap_kit.answer.severity import LungAnswer
         from infmap_kit.parts.recording import packed
 
+        if not isinstance(said, LungAnswer):
+            return {}
         return {f"lungs/{number:04}.png": packed(255 * said.mask.astype(np.uint8))}
 
     def unpack(
@@ -304,7 +307,7 @@ def _dice(compared: Sequence[LungComparison]) -> float:
     return 2 * sum(one.common_pixels for one in compared) / sizes if sizes else 1.0
 
 
-def _severity_change(expected: Any, said: Any) -> float:
+def _severity_change(expected: LungAnswer, said: LungAnswer) -> float:
     if expected.of_lungs != said.of_lungs:
         return _ALL
     return max(

@@ -155,7 +155,7 @@ def build_embedded(
             "convolutions_by_type": types[SEGMENTATION.name],
             **(
                 {"lung_convolutions_by_type": types[LUNG_SEGMENTATION.name]}
-                if contract.lungs
+                if LUNG_SEGMENTATION.name in types
                 else {}
             ),
             **chosen.details,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.severity import lung_figures
+from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
@@ -180,7 +180,7 @@ def _rating(
     for row, lung in enumerate(lungs):
         if lung is None or not lung.any():
             continue
-        figures = lung_figures(probability[row], lung, threshold=DETECTION_THRESHOLD)
+        figures = lung_answer(probability[row], lung, threshold=DETECTION_THRESHOLD)
         total[row], zones[row] = figures.severity_percent, figures.zones
     return Rating(label, total, zones)
 

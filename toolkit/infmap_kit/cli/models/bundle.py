@@ -11,28 +11,27 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
-    Classifier,
-    CutOffs,
     GateImages,
     Json,
-    Lungs,
     Report,
     Repository,
     app,
 )
-from infmap_kit.cli.sentences import published, same_doctor
+from infmap_kit.cli.options import Given, with_options
+from infmap_kit.cli.parts import part_options, parts_of, settings_of
+from infmap_kit.cli.sentences import equivalent, published
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 
 
 @app.command(epilog="Example: `infmap-kit bundle runs/unet --output unet.bundle --sign key.pem`")
+@with_options(part_options())
 def bundle(
     run: Annotated[Path, typer.Argument(help="Run folder of `infmap-train fit`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     gate_images: GateImages = None,
-    lungs: Lungs = None,
-    grades: CutOffs = None,
-    classifier: Classifier = None,
+    *,
+    given: Given,
     sign: Annotated[
         Optional[Path],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Private Ed25519 key (PEM, as OpenSSL writes it) to sign with."),
@@ -57,9 +56,8 @@ def bundle(
             run,
             output,
             pictures=pictures,
-            lungs=lungs,
-            grades=grades,
-            classifier=classifier,
+            parts=parts_of(given),
+            settings=settings_of(given),
             sign=signs,
             progress=progress,
         )
@@ -119,4 +117,4 @@ def install(
         print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
         return
     console.print(published(manifest, repository))
-    console.print(same_doctor(gate))
+    console.print(equivalent(gate))

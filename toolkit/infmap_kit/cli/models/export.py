@@ -11,16 +11,15 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
-    Classifier,
-    CutOffs,
     GateImages,
     Json,
-    Lungs,
     Report,
     Repository,
     app,
 )
-from infmap_kit.cli.sentences import published, same_doctor
+from infmap_kit.cli.options import Given, with_options
+from infmap_kit.cli.parts import part_options, parts_of, settings_of
+from infmap_kit.cli.sentences import equivalent, published
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 
@@ -29,6 +28,7 @@ from infmap_kit.progress import progress_bar
     epilog="Examples: `infmap-kit export training/demo_model --repository model_repository`, "
     "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`"
 )
+@with_options(part_options())
 def export(
     source: Annotated[
         Path,
@@ -81,9 +81,8 @@ def export(
             "names them."
         ),
     ] = None,
-    lungs: Lungs = None,
-    grades: CutOffs = None,
-    classifier: Classifier = None,
+    *,
+    given: Given,
     gate_images: GateImages = None,
     calibration_images: Annotated[
         Optional[Path],  # noqa: UP045
@@ -122,7 +121,7 @@ def export(
     with progress_bar() as progress:
         progress("reading", 0, 1)
         network = with_parts(
-            read_source(source, encoder=encoder), lungs=lungs, grades=grades, classifier=classifier
+            read_source(source, encoder=encoder), parts_of(given), settings_of(given)
         )
         manifest, gate = publish(
             network,
@@ -137,7 +136,7 @@ def export(
         print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
         return
     console.print(published(manifest, repository))
-    console.print(same_doctor(gate))
+    console.print(equivalent(gate))
     if candidates := manifest.model.get("candidates"):
         console.print(candidates_table(candidates))
     for what, key in (("", "int8"), ("The lungs: ", "lung_int8")):

@@ -1,4 +1,4 @@
-"""`infmap-kit verify`."""
+"""`infmap-kit verify`, `verify compile` and `verify bisect`."""
 
 from __future__ import annotations
 
@@ -13,85 +13,68 @@ import typer
 from infmap_kit.cli.app import (
     DEFAULT_REPORT,
     DEFAULT_REPOSITORY,
-    Classifier,
     GateImages,
     Json,
-    Lungs,
     Report,
     Repository,
     app,
 )
-from infmap_kit.cli.sentences import same_doctor
+from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.options import Given, numbers, with_options
+from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
+from infmap_kit.cli.sentences import equivalent
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 
 
-@app.command(
+class _PublishedFirst(FirstCommandGroup):
+    first = "published"
+
+
+verify = typer.Typer(
+    cls=_PublishedFirst,
+    rich_markup_mode="markdown",
     epilog="Examples: `infmap-kit verify runs/unet --url 127.0.0.1:8001`, "
-    "`infmap-kit verify runs/unet --bisect`, `infmap-kit verify runs/unet --compile --gpu 2080ti`"
+    "`infmap-kit verify bisect runs/unet`, `infmap-kit verify compile runs/unet --gpu 2080ti`",
 )
-def verify(
-    origin: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN_OR_BUNDLE",
-            help="The trained network: run folder, bundle or ONNX file; with --compile a repository, too.",
-        ),
-    ],
+app.add_typer(verify, name="verify")
+
+Origin = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN_OR_BUNDLE", help="The trained network: run folder, bundle or ONNX file."
+    ),
+]
+
+
+@verify.callback()
+def _verify() -> None:
+    """Prove that what was published, or what a server answers, is equivalent to the trained network.
+
+    Without a command: `published`.
+    """
+
+
+@verify.command(epilog="Example: `infmap-kit verify runs/unet --url 127.0.0.1:8001`")
+@with_options(part_options(), leave_out=SETTINGS)
+def published(
+    origin: Origin,
     repository: Repository = DEFAULT_REPOSITORY,
     url: Annotated[
         Optional[str],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Verify a running server (gRPC, host:port) instead of the repository."),
     ] = None,
-    bisect: Annotated[
-        bool,
-        typer.Option(
-            "--bisect", help="Find the layers that an FP16 graph of it must keep in FP32, instead."
-        ),
-    ] = False,
-    compile_: Annotated[
-        bool,
-        typer.Option(
-            "--compile", help="Compile it with NVIDIA's compiler, without a GPU, instead."
-        ),
-    ] = False,
-    gpu: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="For --compile: 2080ti, t4, a10, l4, sm75, ...; may be given again."),
-    ] = None,
-    precision: Annotated[str, typer.Option(help="For --compile: fp16 or fp32.")] = "fp16",
-    batches: Annotated[str, typer.Option(help="For --compile: batch sizes.")] = "1,8,32",
-    lungs: Lungs = None,
-    classifier: Classifier = None,
+    *,
+    given: Given,
     gate_images: GateImages = None,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
-    """Prove that what was published, or what a server answers, is the same doctor as the trained network.
+    """Compare a repository, or a running server, with the trained network.
 
     Compares masks, detections, severities and maps over pictures, writes a report, and ends with exit code 3
-    when anything is beyond the gate's bounds. --bisect says which layers a lower precision breaks; --compile
-    says by node and operator what TensorRT would refuse on a GPU box.
+    when anything is beyond the gate's bounds.
     """
-    if compile_:
-        _compile(origin, lungs, gpu, precision, batches, json_=json_)
-    elif bisect:
-        _bisect(origin, gate_images, json_=json_)
-    else:
-        _gate(origin, lungs, classifier, repository, url, gate_images, report, json_=json_)
-
-
-def _gate(
-    path: Path,
-    lungs: Path | None,
-    classifier: Path | None,
-    repository: Path,
-    url: str | None,
-    gate_images: Path | None,
-    report: Path,
-    *,
-    json_: bool,
-) -> None:
     from infmap_kit.gate.report import Evidence
     from infmap_kit.release.origin import read_origin
     from infmap_kit.release.verify import verify_repository, verify_served
@@ -99,12 +82,12 @@ def _gate(
 
     with progress_bar() as progress:
         progress("reading", 0, 1)
-        origin = read_origin(path, gate_images, lungs=lungs, classifier=classifier)
+        trained = read_origin(origin, gate_images, parts=parts_of(given))
         how = functools.partial(
             verify_served if url else verify_repository,
-            origin.source,
-            reference=origin.reference,
-            pictures=origin.pictures,
+            trained.source,
+            reference=trained.reference,
+            pictures=trained.pictures,
             evidence=Evidence(report),
             progress=progress,
         )
@@ -116,44 +99,65 @@ def _gate(
         console.print(f"Report in {report}.")
     gate.require()
     if not json_:
-        console.print(same_doctor(gate))
+        console.print(equivalent(gate))
 
 
-def _bisect(path: Path, gate_images: Path | None, *, json_: bool) -> None:
+@verify.command(epilog="Example: `infmap-kit verify bisect runs/unet`")
+def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) -> None:
+    """Find the layers that an FP16 graph of the network must keep in FP32."""
     from infmap_kit.gate.bisect import localise
     from infmap_kit.release.origin import read_origin
     from infmap_kit.report.terminal import leaving_table
 
     with progress_bar() as progress:
         progress("reading", 0, 1)
-        origin = read_origin(path, gate_images)
-        found = localise(
-            origin.source.segmentation, origin.reference, origin.pictures, progress=progress
+        trained = read_origin(origin, gate_images)
+        located = localise(
+            trained.source.segmentation, trained.reference, trained.pictures, progress=progress
         )
     if json_:
-        print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(located))
         return
-    if found.passes:
-        console.print("The FP16 graph is the same doctor; nothing has to stay in FP32.")
+    if located.passes:
+        console.print("The FP16 graph is equivalent; nothing has to stay in FP32.")
         return
-    console.print(leaving_table(found))
-    console.print(f"It is not the same doctor: {found.reason}")
-    if found.keep_fp32 is None:
+    console.print(leaving_table(located))
+    console.print(f"It is not equivalent: {located.reason}")
+    if located.keep_fp32 is None:
         console.print("Even with every layer named above in FP32: export with --precision fp32.")
         return
-    options = " ".join(f"--keep-fp32 {shlex.quote(name)}" for name in found.keep_fp32)
-    console.print(f"The same doctor again with: infmap-kit export {path} {options}", soft_wrap=True)
+    options = " ".join(f"--keep-fp32 {shlex.quote(name)}" for name in located.keep_fp32)
+    console.print(
+        f"It is equivalent again with: infmap-kit export {origin} {options}", soft_wrap=True
+    )
 
 
-def _compile(
-    path: Path,
-    lungs: Path | None,
-    gpus: list[str] | None,
-    precision: str,
-    batches: str,
+@verify.command(
+    "compile",
+    epilog="Example: `infmap-kit verify compile runs/unet --lungs runs/lungs --gpu 2080ti`",
+)
+@with_options(part_options(), leave_out=SETTINGS)
+def compile_(
+    origin: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_REPOSITORY", help="Run folder, ONNX file or published repository."
+        ),
+    ],
+    gpu: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
+    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,8,32",
     *,
-    json_: bool,
+    given: Given,
+    json_: Json = False,
 ) -> None:
+    """Compile every graph with NVIDIA's compiler, without a GPU.
+
+    Says by node and operator what TensorRT would refuse on a GPU host.
+    """
     from infmap_kit.release.compilation import (
         DEFAULT_GPUS,
         GateOptions,
@@ -162,21 +166,19 @@ def _compile(
         graphs_at,
         require_passed,
     )
-    from infmap_kit.targets.registry import parse_batches
+    from infmap_kit.report.terminal import compilations_table
 
     options = GateOptions(
-        gpus=tuple(gpus or DEFAULT_GPUS), precision=precision, batches=parse_batches(batches)
+        gpus=tuple(gpu or DEFAULT_GPUS), precision=precision, batches=numbers(batches, "--batches")
     )
     with console.status("reading") as status:
         results = compile_graphs(
-            graphs_at(path, lungs),
+            graphs_at(origin, parts_of(given)),
             options,
             progress=lambda label, done, total: status.update(f"{label} {done}/{total}"),
         )
     if json_:
         print_json(as_json(results))
     else:
-        from infmap_kit.report.terminal import compilations_table
-
         console.print(compilations_table(results))
     require_passed(results)
