@@ -95,7 +95,7 @@ def test_a_failing_gate_is_exit_code_3_and_nothing_is_published(tmp_path: Path) 
 
 
 def test_bisect_says_that_there_is_nothing_to_mend(tmp_path: Path) -> None:
-    done = _infmap_kit("verify", _run(tmp_path / "run"), "--bisect", "--json")
+    done = _infmap_kit("verify", "bisect", _run(tmp_path / "run"), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["passes"]
 

@@ -132,7 +132,7 @@ def test_bench_compare_says_what_changed(tmp_path: Path) -> None:
         (["deploy", "compose", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["serve", "--runtime", "podman"], 1, "expected --runtime to be one of auto, docker"),
         (["export", "nowhere", "--target", "openvino", "--batches", "many"], 1, "such as 1,8,32"),
-        (["verify", "--compile", "nowhere"], 1, "nowhere does not exist"),
+        (["verify", "compile", "nowhere"], 1, "nowhere does not exist"),
         (["progression", "nowhere.json"], 1, "cannot read nowhere.json"),
         (["progression"], 1, "expected either results (files, folders) or --node-store"),
         (["progression", "noise", "x.png", "-o", "n.json", "--variants", "3"], 1, "20 to 10000"),

@@ -7,13 +7,13 @@
     ├── SpecError               1  a run folder, a spec or a manifest says something impossible
     ├── ExportError             1  a network or a graph cannot be converted
     ├── BundleError             1  a bundle is damaged, altered, or not signed as it must be
-    ├── GateFailed              3  an engine is not the same doctor as its reference
+    ├── GateFailed              3  an engine is not equivalent to its reference
     ├── HostMismatch            4  the engine or target does not fit this machine
     ├── MissingDependency       1  an optional package is needed and not installed
     ├── ServerError             1  the Triton server cannot be started or reached, or refuses
     ├── Unstable                5  a measurement did not settle
     ├── NodeError               1  the DICOM node's rules, spool or queue do not allow what was asked
-    ├── ProgressionError    1  results make no course: of two patients, of two models, fewer than two
+    ├── ProgressionError        1  results make no course: of two patients, of two models, fewer than two
     ├── TrainingError           1  data or options with which no training can start
     ├── StudyError              1  an annotation study, or what is to go into it, is not as it must be
     └── Interrupted           130  the user ended it, and can go on where it stopped

@@ -56,13 +56,13 @@ class Localised:
     Parameters
     ----------
     passes
-        Whether the FP16 graph is the same doctor as it is.
+        Whether the FP16 graph is equivalent as it is.
     reason
         Why not.
     leaving
         The first layers that leave the reference, in the order of computing.
     keep_fp32
-        Nodes that make it the same doctor again when they stay in FP32, and of which none can be left
+        Nodes that make it equivalent again when they stay in FP32, and of which none can be left
         out; empty when there is nothing to mend, ``None`` when nothing mends it.
     graphs_tried
         How many were made and judged.

@@ -98,7 +98,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     model
         FP32, prepared by :func:`infmap_kit.graphs.preparation.prepare_segmentation`; stays as it is.
     keep_fp32
-        Nodes that compute in FP32 all the same, by name (`infmap-kit verify --bisect` proposes them).
+        Nodes that compute in FP32 all the same, by name (`infmap-kit verify bisect` proposes them).
 
     Raises
     ------
@@ -118,7 +118,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     unknown = sorted(set(keep_fp32) - {node.name for node in copy.graph.node})
     if unknown:
         raise ExportError(
-            f"the graph has no node {unknown[0]!r} to keep in FP32: `infmap-kit verify --bisect` names nodes"
+            f"the graph has no node {unknown[0]!r} to keep in FP32: `infmap-kit verify bisect` names nodes"
         )
     ends = [*_head(copy.graph), *_tail(copy.graph), *keep_fp32]
     kept = {n.name for n in copy.graph.node if n.op_type in KEPT_IN_FP32 or n.name in ends}

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     """Output name to array of one picture, without the batch dimension."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+# Each part is one thing, found by its name: two of the same fields are not the same.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
     """One network of a served model.
 

@@ -20,7 +20,7 @@ def require_tensorrt() -> Any:
     if not has_gpu():
         raise HostMismatch(
             "target tensorrt builds on the GPU box itself, and there is no NVIDIA GPU here: run this export "
-            "there, or check that the network compiles with `infmap-kit verify --compile RUN`"
+            "there, or check that the network compiles with `infmap-kit verify compile RUN`"
         )
     try:
         return importlib.import_module("tensorrt")

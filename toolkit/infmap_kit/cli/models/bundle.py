@@ -93,7 +93,7 @@ def install(
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
-    """Check a bundle, build for this host, prove it is the same doctor, and publish it as the next release.
+    """Check a bundle, build for this host, prove that it is equivalent, and publish it as the next release.
 
     A running `infmap-kit serve` takes the release over by itself. The release before is kept (`rollback`). A
     bundle that was altered, or is not signed as configured, is refused before anything of it is used.

@@ -77,7 +77,7 @@ def export(
     keep_fp32: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            help="Node of the FP16 segmentation to compute in FP32; may be given again. `verify --bisect` "
+            help="Node of the FP16 segmentation to compute in FP32; may be given again. `verify bisect` "
             "names them."
         ),
     ] = None,
