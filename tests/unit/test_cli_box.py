@@ -17,7 +17,12 @@ from infmap_kit.targets.backend_configs import BackendOptions
 from infmap_kit.targets.registry import publish
 from infmap_kit.tensorrt.present_gpu import has_gpu
 from infmap_kit.triton.config import Target
-from small_network import small_network
+from small_network import (
+    small_classifier_run,
+    small_lung_run,
+    small_network,
+    small_run,
+)
 
 
 def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -71,6 +76,47 @@ def test_verify_compiles_and_says_so(model: Path) -> None:
     results = json.loads(done.stdout)
     assert [result["generation"] for result in results] == ["SM75", "SM86"] * 3
     assert all(result["passed"] for result in results)
+
+
+def test_verify_compiles_a_classifier_and_lungs_too(tmp_path: Path) -> None:
+    """Each part that is served is an engine on a GPU host; none of them may be forgotten."""
+    pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
+    run = small_run(tmp_path / "run")
+    parts = {
+        "--classifier": small_classifier_run(tmp_path / "classifier"),
+        "--lungs": small_lung_run(tmp_path / "lungs"),
+    }
+    beside = [word for pair in parts.items() for word in pair]
+    done = _infmap_kit("verify", "compile", run, *beside, "--gpu", "t4", "--json")
+    assert done.returncode == 0, done.stderr
+    compiled = [result["graph"] for result in json.loads(done.stdout)]
+    assert compiled == ["segmentation", "lung_segmentation", "detection", "rendering", "classifier"]
+
+
+@pytest.mark.parametrize("option", ["--classifier", "--lungs"])
+def test_verify_compile_refuses_a_part_that_is_not_there(option: str, model: Path) -> None:
+    done = _infmap_kit("verify", "compile", model, option, "/nonexistent")
+    assert done.returncode == 1
+    assert f"after {option}, found /nonexistent" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bisect", "--lungs", "/nonexistent"),
+        ("bisect", "--gpu", "nosuchgpu"),
+        ("published", "--precision", "int8"),
+        ("published", "--gpu", "nosuchgpu"),
+    ],
+)
+def test_verify_refuses_what_a_command_does_not_know(
+    arguments: tuple[str, ...], model: Path
+) -> None:
+    command, *options = arguments
+    done = _infmap_kit("verify", command, model, *options)
+    assert done.returncode == 2
+    assert f"No such option: {options[0]}" in " ".join(done.stderr.split())
 
 
 def test_the_docker_command_is_shown_and_not_run(repository: Path) -> None:
