@@ -39,9 +39,9 @@ def test_names_give_way_and_nothing_is_cut() -> None:
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
-    rows = [("one", "1.0", "-", "5 and more"), ("two", "10.0", ">= 3", "few")]
-    html = Table("", ("name", "ms", "bound", "how many"), rows).__html__()
-    assert '<td class="figures">1.0</td><td class="figures">-</td><td>5 and more</td>' in html
+    rows = [("one", "1.0", "-", "2026-01-05"), ("two", "10.0", ">= 3", "2026-01-06")]
+    html = Table("", ("name", "ms", "bound", "when"), rows).__html__()
+    assert '<td class="figures">1.0</td><td class="figures">-</td><td>2026-01-05</td>' in html
     assert "│  1.0 │" in _shown(Table("", ("name", "ms"), [row[:2] for row in rows]))
 
 

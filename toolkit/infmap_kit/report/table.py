@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import rich.table
 
 _NOTHING = ("", "-", "–")
-_FIGURE = re.compile(r"[-+<>=]*\s*\d")
+# Neither a date nor an address.
+_FIGURE = re.compile(r"[-+<>=]*\s*(?!\d{4}-|\d+\.\d+\.)\d")
 _STYLES = {"good": "green", "warning": "yellow", "bad": "red", "soft": "dim"}
 
 

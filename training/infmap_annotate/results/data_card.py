@@ -87,7 +87,9 @@ def data_card(
         people=", ".join(people),
         how=_AS_DRAWN if as_drawn else _RULE.format(bound=statistics["rules"]["dice_bound"]),
         models=Table("", ("model", "stage", "what is known"), known).markdown(),
-        tables="\n".join(map(_section, page_of(statistics)["tables"])),
+        tables="\n".join(
+            table_of(entry).markdown(level=2) for entry in page_of(statistics)["tables"]
+        ),
         files=Table("", ("file", "SHA-256"), files).markdown(),
     )
 
@@ -108,10 +110,10 @@ def describe(record: Mapping[str, Any]) -> str:
     return str(record["made_by"])
 
 
-def _section(table: Mapping[str, Any]) -> str:
-    rows = [[_cell(value) for value in row] for row in table["rows"]]
-    notes = (table["note"] or "",)
-    return Table(table["title"], table["columns"], rows, notes=notes).markdown(level=2)
+def table_of(entry: Mapping[str, Any]) -> Table:
+    """One table of a study's page, for the terminal and for the card."""
+    rows = [[_cell(value) for value in row] for row in entry["rows"]]
+    return Table(entry["title"], entry["columns"], rows, notes=(entry["note"] or "",))
 
 
 def _cell(value: Any) -> str:

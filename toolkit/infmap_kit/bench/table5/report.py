@@ -84,7 +84,7 @@ def table5_table(outcomes: Sequence[Outcome]) -> Table:
 
 def whole_table(outcomes: Sequence[Outcome]) -> Table:
     """Table V with our columns."""
-    return Table("", HEADER, [cells(outcome) for outcome in outcomes], words=("network", "note"))
+    return Table("", HEADER, [cells(outcome) for outcome in outcomes], words=("note",))
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
