@@ -185,6 +185,7 @@ def export(
 @app.command(epilog="Example: `infmap-annotate stats study --json`")
 def stats(study: StudyFolder, as_json: AsJson = False) -> None:
     """Show progress, agreement, and whose masks the readers preferred."""
+    from infmap_annotate.results.data_card import table_of
     from infmap_annotate.results.statistics import page_of, study_statistics
     from infmap_annotate.study.folder import Study
 
@@ -192,15 +193,8 @@ def stats(study: StudyFolder, as_json: AsJson = False) -> None:
     if as_json:
         command.print_json(document)
         return
-    from rich.table import Table
-
     for entry in page_of(document)["tables"]:
-        table = Table(*entry["columns"])
-        for row in entry["rows"]:
-            table.add_row(*map(_cell, row))
-        command.page.print(
-            f"\n[bold]{entry['title']}[/bold]", table, entry["note"] or "", highlight=False
-        )
+        command.page.print("", table_of(entry))
 
 
 @app.command(epilog="Example: `infmap-annotate backup study study-monday.tar`")
@@ -254,19 +248,14 @@ def list_(study: StudyFolder, as_json: AsJson = False) -> None:
     """List who may sign in, and until when."""
     from infmap_annotate.reading.readers import readers as everybody
     from infmap_annotate.study.folder import Study
+    from infmap_kit.report.table import Table
 
     found = everybody(Study(study))
     if as_json:
         command.print_json([dataclasses.asdict(reader) for reader in found])
         return
-    from rich.table import Table
-
-    table = Table("name", "role", "token good until", "revoked")
-    for reader in found:
-        table.add_row(
-            reader.name, reader.role, reader.expires_at[:10], (reader.revoked_at or "")[:10]
-        )
-    command.page.print(table)
+    rows = [(r.name, r.role, r.expires_at[:10], (r.revoked_at or "")[:10]) for r in found]
+    command.page.print(Table("", ("name", "role", "token good until", "revoked"), rows))
 
 
 def main() -> None:
@@ -287,12 +276,6 @@ def _show_tokens(tokens: dict[str, str], *, as_json: bool) -> None:
     command.console.print(
         "Give everybody their own token; only hashes are kept, and nothing can show them again."
     )
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from rich.console import Console
 
 from bench_records import bench_record
 from infmap_kit.bench.records.page import page
-from infmap_kit.bench.records.report import csv_table, latency_table, markdown, write_record
+from infmap_kit.bench.records.report import markdown, write_record
+from infmap_kit.bench.records.tables import csv_table, latency_table
 from infmap_kit.bench.records.waterfall import stages_of
 from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
-from infmap_kit.report.charts import Bar, bars, nice_ticks
+from infmap_kit.report.charts import Bar, Curve, bars, curves, nice_ticks
+from infmap_kit.report.drawing import Line
 
 
 def test_table_5_stands_beside_with_its_machine() -> None:
@@ -161,9 +163,19 @@ def test_a_bars_length_is_its_value() -> None:
 
     chart = bars(
         "two", [Bar(label="a", value=1, note=""), Bar(label="b", value=3, note="")], unit="ms"
-    )
+    ).svg()
     one, three = (float(w) for w in re.findall(r'<rect[^>]* width="([\d.]+)"', chart))
     assert three / one == pytest.approx(3, rel=0.01)
+
+
+def test_a_curve_stays_inside_its_axes() -> None:
+    """Also one that begins between two ticks: it lay on the axis's own figures."""
+    line = Curve(label="a", points=[(9.1, 0.0), (28.0, 99.0)], colour="c0")
+    drawing = curves("one", [line], x_unit="ms", y_unit="%", x_from_zero=False)
+    paths = [item for item in drawing.items if isinstance(item, Line)]
+    (curve,) = (path for path in paths if path.title == "a")
+    grid = next(path for path in paths if path.colour == "line")
+    assert grid.points[0][0] <= curve.points[0][0] < curve.points[1][0] <= grid.points[1][0]
 
 
 @pytest.mark.parametrize("largest", [1e-3, 0.7, 1, 9.99, 10, 123.4, 7e5])

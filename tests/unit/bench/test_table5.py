@@ -17,10 +17,10 @@ from infmap_kit.bench.measure import BenchOptions
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.table5 import run as table5_run
 from infmap_kit.bench.table5.report import HEADER, table5_table, write_table5
-from infmap_kit.bench.table5.rows import table5_rows
 from infmap_kit.bench.table5.run import Outcome, chosen_rows, require_rows, run_table5
 from infmap_kit.errors import ExportError, InfmapError, SpecError, Unstable
 from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.release.source import Source
 from small_network import small_network
 

@@ -19,6 +19,7 @@ from infmap_kit.answer.answer import Answer, classifier_of
 from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.gate.report import gate_table
 from infmap_kit.host.inspection import inspect
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.release.bundle import read_bundle, write_bundle
@@ -28,8 +29,8 @@ from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
-from infmap_kit.report.terminal import findings_table, gate_table
 from infmap_kit.results.folder import Outcome
+from infmap_kit.results.tables import findings_table
 from infmap_kit.targets.backend_configs import BackendOptions
 from infmap_kit.targets.registry import publish
 from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
@@ -220,7 +221,7 @@ def test_another_classifier_fails_the_gate(source: Source, tmp_path: Path) -> No
         with pytest.raises(GateFailed, match=reason):
             gate.require()
         # Two rows more than of the network alone, and one for what changed.
-        assert gate_table(gate).row_count == gate_table(_alone(source)).row_count + 3
+        assert len(gate_table(gate).rows) == len(gate_table(_alone(source)).rows) + 3
 
 
 def _alone(source: Source) -> GateReport:

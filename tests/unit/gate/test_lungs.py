@@ -21,7 +21,7 @@ from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.gate.report import markdown
+from infmap_kit.gate.report import gate_table, markdown
 from infmap_kit.gate.runners import EngineRunner, Runner
 from infmap_kit.host.inspection import inspect
 from infmap_kit.release.bundle import read_bundle, write_bundle
@@ -30,7 +30,6 @@ from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
-from infmap_kit.report.terminal import gate_table
 from infmap_kit.targets.backend_configs import BackendOptions
 from infmap_kit.targets.registry import publish
 from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
@@ -177,7 +176,7 @@ def test_shifted_lungs_fail_by_their_dice(source: Source, tmp_path: Path) -> Non
     with pytest.raises(GateFailed, match=r"lungs with Dice of at least 0\.999"):
         gate.require()
     assert "Dice of the lungs" in markdown(gate)
-    assert gate_table(gate).row_count == 10
+    assert len(gate_table(gate).rows) == 10
     assert gate.flips == ()
 
 

@@ -22,8 +22,8 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import onnx
 import onnxruntime
 
-from infmap_kit.bench.table5.rows import table5_rows
 from infmap_kit.model.spec import Architecture, Encoder, NetworkSpec
+from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_train.networks.normalisation import SCALE_AND_OFFSET, normalise
 from infmap_train.networks.segmentation import build_network, encoder_layers, freeze_encoder

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-from infmap_kit.bench.table5.rows import table5_rows
+from infmap_kit.paper.table5 import table5_rows
 from infmap_train.networks import complexity
 
 pytestmark = pytest.mark.train

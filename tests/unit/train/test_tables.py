@@ -13,6 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit import paper
 from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures, Sample
 from infmap_train.evaluation import tables
 from infmap_train.evaluation.evaluate import Evaluation, evaluate
@@ -58,7 +59,7 @@ def test_every_network_has_its_row_of_the_paper() -> None:
 
 
 def test_formats_hold_the_same_cells() -> None:
-    table = tables.Table("A & B, 5 %", ("", "x_1"), (("one", "1.0 ± 0.1"),))
+    table = Table("A & B, 5 %", ("", "x_1"), (("one", "1.0 ± 0.1"),))
     assert "| one | 1.0 ± 0.1 |" in table.markdown()
     assert list(csv.reader(table.csv().splitlines())) == [["", "x_1"], ["one", "1.0 ± 0.1"]]
     assert r"one & 1.0 $\pm$ 0.1 \\" in table.latex()

@@ -26,6 +26,7 @@ from infmap_kit.gate.runners import ServedRunner
 from infmap_kit.parts.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.verify import open_repository, repository_reference
+from infmap_kit.report.table import Table
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
     Target,
@@ -257,3 +258,17 @@ def _set(folder: Path, setting: Setting) -> None:
     set_served_graphs(config, graphs)
     config.instance_group[0].count = setting.instances
     path.write_text(config_text(config), encoding="utf-8")
+
+
+def trials_table(trials: Sequence[Trial]) -> Table:
+    """One row a setting of threads and instances."""
+    rows = [
+        (
+            str(trial.setting.instances),
+            str(trial.setting.threads),
+            f"{trial.p50_ms:.2f}",
+            f"{trial.images_per_s:.1f}",
+        )
+        for trial in trials
+    ]
+    return Table("", ("instances", "threads", "p50 ms, one client", "images a second"), rows)

@@ -12,6 +12,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.gate.comparison import GateReport, Pair, PictureComparison
 from infmap_kit.model.files import write_bytes, write_json
 from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.report.table import Table
 
 _SHOWN = 10
 _SCALE = 2
@@ -49,9 +50,12 @@ class Evidence:
         return self._folder
 
 
-def gate_rows(report: GateReport) -> list[tuple[str, str, str]]:
-    """What was compared, what came of it, and its bound: the rows of every table of the gate."""
-    return [(one.label, one.text, one.bound) for one in report.all_checks() if one.label]
+def gate_table(report: GateReport) -> Table:
+    """What was compared, what came of it, and its bound."""
+    rows = [(one.label, one.text, one.bound) for one in report.all_checks() if one.label]
+    return Table(
+        "", ("", "found", "asked for"), [("pictures", str(len(report.pictures)), ""), *rows]
+    )
 
 
 def markdown(report: GateReport) -> str:
@@ -64,10 +68,7 @@ def markdown(report: GateReport) -> str:
         "",
         *(f"- **{reason}**" for reason in report.reasons()),
         *([""] if report.reasons() else []),
-        "| | found | asked for |",
-        "|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in gate_rows(report)),
-        "",
+        gate_table(report).markdown(),
         f"## The {len(worst)} pictures that differ most",
         "",
         "| picture | Dice | detected | margin | severity % | largest error |",

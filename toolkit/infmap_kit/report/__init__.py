@@ -1,1 +1,1 @@
-"""What people look at: tables, pages and charts."""
+"""What people look at: tables, pages and charts, made of nothing else of the toolkit."""

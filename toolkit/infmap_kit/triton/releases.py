@@ -22,10 +22,11 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
+from infmap_kit.report.table import Table
 from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
 
 KEPT = 5
@@ -142,6 +143,27 @@ def releases_of(repository: Path) -> list[Release]:
             current = folder == repository
             found[manifest.release] = Release(manifest=manifest, folder=folder, current=current)
     return [found[number] for number in sorted(found, reverse=True)]
+
+
+def releases_table(releases: Sequence[Release]) -> Table:
+    """One row a release, newest first."""
+    rows = []
+    for release in releases:
+        manifest = release.manifest
+        dice = manifest.gate.get("dice")
+        rows.append(
+            (
+                str(manifest.release),
+                str(manifest.model.get("version", "-")),
+                manifest.target,
+                manifest.precision,
+                manifest.published[:16].replace("T", " "),
+                "-" if dice is None else f"{dice:.5f}",
+                "served" if release.current else "",
+            )
+        )
+    columns = ("release", "version", "target", "precision", "published (UTC)", "Dice", "")
+    return Table("", columns, rows)
 
 
 def _release_to_go_back_to(repository: Path, present: int, release: int | None) -> Release:

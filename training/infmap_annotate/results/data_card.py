@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infmap_annotate.results.statistics import page_of
+from infmap_kit.report.table import Table
 
 _RULE = """\
 Each reader saw the radiograph and the masks without a word on who made them, in an order of their own, and
@@ -33,12 +34,10 @@ Study of {made_at:.10}, exported {generated_at:.10}. Readers: {people}.
 ## Models that proposed masks
 
 {models}
-
 A network predicted only radiographs that it had not been trained on, where the line above says that its runs
 prove that.
 
 {tables}
-
 ## Limits
 
 The licence of the radiographs is that of the data set they came from; this card does not change it. Masks
@@ -47,7 +46,6 @@ were chosen on the radiograph alone, without CT, report or follow-up.
 ## Files
 
 {files}
-
 SHA256SUMS holds those of all files: `sha256sum --check SHA256SUMS`.
 """
 
@@ -80,18 +78,19 @@ def data_card(
         f"{person['decided']} decided)"
         for person in statistics["readers"]
     )
-    known = [[model["name"], model["stage"], describe(model["record"])] for model in models]
+    known = [(model["name"], str(model["stage"]), describe(model["record"])) for model in models]
+    files = [(f"`{name}`", f"`{sha256}`") for name, sha256 in hashes.items()]
     return _CARD.format(
         **counts,
         made_at=statistics["made_at"],
         generated_at=statistics["generated_at"],
         people=", ".join(people),
         how=_AS_DRAWN if as_drawn else _RULE.format(bound=statistics["rules"]["dice_bound"]),
-        models=_markdown_table(["model", "stage", "what is known"], known),
-        tables="\n\n".join(map(_section, page_of(statistics)["tables"])),
-        files=_markdown_table(
-            ["file", "SHA-256"], [[f"`{k}`", f"`{v}`"] for k, v in hashes.items()]
+        models=Table("", ("model", "stage", "what is known"), known).markdown(),
+        tables="\n".join(
+            table_of(entry).markdown(level=2) for entry in page_of(statistics)["tables"]
         ),
+        files=Table("", ("file", "SHA-256"), files).markdown(),
     )
 
 
@@ -111,22 +110,13 @@ def describe(record: Mapping[str, Any]) -> str:
     return str(record["made_by"])
 
 
-def _section(table: Mapping[str, Any]) -> str:
-    parts = [
-        f"## {table['title']}",
-        _markdown_table(table["columns"], table["rows"]),
-        table["note"],
-    ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def table_of(entry: Mapping[str, Any]) -> Table:
+    """One table of a study's page, for the terminal and for the card."""
+    rows = [[_cell(value) for value in row] for row in entry["rows"]]
+    return Table(entry["title"], entry["columns"], rows, notes=(entry["note"] or "",))
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -86,4 +86,4 @@ def show(document: Any, tables: list[Any], *, as_json: bool) -> None:
         command.print_json(document)
         return
     for table in tables:
-        command.console.print(table.rich())
+        command.console.print(table)

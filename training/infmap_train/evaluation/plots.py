@@ -46,7 +46,6 @@ def draw(
     list
         The PNG files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     figures = {
         "history.png": draw_history(history),
         "precision_recall.png": draw_precision_recall(
@@ -54,6 +53,12 @@ def draw(
         ),
         "dice.png": draw_dice(held_back, probability),
     }
+    return save(figures, folder)
+
+
+def save(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write figures under their names, PNG; the folder is made when missing."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=110)
     return [folder / name for name in figures]

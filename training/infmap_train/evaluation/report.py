@@ -6,18 +6,16 @@ never into a run folder.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.files import write_bytes, write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.report.table import Table
 from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
 from infmap_train.training.options import Target
@@ -50,11 +48,6 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
     write_json(folder / "metrics.json", json_ready(evaluation.report))
     write_bytes(folder / "images.csv", _images_csv(evaluation, dice))
     made = tables.evaluation_tables(evaluation.network, evaluation.report)
-    written = [
-        folder / "metrics.json",
-        folder / "images.csv",
-        *tables.write(made, folder, "tables"),
-    ]
     figures = {
         "precision_recall.png": plots.draw_precision_recall(
             metrics.precision_recall(pictures.masks, probability), evaluation.network.label
@@ -63,10 +56,12 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
     }
     if worst:
         figures["worst_cases.png"] = _draw_worst(evaluation, dice, worst)
-    for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=110)
-        written.append(folder / name)
-    return written
+    return [
+        folder / "metrics.json",
+        folder / "images.csv",
+        *tables.write(made, folder, "tables"),
+        *plots.save(figures, folder),
+    ]
 
 
 def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -> list[int]:
@@ -78,38 +73,31 @@ def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) ->
 
 
 def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     # By a lung nothing is detected.
     detects = evaluation.pictures.target is Target.INFECTION
-    writer.writerow(
-        [
-            *("name", "covid", *(("detected",) if detects else ())),
-            *("probability_max", "dice", "pixels_true", "pixels_found"),
-        ]
-    )
     found = evaluation.probability >= DETECTION_THRESHOLD
-    for row, sample in enumerate(evaluation.pictures.samples):
-        writer.writerow(
-            [
-                sample.name,
-                int(sample.covid),
-                *((int(found[row].any()),) if detects else ()),
-                f"{evaluation.probability[row].max():.4f}",
-                f"{dice[row]:.4f}",
-                int((evaluation.pictures.masks[row] > 0).sum()),
-                int(found[row].sum()),
-            ]
+    rows = [
+        (
+            sample.name,
+            str(int(sample.covid)),
+            *((str(int(found[row].any())),) if detects else ()),
+            f"{evaluation.probability[row].max():.4f}",
+            f"{dice[row]:.4f}",
+            str((evaluation.pictures.masks[row] > 0).sum()),
+            str(found[row].sum()),
         )
-    return text.getvalue().encode()
+        for row, sample in enumerate(evaluation.pictures.samples)
+    ]
+    columns = ("name", "covid", *(("detected",) if detects else ()))
+    figures = ("probability_max", "dice", "pixels_true", "pixels_found")
+    return Table("", (*columns, *figures), rows).csv().encode()
 
 
 def _draw_worst(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -> Figure:
     """Radiograph and infection map side by side, the true mask outlined on both."""
     rows = worst_rows(evaluation, dice, count)
     lines = -(-len(rows) // _COLUMNS)
-    figure = Figure(figsize=(4.0 * _COLUMNS, 2.2 * lines), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plots.new_figure(width=2.5, height=0.5 * lines)
     for axes, row in zip(np.ravel(figure.subplots(lines, _COLUMNS)), rows, strict=False):
         picture = evaluation.pictures.images[row]
         painted = infection_map(picture, evaluation.probability[row])

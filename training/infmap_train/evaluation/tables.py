@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import rich.table
-
 from infmap_kit import paper
 from infmap_kit.model.files import write_bytes
 from infmap_kit.model.spec import ClassifierSpec, NetworkSpec
+from infmap_kit.report.table import Table
 from infmap_train.evaluation.metrics import Confusion, half_width
 
 _METRICS = {
@@ -25,53 +22,6 @@ _METRICS = {
     "f2": "F2-Score",
     "accuracy": "Accuracy",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table of text.
-
-    Parameters
-    ----------
-    title
-        One line above it.
-    columns
-        Headings.
-    rows
-        As many cells each as there are columns.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """As a Markdown table under its title."""
-        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
-        return f"### {self.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-    def csv(self) -> str:
-        """As CSV, headings first."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
-        return text.getvalue()
-
-    def rich(self) -> rich.table.Table:
-        """For the terminal."""
-        table = rich.table.Table(*self.columns, title=self.title, title_justify="left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def latex(self) -> str:
-        """As a LaTeX ``table`` with the title as its caption."""
-        body = "".join(f"{' & '.join(map(_latex, row))} \\\\\n" for row in self.rows)
-        return (
-            f"\\begin{{table}}\n\\caption{{{_latex(self.title)}}}\n"
-            f"\\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}\n\\hline\n"
-            f"{' & '.join(map(_latex, self.columns))} \\\\\n\\hline\n{body}\\hline\n"
-            "\\end{tabular}\n\\end{table}\n"
-        )
 
 
 def evaluation_tables(network: NetworkSpec, report: Mapping[str, Any]) -> list[Table]:
@@ -250,9 +200,3 @@ def _paper_rows(
 
 def _difference(points: float) -> str:
     return "-" if math.isnan(points) else f"{points:+.2f}"
-
-
-def _latex(text: str) -> str:
-    for plain, escaped in (("%", r"\%"), ("±", r"$\pm$"), ("_", r"\_"), ("&", r"\&")):
-        text = text.replace(plain, escaped)
-    return text

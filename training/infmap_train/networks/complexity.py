@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from infmap_kit.bench.table5.rows import table5_rows
 from infmap_kit.model.spec import Encoder, NetworkSpec
+from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.progress import Progress, no_progress
-from infmap_train.evaluation.tables import Table
+from infmap_kit.report.table import Table
 from infmap_train.networks.segmentation import build_network, count_parameters, freeze_encoder
 
 keras = tf.keras

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.report.table import Table
 from infmap_train.evaluation import tables
 from infmap_train.evaluation.bootstrap import Interval, bootstrap_mean
 from infmap_train.studies.map_quality import MEASURES, TITLES
@@ -110,10 +109,10 @@ def _part(values: Values, groups: list[str], rows: NDArray[np.bool_], seed: int)
     }
 
 
-def comparison_tables(report: dict[str, Any]) -> list[tables.Table]:
+def comparison_tables(report: dict[str, Any]) -> list[Table]:
     """One table a part: all pictures, then each source."""
     return [
-        tables.Table(
+        Table(
             f"Maps against the true masks, {name}: {part['images']} COVID-19 radiographs of "
             f"{part['patient_groups']} patient groups, mean (95 % interval by patient group)",
             ("map", *TITLES.values()),
@@ -157,22 +156,19 @@ def write_comparison(comparison: Comparison, folder: Path, *, cases: int = 24) -
 def _images_csv(comparison: Comparison) -> bytes:
     opinions = comparison.opinions
     named = ((INFECTION, "infection"), (ACTIVATION, "activation"), (LUNGS, "lungs"))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["name", "source", "pixels_true", "probability_max", "classifier_probability"]
-        + [f"{short}_{key}" for _, short in named for key in MEASURES]
-    )
+    rows = []
     for row, sample in enumerate(opinions.pictures.samples):
         figures = (comparison.values[name][key][row] for name, _ in named for key in MEASURES)
-        writer.writerow(
-            [
+        rows.append(
+            (
                 sample.name,
                 sample.source,
-                int((opinions.pictures.masks[row] > 0).sum()),
+                str((opinions.pictures.masks[row] > 0).sum()),
                 f"{opinions.infection[row].max():.4f}",
                 f"{opinions.probability[row]:.4f}",
                 *("" if np.isnan(figure) else f"{figure:.4f}" for figure in figures),
-            ]
+            )
         )
-    return text.getvalue().encode()
+    columns = ("name", "source", "pixels_true", "probability_max", "classifier_probability")
+    measures = (f"{short}_{key}" for _, short in named for key in MEASURES)
+    return Table("", (*columns, *measures), rows).csv().encode()

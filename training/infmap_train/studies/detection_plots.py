@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-_SIZE_INCHES = (6.4, 5.2)
+from infmap_train.evaluation.plots import new_figure
+
+_HEIGHT = 1.18
+"""Of a plot alone: nearly square."""
 
 
 def draw_roc(
@@ -65,7 +67,5 @@ def _mark(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _axes() -> tuple[Figure, Axes]:
-    # Without pyplot nothing global is touched and no window system is asked for.
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(height=_HEIGHT)
     return figure, figure.subplots()

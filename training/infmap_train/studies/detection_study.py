@@ -14,8 +14,9 @@ from sklearn.metrics import average_precision_score
 
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.report.table import Table
 from infmap_train.data.dataset import split_by_group
-from infmap_train.evaluation import metrics, tables
+from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.bootstrap import DRAWS, Interval, bootstrap
 from infmap_train.studies import detection_plots
 from infmap_train.studies.opinions import Opinions
@@ -175,13 +176,13 @@ def _count(covid: NDArray[np.bool_], said: NDArray[np.bool_]) -> metrics.Confusi
     )
 
 
-def study_tables(report: dict[str, Any]) -> list[tables.Table]:
+def study_tables(report: dict[str, Any]) -> list[Table]:
     """Two tables: the scores' curves, and the rules on the other half."""
     images = report["images"]
     half = next(iter(report["rules"].values()))
     other_way = report["rules_with_halves_exchanged"]
     return [
-        tables.Table(
+        Table(
             f"Detection scores over {images['covid']} COVID-19 and {images['normal']} normal "
             "radiographs (95 % interval by patient group)",
             ("score", "AUC", "average precision"),
@@ -190,7 +191,7 @@ def study_tables(report: dict[str, Any]) -> list[tables.Table]:
                 for name, areas in report["scores"].items()
             ),
         ),
-        tables.Table(
+        Table(
             f"Rules on the half that no threshold was chosen on: {half['covid']} COVID-19, "
             f"{half['normal']} normal (95 % interval by patient group)",
             (
@@ -237,11 +238,8 @@ def write_study(opinions: Opinions, report: dict[str, Any], folder: Path) -> lis
         ),
     }
     write_json(folder / "detection.json", json_ready(report))
-    written = [
+    return [
         folder / "detection.json",
         *tables.write(study_tables(report), folder, "detection"),
+        *plots.save(figures, folder),
     ]
-    for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=110)
-        written.append(folder / name)
-    return written

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.report.table import Table
 from infmap_train.data.scores import ZONES, Rating
-from infmap_train.evaluation import tables
-from infmap_train.evaluation.plots import new_figure
+from infmap_train.evaluation import plots, tables
 from infmap_train.studies.severity_agreement import MASKS, NETWORK, SeverityAgreement
 
 _Pair = Mapping[str, Any]
@@ -45,18 +43,19 @@ def write_severity(found: SeverityAgreement, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "severity.json", found.report)
     write_bytes(folder / "severity_ratings.csv", _ratings_csv(found))
-    written = [folder / "severity.json", folder / "severity_ratings.csv"]
-    written += tables.write(severity_tables(found.report), folder, "severity")
-    for name, figure in (
-        ("severity_scatter.png", draw_scatter(found)),
-        ("severity_bland_altman.png", draw_bland_altman(found)),
-    ):
-        figure.savefig(folder / name, dpi=110)
-        written.append(folder / name)
-    return written
+    figures = {
+        "severity_scatter.png": draw_scatter(found),
+        "severity_bland_altman.png": draw_bland_altman(found),
+    }
+    return [
+        folder / "severity.json",
+        folder / "severity_ratings.csv",
+        *tables.write(severity_tables(found.report), folder, "severity"),
+        *plots.save(figures, folder),
+    ]
 
 
-def severity_tables(report: Mapping[str, Any]) -> list[tables.Table]:
+def severity_tables(report: Mapping[str, Any]) -> list[Table]:
     """Make the tables: whole pictures and zones, on the measured pictures and on all that were scored."""
     on = f"{report['measured']} of {report['scored']} scored pictures"
     if report["of_those_trained_on"]:
@@ -76,8 +75,8 @@ def severity_tables(report: Mapping[str, Any]) -> list[tables.Table]:
     ]
 
 
-def _whole(title: str, pairs: Sequence[_Pair]) -> tables.Table:
-    return tables.Table(
+def _whole(title: str, pairs: Sequence[_Pair]) -> Table:
+    return Table(
         title,
         (
             *("", "pictures", "patients", "Spearman [95 %]", "Kendall [95 %]"),
@@ -99,14 +98,14 @@ def _whole(title: str, pairs: Sequence[_Pair]) -> tables.Table:
     )
 
 
-def _by_zone(title: str, pairs: Sequence[_Pair]) -> tables.Table:
+def _by_zone(title: str, pairs: Sequence[_Pair]) -> Table:
     zoned = [pair for pair in pairs if pair["part"] != "whole"]
     who = list(dict.fromkeys(f"{pair['first']} - {pair['second']}" for pair in zoned))
     cells = {
         (pair["part"], f"{pair['first']} - {pair['second']}"): _with_interval(pair, "spearman")
         for pair in zoned
     }
-    return tables.Table(
+    return Table(
         title,
         ("zone", *who),
         tuple(
@@ -157,7 +156,7 @@ def _panels(found: SeverityAgreement) -> tuple[Figure, list[tuple[Axes, Rating]]
     experts = found.ratings[2:]
     columns = min(2, len(experts))
     lines = -(-len(experts) // columns)
-    figure = new_figure(width=0.75 * columns, height=0.95 * lines)
+    figure = plots.new_figure(width=0.75 * columns, height=0.95 * lines)
     axes = np.ravel(figure.subplots(lines, columns, squeeze=False))
     for empty in axes[len(experts) :]:
         empty.set_axis_off()
@@ -165,15 +164,13 @@ def _panels(found: SeverityAgreement) -> tuple[Figure, list[tuple[Axes, Rating]]
 
 
 def _ratings_csv(found: SeverityAgreement) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    columns = [f"{rating.label} percent" for rating in found.ratings]
-    writer.writerow(["name", "measured", *columns])
     measured = set(found.measured.tolist())
+    rows = []
     for row, name in enumerate(found.names):
         values = ("" if math.isnan(r.total[row]) else f"{r.total[row]:.2f}" for r in found.ratings)
-        writer.writerow([name, int(row in measured), *values])
-    return text.getvalue().encode()
+        rows.append((name, str(int(row in measured)), *values))
+    columns = (f"{rating.label} percent" for rating in found.ratings)
+    return Table("", ("name", "measured", *columns), rows).csv().encode()
 
 
 def _with_interval(pair: _Pair, name: str) -> str:

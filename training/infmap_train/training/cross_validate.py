@@ -12,6 +12,7 @@ from typing import Any
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures
 from infmap_train.evaluation import tables
 from infmap_train.evaluation.evaluate import figures
@@ -116,7 +117,7 @@ def _lungs(reports: list[dict[str, Any]]) -> dict[str, Any]:
     return {"images": images, "dice": {"mean": weighted / sum(images.values())}}
 
 
-def _detection_tables(network: NetworkSpec, reports: list[dict[str, Any]]) -> list[tables.Table]:
+def _detection_tables(network: NetworkSpec, reports: list[dict[str, Any]]) -> list[Table]:
     labels = [f"fold {number}" for number in range(1, len(reports) + 1)]
     pixels, images = (
         [Confusion.from_dict(report[part]) for report in reports]

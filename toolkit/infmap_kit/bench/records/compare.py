@@ -8,6 +8,7 @@ from typing import Any
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import APART, BASELINES, SCOPES, STAGES
 from infmap_kit.bench.statistics import bootstrap_p50, interval
+from infmap_kit.report.table import Table
 
 NOISE_PERCENT = 2.0
 """Changes below this are called none, however sure: clocks and schedulers move as much from day to day."""
@@ -74,6 +75,29 @@ def compare_records(before: BenchRecord, after: BenchRecord) -> Comparison:
         if name in before.scopes and name in after.scopes
     )
     return Comparison(changes=changes, differences=tuple(_differences(before, after)))
+
+
+def changes_table(comparison: Comparison) -> Table:
+    """One row a scope of two records."""
+    differences = comparison.differences
+    notes = (
+        ("What else was different:", *differences)
+        if differences
+        else ("Nothing else was different.",)
+    )
+    rows = [
+        (
+            change.scope,
+            f"{change.before_ms:.2f}",
+            f"{change.after_ms:.2f}",
+            f"{change.percent:+.1f} %",
+            f"{change.low_percent:+.1f} to {change.high_percent:+.1f} %",
+            change.verdict,
+        )
+        for change in comparison.changes
+    ]
+    columns = ("scope", "before ms", "after ms", "change", "95 % interval", "verdict")
+    return Table("", columns, rows, notes=notes)
 
 
 def _change(scope: str, before: BenchRecord, after: BenchRecord) -> Change:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,55 +18,59 @@ from infmap_kit.bench.records.sentences import (
     ratio_sentences,
     state_sentences,
 )
+from infmap_kit.bench.records.tables import (
+    MEANINGS,
+    open_loop_table,
+    scopes_table,
+    steps_table,
+    throughput_table,
+)
 from infmap_kit.bench.records.waterfall import stages_of
 from infmap_kit.bench.scopes import (
-    APART,
     BASELINES,
     ENGINE_ALONE,
     FILE_TO_MAP,
     SCOPES,
     SERVED_ENSEMBLE,
-    STAGES,
 )
-from infmap_kit.bench.steps import PARTS
-from infmap_kit.report import page as frame
 from infmap_kit.report.charts import Bar, Curve, bars, curves
+from infmap_kit.report.drawing import Drawing
+from infmap_kit.report.page import render
+from infmap_kit.report.table import Table
 
-_COLUMNS = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms", "sd_ms")
-_LOAD_COLUMNS = ("p50_ms", "p90_ms", "p99_ms", "max_ms")
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page(record: BenchRecord) -> str:
     """The record as one self-contained HTML file."""
     machine = record.machine
-    return frame.document(
-        f"Latency of {record.model['name']} {record.model['version']}",
-        f"{record.precision} on target {record.target}, one picture a request; measured {record.started} on "
-        f"{machine.get('processor')}, {machine.get('cores')} cores, in {record.duration_s:.0f} s",
-        [
-            frame.paragraphs(state_sentences(record), kind="warn"),
-            frame.tiles(_facts(record)),
-            frame.paragraphs([overhead_sentence(record), *ratio_sentences(record)]),
-            frame.paragraphs([accuracy_sentence(record), cold_start_sentence(record)]),
-            frame.section(
-                "Beside the paper's Table V",
-                frame.figure(
-                    _latency_chart(record), "Median of each scope; whiskers: its 95 % interval."
-                ),
-                frame.paragraphs([paper_sentence(record)]),
-            ),
-            *_waterfall(record),
-            frame.section("Distribution", _distribution(record)),
-            frame.section("All figures", _scopes(record)),
-            *_load(record),
-            *_steps(record),
-            frame.section(
-                "A second load generator", frame.paragraphs([independent_sentence(record)])
-            )
-            if record.independent
-            else "",
-            frame.section("Measured on", _conditions(record)),
+    return render(
+        "record.html",
+        _TEMPLATES,
+        title=f"Latency of {record.model['name']} {record.model['version']}",
+        subtitle=f"{record.precision} on target {record.target}, one picture a request; measured "
+        f"{record.started} on {machine.get('processor')}, {machine.get('cores')} cores, in "
+        f"{record.duration_s:.0f} s",
+        state=state_sentences(record),
+        facts=_facts(record),
+        meaning=[
+            overhead_sentence(record),
+            *ratio_sentences(record),
+            accuracy_sentence(record),
+            cold_start_sentence(record),
         ],
+        latencies=_latency_chart(record),
+        paper=paper_sentence(record),
+        waterfall=_waterfall(record),
+        distribution=_distribution(record),
+        scopes=scopes_table(record),
+        scope_words=[*_scope_words(record), record.rule],
+        load=_load_chart(record),
+        throughput=throughput_table(record),
+        open_loop=open_loop_table(record),
+        steps=steps_table(record),
+        independent=independent_sentence(record),
+        conditions=_conditions(record),
     )
 
 
@@ -76,9 +81,8 @@ def _facts(record: BenchRecord) -> list[tuple[str, str]]:
         if name in record.scopes
     ]
     if FILE_TO_MAP in record.scopes:
-        facts.append(
-            (f"{FILE_TO_MAP}, p99", f"{record.scopes[FILE_TO_MAP].quantile_ms(0.99):.1f} ms")
-        )
+        slowest_ms = record.scopes[FILE_TO_MAP].quantile_ms(0.99)
+        facts.append((f"{FILE_TO_MAP}, p99", f"{slowest_ms:.1f} ms"))
     if record.throughput:
         fastest = max(point["images_per_s"] for point in record.throughput)
         facts.append(("highest throughput", f"{fastest:.0f} / s"))
@@ -87,54 +91,41 @@ def _facts(record: BenchRecord) -> list[tuple[str, str]]:
     return facts
 
 
-def _latency_chart(record: BenchRecord) -> str:
+def _latency_chart(record: BenchRecord) -> Drawing | None:
     rows = []
-    kinds = {**dict.fromkeys(SCOPES, "ours"), **dict.fromkeys(BASELINES, "baseline")}
-    for name, kind in kinds.items():
+    colours = {**dict.fromkeys(SCOPES, "c0"), **dict.fromkeys(BASELINES, "baseline")}
+    for name, colour in colours.items():
         if name in record.scopes:
             summary = record.scopes[name].summary()
             rows.append(
-                Bar(label=name, value=summary.p50_ms, note=f"{summary.p50_ms:.2f} ms", kind=kind,
+                Bar(label=name, value=summary.p50_ms, note=f"{summary.p50_ms:.2f} ms", colour=colour,
                     low=summary.p50_low_ms, high=summary.p50_high_ms)
             )  # fmt: skip
     if (row := record.paper_row) is not None:
-        rows.append(
-            Bar(label="Table V, on an RTX 2080 Ti", value=row.time_ms,
-                note=f"{row.time_ms:.2f} ms", kind="paper")
-        )  # fmt: skip
-    return bars("Median latency by scope", rows, unit="ms") if rows else ""
+        label, note = "Table V, on an RTX 2080 Ti", f"{row.time_ms:.2f} ms"
+        rows.append(Bar(label=label, value=row.time_ms, note=note, colour="c1"))
+    return bars("Median latency by scope", rows, unit="ms") if rows else None
 
 
-def _waterfall(record: BenchRecord) -> list[str]:
-    stages = stages_of(record)
-    if not stages:
-        return []
+def _waterfall(record: BenchRecord) -> Drawing | None:
     rows, start = [], 0.0
-    for stage in stages:
-        begin = start if stage.ms >= 0 else start + stage.ms
+    for stage in stages_of(record):
+        begin, end = sorted((start, start + stage.ms))
         rows.append(
-            Bar(label=stage.name, value=abs(stage.ms), start=max(begin, 0.0),
-                note=f"{stage.ms:.2f} ms", kind="part")
+            Bar(label=stage.name, value=end - begin, start=max(begin, 0.0),
+                note=f"{stage.ms:.2f} ms", colour="c2")
         )  # fmt: skip
         start += stage.ms
-    caption = "From a file's bytes to the map; the stages' sum is the p50 of file to map."
-    return [
-        frame.section(
-            "Where the time goes",
-            frame.figure(bars("Stages of file to map", rows, unit="ms"), caption),
-        )
-    ]
+    return bars("Stages of file to map", rows, unit="ms") if rows else None
 
 
-def _distribution(record: BenchRecord) -> str:
+def _distribution(record: BenchRecord) -> Drawing | None:
     names = [name for name in (ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP) if name in record.scopes]
-    if not names:
-        return ""
     shares = np.linspace(0, 0.99, 100)
     lines = [
         Curve(
             label=name,
-            kind=f"c{number}",
+            colour=f"c{number}",
             points=[
                 (float(ms), 100 * float(share))
                 for ms, share in zip(
@@ -144,131 +135,53 @@ def _distribution(record: BenchRecord) -> str:
         )
         for number, name in enumerate(names)
     ]
-    chart = curves(
-        "Share of requests by latency",
-        lines,
-        x_unit="ms",
-        y_unit="% of requests within",
-        x_from_zero=False,
-    )
-    return frame.figure(chart, "Up to the 99th percentile; the slowest are in the table below.")
+    if not lines:
+        return None
+    title, unit = "Share of requests by latency", "% of requests within"
+    return curves(title, lines, x_unit="ms", y_unit=unit, x_from_zero=False)
 
 
-def _scopes(record: BenchRecord) -> str:
-    rows: list[list[str]] = []
-    words: list[str] = []
-    meanings = {**SCOPES, **APART, **BASELINES, **STAGES}
-    for name, meaning in meanings.items():
-        if name in record.scopes:
-            figures = dataclasses.asdict(record.scopes[name].summary())
-            cells = [f"{figures[key]:.2f}" for key in _COLUMNS]
-            rows.append([name, *cells, str(figures["n"])])
-            words.append(f"{name}: {meaning}.")
-        elif name in record.not_measured:
-            words.append(f"{name}: not measured, since {record.not_measured[name]}.")
-    header = ["scope", *(key.replace("_", " ") for key in _COLUMNS), "n"]
-    return frame.table(header, rows) + frame.paragraphs([*words, record.rule], kind="soft")
-
-
-def _load(record: BenchRecord) -> list[str]:
-    sections = []
-    if record.throughput:
-        single = [p for p in record.throughput if p["batch"] == 1]
-        lines = [
-            Curve(label="p50", kind="c0", marks=True, points=_points(single, "images_per_s", "p50_ms")),
-            Curve(label="p99", kind="c1", marks=True, points=_points(single, "images_per_s", "p99_ms")),
-        ]  # fmt: skip
-        if record.open_loop:
-            points = _points(record.open_loop, "offered_per_s", "p99_ms")
-            lines.append(Curve(label="open loop, p99", kind="c2", marks=True, points=points))
-            points = _points(record.open_loop, "offered_per_s", "p50_ms")
-            lines.append(Curve(label="open loop, p50", kind="c3", marks=True, points=points))
-        chart = curves(
-            "Latency under load by throughput", lines, x_unit="images a second", y_unit="ms"
-        )
-        rows = [
-            [
-                str(p["batch"]),
-                str(p["concurrency"]),
-                f"{p['images_per_s']:.1f}",
-                *(f"{p[k]:.1f}" for k in _LOAD_COLUMNS),
-            ]
-            for p in record.throughput
-        ]
-        header = [
-            "batch",
-            "clients",
-            "images / s",
-            *(f"request {k.replace('_', ' ')}" for k in _LOAD_COLUMNS),
-        ]
-        sections.append(
-            frame.section(
-                "Throughput against latency",
-                frame.paragraphs(
-                    ["Under load: these are not latencies of a request at rest."], kind="soft"
-                ),
-                frame.figure(
-                    chart, "One picture a request; the closed loop has 1, 2, 4, … clients."
-                ),
-                frame.table(header, rows),
-            )
-        )
-    if record.open_loop:
-        rows = [
-            [f"{p['offered_per_s']:.1f}", f"{100 * p['offered_share']:.0f} %", f"{p['answered_per_s']:.1f}",
-             *(f"{p[k]:.1f}" for k in _LOAD_COLUMNS), str(p["requests"])]
-            for p in record.open_loop
-        ]  # fmt: skip
-        header = [
-            "offered / s",
-            "of highest",
-            "answered / s",
-            *(k.replace("_", " ") for k in _LOAD_COLUMNS),
-            "n",
-        ]
-        words = "Requests come at random times (Poisson); a latency counts from when its request was due."
-        sections.append(
-            frame.section(
-                "Open loop", frame.paragraphs([words], kind="soft"), frame.table(header, rows)
-            )
-        )
-    return sections
-
-
-def _points(entries: list[dict[str, Any]], x: str, y: str) -> list[tuple[float, float]]:
-    return [(entry[x], entry[y]) for entry in entries]
-
-
-def _steps(record: BenchRecord) -> list[str]:
-    if not record.server:
-        return []
-    header = ["step", "total", *(part.replace("_", " ") for part in PARTS), "requests"]
-    rows = [
-        [step, *(f"{parts[part]:.3f}" for part in ("total", *PARTS)), f"{parts['requests']:.0f}"]
-        for step, parts in record.server.items()
-    ]
-    words = "Mean ms of a request by Triton's statistics, over those in the scope served ensemble."
-    return [
-        frame.section(
-            "Triton's own account",
-            frame.paragraphs([words], kind="soft"),
-            frame.table(header, rows),
-        )
-    ]
-
-
-def _conditions(record: BenchRecord) -> str:
-    facts: dict[str, object] = {
-        key.replace("_", " "): value for key, value in record.machine.items()
+def _load_chart(record: BenchRecord) -> Drawing | None:
+    single = [point for point in record.throughput if point["batch"] == 1]
+    series: dict[str, tuple[Sequence[dict[str, Any]], str, str]] = {
+        "p50": (single, "images_per_s", "p50_ms"),
+        "p99": (single, "images_per_s", "p99_ms"),
+        "open loop, p99": (record.open_loop, "offered_per_s", "p99_ms"),
+        "open loop, p50": (record.open_loop, "offered_per_s", "p50_ms"),
     }
-    facts |= {f"version of {name}": version for name, version in record.versions.items()}
-    facts["convolutions by type, as inspected"] = ", ".join(
-        f"{count} {kind}" for kind, count in record.inspected.items()
-    )
-    facts["ONNX graph, SHA-256"] = record.model.get("onnx_sha256", "not stated")
-    facts["pictures"] = "; ".join(record.pictures)
+    lines = [
+        Curve(
+            label=label, colour=f"c{number}", points=[(p[x], p[y]) for p in points], has_marks=True
+        )
+        for number, (label, (points, x, y)) in enumerate(series.items())
+        if points
+    ]
+    title = "Latency under load by throughput"
+    return curves(title, lines, x_unit="images a second", y_unit="ms") if lines else None
+
+
+def _scope_words(record: BenchRecord) -> list[str]:
+    return [
+        f"{name}: {meaning}."
+        if name in record.scopes
+        else f"{name}: not measured, since {record.not_measured[name]}."
+        for name, meaning in MEANINGS.items()
+        if name in record.scopes or name in record.not_measured
+    ]
+
+
+def _conditions(record: BenchRecord) -> Table:
+    facts: dict[str, object] = {
+        **{key.replace("_", " "): value for key, value in record.machine.items()},
+        **{f"version of {name}": version for name, version in record.versions.items()},
+        "convolutions by type, as inspected": ", ".join(
+            f"{count} {kind}" for kind, count in record.inspected.items()
+        ),
+        "ONNX graph, SHA-256": record.model.get("onnx_sha256", "not stated"),
+        "pictures": "; ".join(record.pictures),
+    }
     rows = [
-        [key, ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
+        (key, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
         for key, value in facts.items()
     ]
-    return frame.table(["what", "value"], rows, words=[1])
+    return Table("", ("what", "value"), rows, words=("value",))

@@ -15,10 +15,10 @@ from infmap_kit.bench.scopes import (
     FILE_TO_MAP,
 )
 from infmap_kit.bench.statistics import Latencies
-from infmap_kit.bench.table5.rows import Table5Row, table5_rows
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_bytes
 from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.paper.table5 import Table5Row, table5_rows
 
 SCHEMA = 2
 

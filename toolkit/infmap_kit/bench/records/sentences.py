@@ -5,7 +5,7 @@ from __future__ import annotations
 from infmap_kit.bench.independent import AGREEMENT_PERCENT
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, KERAS_PREDICT, ONNX_RUNTIME
-from infmap_kit.bench.table5.rows import MACHINE
+from infmap_kit.paper.table5 import MACHINE
 
 GOALS = {
     f"{FILE_TO_MAP} / {ENGINE_ALONE}": 1.35,
@@ -14,6 +14,18 @@ GOALS = {
 }
 """What the CPU path is held to on two cores, U-Net with DenseNet-121, at its fastest precision that passes
 the gate."""
+
+
+def meaning_sentences(record: BenchRecord) -> list[str]:
+    """Everything that can be said of the figures."""
+    return [
+        overhead_sentence(record),
+        *ratio_sentences(record),
+        paper_sentence(record),
+        accuracy_sentence(record),
+        cold_start_sentence(record),
+        independent_sentence(record),
+    ]
 
 
 def overhead_sentence(record: BenchRecord) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from infmap_kit.bench.records.record import compact_json
 from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, SERVED_ENSEMBLE
-from infmap_kit.bench.table5.rows import MACHINE
 from infmap_kit.bench.table5.run import Outcome
 from infmap_kit.model.files import write_bytes
-from infmap_kit.report import page as frame
+from infmap_kit.paper.table5 import MACHINE
 from infmap_kit.report.charts import Bar, bars
+from infmap_kit.report.page import render
+from infmap_kit.report.table import Table
 
 _SCOPES = (ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP)
 HEADER = (
@@ -77,35 +74,32 @@ def sentences(outcomes: Sequence[Outcome]) -> list[str]:
 def table5_table(outcomes: Sequence[Outcome]) -> Table:
     """For the terminal: the columns that fit."""
     notes = [f"{one.row.network.label}: {_note(one)}" for one in outcomes if _note(one)]
-    table = Table(
-        "network", "paper ms", "engine ms", "served ms", "to map ms", "ratio",
-        caption="\n".join([*sentences(outcomes), *notes]), caption_justify="left",
-    )  # fmt: skip
-    for outcome in outcomes:
-        row = cells(outcome)
-        table.add_row(*row[:6])
-    return table
+    return Table(
+        "",
+        ("network", "paper ms", "engine ms", "served ms", "to map ms", "ratio"),
+        [cells(outcome)[:6] for outcome in outcomes],
+        notes=[*sentences(outcomes), *notes],
+    )
+
+
+def whole_table(outcomes: Sequence[Outcome]) -> Table:
+    """Table V with our columns."""
+    return Table("", HEADER, [cells(outcome) for outcome in outcomes], words=("note",))
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """Table V with our columns."""
-    lines = ["# The paper's Table V, measured here", ""]
-    for sentence in sentences(outcomes):
-        lines += [sentence, ""]
-    lines += ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
-    lines += ["| " + " | ".join(cells(outcome)) + " |" for outcome in outcomes]
-    return "\n".join(lines) + "\n"
+    """The table under its sentences."""
+    parts = ["# The paper's Table V, measured here", *sentences(outcomes)]
+    return "\n\n".join([*parts, whole_table(outcomes).markdown()])
 
 
 def csv_table(outcomes: Sequence[Outcome]) -> str:
     """The same for a spreadsheet, numbers without separators."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
+    rows = []
     for outcome in outcomes:
         first, *rest, note = cells(outcome)
-        writer.writerow((first, *(cell.replace(",", "") for cell in rest), note))
-    return text.getvalue()
+        rows.append((first, *(cell.replace(",", "") for cell in rest), note))
+    return Table("", HEADER, rows).csv()
 
 
 def page(outcomes: Sequence[Outcome]) -> str:
@@ -118,20 +112,16 @@ def page(outcomes: Sequence[Outcome]) -> str:
             rows.append(Bar(label=row.network.label, value=p50, note=f"{p50:.1f} ms"))
         note = f"{row.time_ms:.2f} ms"
         label = "Table V" if record is not None else f"{row.network.label}: Table V alone"
-        rows.append(Bar(label=label, value=row.time_ms, note=note, kind="paper"))
-    chart = bars("Engine alone beside Table V", rows, unit="ms")
-    caption = f"Median of the engine alone here, and the paper's figure on an {MACHINE}."
-    words = [len(HEADER) - 1]
-    return frame.document(
-        "The paper's Table V, measured here",
-        "24 networks, one picture a request",
-        [
-            frame.paragraphs(sentences(outcomes)),
-            frame.section(
-                "All rows", frame.table(HEADER, [cells(one) for one in outcomes], words=words)
-            ),
-            frame.section("Engine alone beside the paper", frame.figure(chart, caption)),
-        ],
+        rows.append(Bar(label=label, value=row.time_ms, note=note, colour="c1"))
+    return render(
+        "table5.html",
+        Path(__file__).parent / "templates",
+        title="The paper's Table V, measured here",
+        subtitle="24 networks, one picture a request",
+        sentences=sentences(outcomes),
+        table=whole_table(outcomes),
+        chart=bars("Engine alone beside Table V", rows, unit="ms"),
+        machine=MACHINE,
     )
 
 

@@ -16,12 +16,12 @@ from typing import Any
 from infmap_kit.bench.measure import BenchOptions, measure
 from infmap_kit.bench.records.record import BenchRecord, compact_json
 from infmap_kit.bench.scopes import SCOPES
-from infmap_kit.bench.table5.rows import Table5Row, table5_rows
 from infmap_kit.errors import ExportError, InfmapError, MissingDependency, SpecError, Unstable
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import read_json, sha256_of, write_bytes
 from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.paper.table5 import Table5Row, table5_rows
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
 from infmap_kit.targets.registry import export_options, publish

@@ -15,8 +15,7 @@ from infmap_kit.command import console, page, print_json
 @app.command(epilog="Example: `infmap-kit versions --repository model_repository`")
 def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -> None:
     """List the releases of a repository: what is served, and what can be gone back to."""
-    from infmap_kit.report.terminal import releases_table
-    from infmap_kit.triton.releases import releases_of
+    from infmap_kit.triton.releases import releases_of, releases_table
     from infmap_kit.triton.repository import Manifest
 
     # Without a manifest it is no repository, which is worth more than an empty list.

@@ -75,10 +75,9 @@ def published(
     Compares masks, detections, severities and maps over pictures, writes a report, and ends with exit code 3
     when anything is beyond the gate's bounds.
     """
-    from infmap_kit.gate.report import Evidence
+    from infmap_kit.gate.report import Evidence, gate_table
     from infmap_kit.release.origin import read_origin
     from infmap_kit.release.verify import verify_repository, verify_served
-    from infmap_kit.report.terminal import gate_table
 
     with progress_bar() as progress:
         progress("reading", 0, 1)

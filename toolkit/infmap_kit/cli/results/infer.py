@@ -73,7 +73,7 @@ def infer(
     if json_:
         print_json([outcome.as_json() for outcome in outcomes])
     else:
-        from infmap_kit.report.terminal import findings_table
+        from infmap_kit.results.tables import findings_table
 
         console.print(findings_table(outcomes))
         console.print(f"Results are in {output}.")

@@ -70,7 +70,8 @@ def latency(
     """
     from infmap_kit.bench.load import LoadOptions
     from infmap_kit.bench.measure import BenchOptions, measure, require_settled
-    from infmap_kit.bench.records.report import latency_table, write_record
+    from infmap_kit.bench.records.report import write_record
+    from infmap_kit.bench.records.tables import latency_table
 
     options = BenchOptions(
         samples=samples,
@@ -98,9 +99,8 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Say what changed between two records beyond noise, and what else was different."""
-    from infmap_kit.bench.records.compare import compare_records
+    from infmap_kit.bench.records.compare import changes_table, compare_records
     from infmap_kit.bench.records.record import BenchRecord
-    from infmap_kit.report.terminal import changes_table
 
     comparison = compare_records(BenchRecord.read(before), BenchRecord.read(after))
     if json_:

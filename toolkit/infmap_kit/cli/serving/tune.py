@@ -30,9 +30,8 @@ def tune(
     Tries them with a server of its own, publishes the repository anew with the best, once it passed the gate
     again, and keeps the release before (`infmap-kit rollback`).
     """
-    from infmap_kit.bench.tune import parse_goal
+    from infmap_kit.bench.tune import parse_goal, trials_table
     from infmap_kit.bench.tune import tune as tune_repository
-    from infmap_kit.report.terminal import trials_table
 
     wanted = parse_goal(goal)
     with progress_bar() as progress:

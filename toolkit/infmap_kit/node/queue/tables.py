@@ -5,64 +5,55 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Column, Table
-
 from infmap_kit.node.queue.states import DeliveryState
 from infmap_kit.node.queue.view import Overview
+from infmap_kit.report.table import Table
 
 
 def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Table]:
     """Radiographs by state, and deliveries by destination."""
-    images = Table(*(Column(state, justify="right") for state in seen.images))
-    images.add_row(*(str(number) for number in seen.images.values()))
-    states = list(DeliveryState)
-    deliveries = Table(
-        "destination", *(Column(state, justify="right") for state in states), "waiting because"
-    )
-    for name, counts in sorted(seen.deliveries.items()):
-        reason = escape(waiting_because.get(name, ""))
-        deliveries.add_row(name, *(str(counts[state]) for state in states), reason)
-    return [images, deliveries] if seen.deliveries else [images]
+    images = Table("", [*seen.images], [[str(number) for number in seen.images.values()]])
+    to = [*DeliveryState]
+    rows = [
+        (name, *(str(counts[state]) for state in to), waiting_because.get(name, ""))
+        for name, counts in sorted(seen.deliveries.items())
+    ]
+    deliveries = Table("", ("destination", *to, "waiting because"), rows)
+    return [images, deliveries] if rows else [images]
 
 
 def images_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """One row a radiograph."""
-    table = Table(Column("ID", justify="right"), "received, UTC", "from", "state", "found, or why")
-    for image in found:
-        table.add_row(
+    rows = [
+        (
             str(image["id"]),
             _moment(image["received_at"]),
-            escape(image["caller"]),
+            image["caller"],
             image["state"],
-            escape(image["reason"]),
+            image["reason"],
         )
-    return table
+        for image in found
+    ]
+    columns = ("ID", "received, UTC", "from", "state", "found, or why")
+    return Table("", columns, rows)
 
 
 def history_table(image: Mapping[str, Any]) -> Table:
     """What happened to one radiograph."""
-    uid = image.get("sop_instance_uid") or image["uid"]
-    table = Table(
-        "when, UTC", "what", title=f"Radiograph {image['id']}: {image['state']}", caption=uid
+    return Table(
+        f"Radiograph {image['id']}: {image['state']}",
+        ("when, UTC", "what"),
+        [(_moment(event["at"]), event["what"]) for event in image["history"]],
+        notes=[image.get("sop_instance_uid") or image["uid"]],
     )
-    for event in image["history"]:
-        table.add_row(_moment(event["at"]), escape(event["what"]))
-    return table
 
 
 def deliveries_table(image: Mapping[str, Any]) -> Table:
     """Where one radiograph's results are."""
-    table = Table("result", "to", "state", Column("refused", justify="right"), "why, or warning")
-    for delivery in image["deliveries"]:
-        table.add_row(
-            delivery["kind"],
-            delivery["destination"],
-            delivery["state"],
-            str(delivery["attempts"]),
-            escape(delivery["reason"]),
-        )
-    return table
+    keys = ("kind", "destination", "state", "attempts", "reason")
+    rows = [tuple(str(delivery[key]) for key in keys) for delivery in image["deliveries"]]
+    columns = ("result", "to", "state", "refused", "why, or warning")
+    return Table("", columns, rows)
 
 
 def _moment(iso: str) -> str:

@@ -1,48 +1,36 @@
-"""A course as a page to look at, and as the table of the terminal."""
+"""A course as a page to look at, and as the tables of the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from rich.markup import escape
-from rich.table import Column, Table
+from pathlib import Path
 
 from infmap_kit.progression.change import RULE, Change
 from infmap_kit.progression.course import Course, Point
 from infmap_kit.progression.noise import Noise
 from infmap_kit.progression.output.chart import chart, words_below
 from infmap_kit.progression.output.picture import Map, tiles
-from infmap_kit.report import page as frame
+from infmap_kit.report.page import render
+from infmap_kit.report.table import Table, Toned
 
-_COLOURS = {"rise": "red", "fall": "green"}
+_TONES = {"rise": "bad", "fall": "good"}
 
 
 def course_table(course: Course) -> Table:
-    """One row a result."""
-    lungs = [part for part in course.parts if part != "total"]
-    graded = any(point.result.severity.grade for point in course.points)
-    table = Table(
-        Column("day" if course.is_shifted else "taken", min_width=10),
-        Column("radiograph", overflow="fold"),
-        # The noise below the figure that it belongs to: eight columns would not fit a terminal.
-        *(Column(title, justify="right", no_wrap=True) for title in ("total", *lungs)),
-        *([Column("grade", no_wrap=True)] if graded else []),
-        "change",
-        title=f"Severity in percent of the {course.severity_of}, and 95 % of the noise",
-        show_lines=True,
-    )
+    """One row a result, for the terminal."""
+    # The noise below the figure that it belongs to: eight columns would not fit a terminal.
+    rows = []
     for point in course.points:
-        when, name, severity, noise, *others, points, verdict = _cells(
-            course, point, lungs, graded=graded
-        )
-        called = [escape(points), escape(verdict)]
-        if verdict in _COLOURS:
-            called[1] = f"[{_COLOURS[verdict]}]{verdict}[/]"
-        table.add_row(
-            when, escape(name), f"{severity}\n[dim]{noise}[/]", *others, "\n".join(called)
-        )
-    return table
+        when, name, severity, noise, *others, points, called = _cells(course, point)
+        since = Toned(f"{points}\n{called}", _TONES.get(called, ""))
+        rows.append((when.replace(" ", "\n"), name, f"{severity}\n{noise}", *others, since))
+    when, name, _, _, *others, change, _ = _columns(course)
+    return Table(
+        f"Severity in percent of the {course.severity_of}, and 95 % of the noise",
+        (when, name, "total", *others, change),
+        rows,
+        words=(name,),
+    )
 
 
 def sentences(course: Course) -> list[str]:
@@ -75,65 +63,69 @@ def page(course: Course, maps: Sequence[Map]) -> str:
     maps
         Of each result (H, W, 3) uint8 RGB, or ``None``.
     """
-    row = "".join(f'<div style="width:8.5rem">{one.svg()}</div>' for one in tiles(course, maps))
-    lungs = [part for part in course.parts if part != "total"]
-    graded = any(point.result.severity.grade for point in course.points)
-    header = ["day" if course.is_shifted else "taken", "radiograph", *_figures(lungs)]
-    header += ["grade", "change", "called"] if graded else ["change", "called"]
-    rows = [_cells(course, point, lungs, graded=graded) for point in course.points]
-    models = [[key, value] for model in course.models for key, value in model.items()]
-    return frame.document(
-        "Progression",
-        f"{len(course.points)} radiographs over {course.points[-1].day:.1f} days; severity of the "
-        f"{course.severity_of}",
-        [
-            f'<div style="display:flex;flex-wrap:wrap;gap:.7rem;margin:1rem 0">{row}</div>',
-            frame.figure(chart(course).svg(), " ".join(words_below(course))),
-            frame.paragraphs([*sentences(course), RULE]),
-            frame.section("All figures", frame.table(header, rows, words=[1])),
-            frame.section("Model", frame.table(["what", "value"], models, words=[1])),
-        ],
-        with_pictures=True,
+    models = [pair for model in course.models for pair in model.items()]
+    rows = [_cells(course, point) for point in course.points]
+    return render(
+        "course.html",
+        Path(__file__).parent / "templates",
+        title="Progression",
+        subtitle=f"{len(course.points)} radiographs over {course.points[-1].day:.1f} days; severity of "
+        f"the {course.severity_of}",
+        maps=tiles(course, maps),
+        chart=chart(course),
+        caption=" ".join(words_below(course)),
+        sentences=[*sentences(course), RULE],
+        figures=Table("", _columns(course), rows, words=("radiograph",)),
+        models=Table("", ("what", "value"), models, words=("value",)),
     )
 
 
 def noise_table(noise: Noise) -> Table:
     """One row a radiograph whose noise was measured."""
-    table = Table(
-        Column("radiograph", overflow="fold"),
-        "of",
-        Column("severity %", justify="right"),
-        Column("95 % of variants", justify="right"),
-        Column("detected", justify="right"),
-    )
+    rows = []
     for one in noise.radiographs:
         found = one.range_of("total")
-        table.add_row(
-            escape(one.source),
-            one.severity_of,
-            f"{one.percent['total']:.1f}",
-            "-" if found is None else f"{found.low:.1f} to {found.high:.1f}",
-            f"{one.detected} of {noise.variation.variants}",
+        rows.append(
+            (
+                one.source,
+                one.severity_of,
+                f"{one.percent['total']:.1f}",
+                "-" if found is None else f"{found.low:.1f} to {found.high:.1f}",
+                f"{one.detected} of {noise.variation.variants}",
+            )
         )
-    return table
+    columns = ("radiograph", "of", "severity %", "95 % of variants", "detected")
+    return Table("", columns, rows, words=columns[:1])
 
 
-def _figures(lungs: list[str]) -> list[str]:
-    return ["severity", "noise 95 %", *lungs]
+def _lungs(course: Course) -> list[str]:
+    return [part for part in course.parts if part != "total"]
 
 
-def _cells(course: Course, point: Point, lungs: list[str], *, graded: bool) -> list[str]:
+def _is_graded(course: Course) -> bool:
+    return any(point.result.severity.grade for point in course.points)
+
+
+def _columns(course: Course) -> list[str]:
+    when = "day" if course.is_shifted else "taken"
+    grade = ["grade"] if _is_graded(course) else []
+    figures = ("severity", "noise 95 %", *_lungs(course))
+    return [when, "radiograph", *figures, *grade, "change", "called"]
+
+
+def _cells(course: Course, point: Point) -> list[str]:
     severity, found = point.result.severity, point.ranges.get("total")
-    since: Any = point.since_before.get("total")
+    since = point.since_before.get("total")
+    called = "" if since is None else str(since.verdict)
     return [
         course.when(point).removeprefix("day "),
         point.result.name,
         f"{severity.percent:.1f}",
         "-" if found is None else f"{found.low:.1f}-{found.high:.1f}",
-        *(f"{severity.lungs[side]:.1f}" if side in severity.lungs else "-" for side in lungs),
-        *([severity.grade or "-"] if graded else []),
+        *(f"{severity.lungs[s]:.1f}" if s in severity.lungs else "-" for s in _lungs(course)),
+        *([severity.grade or "-"] if _is_graded(course) else []),
         "" if since is None else f"{since.points:+.1f}",
-        "" if since is None else str(since.verdict),
+        Toned(called, _TONES.get(called, "")),
     ]
 
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from infmap_kit.progression.course import Course, Point
 from infmap_kit.progression.output.chart import (
-    LEFT,
     RIGHT,
-    Axes,
+    CourseAxes,
     chart_items,
     title_of,
     words_below,
 )
-from infmap_kit.progression.output.drawing import Area, Drawing, Item, Line, Picture, Words
+from infmap_kit.report.charts import LEFT, small
+from infmap_kit.report.drawing import Area, Drawing, Item, Line, Picture, Text
 
 MOST_MAPS = 12
 """In a row; of a longer course the first, the last, and what lies evenly between."""
@@ -45,26 +45,26 @@ def draw(course: Course, maps: Sequence[Map]) -> Drawing:
     used = len(shown) * (width + _GAP) - _GAP
     tall = _height_of(maps, width)
     top = 32 + _HEAD + tall + _FOOT
-    axes = Axes(course, left=LEFT, top=top + 44, width=max(_WIDTH, used))
-    items: list[Item] = [Words(at=(LEFT, 20), text=title_of(course), size=14)]
+    wide = max(_WIDTH, used)
+    axes = CourseAxes(course, top=top + 44, width=wide)
+    items: list[Item] = [Text(at=(LEFT, 20), text=title_of(course), size=14)]
     for place, index in enumerate(shown):
         point = course.points[index]
-        left = LEFT + (axes.width - used) / 2 + place * (width + _GAP)
+        left = LEFT + (wide - used) / 2 + place * (width + _GAP)
         items += _tile(course, point, maps[index], at=(left, 32), width=width, tall=tall)
         # From the map to its place in time.
-        there = axes.x(point.day)
+        there, _ = axes.at(point.day, 0)
         way = ((left + width / 2, top), (there, axes.top - 8), (there, axes.bottom))
         items.append(Line(points=way, colour="line"))
     items += chart_items(course, axes)
     lines = [*words_below(course), "For research use, not a medical device."]
     for number, line in enumerate(lines):
-        at = (LEFT, axes.foot + 14 + 15 * number)
-        items.append(Words(at=at, text=line, colour="soft", size=11))
+        items.append(small((LEFT, axes.foot + 14 + 15 * number), line))
     return Drawing(
         title=title_of(course),
-        width=LEFT + axes.width + RIGHT,
+        width=LEFT + wide + RIGHT,
         height=round(axes.foot) + 15 * len(lines) + 8,
-        items=tuple(items),
+        items=items,
     )
 
 
@@ -76,10 +76,8 @@ def tiles(course: Course, maps: Sequence[Map]) -> list[Drawing]:
             title=course.points[index].result.name,
             width=_WIDEST,
             height=_HEAD + tall + _FOOT,
-            items=tuple(
-                _tile(
-                    course, course.points[index], maps[index], at=(0, 0), width=_WIDEST, tall=tall
-                )
+            items=_tile(
+                course, course.points[index], maps[index], at=(0, 0), width=_WIDEST, tall=tall
             ),
         )
         for index in _chosen(len(course.points))
@@ -110,18 +108,15 @@ def _tile(
         day, _, time = day.partition(" ")
     frame = ((left, top), (left + width, top), (left + width, foot), (left, foot))
     items: list[Item] = [
-        Words(at=(middle, top - 20), text=day, size=11, anchor="middle"),
-        Words(at=(middle, top - 6), text=time, colour="soft", size=11, anchor="middle"),
+        Text(at=(middle, top - 20), text=day, size=11, anchor="middle"),
+        small((middle, top - 6), time, anchor="middle"),
         Area(points=frame, colour="soft"),
-        Words(
+        Text(
             at=(middle, foot + 16), text=f"{point.result.severity.percent:.1f} %", anchor="middle"
         ),
     ]
     if painted is None:
-        words = Words(
-            at=(middle, top + tall / 2 + 4), text="no map", colour="soft", size=11, anchor="middle"
-        )
-        return [*items, words]
+        return [*items, small((middle, top + tall / 2 + 4), "no map", anchor="middle")]
     scale = min(width / painted.shape[1], tall / painted.shape[0])
     wide, high = painted.shape[1] * scale, painted.shape[0] * scale
     corner = (left + (width - wide) / 2, top + (tall - high) / 2)

@@ -1,0 +1,35 @@
+"""The node's page says what is wrong, and only then."""
+
+from __future__ import annotations
+
+import re
+
+from infmap_kit.node.web.status_page import status_html
+from node_status import node_status
+
+
+def test_a_node_that_is_well_says_so() -> None:
+    html = status_html(node_status())
+    assert "Ready." in html
+    assert '<meta http-equiv="refresh"' in html
+
+
+def test_what_is_wrong_stands_at_the_top() -> None:
+    html = status_html(node_status("no room on the disk"))
+    assert "Ready." not in html
+    assert html.index("no room on the disk") < html.index("1205")
+
+
+def test_states_are_seen_at_a_glance_and_callers_are_text() -> None:
+    html = status_html(node_status())
+    assert re.search(r'class="words bad">refuses connections<', html)
+    assert re.search(r'class="bad">failed<', html)
+    assert re.search(r'class="good">done<', html)
+    assert "XRAY&lt;1&gt;" in html
+    assert "XRAY<1>" not in html
+
+
+def test_an_empty_node_says_that_nothing_came_yet() -> None:
+    html = status_html({**node_status(), "destinations": [], "latest": []})
+    assert "None: results stay here." in html
+    assert "None yet." in html

@@ -1,0 +1,65 @@
+"""One table, whatever it is read in."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+
+from infmap_kit.report.table import Table, Toned
+
+
+def _shown(table: Table, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_name_is_text_and_no_markup() -> None:
+    name = "[red]<b>a|b"
+    table = Table("of [bold]", ("file [x]", "n"), [(name, "1")], notes=["see [link]"])
+    for text in (name, "of [bold]", "file [x]", "see [link]"):
+        assert text in _shown(table)
+    assert next(csv.DictReader(io.StringIO(table.csv())))["file [x]"] == name
+    assert "a\\|b" in table.markdown()
+    assert "<b>" not in table.__html__()
+    assert "&lt;b&gt;" in table.__html__()
+
+
+def test_names_give_way_and_nothing_is_cut() -> None:
+    name = "a_very_long_name_without_any_room_in_it" * 2
+    table = Table("", ("radiograph", "COVID-19"), [(name, "not detected")], words=("radiograph",))
+    shown = _shown(table, width=50)
+    assert "not detected" in shown
+    assert "…" not in shown
+    letters = "".join(line.split("│")[1].strip() for line in shown.splitlines() if "│" in line)
+    assert letters == name
+
+
+def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
+    rows = [("one", "1.0", "-", "2026-01-05"), ("two", "10.0", ">= 3", "2026-01-06")]
+    html = Table("", ("name", "ms", "bound", "when"), rows).__html__()
+    assert '<td class="figures">1.0</td><td class="figures">-</td><td>2026-01-05</td>' in html
+    assert "│  1.0 │" in _shown(Table("", ("name", "ms"), [row[:2] for row in rows]))
+
+
+def test_a_tone_is_a_colour_where_there_are_colours() -> None:
+    table = Table("", ("state",), [(Toned("dead", "bad"),), ("well",)])
+    assert table.csv() == "state\ndead\nwell\n"
+    assert '<td class="bad">dead</td>' in table.__html__()
+    console = Console(
+        file=io.StringIO(), force_terminal=True, color_system="standard", no_color=False
+    )
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    assert "\x1b[31mdead" in console.file.getvalue()
+
+
+def test_groups_are_parted_in_the_terminal_alone() -> None:
+    table = Table("Two", ("a",), [("1",), (), ("2",)], notes=["Why.", ""])
+    assert _shown(table).count("├") == 1
+    assert table.markdown(level=2) == "## Two\n\nWhy.\n\n| a |\n|---|\n| 1 |\n| 2 |\n"
+    assert table.csv() == "a\n1\n2\n"
+    assert table.__html__().count("<tr>") == 3
