@@ -19,7 +19,7 @@ from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import ReferenceRunner, Runner
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import jet_table
+from infmap_kit.imaging.colour import colour_table
 from infmap_kit.model.contract import CLASSIFIER, ENSEMBLE, LUNG_SEGMENTATION, RENDERING
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
@@ -180,7 +180,7 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     return {
         **source.networks,
         detection: small.get(detection) or detection_graph(contract=contract),
-        RENDERING.name: small.get(RENDERING.name) or rendering_graph(jet_table()),
+        RENDERING.name: small.get(RENDERING.name) or rendering_graph(colour_table()),
         **({CLASSIFIER.name: source.classifier} if source.classifier is not None else {}),
     }
 
