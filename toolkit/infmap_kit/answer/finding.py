@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.answer.severity import Grade, Lung
-from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.finding import FindingSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,9 @@ class Finding:
     Parameters
     ----------
     detected
-        COVID-19 by the paper's rule: any pixel's probability is 0.5 or more.
+        By the paper's rule: any pixel's probability reaches the finding's threshold.
     severity_percent
-        Infected pixels, in percent of ``severity_of``.
+        Affected pixels, in percent of ``severity_of``.
     severity_of
         ``"image"``, or ``"lungs"`` where they are known.
     probability_max
@@ -44,7 +44,7 @@ class Finding:
     grade
         Of the severity of the lungs; ``None`` where none are known or found.
     classifier_probability
-        Of COVID-19 by a classifier that is served beside; ``None`` where there is none.
+        Of the condition, by a classifier that is served beside; ``None`` where there is none.
     activation_map
         (H, W, 3) uint8 RGB: where the classifier looked; ``None`` when it was not asked for.
     """
@@ -65,11 +65,16 @@ class Finding:
     activation_map: NDArray[np.uint8] | None = None
 
     @property
+    def finding(self) -> FindingSpec:
+        """What the model that answered looks for."""
+        return FindingSpec.from_parameters(self.model)
+
+    @property
     def classifier_detected(self) -> bool | None:
-        """What the classifier decides: its larger neuron; ``None`` where there is none."""
+        """What the classifier decides, by the finding's threshold; ``None`` where there is none."""
         if self.classifier_probability is None:
             return None
-        return self.classifier_probability >= DETECTION_THRESHOLD
+        return self.classifier_probability >= self.finding.threshold
 
     @property
     def opinions_agree(self) -> bool | None:
@@ -99,7 +104,7 @@ class Finding:
             **self._second_opinion(),
             "model": self.model,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
-            "notice": "For research use, not a medical device.",
+            "notice": self.finding.notice,
         }
 
     def _second_opinion(self) -> dict[str, Any]:

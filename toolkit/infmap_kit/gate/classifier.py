@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from infmap_kit.gate.bounds import ClassifierThresholds
 from infmap_kit.gate.runners import Prediction
-from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +20,7 @@ class ClassifierComparison:
     Parameters
     ----------
     detected, reference_detected
-        Whether the probability reaches 0.5.
+        Whether the probability reaches the finding's threshold.
     error, activation_error
         As the thresholds have them; 1 where one of the two is no number or not there.
     """
@@ -44,13 +43,13 @@ def compare_classifiers(wanted: Prediction, found: Prediction) -> ClassifierComp
     if found.opinion is None:
         return ClassifierComparison(
             detected=False,
-            reference_detected=wanted.opinion.probability >= DETECTION_THRESHOLD,
+            reference_detected=wanted.opinion.probability >= wanted.finding.threshold,
             error=1.0,
             activation_error=1.0,
         )
     return ClassifierComparison(
-        detected=found.opinion.probability >= DETECTION_THRESHOLD,
-        reference_detected=wanted.opinion.probability >= DETECTION_THRESHOLD,
+        detected=found.opinion.probability >= wanted.finding.threshold,
+        reference_detected=wanted.opinion.probability >= wanted.finding.threshold,
         error=_quantile(np.array([wanted.opinion.probability - found.opinion.probability])),
         activation_error=_quantile(wanted.opinion.activation - found.opinion.activation),
     )

@@ -122,6 +122,8 @@ class GateReport:
         One by one.
     thresholds
         What was asked for.
+    finding_threshold
+        Probability from which the reference decides.
     """
 
     dice: float
@@ -130,6 +132,7 @@ class GateReport:
     crossing_share: float
     pictures: tuple[PictureComparison, ...]
     thresholds: Thresholds
+    finding_threshold: float = DETECTION_THRESHOLD
 
     @property
     def flips(self) -> tuple[PictureComparison, ...]:
@@ -199,8 +202,8 @@ class GateReport:
         moved = [one.name for one in self.pictures if not one.consistent]
         if moved:
             found.append(
-                f"decision or severity is not what {DETECTION_THRESHOLD} gives for the engine's probability, "
-                f"so that its threshold was moved: {some(moved)}"
+                f"decision or severity is not what {self.finding_threshold:g} gives for the engine's "
+                f"probability, so that its threshold was moved: {some(moved)}"
             )
         recoloured = [
             one.name for one in self.pictures if one.map_error_share > allowed.max_map_error_share
@@ -289,9 +292,11 @@ def compare(
     comparisons: list[PictureComparison] = []
     errors: list[NDArray[np.float16]] = []
     both = either = crossing = 0
+    threshold = DETECTION_THRESHOLD
     for index, (name, picture) in enumerate(pictures):
         wanted, found = reference.predict(name, picture), judged.predict(name, picture)
-        masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
+        threshold = wanted.finding.threshold
+        masks = [one.probability >= threshold for one in (wanted, found)]
         both += int((masks[0] & masks[1]).sum())
         either += int(masks[0].sum() + masks[1].sum())
         crossing += int((masks[0] != masks[1]).sum())
@@ -309,16 +314,18 @@ def compare(
         crossing_share=crossing / pooled.size,
         pictures=tuple(comparisons),
         thresholds=thresholds,
+        finding_threshold=threshold,
     )
 
 
 def _compare_one(
     name: str, picture: NDArray[np.uint8], wanted: Prediction, found: Prediction
 ) -> PictureComparison:
-    masks = [one.probability >= DETECTION_THRESHOLD for one in (wanted, found)]
+    threshold = wanted.finding.threshold
+    masks = [one.probability >= threshold for one in (wanted, found)]
     sizes = int(masks[0].sum() + masks[1].sum())
     error = _error(wanted, found)
-    own = by_the_paper(found.probability, picture, found.lungs)
+    own = by_the_paper(found.probability, picture, found.lungs, finding=wanted.finding)
     off = np.abs(own.infection_map.astype(np.int16) - found.infection_map).max(axis=-1)
     severity_error = abs(own.severity_percent - found.severity_percent)
     return PictureComparison(
@@ -327,8 +334,8 @@ def _compare_one(
         infected_pixels=int(masks[0].sum()),
         detected=found.detected,
         reference_detected=wanted.detected,
-        margin=float(found.probability.max()) - DETECTION_THRESHOLD,
-        reference_margin=float(wanted.probability.max()) - DETECTION_THRESHOLD,
+        margin=float(found.probability.max()) - threshold,
+        reference_margin=float(wanted.probability.max()) - threshold,
         severity_percent=found.severity_percent,
         reference_severity_percent=wanted.severity_percent,
         largest_error=float(error.max()),

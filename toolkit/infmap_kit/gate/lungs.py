@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from infmap_kit.answer.severity import LungFigures, lung_figures
 from infmap_kit.gate.bounds import LungThresholds
 from infmap_kit.gate.runners import Prediction
-from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 _COUNTED_PIXELS = 50
 _ALL = 100.0
@@ -64,7 +63,7 @@ def compare_lungs(wanted: Prediction, found: Prediction) -> LungComparison | Non
             zone_change_percent=_ALL,
             consistent=False,
         )
-    own = lung_figures(found.probability, masks[1], threshold=DETECTION_THRESHOLD)
+    own = lung_figures(found.probability, masks[1], threshold=wanted.finding.threshold)
     return LungComparison(
         reference_pixels=int(masks[0].sum()),
         pixels=int(masks[1].sum()),

@@ -65,7 +65,11 @@ def markdown(report: GateReport) -> str:
             f"{report.error_p999:.2e}",
             f"at most {allowed.max_error_p999}",
         ),
-        ("pixels on the other side of 0.5", f"{report.crossing_share:.2e}", ""),
+        (
+            f"pixels on the other side of {report.finding_threshold:g}",
+            f"{report.crossing_share:.2e}",
+            "",
+        ),
     ]
     if report.lungs:
         lungs = lung_summary([one for _, one in report.lungs])
@@ -87,6 +91,10 @@ def markdown(report: GateReport) -> str:
             ),
         ]
     worst = sorted(report.pictures, key=lambda one: one.badness, reverse=True)[:_SHOWN]
+    margin = (
+        f"Margin: largest probability less {report.finding_threshold:g}. Where two figures stand, the "
+        "reference's is the first."
+    )
     lines = [
         "# Same doctor?" if report.passed else "# Not the same doctor",
         "",
@@ -104,7 +112,7 @@ def markdown(report: GateReport) -> str:
         "|---|---|---|---|---|---|",
         *(_row(one) for one in worst),
         "",
-        "Margin: largest probability less 0.5. Where two figures stand, the reference's is the first.",
+        margin,
         "`worst.png` shows the first of these pictures.",
         "",
         "For research use, not a medical device.",

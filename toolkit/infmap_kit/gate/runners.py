@@ -33,6 +33,7 @@ from infmap_kit.model.contract import (
     ZONE_SEVERITY,
     Contract,
 )
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.triton.client import InfmapClient
 
@@ -47,7 +48,7 @@ class ClassifierPrediction:
     Parameters
     ----------
     probability
-        Of COVID-19, in [0, 1].
+        Of the condition, in [0, 1].
     activation
         (224, 224) float32 in [0, 1], relative to its peak.
     """
@@ -65,7 +66,7 @@ class Prediction:
     probability
         (224, 224) float32.
     detected
-        Whether it is COVID-19.
+        Whether the condition is there.
     severity_percent
         Infected share of the picture, or of the lungs where they are known.
     infection_map
@@ -76,6 +77,8 @@ class Prediction:
         Severity of the lungs, their zones and at other thresholds; ``None`` where lungs are not served.
     opinion
         A classifier's; ``None`` where none is served.
+    finding
+        By whose threshold and colours the reference decided.
     """
 
     probability: NDArray[np.float32]
@@ -85,6 +88,7 @@ class Prediction:
     lungs: NDArray[np.bool_] | None = None
     figures: LungFigures | None = None
     opinion: ClassifierPrediction | None = None
+    finding: FindingSpec = COVID_19
 
 
 class Runner(Protocol):
@@ -110,6 +114,8 @@ class ReferenceRunner:
         That the infection's probabilities are calibrated with; 1 leaves them as they are.
     classifier
         As it was trained, where one is served.
+    finding
+        By whose threshold and colours is decided.
     """
 
     def __init__(
@@ -119,7 +125,9 @@ class ReferenceRunner:
         lungs: Engine | None = None,
         temperature: float = 1.0,
         classifier: GraphEngine | None = None,
+        finding: FindingSpec = COVID_19,
     ) -> None:
+        self._finding = finding
         self._segmentation = segmentation
         self._lungs = lungs
         self._temperature = temperature
@@ -134,7 +142,7 @@ class ReferenceRunner:
         lungs = None
         if self._lungs is not None:
             lungs = self._lungs.infer(image)[0] >= DETECTION_THRESHOLD
-        prediction = by_the_paper(probability, picture, lungs)
+        prediction = by_the_paper(probability, picture, lungs, finding=self._finding)
         return dataclasses.replace(prediction, opinion=_opinion_of(self._classifier, image))
 
 
@@ -187,7 +195,8 @@ class InfectionOnlyRunner:
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Prediction:
         """Judge one picture, (224, 224) uint8."""
-        return by_the_paper(self._runner.predict(name, picture).probability, picture)
+        prediction = self._runner.predict(name, picture)
+        return by_the_paper(prediction.probability, picture, finding=prediction.finding)
 
 
 class RecordedRunner:
@@ -201,6 +210,8 @@ class RecordedRunner:
         Their masks by picture, where they are served.
     opinions
         A classifier's by picture, where one is served.
+    finding
+        By whose threshold and colours is decided.
     """
 
     def __init__(
@@ -208,7 +219,10 @@ class RecordedRunner:
         probabilities: Mapping[str, NDArray[np.float32]],
         lungs: Mapping[str, NDArray[np.bool_]] | None = None,
         opinions: Mapping[str, ClassifierPrediction] | None = None,
+        *,
+        finding: FindingSpec = COVID_19,
     ) -> None:
+        self._finding = finding
         self._probabilities = probabilities
         self._lungs = lungs
         self._opinions = opinions
@@ -225,7 +239,7 @@ class RecordedRunner:
             raise SpecError(f"nothing was recorded of {name}: bundle the run again")
         lungs = self._lungs[name] if self._lungs is not None else None
         opinion = self._opinions[name] if self._opinions is not None else None
-        prediction = by_the_paper(self._probabilities[name], picture, lungs)
+        prediction = by_the_paper(self._probabilities[name], picture, lungs, finding=self._finding)
         return dataclasses.replace(prediction, opinion=opinion)
 
 
@@ -336,6 +350,8 @@ def by_the_paper(
     probability: NDArray[np.float32],
     picture: NDArray[np.uint8],
     lungs: NDArray[np.bool_] | None = None,
+    *,
+    finding: FindingSpec = COVID_19,
 ) -> Prediction:
     """Detection, severity and map of a probability by the paper's II-D, without any graph.
 
@@ -347,18 +363,21 @@ def by_the_paper(
         (224, 224) uint8, the canvas.
     lungs
         (224, 224) bool, where they are served: severity is then of them.
+    finding
+        By whose threshold and colours is decided.
     """
-    infected = probability >= DETECTION_THRESHOLD
+    infected = probability >= finding.threshold
     # A map of NaN has no colour; the gate names the NaN itself.
     drawable = np.nan_to_num(probability, nan=0.0, posinf=1.0, neginf=0.0)
     figures = None
     if lungs is not None:
-        figures = lung_figures(probability, lungs, threshold=DETECTION_THRESHOLD)
+        figures = lung_figures(probability, lungs, threshold=finding.threshold)
     return Prediction(
         probability=probability,
         detected=bool(infected.any()),
         severity_percent=figures.severity_percent if figures else 100 * float(infected.mean()),
-        infection_map=infection_map(picture, np.clip(drawable, 0, 1)),
+        infection_map=infection_map(picture, np.clip(drawable, 0, 1), finding.colour_table),
         lungs=lungs,
         figures=figures,
+        finding=finding,
     )

@@ -94,7 +94,7 @@ class Contract:
     lungs
         Whether a second network segments the lungs; severity is then of them.
     classifier
-        Whether a classifier says of its own whether there is COVID-19, and where it looked.
+        Whether a classifier says of its own whether the condition is there, and where it looked.
     """
 
     lungs: bool = False

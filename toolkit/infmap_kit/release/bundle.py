@@ -9,6 +9,7 @@
     graphs/            segmentation, detection and rendering as they will be served
     gate/NNN.png       what the engine is proved on: 224x224, without names
     expected/NNN.png   what the trained network says of it: probabilities in 65536 steps
+    finding.toml       what the network finds, where that is not COVID-19 infection
     lungs/spec.json    of the lungs' run, where lungs are served; their network is among the graphs
     lungs/NNN.png      the lungs that it sees: 0 or 255
     classifier/        of a classifier's run, where one is served: spec.json, NNN.json with its probability,
@@ -34,6 +35,7 @@ from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Runner
 from infmap_kit.graphs.preparation import prepare_classifier, prepare_segmentation, read_graph
 from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION, Contract
+from infmap_kit.model.finding import COVID_19, FINDING, FindingSpec
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.archive import write_archive
@@ -47,6 +49,7 @@ from infmap_kit.release.source import (
     identity_of,
     read_source,
     replace_lungs,
+    with_finding,
     with_parts,
 )
 
@@ -138,6 +141,7 @@ def write_bundle(
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(run, spec).encode(),
         **({METRICS: (run / METRICS).read_bytes()} if (run / METRICS).is_file() else {}),
+        **({FINDING: (run / FINDING).read_bytes()} if (run / FINDING).is_file() else {}),
         **{name: (part / SPEC).read_bytes() for name, part in beside.items() if part is not None},
     }
     for name, graph in graphs_of(source).items():
@@ -199,7 +203,8 @@ def read_bundle(
     }
     classifier = graphs.pop(CLASSIFIER.name, None)
     parts = {part: _part(path, files, record, part) for part in _SPECS if part in record}
-    pictures, reference = read_recordings(path, files, record["pictures"], contract)
+    finding = _finding(path, files, spec)
+    pictures, reference = read_recordings(path, files, record["pictures"], contract, finding)
     source = Source(
         segmentation=networks[SEGMENTATION.name],
         identity={
@@ -211,6 +216,7 @@ def read_bundle(
         small_graphs=graphs,
         classifier=prepare_classifier(classifier) if classifier is not None else None,
     )
+    source = with_finding(source, finding)
     if contract.lungs:
         lungs = parts["lungs"]
         grades = Grades.parse(str(lungs.get("grades")))
@@ -223,6 +229,15 @@ def read_bundle(
         record=record,
         model_card=files.get(MODEL_CARD, b"").decode("utf-8", "replace"),
     )
+
+
+def _finding(path: Path, files: Mapping[str, bytes], spec: ModelSpec) -> FindingSpec:
+    """What the network finds; the run's own record must name the very file."""
+    content = files.get(FINDING)
+    actual = None if content is None else hashlib.sha256(content).hexdigest()
+    if actual != spec.files.get(FINDING):
+        raise BundleError(f"{path} holds another {FINDING} than {SPEC} names: bundle the run again")
+    return COVID_19 if content is None else FindingSpec.parse(content, f"{FINDING} in {path}")
 
 
 def _graph(name: str) -> str:

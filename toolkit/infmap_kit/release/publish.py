@@ -136,6 +136,7 @@ def reference_runner(source: Source) -> ReferenceRunner:
         if source.classifier is not None
         else None,
         temperature=source.temperature if source.trained is not None else 1.0,
+        finding=source.finding,
     )
 
 
@@ -149,6 +150,7 @@ def serving_identity(source: Source, *, target: str, precision: str) -> dict[str
         "target": target,
         "precision": precision,
     }
+    told |= source.finding.as_parameters()
     if "temperature" in source.identity:
         told["temperature"] = f"{source.identity['temperature']:g}"
     if lungs := source.identity.get("lungs"):
@@ -179,8 +181,10 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     detection = contract.detection.name
     return {
         **source.networks,
-        detection: small.get(detection) or detection_graph(contract=contract),
-        RENDERING.name: small.get(RENDERING.name) or rendering_graph(colour_table()),
+        detection: small.get(detection)
+        or detection_graph(source.finding.threshold, contract=contract),
+        RENDERING.name: small.get(RENDERING.name)
+        or rendering_graph(colour_table(source.finding.colour_table)),
         **({CLASSIFIER.name: source.classifier} if source.classifier is not None else {}),
     }
 

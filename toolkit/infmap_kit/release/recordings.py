@@ -13,6 +13,7 @@ from infmap_kit.errors import BundleError
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import ClassifierPrediction, Prediction, RecordedRunner
 from infmap_kit.model.contract import Contract
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.release.packing import packed, probability_of, steps, unpacked
 
 
@@ -36,7 +37,11 @@ def files_of(number: int, prediction: Prediction) -> dict[str, bytes]:
 
 
 def read_recordings(
-    path: Path, files: Mapping[str, bytes], count: int, contract: Contract
+    path: Path,
+    files: Mapping[str, bytes],
+    count: int,
+    contract: Contract,
+    finding: FindingSpec = COVID_19,
 ) -> tuple[Pictures, RecordedRunner]:
     """Read the pictures of a bundle, and who knows what was said of them.
 
@@ -50,6 +55,8 @@ def read_recordings(
         How many pictures it has.
     contract
         What its model serves.
+    finding
+        What it finds.
 
     Raises
     ------
@@ -73,6 +80,7 @@ def read_recordings(
         probabilities,
         lungs if contract.lungs else None,
         opinions if contract.classifier else None,
+        finding=finding,
     )
     return pictures, runner
 

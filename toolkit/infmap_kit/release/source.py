@@ -21,6 +21,7 @@ from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.model.contract import LUNG_SEGMENTATION, SEGMENTATION, Contract
 from infmap_kit.model.contract import Graph as Network
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.finding import COVID_19, FindingSpec, read_finding
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec
 
 SPEC = "spec.json"
@@ -50,6 +51,8 @@ class Source:
         The graph of the lungs' network, where lungs are to be served; ``identity["lungs"]`` says of which.
     classifier
         The graph of a classifier, where its opinion is to be served; ``identity["classifier"]`` likewise.
+    finding
+        What it finds; ``identity["finding"]`` says wherein that differs from COVID-19 infection.
     """
 
     segmentation: onnx.ModelProto
@@ -59,6 +62,7 @@ class Source:
     temperature: float = 1.0
     lungs: onnx.ModelProto | None = None
     classifier: onnx.ModelProto | None = None
+    finding: FindingSpec = COVID_19
 
     @property
     def contract(self) -> Contract:
@@ -159,6 +163,12 @@ def _with_classifier(source: Source, run: Path) -> Source:
             f"{run} holds {spec.name}, which segments, and --classifier takes a classifier: train one with "
             "`infmap-train classify`"
         )
+    finding = read_finding(run, spec)
+    if finding != source.finding:
+        raise ExportError(
+            f"expected a classifier of {source.finding.name}, as the network it is served beside, found one of "
+            f"{finding.name} in {run}: both runs need the same finding.toml"
+        )
     path = _checked_graph(run, spec, CLASSIFIER_GRAPH)
     identity = {**identity_of(spec), "onnx_sha256": sha256_of(path)}
     return dataclasses.replace(
@@ -207,7 +217,14 @@ def _from_run(run: Path) -> Source:
             f"{run} is a network of the lungs, which says nothing of infection: export the infection's run, "
             f"and give this one as --lungs {run}"
         )
-    return _checked_run(run, spec, SEGMENTATION)
+    return with_finding(_checked_run(run, spec, SEGMENTATION), read_finding(run, spec))
+
+
+def with_finding(source: Source, finding: FindingSpec) -> Source:
+    """A source that says what it finds."""
+    parameters = finding.as_parameters()
+    identity = {**source.identity, **({"finding": parameters} if parameters else {})}
+    return dataclasses.replace(source, finding=finding, identity=identity)
 
 
 def _checked_run(run: Path, spec: ModelSpec, network: Network) -> Source:

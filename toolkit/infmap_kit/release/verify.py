@@ -22,6 +22,7 @@ from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import EngineRunner, ReferenceRunner, Runner, ServedRunner
 from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, RENDERING, SEGMENTATION, Graph
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
 from infmap_kit.targets.backend_configs import MODEL_FILE
@@ -147,7 +148,7 @@ def repository_runner(repository: Path, manifest: Manifest) -> EngineRunner:
     )
 
 
-def repository_reference(graphs: ServedGraphs) -> ReferenceRunner:
+def repository_reference(graphs: ServedGraphs, manifest: Manifest) -> ReferenceRunner:
     """The networks that a repository for the embedded target keeps beside its engines, in FP32.
 
     They are calibrated already, where their run is.
@@ -162,6 +163,7 @@ def repository_reference(graphs: ServedGraphs) -> ReferenceRunner:
         classifier=OnnxRuntimeGraph(graphs.references[CLASSIFIER.name].read_bytes())
         if graphs.contract.classifier
         else None,
+        finding=FindingSpec.from_parameters(manifest.model.get("finding", {})),
     )
 
 

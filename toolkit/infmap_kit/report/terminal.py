@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 
+from infmap_kit.model.finding import COVID_19
+
 if TYPE_CHECKING:
     from infmap_kit.answer.finding import Finding
     from infmap_kit.bench.records.compare import Comparison
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
     """One row a radiograph, rejected ones left out."""
+    conditions = {
+        one.finding.finding.condition.meaning: None for one in outcomes if one.finding is not None
+    }
     graded = any(one.finding is not None and one.finding.by_lung is not None for one in outcomes)
     second = any(
         one.finding is not None and one.finding.classifier_probability is not None
@@ -32,7 +37,7 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
         *(
             Column(name, no_wrap=True)
             for name in (
-                *("COVID-19", "probability"),
+                *(" or ".join(conditions) or COVID_19.condition.meaning, "probability"),
                 *(("of lungs %", "grade") if graded else ("severity %", "of")),
                 # Time gives way to a second opinion: both do not fit 80 columns, and it stands in the JSON.
                 "classifier" if second else "served ms",
@@ -45,7 +50,7 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
             continue
         table.add_row(
             outcome.source.name,
-            "detected" if finding.detected else "not detected",
+            finding.finding.decision(detected=finding.detected),
             f"{finding.probability_max:.3f}",
             *_severity_cells(finding, graded=graded),
             _second_opinion(finding) if second else f"{finding.timings_ms['served']:.1f}",
@@ -171,7 +176,7 @@ def gate_table(report: GateReport) -> Table:
             f"{report.error_p999:.2e}",
             f"<= {allowed.max_error_p999}",
         ),
-        ("pixels that cross 0.5", f"{report.crossing_share:.2e}", ""),
+        (f"pixels that cross {report.finding_threshold:g}", f"{report.crossing_share:.2e}", ""),
     ):
         table.add_row(name, found, wanted)
     if opinion := report.summary().get("classifier"):

@@ -31,6 +31,7 @@ from infmap_kit.model.contract import (
     SEVERITY_OF_LUNGS,
     ZONE_SEVERITY,
 )
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.results.folder import CAM, Outcome, ResultOptions, ResultsFolder
 from infmap_kit.triton.client import InfmapClient
 
@@ -83,7 +84,8 @@ def find_infection(
     )
     if ACTIVATION_MAP.name not in answer:
         return finding
-    looked_at = infection_map(radiograph.pixels, answer[ACTIVATION_MAP.name])
+    table = finding.finding.colour_table
+    looked_at = infection_map(radiograph.pixels, answer[ACTIVATION_MAP.name], table)
     return dataclasses.replace(finding, activation_map=looked_at)
 
 
@@ -165,11 +167,11 @@ def infer_files(
     MissingDependency
         When DICOM is asked for and highdicom is not installed.
     """
-    results = ResultsFolder(output, options or ResultOptions())
     outcomes = []
     with InfmapClient(url) as client:
         # Before any file is read: nobody needs to wait for a server that is not there.
-        client.model()
+        finding = FindingSpec.from_parameters(client.model())
+        results = ResultsFolder(output, options or ResultOptions(), finding=finding)
         for source in files:
             outcome = _infer_file(source, results, client)
             outcomes.append(outcome)

@@ -128,7 +128,11 @@ def _bisect(path: Path, gate_images: Path | None, *, json_: bool) -> None:
         progress("reading", 0, 1)
         origin = read_origin(path, gate_images)
         found = localise(
-            origin.source.segmentation, origin.reference, origin.pictures, progress=progress
+            origin.source.segmentation,
+            origin.reference,
+            origin.pictures,
+            finding=origin.source.finding,
+            progress=progress,
         )
     if json_:
         print_json(dataclasses.asdict(found))
