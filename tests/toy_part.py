@@ -18,7 +18,9 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.errors import ExportError
 from infmap_kit.model.files import sha256_of
-from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec, NetworkSpec
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.spec import ModelSpec, NetworkSpec
 from infmap_kit.model.tensors import IMAGE, Dtype, Graph, Tensor
 from infmap_kit.parts import registry
 from infmap_kit.parts.check import Check
@@ -83,7 +85,7 @@ class Brightness(Part):
         if spec.anatomy != self.name:
             raise ExportError(f"{run} knows nothing of brightness")
 
-    def read(self, outputs: Outputs, model: Mapping[str, str]) -> BrightnessAnswer | None:
+    def read(self, outputs: Outputs, model: ModelIdentity) -> BrightnessAnswer | None:
         if BRIGHTNESS.name not in outputs:
             return None
         return BrightnessAnswer(brightness=float(outputs[BRIGHTNESS.name]))
@@ -93,7 +95,7 @@ class Brightness(Part):
         raw: Outputs,
         probability: NDArray[np.float32],
         *,
-        threshold: float = DETECTION_THRESHOLD,
+        finding: FindingSpec = COVID_19,
     ) -> BrightnessAnswer:
         return BrightnessAnswer(brightness=float(raw[BRIGHTNESS.name]))
 
@@ -128,7 +130,12 @@ class Brightness(Part):
         return {f"brightness/{number:04}.json": json.dumps(said.brightness).encode()}
 
     def unpack(
-        self, recording: Recording, number: int, probability: NDArray[np.float32]
+        self,
+        recording: Recording,
+        number: int,
+        probability: NDArray[np.float32],
+        *,
+        finding: FindingSpec = COVID_19,
     ) -> BrightnessAnswer:
         return BrightnessAnswer(brightness=recording.number(f"brightness/{number:04}.json"))
 

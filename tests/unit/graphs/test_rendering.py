@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import infection_map, jet_table
+from infmap_kit.imaging.colour import colour_table, infection_map
 
 
 def _run(probability: NDArray[np.float32], canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    session = onnxruntime.InferenceSession(rendering_graph(jet_table()).SerializeToString())
+    session = onnxruntime.InferenceSession(rendering_graph(colour_table()).SerializeToString())
     painted: NDArray[np.uint8] = session.run(None, {"probability": probability, "CANVAS": canvas})[
         0
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infmap_kit.imaging.colour import infection_map, jet_table
+from infmap_kit.imaging.colour import colour_table, infection_map
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
 
@@ -19,7 +19,7 @@ def _smooth_probability(seed: int) -> NDArray[np.float32]:
 
 
 def test_table_is_jet_at_full_value() -> None:
-    table = jet_table()
+    table = colour_table()
     assert table.shape == (256, 3)
     assert table.dtype == np.uint8
     # Jet: dark blue, blue, cyan, yellow, red, dark red; at full value there is no dark.
@@ -36,7 +36,7 @@ def test_by_hand() -> None:
     canvas = np.array([[0, 1, 100, 255]], np.uint8)
     for probability, level in ((0.0, 0), (0.5, 127), (0.75, 191), (1.0, 255)):
         painted = infection_map(canvas, np.full((224, 224), probability, np.float32))
-        exact = canvas[..., None].astype(float) * jet_table()[level] / 255
+        exact = canvas[..., None].astype(float) * colour_table()[level] / 255
         np.testing.assert_array_equal(painted, np.floor(exact + 0.5))
 
 
@@ -68,7 +68,7 @@ def test_probability_is_fitted_bilinearly_with_half_pixel_centres() -> None:
 
     rows = np.array([np.interp(places(500), np.arange(224), row) for row in probability])
     fitted = np.array([np.interp(places(300), np.arange(224), column) for column in rows.T]).T
-    expected = jet_table()[(fitted * 255).astype(np.uint8)]
+    expected = colour_table()[(fitted * 255).astype(np.uint8)]
     same = (infection_map(canvas, probability) == expected).all(axis=2)
     # The rest are values on the edge between two levels.
     assert same.mean() > 0.999

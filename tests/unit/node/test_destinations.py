@@ -24,7 +24,7 @@ from pynetdicom import AE, evt
 
 from infmap_kit.node.config import CStoreDestination, StowDestination
 from infmap_kit.node.dicom.destinations import sending
-from infmap_kit.node.dicom.response import Away, Meaning, Verdict
+from infmap_kit.node.dicom.response import DestinationUnavailable, Meaning, StoreResponse
 
 from .conftest import MakeFile
 
@@ -62,7 +62,7 @@ class Web:
         url = f"http://127.0.0.1:{self.server.server_port}/dicom-web/"
         return StowDestination(name="web", kind="stow-rs", url=url, timeout_s=5, **options)
 
-    def send(self, file: Path, **options: Any) -> Verdict:
+    def send(self, file: Path, **options: Any) -> StoreResponse:
         with sending(self.destination(**options), [file], ae_title="INFMAP") as send:
             return send(file)
 
@@ -77,7 +77,7 @@ def web() -> Iterator[Web]:
 def test_stow_posts_the_file_as_it_is(web: Web, make_file: MakeFile, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
     file = make_file()
-    assert web.send(file, token_file=tmp_path / "token") == Verdict(Meaning.STORED)
+    assert web.send(file, token_file=tmp_path / "token") == StoreResponse(Meaning.STORED)
     ((path, headers, content),) = web.requests
     assert path == "/dicom-web/studies"
     assert headers["Authorization"] == "Bearer secret"
@@ -89,36 +89,44 @@ def test_stow_posts_the_file_as_it_is(web: Web, make_file: MakeFile, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("code", "document", "verdict"),
+    ("code", "document", "response"),
     [
-        (200, _STORED, Verdict(Meaning.STORED)),
-        (200, None, Verdict(Meaning.STORED)),
-        (202, _WARNED, Verdict(Meaning.STORED, "0xB000 coercion of data elements")),
-        (202, None, Verdict(Meaning.STORED, "HTTP 202")),
-        (202, _failed(0xC122), Verdict(Meaning.REFUSED, "0xC122 cannot understand")),
-        (409, _failed(0x0122), Verdict(Meaning.REFUSED_FOR_GOOD, "0x0122 SOP class not supported")),
-        (409, None, Verdict(Meaning.REFUSED, "HTTP 409 without a reason")),
-        (400, None, Verdict(Meaning.REFUSED, "HTTP 400 bad request")),
-        (413, None, Verdict(Meaning.REFUSED_FOR_GOOD, "HTTP 413 too large")),
+        (200, _STORED, StoreResponse(Meaning.STORED)),
+        (200, None, StoreResponse(Meaning.STORED)),
+        (202, _WARNED, StoreResponse(Meaning.STORED, "0xB000 coercion of data elements")),
+        (202, None, StoreResponse(Meaning.STORED, "HTTP 202")),
+        (202, _failed(0xC122), StoreResponse(Meaning.REFUSED, "0xC122 cannot understand")),
+        (
+            409,
+            _failed(0x0122),
+            StoreResponse(Meaning.REFUSED_FOR_GOOD, "0x0122 SOP class not supported"),
+        ),
+        (409, None, StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")),
+        (400, None, StoreResponse(Meaning.REFUSED, "HTTP 400 bad request")),
+        (413, None, StoreResponse(Meaning.REFUSED_FOR_GOOD, "HTTP 413 too large")),
     ],
 )
 def test_stow_answers(
-    web: Web, make_file: MakeFile, code: int, document: dict[str, Any] | None, verdict: Verdict
+    web: Web,
+    make_file: MakeFile,
+    code: int,
+    document: dict[str, Any] | None,
+    response: StoreResponse,
 ) -> None:
     web.code, web.body = code, json.dumps(document) if document else "<html>?</html>"
-    assert web.send(make_file()) == verdict
+    assert web.send(make_file()) == response
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 429, 500, 503])
 def test_stow_is_away(web: Web, make_file: MakeFile, code: int) -> None:
     web.code, web.body = code, ""
-    with pytest.raises(Away, match=f"it answers HTTP {code}"):
+    with pytest.raises(DestinationUnavailable, match=f"it answers HTTP {code}"):
         web.send(make_file())
 
 
 def test_stow_out_of_resources_is_away(web: Web, make_file: MakeFile) -> None:
     web.code, web.body = 409, json.dumps(_failed(0xA700))
-    with pytest.raises(Away, match="out of resources"):
+    with pytest.raises(DestinationUnavailable, match="out of resources"):
         web.send(make_file())
 
 
@@ -126,7 +134,7 @@ def test_nobody_listens(make_file: MakeFile) -> None:
     file = make_file()
     web = StowDestination(name="w", kind="stow-rs", url="http://127.0.0.1:9/", timeout_s=2)
     with (
-        pytest.raises(Away, match=r"it does not answer \(ConnectionError\)"),
+        pytest.raises(DestinationUnavailable, match=r"it does not answer \(ConnectionError\)"),
         sending(web, [file], ae_title="INFMAP") as send,
     ):
         send(file)
@@ -134,7 +142,7 @@ def test_nobody_listens(make_file: MakeFile) -> None:
         name="p", kind="c-store", host="127.0.0.1", port=9, ae_title="PACS", timeout_s=2
     )
     with (
-        pytest.raises(Away, match="it does not answer, or aborts"),
+        pytest.raises(DestinationUnavailable, match="it does not answer, or aborts"),
         sending(pacs, [file], ae_title="INFMAP"),
     ):
         pass
@@ -162,7 +170,7 @@ class Pacs:
         self.received.append(dataset)
         return self.status
 
-    def send(self, *files: Path) -> list[Verdict]:
+    def send(self, *files: Path) -> list[StoreResponse]:
         destination = CStoreDestination(
             name="p", kind="c-store", host="127.0.0.1", port=self.server.server_address[1],
             ae_title="PACS", timeout_s=5,
@@ -177,7 +185,7 @@ class Pacs:
 def test_c_store_in_one_association(make_file: MakeFile) -> None:
     pacs = Pacs((ComputedRadiographyImageStorage, [ImplicitVRLittleEndian]))
     files = [make_file(number) for number in range(3)]
-    assert pacs.send(*files) == [Verdict(Meaning.STORED)] * 3
+    assert pacs.send(*files) == [StoreResponse(Meaning.STORED)] * 3
     assert [one.PatientID for one in pacs.received] == [dcmread(file).PatientID for file in files]
 
 
@@ -188,31 +196,31 @@ def test_a_compressed_object_is_sent_as_it_is_or_decompressed(make_file: MakeFil
     dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     dataset.save_as(file, enforce_file_format=True)
     as_it_is = Pacs((ComputedRadiographyImageStorage, [ExplicitVRLittleEndian, RLELossless]))
-    assert as_it_is.send(file) == [Verdict(Meaning.STORED)]
+    assert as_it_is.send(file) == [StoreResponse(Meaning.STORED)]
     assert as_it_is.received[0].file_meta.TransferSyntaxUID == RLELossless
     plain = Pacs((ComputedRadiographyImageStorage, [ExplicitVRLittleEndian]))
-    assert plain.send(file) == [Verdict(Meaning.STORED)]
+    assert plain.send(file) == [StoreResponse(Meaning.STORED)]
     assert plain.received[0].file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert (plain.received[0].pixel_array == pixels).all()
 
 
 def test_a_class_that_is_not_taken_is_refused_for_good(make_file: MakeFile) -> None:
     pacs = Pacs((CTImageStorage, [ExplicitVRLittleEndian]))
-    (verdict,) = pacs.send(make_file())
-    assert verdict.meaning is Meaning.REFUSED_FOR_GOOD
-    assert "does not take Computed Radiography Image Storage" in verdict.remark
+    (response,) = pacs.send(make_file())
+    assert response.meaning is Meaning.REFUSED_FOR_GOOD
+    assert "does not take Computed Radiography Image Storage" in response.remark
 
 
 def test_a_pacs_that_does_not_know_us_is_away(make_file: MakeFile) -> None:
     pacs = Pacs((ComputedRadiographyImageStorage, [ExplicitVRLittleEndian]), callers=["OTHER"])
-    with pytest.raises(Away, match="it rejects the association of INFMAP"):
+    with pytest.raises(DestinationUnavailable, match="it rejects the association of INFMAP"):
         pacs.send(make_file())
 
 
 def test_a_pacs_that_aborts_is_away(make_file: MakeFile) -> None:
     pacs = Pacs((ComputedRadiographyImageStorage, [ExplicitVRLittleEndian]))
     pacs.aborts = True
-    with pytest.raises(Away, match="ended the association"):
+    with pytest.raises(DestinationUnavailable, match="ended the association"):
         pacs.send(make_file())
 
 
@@ -224,7 +232,7 @@ def test_a_pacs_that_says_nothing_is_away(make_file: MakeFile) -> None:
         )  # fmt: skip
         file = make_file()
         with (
-            pytest.raises(Away, match="it does not answer"),
+            pytest.raises(DestinationUnavailable, match="it does not answer"),
             sending(destination, [file], ae_title="INFMAP"),
         ):
             pass

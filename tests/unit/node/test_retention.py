@@ -9,9 +9,9 @@ import pytest
 from infmap_kit.node import retention
 from infmap_kit.node.config import Retention
 from infmap_kit.node.queue import view
-from infmap_kit.node.queue.states import Result, State
+from infmap_kit.node.queue.states import ResultFile, State
 from infmap_kit.node.queue.store import Store
-from infmap_kit.node.retention import Keeper
+from infmap_kit.node.retention import Cleaner
 from infmap_kit.node.spool import Spool
 
 _STATES = (State.DONE, State.REJECTED, State.IGNORED, State.FAILED, State.WAITING)
@@ -30,7 +30,7 @@ def filled(spool: Spool, store: Store) -> Store:
         job = store.claim("w")
         assert job is not None
         (spool.results / f"{number}-sc.dcm").write_bytes(b"\0" * 2**20)
-        result = Result(kind="sc", sop_instance_uid="", file=f"{number}-sc.dcm")
+        result = ResultFile(kind="sc", sop_instance_uid="", file=f"{number}-sc.dcm")
         if state is State.IGNORED:
             store.ignore(job, "w", "")
         elif state is State.FAILED:
@@ -45,15 +45,15 @@ def _left(store: Store) -> list[str]:
 
 
 def test_by_age(filled: Store, spool: Spool) -> None:
-    keeper = Keeper(Retention(days=7), spool, filled)
-    keeper.step()
+    cleaner = Cleaner(Retention(days=7), spool, filled)
+    cleaner.step()
     assert len(_left(filled)) == 5
     old = dt.datetime.now(dt.UTC) - dt.timedelta(days=8)
     with filled.database.transaction() as sql:
         sql.execute(
             "UPDATE image SET finished_at = ? WHERE finished_at NOTNULL", (old.isoformat(),)
         )
-    keeper.step()
+    cleaner.step()
     assert _left(filled) == ["failed", "waiting"]
     assert {path.name for path in spool.images.iterdir()} == {"4.dcm", "5.dcm"}
     assert view.overview(filled.database).counters["received"] == 5, "what was counted stays"
@@ -61,9 +61,9 @@ def test_by_age(filled: Store, spool: Spool) -> None:
 
 def test_by_space_the_oldest_first(filled: Store, spool: Spool) -> None:
     used = spool.used_bytes()
-    Keeper(Retention(max_gb=(used - 2**20) / 2**30), spool, filled).step()
+    Cleaner(Retention(max_gb=(used - 2**20) / 2**30), spool, filled).step()
     assert _left(filled) == ["rejected", "ignored", "failed", "waiting"]
-    Keeper(Retention(max_gb=1e-9), spool, filled).step()
+    Cleaner(Retention(max_gb=1e-9), spool, filled).step()
     assert _left(filled) == ["failed", "waiting"]
 
 
@@ -72,12 +72,12 @@ def test_halves_that_stopped_growing_are_removed(
 ) -> None:
     now_s = 0.0
     monkeypatch.setattr("infmap_kit.node.retention.time.monotonic", lambda: now_s)
-    keeper = Keeper(Retention(), spool, store)
+    cleaner = Cleaner(Retention(), spool, store)
     growing, left = spool.arriving / "growing", spool.arriving / "left"
     left.write_bytes(b"half")
     for _ in range(8):
         growing.write_bytes(b"\0" * int(now_s + 1))
-        keeper.step()
+        cleaner.step()
         now_s += retention.EVERY_S
     assert growing.exists()
     assert not left.exists()

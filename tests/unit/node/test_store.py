@@ -19,13 +19,13 @@ from infmap_kit.errors import NodeError
 from infmap_kit.node.queue import view
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
-from infmap_kit.node.queue.states import Job, Result, State
+from infmap_kit.node.queue.states import Job, ResultFile, State
 from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.queue.transitions import Finished
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead
 from node_queue import work_until_idle
 
-RESULTS = [Result(kind="sc", sop_instance_uid="1.2.3", file="1-sc.dcm")]
+RESULTS = [ResultFile(kind="sc", sop_instance_uid="1.2.3", file="1-sc.dcm")]
 
 
 def _add(store: Store, number: int) -> int:

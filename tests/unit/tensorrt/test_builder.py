@@ -15,7 +15,7 @@ from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import jet_table
+from infmap_kit.imaging.colour import colour_table
 from infmap_kit.parts.contract import Contract
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector
@@ -55,7 +55,7 @@ def test_both_gpu_generations_in_one_build() -> None:
 def test_the_postprocessing_compile_for_any_canvas(name: str, lungs: bool) -> None:
     contract = Contract(("lungs",) if lungs else ())
     detection = detection_graph(lungs=bool(contract.parts))
-    graph = detection if name == "detection" else rendering_graph(jet_table())
+    graph = detection if name == "detection" else rendering_graph(colour_table())
     profiles = profiles_of(name, (1, 8, 32), contract)
     assert name == "detection" or profiles[0]["CANVAS"][2] == (1, LARGEST_CANVAS, LARGEST_CANVAS)
     for generation in ("SM75", "SM86"):

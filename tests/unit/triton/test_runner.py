@@ -11,7 +11,7 @@ import pytest
 
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import jet_table
+from infmap_kit.imaging.colour import colour_table
 from infmap_kit.triton.python_model import Graph, Pipeline
 
 
@@ -41,7 +41,7 @@ def test_only_what_is_asked_for_is_computed(outputs: list[str], calls: tuple[int
 @pytest.fixture(scope="module")
 def rendering(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     path = tmp_path_factory.mktemp("graphs") / "rendering.onnx"
-    onnx.save(rendering_graph(jet_table()), path)
+    onnx.save(rendering_graph(colour_table()), path)
     return Graph(path, precision="f32", threads=1)
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from infmap_kit.answer.classifier import ClassifierAnswer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import Grade, Lung, LungAnswer, by_threshold, severity_at
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
-from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class Answer:
     activation_map
         (H, W, 3) uint8 RGB, painted on the radiograph: where a classifier looked; ``None`` when it was not
         asked for.
-    threshold
-        Probability from which a pixel is infected.
+    finding
+        What the model looks for, by whose threshold it decides.
     """
 
     detected: bool
@@ -52,7 +52,7 @@ class Answer:
     model: ModelIdentity = dataclasses.field(default_factory=ModelIdentity)
     timings_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     activation_map: NDArray[np.uint8] | None = None
-    threshold: float = DETECTION_THRESHOLD
+    finding: FindingSpec = COVID_19
 
     @property
     def probability_max(self) -> float:
@@ -142,7 +142,7 @@ class Answer:
             **document,
             "model": dict(self.model),
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
-            "notice": "For research use, not a medical device.",
+            "notice": self.finding.notice,
         }
 
 

@@ -23,15 +23,18 @@ class ClassifierAnswer(PartAnswer):
         Probability of the finding, in [0, 1].
     activation
         (224, 224) float32 in [0, 1], relative to its peak; ``None`` when it was not asked for.
+    threshold
+        Probability from which the finding is detected.
     """
 
     probability: float
     activation: NDArray[np.float32] | None = None
+    threshold: float = DETECTION_THRESHOLD
 
     @property
     def detected(self) -> bool:
-        """Whether the larger of the classifier's two neurons is that of the finding."""
-        return self.probability >= DETECTION_THRESHOLD
+        """The classifier's decision; at 0.5 it is the larger of its two neurons."""
+        return self.probability >= self.threshold
 
     @property
     def is_finite(self) -> bool:

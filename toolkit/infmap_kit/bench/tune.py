@@ -163,7 +163,7 @@ def tune(
     with publishing(repository) as draft:
         _copy(repository, manifest.release, draft)
         _set(draft.folder, chosen.setting)
-        reference = repository_reference(open_repository(repository, manifest))
+        reference = repository_reference(open_repository(repository, manifest), manifest)
         thresholds = thresholds_for(manifest.precision)
         progress("passing the gate again", 0, 1)
         with (

@@ -17,6 +17,7 @@ from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import InfectionOnlyRunner, ReferenceRunner, Runner
 from infmap_kit.graphs.fp16 import Fp16Overflow, fp16_graph, named_nodes
 from infmap_kit.graphs.fp16_emulation import emulated_fp16
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.tensors import SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
 
@@ -80,6 +81,7 @@ def localise(
     reference: Runner,
     pictures: Pictures,
     *,
+    finding: FindingSpec = COVID_19,
     progress: Progress = no_progress,
 ) -> Localised:
     """Find what FP16 breaks.
@@ -94,7 +96,9 @@ def localise(
     reference
         What it is compared with.
     pictures
-        What both judge.
+        What both are asked about.
+    finding
+        What the network looks for, by whose threshold and colours both decide.
     progress
         Told each graph that is tried.
 
@@ -103,7 +107,7 @@ def localise(
     ExportError
         When the graph cannot be made in FP16 whatever is kept.
     """
-    search = _Search(model, reference, pictures, progress)
+    search = _Search(model, reference, pictures, finding, progress)
     first = search.predict(())
     if first.passed:
         return Localised(
@@ -154,8 +158,14 @@ def smallest_subset(
 
 class _Search:
     def __init__(
-        self, model: onnx.ModelProto, reference: Runner, pictures: Pictures, progress: Progress
+        self,
+        model: onnx.ModelProto,
+        reference: Runner,
+        pictures: Pictures,
+        finding: FindingSpec,
+        progress: Progress,
     ) -> None:
+        self._finding = finding
         self._model = named_nodes(model)
         self._reference = InfectionOnlyRunner(reference)
         self._pictures = self._all = pictures
@@ -171,7 +181,8 @@ class _Search:
         self.tried += 1
         self._progress("graphs tried", self.tried, self.tried)
         engine = OnnxRuntimeEngine(self._lowered(keep).SerializeToString())
-        return compare(self._reference, ReferenceRunner(engine), self._pictures)
+        lowered = ReferenceRunner(engine, finding=self._finding)
+        return compare(self._reference, lowered, self._pictures)
 
     def choose(self, first: GateReport) -> None:
         """From now on look at the pictures that differ most."""

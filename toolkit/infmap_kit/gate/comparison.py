@@ -13,7 +13,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import Thresholds, thresholds_for
 from infmap_kit.gate.runners import Runner, by_the_paper
-from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
 from infmap_kit.parts.check import Check, reasons_of, some, summary_of
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.progress import Progress, no_progress
@@ -109,6 +109,8 @@ class GateReport:
         One by one.
     thresholds
         What was asked for.
+    finding_threshold
+        Probability from which the reference decides.
     """
 
     dice: float
@@ -117,6 +119,7 @@ class GateReport:
     crossing_share: float
     pictures: tuple[PictureComparison, ...]
     thresholds: Thresholds
+    finding_threshold: float = DETECTION_THRESHOLD
 
     @property
     def flips(self) -> tuple[PictureComparison, ...]:
@@ -214,13 +217,13 @@ class GateReport:
             Check(
                 key="crossing_share",
                 value=self.crossing_share,
-                label="pixels on the other side of the threshold",
+                label=f"pixels on the other side of {self.finding_threshold:g}",
                 text=f"{self.crossing_share:.2e}",
             ),
             _refusal(
                 moved,
-                "decision or severity is not what the threshold gives for the engine's probability, so that "
-                "its threshold was moved: {}",
+                f"decision or severity is not what {self.finding_threshold:g} gives for the engine's "
+                "probability, so that its threshold was moved: {}",
             ),
             _refusal(recoloured, "the infection map is not what its own probability gives on {}"),
         ]
@@ -320,9 +323,11 @@ def compare(
     comparisons: list[PictureComparison] = []
     errors: list[NDArray[np.float16]] = []
     both = either = crossing = 0
+    threshold = DETECTION_THRESHOLD
     for index, (name, picture) in enumerate(pictures):
         expected, actual = reference.predict(name, picture), candidate.predict(name, picture)
-        masks = [one.probability >= one.threshold for one in (expected, actual)]
+        threshold = expected.finding.threshold
+        masks = [one.probability >= threshold for one in (expected, actual)]
         both += int((masks[0] & masks[1]).sum())
         either += int(masks[0].sum() + masks[1].sum())
         crossing += int((masks[0] != masks[1]).sum())
@@ -340,13 +345,15 @@ def compare(
         crossing_share=crossing / pooled.size,
         pictures=tuple(comparisons),
         thresholds=thresholds if thresholds is not None else thresholds_for("fp32"),
+        finding_threshold=threshold,
     )
 
 
 def _compare_one(
     name: str, picture: NDArray[np.uint8], expected: Answer, actual: Answer
 ) -> PictureComparison:
-    masks = [one.probability >= one.threshold for one in (expected, actual)]
+    threshold = expected.finding.threshold
+    masks = [one.probability >= threshold for one in (expected, actual)]
     sizes = int(masks[0].sum() + masks[1].sum())
     error = _error(expected, actual)
     recomputed = {
@@ -354,7 +361,7 @@ def _compare_one(
         for part in optional_parts()
         if (said := part.recomputed(actual)) is not None
     }
-    own = by_the_paper(actual.probability, picture, recomputed, threshold=expected.threshold)
+    own = by_the_paper(actual.probability, picture, recomputed, finding=expected.finding)
     compared = {part.name: part.compare(expected, actual) for part in optional_parts()}
     severity_error = abs(own.severity_percent - actual.severity_percent)
     return PictureComparison(
@@ -363,8 +370,8 @@ def _compare_one(
         infected_pixels=int(masks[0].sum()),
         detected=actual.detected,
         reference_detected=expected.detected,
-        margin=actual.probability_max - actual.threshold,
-        reference_margin=expected.probability_max - expected.threshold,
+        margin=actual.probability_max - threshold,
+        reference_margin=expected.probability_max - threshold,
         severity_percent=actual.severity_percent,
         reference_severity_percent=expected.severity_percent,
         largest_error=float(error.max()),

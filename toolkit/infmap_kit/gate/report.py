@@ -60,6 +60,10 @@ def gate_table(report: GateReport) -> Table:
 
 def markdown(report: GateReport) -> str:
     """The report for people, with the pictures that differ most."""
+    margin = (
+        f"Margin: largest probability less {report.finding_threshold:g}. Where two figures stand, the "
+        "reference's is the first."
+    )
     worst = sorted(report.pictures, key=lambda one: one.badness, reverse=True)[:_SHOWN]
     lines = [
         "# Equivalent" if report.passed else "# Not equivalent",
@@ -75,7 +79,7 @@ def markdown(report: GateReport) -> str:
         "|---|---|---|---|---|---|",
         *(_row(one) for one in worst),
         "",
-        "Margin: largest probability less 0.5. Where two figures stand, the reference's is the first.",
+        margin,
         "`worst.png` shows the first of these pictures.",
         "",
         "For research use, not a medical device.",

@@ -15,7 +15,8 @@ from infmap_kit.answer.severity import LungAnswer
 from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
-from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.tensors import CANVAS, IMAGE
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.parts.reading import read_answer
@@ -55,8 +56,8 @@ class ReferenceRunner:
         Engines of the other networks as they were trained, by the parts' names.
     temperature
         Divides the logits of the infection's network; 1 leaves its probabilities as they are.
-    threshold
-        Probability from which a pixel is infected.
+    finding
+        What the network looks for, by whose threshold and colours it answers.
     """
 
     def __init__(
@@ -65,12 +66,12 @@ class ReferenceRunner:
         *,
         parts: Mapping[str, Engine] | None = None,
         temperature: float = 1.0,
-        threshold: float = DETECTION_THRESHOLD,
+        finding: FindingSpec = COVID_19,
     ) -> None:
         self._segmentation = segmentation
         self._parts = {find_part(name): engine for name, engine in (parts or {}).items()}
         self._temperature = temperature
-        self._threshold = threshold
+        self._finding = finding
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
@@ -82,8 +83,8 @@ class ReferenceRunner:
         for part, engine in self._parts.items():
             names = [tensor.name for tensor in part.graph.outputs]
             raw = _first(engine.run({part.graph.inputs[0].name: image}, names))
-            parts[part.name] = part.reference(raw, probability, threshold=self._threshold)
-        return by_the_paper(probability, picture, parts, threshold=self._threshold)
+            parts[part.name] = part.reference(raw, probability, finding=self._finding)
+        return by_the_paper(probability, picture, parts, finding=self._finding)
 
 
 def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -142,7 +143,7 @@ class InfectionOnlyRunner:
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
         said = self._runner.predict(name, picture)
-        return by_the_paper(said.probability, picture, threshold=said.threshold)
+        return by_the_paper(said.probability, picture, finding=said.finding)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,15 +169,15 @@ class RecordedRunner:
     ----------
     recorded
         By picture's name.
-    threshold
-        Probability from which a pixel is infected.
+    finding
+        What the network looks for, by whose threshold and colours it answers.
     """
 
     def __init__(
-        self, recorded: Mapping[str, Recorded], *, threshold: float = DETECTION_THRESHOLD
+        self, recorded: Mapping[str, Recorded], *, finding: FindingSpec = COVID_19
     ) -> None:
         self._recorded = recorded
-        self._threshold = threshold
+        self._finding = finding
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         """Look up one picture, (224, 224) uint8.
@@ -189,7 +190,7 @@ class RecordedRunner:
         if name not in self._recorded:
             raise SpecError(f"nothing was recorded of {name}: bundle the run again")
         said = self._recorded[name]
-        return by_the_paper(said.probability, picture, said.parts, threshold=self._threshold)
+        return by_the_paper(said.probability, picture, said.parts, finding=self._finding)
 
 
 class EngineRunner:
@@ -201,8 +202,8 @@ class EngineRunner:
         One for each graph of the contract, by the graph's name.
     contract
         The graphs, in the order in which they build on each other.
-    threshold
-        Probability from which a pixel is infected, as the detection graph has it.
+    finding
+        What the network looks for, by whose threshold and colours it answers.
     """
 
     def __init__(
@@ -210,11 +211,11 @@ class EngineRunner:
         engines: Mapping[str, Engine],
         contract: Contract = PLAIN,
         *,
-        threshold: float = DETECTION_THRESHOLD,
+        finding: FindingSpec = COVID_19,
     ) -> None:
         self._engines = engines
         self._contract = contract
-        self._threshold = threshold
+        self._finding = finding
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
@@ -224,7 +225,7 @@ class EngineRunner:
             inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
             outputs = tuple(tensor.name for tensor in graph.outputs)
             tensors |= self._engines[graph.name].run(inputs, outputs)
-        return dataclasses.replace(read_answer(_first(tensors)), threshold=self._threshold)
+        return read_answer(_first(tensors), ModelIdentity(self._finding.as_parameters()))
 
 
 class ServedRunner:
@@ -234,19 +235,16 @@ class ServedRunner:
     ----------
     client
         A connection to it.
-    threshold
-        Probability from which a pixel is infected, as the served model has it.
     """
 
-    def __init__(self, client: InfmapClient, *, threshold: float = DETECTION_THRESHOLD) -> None:
+    def __init__(self, client: InfmapClient) -> None:
         self._client = client
-        self._threshold = threshold
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
         offered = [tensor.name for part in optional_parts() for tensor in part.outputs]
         answer = self._client.infer(picture, picture, where_served=offered)
-        return dataclasses.replace(read_answer(answer), threshold=self._threshold)
+        return read_answer(answer, self._client.model())
 
 
 def by_the_paper(
@@ -254,7 +252,7 @@ def by_the_paper(
     picture: NDArray[np.uint8],
     parts: Mapping[str, PartAnswer] | None = None,
     *,
-    threshold: float = DETECTION_THRESHOLD,
+    finding: FindingSpec = COVID_19,
 ) -> Answer:
     """Detection, severity and map of a probability by the paper's II-D, without any graph.
 
@@ -266,10 +264,10 @@ def by_the_paper(
         (224, 224) uint8, the canvas.
     parts
         What other networks say; with lungs, severity is of them.
-    threshold
-        Probability from which a pixel is infected.
+    finding
+        What the network looks for, by whose threshold and colours it answers.
     """
-    infected = probability >= np.float32(threshold)
+    infected = probability >= np.float32(finding.threshold)
     # A map of NaN has no colour; the gate names the NaN itself.
     drawable = np.nan_to_num(probability, nan=0.0, posinf=1.0, neginf=0.0)
     lungs = (parts or {}).get("lungs")
@@ -279,9 +277,9 @@ def by_the_paper(
         severity_percent=lungs.severity_percent
         if isinstance(lungs, LungAnswer)
         else 100 * float(infected.mean()),
-        infection_map=infection_map(picture, np.clip(drawable, 0, 1)),
+        infection_map=infection_map(picture, np.clip(drawable, 0, 1), finding.colour_table),
         parts=dict(parts or {}),
-        threshold=threshold,
+        finding=finding,
     )
 
 

@@ -42,7 +42,7 @@ detection (float[N, 224, 224] probability, float[N, 224, 224] lung_probability)
     => (uint8[N] DETECTED, float[N] SEVERITY, float[N, 224, 224] PROBABILITY,
         uint8[N, 224, 224] LUNGS, float[N, 2] LUNG_SEVERITY, float[N, 6] ZONE_SEVERITY,
         uint8[N] SEVERITY_OF_LUNGS, float[N, 5] SEVERITY_AT)
-<float threshold = {{{threshold}}}, float percent = {{100.0}},
+<{thresholds}, float percent = {{100.0}},
  float zero = {{0.0}}, float one = {{1.0}}, float two = {{2.0}}, float three = {{3.0}},
  float beyond = {{1000.0}}, float ranks = {{512.0}}, float all_pixels = {{50176.0}},
  int64[2] picture = {{1, 2}}, int64[2] plane = {{2, 3}},
@@ -53,7 +53,7 @@ detection (float[N, 224, 224] probability, float[N, 224, 224] lung_probability)
     DETECTED = Cast <to = 2> (detected)
     PROBABILITY = Identity (probability)
 
-    lung = GreaterOrEqual (lung_probability, threshold)
+    lung = GreaterOrEqual (lung_probability, {lung_threshold})
     LUNGS = Cast <to = 2> (lung)
     lungs = Cast <to = 1> (lung)
     infection = GreaterOrEqual (probability, threshold)
@@ -162,8 +162,8 @@ def detection_graph(
     Parameters
     ----------
     threshold
-        Probability from which a pixel counts as infected, and an image as COVID-19; also from which one is
-        of the lungs.
+        The finding's: probability from which a pixel is affected, and a radiograph with any such pixel. Lungs
+        are another network's, and begin at :data:`~infmap_kit.model.spec.DETECTION_THRESHOLD`.
     lungs
         Whether lungs are served.
 
@@ -180,8 +180,18 @@ def detection_graph(
         SEVERITY_AT (N, 5) float32 is SEVERITY at other thresholds.
     """
     text = _LUNG_TEXT if lungs else _TEXT
+    # One constant where the two are equal, as in every graph that was published.
+    thresholds = {threshold: "threshold"}
+    lung_threshold = thresholds.setdefault(DETECTION_THRESHOLD, "lung_threshold")
+    declared = ", ".join(f"float {name} = {{{value}}}" for value, name in thresholds.items())
     model = onnx.parser.parse_model(
-        text.format(ir_version=IR_VERSION, opset=OPSET, threshold=threshold)
+        text.format(
+            ir_version=IR_VERSION,
+            opset=OPSET,
+            threshold=threshold,
+            thresholds=declared,
+            lung_threshold=lung_threshold,
+        )
     )
     if lungs:
         model.graph.initializer.extend(

@@ -1,7 +1,8 @@
 """The infection map as an ONNX graph: jet(probability) reflected onto the radiograph (paper, II-D).
 
-Hue and saturation of jet(Y) with the value of X is, per channel, X times the jet colour at
-full value. Both have 256 levels, so the whole map is one table, looked up once a pixel.
+Hue and saturation of jet(Y) with the value of X is, per channel, X times the jet colour at full value. Both
+have 256 levels, so the whole map is one table, looked up once a pixel. Another finding may have another table
+(:mod:`infmap_kit.model.finding`).
 """
 
 from __future__ import annotations

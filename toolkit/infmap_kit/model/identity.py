@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Self
 
+from infmap_kit.model.finding import FindingSpec
+
 _RUNNING = ("graphs",)
 """Parameters of a config that say how it runs, and nothing of its model."""
 
@@ -56,6 +58,7 @@ class ModelIdentity(Mapping[str, str]):
             "target": target,
             "precision": precision,
         }
+        stated |= model.get("finding", {})
         if "temperature" in model:
             stated["temperature"] = f"{model['temperature']:g}"
         for part, named in model.items():
@@ -85,6 +88,11 @@ class ModelIdentity(Mapping[str, str]):
     def precision(self) -> str:
         """What its networks compute in."""
         return self.get("precision", "")
+
+    @property
+    def finding(self) -> FindingSpec:
+        """What the model looks for."""
+        return FindingSpec.from_parameters(self)
 
     def onnx_sha256(self, part: str = "") -> str | None:
         """Hash of a part's graph, or of the infection's; ``None`` where the model has no such part."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from infmap_kit.errors import ExportError
+from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.spec import ModelSpec
 
 SPEC = "spec.json"
@@ -18,6 +19,10 @@ was found for."""
 METRICS = "metrics.json"
 MODEL_CARD = "MODEL_CARD.md"
 GATE_IMAGES = "gate_images.json"
+"""Which radiographs, that the network was not trained on, an engine is to be proved on."""
+
+FINDING = "finding.toml"
+"""What the network finds; a run without it finds COVID-19 infection."""
 
 
 class RunFolder:
@@ -79,6 +84,24 @@ class RunFolder:
         if named is not None and named != self.sha256(name):
             raise self._altered(name)
         return self.path / name
+
+    def finding(self) -> FindingSpec:
+        """What the network finds.
+
+        Raises
+        ------
+        SpecError
+            When the file is not the one that the record names, or says no finding.
+        """
+        path, expected = self.path / FINDING, self.spec.files.get(FINDING)
+        actual = self.sha256(FINDING) if path.is_file() else None
+        if actual != expected:
+            # A file that the record does not name is refused, too: results would go by the wrong name.
+            raise SpecError(
+                f"expected {path} to be the file that {SPEC} names (SHA-256 {(expected or 'of none')[:12]}), "
+                f"found {(actual or 'none')[:12]}: take the run folder whole"
+            )
+        return COVID_19 if actual is None else FindingSpec.read(path)
 
     def sha256(self, name: str) -> str:
         """SHA-256 of a file; computed once."""

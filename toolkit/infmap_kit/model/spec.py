@@ -14,7 +14,8 @@ IMAGE_SIZE = 224
 """Height and width in pixels of every network's input (paper, III-A)."""
 
 DETECTION_THRESHOLD = 0.5
-"""An image is COVID-19 when any pixel's probability reaches this (paper, II-D)."""
+"""A pixel is of the lungs, or of a finding that names no other threshold, when its probability reaches this,
+and a radiograph shows the finding when any of its pixels does (paper, II-D)."""
 
 
 class Architecture(enum.StrEnum):

@@ -1,10 +1,10 @@
-"""The box beside the PACS: radiographs arrive by DICOM, results go back, and nothing that was accepted is lost.
+"""The host beside the PACS: radiographs arrive by DICOM, results go back, and nothing accepted is lost.
 
 ::
 
     receiver, watch_folder ── intake ──> spool (files) + store (SQLite)
                                            │  claim             │ deliveries
-                                         worker ── Triton     courier ── destinations (PACS)
+                                         worker ── Triton     sender ── destinations (PACS)
 
 What is in the store has its file on disk, synced. Every step is one transaction and can be done again, so a
 crash at any point leads to a repetition, never to a loss; results have UIDs that follow from the radiograph and

@@ -247,8 +247,8 @@ def _fault(error: Any) -> str:
     if error["type"].startswith("union_tag"):
         return f"{key}.kind: expected one of c-store, stow-rs"
     message = error["msg"].removeprefix("Value error, ")
-    found = error["input"]
-    shown = f", found {found!r}" if isinstance(found, str | int | float) else ""
+    value = error["input"]
+    shown = f", found {value!r}" if isinstance(value, str | int | float) else ""
     return f"{key}: {message[0].lower()}{message[1:]}{shown}"
 
 

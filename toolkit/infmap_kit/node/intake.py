@@ -82,10 +82,10 @@ class Intake:
         """
         free = self.spool.free_bytes()
         # What was accepted before needs room for its results.
-        wanted = self._keep_free_bytes + self._store.promised_bytes()
-        if free < wanted:
+        required = self._keep_free_bytes + self._store.promised_bytes()
+        if free < required:
             raise NoRoom(
-                f"expected {wanted >> 20} MiB free on the spool's disk, found {free >> 20}"
+                f"expected {required >> 20} MiB free on the spool's disk, found {free >> 20}"
             )
 
     def has_room_to_arrive(self) -> bool:
@@ -202,12 +202,12 @@ def _header(path: Path) -> _Header:
 
 
 def _check(header: _Header, announced: tuple[str, str] | None) -> None:
-    found = (header.sop_class, header.instance)
-    if not all(_UID.fullmatch(uid) for uid in found):
+    actual = (header.sop_class, header.instance)
+    if not all(_UID.fullmatch(uid) for uid in actual):
         raise Unusable(
             "expected an object with a SOP class and a SOP Instance UID, and not deflated; found none"
         )
-    if announced is not None and announced != found:
+    if announced is not None and announced != actual:
         raise Unusable(
             "expected the object that was announced, found another SOP class or instance"
         )

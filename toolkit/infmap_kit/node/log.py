@@ -97,6 +97,6 @@ class Troubles:
         self._lock = threading.Lock()
 
     def about(self, what: str) -> Trouble:
-        """The trouble with ``what``, such as ``model covid`` or ``spool``."""
+        """The trouble with ``what``, such as ``model chest`` or ``spool``."""
         with self._lock:
             return self._known.setdefault(what, Trouble(what))

@@ -1,4 +1,4 @@
-"""What the node keeps of a result for `infmap-kit progression`: a JSON beside the objects that it sends.
+"""What the node writes of a result for `infmap-kit progression`: a JSON beside the objects that it sends.
 
 The spool holds the radiograph itself, so nothing is hidden by hiding in this JSON whose it is.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from infmap_kit.imaging.radiograph import Radiograph
 
 
-def kept_finding(job: Job, radiograph: Radiograph, finding: Answer) -> dict[str, Any]:
+def finding_record(job: Job, radiograph: Radiograph, answer: Answer) -> dict[str, Any]:
     """What the model said of a radiograph, as `infmap-kit infer --identify` would write it."""
     from infmap_kit.results.folder import finding_document
 
-    return finding_document(radiograph, finding, source=_called(job), identify=True)
+    return finding_document(radiograph, answer, source=_called(job), identify=True)
 
 
-def kept_rejection(job: Job, source: Dataset, rejection: InputRejected) -> dict[str, Any]:
+def rejection_record(job: Job, source: Dataset, rejection: InputRejected) -> dict[str, Any]:
     """Why a radiograph was not judged, and whose it is."""
     from infmap_kit.results.folder import rejection_document
 

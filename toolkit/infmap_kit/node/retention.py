@@ -16,7 +16,7 @@ EVERY_S = 60.0
 _GRACE_S = 300.0
 
 
-class Keeper:
+class Cleaner:
     """Keeps the spool within its limits.
 
     Parameters

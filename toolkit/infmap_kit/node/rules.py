@@ -32,6 +32,6 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
     return None
 
 
-def _fits(wanted: list[str], found: str) -> bool:
-    """Whether a code string is wanted; an empty one among the wanted stands for an absent tag."""
-    return not wanted or found in (one.strip().upper() for one in wanted)
+def _fits(allowed: list[str], value: str) -> bool:
+    """Whether a code string is allowed; an empty one in the list stands for an absent tag."""
+    return not allowed or value in (one.strip().upper() for one in allowed)

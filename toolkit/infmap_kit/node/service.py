@@ -1,4 +1,4 @@
-"""The node whole: receiver, workers, couriers, keeper, status page; one process that may end at any time."""
+"""The node whole: receiver, workers, senders, cleaner, status page; one process that may end at any time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from infmap_kit import __version__
 from infmap_kit.errors import InfmapError, NodeError
 from infmap_kit.node.config import NodeConfig
-from infmap_kit.node.dicom.delivery import Courier
+from infmap_kit.node.dicom.delivery import Sender
 from infmap_kit.node.dicom.receiver import Receiver
 from infmap_kit.node.intake import Intake
 from infmap_kit.node.log import Troubles, note
@@ -21,7 +21,7 @@ from infmap_kit.node.queue.clock import utc_now
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.store import Store
-from infmap_kit.node.retention import Keeper
+from infmap_kit.node.retention import Cleaner
 from infmap_kit.node.spool import NodeLock, Spool
 from infmap_kit.node.systemd import tell_systemd
 from infmap_kit.node.web.metrics import Metrics
@@ -73,12 +73,12 @@ class Node:
                 self._spool,
                 self._store,
                 troubles=self._troubles,
-                on_judged=self._wake_the_couriers,
+                on_judged=self._wake_the_senders,
             )
             for _ in range(config.node.workers)
         ]
-        self._couriers = [
-            Courier(
+        self._senders = [
+            Sender(
                 destination,
                 self._outbox,
                 results=self._spool.results,
@@ -91,15 +91,15 @@ class Node:
             for number, worker in enumerate(workers, start=1)
         ]
         self._delivery_loops = [
-            Loop(f"courier to {courier.destination.name}", courier.step, close=database.close,
+            Loop(f"sender to {sender.destination.name}", sender.step, close=database.close,
                  patience_s=3600)
-            for courier in self._couriers
+            for sender in self._senders
         ]  # fmt: skip
-        keeper = Keeper(config.retention, self._spool, self._store)
+        cleaner = Cleaner(config.retention, self._spool, self._store)
         self._loops = [
             *self._work_loops,
             *self._delivery_loops,
-            Loop("keeper", keeper.step, close=database.close, patience_s=3600),
+            Loop("cleaner", cleaner.step, close=database.close, patience_s=3600),
             Loop("probe", self._probe),
         ]
         self._receiver: Receiver | None = None
@@ -150,28 +150,28 @@ class Node:
 
     def not_alive(self) -> list[str]:
         """Parts that are stuck or gone; a reason to start the node again."""
-        found = [loop.trouble for loop in self._loops if loop.trouble]
+        problems = [loop.trouble for loop in self._loops if loop.trouble]
         if self._receiver is not None and not self._receiver.is_alive():
-            found.append("the receiver has ended")
-        return found
+            problems.append("the receiver has ended")
+        return problems
 
     def not_ready(self) -> list[str]:
         """Why radiographs would not be accepted, or would have to wait."""
-        found = self.not_alive()
+        problems = self.not_alive()
         if self._receiver is None:
-            found.append("the receiver does not listen yet")
+            problems.append("the receiver does not listen yet")
         try:
             self._intake.refuse_when_full()
         except InfmapError as error:
-            found.append(str(error))
+            problems.append(str(error))
         reasons = {model.name: self._model_trouble(model.name) for model in self._config.models}
-        return found + [f"model {name}: {reason}" for name, reason in reasons.items() if reason]
+        return problems + [f"model {name}: {reason}" for name, reason in reasons.items() if reason]
 
     def _wake_the_workers(self) -> None:
         for loop in self._work_loops:
             loop.wake()
 
-    def _wake_the_couriers(self) -> None:
+    def _wake_the_senders(self) -> None:
         for loop in self._delivery_loops:
             loop.wake()
 
@@ -219,12 +219,12 @@ class Node:
             ],
             "destinations": [
                 {
-                    "name": courier.destination.name,
-                    "kind": courier.destination.kind,
-                    "trouble": courier.trouble,
-                    "counts": seen.deliveries.get(courier.destination.name, {}),
+                    "name": sender.destination.name,
+                    "kind": sender.destination.kind,
+                    "trouble": sender.trouble,
+                    "counts": seen.deliveries.get(sender.destination.name, {}),
                 }
-                for courier in self._couriers
+                for sender in self._senders
             ],
             "latest": view.images(self._database, limit=_LATEST),
             "free_gb": self._spool.free_bytes() / 2**30,

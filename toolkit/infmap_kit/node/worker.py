@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.node.config import NodeConfig, Rule
 from infmap_kit.node.log import Troubles, note
-from infmap_kit.node.progression_result import kept_finding, kept_rejection
-from infmap_kit.node.queue.states import FINDING, Job, Result, State
+from infmap_kit.node.progression_result import finding_record, rejection_record
+from infmap_kit.node.queue.states import FINDING, Job, ResultFile, State
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
@@ -33,11 +35,11 @@ IDLE_S = 0.25
 _LONGEST_WAIT_S = 15.0
 
 
-class Away(InfmapError):
+class ServiceUnavailable(InfmapError):
     """A server or the disk cannot be used just now; the radiograph is not the cause."""
 
 
-class Mishap(InfmapError):
+class JobFailed(InfmapError):
     """A radiograph could not be judged, and might be the cause."""
 
 
@@ -106,7 +108,7 @@ class Worker:
             if job is None:
                 return IDLE_S
             self._do(job)
-        except Away:
+        except ServiceUnavailable:
             return self._pause_s()
         # Claimed again at the next step, should giving it back have failed.
         except (sqlite3.Error, OSError) as error:
@@ -130,11 +132,11 @@ class Worker:
     def _do(self, job: Job) -> None:
         me = self._lock.name
         try:
-            self._judged(job)
-        except Away as error:
+            self._attempt(job)
+        except ServiceUnavailable as error:
             self._store.put_back(job, me, str(error))
             raise
-        except Mishap as error:
+        except JobFailed as error:
             given_up = self._store.attempt_failed(
                 job, me, str(error), max_attempts=self._config.work.max_attempts
             )
@@ -143,16 +145,18 @@ class Worker:
                 level=logging.WARNING, image=job.image_id, reason=str(error),
             )  # fmt: skip
 
-    def _judged(self, job: Job) -> None:
+    def _attempt(self, job: Job) -> None:
         try:
-            self._runner(job)
-        except (InfmapError, sqlite3.Error, OSError):
+            self._process(job)
+        except (ServiceUnavailable, JobFailed, sqlite3.Error, OSError):
             raise
+        except InfmapError as error:
+            raise JobFailed(str(error)) from error
         # A fault of ours that one radiograph brings to light must not stop the others.
         except Exception as error:
-            raise Mishap(f"it cannot be judged: {type(error).__name__}") from error
+            raise JobFailed(f"it cannot be judged: {type(error).__name__}") from error
 
-    def _runner(self, job: Job) -> None:
+    def _process(self, job: Job) -> None:
         content, source = self._read(job)
         with quiet():
             rule = matching_rule(self._config.rules, source, job.caller)
@@ -162,14 +166,15 @@ class Worker:
             return
         try:
             radiograph = _decoded(content, job, rule)
-            finding = self._ask(radiograph, rule)
-            datasets = _objects(source, radiograph, finding, rule)
-            document = kept_finding(job, radiograph, finding)
-            outcome, reason = State.DONE, "detected" if finding.detected else "not detected"
+            answer = self._ask(radiograph, rule)
+            datasets = _objects(source, radiograph, answer, rule)
+            document = finding_record(job, radiograph, answer)
+            finding = FindingSpec.from_parameters(answer.model)
+            outcome, reason = State.DONE, finding.decision(detected=answer.detected)
         except InputRejected as rejection:
             outcome, reason = State.REJECTED, f"{rejection.code}: {rejection.reason}"
-            datasets = _report(source, rejection) if rule.rejects == "report" else []
-            document = kept_rejection(job, source, rejection)
+            datasets = self._report(source, rejection, rule) if rule.rejects == "report" else []
+            document = rejection_record(job, source, rejection)
         written = [self._write(job, kind, dataset) for kind, dataset in datasets]
         document["dicom"] = [result.file for result in written]
         entered = self._store.judged(
@@ -177,7 +182,7 @@ class Worker:
             self._lock.name,
             outcome=outcome,
             reason=reason,
-            results=[*written, self._keep(job, document)],
+            results=[*written, self._write_record(job, document)],
             destinations=rule.to,
         )
         if entered:
@@ -192,46 +197,68 @@ class Worker:
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
-            raise Mishap("its file is gone from the spool") from error
+            raise JobFailed("its file is gone from the spool") from error
         with quiet():
             # The header alone: it was readable on arrival.
             return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Answer:
-        """Ask the rule's model.
-
-        A connection for each radiograph: a server may have been started again with another model.
-        """
+        """Ask the rule's model about a radiograph."""
         from infmap_kit.results.dicom.results import ResultKind
         from infmap_kit.results.infer import find_infection
+
+        painted = ResultKind.SECONDARY_CAPTURE in rule.outputs
+        with self._connected(rule) as client:
+            return find_infection(radiograph, client, painted=painted)
+
+    def _report(
+        self, source: Dataset, rejection: InputRejected, rule: Rule
+    ) -> list[tuple[str, Any]]:
+        """The report of a rejection, under the name of what the rule's model would have looked for."""
+        from infmap_kit.results.dicom.results import rejection_report
+
+        with self._connected(rule) as client:
+            finding = FindingSpec.from_parameters(client.model())
+        try:
+            return [("rejection", rejection_report(source, rejection, finding=finding))]
+        except InputRejected:
+            # Nothing could refer to it: it has no UIDs.
+            return []
+        # highdicom names no closed set of errors for odd sources.
+        except Exception as error:
+            raise JobFailed(f"its report cannot be written: {type(error).__name__}") from error
+
+    @contextlib.contextmanager
+    def _connected(self, rule: Rule) -> Iterator[InfmapClient]:
+        """A connection to the rule's model.
+
+        One for each radiograph: a server may have been started again with another model.
+        """
         from infmap_kit.triton.client import InfmapClient
 
         trouble = self._troubles.about(f"model {rule.model}")
         with InfmapClient(self._config.model_url(rule.model)) as client:
             try:
-                finding = find_infection(
-                    radiograph, client, painted=ResultKind.SECONDARY_CAPTURE in rule.outputs
-                )
+                yield client
             except ServerError as error:
                 # A server that still answers has refused this very radiograph.
                 if _answers(client):
-                    raise Mishap(str(error)) from error
+                    raise JobFailed(str(error)) from error
                 trouble.begins(str(error))
-                raise Away(str(error)) from error
+                raise ServiceUnavailable(str(error)) from error
         trouble.is_over()
-        return finding
 
-    def _write(self, job: Job, kind: str, dataset: Dataset) -> Result:
+    def _write(self, job: Job, kind: str, dataset: Dataset) -> ResultFile:
         """Write an object into the spool, synced; a repetition writes the same name."""
         name = f"{job.image_id}-{kind}.dcm"
         self._settle(name, lambda part: dataset.save_as(part, enforce_file_format=True))
-        return Result(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=name)
+        return ResultFile(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=name)
 
-    def _keep(self, job: Job, document: dict[str, Any]) -> Result:
-        """Write a finding's JSON beside its objects: it goes nowhere, and stays as long as they do."""
+    def _write_record(self, job: Job, document: dict[str, Any]) -> ResultFile:
+        """Write an answer's JSON beside its objects: it goes nowhere, and stays as long as they do."""
         name = f"{job.image_id}-{FINDING}.json"
         self._settle(name, lambda part: part.write_text(json.dumps(document, indent=2)))
-        return Result(kind=FINDING, sop_instance_uid="", file=name)
+        return ResultFile(kind=FINDING, sop_instance_uid="", file=name)
 
     def _settle(self, name: str, write: Callable[[Path], object]) -> None:
         final = self._spool.results / name
@@ -243,7 +270,7 @@ class Worker:
             part.unlink(missing_ok=True)
             reason = error.strerror or type(error).__name__
             self._troubles.about("spool").begins(f"it cannot be written: {reason}")
-            raise Away(f"the spool cannot be written: {reason}") from error
+            raise ServiceUnavailable(f"the spool cannot be written: {reason}") from error
 
 
 def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:
@@ -263,30 +290,17 @@ def _answers(client: InfmapClient) -> bool:
 
 
 def _objects(
-    source: Dataset, radiograph: Radiograph, finding: Answer, rule: Rule
+    source: Dataset, radiograph: Radiograph, answer: Answer, rule: Rule
 ) -> list[tuple[str, Dataset]]:
     from infmap_kit.results.dicom.results import ResultKind, dicom_results
 
     # In the order in which dicom_results() gives them.
     kinds = [kind for kind in ResultKind if kind in rule.outputs]
     try:
-        datasets = dicom_results(source, radiograph, finding, kinds=kinds)
+        datasets = dicom_results(source, radiograph, answer, kinds=kinds)
     except InfmapError:
         raise
     # highdicom names no closed set of errors for odd sources.
     except Exception as error:
-        raise Mishap(f"its results cannot be written: {type(error).__name__}") from error
+        raise JobFailed(f"its results cannot be written: {type(error).__name__}") from error
     return list(zip(kinds, datasets, strict=True))
-
-
-def _report(source: Dataset, rejection: InputRejected) -> list[tuple[str, Any]]:
-    from infmap_kit.results.dicom.results import rejection_report
-
-    try:
-        return [("rejection", rejection_report(source, rejection))]
-    except InputRejected:
-        # Nothing could refer to it: it has no UIDs.
-        return []
-    # As above.
-    except Exception as error:
-        raise Mishap(f"its report cannot be written: {type(error).__name__}") from error

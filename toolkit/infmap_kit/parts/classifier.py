@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.spec import DETECTION_THRESHOLD, ClassifierSpec, ModelSpec
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.spec import ClassifierSpec, ModelSpec
 from infmap_kit.model.tensors import ACTIVATION_MAP, CLASSIFIER, CLASSIFIER_PROBABILITY, Tensor
 from infmap_kit.parts.check import Check
 from infmap_kit.parts.part import Part
@@ -48,7 +50,7 @@ class ClassifierComparison:
     Parameters
     ----------
     detected, reference_detected
-        Whether the probability reaches 0.5.
+        Whether the probability reaches the finding's threshold.
     error, activation_error
         As the bounds have them; 1 where one of the two is no number or not there.
     """
@@ -90,7 +92,7 @@ class Classifier(Part):
                 f"`{self.trained_with}`"
             )
 
-    def read(self, outputs: Outputs, model: Mapping[str, str]) -> ClassifierAnswer | None:
+    def read(self, outputs: Outputs, model: ModelIdentity) -> ClassifierAnswer | None:
         """See :meth:`Part.read`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
 
@@ -99,6 +101,7 @@ class Classifier(Part):
         return ClassifierAnswer(
             probability=float(outputs[CLASSIFIER_PROBABILITY.name]),
             activation=outputs.get(ACTIVATION_MAP.name),
+            threshold=model.finding.threshold,
         )
 
     def reference(
@@ -106,13 +109,15 @@ class Classifier(Part):
         raw: Outputs,
         probability: NDArray[np.float32],
         *,
-        threshold: float = DETECTION_THRESHOLD,
+        finding: FindingSpec = COVID_19,
     ) -> ClassifierAnswer:
         """See :meth:`Part.reference`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
 
         return ClassifierAnswer(
-            probability=float(raw[CLASSIFIER_PROBABILITY.name]), activation=raw[ACTIVATION_MAP.name]
+            probability=float(raw[CLASSIFIER_PROBABILITY.name]),
+            activation=raw[ACTIVATION_MAP.name],
+            threshold=finding.threshold,
         )
 
     def bounds(self, precision: str) -> ClassifierBounds:
@@ -136,7 +141,8 @@ class Classifier(Part):
                 activation_error=1.0,
             )
         return ClassifierComparison(
-            detected=said.detected,
+            # An engine's own answer carries no finding; both are held to the reference's threshold.
+            detected=said.probability >= expected.threshold,
             reference_detected=expected.detected,
             error=_quantile(np.array([expected.probability - said.probability])),
             activation_error=_quantile(expected.activation - said.activation),
@@ -185,7 +191,12 @@ class Classifier(Part):
         }
 
     def unpack(
-        self, recording: Recording, number: int, probability: NDArray[np.float32]
+        self,
+        recording: Recording,
+        number: int,
+        probability: NDArray[np.float32],
+        *,
+        finding: FindingSpec = COVID_19,
     ) -> ClassifierAnswer:
         """See :meth:`Part.unpack`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
@@ -193,6 +204,7 @@ class Classifier(Part):
         return ClassifierAnswer(
             probability=recording.number(f"classifier/{number:04}.json"),
             activation=recording.probability(f"classifier/{number:04}.png"),
+            threshold=finding.threshold,
         )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
 from infmap_kit.model.tensors import (
     LUNG_OUTPUTS,
@@ -135,7 +137,7 @@ class Lungs(Part):
         grades = settings.get("grades")
         return {"grades": str(Grades.parse(grades) if grades is not None else Grades())}
 
-    def read(self, outputs: Outputs, model: Mapping[str, str]) -> LungAnswer | None:
+    def read(self, outputs: Outputs, model: ModelIdentity) -> LungAnswer | None:
         """See :meth:`Part.read`."""
         import numpy as np
 
@@ -158,13 +160,13 @@ class Lungs(Part):
         raw: Outputs,
         probability: NDArray[np.float32],
         *,
-        threshold: float = DETECTION_THRESHOLD,
+        finding: FindingSpec = COVID_19,
     ) -> LungAnswer:
         """See :meth:`Part.reference`."""
         from infmap_kit.answer.severity import lung_answer
 
         mask = raw[RAW_LUNG_PROBABILITY.name] >= DETECTION_THRESHOLD
-        return lung_answer(probability, mask, threshold=threshold)
+        return lung_answer(probability, mask, threshold=finding.threshold)
 
     def recomputed(self, answer: Answer) -> LungAnswer | None:
         """See :meth:`Part.recomputed`."""
@@ -174,7 +176,7 @@ class Lungs(Part):
         said = lungs_of(answer)
         if said is None:
             return None
-        return lung_answer(answer.probability, said.mask, threshold=answer.threshold)
+        return lung_answer(answer.probability, said.mask, threshold=answer.finding.threshold)
 
     def bounds(self, precision: str) -> LungBounds:
         """See :meth:`Part.bounds`."""
@@ -198,7 +200,7 @@ class Lungs(Part):
                 zone_change_percent=_ALL,
                 consistent=False,
             )
-        own = lung_answer(actual.probability, said.mask, threshold=actual.threshold)
+        own = lung_answer(actual.probability, said.mask, threshold=reference.finding.threshold)
         return LungComparison(
             reference_pixels=int(expected.mask.sum()),
             pixels=int(said.mask.sum()),
@@ -274,7 +276,12 @@ class Lungs(Part):
         return {f"lungs/{number:04}.png": packed(255 * said.mask.astype(np.uint8))}
 
     def unpack(
-        self, recording: Recording, number: int, probability: NDArray[np.float32]
+        self,
+        recording: Recording,
+        number: int,
+        probability: NDArray[np.float32],
+        *,
+        finding: FindingSpec = COVID_19,
     ) -> LungAnswer:
         """See :meth:`Part.unpack`."""
         import numpy as np
@@ -282,7 +289,7 @@ class Lungs(Part):
         from infmap_kit.answer.severity import lung_answer
 
         mask = recording.picture(f"lungs/{number:04}.png", np.uint8) > 0
-        return lung_answer(probability, mask, threshold=DETECTION_THRESHOLD)
+        return lung_answer(probability, mask, threshold=finding.threshold)
 
 
 def _change_check(

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.spec import ModelSpec
 from infmap_kit.model.tensors import Graph, Tensor
 
 if TYPE_CHECKING:
@@ -77,6 +79,11 @@ class Part:
         return self.outputs
 
     @property
+    def looks_for_the_finding(self) -> bool:
+        """Whether the part decides about the finding itself, so that both must have been trained on one."""
+        return not self.detection_outputs
+
+    @property
     def option(self) -> str:
         """The option of commands that takes the part's run folder."""
         return f"--{self.name}"
@@ -116,7 +123,7 @@ class Part:
 
     # From outputs to an answer.
 
-    def read(self, outputs: Outputs, model: Mapping[str, str]) -> PartAnswer | None:
+    def read(self, outputs: Outputs, model: ModelIdentity) -> PartAnswer | None:
         """What a server or an engine says, or ``None`` where the part is not served.
 
         Parameters
@@ -124,7 +131,7 @@ class Part:
         outputs
             Outputs of the ensemble for one picture.
         model
-            Parameters that identify the model.
+            Identity of the model.
         """
         raise NotImplementedError
 
@@ -133,7 +140,7 @@ class Part:
         raw: Outputs,
         probability: NDArray[np.float32],
         *,
-        threshold: float = DETECTION_THRESHOLD,
+        finding: FindingSpec = COVID_19,
     ) -> PartAnswer:
         """What the trained network says, by formulas and without any of the graphs behind the ensemble.
 
@@ -143,8 +150,8 @@ class Part:
             Outputs of the network's graph for one picture.
         probability
             (224, 224) float32 of infection.
-        threshold
-            Probability from which a pixel is infected.
+        finding
+            What the model looks for, with the probability from which a pixel is affected.
         """
         raise NotImplementedError
 
@@ -181,7 +188,12 @@ class Part:
         raise NotImplementedError
 
     def unpack(
-        self, recording: Recording, number: int, probability: NDArray[np.float32]
+        self,
+        recording: Recording,
+        number: int,
+        probability: NDArray[np.float32],
+        *,
+        finding: FindingSpec = COVID_19,
     ) -> PartAnswer:
         """Read what :meth:`pack` wrote.
 

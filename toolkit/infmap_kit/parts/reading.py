@@ -39,4 +39,5 @@ def read_answer(
         parts={name: said for name, said in parts.items() if said is not None},
         model=identity,
         timings_ms=dict(timings_ms or {}),
+        finding=identity.finding,
     )

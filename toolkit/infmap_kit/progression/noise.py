@@ -117,7 +117,7 @@ class Measured:
     variants_percent
         The same, to the severities of its variants.
     detected
-        Of how many variants COVID-19 was detected.
+        In how many variants the condition was detected.
     """
 
     source: str

@@ -74,7 +74,7 @@ class Result:
     severity
         How much is infected.
     detected
-        COVID-19 by the paper's rule.
+        Whether the condition was detected.
     probability_max
         Largest probability of any pixel.
     model

@@ -5,6 +5,7 @@
     bundle.json        what it is, and the SHA-256 of each file
     spec.json          of the run folder
     metrics.json       figures on the held-back part, if the run has them
+    finding.toml       what the network finds, if that is not COVID-19 infection
     MODEL_CARD.md      the run's, or a short one
     graphs/            segmentation, detection and rendering as they will be served
     gate/NNN.png       what the engine is proved on: 224x224, without names
@@ -32,7 +33,8 @@ from infmap_kit.errors import BundleError, SpecError
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Runner
 from infmap_kit.graphs.preparation import read_graph
-from infmap_kit.model.run_folder import METRICS, MODEL_CARD, SPEC
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
@@ -47,6 +49,7 @@ from infmap_kit.release.source import (
     Source,
     identity_of,
     read_source,
+    with_finding,
     with_parts,
 )
 
@@ -128,7 +131,9 @@ def write_bundle(
     files = {
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(run, spec).encode(),
-        **({METRICS: (run / METRICS).read_bytes()} if (run / METRICS).is_file() else {}),
+        **{
+            name: (run / name).read_bytes() for name in (METRICS, FINDING) if (run / name).is_file()
+        },
         **{_spec_of(name): (folder / SPEC).read_bytes() for name, folder in beside.items()},
     }
     for name, graph in graphs_of(source).items():
@@ -192,7 +197,8 @@ def read_bundle(
         part.name: part.prepare(graphs.pop(part.graph.name))
         for part in (INFECTION, *contract.optional)
     }
-    pictures, reference = read_recordings(path, files, record["pictures"], contract)
+    finding = _finding(path, files, spec)
+    pictures, reference = read_recordings(path, files, record["pictures"], contract, finding)
     source = Source(
         segmentation=prepared.pop(INFECTION.name),
         identity={
@@ -202,6 +208,7 @@ def read_bundle(
         },
         postprocessing=graphs,
     )
+    source = with_finding(source, finding)
     for part in contract.optional:
         told = _part(path, files, record, part)
         source = source.with_part(part, prepared[part.name], told)
@@ -213,6 +220,15 @@ def read_bundle(
         record=record,
         model_card=files.get(MODEL_CARD, b"").decode("utf-8", "replace"),
     )
+
+
+def _finding(path: Path, files: Mapping[str, bytes], spec: ModelSpec) -> FindingSpec:
+    """What the network finds; the run's own record must name the very file."""
+    content = files.get(FINDING)
+    actual = None if content is None else hashlib.sha256(content).hexdigest()
+    if actual != spec.files.get(FINDING):
+        raise BundleError(f"{path} holds another {FINDING} than {SPEC} names: bundle the run again")
+    return COVID_19 if content is None else FindingSpec.parse(content, f"{FINDING} in {path}")
 
 
 def _graph(name: str) -> str:

@@ -19,7 +19,7 @@ from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import ReferenceRunner, Runner
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import jet_table
+from infmap_kit.imaging.colour import colour_table
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.tensors import RENDERING
 from infmap_kit.parts.contract import ENSEMBLE
@@ -135,6 +135,7 @@ def reference_runner(source: Source) -> ReferenceRunner:
             for name, graph in source.parts.items()
         },
         temperature=source.temperature if source.trained is not None else 1.0,
+        finding=source.finding,
     )
 
 
@@ -146,12 +147,14 @@ def serving_identity(source: Source, *, target: str, precision: str) -> ModelIde
 
 def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     """The graphs behind the ensemble, by name."""
-    contract, brought = source.contract, source.postprocessing
+    contract, brought, finding = source.contract, source.postprocessing, source.finding
     detection = contract.detection.name
     return {
         **source.networks,
-        detection: brought.get(detection) or detection_graph(lungs="lungs" in contract.parts),
-        RENDERING.name: brought.get(RENDERING.name) or rendering_graph(jet_table()),
+        detection: brought.get(detection)
+        or detection_graph(source.finding.threshold, lungs="lungs" in contract.parts),
+        RENDERING.name: brought.get(RENDERING.name)
+        or rendering_graph(colour_table(source.finding.colour_table)),
         **source.fp32_networks,
     }
 

@@ -11,6 +11,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import BundleError
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Recorded, RecordedRunner
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.recording import Recording, packed_probability
 from infmap_kit.parts.registry import find_part
@@ -33,7 +34,11 @@ def files_of(number: int, answer: Answer) -> dict[str, bytes]:
 
 
 def read_recordings(
-    path: Path, files: Mapping[str, bytes], count: int, contract: Contract
+    path: Path,
+    files: Mapping[str, bytes],
+    count: int,
+    contract: Contract,
+    finding: FindingSpec = COVID_19,
 ) -> tuple[Pictures, RecordedRunner]:
     """Read the pictures of a bundle, and what was said of them.
 
@@ -47,6 +52,8 @@ def read_recordings(
         How many pictures it has.
     contract
         What its model serves.
+    finding
+        What its model looks for.
 
     Raises
     ------
@@ -61,9 +68,10 @@ def read_recordings(
         pictures.append((name, recording.picture(f"gate/{number:04}.png", np.uint8)))
         probability = recording.probability(f"expected/{number:04}.png")
         parts = {
-            part.name: part.unpack(recording, number, probability) for part in contract.optional
+            part.name: part.unpack(recording, number, probability, finding=finding)
+            for part in contract.optional
         }
         recorded[name] = Recorded(probability=probability, parts=parts)
     if not pictures:
         raise BundleError(f"{path} holds no pictures that an engine could be proved on")
-    return pictures, RecordedRunner(recorded)
+    return pictures, RecordedRunner(recorded, finding=finding)

@@ -18,7 +18,8 @@ from infmap_kit.errors import ExportError, MissingDependency
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.model.files import sha256_of
-from infmap_kit.model.run_folder import SEGMENTATION_GRAPH, SPEC, RunFolder
+from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.model.tensors import SEGMENTATION
 from infmap_kit.parts.contract import Contract
@@ -45,6 +46,8 @@ class Source:
     parts
         The prepared graphs of the other parts, by the parts' names; ``identity`` says under the same names of
         which runs they are.
+    finding
+        What the network finds; ``identity["finding"]`` says in what it differs from COVID-19 infection.
     """
 
     segmentation: onnx.ModelProto
@@ -53,6 +56,7 @@ class Source:
     trained: onnx.ModelProto | None = None
     temperature: float = 1.0
     parts: Mapping[str, onnx.ModelProto] = dataclasses.field(default_factory=dict)
+    finding: FindingSpec = COVID_19
 
     @property
     def contract(self) -> Contract:
@@ -110,7 +114,7 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
     """
     run = RunFolder(path)
     if path.is_dir() and run.exists:
-        return _from_run(run, INFECTION)
+        return with_finding(_from_run(run, INFECTION), run.finding())
     if path.suffix == ".onnx":
         return _from_onnx(path, {"name": path.stem, "version": "unversioned"})
     if path.suffix in (".keras", ".h5") or (path / "saved_model.pb").is_file():
@@ -162,11 +166,25 @@ def with_parts(
                 f"expected the run folder of {part.noun} (with {SPEC}) after {part.option}, found {run.path}"
             )
         own = {name: given[name] for name in part.settings if name in given}
+        part.require(run.spec, run.path)
+        finding = run.finding()
+        if part.looks_for_the_finding and finding != source.finding:
+            raise ExportError(
+                f"expected {part.noun} of {source.finding.name}, as the network it is served beside, found one "
+                f"of {finding.name} in {run.path}: both runs need the same {FINDING}"
+            )
         network = _from_run(run, part)
         source = source.with_part(
             part, network.segmentation, {**network.identity, **part.identity(own)}
         )
     return source
+
+
+def with_finding(source: Source, finding: FindingSpec) -> Source:
+    """A source that says what it finds."""
+    parameters = finding.as_parameters()
+    identity = {**source.identity, **({"finding": parameters} if parameters else {})}
+    return dataclasses.replace(source, finding=finding, identity=identity)
 
 
 def _from_run(run: RunFolder, part: Part) -> Source:

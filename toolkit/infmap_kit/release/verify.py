@@ -11,6 +11,7 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import ReferenceRunner, Runner, ServedRunner
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.parts.registry import INFECTION, all_parts
 from infmap_kit.progress import Progress, no_progress
@@ -93,7 +94,7 @@ def open_repository(repository: Path, manifest: Manifest) -> OpenedModel:
     return open_backend(repository, manifest)
 
 
-def repository_reference(opened: OpenedModel) -> ReferenceRunner:
+def repository_reference(opened: OpenedModel, manifest: Manifest) -> ReferenceRunner:
     """The networks that a repository keeps beside its engines, in FP32.
 
     They are calibrated already, where their run is.
@@ -104,6 +105,7 @@ def repository_reference(opened: OpenedModel) -> ReferenceRunner:
     return ReferenceRunner(
         engines[INFECTION.graph.name],
         parts={part.name: engines[part.graph.name] for part in opened.contract.optional},
+        finding=FindingSpec.from_parameters(manifest.model.get("finding", {})),
     )
 
 

@@ -18,6 +18,7 @@ from infmap_kit.imaging.dicom.reader import read_tags
 from infmap_kit.imaging.radiograph import InputWarning, Radiograph
 from infmap_kit.imaging.readers import is_dicom
 from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.dicom.results import (
     USUAL_KINDS,
     ResultKind,
@@ -127,9 +128,14 @@ class ResultsFolder:
         Made when something is written.
     options
         What to write.
+    finding
+        What was not looked for in a file that is rejected.
     """
 
-    def __init__(self, folder: Path, options: ResultOptions) -> None:
+    def __init__(
+        self, folder: Path, options: ResultOptions, *, finding: FindingSpec = COVID_19
+    ) -> None:
+        self._finding = finding
         self.folder = folder
         self.options = options
         self._taken: set[str] = set()
@@ -211,7 +217,7 @@ class ResultsFolder:
         if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
             # A file without a UID cannot be referred to; the rejection itself is told all the same.
             with self._writable(), contextlib.suppress(InputRejected):
-                report = rejection_report(header, rejection)
+                report = rejection_report(header, rejection, finding=self._finding)
                 dicom_paths = self._write_objects(stem, {ResultKind.STRUCTURED_REPORT: report})
         return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
 

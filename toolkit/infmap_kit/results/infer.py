@@ -71,7 +71,8 @@ def find_infection(
     )
     if ACTIVATION_MAP.name not in answer:
         return said
-    looked_at = infection_map(radiograph.pixels, answer[ACTIVATION_MAP.name])
+    table = said.finding.colour_table
+    looked_at = infection_map(radiograph.pixels, answer[ACTIVATION_MAP.name], table)
     return dataclasses.replace(said, activation_map=looked_at)
 
 
@@ -112,11 +113,11 @@ def infer_files(
     MissingDependency
         When DICOM is asked for and highdicom is not installed.
     """
-    results = ResultsFolder(output, options or ResultOptions())
     outcomes = []
     with InfmapClient(url) as client:
         # Before any file is read: nobody needs to wait for a server that is not there.
-        client.model()
+        finding = client.model().finding
+        results = ResultsFolder(output, options or ResultOptions(), finding=finding)
         for source in files:
             outcome = _infer_file(source, results, client)
             outcomes.append(outcome)

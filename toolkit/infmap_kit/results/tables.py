@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from infmap_kit.answer.answer import Answer
+from infmap_kit.model.finding import COVID_19
 from infmap_kit.report.table import Table, Toned
 from infmap_kit.results.folder import Outcome
 
@@ -17,7 +18,7 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
     rows = [
         (
             name,
-            "detected" if finding.detected else "not detected",
+            finding.finding.decision(detected=finding.detected),
             f"{finding.probability_max:.3f}",
             *_severity_cells(finding, graded=graded),
             _second_opinion(finding) if second else f"{finding.timings_ms['served']:.1f}",
@@ -27,7 +28,9 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
     severity = ("of lungs %", "grade") if graded else ("severity %", "of")
     # Time gives way to a second opinion: both do not fit 80 columns, and it stands in the JSON.
     last = "classifier" if second else "served ms"
-    columns = ("radiograph", "COVID-19", "probability", *severity, last)
+    conditions = dict.fromkeys(one.finding.condition.meaning for _, one in found)
+    condition = " or ".join(conditions) or COVID_19.condition.meaning
+    columns = ("radiograph", condition, "probability", *severity, last)
     return Table("", columns, rows, words=("radiograph",))
 
 

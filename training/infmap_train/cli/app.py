@@ -25,6 +25,13 @@ Data = Annotated[
     Path, typer.Option(help="Folder with index.csv, of QaTa-COV19, or of COVID-QU-Ex.")
 ]
 TargetOption = Annotated[Target, typer.Option(help="What is segmented: infection or lungs.")]
+Finding = Annotated[
+    str,
+    typer.Option(
+        metavar="<path>",
+        help="TOML file that names what is learnt; COVID-19 infection without one.",
+    ),
+]
 Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
 EncoderWeights = Annotated[

@@ -16,6 +16,7 @@ from infmap_train.cli.app import (
     Data,
     EncoderWeights,
     Epochs,
+    Finding,
     Flip,
     Fold,
     Folds,
@@ -51,6 +52,7 @@ def classify(
         str, typer.Option(help="chexnet, densenet121, inceptionv3 or resnet50.")
     ] = "densenet121",
     frozen: Frozen = False,
+    finding: Finding = _PAPER.finding,
     encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
@@ -76,6 +78,7 @@ def classify(
     """Train a classifier to compare with (the paper's III-C): whether there is COVID-19, not where."""
     spec = ClassifierSpec(encoder=member(Encoder, encoder), encoder_frozen=frozen)
     options = FitOptions(
+        finding=finding,
         encoder_weights=encoder_weights,
         epochs=epochs,
         batch_size=batch_size,

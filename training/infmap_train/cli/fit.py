@@ -16,6 +16,7 @@ from infmap_train.cli.app import (
     Data,
     EncoderWeights,
     Epochs,
+    Finding,
     Flip,
     Fold,
     Folds,
@@ -51,6 +52,7 @@ def fit(
     target: TargetOption = _PAPER.target,
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
+    finding: Finding = _PAPER.finding,
     encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     start_from: StartFrom = _PAPER.start_from,
     epochs: Epochs = _PAPER.epochs,
@@ -73,6 +75,7 @@ def fit(
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = FitOptions(
         target=target,
+        finding=finding,
         encoder_weights=encoder_weights,
         start_from=start_from,
         epochs=epochs,
@@ -115,6 +118,7 @@ def cross_validate(
     target: TargetOption = _PAPER.target,
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
+    finding: Finding = _PAPER.finding,
     encoder_weights: EncoderWeights = _PAPER.encoder_weights,
     epochs: Epochs = _PAPER.epochs,
     batch_size: BatchSize = _PAPER.batch_size,
@@ -135,6 +139,7 @@ def cross_validate(
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = FitOptions(
         target=target,
+        finding=finding,
         encoder_weights=encoder_weights,
         epochs=epochs,
         batch_size=batch_size,

@@ -158,6 +158,8 @@ def train(
         _refuse_known(Path(options.start_from), held_back)
     run_folder.write_split(own, train=learnt, held_back=held_back)
     run_folder.write_gate_images(own, held_back)
+    if options.finding:
+        run_folder.write_finding(own, Path(options.finding))
     # A tenth of the held-back part is enough to see how training goes; no choice hangs on it.
     watched = held_back.take(range(0, len(held_back.samples), 10))
 
@@ -233,6 +235,7 @@ def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
         # Runs of before there was a choice.
         before["options"].setdefault("target", Target.INFECTION)
         before["options"].setdefault("start_from", "")
+        before["options"].setdefault("finding", "")
     if before != identity:
         raise TrainingError(
             f"{run} holds a run with other options or data: take the same ones to go on, or "

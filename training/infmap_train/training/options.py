@@ -26,6 +26,9 @@ class FitOptions:
     target
         What is segmented. Where only some radiographs have a lung mask, the folds are those of the
         infection all the same: one seed holds back the same patients for both.
+    finding
+        TOML file of what is learnt, where that is not COVID-19 infection (see
+        :mod:`infmap_kit.model.finding`): the run folder takes a copy. Empty: COVID-19 infection.
     encoder_weights
         Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
         paper takes the second, and the third for CheXNet; both must be downloaded.
@@ -55,6 +58,10 @@ class FitOptions:
     """
 
     target: Target = Target.INFECTION
+    finding: str = dataclasses.field(
+        default="",
+        metadata={"help": "TOML file that names what is learnt; COVID-19 infection without one."},
+    )
     encoder_weights: str = "none"
     start_from: str = ""
     epochs: int = 50

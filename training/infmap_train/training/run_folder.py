@@ -4,6 +4,7 @@
 
     spec.json            ModelSpec, written last: a folder without it is not finished
     model.weights.h5     FP32 weights
+    finding.toml         what it finds, where that is not COVID-19 infection
     segmentation.onnx    the network with its normalisation, gray uint8 in, probability out
     classifier.onnx      instead, of a classifier: probability and activation map out
     metrics.json         figures on the held-back part
@@ -29,6 +30,8 @@ from typing import Any
 import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_bytes, write_json
+from infmap_kit.model.finding import FindingSpec
+from infmap_kit.model.run_folder import FINDING
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec, NetworkSpec, member
 from infmap_train.data.dataset import Pictures
 from infmap_train.networks.classifiers import build
@@ -111,7 +114,7 @@ def write(
         (run / "plots").mkdir(exist_ok=True)
         for name in names:
             (beside / name).replace(run / name)
-    names += [name for name in (SPLIT, GATE_IMAGES) if (run / name).is_file()]
+    names += [name for name in (FINDING, SPLIT, GATE_IMAGES) if (run / name).is_file()]
     files = {name: sha256_of(run / name) for name in names}
     spec = ModelSpec(
         name=f"infmap {'lungs ' if training.get('target') is Target.LUNGS else ''}{network.label}",
@@ -163,6 +166,18 @@ def read(run: Path) -> ModelSpec:
                 "copy the run folder again"
             )
     return spec
+
+
+def write_finding(run: Path, path: Path) -> None:
+    """Copy the record of what is learnt into the run folder, once it is read without a fault.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, or says no finding.
+    """
+    FindingSpec.read(path)
+    write_bytes(run / FINDING, path.read_bytes())
 
 
 def write_gate_images(run: Path, held_back: Pictures) -> None:

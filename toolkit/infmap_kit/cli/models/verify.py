@@ -112,7 +112,11 @@ def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) 
         progress("reading", 0, 1)
         trained = read_origin(origin, gate_images)
         located = localise(
-            trained.source.segmentation, trained.reference, trained.pictures, progress=progress
+            trained.source.segmentation,
+            trained.reference,
+            trained.pictures,
+            finding=trained.source.finding,
+            progress=progress,
         )
     if json_:
         print_json(dataclasses.asdict(located))

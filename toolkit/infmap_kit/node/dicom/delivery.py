@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infmap_kit.node.config import Destination
 from infmap_kit.node.dicom.destinations import Send, sending
-from infmap_kit.node.dicom.response import Away, Meaning
+from infmap_kit.node.dicom.response import DestinationUnavailable, Meaning
 from infmap_kit.node.log import Trouble, note
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.states import Delivery
@@ -20,7 +20,7 @@ _BATCH = 32
 _FIRST_WAIT_S = 1.0
 
 
-class Courier:
+class Sender:
     """Serves one destination.
 
     Parameters
@@ -65,7 +65,7 @@ class Courier:
             Seconds to wait before the next step; 0 when there may be more to do.
         """
         now = time.monotonic()
-        # New results wake this courier; a destination that is away is left in peace all the same.
+        # New results wake this sender; a destination that is away is left in peace all the same.
         if now < self._away_until_s:
             return self._away_until_s - now
         self._not_before_s = {key: at for key, at in self._not_before_s.items() if at > now}
@@ -82,7 +82,7 @@ class Courier:
                 files = [self._results / one.file for one in present]
                 with sending(self.destination, files, ae_title=self._ae_title) as send:
                     self._deliver(present, send)
-        except Away as error:
+        except DestinationUnavailable as error:
             return self._wait(str(error))
         self._since_s = time.monotonic()
         return 0
@@ -101,18 +101,18 @@ class Courier:
     def _deliver(self, batch: Collection[Delivery], send: Send) -> None:
         for one in batch:
             try:
-                verdict = send(self._results / one.file)
-            except Away:
+                response = send(self._results / one.file)
+            except DestinationUnavailable:
                 self._suspects.add(one.delivery_id)
                 raise
             self._suspects.discard(one.delivery_id)
             self._failures = 0
             self._trouble.is_over()
-            if verdict.meaning is Meaning.STORED:
-                self._outbox.delivered(one, verdict.remark)
+            if response.meaning is Meaning.STORED:
+                self._outbox.delivered(one, response.remark)
             else:
-                is_final = verdict.meaning is Meaning.REFUSED_FOR_GOOD
-                self._refused(one, verdict.remark, is_final=is_final)
+                is_final = response.meaning is Meaning.REFUSED_FOR_GOOD
+                self._refused(one, response.remark, is_final=is_final)
 
     def _refused(self, one: Delivery, reason: str, *, is_final: bool) -> None:
         attempts = one.attempts + 1

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.node.config import ClientTls, CStoreDestination, Destination, StowDestination
-from infmap_kit.node.dicom.response import Away, Meaning, Verdict, verdict_of
+from infmap_kit.node.dicom.response import (
+    DestinationUnavailable,
+    Meaning,
+    StoreResponse,
+    response_of,
+)
 
 if TYPE_CHECKING:
     import requests
     from pydicom import Dataset
 
-Send = Callable[[Path], Verdict]
-"""Sends one file; raises :class:`~infmap_kit.node.dicom.response.Away`."""
+Send = Callable[[Path], StoreResponse]
+"""Sends one file; raises :class:`~infmap_kit.node.dicom.response.DestinationUnavailable`."""
 
 _HTTP_OK, _HTTP_ACCEPTED, _HTTP_CONFLICT = 200, 202, 409
 _HTTP_FOR_GOOD = {413: "too large", 415: "media type not supported"}
@@ -40,7 +45,7 @@ def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -
 
     Raises
     ------
-    Away
+    DestinationUnavailable
         When it takes nothing.
     """
     if isinstance(destination, CStoreDestination):
@@ -67,12 +72,12 @@ def _association(
             destination.host, destination.port, ae_title=destination.ae_title, tls_args=tls
         )
         if association.is_rejected:
-            raise Away(f"it rejects the association of {ae_title}")
+            raise DestinationUnavailable(f"it rejects the association of {ae_title}")
         if association.rejected_contexts and not association.accepted_contexts:
-            yield lambda path: Verdict(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
+            yield lambda path: StoreResponse(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
             return
         if not association.is_established:
-            raise Away("it does not answer, or aborts")
+            raise DestinationUnavailable("it does not answer, or aborts")
         try:
             yield lambda path: _c_store(association, path)
         finally:
@@ -86,16 +91,16 @@ def _contexts(files: Sequence[Path]) -> list[Any]:
     from pynetdicom.presentation import build_context
 
     plain = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-    wanted: set[tuple[str, tuple[str, ...]]] = set()
+    pairs: set[tuple[str, tuple[str, ...]]] = set()
     for path in files:
         meta = _header(path).file_meta
-        wanted.add((meta.MediaStorageSOPClassUID, plain))
+        pairs.add((meta.MediaStorageSOPClassUID, plain))
         if meta.TransferSyntaxUID.is_compressed:
-            wanted.add((meta.MediaStorageSOPClassUID, (meta.TransferSyntaxUID,)))
-    return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in sorted(wanted)]
+            pairs.add((meta.MediaStorageSOPClassUID, (meta.TransferSyntaxUID,)))
+    return [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in sorted(pairs)]
 
 
-def _c_store(association: Any, path: Path) -> Verdict:
+def _c_store(association: Any, path: Path) -> StoreResponse:
     from pydicom import dcmread
 
     dataset = dcmread(path)
@@ -105,7 +110,7 @@ def _c_store(association: Any, path: Path) -> Verdict:
         if context.abstract_syntax == dataset.SOPClassUID
     ]
     if not accepted:
-        return Verdict(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
+        return StoreResponse(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax.is_compressed and all(context.transfer_syntax[0] != syntax for context in accepted):
         dataset.decompress()
@@ -113,11 +118,11 @@ def _c_store(association: Any, path: Path) -> Verdict:
         answer = association.send_c_store(dataset)
     except (RuntimeError, ValueError) as error:
         if not association.is_established:
-            raise Away("it ended the association") from error
-        return Verdict(Meaning.REFUSED, f"it cannot be sent: {type(error).__name__}")
+            raise DestinationUnavailable("it ended the association") from error
+        return StoreResponse(Meaning.REFUSED, f"it cannot be sent: {type(error).__name__}")
     if "Status" not in answer:
-        raise Away("it did not answer in time, or ended the association")
-    return verdict_of(int(answer.Status))
+        raise DestinationUnavailable("it did not answer in time, or ended the association")
+    return response_of(int(answer.Status))
 
 
 @contextlib.contextmanager
@@ -138,11 +143,11 @@ def _session(destination: StowDestination) -> Iterator[requests.Session]:
             elif destination.user is not None and destination.password_file is not None:
                 session.auth = (destination.user, _secret(destination.password_file))
         except OSError as error:
-            raise Away(f"its secret cannot be read: {error.strerror}") from error
+            raise DestinationUnavailable(f"its secret cannot be read: {error.strerror}") from error
         yield session
 
 
-def _stow(session: requests.Session, destination: StowDestination, path: Path) -> Verdict:
+def _stow(session: requests.Session, destination: StowDestination, path: Path) -> StoreResponse:
     import requests
 
     boundary = uuid.uuid4().hex
@@ -158,27 +163,27 @@ def _stow(session: requests.Session, destination: StowDestination, path: Path) -
             timeout=destination.timeout_s,
         )
     except requests.RequestException as error:
-        raise Away(f"it does not answer ({type(error).__name__})") from error
-    return _stow_verdict(answer)
+        raise DestinationUnavailable(f"it does not answer ({type(error).__name__})") from error
+    return _stow_response(answer)
 
 
-def _stow_verdict(answer: requests.Response) -> Verdict:
+def _stow_response(answer: requests.Response) -> StoreResponse:
     code = answer.status_code
     if code in (_HTTP_OK, _HTTP_ACCEPTED, _HTTP_CONFLICT):
         stored = _stow_reason(answer)
         if stored is not None:
             return stored
         if code == _HTTP_CONFLICT:
-            return Verdict(Meaning.REFUSED, "HTTP 409 without a reason")
-        return Verdict(Meaning.STORED, "" if code == _HTTP_OK else "HTTP 202")
+            return StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")
+        return StoreResponse(Meaning.STORED, "" if code == _HTTP_OK else "HTTP 202")
     if code in _HTTP_FOR_GOOD:
-        return Verdict(Meaning.REFUSED_FOR_GOOD, f"HTTP {code} {_HTTP_FOR_GOOD[code]}")
+        return StoreResponse(Meaning.REFUSED_FOR_GOOD, f"HTTP {code} {_HTTP_FOR_GOOD[code]}")
     if code == _HTTP_BAD_REQUEST:
-        return Verdict(Meaning.REFUSED, "HTTP 400 bad request")
-    raise Away(f"it answers HTTP {code}")
+        return StoreResponse(Meaning.REFUSED, "HTTP 400 bad request")
+    raise DestinationUnavailable(f"it answers HTTP {code}")
 
 
-def _stow_reason(answer: requests.Response) -> Verdict | None:
+def _stow_reason(answer: requests.Response) -> StoreResponse | None:
     """What the answer's body says of the one object that was sent; ``None`` when it says nothing."""
     from pydicom import Dataset
 
@@ -188,9 +193,9 @@ def _stow_reason(answer: requests.Response) -> Verdict | None:
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     for failed in said.get("FailedSOPSequence") or ():
-        return verdict_of(int(failed.get("FailureReason") or 0x0110))
+        return response_of(int(failed.get("FailureReason") or 0x0110))
     for stored in said.get("ReferencedSOPSequence") or ():
-        return verdict_of(int(stored.get("WarningReason") or 0))
+        return response_of(int(stored.get("WarningReason") or 0))
     return None
 
 
@@ -214,5 +219,5 @@ def _tls(options: ClientTls) -> ssl.SSLContext:
         if options.certificate is not None:
             context.load_cert_chain(options.certificate, options.key)
     except (ssl.SSLError, OSError) as error:
-        raise Away(f"its certificates cannot be used: {error}") from error
+        raise DestinationUnavailable(f"its certificates cannot be used: {error}") from error
     return context

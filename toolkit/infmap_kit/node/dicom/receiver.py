@@ -155,13 +155,13 @@ class Receiver:
     def _bound(self, event: Any) -> None:
         address = event.address[0]
 
-        def told(reason: str) -> None:
+        def report_excess(reason: str) -> None:
             note("refused", reason=reason, address=address)
 
         bounded = BoundedSocket(
             event.assoc,
             max_bytes=self._config.limits.max_object_mb << 20,
-            on_excess=told,
+            on_excess=report_excess,
             has_room=self._intake.has_room_to_arrive,
         )
         event.assoc.dul.socket = bounded

@@ -8,12 +8,12 @@ import enum
 from infmap_kit.errors import InfmapError
 
 
-class Away(InfmapError):
+class DestinationUnavailable(InfmapError):
     """A destination takes nothing at all just now: not there, busy, full, or not letting us in."""
 
 
 class Meaning(enum.Enum):
-    """Of an answer about one object."""
+    """What an answer says about one object."""
 
     STORED = enum.auto()
     REFUSED = enum.auto()
@@ -21,7 +21,7 @@ class Meaning(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class StoreResponse:
     """What became of one object.
 
     Parameters
@@ -49,26 +49,26 @@ _FOR_GOOD = {
 }
 
 
-def verdict_of(status: int) -> Verdict:
+def response_of(status: int) -> StoreResponse:
     """Read a status of C-STORE, or a failure reason of STOW-RS, which are the same numbers.
 
     Raises
     ------
-    Away
+    DestinationUnavailable
         When the destination is out of resources: that is not about this object.
     """
     shown = f"0x{status:04X}"
     if status == 0x0000:
-        return Verdict(Meaning.STORED)
+        return StoreResponse(Meaning.STORED)
     if status & 0xF000 == 0xB000 or status in _WARNINGS:
-        return Verdict(Meaning.STORED, f"{shown} {_WARNINGS.get(status, 'a warning')}")
+        return StoreResponse(Meaning.STORED, f"{shown} {_WARNINGS.get(status, 'a warning')}")
     if status & 0xFF00 == 0xA700 or status == 0x0213:
-        raise Away(f"it is out of resources ({shown})")
+        raise DestinationUnavailable(f"it is out of resources ({shown})")
     if status & 0xFF00 == 0xA900:
-        return Verdict(Meaning.REFUSED_FOR_GOOD, f"{shown} data set does not match SOP class")
+        return StoreResponse(Meaning.REFUSED_FOR_GOOD, f"{shown} data set does not match SOP class")
     if status in _FOR_GOOD:
-        return Verdict(Meaning.REFUSED_FOR_GOOD, f"{shown} {_FOR_GOOD[status]}")
+        return StoreResponse(Meaning.REFUSED_FOR_GOOD, f"{shown} {_FOR_GOOD[status]}")
     # 0xCxxx, "cannot understand", is also what many a PACS says when something failed inside it.
-    return Verdict(
+    return StoreResponse(
         Meaning.REFUSED, f"{shown} {'cannot understand' if status >> 12 == 0xC else 'refused'}"
     )

@@ -82,14 +82,15 @@ class Database(LastingDatabase):
         super().__init__(path)
         try:
             with self.transaction() as sql:
-                (found,) = sql.execute("PRAGMA user_version").fetchone()
-                if found == 0:
+                (version,) = sql.execute("PRAGMA user_version").fetchone()
+                if version == 0:
                     for statement in _TABLES.split(";"):
                         sql.execute(statement)
                     sql.execute(f"PRAGMA user_version = {_VERSION}")
         except sqlite3.DatabaseError as error:
             raise NodeError(f"cannot use {path} as a store: {error}") from error
-        if found not in (0, _VERSION):
+        if version not in (0, _VERSION):
             raise NodeError(
-                f"expected {path} to be of version {_VERSION}, found {found}: it was made by another infmap-kit"
+                f"expected {path} to be of version {_VERSION}, found {version}: "
+                "it was made by another infmap-kit"
             )

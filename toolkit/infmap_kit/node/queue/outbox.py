@@ -45,7 +45,7 @@ class Outbox:
             " WHERE destination = ? AND state = ? ORDER BY delivery.id LIMIT ?",
             (destination, DeliveryState.WAITING, limit + len(besides)),
         )
-        found = [
+        waiting = [
             Delivery(
                 delivery_id=row["id"],
                 image_id=row["image_id"],
@@ -55,7 +55,7 @@ class Outbox:
             for row in rows.fetchall()
             if row["id"] not in besides
         ]
-        return found[:limit]
+        return waiting[:limit]
 
     def delivered(self, delivery: Delivery, remark: str) -> None:
         """Record that a destination has stored an object; ``remark`` is its warning, if any."""

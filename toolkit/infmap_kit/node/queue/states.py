@@ -17,7 +17,7 @@ import enum
 
 
 class State(enum.StrEnum):
-    """Of a radiograph."""
+    """Where a radiograph is on its way."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -33,7 +33,7 @@ FINAL = (State.DONE, State.REJECTED, State.IGNORED, State.FAILED)
 
 
 class DeliveryState(enum.StrEnum):
-    """Of one result to one destination."""
+    """Where one result is on its way to one destination."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -67,13 +67,13 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
+class ResultFile:
     """What was made of a radiograph.
 
     Parameters
     ----------
     kind
-        ``sc``, ``seg``, ``sr``, ``gsps`` or ``rejection``; ``finding`` for the JSON, which is kept here and
+        ``sc``, ``seg``, ``sr``, ``gsps`` or ``rejection``; ``finding`` for the JSON, which stays here and
         goes nowhere.
     sop_instance_uid
         Of the object; empty for the JSON.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from infmap_kit.errors import NodeError
 from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
 from infmap_kit.node.queue.database import Database
-from infmap_kit.node.queue.states import FINAL, DeliveryState, Job, Result, State
+from infmap_kit.node.queue.states import FINAL, DeliveryState, Job, ResultFile, State
 from infmap_kit.node.queue.transitions import (
     Finished,
     add_event,
@@ -215,7 +215,7 @@ class Store:
         *,
         outcome: State,
         reason: str,
-        results: Sequence[Result],
+        results: Sequence[ResultFile],
         destinations: Collection[str],
     ) -> bool:
         """Enter a radiograph's results, whose files are on disk and synced, and where they go.

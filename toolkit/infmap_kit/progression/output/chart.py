@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.progression.course import Course, Point
 from infmap_kit.progression.result import GRADES
 from infmap_kit.report.charts import LEFT, WIDTH, Axes, legend, nice_ticks, small
@@ -39,9 +40,10 @@ def chart_items(course: Course, axes: CourseAxes) -> list[Item]:
 
 def title_of(course: Course) -> str:
     """What a drawing of a course shows."""
+    finding = FindingSpec.from_parameters(course.points[-1].result.model)
     return (
-        f"COVID-19 severity of {len(course.points)} radiographs, infected share of the "
-        f"{course.severity_of}"
+        f"{finding.condition.meaning} severity of {len(course.points)} radiographs, {finding.affected} "
+        f"share of the {course.severity_of}"
     )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from infmap_kit import __version__
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.results.dicom.uids import derived_uid, model_identity
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 MANUFACTURER = "infmap-kit"
-NOTICE = "Research use, not for diagnosis"
 
 _LONG_STRING = 64
 """Characters of DICOM's value representation LO (PS3.5, 6.2)."""
@@ -30,21 +30,24 @@ class Author:
         SOP Instance UID of the radiograph.
     identity
         SHA-256 over everything by which the model may decide otherwise than another.
+    finding
+        What the model finds, and how to speak of it.
     model_name, model_version
         For people.
     made_from
         Whose SHA-256 it is, and that: of the engine, or of the graph that it was made from; empty when
         unknown.
     made_at
-        When the finding was made.
+        When the model answered.
     lungs_name, lungs_version
-        Of the model that segments the lungs; the infection's where none is named.
+        Those of the model that segments the lungs, or of the model itself where none is named.
     refusal
-        Code of a refusal; empty for a finding.
+        Code of a refusal; empty for an answer.
     """
 
     source_uid: str
     identity: str
+    finding: FindingSpec
     model_name: str
     model_version: str
     made_from: str
@@ -62,7 +65,7 @@ class Author:
         *,
         refusal: str = "",
     ) -> Self:
-        """Author of results about a radiograph; for a refusal no model, but its code."""
+        """Author of results about a radiograph; for a refusal no model but its finding, and the code."""
         name, version = (
             model.get("model_name", MANUFACTURER),
             model.get("model_version", __version__),
@@ -70,6 +73,7 @@ class Author:
         return cls(
             source_uid=str(referred.SOPInstanceUID),
             identity=model_identity(model),
+            finding=FindingSpec.from_parameters(model),
             refusal=refusal,
             model_name=name[:_LONG_STRING],
             model_version=version[:_LONG_STRING],

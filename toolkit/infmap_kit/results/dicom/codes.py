@@ -1,11 +1,15 @@
 """Coded concepts: SNOMED CT and DICOM's own where they have one, else the project's.
 
+What a model finds brings its own codes (:mod:`infmap_kit.model.finding`); here are those that results of every
+finding share, and those of the project's own that speak of it in its words.
 Every function imports highdicom, so that this module costs nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from infmap_kit.model.finding import COVID_19, Code, FindingSpec
 
 if TYPE_CHECKING:
     from highdicom.sr import CodedConcept
@@ -15,14 +19,11 @@ OWN_SCHEME = "99INFMAP"
 
 
 def _at(region: str, threshold: str) -> tuple[str, str, str]:
-    meaning = f"Infected share of the {region}, at probability {threshold} or more"
-    return f"{region.upper()}-AT-{threshold}", OWN_SCHEME, meaning
+    meaning = f"{{Affected}} share of the {region}, at probability {threshold} or more"
+    return f"{{prefix}}{region.upper()}-AT-{threshold}", OWN_SCHEME, meaning
 
 
 _CONCEPTS = {
-    "covid": ("840539006", "SCT", "COVID-19"),
-    "present": ("52101004", "SCT", "Present"),
-    "absent": ("2667000", "SCT", "Absent"),
     "chest-xray": ("399208008", "SCT", "Plain X-ray of chest"),
     "right": ("24028007", "SCT", "Right"),
     "left": ("7771000", "SCT", "Left"),
@@ -32,29 +33,32 @@ _CONCEPTS = {
     "lung": ("39607008", "SCT", "Lung"),
     "morphologically-abnormal": ("49755003", "SCT", "Morphologically Abnormal Structure"),
     "anatomical": ("91723000", "SCT", "Anatomical Structure"),
-    "abnormal-opacity": ("112033", "DCM", "Abnormal opacity"),
     "artificial-intelligence": ("123110", "DCM", "Artificial Intelligence"),
     "percent": ("%", "UCUM", "Percent"),
     "no-units": ("1", "UCUM", "no units"),
     "comment": ("121106", "DCM", "Comment"),
-    "probability": ("PROBABILITY-MAX", OWN_SCHEME, "Highest probability of infection of any pixel"),
-    "severity-of-image": ("INFECTED-IMAGE", OWN_SCHEME, "Infected share of the image"),
-    "severity-of-lungs": ("INFECTED-LUNGS", OWN_SCHEME, "Infected share of the lungs"),
+    "probability": (
+        "{prefix}PROBABILITY-MAX",
+        OWN_SCHEME,
+        "Highest probability of {noun} of any pixel",
+    ),
+    "severity-of-image": ("{prefix}{AFFECTED}-IMAGE", OWN_SCHEME, "{Affected} share of the image"),
+    "severity-of-lungs": ("{prefix}{AFFECTED}-LUNGS", OWN_SCHEME, "{Affected} share of the lungs"),
     "severity-of-image-at-0.3": _at("image", "0.3"),
     "severity-of-image-at-0.7": _at("image", "0.7"),
     "severity-of-lungs-at-0.3": _at("lungs", "0.3"),
     "severity-of-lungs-at-0.7": _at("lungs", "0.7"),
-    "grade": ("GRADE", OWN_SCHEME, "Grade of the infected share of the lungs"),
+    "grade": ("{prefix}GRADE", OWN_SCHEME, "Grade of the {affected} share of the lungs"),
     "grade-none": ("260413007", "SCT", "None"),
     "grade-mild": ("255604002", "SCT", "Mild"),
     "grade-moderate": ("6736007", "SCT", "Moderate"),
     "grade-severe": ("24484000", "SCT", "Severe"),
     "classifier-probability": (
-        "CLASSIFIER-PROBABILITY",
+        "{prefix}CLASSIFIER-PROBABILITY",
         OWN_SCHEME,
-        "Probability of COVID-19 by a classifier",
+        "Probability of {condition} by a classifier",
     ),
-    "classifier-covid": ("CLASSIFIER-COVID-19", OWN_SCHEME, "COVID-19 by a classifier"),
+    "classifier-detected": ("CLASSIFIER-{CONDITION}", OWN_SCHEME, "{condition} by a classifier"),
     "second-opinion": ("SECOND-OPINION", OWN_SCHEME, "Second opinion, by a classifier"),
     "judged": ("JUDGED", OWN_SCHEME, "Radiograph was judged"),
     "warning": ("WARNING", OWN_SCHEME, "Warning"),
@@ -65,8 +69,36 @@ _CONCEPTS = {
 }
 
 
-def concept(name: str) -> CodedConcept:
-    """One of the concepts above."""
+def concept(name: str, finding: FindingSpec = COVID_19) -> CodedConcept:
+    """One of the concepts above.
+
+    Parameters
+    ----------
+    name
+        Which.
+    finding
+        In whose words; it matters to those of the project's own alone.
+    """
+    words = {
+        "prefix": finding.code_prefix,
+        "noun": finding.noun,
+        "affected": finding.affected,
+        "Affected": finding.affected[0].upper() + finding.affected[1:],
+        "AFFECTED": _symbol(finding.affected),
+        "condition": finding.condition.meaning,
+        "CONDITION": _symbol(finding.condition.meaning),
+    }
+    value, scheme, meaning = _CONCEPTS[name]
+    return coded(Code(value.format_map(words), scheme, meaning.format_map(words)))
+
+
+def coded(code: Code) -> CodedConcept:
+    """A code as highdicom has it."""
     from highdicom.sr import CodedConcept
 
-    return CodedConcept(*_CONCEPTS[name])
+    return CodedConcept(*code)
+
+
+def _symbol(words: str) -> str:
+    """Words as a part of a code's value."""
+    return words.upper().replace(" ", "-")

@@ -1,98 +1,100 @@
-"""A finding's numbers as measurements of a Structured Report, each with name, unit and site in codes."""
+"""An answer's numbers as measurements of a Structured Report, each with name, unit and site in codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from infmap_kit.results.dicom.codes import concept
+from infmap_kit.results.dicom.codes import coded, concept
 
 if TYPE_CHECKING:
-    from highdicom.sr import Measurement, QualitativeEvaluation
+    from highdicom.sr import CodedConcept, FindingSite, Measurement, QualitativeEvaluation
 
     from infmap_kit.answer.answer import Answer
+    from infmap_kit.model.finding import FindingSpec
 
-_TOLD_THRESHOLDS = ("0.3", "0.7")
+_REPORTED_THRESHOLDS = ("0.3", "0.7")
 """Between these the severity in doubt lies; the ones between are in the JSON."""
 
 
-def measurements(finding: Answer) -> list[Measurement]:
+def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
     """Probability and severity: in all, at other thresholds, by lung and by zone; a classifier's probability.
 
     A lung that is not there, or a zone without a pixel, has no measurement.
     """
     from highdicom.sr import Measurement
 
-    severity = f"severity-of-{finding.severity_of}"
-    found = [
-        Measurement(
-            name=concept("probability"),
-            value=round(finding.probability_max, 6),
-            unit=concept("no-units"),
-        ),
-        _percent(severity, finding.severity_percent),
+    severity = f"severity-of-{answer.severity_of}"
+    probabilities = {
+        "probability": answer.probability_max,
+        "classifier-probability": answer.classifier_probability,
+    }
+    highest, *by_classifier = [
+        Measurement(name=concept(name, finding), value=round(value, 6), unit=concept("no-units"))
+        for name, value in probabilities.items()
+        if value is not None
     ]
-    told = [one for one in _TOLD_THRESHOLDS if one in finding.severity_at]
-    found += [_percent(f"{severity}-at-{one}", finding.severity_at[one]) for one in told]
-    if finding.classifier_probability is not None:
-        found.append(
-            Measurement(
-                name=concept("classifier-probability"),
-                value=round(finding.classifier_probability, 6),
-                unit=concept("no-units"),
-            )
-        )
-    return [*found, *_by_lung(finding)]
+    percentages = {severity: answer.severity_percent} | {
+        f"{severity}-at-{threshold}": answer.severity_at[threshold]
+        for threshold in _REPORTED_THRESHOLDS
+        if threshold in answer.severity_at
+    }
+    return [
+        highest,
+        *(_percent(concept(name, finding), value) for name, value in percentages.items()),
+        *by_classifier,
+        *_by_lung(answer, finding),
+    ]
 
 
-def evaluations(finding: Answer) -> list[QualitativeEvaluation]:
-    """Whether it is COVID-19, and the grade and a classifier's opinion where there is one."""
+def evaluations(answer: Answer, finding: FindingSpec) -> list[QualitativeEvaluation]:
+    """Whether the condition is present, and the grade and a classifier's opinion where there is one."""
     from highdicom.sr import QualitativeEvaluation
 
-    detected = concept("present" if finding.detected else "absent")
-    found = [QualitativeEvaluation(name=concept("covid"), value=detected)]
-    if finding.grade is not None:
-        grade = concept(f"grade-{finding.grade}")
-        found.append(QualitativeEvaluation(name=concept("grade"), value=grade))
-    if finding.classifier_detected is not None:
-        opinion = concept("present" if finding.classifier_detected else "absent")
-        found.append(QualitativeEvaluation(name=concept("classifier-covid"), value=opinion))
-    return found
+    decisions = {True: coded(finding.present), False: coded(finding.absent)}
+    values = [(coded(finding.condition), decisions[answer.detected])]
+    if answer.grade is not None:
+        values.append((concept("grade", finding), concept(f"grade-{answer.grade}")))
+    if answer.classifier_detected is not None:
+        opinion = decisions[answer.classifier_detected]
+        values.append((concept("classifier-detected", finding), opinion))
+    return [QualitativeEvaluation(name=name, value=value) for name, value in values]
 
 
-def texts(finding: Answer) -> Iterator[tuple[str, str]]:
+def texts(answer: Answer) -> Iterator[tuple[str, str]]:
     """What a grade means, and whose the second opinion is, where there is one: concept and text."""
-    cut_offs = finding.model.get("grades", "")
-    if finding.grade is not None and cut_offs:
+    cut_offs = answer.model.get("grades", "")
+    if answer.grade is not None and cut_offs:
         none, mild, moderate = cut_offs.split(",")
         meaning = (
             f"percent of the lungs: none up to {none}, mild below {mild}, moderate up to {moderate}, severe "
             "above; a convention"
         )
         yield "grade", meaning
-    if finding.classifier_agrees is not None:
-        told = [finding.model.get(f"classifier_{key}", "") for key in ("name", "version")]
-        verdict = "agrees with the mask" if finding.classifier_agrees else "DISAGREES with the mask"
-        yield "second-opinion", f"{verdict}; {' '.join(told).strip() or 'a classifier'}"
+    if answer.classifier_agrees is not None:
+        named = [answer.model.get(f"classifier_{key}", "") for key in ("name", "version")]
+        verdict = "agrees with the mask" if answer.classifier_agrees else "DISAGREES with the mask"
+        yield "second-opinion", f"{verdict}; {' '.join(named).strip() or 'a classifier'}"
 
 
-def _by_lung(finding: Answer) -> Iterator[Measurement]:
+def _by_lung(answer: Answer, finding: FindingSpec) -> Iterator[Measurement]:
     from highdicom.sr import FindingSite
 
-    for side, lung in (finding.by_lung or {}).items():
+    severity = concept("severity-of-lungs", finding)
+    for side, lung in (answer.by_lung or {}).items():
         sites = {"lung": lung.severity_percent}
         sites |= {f"{zone}-zone": value for zone, value in lung.zones.items()}
         for site, value in sites.items():
             if value is not None:
                 where = FindingSite(concept(site), laterality=concept(side))
-                yield _percent("severity-of-lungs", value, where)
+                yield _percent(severity, value, where)
 
 
-def _percent(name: str, value: float, *sites: object) -> Measurement:
+def _percent(name: CodedConcept, value: float, *sites: FindingSite) -> Measurement:
     from highdicom.sr import Measurement
 
     return Measurement(
-        name=concept(name),
+        name=name,
         value=round(value, 4),
         unit=concept("percent"),
         finding_sites=list(sites) or None,

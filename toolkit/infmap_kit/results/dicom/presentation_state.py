@@ -1,4 +1,4 @@
-"""The infection's contour over the radiograph itself, as a Grayscale Softcopy Presentation State."""
+"""The finding's contour over the radiograph itself, as a Grayscale Softcopy Presentation State."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.dicom.display import is_inverse
-from infmap_kit.results.dicom.author import NOTICE, Author
+from infmap_kit.results.dicom.author import Author
 from infmap_kit.results.dicom.reference import pixel_aspect
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-_CIELAB_RED = (53.0, 80.0, 67.0)
 
 
 def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Author) -> Dataset:
@@ -40,11 +38,12 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         TextObject,
     )
 
+    finding = author.finding
     layer = GraphicLayer(
-        layer_name="INFECTION",
+        layer_name=finding.label,
         order=1,
-        description=f"COVID-19 infection. {NOTICE}",
-        display_color=CIELabColor(*_CIELAB_RED),
+        description=f"{finding.name}. {finding.short_notice}",
+        display_color=CIELabColor(*finding.display_colour),
     )
     annotation = GraphicAnnotation(
         referenced_images=[referred],
@@ -55,7 +54,7 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         ],
         text_objects=[
             TextObject(
-                text_value=f"{author.model_name} {author.model_version}\n{NOTICE}",
+                text_value=f"{author.model_name} {author.model_version}\n{finding.short_notice}",
                 units="DISPLAY",
                 bounding_box=(0.02, 0.92, 0.98, 0.98),
             )
@@ -63,15 +62,15 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
     )
     written = GrayscaleSoftcopyPresentationState(
         referenced_images=[referred],
-        content_label="INFECTION",
-        content_description="Contour of COVID-19 infection",
+        content_label=finding.label,
+        content_description=f"Contour of {finding.name}",
         graphic_layers=[layer],
         graphic_annotations=[annotation],
         # With a presentation state the viewer no longer looks at MONOCHROME1 (PS3.3, C.11.6).
         presentation_lut_transformation=PresentationLUTTransformation(
             presentation_lut_shape="INVERSE" if is_inverse(referred) else "IDENTITY"
         ),
-        **author.identification("gsps", series_number=9004, described="Infection contour"),
+        **author.identification("gsps", series_number=9004, described=f"{finding.title} contour"),
     )
     for area in written.DisplayedAreaSelectionSequence:
         # highdicom knows of Pixel Spacing alone, which a detector's picture seldom has.
@@ -94,8 +93,8 @@ def outlines(mask: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
         (N, 2) column and row of each corner, the first again at the end; the middle of the upper
         left pixel is (0.5, 0.5), as in DICOM PS3.3, C.10.5.1.2.
     """
-    found, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     return [
         np.concatenate([corners[:, 0], corners[:1, 0]]).astype(np.float64) + 0.5
-        for corners in found
+        for corners in contours
     ]

@@ -1,4 +1,4 @@
-"""From a finding to the DICOM objects that go back to the PACS."""
+"""From what a model said to the DICOM objects that go back to the PACS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.dicom.author import Author
 from infmap_kit.results.dicom.reference import reference
 from infmap_kit.results.dicom.writing import writing
@@ -38,12 +39,12 @@ USUAL_KINDS = (
 def dicom_results(
     source: Dataset,
     radiograph: Radiograph,
-    finding: Answer,
+    answer: Answer,
     *,
     kinds: Collection[ResultKind] = USUAL_KINDS,
     made_at: dt.datetime | None = None,
 ) -> list[Dataset]:
-    """Write a finding as DICOM objects of the source's study.
+    """Write what a model said as DICOM objects of the source's study.
 
     Parameters
     ----------
@@ -51,13 +52,13 @@ def dicom_results(
         The radiograph's data set; its pixels are not looked at and need not be there.
     radiograph
         What was read from it.
-    finding
-        What the model said.
+    answer
+        What the model said, under its own name: see :mod:`infmap_kit.model.finding`.
     kinds
         Which objects; each kind is a series of its own. The report refers to the segmentation when
         both are asked for.
     made_at
-        When the finding was made; now, when it is not given. UIDs follow from source, model and
+        When the model answered; now, when it is not given. UIDs follow from source, model and
         kind alone; with the same time the objects are equal byte for byte.
 
     Returns
@@ -80,26 +81,30 @@ def dicom_results(
         from infmap_kit.results.dicom.segmentation import INFECTION, native_masks, segmentation
         from infmap_kit.results.dicom.structured_report import structured_report
 
-        wanted = {ResultKind(kind) for kind in kinds}
+        chosen = {ResultKind(kind) for kind in kinds}
         referred = reference(source)
-        author = Author.of(referred, finding.model, made_at)
-        masks = native_masks(finding, radiograph)
+        author = Author.of(referred, answer.model, made_at)
+        masks = native_masks(answer, radiograph, author.finding)
         written: list[Dataset] = []
-        if ResultKind.SECONDARY_CAPTURE in wanted:
-            written.append(secondary_capture(referred, radiograph, finding, author))
+        if ResultKind.SECONDARY_CAPTURE in chosen:
+            written.append(secondary_capture(referred, radiograph, answer, author))
         segmented = None
-        if ResultKind.SEGMENTATION in wanted:
+        if ResultKind.SEGMENTATION in chosen:
             segmented = segmentation(referred, masks, author)
             written.append(segmented)
-        if ResultKind.STRUCTURED_REPORT in wanted:
-            written.append(structured_report(referred, radiograph, finding, author, segmented))
-        if ResultKind.PRESENTATION_STATE in wanted:
+        if ResultKind.STRUCTURED_REPORT in chosen:
+            written.append(structured_report(referred, radiograph, answer, author, segmented))
+        if ResultKind.PRESENTATION_STATE in chosen:
             written.append(presentation_state(referred, masks[INFECTION], author))
     return written
 
 
 def rejection_report(
-    source: Dataset, rejection: InputRejected, *, made_at: dt.datetime | None = None
+    source: Dataset,
+    rejection: InputRejected,
+    *,
+    finding: FindingSpec = COVID_19,
+    made_at: dt.datetime | None = None,
 ) -> Dataset:
     """Write a Structured Report that says why a radiograph was not judged.
 
@@ -109,6 +114,8 @@ def rejection_report(
         The refused file's data set, as far as it could be read.
     rejection
         Why.
+    finding
+        What was not looked for.
     made_at
         When; now, when it is not given.
 
@@ -124,6 +131,7 @@ def rejection_report(
         from infmap_kit.results.dicom.structured_report import refusal
 
         referred = reference(source)
-        return refusal(
-            referred, rejection, Author.of(referred, {}, made_at, refusal=str(rejection.code))
-        )
+        # No model has answered; which finding it is about is told in a model's way.
+        model = finding.as_parameters()
+        author = Author.of(referred, model, made_at, refusal=str(rejection.code))
+        return refusal(referred, rejection, author)

@@ -1,4 +1,4 @@
-"""The infection map as a picture that every viewer shows."""
+"""The map as a picture that every viewer shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.colour import infection_map
-from infmap_kit.results.dicom.author import MANUFACTURER, NOTICE, Author
+from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.reference import pixel_aspect
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ _CAPITAL_PIXELS = 22
 
 
 def secondary_capture(
-    referred: Dataset, radiograph: Radiograph, finding: Answer, author: Author
+    referred: Dataset, radiograph: Radiograph, answer: Answer, author: Author
 ) -> Dataset:
-    """Write the infection map at native size, lying as the source lies, with a burned-in line.
+    """Write the map at native size, lying as the source lies, with a burned-in line.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def secondary_capture(
         From :func:`~infmap_kit.results.dicom.reference.reference`.
     radiograph
         What was read.
-    finding
+    answer
         What the model said; its map is painted here when it brings none.
     author
         Who says so.
@@ -43,11 +43,11 @@ def secondary_capture(
     from pydicom import Dataset
     from pydicom.uid import ExplicitVRLittleEndian
 
-    painted = finding.infection_map
+    finding, painted = author.finding, answer.infection_map
     if painted is None:
-        painted = infection_map(radiograph.pixels, finding.probability)
+        painted = infection_map(radiograph.pixels, answer.probability, finding.colour_table)
     picture = radiograph.as_stored(painted)
-    line = f"{author.model_name}, version {author.model_version}. {NOTICE}."
+    line = f"{author.model_name}, version {author.model_version}. {finding.short_notice}."
     written = SCImage.from_ref_dataset(
         ref_dataset=referred,
         pixel_array=with_line(picture, line),
@@ -57,13 +57,13 @@ def secondary_capture(
         # Replaced by the source's own, as the picture lies like the source.
         patient_orientation=("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **author.identification("sc", series_number=9001, described="Infection map"),
+        **author.identification("sc", series_number=9001, described=f"{finding.title} map"),
     )
     aspect = pixel_aspect(referred)
     if aspect != [1, 1]:
         written.PixelAspectRatio = aspect
     written.BurnedInAnnotation = "NO"
-    written.DerivationDescription = f"COVID-19 infection map by {MANUFACTURER}"
+    written.DerivationDescription = f"{finding.name} map by {MANUFACTURER}"
     origin = Dataset()
     origin.ReferencedSOPClassUID = referred.SOPClassUID
     origin.ReferencedSOPInstanceUID = referred.SOPInstanceUID

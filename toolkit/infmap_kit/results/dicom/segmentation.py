@@ -1,4 +1,4 @@
-"""Where the infection is, as a DICOM Segmentation over the radiograph's own pixels."""
+"""Where the finding is, as a DICOM Segmentation over the radiograph's own pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
-from infmap_kit.results.dicom.codes import concept
+from infmap_kit.results.dicom.codes import coded, concept
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
     from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
+    from infmap_kit.model.finding import FindingSpec
 
 INFECTION, LUNGS = "infection", "lungs"
+"""Names of the masks; the first is the finding's, whatever that is called."""
 
 
-def native_masks(finding: Answer, radiograph: Radiograph) -> dict[str, NDArray[np.uint8]]:
+def native_masks(
+    answer: Answer, radiograph: Radiograph, finding: FindingSpec
+) -> dict[str, NDArray[np.uint8]]:
     """Masks over the pixels as the source stores them.
 
     Parameters
     ----------
-    finding
+    answer
         What the model said, at the network's size.
     radiograph
         What it was said of.
+    finding
+        Whose threshold decides.
 
     Returns
     -------
@@ -39,18 +45,22 @@ def native_masks(finding: Answer, radiograph: Radiograph) -> dict[str, NDArray[n
         probability is brought to native size as for the infection map (bilinear, half-pixel
         centres) before the threshold, so that the mask's edge is the map's.
     """
-    fields = {INFECTION: finding.probability}
-    if finding.lungs is not None:
-        fields[LUNGS] = finding.lungs.astype(np.float32)
-    return {name: _native(field, radiograph) for name, field in fields.items()}
+    masks = {INFECTION: _native(answer.probability, radiograph, finding.threshold)}
+    if answer.lungs is not None:
+        # Decided already; the threshold draws the edge between a pixel of the lungs and one of none.
+        lungs = answer.lungs.astype(np.float32)
+        masks[LUNGS] = _native(lungs, radiograph, DETECTION_THRESHOLD)
+    return masks
 
 
-def _native(field: NDArray[np.float32], radiograph: Radiograph) -> NDArray[np.uint8]:
+def _native(
+    field: NDArray[np.float32], radiograph: Radiograph, threshold: float
+) -> NDArray[np.uint8]:
     size = (radiograph.width, radiograph.height)
-    mask = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR) >= DETECTION_THRESHOLD
+    mask = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR) >= threshold
     if not mask.any():
         # A lone pixel's peak is lost between the new ones, and a detection must not be.
-        decided = (field >= DETECTION_THRESHOLD).astype(np.uint8)
+        decided = (field >= threshold).astype(np.uint8)
         mask = cv2.resize(decided, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
     return radiograph.as_stored(mask.astype(np.uint8))
 
@@ -69,7 +79,8 @@ def segmentation(referred: Dataset, masks: dict[str, NDArray[np.uint8]], author:
     """
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
-    described = f"Infection mask, {author.model_name}"[:64]
+    finding = author.finding
+    described = f"{finding.title} mask, {author.model_name}"[:64]
     written = Segmentation(
         source_images=[referred],
         pixel_array=np.stack(list(masks.values()), axis=-1)[np.newaxis],
@@ -79,8 +90,8 @@ def segmentation(referred: Dataset, masks: dict[str, NDArray[np.uint8]], author:
         ],
         # An empty mask is an answer too.
         omit_empty_frames=False,
-        content_label="INFECTION",
-        content_description="COVID-19 infection by infmap-kit",
+        content_label=finding.label,
+        content_description=f"{finding.name} by {MANUFACTURER}",
         **author.identification("seg", series_number=9002, described=described),
     )
     return author.signed(written, referred)
@@ -90,22 +101,23 @@ def _segment(number: int, name: str, author: Author) -> SegmentDescription:
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
-    infection = name == INFECTION
+    finding = author.finding if name == INFECTION else None
+    noun = finding.noun if finding else name
     return SegmentDescription(
         segment_number=number,
-        segment_label="COVID-19 infection" if infection else "Lungs",
+        segment_label=finding.name if finding else "Lungs",
         segmented_property_category=concept(
-            "morphologically-abnormal" if infection else "anatomical"
+            "morphologically-abnormal" if finding else "anatomical"
         ),
-        segmented_property_type=concept("abnormal-opacity" if infection else "lung"),
+        segmented_property_type=coded(finding.opacity) if finding else concept("lung"),
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
-            name=author.model_name if infection else author.lungs_name,
+            name=author.model_name if finding else author.lungs_name,
             family=concept("artificial-intelligence"),
-            version=author.model_version if infection else author.lungs_version,
+            version=author.model_version if finding else author.lungs_version,
             source=MANUFACTURER,
         ),
         tracking_uid=author.uid("seg", f"track {name}"),
-        tracking_id=f"{name} {author.identity[:12]}",
-        anatomic_regions=[concept("lung")] if infection else None,
+        tracking_id=f"{noun} {author.identity[:12]}",
+        anatomic_regions=[coded(finding.site)] if finding else None,
     )

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.results.dicom import measurements
-from infmap_kit.results.dicom.author import MANUFACTURER, NOTICE, Author
-from infmap_kit.results.dicom.codes import OWN_SCHEME, concept
+from infmap_kit.results.dicom.author import MANUFACTURER, Author
+from infmap_kit.results.dicom.codes import OWN_SCHEME, coded, concept
 
 if TYPE_CHECKING:
     from highdicom.sr import MeasurementsAndQualitativeEvaluations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def structured_report(
     referred: Dataset,
     radiograph: Radiograph,
-    finding: Answer,
+    answer: Answer,
     author: Author,
     masks: Dataset | None,
 ) -> Dataset:
-    """Write a finding.
+    """Write what a model said of a radiograph.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def structured_report(
         From :func:`~infmap_kit.results.dicom.reference.reference`.
     radiograph
         What was read, with its warnings.
-    finding
+    answer
         What the model said.
     author
         Who says so.
@@ -45,13 +45,14 @@ def structured_report(
         referred,
         author,
         masks,
-        measurements=measurements.measurements(finding),
-        evaluations=measurements.evaluations(finding),
+        measurements=measurements.measurements(answer, author.finding),
+        evaluations=measurements.evaluations(answer, author.finding),
     )
-    texts = [("comment", f"{NOTICE}."), *measurements.texts(finding)]
+    texts = [("comment", f"{author.finding.short_notice}."), *measurements.texts(answer)]
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in radiograph.warnings]
     evidence = [referred] if masks is None else [referred, masks]
-    return _report(referred, author, group, texts, evidence, described="Infection report")
+    described = f"{author.finding.title} report"
+    return _report(referred, author, group, texts, evidence, described=described)
 
 
 def refusal(referred: Dataset, rejection: InputRejected, author: Author) -> Dataset:
@@ -79,7 +80,7 @@ def refusal(referred: Dataset, rejection: InputRejected, author: Author) -> Data
             QualitativeEvaluation(name=concept("reason"), value=reason),
         ],
     )
-    texts = [("comment", f"{NOTICE}."), ("reason", rejection.reason)]
+    texts = [("comment", f"{author.finding.short_notice}."), ("reason", rejection.reason)]
     if rejection.found:
         texts.append(("what-was-found", json.dumps(rejection.found)))
     return _report(referred, author, group, texts, [referred], described="Radiograph not judged")
@@ -104,12 +105,14 @@ def _group(
         TrackingIdentifier,
     )
 
+    finding = author.finding
     common: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(
-            uid=author.uid("seg", "track infection"), identifier=f"infection {author.identity[:12]}"
+            uid=author.uid("seg", "track infection"),
+            identifier=f"{finding.noun} {author.identity[:12]}",
         ),
-        "finding_type": concept("covid"),
-        "finding_sites": [FindingSite(concept("lung"))],
+        "finding_type": coded(finding.condition),
+        "finding_sites": [FindingSite(coded(finding.site))],
         "algorithm_id": AlgorithmIdentification(
             name=author.model_name,
             version=author.model_version,
@@ -179,7 +182,9 @@ def _report(
     )
     evaluations.ContentSequence = ContentSequence(
         [
-            TextContentItem(name=concept(name), value=text, relationship_type="CONTAINS")
+            TextContentItem(
+                name=concept(name, author.finding), value=text, relationship_type="CONTAINS"
+            )
             for name, text in texts
         ]
     )

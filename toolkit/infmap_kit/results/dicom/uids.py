@@ -7,6 +7,8 @@ import json
 import uuid
 from collections.abc import Mapping
 
+from infmap_kit.model.finding import FindingSpec
+
 _SCHEME = "infmap-kit results 2"
 """Changes when results of the same radiograph and model would look different: a PACS that holds an
 object of the same UID keeps the old one."""
@@ -45,4 +47,6 @@ def model_identity(model: Mapping[str, str]) -> str:
         Identity of the served model, as :meth:`infmap_kit.triton.client.InfmapClient.model` gives it.
     """
     known = {key: model[key] for key in _IDENTITY if key in model}
+    # Another threshold, code or word makes another object of the same networks.
+    known |= FindingSpec.from_parameters(model).as_parameters()
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

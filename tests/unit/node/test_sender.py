@@ -12,25 +12,30 @@ from typing import Any
 import pytest
 
 from infmap_kit.node.config import StowDestination
-from infmap_kit.node.dicom import delivery as courier_module
-from infmap_kit.node.dicom.delivery import Courier
-from infmap_kit.node.dicom.response import Away, Meaning, Verdict, verdict_of
+from infmap_kit.node.dicom import delivery as sender_module
+from infmap_kit.node.dicom.delivery import Sender
+from infmap_kit.node.dicom.response import (
+    DestinationUnavailable,
+    Meaning,
+    StoreResponse,
+    response_of,
+)
 from infmap_kit.node.queue import view
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
-from infmap_kit.node.queue.states import Result, State
+from infmap_kit.node.queue.states import ResultFile, State
 from infmap_kit.node.queue.store import Store
 
-Answer = Callable[[str], Verdict]
+Answer = Callable[[str], StoreResponse]
 
 
 class Bench:
-    """A courier whose destination and clock are the test's."""
+    """A sender whose destination and clock are the test's."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, images: int) -> None:
         self.folder, self.now_s, self.pause_s = folder, 1000.0, 0.0
         self.sent: list[str] = []
-        self.answer: Answer = lambda _: Verdict(Meaning.STORED)
+        self.answer: Answer = lambda _: StoreResponse(Meaning.STORED)
         self.database = Database(folder / "node.db")
         store = Store(self.database)
         for number in range(1, images + 1):
@@ -39,22 +44,20 @@ class Bench:
             store.add(sop_instance_uid=file, sha256="", file=file, size_bytes=1, caller="A")
             job = store.claim("w")
             assert job is not None
-            result = Result(kind="sc", sop_instance_uid=file, file=file)
+            result = ResultFile(kind="sc", sop_instance_uid=file, file=file)
             store.judged(
                 job, "w", outcome=State.DONE, reason="", results=[result], destinations=["web"]
             )
-        monkeypatch.setattr(courier_module, "sending", self._sending)
+        monkeypatch.setattr(sender_module, "sending", self._sending)
         monkeypatch.setattr("infmap_kit.node.dicom.delivery.time.monotonic", lambda: self.now_s)
         destination = StowDestination(
             name="web", kind="stow-rs", url="http://pacs", max_refusals=3, give_up_after_h=1
         )
-        self.courier = Courier(
-            destination, Outbox(self.database), results=folder, ae_title="INFMAP"
-        )
+        self.sender = Sender(destination, Outbox(self.database), results=folder, ae_title="INFMAP")
 
     @contextlib.contextmanager
-    def _sending(self, *_: Any, **__: Any) -> Iterator[Callable[[Path], Verdict]]:
-        def send(path: Path) -> Verdict:
+    def _sending(self, *_: Any, **__: Any) -> Iterator[Callable[[Path], StoreResponse]]:
+        def send(path: Path) -> StoreResponse:
             self.sent.append(path.name)
             return self.answer(path.name)
 
@@ -64,7 +67,7 @@ class Bench:
         """So many steps, each after the pause that the one before asked for."""
         for _ in range(times):
             self.now_s += self.pause_s
-            self.pause_s = self.courier.step()
+            self.pause_s = self.sender.step()
         return self.pause_s
 
     def states(self) -> dict[str, int]:
@@ -72,12 +75,12 @@ class Bench:
         return {state: number for state, number in counts.items() if number}
 
 
-def _stored(_: str) -> Verdict:
-    return Verdict(Meaning.STORED)
+def _stored(_: str) -> StoreResponse:
+    return StoreResponse(Meaning.STORED)
 
 
-def _away(_: str) -> Verdict:
-    raise Away("it does not answer")
+def _away(_: str) -> StoreResponse:
+    raise DestinationUnavailable("it does not answer")
 
 
 def test_all_that_waits_is_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +99,8 @@ def test_pauses_grow_up_to_a_limit_while_it_is_away(
         pauses_s = [bench.step() for _ in range(20)]
         assert pauses_s[0] <= 1
         assert all(30 <= pause <= 60 for pause in pauses_s[-8:])
-        assert bench.courier.trouble == "it does not answer"
-        bench.answer = lambda _: Verdict(Meaning.STORED)
+        assert bench.sender.trouble == "it does not answer"
+        bench.answer = lambda _: StoreResponse(Meaning.STORED)
         bench.step(4)
     assert bench.states() == {"done": 2}
     lines = [record.message for record in caplog.records]
@@ -132,13 +135,13 @@ def test_a_refused_object_is_dead_after_its_number_and_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, times: int
 ) -> None:
     bench = Bench(tmp_path, monkeypatch, images=3)
-    bench.answer = lambda name: verdict_of(status if name == "2.dcm" else 0)
+    bench.answer = lambda name: response_of(status if name == "2.dcm" else 0)
     bench.step(1)
     assert bench.sent[:3] == ["1.dcm", "2.dcm", "3.dcm"]
     assert bench.states()["done"] == 2
     for _ in range(100):
         bench.now_s += 1
-        bench.courier.step()
+        bench.sender.step()
     assert bench.sent.count("2.dcm") == times
     assert bench.states() == {"done": 2, "failed": 1}
 
@@ -146,7 +149,7 @@ def test_a_refused_object_is_dead_after_its_number_and_holds_up_no_other(
 def test_an_object_on_which_the_destination_breaks_off_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier_module, "_BATCH", 2)
+    monkeypatch.setattr(sender_module, "_BATCH", 2)
     bench = Bench(tmp_path, monkeypatch, images=12)
     bench.answer = lambda name: _away(name) if name in ("1.dcm", "2.dcm") else _stored(name)
     bench.step(9)

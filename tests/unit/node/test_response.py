@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from infmap_kit.node.dicom.response import Away, Meaning, verdict_of
+from infmap_kit.node.dicom.response import DestinationUnavailable, Meaning, response_of
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA701, 0xA7FF, 0x0213])
 def test_out_of_resources_is_not_about_the_object(status: int) -> None:
-    with pytest.raises(Away, match="out of resources"):
-        verdict_of(status)
+    with pytest.raises(DestinationUnavailable, match="out of resources"):
+        response_of(status)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_out_of_resources_is_not_about_the_object(status: int) -> None:
     ],
 )
 def test_statuses(status: int, meaning: Meaning) -> None:
-    verdict = verdict_of(status)
-    assert verdict.meaning is meaning
-    assert (verdict.remark == "") == (status == 0)
+    response = response_of(status)
+    assert response.meaning is meaning
+    assert (response.remark == "") == (status == 0)
     if status:
-        assert f"0x{status:04X}" in verdict.remark
+        assert f"0x{status:04X}" in response.remark
