@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from infmap_kit.bench.tune import Trial
     from infmap_kit.gate.bisect import Localised
     from infmap_kit.gate.comparison import GateReport
-    from infmap_kit.host.check import Check
     from infmap_kit.release.compilation import Compilation
     from infmap_kit.results.folder import Outcome
+    from infmap_kit.targets.check import Check
     from infmap_kit.triton.releases import Release
 
 

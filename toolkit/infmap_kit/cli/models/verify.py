@@ -21,6 +21,7 @@ from infmap_kit.cli.app import (
     Repository,
     app,
 )
+from infmap_kit.cli.options import numbers
 from infmap_kit.cli.sentences import same_doctor
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
@@ -162,10 +163,9 @@ def _compile(
         graphs_at,
         require_passed,
     )
-    from infmap_kit.targets.registry import parse_batches
 
     options = GateOptions(
-        gpus=tuple(gpus or DEFAULT_GPUS), precision=precision, batches=parse_batches(batches)
+        gpus=tuple(gpus or DEFAULT_GPUS), precision=precision, batches=numbers(batches, "--batches")
     )
     with console.status("reading") as status:
         results = compile_graphs(

@@ -25,7 +25,7 @@ def tune(
     ] = 5.0,
     json_: Json = False,
 ) -> None:
-    """Choose threads and instances for this machine by measurement.
+    """Choose threads and instances for this machine by measurement; instances alone for Triton's own backends.
 
     Tries them with a server of its own, publishes the repository anew with the best, once it passed the gate
     again, and keeps the release before (`infmap-kit rollback`).
@@ -33,6 +33,7 @@ def tune(
     from infmap_kit.bench.tune import parse_goal
     from infmap_kit.bench.tune import tune as tune_repository
     from infmap_kit.report.terminal import trials_table
+    from infmap_kit.targets.target import Setting
 
     wanted = parse_goal(goal)
     with progress_bar() as progress:
@@ -45,6 +46,4 @@ def tune(
         return
     console.print(trials_table(trials))
     chosen = tuned["chosen"]
-    console.print(
-        f"Release {manifest.release} of {repository} runs {chosen['instances']} x {chosen['threads']} threads."
-    )
+    console.print(f"Release {manifest.release} of {repository} runs {Setting(**chosen)}.")
