@@ -20,18 +20,13 @@ from tritonclient import grpc
 from infmap_kit.errors import HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.parts.contract import ENSEMBLE, GRAPHS
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
+from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import (
-    ServedGraph,
-    Target,
-    config_text,
-    parse_config,
-    set_served_graphs,
-)
+from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from infmap_kit.triton.server.serving import free_ports, serving
@@ -49,7 +44,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     publish(
         read_source(folder / "small.onnx"),
         repository,
-        BackendOptions(target=Target.OPENVINO, batches=(1, 4)),
+        OpenvinoOptions(batches=(1, 4)),
         pictures=synthetic_pictures()[:1],
     )
     for graph in GRAPHS:
@@ -102,7 +97,7 @@ def test_what_is_not_asked_for_is_not_computed(url: str) -> None:
 def test_the_server_for_cpus_says_that_it_lacks_the_backend(tmp_path: Path) -> None:
     onnx.save(small_network(), tmp_path / "small.onnx")
     repository = tmp_path / "model_repository"
-    options = BackendOptions(target=Target.OPENVINO, batches=(1,))
+    options = OpenvinoOptions(batches=(1,))
     publish(
         read_source(tmp_path / "small.onnx"), repository, options, pictures=synthetic_pictures()[:1]
     )

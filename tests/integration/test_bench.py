@@ -32,14 +32,17 @@ from infmap_kit.bench.scopes import (
     STAGES,
 )
 from infmap_kit.bench.subject import Subject
-from infmap_kit.bench.tune import Goal, Setting, tune
+from infmap_kit.bench.tune import Goal, tune
 from infmap_kit.errors import HostMismatch, ServerError, Unstable
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.embedded_configs import served_graphs
+from infmap_kit.targets.openvino import OpenvinoOptions
+from infmap_kit.targets.target import Setting
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import EmbeddedOptions, Target, parse_config, served_graphs
+from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server.serving import free_ports, serving
@@ -164,7 +167,7 @@ def test_another_target_is_refused(tmp_path: Path) -> None:
     publish(
         read_source(tmp_path / "small.onnx"),
         tmp_path / "repository",
-        BackendOptions(target=Target.OPENVINO, batches=(1,)),
+        OpenvinoOptions(batches=(1,)),
         pictures=synthetic_pictures()[:1],
     )
     with pytest.raises(HostMismatch, match="embedded"):

@@ -19,21 +19,16 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import verify_served
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
+from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import (
-    EmbeddedOptions,
-    ServedGraph,
-    Target,
-    config_text,
-    parse_config,
-    set_served_graphs,
-)
+from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from infmap_kit.triton.server.serving import free_ports, serving
@@ -64,7 +59,7 @@ def served(
         with serving(repository, free_ports()) as running:
             yield running
         return
-    options = BackendOptions(target=Target.OPENVINO, batches=(1, 4))
+    options = OpenvinoOptions(batches=(1, 4))
     publish(source, repository, options, pictures=pictures)
     # Triton has the python backend alone here, so each graph is answered by the OpenVINO runner.
     for graph in source.contract.graphs:

@@ -16,10 +16,11 @@ from infmap_kit.errors import ServerError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.precision import Precision
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import EmbeddedOptions, Precision
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import free_ports, serving
 

@@ -24,22 +24,17 @@ from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.tensors import LUNG_OUTPUTS
 from infmap_kit.parts.contract import Contract
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_served
 from infmap_kit.results.infer import find_infection
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
+from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import (
-    EmbeddedOptions,
-    ServedGraph,
-    Target,
-    config_text,
-    parse_config,
-    set_served_graphs,
-)
+from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
@@ -76,7 +71,7 @@ def joined(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def steps(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """Triton's ensemble with each graph a step of it, answered by the runner (see test_backend_configs.py)."""
     repository = tmp_path_factory.mktemp("steps") / "model_repository"
-    options = BackendOptions(target=Target.OPENVINO, batches=(1, 4))
+    options = OpenvinoOptions(batches=(1, 4))
     publish(source, repository, options, pictures=synthetic_pictures()[:1])
     for graph in CONTRACT.graphs:
         path = repository / graph.name / "config.pbtxt"
@@ -247,7 +242,8 @@ def test_bench_and_tune_know_the_network_of_the_lungs(source: Source, tmp_path: 
     from infmap_kit.bench.pictures import bench_pictures
     from infmap_kit.bench.scopes import LUNGS
     from infmap_kit.bench.subject import Subject
-    from infmap_kit.bench.tune import Goal, Setting, tune
+    from infmap_kit.bench.tune import Goal, tune
+    from infmap_kit.targets.target import Setting
 
     repository = tmp_path / "model_repository"
     publish(source, repository, EmbeddedOptions(), pictures=synthetic_pictures()[:1])

@@ -18,12 +18,12 @@ from dicom_files import as_file, chest_dataset
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.release.bundle import read_bundle, write_bundle
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source
 from infmap_kit.release.verify import verify_served
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import free_ports, serving

@@ -16,10 +16,10 @@ from tritonclient.utils import InferenceServerException
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server.serving import free_ports

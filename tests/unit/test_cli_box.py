@@ -12,11 +12,10 @@ import pytest
 import yaml
 
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.tensorrt.present_gpu import has_gpu
-from infmap_kit.triton.config import Target
 from small_network import (
     small_classifier_run,
     small_lung_run,
@@ -42,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def repository(model: Path) -> Path:
     folder = model.parent / "model_repository"
-    options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
+    options = OnnxruntimeOptions(batches=(1, 2))
     publish(read_source(model), folder, options, pictures=synthetic_pictures()[:1])
     return folder
 

@@ -10,9 +10,9 @@ import pytest
 
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import free_ports, serving
 from node_box import radiograph_file

@@ -19,9 +19,11 @@ from infmap_kit.bench.table5 import run as table5_run
 from infmap_kit.bench.table5.report import HEADER, table5_table, write_table5
 from infmap_kit.bench.table5.run import Outcome, chosen_rows, require_rows, run_table5
 from infmap_kit.errors import ExportError, InfmapError, SpecError, Unstable
+from infmap_kit.model.precision import Precision
 from infmap_kit.model.spec import NetworkSpec
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.release.source import Source
+from infmap_kit.targets.embedded import EmbeddedOptions
 from small_network import small_network
 
 OPTIONS = BenchOptions(samples=10)
@@ -63,7 +65,7 @@ def test_a_row_that_fails_leaves_its_reason_and_the_others_go_on(
     built: list[NetworkSpec], tmp_path: Path
 ) -> None:
     rows = chosen_rows(["unet/densenet121", "unet/inceptionv3", "unet/resnet50"])
-    outcomes = run_table5(rows, tmp_path, OPTIONS, precision="fp32")
+    outcomes = run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     assert [bool(one.failure) for one in outcomes] == [
         row.network.encoder == "Inception-v3" for row in rows
     ]
@@ -74,24 +76,26 @@ def test_a_row_that_fails_leaves_its_reason_and_the_others_go_on(
     assert raised.value.exit_code == 1
     # Called again: what is there is read, what failed is tried again.
     built.clear()
-    again = run_table5(rows, tmp_path, OPTIONS, precision="fp32")
+    again = run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     assert {network.encoder for network in built} == {"Inception-v3"}
     assert [one.stable for one in again] == [one.stable for one in outcomes]
     built.clear()
-    run_table5(rows, tmp_path, OPTIONS, precision="fp32", again=True)
+    run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions(), again=True)
     assert len(built) == 6
     built.clear()
-    run_table5(rows, tmp_path, OPTIONS, precision="int8")
+    run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions(precision=Precision.INT8))
     assert len(built) == 6, "another precision is another measurement"
 
 
 def test_a_damaged_record_is_measured_again(built: list[NetworkSpec], tmp_path: Path) -> None:
     rows = chosen_rows(["unet/resnet50"])
-    run_table5(rows, tmp_path, OPTIONS, precision="fp32")
+    run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     for path in tmp_path.glob("*.json"):
         path.write_text(path.read_text()[:500])
     built.clear()
-    assert all(one.stable for one in run_table5(rows, tmp_path, OPTIONS, precision="fp32"))
+    assert all(
+        one.stable for one in run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
+    )
     assert len(built) == 2
 
 
@@ -99,13 +103,15 @@ def test_a_row_that_did_not_settle_is_measured_again(
     built: list[NetworkSpec], tmp_path: Path
 ) -> None:
     rows = chosen_rows(["unet/resnet50"])
-    run_table5(rows, tmp_path, OPTIONS, precision="fp32")
+    run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     path = sorted(tmp_path.glob("*.json"))[0]
     document = json.loads(path.read_text())
     document["record"]["doubts"] = {"engine alone": "wobbles"}
     path.write_text(json.dumps(document))
     built.clear()
-    assert all(one.stable for one in run_table5(rows, tmp_path, OPTIONS, precision="fp32"))
+    assert all(
+        one.stable for one in run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
+    )
     assert [network.encoder_frozen for network in built] == ["not-frozen" not in path.name]
 
 
@@ -113,7 +119,12 @@ def test_a_precision_that_does_not_exist_is_said_before_anything_is_built(
     built: list[NetworkSpec], tmp_path: Path
 ) -> None:
     with pytest.raises(SpecError):
-        run_table5(chosen_rows(()), tmp_path, OPTIONS, precision="fp7")
+        run_table5(
+            chosen_rows(()),
+            tmp_path,
+            OPTIONS,
+            published=EmbeddedOptions(precision="fp7"),  # type: ignore[arg-type]
+        )
     assert built == []
 
 
@@ -162,7 +173,7 @@ def test_a_network_is_built_gated_and_timed_whole(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     options = BenchOptions(samples=10, warm_up=2, tolerance_percent=1000, independent=False)
     (outcome, *_) = run_table5(
-        chosen_rows(["unet/resnet50"])[:1], tmp_path, options, precision="fp32"
+        chosen_rows(["unet/resnet50"])[:1], tmp_path, options, published=EmbeddedOptions()
     )
     assert outcome.failure == ""
     assert outcome.parameters == {

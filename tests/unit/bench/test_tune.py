@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from infmap_kit.bench.tune import Goal, Setting, Trial, best, parse_goal, settings_for
+from infmap_kit.bench.tune import Goal, Trial, best, parse_goal
 from infmap_kit.errors import SpecError
+from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import Setting
+from infmap_kit.triton.repository import Manifest
+
+MANIFEST = Manifest(target="embedded", precision="fp32", model={}, files={}, built_with={})
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 6, 8, 64])
 def test_no_setting_asks_for_more_cores_than_there_are(cores: int) -> None:
-    settings = settings_for(cores)
+    settings = find("embedded").settings(MANIFEST, cores)
     assert Setting(threads=cores, instances=1) in settings
     assert Setting(threads=1, instances=cores) in settings
     assert all(one.threads * one.instances <= cores for one in settings)

@@ -21,11 +21,11 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.fp16_emulation import emulated_fp16
+from infmap_kit.model.precision import Precision
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import Precision, Target
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 
 PICTURES = synthetic_pictures()
 
@@ -81,9 +81,7 @@ def test_a_layer_that_overflows_is_found_and_mended(tmp_path: Path) -> None:
     # Its value lives from where it is made to where it is made small again.
     assert found.keep_fp32 is not None
     assert set(found.keep_fp32) <= {"the_large", "the_cut", "the_small"}
-    options = BackendOptions(
-        target=Target.ONNXRUNTIME, precision=Precision.FP16, batches=(1,), keep_fp32=found.keep_fp32
-    )
+    options = OnnxruntimeOptions(precision=Precision.FP16, batches=(1,), keep_fp32=found.keep_fp32)
     _, gate = publish(source, tmp_path / "r", options, pictures=PICTURES, reference=reference)
     assert gate.passed
     for left_out in found.keep_fp32:

@@ -21,9 +21,11 @@ from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.report import gate_table
 from infmap_kit.host.inspection import inspect
+from infmap_kit.model.precision import Precision
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.compilation import GateOptions, compile_graphs, require_passed
+from infmap_kit.release.export import publish
 from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
@@ -31,9 +33,11 @@ from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
 from infmap_kit.results.folder import Outcome
 from infmap_kit.results.tables import findings_table
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
+from infmap_kit.targets.openvino import OpenvinoOptions
+from infmap_kit.targets.target import TargetOptions
+from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.repository import check_repository
 from small_network import (
     small_classifier,
@@ -65,14 +69,14 @@ def source(run: Path, classifier_run: Path) -> Source:
     "options",
     [
         EmbeddedOptions(),
-        BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2)),
-        BackendOptions(target=Target.ONNXRUNTIME, precision=Precision.FP16, batches=(1,)),
-        BackendOptions(target=Target.OPENVINO, batches=(1,)),
+        OnnxruntimeOptions(batches=(1, 2)),
+        OnnxruntimeOptions(precision=Precision.FP16, batches=(1,)),
+        OpenvinoOptions(batches=(1,)),
     ],
     ids=lambda options: f"{getattr(options, 'target', 'embedded')}-{options.precision}",
 )
 def test_every_target_publishes_and_verifies_a_classifier(
-    source: Source, tmp_path: Path, options: EmbeddedOptions | BackendOptions
+    source: Source, tmp_path: Path, options: TargetOptions
 ) -> None:
     manifest, gate = publish(source, tmp_path / "r", options, pictures=PICTURES)
     assert check_repository(tmp_path / "r") == manifest
@@ -189,7 +193,7 @@ def test_lungs_and_classifier_stand_side_by_side(source: Source, tmp_path: Path)
 def test_the_classifier_stays_in_fp32_where_networks_are_halved(
     source: Source, tmp_path: Path
 ) -> None:
-    options = BackendOptions(target=Target.ONNXRUNTIME, precision=Precision.FP16, batches=(1,))
+    options = OnnxruntimeOptions(precision=Precision.FP16, batches=(1,))
     publish(source, tmp_path / "r", options, pictures=PICTURES)
 
     def kinds(name: str) -> set[int]:

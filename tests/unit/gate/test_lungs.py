@@ -24,15 +24,19 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.report import gate_table, markdown
 from infmap_kit.gate.runners import EngineRunner, Runner
 from infmap_kit.host.inspection import inspect
+from infmap_kit.model.precision import Precision
 from infmap_kit.release.bundle import read_bundle, write_bundle
+from infmap_kit.release.export import publish
 from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
+from infmap_kit.targets.openvino import OpenvinoOptions
+from infmap_kit.targets.target import TargetOptions
+from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
 from small_network import small_lung_run, small_lungs, small_run
@@ -59,14 +63,14 @@ def source(run: Path, lung_run: Path) -> Source:
     "options",
     [
         EmbeddedOptions(),
-        BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2)),
-        BackendOptions(target=Target.ONNXRUNTIME, precision=Precision.FP16, batches=(1,)),
-        BackendOptions(target=Target.OPENVINO, batches=(1,)),
+        OnnxruntimeOptions(batches=(1, 2)),
+        OnnxruntimeOptions(precision=Precision.FP16, batches=(1,)),
+        OpenvinoOptions(batches=(1,)),
     ],
     ids=lambda options: f"{getattr(options, 'target', 'embedded')}-{options.precision}",
 )
 def test_every_target_publishes_and_verifies_lungs(
-    source: Source, tmp_path: Path, options: EmbeddedOptions | BackendOptions
+    source: Source, tmp_path: Path, options: TargetOptions
 ) -> None:
     manifest, gate = publish(source, tmp_path / "r", options, pictures=PICTURES)
     assert check_repository(tmp_path / "r") == manifest
@@ -104,7 +108,7 @@ def test_releases_with_and_without_lungs_follow_each_other(
     source: Source, run: Path, tmp_path: Path
 ) -> None:
     repository = tmp_path / "r"
-    options = BackendOptions(target=Target.OPENVINO, batches=(1,))
+    options = OpenvinoOptions(batches=(1,))
     publish(read_source(run), repository, options, pictures=PICTURES)
     publish(source, repository, options, pictures=PICTURES)
     assert (repository / "lung_segmentation" / "2" / "model.onnx").is_file()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -20,11 +21,12 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.graphs import quantisation
 from infmap_kit.graphs.quantisation import Choice
+from infmap_kit.model.precision import Precision
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source
-from infmap_kit.targets import embedded
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions, Precision
+from infmap_kit.targets import candidates
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.repository import check_repository, version_folder
 from small_network import small_network
 
@@ -60,13 +62,15 @@ def test_what_is_kept_stays_in_fp32(source: Source, tmp_path: Path) -> None:
 
 
 def test_int8_is_published_with_what_it_was_made_from(source: Source, tmp_path: Path) -> None:
-    repository = tmp_path / "model_repository"
+    repository, radiographs = tmp_path / "model_repository", tmp_path / "radiographs"
+    radiographs.mkdir()
+    for name, picture in synthetic_pictures()[:3]:
+        cv2.imwrite(str(radiographs / f"{name}.png"), picture)
     manifest, gate = publish(
         source,
         repository,
-        EmbeddedOptions(precision=Precision.INT8),
+        EmbeddedOptions(precision=Precision.INT8, calibration_images=radiographs),
         pictures=synthetic_pictures(),
-        calibration=synthetic_pictures()[:3],
     )
     assert check_repository(repository) == manifest
     assert manifest.precision == "int8"
@@ -113,7 +117,7 @@ def test_auto_takes_the_fastest_that_passes_and_names_the_others(
         kinds = set(engines[0].precisions())
         return times["int8" if kinds & {"u8", "i8"} else kinds.pop()]
 
-    monkeypatch.setattr(embedded, "_p50_ms", p50)
+    monkeypatch.setattr(candidates, "_p50_ms", p50)
     repository = tmp_path / "model_repository"
     options = EmbeddedOptions(precision=None)
     manifest, gate = publish(source, repository, options, pictures=synthetic_pictures())

@@ -19,13 +19,16 @@ from infmap_kit.gate.runners import calibrated
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.graphs.temperature import with_temperature
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.precision import Precision
 from infmap_kit.model.run_folder import CALIBRATION
 from infmap_kit.model.spec import ModelSpec
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions, Precision, Target, parse_config
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
+from infmap_kit.targets.target import TargetOptions
+from infmap_kit.triton.config import parse_config
 from small_network import small_network, small_run
 
 PICTURES = synthetic_pictures()
@@ -80,14 +83,12 @@ def test_a_run_without_a_calibration_is_as_it_was(tmp_path: Path) -> None:
     "options",
     [
         EmbeddedOptions(),
-        BackendOptions(
-            target=Target.ONNXRUNTIME, precision=Precision.FP16, batches=(1,), gpu=False
-        ),
+        OnnxruntimeOptions(precision=Precision.FP16, batches=(1,), gpu=False),
     ],
     ids=["embedded", "FP16"],
 )
 def test_what_is_published_is_calibrated_and_says_so(
-    tmp_path: Path, options: EmbeddedOptions | BackendOptions
+    tmp_path: Path, options: TargetOptions
 ) -> None:
     source = read_source(_run(tmp_path / "run", temperature=2.5, spec_version="7"))
     manifest, gate = publish(source, tmp_path / "r", options, pictures=PICTURES)

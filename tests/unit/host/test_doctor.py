@@ -11,12 +11,12 @@ import pytest
 
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.host import host_checks
-from infmap_kit.host.check import Check, Status
 from infmap_kit.host.doctor import examine
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.check import Check, Status
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.tensorrt.present_gpu import PresentGpu
-from infmap_kit.triton.config import EmbeddedOptions
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.serving import free_ports

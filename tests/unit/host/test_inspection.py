@@ -15,9 +15,9 @@ from infmap_kit.errors import SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.host.inspection import inspect
 from infmap_kit.release.bundle import write_bundle
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.targets.embedded import EmbeddedOptions
 from small_network import small_network
 
 

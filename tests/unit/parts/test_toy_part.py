@@ -14,13 +14,14 @@ from infmap_kit.host.inspection import inspect
 from infmap_kit.parts.part import Part
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.compilation import graphs_at
+from infmap_kit.release.export import publish
 from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions, parse_config
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.releases import releases_of, roll_back
 from small_network import small_classifier_run, small_lung_run, small_run
 from toy_part import brightness, brightness_run

@@ -23,7 +23,7 @@ from infmap_kit.release.install import install_bundle
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.signature import configured_key, fingerprint, signer, verifier
 from infmap_kit.release.source import read_source
-from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.releases import releases_of, roll_back
 from infmap_kit.triton.repository import check_repository
 from small_network import small_network

@@ -9,11 +9,11 @@ import pytest
 
 from infmap_kit.errors import ExportError, GateFailed, HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.model.precision import Precision
 from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_at, require_passed
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source, with_parts
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import Precision, Target
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from small_network import small_lung_run, small_network, small_run
 
 pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
@@ -56,7 +56,7 @@ def test_tf2onnxs_resize_fails_the_gate_with_the_nodes_name() -> None:
 
 def test_the_graphs_of_a_published_repository_are_compiled(model: Path, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
-    options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
+    options = OnnxruntimeOptions(batches=(1, 2))
     publish(read_source(model), repository, options, pictures=synthetic_pictures()[:1])
     require_passed(compile_graphs(graphs_at(repository), GateOptions(gpus=("sm86",))))
 
@@ -71,7 +71,7 @@ def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> No
         ("detection", None),
         ("rendering", None),
     ]
-    options = BackendOptions(target=Target.ONNXRUNTIME, batches=(1, 2))
+    options = OnnxruntimeOptions(batches=(1, 2))
     source = with_parts(read_source(run), {"lungs": lungs})
     publish(source, tmp_path / "r", options, pictures=synthetic_pictures()[:1])
     assert list(graphs_at(tmp_path / "r")) == [result.graph for result in results]

@@ -12,12 +12,14 @@ from onnx import numpy_helper
 from infmap_kit.errors import GateFailed, HostMismatch, SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.report import Evidence
+from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source
 from infmap_kit.release.verify import verify_repository
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
-from infmap_kit.triton.config import EmbeddedOptions, Target
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
+from infmap_kit.targets.openvino import OpenvinoOptions
+from infmap_kit.targets.target import TargetOptions
 from infmap_kit.triton.repository import write_manifest
 from published import seal_anew
 from small_network import small_network
@@ -50,13 +52,11 @@ def _verify(source: Source, repository: Path, **more: object) -> None:
     "options",
     [
         EmbeddedOptions(),
-        BackendOptions(target=Target.ONNXRUNTIME, batches=(1,)),
-        BackendOptions(target=Target.OPENVINO, batches=(1,)),
+        OnnxruntimeOptions(batches=(1,)),
+        OpenvinoOptions(batches=(1,)),
     ],
 )
-def test_what_was_published_passes(
-    source: Source, tmp_path: Path, options: EmbeddedOptions | BackendOptions
-) -> None:
+def test_what_was_published_passes(source: Source, tmp_path: Path, options: TargetOptions) -> None:
     publish(source, tmp_path / "r", options, pictures=PICTURES)
     _verify(source, tmp_path / "r", evidence=Evidence(tmp_path / "report"))
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [

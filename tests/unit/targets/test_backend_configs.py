@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
-from golden_configs import CASES, FOLDER, LUNGS, OPTIONS, golden_texts
+from golden_configs import CASES, FOLDER, LUNGS, OPTIONS, configs_of, golden_texts
 from infmap_kit.errors import SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.model.precision import Precision
 from infmap_kit.model.tensors import Graph
 from infmap_kit.parts.contract import ENSEMBLE
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.backend_configs import BackendOptions, backend_configs, profile_count
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.backends import BackendOptions
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
+from infmap_kit.targets.openvino import OpenvinoOptions
+from infmap_kit.targets.tensorrt import TensorrtOptions
 from infmap_kit.tensorrt.profiles import profiles_of
-from infmap_kit.triton.config import Precision, Target, ensemble_config, parse_config
+from infmap_kit.triton.config import ensemble_config, parse_config
 from infmap_kit.triton.repository import check_repository
 from small_network import small_network
 
@@ -36,7 +41,7 @@ def test_no_committed_config_is_left_over() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_target_keeps_the_promises(case: str) -> None:
     options, contract = CASES[case]
-    configs = backend_configs(options, {}, contract)
+    configs = configs_of(options, {}, contract)
     assert tuple(configs) == (ENSEMBLE.name, *(graph.name for graph in contract.graphs))
     # One contract: the ensemble does not know what is behind it.
     assert configs[ENSEMBLE.name] == ensemble_config({}, contract)
@@ -63,38 +68,42 @@ def test_every_target_keeps_the_promises(case: str) -> None:
 
 def test_cuda_graphs_and_profiles_are_tensorrts_alone() -> None:
     options = OPTIONS["tensorrt"]
-    configs = backend_configs(options, {})
+    configs = configs_of(options, {})
     graphs = configs["segmentation"].optimization.cuda
     assert graphs.graphs
     assert [spec.batch_size for spec in graphs.graph_spec] == list(options.batches)
     assert not configs["rendering"].optimization.cuda.graphs
-    assert not backend_configs(OPTIONS["onnxruntime"], {})["segmentation"].optimization.cuda.graphs
+    assert not configs_of(OPTIONS["onnxruntime"], {})["segmentation"].optimization.cuda.graphs
 
 
 @pytest.mark.parametrize("graph", LUNGS.graphs, ids=lambda graph: graph.name)
 def test_configs_name_the_profiles_that_engines_have(graph: Graph) -> None:
     options = OPTIONS["tensorrt"]
     profiles = profiles_of(graph.name, options.batches, LUNGS)
-    assert profile_count(graph.name, options) == len(profiles)
+    named = configs_of(options, {}, LUNGS)[graph.name].instance_group[0].profile
+    assert list(named) == [str(index) for index in range(len(profiles))]
     for profile in profiles:
         assert list(profile) == [tensor.name for tensor in graph.inputs]
 
 
 @pytest.mark.parametrize(
-    ("target", "precision"),
-    [(Target.ONNXRUNTIME, Precision.FP16), (Target.OPENVINO, Precision.FP32)],
+    "options",
+    [
+        OnnxruntimeOptions(precision=Precision.FP16, batches=(1, 4), gpu=False),
+        OpenvinoOptions(precision=Precision.FP32, batches=(1, 4)),
+    ],
+    ids=lambda options: options.target,
 )
 def test_what_is_published_holds_what_its_configs_name(
-    target: Target, precision: Precision, tmp_path: Path
+    options: BackendOptions, tmp_path: Path
 ) -> None:
     onnx.save(small_network(), tmp_path / "small.onnx")
     repository = tmp_path / "repository"
-    options = BackendOptions(target=target, precision=precision, batches=(1, 4), gpu=False)
     manifest, gate = publish(
         read_source(tmp_path / "small.onnx"), repository, options, pictures=synthetic_pictures()[:2]
     )
     assert check_repository(repository) == manifest
-    assert (manifest.target, manifest.precision) == (target, precision)
+    assert (manifest.target, manifest.precision) == (options.target, options.precision)
     assert gate.flips == ()
     for name in ("segmentation", "detection", "rendering"):
         config = parse_config((repository / name / "config.pbtxt").read_text())
@@ -110,24 +119,19 @@ def test_what_is_published_holds_what_its_configs_name(
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("kind", "options", "reason"),
     [
-        (
-            {"target": Target.TENSORRT, "precision": Precision.BF16},
-            "fp16, fp32 for target tensorrt",
-        ),
-        (
-            {"target": Target.OPENVINO, "precision": Precision.FP16},
-            "one of fp32, bf16 for target openvino",
-        ),
-        ({"target": Target.TENSORRT, "batches": (8, 1)}, "rising batch sizes"),
-        ({"target": Target.TENSORRT, "batches": ()}, "rising batch sizes"),
-        ({"target": Target.TENSORRT, "instances": 0}, "1 instance or more"),
-        ({"target": Target.OPENVINO, "accelerator": True}, "belongs to target onnxruntime"),
-        ({"target": Target.ONNXRUNTIME, "gpu": False, "accelerator": True}, "belongs to target"),
-        ({"target": Target.EMBEDDED}, "own backends"),
+        (TensorrtOptions, {"precision": Precision.BF16}, "fp16, fp32 for target tensorrt"),
+        (OpenvinoOptions, {"precision": Precision.FP16}, "one of fp32, bf16 for target openvino"),
+        (TensorrtOptions, {"batches": (8, 1)}, "rising batch sizes"),
+        (TensorrtOptions, {"batches": ()}, "rising batch sizes"),
+        (TensorrtOptions, {"instances": 0}, "1 instance or more"),
+        (OnnxruntimeOptions, {"gpu": False, "accelerator": True}, "belongs to target onnxruntime"),
+        (OnnxruntimeOptions, {"keep_fp32": ("conv",)}, "precision is fp32: give --precision fp16"),
     ],
 )
-def test_impossible_options_are_refused(options: dict[str, object], reason: str) -> None:
+def test_impossible_options_are_refused(
+    kind: type[BackendOptions], options: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(SpecError, match=reason):
-        BackendOptions(**options)  # type: ignore[arg-type]
+        kind(**options)

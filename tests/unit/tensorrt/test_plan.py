@@ -10,14 +10,13 @@ import pytest
 from infmap_kit.errors import HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.graphs.preparation import prepare_segmentation
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish
+from infmap_kit.targets.tensorrt import TensorrtOptions
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.plan import PlanEngine
 from infmap_kit.tensorrt.present_gpu import has_gpu
 from infmap_kit.tensorrt.profiles import profiles_of
-from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import check_repository
 from small_network import small_network
 
@@ -42,7 +41,7 @@ def test_plans_are_published_when_they_decide_as_their_reference(tmp_path: Path)
     manifest, gate = publish(
         read_source(tmp_path / "small.onnx"),
         tmp_path / "repository",
-        BackendOptions(target=Target.TENSORRT, batches=(1, 4)),
+        TensorrtOptions(batches=(1, 4)),
         pictures=synthetic_pictures(),
     )
     assert check_repository(tmp_path / "repository") == manifest

@@ -7,19 +7,13 @@ from pathlib import Path
 import pytest
 
 from infmap_kit.errors import SpecError
+from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import ENSEMBLE, Contract
 from infmap_kit.release.publish import serving_identity
 from infmap_kit.release.source import read_source
-from infmap_kit.triton.config import (
-    EmbeddedOptions,
-    Precision,
-    ServedGraph,
-    config_text,
-    embedded_configs,
-    ensemble_config,
-    parse_config,
-    served_graphs,
-)
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.embedded_configs import ServedGraph, embedded_configs, served_graphs
+from infmap_kit.triton.config import config_text, ensemble_config, parse_config
 
 COMMITTED = Path(__file__).resolve().parents[3] / "model_repository"
 NAMES = (ENSEMBLE.name,)

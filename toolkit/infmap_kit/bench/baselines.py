@@ -73,13 +73,13 @@ class Baseline:
         self._process.wait(timeout=60)
 
 
-def baselines_of(reference: Path, network: dict[str, Any] | None) -> dict[str, Starter]:
+def baselines_of(reference: Path | None, network: dict[str, Any] | None) -> dict[str, Starter]:
     """What can be held against an engine.
 
     Parameters
     ----------
     reference
-        The network in FP32 as ONNX.
+        The network in FP32 as ONNX; ``None`` where there is none.
     network
         Which of the paper's networks it is; ``None`` for another.
     """
@@ -90,7 +90,9 @@ def baselines_of(reference: Path, network: dict[str, Any] | None) -> dict[str, S
 
 
 @contextlib.contextmanager
-def _onnx_runtime(reference: Path) -> Iterator[Baseline]:
+def _onnx_runtime(reference: Path | None) -> Iterator[Baseline]:
+    if reference is None:
+        raise SpecError("the repository keeps no network in FP32")
     command = [sys.executable, "-m", "infmap_kit.bench.onnxruntime_baseline", str(reference)]
     with Baseline(ONNX_RUNTIME, command) as running:
         yield running

@@ -85,7 +85,7 @@ def measure(
     Parameters
     ----------
     repository
-        Published for the embedded target.
+        Published for any target whose engines and server run here.
     files
         Radiographs or folders of them; without any, synthetic JPEGs of a megapixel are made.
     options
@@ -96,7 +96,7 @@ def measure(
     InputRejected
         When a file is no suitable radiograph.
     HostMismatch
-        When the repository is for another target, or there is no server here.
+        When the repository's engines do not run here, or there is no server here that has its backend.
     ServerError
         When the server does not start.
     """
@@ -107,9 +107,6 @@ def measure(
     run = _Run(options=options, progress=progress)
     with contextlib.ExitStack() as stack:
         subject = stack.enter_context(Subject.served(repository, pictures))
-        run.not_measured[ENGINE_WITH_TRANSFERS] = (
-            "the engine computes in the host's own memory, so there is nothing to transfer"
-        )
         baselines = stack.enter_context(_baselines(subject, options, run.not_measured))
         try:
             run.scopes(subject, baselines)
@@ -223,6 +220,10 @@ class _Run:
     def scopes(self, subject: Subject, baselines: Mapping[str, Baseline]) -> None:
         """Measure everything in turn, a block at a time, until all of it is stable or the budget is spent."""
         timed = subject.scopes()
+        if ENGINE_WITH_TRANSFERS not in timed:
+            self.not_measured[ENGINE_WITH_TRANSFERS] = (
+                "the engine computes in the host's own memory, so there is nothing to transfer"
+            )
         chosen = self.options.only or tuple(timed)
         blocks: dict[str, Callable[[int, int], list[float]]] = {
             name: _block_of(one) for name, one in timed.items() if name in chosen

@@ -15,26 +15,24 @@ from numpy.typing import NDArray
 from infmap_kit.bench.pictures import BenchPicture
 from infmap_kit.bench.scopes import (
     DECODE,
-    DETECTION,
     ENCODE_PNG,
     ENGINE_ALONE,
+    ENGINE_WITH_TRANSFERS,
     FILE_TO_MAP,
     NATIVE_MAP,
-    RENDERING,
     RESIZE,
     SERVED_ENSEMBLE,
     SERVED_SEGMENTATION,
 )
-from infmap_kit.errors import HostMismatch
+from infmap_kit.gate.engines import DeviceEngine
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
-from infmap_kit.model import tensors as served
-from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, SEGMENTATION, Graph
+from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph
+from infmap_kit.parts.registry import part_of
 from infmap_kit.release.verify import open_repository
 from infmap_kit.results.infer import encode_png
-from infmap_kit.targets.opened import OpenedModel, part_name
+from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import fitting_runtime, free_ports
@@ -78,16 +76,11 @@ class Subject:
         SpecError
             When a file is not what was exported.
         HostMismatch
-            When it is for another target, or there is no server here.
+            When its engines do not run here, or there is no server here that has its backend.
         ServerError
             When it does not start.
         """
         manifest = check_repository(repository)
-        if manifest.target != Target.EMBEDDED:
-            raise HostMismatch(
-                f"`bench` compiles the engine beside the server, which it can for target {Target.EMBEDDED} "
-                f"only, and {repository} is for {manifest.target}: export for that target to measure here"
-            )
         begun = time.perf_counter()
         model = open_repository(repository, manifest)
         cold_start = {"engine_ms": _since(begun)}
@@ -112,9 +105,9 @@ class Subject:
             )
 
     @property
-    def reference(self) -> Path:
-        """The network in FP32 as ONNX."""
-        return self.model.references[SEGMENTATION.name]
+    def reference(self) -> Path | None:
+        """The network in FP32 as ONNX; ``None`` where the repository keeps none."""
+        return self.model.references.get(self.model.contract.networks[0].name)
 
     @property
     def network(self) -> dict[str, Any] | None:
@@ -133,9 +126,10 @@ class Subject:
         client, pictures, contract = self.client, self.pictures, self.model.contract
         canvases = [picture.image[np.newaxis] for picture in pictures]
         decoded = [_decoded(picture) for picture in pictures]
+        needed = [graph for graph in contract.graphs if graph not in contract.fp32_networks]
         # What each graph is given when it is timed alone: of the first picture, what others computed.
         tensors: dict[str, NDArray[Any]] = {IMAGE.name: canvases[0], CANVAS.name: canvases[0]}
-        for graph in contract.graphs:
+        for graph in needed:
             tensors |= self._compute(graph, tensors)
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
 
@@ -156,8 +150,9 @@ class Subject:
 
             return compute
 
+        network, *others = contract.networks
         works: dict[str, Callable[[int], object]] = {
-            ENGINE_ALONE: alone(SEGMENTATION),
+            ENGINE_ALONE: alone(network),
             SERVED_SEGMENTATION: served_segmentation,
             SERVED_ENSEMBLE: served_ensemble,
             FILE_TO_MAP: file_to_map,
@@ -167,10 +162,14 @@ class Subject:
             ENCODE_PNG: lambda number: encode_png(maps[number]),
             DECODE: lambda number: _decoded(pictures[number]),
             RESIZE: lambda number: network_input(decoded[number]),
-            DETECTION: alone(contract.detection),
-            RENDERING: alone(served.RENDERING),
+            **{graph.name: alone(graph) for graph in needed if graph not in contract.networks},
+            **{part_of(other.name).name: alone(other) for other in others},
         }
-        works |= {part_name(network.name): alone(network) for network in contract.networks[1:]}
+        engine = self.model.engines[network.name]
+        if isinstance(engine, DeviceEngine):
+            works[ENGINE_WITH_TRANSFERS] = works[ENGINE_ALONE]
+            resident = engine.resident({IMAGE.name: canvases[0]})
+            works[ENGINE_ALONE] = lambda _: resident()
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
 
 

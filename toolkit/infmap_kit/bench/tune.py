@@ -18,23 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.bench.statistics import Latencies
-from infmap_kit.errors import HostMismatch, SpecError
+from infmap_kit.errors import SpecError
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.pictures import Pictures, synthetic_pictures
 from infmap_kit.gate.runners import ServedRunner
-from infmap_kit.parts.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.verify import open_repository, repository_reference
 from infmap_kit.report.table import Table
+from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import Setting, Target
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import (
-    Target,
-    config_text,
-    parse_config,
-    served_graphs,
-    set_served_graphs,
-)
+from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.releases import Draft, publishing
 from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, write_manifest
 from infmap_kit.triton.server.process import TritonServer
@@ -46,22 +41,6 @@ class Goal(enum.StrEnum):
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
-    """How the pipeline runs.
-
-    Parameters
-    ----------
-    threads
-        Of each instance.
-    instances
-        Side by side.
-    """
-
-    threads: int
-    instances: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,13 +60,6 @@ class Trial:
     setting: Setting
     p50_ms: float
     images_per_s: float
-
-
-def settings_for(cores: int) -> list[Setting]:
-    """What is tried on so many cores: threads in powers of two, alone or as often as the cores allow."""
-    threads = sorted({1 << n for n in range(cores.bit_length()) if 1 << n <= cores} | {cores})
-    pairs = [(count, instances) for count in threads for instances in {1, cores // count}]
-    return [Setting(threads=count, instances=instances) for count, instances in sorted(pairs)]
 
 
 def parse_goal(text: str) -> Goal:
@@ -126,7 +98,7 @@ def tune(
     Parameters
     ----------
     repository
-        For the embedded target; its release is kept, so that `infmap-kit rollback` goes back.
+        Its release is kept, so that `infmap-kit rollback` goes back.
     goal
         What to choose for.
     seconds
@@ -139,22 +111,21 @@ def tune(
     Raises
     ------
     HostMismatch
-        When the repository is for another target, or there is no server here.
+        When there is no server here that has the repository's backend, or its engines do not run here.
+    SpecError
+        For a setting that the target does not have.
     GateFailed
         When the engine decides otherwise in its new setting; nothing is published.
     """
     manifest = check_repository(repository)
-    if manifest.target != Target.EMBEDDED:
-        raise HostMismatch(
-            f"`tune` sets threads of target {Target.EMBEDDED}, and {repository} is for {manifest.target}"
-        )
+    target = find(manifest.target)
     runtime = fitting_runtime(repository, manifest)
-    candidates = list(settings or settings_for(len(os.sched_getaffinity(0))))
+    candidates = list(settings or target.settings(manifest, len(os.sched_getaffinity(0))))
     trials = []
     for done, setting in enumerate(candidates):
-        progress(f"{setting.instances} x {setting.threads} threads", done, len(candidates))
+        progress(str(setting), done, len(candidates))
         with (
-            _changed(repository, setting) as folder,
+            _changed(repository, target, setting) as folder,
             TritonServer(folder, runtime=runtime, options=free_ports()) as server,
         ):
             trials.append(_trial(server.grpc_url, setting, seconds))
@@ -162,7 +133,7 @@ def tune(
     proof = pictures if pictures is not None else synthetic_pictures()
     with publishing(repository) as draft:
         _copy(repository, manifest.release, draft)
-        _set(draft.folder, chosen.setting)
+        target.set(draft.folder, chosen.setting)
         reference = repository_reference(open_repository(repository, manifest), manifest)
         thresholds = thresholds_for(manifest.precision)
         progress("passing the gate again", 0, 1)
@@ -220,12 +191,12 @@ def _ask(url: str, clients: int, seconds: float) -> tuple[list[float], float]:
 
 
 @contextlib.contextmanager
-def _changed(repository: Path, setting: Setting) -> Iterator[Path]:
+def _changed(repository: Path, target: Target, setting: Setting) -> Iterator[Path]:
     """A copy of a repository with another setting, to try it out."""
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
         folder = Path(scratch) / "model_repository"
         shutil.copytree(repository, folder)
-        _set(folder, setting)
+        target.set(folder, setting)
         yield folder
 
 
@@ -243,21 +214,6 @@ def _copy(repository: Path, release: int, draft: Draft) -> None:
         config = parse_config(path.read_text(encoding="utf-8"))
         config.version_policy.specific.versions[:] = [draft.release]
         path.write_text(config_text(config), encoding="utf-8")
-
-
-def _set(folder: Path, setting: Setting) -> None:
-    path = folder / ENSEMBLE.name / "config.pbtxt"
-    config = parse_config(path.read_text(encoding="utf-8"))
-    # Detection keeps its one thread: it would spend more on handing over than on computing.
-    graphs = [
-        graph
-        if graph.file.startswith(DETECTION.name)
-        else dataclasses.replace(graph, threads=setting.threads)
-        for graph in served_graphs(config)
-    ]
-    set_served_graphs(config, graphs)
-    config.instance_group[0].count = setting.instances
-    path.write_text(config_text(config), encoding="utf-8")
 
 
 def trials_table(trials: Sequence[Trial]) -> Table:

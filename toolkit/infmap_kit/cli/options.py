@@ -69,8 +69,7 @@ class Given:
 
     def beside(self, kind: type) -> list[str]:
         """Fields that were given and that a dataclass does not offer."""
-        offered = _offered(kind)
-        return [name for name in self.values if name not in offered]
+        return [name for name in self.values if name not in offered(kind)]
 
 
 def with_options(
@@ -92,7 +91,7 @@ def with_options(
     for one in defaults:
         kind = one if isinstance(one, type) else type(one)
         hints = typing.get_type_hints(kind)
-        for name, field in _offered(kind).items():
+        for name, field in offered(kind).items():
             if name in parameters or name in leave_out:
                 continue
             default = _default(field) if isinstance(one, type) else getattr(one, name)
@@ -171,7 +170,14 @@ class _Option:
         if unit := self.metadata.get("unit"):
             text = f"{text.removesuffix('.')}, in {unit}."
         bounds = {key: self.metadata[key] for key in ("min", "max") if key in self.metadata}
-        option = typer.Option(*spelled, help=text, metavar=self.metadata.get("metavar"), **bounds)
+        option = typer.Option(
+            *spelled,
+            help=text,
+            metavar=self.metadata.get("metavar"),
+            # "On" would stand beside the switch that turns it off.
+            show_default="flag" not in self.metadata,
+            **bounds,
+        )
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -186,8 +192,8 @@ class _Option:
         return tuple(value or ()) if self.kind == tuple[str, ...] else value
 
 
-def _offered(kind: type) -> dict[str, dataclasses.Field[Any]]:
-    """The fields of a dataclass that are options, by name."""
+def offered(kind: type) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a dataclass that are options of commands, by name."""
     return {field.name: field for field in dataclasses.fields(kind) if "help" in field.metadata}
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import HostMismatch, MissingDependency
+from infmap_kit.model.precision import Precision
 
 
 class Engine(Protocol):
@@ -19,6 +20,15 @@ class Engine(Protocol):
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Compute some outputs by name."""
+        ...
+
+
+@runtime_checkable
+class DeviceEngine(Engine, Protocol):
+    """An engine with memory of its own, to which inputs travel and from which outputs come back."""
+
+    def resident(self, inputs: Mapping[str, NDArray[Any]]) -> Callable[[], None]:
+        """Move inputs there once; what is returned computes on them again and again, and nothing travels."""
         ...
 
 
@@ -120,6 +130,12 @@ class OpenvinoEngine:
                 precision = info["runtimePrecision"].astype(str)
                 counts[precision] = counts.get(precision, 0) + 1
         return counts
+
+
+def openvino_precision(precision: Precision) -> str:
+    """A precision as OpenVINO's ``INFERENCE_PRECISION_HINT`` spells it."""
+    # INT8 stands in the graph itself; the hint is for what stayed as it was.
+    return "bf16" if precision is Precision.BF16 else "f32"
 
 
 def require_cpu_precision(precision: str) -> None:

@@ -16,7 +16,6 @@ from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.finding import COVID_19, FindingSpec
-from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.tensors import CANVAS, IMAGE
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.parts.reading import read_answer
@@ -202,20 +201,11 @@ class EngineRunner:
         One for each graph of the contract, by the graph's name.
     contract
         The graphs, in the order in which they build on each other.
-    finding
-        What the network looks for, by whose threshold and colours it answers.
     """
 
-    def __init__(
-        self,
-        engines: Mapping[str, Engine],
-        contract: Contract = PLAIN,
-        *,
-        finding: FindingSpec = COVID_19,
-    ) -> None:
+    def __init__(self, engines: Mapping[str, Engine], contract: Contract = PLAIN) -> None:
         self._engines = engines
         self._contract = contract
-        self._finding = finding
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
@@ -225,7 +215,7 @@ class EngineRunner:
             inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
             outputs = tuple(tensor.name for tensor in graph.outputs)
             tensors |= self._engines[graph.name].run(inputs, outputs)
-        return read_answer(_first(tensors), ModelIdentity(self._finding.as_parameters()))
+        return read_answer(_first(tensors))
 
 
 class ServedRunner:

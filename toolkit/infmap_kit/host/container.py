@@ -11,9 +11,9 @@ import subprocess
 from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
-from infmap_kit.tensorrt.gpus import Image, image_for, recommended_image
+from infmap_kit.targets.registry import find
+from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.tensorrt.present_gpu import present_gpu
-from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.options import ServerOptions, hardened
 
@@ -69,17 +69,12 @@ def fitting_image(manifest: Manifest) -> Image:
 
     Raises
     ------
+    SpecError
+        For a target that this version does not know.
     HostMismatch
         When the repository is for another kind of server, or no known image loads its plans.
     """
-    if manifest.target == Target.EMBEDDED:
-        raise HostMismatch(
-            "target embedded is for the server that infmap-kit brings, not for a container: serve it without "
-            "--runtime docker, or export with --target tensorrt, onnxruntime or openvino"
-        )
-    if manifest.target == Target.TENSORRT:
-        return image_for(manifest.built_with.get("tensorrt", "unknown"))
-    return recommended_image()
+    return find(manifest.target).image(manifest)
 
 
 def server_arguments(key: str | None = None) -> list[str]:

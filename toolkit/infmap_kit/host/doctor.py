@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.host import host_checks, repository_checks
-from infmap_kit.host.check import Check
+from infmap_kit.targets.check import Check, as_sentence, problem
+from infmap_kit.targets.registry import find
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
 
@@ -22,25 +23,27 @@ def examine(repository: Path, options: ServerOptions) -> list[Check]:
     options
         Where.
     """
-    manifest = _manifest(repository)
-    checks: list[Callable[[], Iterator[Check]]] = [
-        host_checks.python,
-        lambda: host_checks.server(manifest),
-        lambda: repository_checks.libraries(manifest),
-        lambda: host_checks.bf16(manifest),
-        lambda: host_checks.gpu(manifest),
-        lambda: repository_checks.repository(repository, manifest),
-        lambda: repository_checks.permissions(repository),
-        lambda: host_checks.space(repository),
-        host_checks.memory,
-        lambda: host_checks.ports(options),
-        repository_checks.signing_key,
+    manifest = target = None
+    unknown: list[Check] = []
+    with contextlib.suppress(InfmapError):
+        manifest = Manifest.read(repository)
+    if manifest is not None:
+        try:
+            target = find(manifest.target)
+        except InfmapError as error:
+            advice = "Export or install again with this version."
+            unknown.append(problem("target", as_sentence(error), advice))
+    return [
+        *host_checks.python(),
+        *host_checks.server(target),
+        *unknown,
+        *repository_checks.libraries(target, manifest),
+        *(target.checks(manifest) if target is not None and manifest is not None else ()),
+        *host_checks.gpu(target, manifest),
+        *repository_checks.repository(repository, manifest),
+        *repository_checks.permissions(repository),
+        *host_checks.space(repository),
+        *host_checks.memory(),
+        *host_checks.ports(options),
+        *repository_checks.signing_key(),
     ]
-    return [check for checking in checks for check in checking()]
-
-
-def _manifest(repository: Path) -> Manifest | None:
-    try:
-        return Manifest.read(repository)
-    except InfmapError:
-        return None

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
-from infmap_kit.host.check import Check, as_sentence, ok, problem, skipped, warning
-from infmap_kit.tensorrt.gpus import image_for, images
+from infmap_kit.targets.check import Check, as_sentence, no_gpu_needed, ok, problem, warning
+from infmap_kit.targets.target import Target
+from infmap_kit.tensorrt.gpus import images
 from infmap_kit.tensorrt.present_gpu import has_gpu, present_gpu
-from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.process import is_ready
@@ -43,12 +43,12 @@ def python() -> Iterator[Check]:
         )
 
 
-def server(manifest: Manifest | None) -> Iterator[Check]:
+def server(target: Target | None) -> Iterator[Check]:
     """Whether a Triton server is here that has the backend of the repository."""
     try:
         runtime = find_runtime()
     except InfmapError as error:
-        if manifest is not None and manifest.target != Target.EMBEDDED and shutil.which("docker"):
+        if target is not None and target.in_container and shutil.which("docker"):
             yield ok("server", "Triton comes as NVIDIA's container; docker is here.")
         else:
             yield problem("server", as_sentence(error), "See the sentence.")
@@ -57,77 +57,37 @@ def server(manifest: Manifest | None) -> Iterator[Check]:
         yield ok("server", f"Triton is on the PATH: {runtime.executable}.")
         return
     yield ok("server", "The Triton server for CPUs is here, with its Python library.")
-    if manifest is not None and manifest.target != Target.EMBEDDED:
+    if target is not None and not (runtime.backends / target.backend).is_dir():
         yield problem(
             "target",
-            f"The repository is for target {manifest.target}, and the server for CPUs has none but python.",
+            f"The repository is for target {target.name}, and the server for CPUs has none but python.",
             "Serve it with --runtime docker, or export with --target embedded.",
         )
 
 
-def bf16(manifest: Manifest | None) -> Iterator[Check]:
-    """Whether the CPU computes in bf16, where the engine does."""
-    if manifest is None or manifest.target != Target.EMBEDDED or manifest.precision != "bf16":
-        return
-    flags = _text_of(Path("/proc/cpuinfo"))
-    if "avx512_bf16" in flags or "amx_bf16" in flags:
-        yield ok("bf16", "This CPU computes in bf16.")
-    else:
-        yield problem(
-            "bf16",
-            "The engine is bf16, and this CPU has no instructions for it.",
-            "Export or install with --precision fp32.",
+def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[Check]:
+    """Whether a GPU is here and what it runs, and whether that fits the repository."""
+    found = None
+    if has_gpu():
+        try:
+            found = present_gpu()
+        except InfmapError as error:
+            yield problem("GPU", as_sentence(error), "Install NVIDIA's driver with its tools.")
+            return
+        yield ok(
+            "GPU", f"{found.name}, compute capability {found.capability}, driver {found.driver}."
         )
-
-
-def gpu(manifest: Manifest | None) -> Iterator[Check]:
-    """Whether GPU and driver fit plans, where there are any."""
-    plans = manifest is not None and manifest.target == Target.TENSORRT
-    if not has_gpu():
-        if plans:
-            yield problem(
-                "GPU",
-                "The repository holds TensorRT plans, and no NVIDIA GPU is here.",
-                "Serve it on the box that it was built on, or export with --target embedded.",
+        fitting = [image for image in images() if image.driver <= found.driver]
+        if not any(image.patched for image in fitting):
+            yield warning(
+                "driver",
+                f"Driver {found.driver} runs no Triton image with the known security fixes.",
+                "Update the driver to 580 or newer.",
             )
-        else:
-            yield skipped("GPU", "No NVIDIA GPU is here, and none is needed.")
-        return
-    try:
-        found = present_gpu()
-    except InfmapError as error:
-        yield problem("GPU", as_sentence(error), "Install NVIDIA's driver with its tools.")
-        return
-    yield ok("GPU", f"{found.name}, compute capability {found.capability}, driver {found.driver}.")
-    fitting = [image for image in images() if image.driver <= found.driver]
-    if not any(image.patched for image in fitting):
-        yield warning(
-            "driver",
-            f"Driver {found.driver} runs no Triton image with the known security fixes.",
-            "Update the driver to 580 or newer.",
-        )
-    if not plans or manifest is None:
-        return
-    capability = manifest.built_with.get("compute_capability", found.capability)
-    if capability != found.capability:
-        yield problem(
-            "plan",
-            f"The plans were built for compute capability {capability}, and this GPU has {found.capability}.",
-            "Export or install on this box.",
-        )
-    try:
-        image = image_for(manifest.built_with.get("tensorrt", ""))
-    except InfmapError as error:
-        yield problem("TensorRT", as_sentence(error), "Export with an image's TensorRT.")
-        return
-    if image.driver > found.driver:
-        yield problem(
-            "TensorRT",
-            f"These plans load in Triton {image.release}, which needs driver {image.driver} or newer.",
-            "Update the driver, or build with an older TensorRT.",
-        )
-    else:
-        yield ok("TensorRT", f"Triton {image.release} loads these plans.")
+    if target is not None and manifest is not None:
+        yield from target.gpu_checks(manifest, found)
+    elif found is None:
+        yield no_gpu_needed()
 
 
 def memory() -> Iterator[Check]:

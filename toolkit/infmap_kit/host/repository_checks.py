@@ -10,17 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
-from infmap_kit.host.check import Check, as_sentence, ok, problem, skipped, warning
 from infmap_kit.release.signature import configured_key, fingerprint
-from infmap_kit.triton.config import Target
+from infmap_kit.targets.check import Check, as_sentence, ok, problem, skipped, warning
+from infmap_kit.targets.target import Target
 from infmap_kit.triton.repository import Manifest, check_repository
-
-_LIBRARIES = {
-    Target.EMBEDDED: ("openvino", "numpy"),
-    Target.TENSORRT: (),
-    Target.ONNXRUNTIME: (),
-    Target.OPENVINO: (),
-}
 
 
 def repository(repository: Path, manifest: Manifest | None) -> Iterator[Check]:
@@ -50,11 +43,11 @@ def repository(repository: Path, manifest: Manifest | None) -> Iterator[Check]:
         )
 
 
-def libraries(manifest: Manifest | None) -> Iterator[Check]:
+def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[Check]:
     """Whether the libraries are those that the engine was proved with."""
-    if manifest is None:
+    if target is None or manifest is None:
         return
-    for name in _LIBRARIES[Target(manifest.target)]:
+    for name in target.libraries:
         built = manifest.built_with.get(name)
         if importlib.util.find_spec(name) is None:
             yield problem(

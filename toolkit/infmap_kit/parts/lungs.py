@@ -108,6 +108,7 @@ class Lungs(Part):
             help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), served beside the other.",
             noun="a lung network",
             trained_with="infmap-train fit --anatomy lungs",
+            record_prefix="lung_",
             is_lowered=True,
             detection_outputs=LUNG_OUTPUTS,
             settings={

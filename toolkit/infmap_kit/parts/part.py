@@ -49,6 +49,8 @@ class Part:
         The kind of network in messages, such as ``a lung network``.
     trained_with
         The command that makes such a run folder.
+    record_prefix
+        Begins the keys under which a manifest tells how the part's engine was built.
     is_lowered
         Whether its engine computes in the precision that was asked for; others compute in FP32.
     detection_outputs
@@ -64,6 +66,7 @@ class Part:
     help: str = ""
     noun: str = ""
     trained_with: str = ""
+    record_prefix: str = ""
     is_lowered: bool = False
     detection_outputs: tuple[Tensor, ...] = ()
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)

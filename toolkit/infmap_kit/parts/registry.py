@@ -40,6 +40,20 @@ def find_part(name: str) -> Part:
     )
 
 
+def part_of(graph: str) -> Part:
+    """The part whose network has a graph of that name.
+
+    Raises
+    ------
+    SpecError
+        When no part has.
+    """
+    for part in all_parts():
+        if part.graph.name == graph:
+            return part
+    raise SpecError(f"no part has a graph {graph!r}")
+
+
 def register(part: Part) -> None:
     """Add a part of another package; one of the same name is replaced."""
     _OPTIONAL[:] = [*(one for one in _OPTIONAL if one.name != part.name), part]

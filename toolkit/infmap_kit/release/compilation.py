@@ -18,22 +18,21 @@ import onnx
 from infmap_kit.errors import ExportError, GateFailed
 from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.preparation import read_graph
-from infmap_kit.model.tensors import SEGMENTATION
-from infmap_kit.parts.contract import ENSEMBLE, Contract
+from infmap_kit.model.precision import Precision
+from infmap_kit.parts.contract import Contract
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of
 from infmap_kit.release.source import read_source, with_parts
+from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.gpus import Gpu, gpu
 from infmap_kit.tensorrt.library import require_compiler
 from infmap_kit.tensorrt.profiles import profiles_of
 from infmap_kit.tensorrt.refusal import GraphRefused, Refusal
-from infmap_kit.triton.config import Precision, graph_file
 from infmap_kit.triton.repository import (
     MANIFEST,
     check_repository,
     served_contract,
-    version_folder,
 )
 
 DEFAULT_GPUS = ("sm75", "sm86")
@@ -121,15 +120,9 @@ def graphs_at(
         if run is not None:
             raise ExportError(f"{path} has its own {name}, if any: leave --{name} out")
     manifest = check_repository(path)
-    graphs = served_contract(manifest).graphs
-    joined = version_folder(path, ENSEMBLE.name, manifest.release)
-    files = {graph.name: joined / graph_file(graph.name) for graph in graphs}
-    if not files[SEGMENTATION.name].is_file():
-        files = {
-            graph.name: version_folder(path, graph.name, manifest.release) / "model.onnx"
-            for graph in graphs
-        }
-    if not all(file.is_file() for file in files.values()):
+    names = [graph.name for graph in served_contract(manifest).graphs]
+    files = find(manifest.target).files(path, manifest.release, names)
+    if not all(file.suffix == ".onnx" and file.is_file() for file in files.values()):
         raise ExportError(
             f"{path} holds engines and no graphs: name the run folder that it was exported from"
         )

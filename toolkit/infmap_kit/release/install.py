@@ -9,17 +9,17 @@ from infmap_kit.gate.report import Evidence
 from infmap_kit.model.files import sha256_of
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.bundle import read_bundle
+from infmap_kit.release.export import publish
 from infmap_kit.release.signature import fingerprint, verifier
-from infmap_kit.targets.backend_configs import BackendOptions
-from infmap_kit.targets.registry import publish, require_host
-from infmap_kit.triton.config import EmbeddedOptions
+from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import TargetOptions
 from infmap_kit.triton.repository import Manifest
 
 
 def install_bundle(
     path: Path,
     repository: Path,
-    options: EmbeddedOptions | BackendOptions,
+    options: TargetOptions,
     *,
     public_key: Path | None = None,
     evidence: Evidence | None = None,
@@ -51,7 +51,7 @@ def install_bundle(
     HostMismatch
         When this box cannot build or run what was asked for.
     """
-    require_host(options)
+    find(options.target).require_host()
     progress("checking the bundle", 0, 1)
     verify = verifier(public_key) if public_key is not None else lambda *_: None
     bundle = read_bundle(path, verify=verify)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import onnx
-from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
@@ -22,39 +19,12 @@ from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import colour_table
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.tensors import RENDERING
-from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
+from infmap_kit.targets.target import Build
 from infmap_kit.triton.config import config_text
 from infmap_kit.triton.releases import Draft, publishing
-from infmap_kit.triton.repository import Manifest, version_folder, versions, write_manifest
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Build:
-    """What a target made of a network, before it is proved.
-
-    Parameters
-    ----------
-    target, precision
-        What it is for, and what it computes in.
-    runner
-        Judges pictures with the very files that were written.
-    configs
-        Makes the configs from what the ensemble says of its model.
-    model
-        What there is to say of the engine, for the manifest.
-    built_with
-        Versions and box.
-    """
-
-    target: str
-    precision: str
-    runner: Runner
-    configs: Callable[[Mapping[str, str]], dict[str, pb.ModelConfig]]
-    model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    built_with: dict[str, str] = dataclasses.field(default_factory=dict)
-
+from infmap_kit.triton.repository import Manifest, versions, write_manifest
 
 Builder = Callable[[Source, Draft, Progress], Build]
 """Writes a target's models into a draft."""
@@ -152,32 +122,8 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
     return {
         **source.networks,
         detection: brought.get(detection)
-        or detection_graph(source.finding.threshold, lungs="lungs" in contract.parts),
+        or detection_graph(finding.threshold, lungs="lungs" in contract.parts),
         RENDERING.name: brought.get(RENDERING.name)
-        or rendering_graph(colour_table(source.finding.colour_table)),
+        or rendering_graph(colour_table(finding.colour_table)),
         **source.fp32_networks,
     }
-
-
-def write_model(draft: Draft, name: str, file: str, content: bytes) -> Path:
-    """Write what a model's version folder holds; returns where."""
-    version = version_folder(draft.folder, name, draft.release)
-    version.mkdir(parents=True, exist_ok=True)
-    (version / file).write_bytes(content)
-    return version / file
-
-
-def write_graphs(draft: Draft, source: Source, file: str) -> dict[str, Path]:
-    """Write the graphs into their version folders, and the ensemble's empty one."""
-    written = {
-        name: write_model(draft, name, file, graph.SerializeToString(deterministic=True))
-        for name, graph in graphs_of(source).items()
-    }
-    write_ensemble(draft)
-    return written
-
-
-def write_ensemble(draft: Draft) -> None:
-    """Make the ensemble's version folder."""
-    # Object stores know no empty folders, and Triton wants one for each version.
-    write_model(draft, ENSEMBLE.name, "README.txt", b"An ensemble has no file of its own.\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from infmap_kit.errors import GateFailed, HostMismatch
+from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
@@ -16,11 +16,9 @@ from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.parts.registry import INFECTION, all_parts
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
-from infmap_kit.targets.backends import open_backend
-from infmap_kit.targets.embedded import open_embedded
-from infmap_kit.targets.opened import OpenedModel
+from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
 
 
@@ -78,27 +76,25 @@ def verify_served(
 
 
 def open_repository(repository: Path, manifest: Manifest) -> OpenedModel:
-    """The engines of a repository's own files.
+    """The engines of a repository's own files, whatever target it is for.
 
     Raises
     ------
+    SpecError
+        For a target that this version does not know.
     HostMismatch
-        For plans: only the box's own server runs them.
+        When they do not run here.
     """
-    if manifest.target == Target.TENSORRT:
-        raise HostMismatch(
-            f"{repository} holds TensorRT plans, which only the server runs: serve it, and verify with --url"
-        )
-    if manifest.target == Target.EMBEDDED:
-        return open_embedded(repository, manifest)
-    return open_backend(repository, manifest)
+    return find(manifest.target).open(repository, manifest)
 
 
-def repository_reference(opened: OpenedModel, manifest: Manifest) -> ReferenceRunner:
-    """The networks that a repository keeps beside its engines, in FP32.
+def repository_reference(opened: OpenedModel, manifest: Manifest) -> Runner:
+    """The networks in FP32 that a repository keeps, or its own proved engines where it keeps none.
 
     They are calibrated already, where their run is.
     """
+    if not opened.references:
+        return opened.runner
     engines = {
         name: OnnxRuntimeEngine(path.read_bytes()) for name, path in opened.references.items()
     }

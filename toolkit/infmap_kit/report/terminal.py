@@ -9,8 +9,8 @@ from infmap_kit.report.table import Table, Toned
 
 if TYPE_CHECKING:
     from infmap_kit.gate.bisect import Localised
-    from infmap_kit.host.check import Check
     from infmap_kit.release.compilation import Compilation
+    from infmap_kit.targets.check import Check
 
 
 def candidates_table(candidates: Sequence[dict[str, Any]]) -> Table:

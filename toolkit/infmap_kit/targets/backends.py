@@ -1,240 +1,264 @@
-"""Triton's own backends: plans, or graphs that Triton loads, with no Python in the server."""
+"""What the targets that run on Triton's own backends share: no Python in the server, a model for each graph."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import onnx
+from infmap_kit.errors import SpecError
+from infmap_kit.model.precision import Precision
+from infmap_kit.targets.target import Build, OpenedModel, Proof, Setting, Target, TargetOptions
 
-from infmap_kit.gate.engines import (
-    Engine,
-    OnnxRuntimeEngine,
-    OpenvinoEngine,
-    require_cpu_precision,
-)
-from infmap_kit.gate.runners import EngineRunner
-from infmap_kit.graphs.fp16 import fp16_graph
-from infmap_kit.graphs.fp16_emulation import emulated_fp16
-from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.files import write_bytes
-from infmap_kit.model.tensors import LUNG_SEGMENTATION, RENDERING, SEGMENTATION, Graph
-from infmap_kit.parts.contract import PLAIN, Contract
-from infmap_kit.progress import Progress
-from infmap_kit.release.publish import (
-    Build,
-    graphs_of,
-    write_ensemble,
-    write_graphs,
-    write_model,
-)
-from infmap_kit.release.source import Source
-from infmap_kit.targets.backend_configs import (
-    MODEL_FILE,
-    WARM_UP_FILE,
-    BackendOptions,
-    backend_configs,
-)
-from infmap_kit.targets.opened import OpenedModel
-from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
-from infmap_kit.tensorrt.gpus import image_for
-from infmap_kit.tensorrt.library import require_tensorrt
-from infmap_kit.tensorrt.plan import PlanEngine
-from infmap_kit.tensorrt.present_gpu import present_gpu
-from infmap_kit.tensorrt.profiles import profiles_of
-from infmap_kit.triton.config import Precision, Target, openvino_precision, parse_config
-from infmap_kit.triton.releases import Draft
-from infmap_kit.triton.repository import Manifest, served_contract, version_folder
+if TYPE_CHECKING:
+    import onnx
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    from infmap_kit.gate.engines import Engine
+    from infmap_kit.parts.contract import Contract
+    from infmap_kit.progress import Progress
+    from infmap_kit.tensorrt.gpus import Image
+    from infmap_kit.triton.releases import Draft
+    from infmap_kit.triton.repository import Manifest
+
+_GPU_INSTANCES = (1, 2, 4)
 
 
-def build_backend(
-    options: BackendOptions, source: Source, draft: Draft, progress: Progress
-) -> Build:
-    """Write plans or graphs, and what they warm up on.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackendOptions(TargetOptions):
+    """How one of Triton's own backends runs the ensemble.
 
     Parameters
     ----------
-    options
-        Backend, precision, batches, nodes to keep in FP32.
-    source
-        The networks.
-    draft
-        Where to write.
-    progress
-        Told TensorRT's phases, with steps done and their number.
-
-    Raises
-    ------
-    HostMismatch
-        When plans are wanted and there is no GPU or no TensorRT, or no Triton image loads them.
+    batches
+        Batch sizes that the engine is tuned and warmed up for; the largest is the most that Triton joins.
+    instances
+        How many copies of a network run side by side.
     """
-    trt = require_tensorrt() if options.target is Target.TENSORRT else None
-    model: dict[str, Any] = {
-        "backend": {"gpu": options.gpu, "batches": list(options.batches)},
-    }
-    served = source
-    on_gpu: dict[str, onnx.ModelProto] = {}
-    box: dict[str, str] = {}
-    if options.precision is Precision.FP16:
-        served, on_gpu, model["fp16"] = _halved(source, options)
-    if trt is None:
-        write_graphs(draft, served, MODEL_FILE[options.target])
-    else:
-        model["layers"], box = _write_plans(trt, draft, served, options, progress)
-        write_ensemble(draft)
-    write_warm_up(draft.folder, options, source.contract)
-    return Build(
-        target=options.target,
-        precision=options.precision or Precision.FP32,
-        runner=_runner(trt, draft, served, options, on_gpu),
-        configs=functools.partial(backend_configs, options, contract=source.contract),
-        model=model,
-        built_with=box,
+
+    gpu: ClassVar[bool] = False
+    """Whether it runs on the GPU."""
+
+    batches: tuple[int, ...] = dataclasses.field(
+        default=(1, 8, 32),
+        metadata={
+            "help": "Batch sizes that Triton's own backends are tuned and warmed up for.",
+        },
+    )
+    instances: int = dataclasses.field(
+        default=1,
+        metadata={
+            "help": "Of the segmentation, side by side; `tune` finds how many.",
+            "min": 1,
+        },
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.precision is None:
+            object.__setattr__(self, "precision", self.precisions[0])
+        if (
+            not self.batches
+            or list(self.batches) != sorted(set(self.batches))
+            or self.batches[0] < 1
+        ):
+            raise SpecError(
+                f"expected rising batch sizes of 1 or more, such as 1,8,32, found {self.batches}"
+            )
+        if self.instances < 1:
+            raise SpecError(f"expected 1 instance or more, found {self.instances}")
 
-def _halved(
-    source: Source, options: BackendOptions
-) -> tuple[Source, dict[str, onnx.ModelProto], dict[str, Any]]:
-    """The source in FP16, what a GPU computes of each network, and what there is to say of it.
 
-    Nodes to keep in FP32 are the infection's: whatever breaks the lungs' network is exported in FP32.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HalvableOptions(BackendOptions):
+    """The same, for a backend that takes graphs in FP16.
+
+    Parameters
+    ----------
+    keep_fp32
+        Nodes of the FP16 segmentation that compute in FP32 all the same.
     """
-    halved, on_gpu = {}, {}
-    for name, graph in source.networks.items():
-        keep = options.keep_fp32 if name == SEGMENTATION.name else ()
-        halved[name] = fp16_graph(graph, keep_fp32=keep)
-        if options.gpu:
-            on_gpu[name] = emulated_fp16(graph, halved[name])
-    told: dict[str, Any] = halved[SEGMENTATION.name].record()
-    if LUNG_SEGMENTATION.name in halved:
-        told["lungs"] = halved[LUNG_SEGMENTATION.name].record()
-    return source.with_networks({n: one.model for n, one in halved.items()}), on_gpu, told
 
-
-def write_warm_up(folder: Path, options: BackendOptions, contract: Contract = PLAIN) -> None:
-    """Write the radiograph that each model warms up on, as often as the largest batch needs it.
-
-    It is a synthetic one: no patient's picture belongs into a model repository.
-    """
-    picture = network_input(synthetic_radiograph(0, height=512, width=512).radiograph.pixels)
-    networks = [(network.name, 1) for network in contract.networks]
-    unbatched = [
-        (graph.name, options.batches[-1]) for graph in (RENDERING, *contract.fp32_networks)
-    ]
-    for name, count in (*networks, *unbatched):
-        warm_up = folder / name / "warmup"
-        warm_up.mkdir(parents=True)
-        (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
-
-
-def _runner(
-    trt: Any,
-    draft: Draft,
-    served: Source,
-    options: BackendOptions,
-    on_gpu: Mapping[str, onnx.ModelProto],
-) -> EngineRunner:
-    """What is compared with the reference: the very plans, or the graphs on the same library as Triton's.
-
-    ``on_gpu`` is what a GPU computes of FP16 graphs, since ONNX Runtime on a CPU would not round.
-
-    Plans of the two small graphs are not run here but in the server (`infmap-kit verify --url`): they change
-    type and shape, which the one-tensor runner of plans does not do.
-    """
-    graphs = graphs_of(served)
-    paths = {
-        name: version_folder(draft.folder, name, draft.release) / MODEL_FILE[options.target]
-        for name in graphs
-    }
-
-    def engine(name: str) -> Engine:
-        path, network = paths[name], name in served.networks
-        if trt is not None and network:
-            return PlanEngine(trt, path.read_bytes())
-        if trt is not None:
-            return OnnxRuntimeEngine(graphs[name].SerializeToString())
-        if options.target is Target.OPENVINO:
-            precision = (options.precision or Precision.FP32) if network else Precision.FP32
-            require_cpu_precision(precision)
-            return OpenvinoEngine(path, precision=openvino_precision(precision))
-        emulated = on_gpu.get(name)
-        content = emulated.SerializeToString() if emulated is not None else path.read_bytes()
-        return OnnxRuntimeEngine(content)
-
-    return EngineRunner({name: engine(name) for name in graphs}, served.contract)
-
-
-def open_backend(repository: Path, manifest: Manifest) -> OpenedModel:
-    """The graphs of a published repository, in this process on the library that Triton's backend has.
-
-    Raises
-    ------
-    HostMismatch
-        For plans where there is no GPU that loads them.
-    """
-    target, contract = Target(manifest.target), served_contract(manifest)
-    trt = require_tensorrt() if target is Target.TENSORRT else None
-
-    def engine(graph: Graph) -> Engine:
-        path = version_folder(repository, graph.name, manifest.release) / MODEL_FILE[target]
-        if trt is not None:
-            return PlanEngine(trt, path.read_bytes())
-        if target is Target.OPENVINO:
-            text = (repository / graph.name / "config.pbtxt").read_text(encoding="utf-8")
-            half = parse_config(text).parameters["HINT_BF16"].string_value == "YES"
-            return OpenvinoEngine(path, precision="bf16" if half else "f32")
-        return OnnxRuntimeEngine(path.read_bytes())
-
-    return OpenedModel(
-        contract=contract, engines={graph.name: engine(graph) for graph in contract.graphs}
+    keep_fp32: tuple[str, ...] = dataclasses.field(
+        default=(),
+        metadata={
+            "help": "Node of the FP16 segmentation to compute in FP32; may be given again. `verify --bisect` "
+            "names them."
+        },
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keep_fp32 and self.precision is not Precision.FP16:
+            raise SpecError(
+                f"nodes are kept in FP32 where the others are FP16, and precision is {self.precision}: "
+                "give --precision fp16 or no --keep-fp32"
+            )
 
-def _write_plans(
-    trt: Any, draft: Draft, source: Source, options: BackendOptions, progress: Progress
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Build the plans; what their layers compute in, and what box they are for."""
-    box = {
-        "tensorrt": str(trt.__version__),
-        "compute_capability": present_gpu().capability,
-        "image": image_for(str(trt.__version__)).reference,
-    }
-    cache = _cache_file(box)
-    timing = cache.read_bytes() if cache.is_file() else b""
-    layers: dict[str, Any] = {}
-    for name, graph in graphs_of(source).items():
-        engine = engine_from_onnx(
-            trt,
-            graph,
-            BuildOptions(
-                profiles=profiles_of(name, options.batches, source.contract), timing_cache=timing
-            ),
-            progress=functools.partial(_of_graph, progress, name),
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a backend was given to load.
+
+    Parameters
+    ----------
+    engines
+        By the graph's name: what is compared with the reference.
+    model
+        What there is to say of them, for the manifest.
+    built_with
+        Versions and host.
+    """
+
+    engines: Mapping[str, Engine]
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    built_with: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+class BackendTarget(Target):
+    """A target whose graphs each are a model of one of Triton's own backends, joined by an ensemble."""
+
+    model_file = "model.onnx"
+    options: ClassVar[type[BackendOptions]]
+
+    def write(
+        self,
+        options: Any,
+        graphs: Mapping[str, onnx.ModelProto],
+        *,
+        draft: Draft,
+        progress: Progress,
+    ) -> Written:
+        """Write each graph's file, in the precision that was asked for, and open it."""
+        from infmap_kit.parts.contract import Contract
+        from infmap_kit.targets.writing import write_graphs
+
+        networks = [network.name for network in Contract.of(graphs).networks]
+        return Written(
+            engines={
+                name: self.engine(path, options, network=name in networks)
+                for name, path in write_graphs(draft, graphs, self.model_file).items()
+            }
         )
-        if name in source.networks and options.precision is Precision.FP16:
-            engine.layers.require_fp16(name)
-        timing = engine.timing_cache or timing
-        layers[name] = {
-            "counts": engine.layers.counts,
-            "fp16_share": engine.layers.fp16_share,
-            "inspected": engine.layers.inspected,
-        }
-        write_model(draft, name, MODEL_FILE[options.target], engine.plan)
-    if timing:
-        write_bytes(cache, timing)
-    return layers, box
+
+    def engine(self, path: Path, options: Any, *, network: bool) -> Engine:
+        """A graph's file on the library that the backend has."""
+        raise NotImplementedError
+
+    def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
+        """Add to a graph's config what only this backend knows."""
+
+    def build(
+        self,
+        options: Any,
+        graphs: Mapping[str, onnx.ModelProto],
+        *,
+        draft: Draft,
+        proof: Proof,
+        progress: Progress,
+    ) -> Build:
+        """Write plans or graphs, and what they warm up on; see :meth:`Target.build`."""
+        from infmap_kit.gate.runners import EngineRunner
+        from infmap_kit.parts.contract import Contract
+        from infmap_kit.targets.backend_configs import backend_configs, write_warm_up
+
+        contract = Contract.of(graphs)
+        written = self.write(options, graphs, draft=draft, progress=progress)
+        write_warm_up(draft.folder, options, contract)
+        return Build(
+            target=self.name,
+            precision=options.precision,
+            runner=EngineRunner(written.engines, contract),
+            configs=functools.partial(backend_configs, self, options, contract=contract),
+            model={
+                "backend": {"gpu": options.gpu, "batches": list(options.batches)},
+                **written.model,
+            },
+            built_with=written.built_with,
+        )
+
+    def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
+        """Each in its own model's version folder."""
+        from infmap_kit.triton.repository import version_folder
+
+        return {name: version_folder(folder, name, release) / self.model_file for name in graphs}
+
+    def image(self, manifest: Manifest) -> Image:
+        """The recommended one: every image has these backends."""
+        from infmap_kit.tensorrt.gpus import recommended_image
+
+        return recommended_image()
+
+    def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
+        """Copies of each network; how many threads one takes is the backend's own affair."""
+        on_gpu = manifest.model.get("backend", {}).get("gpu", False)
+        counts = _GPU_INSTANCES if on_gpu else (1 << n for n in range(cores.bit_length()))
+        return [Setting(threads=0, instances=count) for count in counts]
+
+    def set(self, folder: Path, setting: Setting) -> None:
+        """Write how many copies of each network run; the other graphs have one."""
+        from infmap_kit.triton.config import config_text, parse_config
+
+        if setting.threads:
+            raise SpecError(
+                f"target {self.name} leaves threads to Triton's backend: only instances can be set, found "
+                f"{setting}"
+            )
+        for path in sorted(folder.glob("*/config.pbtxt")):
+            config = parse_config(path.read_text(encoding="utf-8"))
+            # What Triton batches is a network.
+            if config.max_batch_size:
+                config.instance_group[0].count = setting.instances
+                path.write_text(config_text(config), encoding="utf-8")
 
 
-def _of_graph(progress: Progress, graph: str, phase: str, done: int, total: int) -> None:
-    progress(f"{graph}: {phase}", done, total)
+def opened(
+    target: BackendTarget, repository: Path, manifest: Manifest, engine: Any, **told: Any
+) -> OpenedModel:
+    """Every graph of a repository, opened by ``engine``: given its path, and whether it is a network."""
+    from infmap_kit.triton.repository import served_contract
+
+    contract = served_contract(manifest)
+    names = [graph.name for graph in contract.graphs]
+    files = target.files(repository, manifest.release, names)
+    for name, path in files.items():
+        if not path.is_file():
+            raise SpecError(f"{repository} has no graph for {name!r}: export again")
+    networks = [network.name for network in contract.networks]
+    engines = {name: engine(path, network=name in networks) for name, path in files.items()}
+    return OpenedModel(contract=contract, engines=engines, **told)
 
 
-def _cache_file(box: dict[str, str]) -> Path:
-    """What was timed on this kind of GPU with this TensorRT, kept for the next export."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "infmap-kit" / f"timing-{box['tensorrt']}-{box['compute_capability']}.cache"
+def trained_graphs(target: Target, repository: Path, manifest: Manifest) -> dict[str, Path]:
+    """The networks' graphs of a repository, which are the trained ones as long as they are in FP32."""
+    from infmap_kit.triton.repository import served_contract
+
+    contract = served_contract(manifest)
+    names = [graph.name for graph in (*contract.networks, *contract.fp32_networks)]
+    return target.files(repository, manifest.release, names)
+
+
+def halved(
+    graphs: Mapping[str, onnx.ModelProto], options: HalvableOptions
+) -> tuple[dict[str, onnx.ModelProto], dict[str, onnx.ModelProto], dict[str, Any]]:
+    """The graphs with their networks in FP16, what a GPU computes of these, and what there is to say of it.
+
+    Nodes to keep in FP32 are the infection's: whatever breaks another network is exported in FP32.
+    """
+    from infmap_kit.graphs.fp16 import fp16_graph
+    from infmap_kit.graphs.fp16_emulation import emulated_fp16
+    from infmap_kit.parts.contract import Contract
+    from infmap_kit.parts.registry import part_of
+
+    served, on_gpu = dict(graphs), {}
+    told: dict[str, Any] = {}
+    for number, network in enumerate(Contract.of(graphs).networks):
+        name = network.name
+        half = fp16_graph(graphs[name], keep_fp32=options.keep_fp32 if number == 0 else ())
+        served[name] = half.model
+        if options.gpu:
+            on_gpu[name] = emulated_fp16(graphs[name], half)
+        told |= half.record() if number == 0 else {part_of(name).name: half.record()}
+    return served, on_gpu, told

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,8 @@ class PlanEngine:
                 "running a plan needs cuda-bindings, which is not installed: pip install 'infmap-kit[tensorrt]'"
             ) from error
         self._cuda = cuda
+        self._lasting = contextlib.ExitStack()
+        weakref.finalize(self, self._lasting.close)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -63,31 +67,23 @@ class PlanEngine:
             When CUDA or TensorRT reports an error, or no profile takes inputs of these shapes.
         """
         cuda, context = self._cuda, self._context
-        given = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-        with self._stream() as stream, contextlib.ExitStack() as stack:
-            self._choose_profile(given, stream)
-            for name, array in given.items():
-                context.set_input_shape(name, array.shape)
-                address = stack.enter_context(self._memory(array.nbytes))
-                there = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
-                self._call(cuda.cudaMemcpy(address, array.ctypes.data, array.nbytes, there))
-                context.set_tensor_address(name, address)
-            # TensorRT writes every output, whichever is asked for.
-            results = {name: self._empty(name) for name in self._outputs}
-            addresses = {
-                name: stack.enter_context(self._memory(array.nbytes))
-                for name, array in results.items()
-            }
-            for name, address in addresses.items():
-                context.set_tensor_address(name, address)
-            if not context.execute_async_v3(int(stream)):
-                raise HostMismatch("TensorRT cannot run the plan that it built: see its log")
-            self._call(cuda.cudaStreamSynchronize(stream))
+        with contextlib.ExitStack() as stack:
+            stream, results = self._bind(context, inputs, stack)
+            self._execute(context, stream)
             for name in outputs:
-                array = results[name]
+                array, address = results[name]
                 back = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
-                self._call(cuda.cudaMemcpy(array.ctypes.data, addresses[name], array.nbytes, back))
-        return {name: results[name] for name in outputs}
+                self._call(cuda.cudaMemcpy(array.ctypes.data, address, array.nbytes, back))
+        return {name: results[name][0] for name in outputs}
+
+    def resident(self, inputs: Mapping[str, NDArray[Any]]) -> Callable[[], None]:
+        """Move inputs to the GPU once; what is returned computes on them again and again.
+
+        Raises what :meth:`run` raises. The memory is given back when the engine is.
+        """
+        context = self._engine.create_execution_context()
+        stream, _ = self._bind(context, inputs, self._lasting)
+        return functools.partial(self._execute, context, stream)
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the first output of a graph whose one input is pictures.
@@ -97,28 +93,48 @@ class PlanEngine:
         output = self._outputs[0]
         return self.run({self._inputs[0]: images}, (output,))[output]
 
-    def _choose_profile(self, inputs: Mapping[str, NDArray[Any]], stream: Any) -> None:
-        """Take the first profile that the inputs fit, as a batching server does."""
-        for index in range(self._engine.num_optimization_profiles):
-            bounds = {n: self._engine.get_tensor_profile_shape(n, index) for n in inputs}
-            if all(
-                len(array.shape) == len(bounds[name][0])
-                and all(
-                    least <= size <= most
-                    for least, size, most in zip(
-                        bounds[name][0], array.shape, bounds[name][2], strict=True
-                    )
-                )
-                for name, array in inputs.items()
-            ):
-                self._context.set_optimization_profile_async(index, int(stream))
-                return
-        shapes = {name: array.shape for name, array in inputs.items()}
-        raise HostMismatch(f"the plan has no profile for inputs of {shapes}: export with --batches")
+    def _bind(
+        self, context: Any, inputs: Mapping[str, NDArray[Any]], stack: contextlib.ExitStack
+    ) -> tuple[Any, dict[str, tuple[NDArray[Any], int]]]:
+        """Bring inputs to the GPU and make room for outputs: a stream, and each output here and there."""
+        stream = stack.enter_context(self._stream())
+        profile = self._profile({name: array.shape for name, array in inputs.items()})
+        context.set_optimization_profile_async(profile, int(stream))
+        for name, array in inputs.items():
+            pixels = np.ascontiguousarray(array)
+            address = stack.enter_context(self._memory(pixels.nbytes))
+            there = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+            self._call(self._cuda.cudaMemcpy(address, pixels.ctypes.data, pixels.nbytes, there))
+            context.set_input_shape(name, pixels.shape)
+            context.set_tensor_address(name, address)
+        results = {}
+        # TensorRT writes every output, whichever is asked for.
+        for name in self._outputs:
+            dtype = self._trt.nptype(self._engine.get_tensor_dtype(name))
+            array = np.empty(tuple(context.get_tensor_shape(name)), dtype)
+            address = stack.enter_context(self._memory(array.nbytes))
+            context.set_tensor_address(name, address)
+            results[name] = (array, address)
+        return stream, results
 
-    def _empty(self, name: str) -> NDArray[Any]:
-        dtype = self._trt.nptype(self._engine.get_tensor_dtype(name))
-        return np.empty(tuple(self._context.get_tensor_shape(name)), dtype)
+    def _execute(self, context: Any, stream: Any) -> None:
+        if not context.execute_async_v3(int(stream)):
+            raise HostMismatch("TensorRT cannot run the plan that it built: see its log")
+        self._call(self._cuda.cudaStreamSynchronize(stream))
+
+    def _profile(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """The first profile that the inputs fit; the largest batches come last."""
+        for index in range(self._engine.num_optimization_profiles):
+            bounds = {name: self._engine.get_tensor_profile_shape(name, index) for name in shapes}
+            if all(
+                len(least) == len(shapes[name])
+                and all(a <= b <= c for a, b, c in zip(least, shapes[name], most, strict=True))
+                for name, (least, _, most) in bounds.items()
+            ):
+                return index
+        raise HostMismatch(
+            f"the plan has no profile for inputs of {dict(shapes)}: export with larger --batches"
+        )
 
     @contextlib.contextmanager
     def _stream(self) -> Iterator[Any]:

@@ -23,10 +23,12 @@ from infmap_kit.model.files import read_json, sha256_of, write_bytes
 from infmap_kit.model.spec import NetworkSpec
 from infmap_kit.paper.table5 import Table5Row, table5_rows
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.export import publish
 from infmap_kit.release.source import Source
-from infmap_kit.targets.registry import export_options, publish
-from infmap_kit.triton.config import Target
+from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import TargetOptions
 
+DEFAULT_TARGET = "embedded"
 _BUILD_TIMEOUT_S = 900.0
 
 
@@ -92,7 +94,7 @@ def run_table5(
     folder: Path,
     options: BenchOptions,
     *,
-    precision: str,
+    published: TargetOptions,
     again: bool = False,
     progress: Progress = no_progress,
 ) -> list[Outcome]:
@@ -106,8 +108,8 @@ def run_table5(
         For one file a row, written as soon as it is measured.
     options
         How long.
-    precision
-        Of the embedded target.
+    published
+        What is built, and for which target.
     again
         Measure rows anew that have a settled record.
 
@@ -121,10 +123,10 @@ def run_table5(
     ------
     MissingDependency
         When TensorFlow, which builds the networks, is not installed.
-    SpecError
-        For a precision that does not exist.
+    HostMismatch
+        When this machine cannot build for the target.
     """
-    export_options(target=Target.EMBEDDED, precision=precision)
+    find(published.target).require_host()
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingDependency(
             "building the paper's networks needs TensorFlow: pip install 'infmap-kit[train]'"
@@ -133,11 +135,11 @@ def run_table5(
     options = dataclasses.replace(options, only=tuple(SCOPES))
     outcomes = []
     for number, row in enumerate(rows):
-        path = folder / f"{_slug(row.network)}-{precision}.json"
-        known = None if again else _known(path, row, precision)
+        path = folder / f"{_slug(row.network)}-{_slug_of(published)}.json"
+        known = None if again else _known(path, row, published)
         if known is None:
             label = f"{number + 1} of {len(rows)}: {row.network.label}"
-            known = _measured(row, options, precision, _relabelled(progress, label))
+            known = _measured(row, options, published, _relabelled(progress, label))
             write_bytes(path, compact_json(known.as_json()).encode())
         outcomes.append(known)
     return outcomes
@@ -163,7 +165,7 @@ def require_rows(outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _known(path: Path, row: Table5Row, precision: str) -> Outcome | None:
+def _known(path: Path, row: Table5Row, published: TargetOptions) -> Outcome | None:
     """What an earlier call wrote of this row; ``None`` when it must be measured."""
     if not path.is_file():
         return None
@@ -173,7 +175,7 @@ def _known(path: Path, row: Table5Row, precision: str) -> Outcome | None:
         if NetworkSpec(**document["network"]) == row.network and document["record"] is not None:
             known = Outcome(
                 row=row,
-                precision=precision,
+                precision=_precision(published),
                 record=BenchRecord.from_json(document["record"], str(path)),
                 parameters=document["parameters"],
             )
@@ -181,8 +183,11 @@ def _known(path: Path, row: Table5Row, precision: str) -> Outcome | None:
     return None
 
 
-def _measured(row: Table5Row, options: BenchOptions, precision: str, progress: Progress) -> Outcome:
+def _measured(
+    row: Table5Row, options: BenchOptions, published: TargetOptions, progress: Progress
+) -> Outcome:
     parameters: dict[str, int] = {}
+    precision = _precision(published)
     try:
         with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
             progress("building", 0, 1)
@@ -191,7 +196,7 @@ def _measured(row: Table5Row, options: BenchOptions, precision: str, progress: P
             publish(
                 source,
                 repository,
-                export_options(target=Target.EMBEDDED, precision=precision),
+                published,
                 pictures=synthetic_pictures(),
                 progress=progress,
             )
@@ -237,6 +242,17 @@ def _untrained(network: NetworkSpec, path: Path) -> tuple[Source, dict[str, int]
     }
     source = Source(segmentation=prepare_segmentation(read_graph(path)), identity=identity)
     return source, json.loads(done.stdout.splitlines()[-1])
+
+
+def _precision(published: TargetOptions) -> str:
+    """As it was asked for."""
+    return published.precision or "auto"
+
+
+def _slug_of(published: TargetOptions) -> str:
+    """Tells records of other targets and precisions apart; the usual target goes without saying."""
+    parts = [published.target] if published.target != DEFAULT_TARGET else []
+    return "-".join([*parts, _precision(published)])
 
 
 def _slug(network: NetworkSpec) -> str:

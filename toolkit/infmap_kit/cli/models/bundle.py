@@ -17,6 +17,7 @@ from infmap_kit.cli.app import (
     Repository,
     app,
 )
+from infmap_kit.cli.models.targets import TARGET_OPTIONS, target_options
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import equivalent, published
@@ -75,6 +76,7 @@ def bundle(
 @app.command(
     epilog="Example: `infmap-kit install unet.bundle --repository model_repository --public-key key.pub.pem`"
 )
+@with_options(*TARGET_OPTIONS)
 def install(
     file: Annotated[Path, typer.Argument(help="Bundle of `infmap-kit bundle`.")],
     repository: Repository = DEFAULT_REPOSITORY,
@@ -82,7 +84,8 @@ def install(
         str, typer.Option(help="What to build for; auto takes what this host has.")
     ] = "auto",
     precision: Annotated[str, typer.Option(help="Of the segmentation; see `export`.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Of the embedded target; 0 is all cores.")] = 0,
+    *,
+    given: Given,
     public_key: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -101,9 +104,8 @@ def install(
     from infmap_kit.gate.report import Evidence
     from infmap_kit.release.install import install_bundle
     from infmap_kit.release.signature import configured_key
-    from infmap_kit.targets.registry import export_options
 
-    options = export_options(target=target, precision=precision, threads=threads)
+    options = target_options(target, precision, given)
     with progress_bar() as progress:
         manifest, gate = install_bundle(
             file,

@@ -28,8 +28,8 @@ def doctor(
     code is 1 when there is a problem; warnings leave it 0.
     """
     from infmap_kit.errors import InfmapError
-    from infmap_kit.host.check import Status
     from infmap_kit.host.doctor import examine
+    from infmap_kit.targets.check import Status
     from infmap_kit.triton.server.options import ServerOptions
 
     options = ServerOptions(

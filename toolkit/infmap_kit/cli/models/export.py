@@ -17,18 +17,20 @@ from infmap_kit.cli.app import (
     Repository,
     app,
 )
+from infmap_kit.cli.models.targets import TARGET_OPTIONS, target_options
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import equivalent, published
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
+from infmap_kit.targets.registry import choose
 
 
 @app.command(
     epilog="Examples: `infmap-kit export training/demo_model --repository model_repository`, "
     "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`"
 )
-@with_options(part_options())
+@with_options(*TARGET_OPTIONS, part_options())
 def export(
     source: Annotated[
         Path,
@@ -52,44 +54,13 @@ def export(
             "passes the gate here, by measurement)."
         ),
     ] = "default",
-    batches: Annotated[
-        str,
-        typer.Option(help="Batch sizes that Triton's own backends are tuned and warmed up for."),
-    ] = "1,8,32",
-    instances: Annotated[
-        int,
-        typer.Option(min=1, help="Of the segmentation, side by side; `tune` finds how many."),
-    ] = 1,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Keep onnxruntime off the GPU.")] = False,
-    accelerator: Annotated[
-        bool,
-        typer.Option(
-            "--accelerator", help="Let onnxruntime build a TensorRT engine when the server starts."
-        ),
-    ] = False,
-    threads: Annotated[
-        int, typer.Option(help="Of the embedded target's segmentation; 0 is all cores.")
-    ] = 0,
+    *,
+    given: Given,
     encoder: Annotated[
         Optional[str],  # noqa: UP045  # Typer reads this at run time
         typer.Option(help="Of a Keras model without spec.json: whose normalisation it wants."),
     ] = None,
-    keep_fp32: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            help="Node of the FP16 segmentation to compute in FP32; may be given again. `verify bisect` "
-            "names them."
-        ),
-    ] = None,
-    *,
-    given: Given,
     gate_images: GateImages = None,
-    calibration_images: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            help="Folder of radiographs that int8 takes its ranges from; without it, those of the gate."
-        ),
-    ] = None,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
@@ -101,23 +72,14 @@ def export(
     published (exit code 3), and a report says why. With --lungs, severity is of the lungs, by lung and zone;
     with --classifier, a second opinion is served beside, with a map of where it looked.
     """
-    from infmap_kit.gate.pictures import pictures_of, radiographs_in
+    from infmap_kit.gate.pictures import pictures_of
     from infmap_kit.gate.report import Evidence
+    from infmap_kit.release.export import publish
     from infmap_kit.release.source import read_source, with_parts
     from infmap_kit.report.terminal import candidates_table
-    from infmap_kit.targets.registry import export_options, publish, require_host
 
-    options = export_options(
-        target=target,
-        precision=precision,
-        threads=threads,
-        batches=batches,
-        instances=instances,
-        cpu=cpu,
-        accelerator=accelerator,
-        keep_fp32=tuple(keep_fp32 or ()),
-    )
-    require_host(options)
+    options = target_options(target, precision, given)
+    choose(options.target).require_host()
     with progress_bar() as progress:
         progress("reading", 0, 1)
         network = with_parts(
@@ -128,7 +90,6 @@ def export(
             repository,
             options,
             pictures=pictures_of(source, gate_images),
-            calibration=radiographs_in(calibration_images) if calibration_images else None,
             evidence=Evidence(report),
             progress=progress,
         )

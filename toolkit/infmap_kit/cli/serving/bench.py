@@ -9,6 +9,8 @@ import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.models.targets import TARGET_OPTIONS, target_options
+from infmap_kit.cli.options import Given, with_options
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 
@@ -110,15 +112,19 @@ def compare(
 
 
 @bench.command(epilog="Example: `infmap-kit bench table5 --only unet/densenet121`")
+@with_options(*TARGET_OPTIONS)
 def table5(
     results: Results = DEFAULT_RESULTS / "table5",
     only: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Network as architecture/encoder; may be given again. All by default."),
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help="Of the embedded target: fp32, bf16, int8 or auto.")
-    ] = "fp32",
+    target: Annotated[
+        str, typer.Option(help="What to build and serve; see `export`.")
+    ] = "embedded",
+    precision: Annotated[str, typer.Option(help="Of the network; see `export`.")] = "default",
+    *,
+    given: Given,
     samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 100,
     tolerance: Tolerance = 5.0,
     budget: Annotated[float, typer.Option(min=1, help="Seconds for each network.")] = 90.0,
@@ -144,7 +150,7 @@ def table5(
             chosen_rows(only or ()),
             results,
             options,
-            precision=precision,
+            published=target_options(target, precision, given),
             again=again,
             progress=progress,
         )

@@ -25,13 +25,14 @@ def tune(
     ] = 5.0,
     json_: Json = False,
 ) -> None:
-    """Choose threads and instances for this machine by measurement.
+    """Choose threads and instances for this machine by measurement; instances alone for Triton's own backends.
 
     Tries them with a server of its own, publishes the repository anew with the best, once it passed the gate
     again, and keeps the release before (`infmap-kit rollback`).
     """
     from infmap_kit.bench.tune import parse_goal, trials_table
     from infmap_kit.bench.tune import tune as tune_repository
+    from infmap_kit.targets.target import Setting
 
     wanted = parse_goal(goal)
     with progress_bar() as progress:
@@ -44,6 +45,4 @@ def tune(
         return
     console.print(trials_table(trials))
     chosen = tuned["chosen"]
-    console.print(
-        f"Release {manifest.release} of {repository} runs {chosen['instances']} x {chosen['threads']} threads."
-    )
+    console.print(f"Release {manifest.release} of {repository} runs {Setting(**chosen)}.")

@@ -11,7 +11,7 @@ from infmap_kit.errors import HostMismatch
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import Target
+from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.process import TritonServer
@@ -66,12 +66,22 @@ def fitting_runtime(repository: Path, manifest: Manifest) -> Runtime:
         When there is none, or it has not.
     """
     runtime = find_runtime()
-    if runtime.backends is not None and manifest.target != Target.EMBEDDED:
+    if runtime.backends is not None and not _backends_of(repository) <= _names_in(runtime.backends):
         raise HostMismatch(
             f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
             "serve it with --runtime docker, or export with --target embedded"
         )
     return runtime
+
+
+def _backends_of(repository: Path) -> set[str]:
+    """Triton's backends that a repository's configs ask for; an ensemble needs none."""
+    configs = (path.read_text("utf-8") for path in repository.glob("*/config.pbtxt"))
+    return {backend for text in configs if (backend := parse_config(text).backend)}
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def warm_up(url: str, *, release: int | None = None) -> None:

@@ -61,3 +61,8 @@ def as_sentence(error: Exception) -> str:
     """What an error says, as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def no_gpu_needed() -> Check:
+    """A host without a GPU, for a target that does not miss it."""
+    return skipped("GPU", "No NVIDIA GPU is here, and none is needed.")

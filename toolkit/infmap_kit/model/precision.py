@@ -1,0 +1,14 @@
+"""What networks compute in."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Precision(enum.StrEnum):
+    """What the networks compute in; detection, rendering and opinions are always computed in FP32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    INT8 = "int8"

@@ -1,0 +1,236 @@
+"""Engines that the embedded target could publish, and the choice between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from infmap_kit.errors import GateFailed, HostMismatch, MissingDependency
+from infmap_kit.gate.bounds import thresholds_for
+from infmap_kit.gate.comparison import GateReport, compare
+from infmap_kit.gate.engines import OpenvinoEngine, openvino_precision, require_cpu_precision
+from infmap_kit.gate.pictures import Pictures, radiographs_in
+from infmap_kit.gate.runners import EngineRunner
+from infmap_kit.graphs import quantisation
+from infmap_kit.model.precision import Precision
+from infmap_kit.parts.contract import Contract
+from infmap_kit.parts.registry import part_of
+from infmap_kit.progress import Progress
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.targets.embedded_configs import graph_file, network_file
+from infmap_kit.targets.target import Proof
+
+_WARM_UP, _TIMED = 10, 60
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Engines that could be published.
+
+    Parameters
+    ----------
+    precision
+        They compute in.
+    rest
+        What the layers compute in that are not 8-bit integers.
+    engines
+        By the graph's name.
+    contract
+        What is served.
+    details
+        What there is to say of them, for the manifest.
+    """
+
+    precision: Precision
+    rest: Precision
+    engines: dict[str, OpenvinoEngine]
+    contract: Contract
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def runner(self) -> EngineRunner:
+        """Judges pictures with them."""
+        return EngineRunner(self.engines, self.contract)
+
+    @property
+    def networks(self) -> dict[str, OpenvinoEngine]:
+        """Those of the networks, in the order that they are computed in."""
+        return {network.name: self.engines[network.name] for network in self.contract.networks}
+
+
+def chosen_candidate(
+    options: EmbeddedOptions,
+    graphs: Mapping[str, onnx.ModelProto],
+    folder: Path,
+    proof: Proof,
+    progress: Progress,
+) -> tuple[Candidate, list[dict[str, Any]]]:
+    """The engines to publish, and what became of each precision where the choice was free.
+
+    Parameters
+    ----------
+    options
+        Precision and threads; without a precision the fastest is taken that passes the gate here.
+    graphs
+        By name.
+    folder
+        Where they lie, and where quantised ones go; those that are not chosen are taken away.
+    proof
+        What they pass the gate with.
+    progress
+        Told each candidate.
+
+    Raises
+    ------
+    GateFailed
+        When no precision passes.
+    HostMismatch
+        When this CPU cannot compute in the precision.
+    MissingDependency
+        When INT8 is asked for and NNCF is not installed.
+    """
+    contract = Contract.of(graphs)
+    fp32 = {
+        graph.name: OpenvinoEngine(folder / graph_file(graph.name))
+        for graph in contract.graphs
+        if graph not in contract.networks
+    }
+    build = functools.partial(_candidate, options, graphs, folder, fp32, proof, progress)
+    tried: list[dict[str, Any]] = []
+    if options.precision is not None:
+        chosen = build(options.precision)
+    else:
+        chosen, tried = _fastest(build, proof, progress)
+    if chosen.precision is not Precision.INT8:
+        for name in chosen.networks:
+            quantised = folder / network_file(name, Precision.INT8)
+            for path in (quantised, quantised.with_suffix(".bin")):
+                path.unlink(missing_ok=True)
+    return chosen, tried
+
+
+def _fastest(
+    build: Callable[[Precision], Candidate], proof: Proof, progress: Progress
+) -> tuple[Candidate, list[dict[str, Any]]]:
+    """The quickest candidate that passes the gate on this machine, and what became of each."""
+    passed: list[tuple[float, Candidate]] = []
+    tried: list[dict[str, Any]] = []
+    for precision in EmbeddedOptions.precisions:
+        try:
+            candidate = build(precision)
+        except (HostMismatch, MissingDependency) as error:
+            tried.append({"precision": precision, "not_built": str(error)})
+            continue
+        gate = _gate(candidate, proof)
+        entry: dict[str, Any] = {
+            "precision": precision,
+            "passed": gate.passed,
+            "dice": gate.dice,
+            "flips": len(gate.flips),
+            **candidate.details,
+        }
+        if gate.passed:
+            progress(f"timing {precision}", 0, 1)
+            entry["p50_ms"] = round(_p50_ms([*candidate.networks.values()], proof.pictures), 3)
+            passed.append((entry["p50_ms"], candidate))
+        else:
+            entry["reasons"] = gate.reasons()
+        tried.append(entry)
+    if not passed:
+        reasons = "; ".join(
+            f"{one['precision']}: {one.get('reasons') or one.get('not_built')}" for one in tried
+        )
+        raise GateFailed(f"no precision passes the gate: {reasons}")
+    return min(passed, key=lambda pair: pair[0])[1], tried
+
+
+def _candidate(
+    options: EmbeddedOptions,
+    graphs: Mapping[str, onnx.ModelProto],
+    folder: Path,
+    fp32: dict[str, OpenvinoEngine],
+    proof: Proof,
+    progress: Progress,
+    precision: Precision,
+) -> Candidate:
+    require_cpu_precision(precision)
+    contract, rest = Contract.of(graphs), _rest(precision)
+
+    def engine(file: str) -> OpenvinoEngine:
+        return OpenvinoEngine(
+            folder / file, precision=openvino_precision(rest), threads=options.threads
+        )
+
+    candidate = Candidate(
+        precision=precision,
+        rest=rest,
+        engines={
+            **{network.name: engine(graph_file(network.name)) for network in contract.networks},
+            **fp32,
+        },
+        contract=contract,
+    )
+    if precision is not Precision.INT8:
+        return candidate
+    named = options.calibration_images
+    calibration = radiographs_in(named) if named is not None else proof.pictures
+    # One network after the other: what makes the second fail is the second.
+    for name in candidate.networks:
+        path = folder / network_file(name, precision)
+        # Less and less of it becomes integers, until it decides as its reference does.
+        for done, choice in enumerate(quantisation.CHOICES):
+            progress(f"quantising {name}", done, len(quantisation.CHOICES))
+            written = quantisation.quantise(graphs[name], path, calibration, choice=choice)
+            told = {
+                "kept": list(written.kept),
+                "split": written.split,
+                "rest": rest,
+                "calibration_pictures": written.calibration_pictures,
+            }
+            candidate = dataclasses.replace(
+                candidate,
+                engines={**candidate.engines, name: engine(path.name)},
+                details={**candidate.details, f"{part_of(name).record_prefix}int8": told},
+            )
+            if _gate(candidate, proof).passed:
+                break
+    return candidate
+
+
+def _rest(precision: Precision) -> Precision:
+    """What the layers compute in that are not 8-bit integers: for INT8, bf16 where this CPU has it."""
+    if precision is not Precision.INT8:
+        return precision
+    try:
+        require_cpu_precision(Precision.BF16)
+    except HostMismatch:
+        return Precision.FP32
+    return Precision.BF16
+
+
+def _gate(candidate: Candidate, proof: Proof) -> GateReport:
+    return compare(
+        proof.reference,
+        candidate.runner,
+        proof.pictures,
+        thresholds=thresholds_for(candidate.precision),
+    )
+
+
+def _p50_ms(engines: Sequence[OpenvinoEngine], pictures: Pictures) -> float:
+    """Of all networks together, one after the other, as the served model runs them."""
+    samples = []
+    for number in range(_WARM_UP + _TIMED):
+        picture = pictures[number % len(pictures)][1][np.newaxis]
+        begun = time.perf_counter()
+        for engine in engines:
+            engine.infer(picture)
+        samples.append(1e3 * (time.perf_counter() - begun))
+    return float(np.median(samples[_WARM_UP:]))

@@ -1,0 +1,119 @@
+"""config.pbtxt of the embedded target: one model, and which graphs its runner compiles how."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from tritonclient.grpc import model_config_pb2 as pb
+
+from infmap_kit.errors import SpecError
+from infmap_kit.gate.engines import openvino_precision
+from infmap_kit.model.precision import Precision
+from infmap_kit.parts.contract import PLAIN, Contract
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.triton.config import graph_config
+
+GRAPHS_PARAMETER = "graphs"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServedGraph:
+    """How the runner compiles one graph.
+
+    Parameters
+    ----------
+    file
+        Beside the runner.
+    precision
+        As OpenVINO spells it.
+    threads
+        0 is all cores.
+    """
+
+    file: str
+    precision: str
+    threads: int
+
+    @property
+    def name(self) -> str:
+        """The graph's."""
+        return self.file.partition(".")[0]
+
+
+def embedded_configs(
+    options: EmbeddedOptions, identity: Mapping[str, str], contract: Contract = PLAIN
+) -> dict[str, pb.ModelConfig]:
+    """Config of the one model that does all steps, in Triton's python backend with the OpenVINO runner.
+
+    To whoever asks it is the ensemble: the same name, tensors and identity.
+
+    Parameters
+    ----------
+    options
+        Precision, threads, instances.
+    identity
+        What it says of its model.
+    contract
+        What is served.
+
+    Returns
+    -------
+    dict
+        Model name to config.
+    """
+    precision = options.precision or Precision.FP32
+    # No ensemble of Triton's: a step of one is asked for all its outputs, whatever the client wants.
+    pipeline = graph_config(contract.ensemble)
+    for key, value in sorted(identity.items()):
+        pipeline.parameters[key].string_value = value
+    pipeline.backend = "python"
+    pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
+    fp32 = openvino_precision(Precision.FP32)
+    hint = openvino_precision(options.rest if precision is Precision.INT8 else precision)
+    served = []
+    for graph in contract.graphs:
+        network = graph in contract.networks
+        served.append(
+            ServedGraph(
+                file=network_file(graph.name, precision) if network else graph_file(graph.name),
+                precision=hint if network else fp32,
+                threads=1 if graph == contract.detection else options.threads,
+            )
+        )
+    set_served_graphs(pipeline, served)
+    return {pipeline.name: pipeline}
+
+
+def graph_file(name: str) -> str:
+    """The file of a graph in the pipeline's version folder."""
+    return f"{name}.onnx"
+
+
+def network_file(name: str, precision: Precision) -> str:
+    """The file that the runner compiles: the ONNX graph, or OpenVINO's own format, which has INT8 in it."""
+    return f"{name}.xml" if precision is Precision.INT8 else graph_file(name)
+
+
+def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:
+    """Write into the pipeline's config which graphs the runner compiles, and how."""
+    listed = json.dumps([dataclasses.asdict(graph) for graph in graphs])
+    config.parameters[GRAPHS_PARAMETER].string_value = listed
+
+
+def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
+    """Read what :func:`set_served_graphs` wrote.
+
+    Raises
+    ------
+    SpecError
+        When the config names no graphs.
+    """
+    try:
+        listed = json.loads(config.parameters[GRAPHS_PARAMETER].string_value)
+        return [ServedGraph(**graph) for graph in listed]
+    except (ValueError, TypeError) as error:
+        raise SpecError(
+            f"the config of {config.name} does not say which graphs it runs: export again"
+        ) from error

@@ -1,0 +1,118 @@
+"""Target onnxruntime: the ONNX graphs themselves on ONNX Runtime, which Triton brings for GPUs and CPUs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import SpecError
+from infmap_kit.model.precision import Precision
+from infmap_kit.targets.backends import (
+    BackendTarget,
+    HalvableOptions,
+    Written,
+    halved,
+    opened,
+    trained_graphs,
+)
+from infmap_kit.targets.target import OpenedModel
+
+if TYPE_CHECKING:
+    import onnx
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    from infmap_kit.gate.engines import Engine
+    from infmap_kit.parts.contract import Contract
+    from infmap_kit.progress import Progress
+    from infmap_kit.triton.releases import Draft
+    from infmap_kit.triton.repository import Manifest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnnxruntimeOptions(HalvableOptions):
+    """How ONNX Runtime runs the ensemble.
+
+    Parameters
+    ----------
+    gpu
+        Whether it runs on the GPU.
+    accelerator
+        Whether it hands the networks to TensorRT, which then builds its engine whenever the server starts:
+        minutes, but it fits whatever GPU there is.
+    """
+
+    target = "onnxruntime"
+    precisions = (Precision.FP32, Precision.FP16)
+
+    gpu: bool = dataclasses.field(  # type: ignore[misc]
+        default=True, metadata={"help": "Keep onnxruntime off the GPU.", "flag": " /--cpu"}
+    )
+    accelerator: bool = dataclasses.field(
+        default=False,
+        metadata={"help": "Let onnxruntime build a TensorRT engine when the server starts."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.accelerator and not self.gpu:
+            raise SpecError(
+                "the TensorRT accelerator belongs to target onnxruntime on a GPU: give it there only"
+            )
+
+
+class Onnxruntime(BackendTarget):
+    """Graphs that ONNX Runtime loads."""
+
+    options = OnnxruntimeOptions
+    backend = "onnxruntime"
+
+    def write(
+        self,
+        options: OnnxruntimeOptions,
+        graphs: Mapping[str, onnx.ModelProto],
+        *,
+        draft: Draft,
+        progress: Progress,
+    ) -> Written:
+        """Write the graphs; those in FP16 are proved as a GPU computes them, since a CPU would not round."""
+        from infmap_kit.gate.engines import OnnxRuntimeEngine
+
+        if options.precision is not Precision.FP16:
+            return super().write(options, graphs, draft=draft, progress=progress)
+        served, on_gpu, told = halved(graphs, options)
+        written = super().write(options, served, draft=draft, progress=progress)
+        emulated = {n: OnnxRuntimeEngine(one.SerializeToString()) for n, one in on_gpu.items()}
+        return Written(engines={**written.engines, **emulated}, model={"fp16": told})
+
+    def engine(self, path: Path, options: Any = None, *, network: bool) -> Engine:
+        """On the CPU."""
+        from infmap_kit.gate.engines import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(path.read_bytes())
+
+    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
+        """On this machine's CPU, wherever the server runs it."""
+        fp32 = manifest.precision == Precision.FP32
+        references = trained_graphs(self, repository, manifest) if fp32 else {}
+        return opened(self, repository, manifest, self.engine, references=references)
+
+    def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
+        """Hand a network to TensorRT, where that is asked for."""
+        from infmap_kit.model.spec import IMAGE_SIZE
+        from infmap_kit.model.tensors import IMAGE
+
+        networks = [network.name for network in contract.networks]
+        if not options.accelerator or config.name not in networks:
+            return
+        accelerators = config.optimization.execution_accelerators
+        accelerator = accelerators.gpu_execution_accelerator.add(name="tensorrt")
+        # One range for all batches, or TensorRT builds anew at each size it has not seen. No precision is
+        # asked for: the graph's own types say it.
+        for key, batch in (
+            ("trt_profile_min_shapes", 1),
+            ("trt_profile_opt_shapes", options.batches[0]),
+            ("trt_profile_max_shapes", options.batches[-1]),
+        ):
+            accelerator.parameters[key] = f"{IMAGE.name}:{batch}x{IMAGE_SIZE}x{IMAGE_SIZE}"

@@ -1,0 +1,200 @@
+"""Target tensorrt: plans, built on the GPU that serves them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infmap_kit.errors import HostMismatch, InfmapError
+from infmap_kit.model.precision import Precision
+from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved, opened
+from infmap_kit.targets.check import Check, as_sentence, ok, problem
+from infmap_kit.targets.target import OpenedModel
+
+if TYPE_CHECKING:
+    import onnx
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    from infmap_kit.gate.engines import Engine
+    from infmap_kit.parts.contract import Contract
+    from infmap_kit.progress import Progress
+    from infmap_kit.tensorrt.gpus import Image
+    from infmap_kit.tensorrt.present_gpu import PresentGpu
+    from infmap_kit.triton.releases import Draft
+    from infmap_kit.triton.repository import Manifest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TensorrtOptions(HalvableOptions):
+    """How TensorRT runs the ensemble."""
+
+    target = "tensorrt"
+    precisions = (Precision.FP16, Precision.FP32)
+    gpu = True
+
+
+class Tensorrt(BackendTarget):
+    """Plans that TensorRT loads."""
+
+    options = TensorrtOptions
+    model_file = "model.plan"
+    backend = "tensorrt"
+
+    def preferred(self) -> bool:
+        """Where a GPU and the library are."""
+        from infmap_kit.tensorrt.present_gpu import has_gpu
+
+        return has_gpu() and importlib.util.find_spec("tensorrt") is not None
+
+    def require_host(self) -> None:
+        """A GPU, and NVIDIA's library; see :meth:`Target.require_host`."""
+        from infmap_kit.tensorrt.library import require_tensorrt
+
+        require_tensorrt()
+
+    def write(
+        self,
+        options: TensorrtOptions,
+        graphs: Mapping[str, onnx.ModelProto],
+        *,
+        draft: Draft,
+        progress: Progress,
+    ) -> Written:
+        """Build the plans; say what their layers compute in, and what host they are for."""
+        from infmap_kit.model.files import write_bytes
+        from infmap_kit.parts.contract import Contract
+        from infmap_kit.targets.writing import write_ensemble, write_model
+        from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
+        from infmap_kit.tensorrt.gpus import image_for
+        from infmap_kit.tensorrt.library import require_tensorrt
+        from infmap_kit.tensorrt.plan import PlanEngine
+        from infmap_kit.tensorrt.present_gpu import present_gpu
+        from infmap_kit.tensorrt.profiles import profiles_of
+
+        trt, contract = require_tensorrt(), Contract.of(graphs)
+        networks = [network.name for network in contract.networks]
+        model: dict[str, Any] = {}
+        fp16 = options.precision is Precision.FP16
+        if fp16:
+            graphs, _, model["fp16"] = halved(graphs, options)
+        host = {
+            "tensorrt": str(trt.__version__),
+            "compute_capability": present_gpu().capability,
+            "image": image_for(str(trt.__version__)).reference,
+        }
+        cache = _cache_file(host)
+        timing = cache.read_bytes() if cache.is_file() else b""
+        layers = model["layers"] = {}
+        engines: dict[str, Engine] = {}
+        for name, graph in graphs.items():
+            built = engine_from_onnx(
+                trt,
+                graph,
+                BuildOptions(
+                    profiles=profiles_of(name, options.batches, contract), timing_cache=timing
+                ),
+                progress=functools.partial(_of_graph, progress, name),
+            )
+            if name in networks and fp16:
+                built.layers.require_fp16(name)
+            timing = built.timing_cache or timing
+            layers[name] = {
+                "counts": built.layers.counts,
+                "fp16_share": built.layers.fp16_share,
+                "inspected": built.layers.inspected,
+            }
+            write_model(draft, name, self.model_file, built.plan)
+            engines[name] = PlanEngine(trt, built.plan)
+        if timing:
+            write_bytes(cache, timing)
+        write_ensemble(draft)
+        return Written(engines=engines, model=model, built_with=host)
+
+    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
+        """On the GPU of this machine, which must be the one that they were built for."""
+        from infmap_kit.tensorrt.library import require_tensorrt
+        from infmap_kit.tensorrt.plan import PlanEngine
+
+        try:
+            trt = require_tensorrt()
+        except HostMismatch as error:
+            raise HostMismatch(
+                f"{repository} holds TensorRT plans, which only their own GPU host runs: run this there, with "
+                "'infmap-kit[tensorrt]', or serve it and verify with --url"
+            ) from error
+        layers = manifest.model.get("layers", {}).get("segmentation", {})
+
+        def engine(path: Path, *, network: bool) -> Engine:
+            return PlanEngine(trt, path.read_bytes())
+
+        return opened(self, repository, manifest, engine, inspected=layers.get("counts", {}))
+
+    def image(self, manifest: Manifest) -> Image:
+        """The one whose TensorRT built the plans."""
+        from infmap_kit.tensorrt.gpus import image_for
+
+        return image_for(manifest.built_with.get("tensorrt", "unknown"))
+
+    def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
+        """Name the profiles, and let CUDA graphs replay a network."""
+        from infmap_kit.model.tensors import IMAGE
+        from infmap_kit.tensorrt.profiles import profiles_of
+
+        count = len(profiles_of(config.name, options.batches, contract))
+        config.instance_group[0].profile.extend(map(str, range(count)))
+        if config.name not in [network.name for network in contract.networks]:
+            return
+        # There is a profile, and a CUDA graph, for each of these sizes.
+        config.dynamic_batching.preferred_batch_size.extend(b for b in options.batches if b > 1)
+        # Hundreds of short kernels, always of the same shape: here, and here alone, a graph of them
+        # saves what launching each would cost.
+        config.optimization.cuda.graphs = True
+        config.optimization.cuda.busy_wait_events = True
+        for batch in options.batches:
+            spec = config.optimization.cuda.graph_spec.add(batch_size=batch)
+            spec.input[IMAGE.name].dim.extend(IMAGE.shape)
+
+    def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[Check]:
+        """Whether GPU and driver fit the plans."""
+        if gpu is None:
+            yield problem(
+                "GPU",
+                "The repository holds TensorRT plans, and no NVIDIA GPU is here.",
+                "Serve it on the box that it was built on, or export with --target embedded.",
+            )
+            return
+        capability = manifest.built_with.get("compute_capability", gpu.capability)
+        if capability != gpu.capability:
+            yield problem(
+                "plan",
+                f"The plans were built for compute capability {capability}, and this GPU has {gpu.capability}.",
+                "Export or install on this box.",
+            )
+        try:
+            image = self.image(manifest)
+        except InfmapError as error:
+            yield problem("TensorRT", as_sentence(error), "Export with an image's TensorRT.")
+            return
+        if image.driver > gpu.driver:
+            yield problem(
+                "TensorRT",
+                f"These plans load in Triton {image.release}, which needs driver {image.driver} or newer.",
+                "Update the driver, or build with an older TensorRT.",
+            )
+        else:
+            yield ok("TensorRT", f"Triton {image.release} loads these plans.")
+
+
+def _of_graph(progress: Progress, graph: str, phase: str, done: int, total: int) -> None:
+    progress(f"{graph}: {phase}", done, total)
+
+
+def _cache_file(host: Mapping[str, str]) -> Path:
+    """What was timed on this kind of GPU with this TensorRT, kept for the next export."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "infmap-kit" / f"timing-{host['tensorrt']}-{host['compute_capability']}.cache"
