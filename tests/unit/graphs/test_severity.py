@@ -256,6 +256,23 @@ def test_a_part_adds_outputs_and_takes_none_away() -> None:
     assert Contract.of([graph.name for graph in PLAIN.graphs]) == PLAIN
 
 
+def test_another_threshold_is_the_findings_and_lungs_begin_where_they_did() -> None:
+    graph = detection_graph(0.6, contract=Contract(lungs=True))
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    field = np.full((1, SIZE, SIZE), 0.55, np.float32)
+    field[0, 100, :] = 0.65
+    found = dict(
+        zip(
+            OUTPUTS,
+            session.run(None, {"probability": field, "lung_probability": field}),
+            strict=True,
+        )
+    )
+    assert found["LUNGS"].all(), "at 0.55 it is of the lungs"
+    assert found["DETECTED"].item() == 1
+    assert found["SEVERITY"].item() == pytest.approx(100 / SIZE), "one row of all reaches 0.6"
+
+
 def test_openvino_computes_the_same_but_for_the_last_bit() -> None:
     """It multiplies by a reciprocal where the graph divides; what is counted is the same."""
     openvino = pytest.importorskip("openvino")

@@ -16,6 +16,7 @@ from pydicom import dcmread
 
 from infmap_kit.errors import ServerError
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.finding import COVID_19
 from infmap_kit.node import worker as worker_module
 from infmap_kit.node.config import Caller, Model, NodeConfig, NodeSection, Rule, StowDestination
 from infmap_kit.node.intake import Intake
@@ -28,6 +29,7 @@ from infmap_kit.progression.course import line_up
 from infmap_kit.progression.output.maps import small_map
 from infmap_kit.progression.reading import read_spool
 from node_box import radiograph_file
+from other_finding import TUBERCULOSIS
 
 RULE: dict[str, Any] = {"name": "chest", "model": "covid", "to": ["web"], "body_parts": ["CHEST"]}
 
@@ -38,6 +40,7 @@ class FakeClient:
     is_there = True
     refuses = False
     versions: Iterator[str] = iter(())
+    finding = COVID_19
 
     def __init__(self, url: str = "", **_: object) -> None:
         self.url = url
@@ -45,7 +48,8 @@ class FakeClient:
     def model(self) -> dict[str, str]:
         if not self.is_there:
             raise ServerError("no server answers")
-        return {"model_name": "covid", "model_version": next(self.versions, "1")}
+        version = next(self.versions, "1")
+        return {"model_name": "covid", "model_version": version, **self.finding.as_parameters()}
 
     def infer(
         self,
@@ -141,6 +145,34 @@ def test_results_are_written_and_wait(
     sent = {delivery["kind"] for delivery in _image(store)["deliveries"]}
     assert sent == {"sc", "seg", "sr", "gsps"}, "the JSON stays here"
     assert worker.step() > 0, "nothing more to do"
+
+
+def test_a_model_of_another_finding_is_spoken_of_in_its_words(
+    make_worker: MakeWorker, arrive: Arrive, client: type[FakeClient], store: Store, spool: Spool
+) -> None:
+    client.finding = TUBERCULOSIS
+    arrive()
+    arrive(blank=True, seed=4)
+    worker = make_worker(outputs=["sr"], rejects="report")
+    assert worker.step() == worker.step() == 0
+    assert _image(store, 1)["reason"] == "suspected"
+    for name in ("1-sr.dcm", "2-rejection.dcm"):
+        told = str(dcmread(spool.results / name))
+        assert "56717001" in told
+        assert "COVID" not in told
+
+
+def test_the_report_of_a_rejection_waits_for_who_knows_its_finding(
+    make_worker: MakeWorker, arrive: Arrive, client: type[FakeClient], store: Store
+) -> None:
+    client.is_there = False
+    arrive(blank=True)
+    worker = make_worker(rejects="report")
+    assert worker.step() > 0
+    assert _image(store)["state"] == "waiting"
+    client.is_there = True
+    assert worker.step() == 0
+    assert _image(store)["state"] == "delivering"
 
 
 def test_a_server_that_is_away_is_waited_for(
