@@ -68,6 +68,8 @@ class Header:
         Whether small values are bright, as a TIFF may say.
     complete
         Whether the file reaches its end.
+    more_pages
+        Whether a TIFF has other pictures after this one.
     """
 
     media_type: str
@@ -77,6 +79,7 @@ class Header:
     orientation: int = 1
     white_is_zero: bool = False
     complete: bool = True
+    more_pages: bool = False
 
 
 def read_header(content: bytes) -> Header:
@@ -85,8 +88,8 @@ def read_header(content: bytes) -> Header:
     Raises
     ------
     InputRejected
-        ``truncated`` when the header itself is cut, ``multi-frame`` for a TIFF of several pages,
-        ``pixel-type`` for values that are no unsigned integers, ``unreadable`` for nonsense.
+        ``truncated`` when the header itself is cut, ``pixel-type`` for values that are no unsigned
+        integers, ``unreadable`` for nonsense.
     """
     try:
         if content.startswith(PNG_SIGNATURE):
@@ -165,10 +168,6 @@ def _orientation(tags: _Tags) -> int:
 
 def _tiff(content: bytes) -> Header:
     tags, more_pages = _tiff_tags(content)
-    if more_pages:
-        raise InputRejected(
-            Reason.MULTI_FRAME, "expected one picture, found a TIFF of several pages: pass one page"
-        )
     width, height = _first(tags, _WIDTH, 0), _first(tags, _LENGTH, 0)
     if not width or not height:
         raise _nonsense("TIFF")
@@ -191,6 +190,7 @@ def _tiff(content: bytes) -> Header:
         orientation=_orientation(tags),
         white_is_zero=_first(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
         complete=end <= len(content),
+        more_pages=more_pages,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_annotate.study.collection import kept, read_gray, refuse
+from infmap_annotate.study.collection import kept, read_mask, refuse
 from infmap_annotate.study.folder import MOST_CANDIDATES, Picture, Study, now
 from infmap_kit.errors import StudyError
 from infmap_kit.model.files import sha256_of
@@ -113,7 +113,7 @@ def add_mask_folder(study: Study, name: str, stage: int, folder: Path) -> int:
     problems = []
     for picture in pictures_of_stage(study, stage):
         path = folder / f"{picture.name}.png"
-        mask = read_gray(path)
+        mask = read_mask(path)
         if mask is None:
             problems.append(f"{picture.name}: {path} is missing or cannot be decoded")
         elif mask.shape != (picture.height, picture.width):

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_annotate.study.candidates import add_model, check_can_join, pictures_of_stage
-from infmap_annotate.study.collection import read_gray
 from infmap_annotate.study.folder import Picture, Study
 from infmap_kit.errors import MissingDependency, StudyError
 from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.readers import decode_file
 from infmap_kit.model.files import read_json, sha256_of
 from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
@@ -286,10 +286,7 @@ def _image(study: Study, picture: Picture) -> NDArray[np.uint8]:
         raise StudyError(
             f"{path} is missing or was changed since the study was made: bring back the file"
         )
-    pixels = read_gray(path)
-    if pixels is None:
-        raise StudyError(f"{path} cannot be decoded")
-    return network_input(pixels)
+    return network_input(decode_file(path).pixels)
 
 
 def _network_of(folder: Path) -> Network:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from infmap_kit.errors import TrainingError
+from infmap_kit.errors import InputRejected, TrainingError
 from infmap_kit.imaging.network_input import network_input, network_mask
+from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.imaging.readers import decode_file, judge
 from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.training.options import Target
@@ -28,6 +31,7 @@ INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
 
 _CLASSES = ("covid", "normal")
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,6 +223,9 @@ def load(
 ) -> Pictures:
     """Decode samples, and their masks of one target, and bring them to the networks' size.
 
+    Radiographs are decoded as they are where a network is served. What would be refused or warned of there
+    is loaded all the same; the log names it.
+
     Raises
     ------
     UnfitData
@@ -227,13 +234,17 @@ def load(
     images = np.empty((len(samples), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     masks = np.zeros_like(images)
     problems: list[str] = []
+    doubts: list[str] = []
     for row, sample in enumerate(samples):
         progress("reading radiographs", row + 1, len(samples))
-        image = cv2.imread(str(sample.image), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            problems.append(f"{sample.name}: {sample.image} cannot be decoded")
+        try:
+            radiograph = decode_file(sample.image)
+        except InputRejected as error:
+            problems.append(f"{sample.name}: {error}")
             continue
-        images[row] = network_input(image.astype(np.uint8, copy=False))
+        image = radiograph.pixels
+        images[row] = network_input(image)
+        doubts += [f"{sample.name}: {doubt}" for doubt in _doubts(radiograph)]
         path = sample.mask(target)
         if path is None:
             continue
@@ -245,7 +256,18 @@ def load(
         else:
             masks[row] = network_mask(mask.astype(np.uint8, copy=False))
     refuse(problems)
+    if doubts:
+        lines = "\n  ".join(doubts)
+        _log.info("serving would refuse these radiographs or warn of them:\n  %s", lines)
     return Pictures(tuple(samples), images, masks, target)
+
+
+def _doubts(radiograph: Radiograph) -> list[str]:
+    """What serving would say of a radiograph: why it is refused, or its warnings."""
+    try:
+        return [warning.text for warning in judge(radiograph).warnings]
+    except InputRejected as error:
+        return [error.reason]
 
 
 def split_by_group(
