@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.graphs.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import sha256_of, write_bytes, write_json
@@ -37,7 +37,7 @@ def main(run: Path, data: Path, target: Path) -> None:
         target=run_folder.target_of(spec),
     )
     content = graph.SerializeToString(deterministic=True)
-    engine = ReferenceEngine(prepare_segmentation(graph).SerializeToString())
+    engine = OnnxRuntimeEngine(prepare_segmentation(graph).SerializeToString())
     probability = np.concatenate([engine.infer(image[np.newaxis]) for image in pictures.images])
     report = run_folder.json_ready(evaluate(pictures, probability))
     write_bytes(target / GRAPH, content)

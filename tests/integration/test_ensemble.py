@@ -132,16 +132,16 @@ def test_bf16_stays_within_its_bound(
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this CPU has no bf16 instructions")
     from infmap_kit.gate.comparison import compare
-    from infmap_kit.gate.engines import EmbeddedEngine, ReferenceEngine
+    from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine
     from infmap_kit.gate.runners import ReferenceRunner
 
     source = read_source(demo_model)
     graph = tmp_path / "model.onnx"
     graph.write_bytes(source.segmentation.SerializeToString())
-    engine = EmbeddedEngine(graph, precision="bf16")
+    engine = OpenvinoEngine(graph, precision="bf16")
     assert set(engine.precisions()) == {"bf16"}, "precision is what was inspected"
     images = [(name, network_input(pixels)) for name, pixels in radiographs]
-    reference = ReferenceRunner(ReferenceEngine(graph.read_bytes()))
+    reference = ReferenceRunner(OnnxRuntimeEngine(graph.read_bytes()))
     gate = compare(reference, ReferenceRunner(engine), images)
     assert 1e-4 < gate.largest_error < BF16_LARGEST_ERROR
     assert gate.dice > 0.99

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import ServerError
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.release.source import read_source
 from infmap_kit.triton.server.process import TritonServer
@@ -25,7 +25,7 @@ def test_the_served_engine_answers_as_its_graph(
 ) -> None:
     images = np.stack([network_input(pixels) for _, pixels in radiographs])
     graph = read_source(demo_model).segmentation.SerializeToString()
-    wanted = ReferenceEngine(graph).infer(images)
+    wanted = OnnxRuntimeEngine(graph).infer(images)
     assert np.abs(ask_server(server.grpc_url, images) - wanted).max() < 1e-3
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
-from infmap_kit.gate.engines import EmbeddedEngine, ReferenceEngine, require_cpu_precision
+from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine, require_cpu_precision
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.fp16 import fp16_graph
@@ -136,7 +136,7 @@ def test_the_demo_models_engines_are_the_same_doctor(
     path = tmp_path / "model.onnx"
     if precision == "fp16":
         halved = fp16_graph(source.segmentation)
-        engine: ReferenceEngine | EmbeddedEngine = ReferenceEngine(
+        engine: OnnxRuntimeEngine | OpenvinoEngine = OnnxRuntimeEngine(
             emulated_fp16(source.segmentation, halved).SerializeToString()
         )
         path.write_bytes(halved.model.SerializeToString())
@@ -144,9 +144,9 @@ def test_the_demo_models_engines_are_the_same_doctor(
         if precision == "bf16":
             require_cpu_precision("bf16")
         path.write_bytes(source.segmentation.SerializeToString())
-        engine = EmbeddedEngine(path, precision={"fp32": "f32"}.get(precision, precision))
+        engine = OpenvinoEngine(path, precision={"fp32": "f32"}.get(precision, precision))
     pictures = [(name, network_input(pixels)) for name, pixels in radiographs]
-    engines = [engine, EmbeddedEngine(path, precision="f32")] if precision == "fp16" else [engine]
+    engines = [engine, OpenvinoEngine(path, precision="f32")] if precision == "fp16" else [engine]
     for one in engines:
         gate = compare(
             reference_runner(source),

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from infmap_kit.errors import ExportError
 from infmap_kit.gate.bisect import localise, smallest_subset
 from infmap_kit.gate.comparison import compare
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.fp16 import fp16_graph
@@ -90,7 +90,7 @@ def test_a_layer_that_overflows_is_found_and_mended(tmp_path: Path) -> None:
         fewer = tuple(name for name in found.keep_fp32 if name != left_out)
         halved = fp16_graph(source.segmentation, keep_fp32=fewer)
         emulated = emulated_fp16(source.segmentation, halved)
-        runner = ReferenceRunner(ReferenceEngine(emulated.SerializeToString()))
+        runner = ReferenceRunner(OnnxRuntimeEngine(emulated.SerializeToString()))
         assert not compare(reference, runner, PICTURES).passed, f"{left_out} could be left out"
 
 

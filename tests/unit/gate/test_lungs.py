@@ -18,12 +18,11 @@ from onnx import numpy_helper
 from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.gate.comparison import GateReport, compare
-from infmap_kit.gate.engines import OnnxRuntimeGraph, ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.report import markdown
 from infmap_kit.gate.runners import EngineRunner, Prediction, Runner
 from infmap_kit.host.inspection import inspect
-from infmap_kit.model.contract import LUNG_SEGMENTATION
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
@@ -210,14 +209,11 @@ def test_another_midline_in_the_served_graph_is_seen(source: Source) -> None:
             rank = np.full(224, 1e6, np.float32)
             rank[80] = 0
             tensor.CopyFrom(numpy_helper.from_array(rank, "rank"))
-    engine = EngineRunner(
-        ReferenceEngine(graphs["segmentation"].SerializeToString()),
-        OnnxRuntimeGraph(moved.SerializeToString()),
-        OnnxRuntimeGraph(graphs["rendering"].SerializeToString()),
-        lungs=ReferenceEngine(
-            graphs["lung_segmentation"].SerializeToString(), network=LUNG_SEGMENTATION
-        ),
-    )
+    engines = {
+        name: OnnxRuntimeEngine(graph.SerializeToString())
+        for name, graph in {**graphs, "detection": moved}.items()
+    }
+    engine = EngineRunner(engines, source.contract)
     with pytest.raises(GateFailed, match="severity of the lungs is not what the engine's own"):
         compare(reference_runner(source), engine, PICTURES).require()
 

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError
 from infmap_kit.gate.comparison import compare
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.fp16 import fp16_graph
@@ -148,8 +148,8 @@ def test_fp16_decides_as_fp32_on_real_radiographs(
     original = read_source(demo_model).segmentation
     real = [(name, network_input(pixels)) for name, pixels in radiographs]
     gate = compare(
-        ReferenceRunner(ReferenceEngine(original.SerializeToString())),
-        ReferenceRunner(ReferenceEngine(fp16_graph(original).model.SerializeToString())),
+        ReferenceRunner(OnnxRuntimeEngine(original.SerializeToString())),
+        ReferenceRunner(OnnxRuntimeEngine(fp16_graph(original).model.SerializeToString())),
         [*real, *synthetic_pictures()],
     )
     gate.require()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
 
 from infmap_kit.errors import GateFailed, MissingDependency
-from infmap_kit.gate.engines import EmbeddedEngine, ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import Prediction
 from infmap_kit.graphs import quantisation
@@ -43,9 +43,9 @@ def test_a_quantised_engine_computes_in_8_bits_and_nearly_the_same(
     written = quantisation.quantise(source.segmentation, tmp_path / "small.xml", pictures)
     assert written.kept == ()
     assert capsys.readouterr().out == "", "standard output is for results"
-    engine = EmbeddedEngine(written.path, precision="f32")
+    engine = OpenvinoEngine(written.path, precision="f32")
     assert set(engine.precisions()) <= {"u8", "i8"}
-    reference = ReferenceEngine(source.segmentation.SerializeToString())
+    reference = OnnxRuntimeEngine(source.segmentation.SerializeToString())
     picture = pictures[0][1][np.newaxis]
     difference = np.abs(engine.infer(picture) - reference.infer(picture)).max()
     assert 0 < difference < 0.1, "as exact as FP32 would mean that nothing was quantised"
@@ -56,7 +56,7 @@ def test_what_is_kept_stays_in_fp32(source: Source, tmp_path: Path) -> None:
         source.segmentation, tmp_path / "small.xml", synthetic_pictures(), choice=Choice(last=1)
     )
     assert len(written.kept) == 1
-    assert EmbeddedEngine(written.path, precision="f32").precisions() == {"f32": 1}
+    assert OpenvinoEngine(written.path, precision="f32").precisions() == {"f32": 1}
 
 
 def test_int8_is_published_with_what_it_was_made_from(source: Source, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_auto_takes_the_fastest_that_passes_and_names_the_others(
 ) -> None:
     times = {"f32": 5.0, "bf16": 3.0, "int8": 1.0}
 
-    def p50(engines: Sequence[EmbeddedEngine], _pictures: object) -> float:
+    def p50(engines: Sequence[OpenvinoEngine], _pictures: object) -> float:
         kinds = set(engines[0].precisions())
         return times["int8" if kinds & {"u8", "i8"} else kinds.pop()]
 

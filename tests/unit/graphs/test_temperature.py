@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import ExportError, GateFailed
 from infmap_kit.gate.comparison import compare
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import calibrated
 from infmap_kit.graphs.preparation import prepare_segmentation
@@ -41,7 +41,7 @@ def _run(folder: Path, **calibration: object) -> Path:
 
 def _infer(source: Source) -> NDArray[np.float32]:
     images = np.stack([picture for _, picture in PICTURES])
-    return ReferenceEngine(source.segmentation.SerializeToString()).infer(images)
+    return OnnxRuntimeEngine(source.segmentation.SerializeToString()).infer(images)
 
 
 def test_the_graphs_logit_is_divided(tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_a_real_networks_sigmoid_is_found_behind_what_a_converter_puts_there(
 ) -> None:
     source = read_source(demo_model)
     images = np.stack([picture for _, picture in PICTURES[:2]])
-    before = ReferenceEngine(source.segmentation.SerializeToString()).infer(images)
+    before = OnnxRuntimeEngine(source.segmentation.SerializeToString()).infer(images)
     warm = with_temperature(source.segmentation, 1.7)
-    after = ReferenceEngine(warm.SerializeToString()).infer(images)
+    after = OnnxRuntimeEngine(warm.SerializeToString()).infer(images)
     np.testing.assert_allclose(after, calibrated(before, 1.7), atol=1e-4)
     assert np.abs(after - before).max() > 0.05
 

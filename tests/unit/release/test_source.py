@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from infmap_kit.errors import ExportError
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import ModelSpec, NetworkSpec
 from infmap_kit.release.source import read_source
@@ -82,7 +82,7 @@ def test_a_keras_model_is_converted_in_a_process_of_its_own(tmp_path: Path) -> N
     assert source.identity["encoder"] == "DenseNet-121"
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224), np.uint8)
     expected = model.predict(np.asarray(normalise(images, spec.Encoder.DENSENET_121)), verbose=0)
-    found = ReferenceEngine(source.segmentation.SerializeToString()).infer(images)
+    found = OnnxRuntimeEngine(source.segmentation.SerializeToString()).infer(images)
     assert np.abs(found - expected[..., 0]).max() < 1e-4
 
 

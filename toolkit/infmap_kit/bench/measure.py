@@ -136,7 +136,7 @@ def measure(
         model=subject.manifest.model,
         target=subject.manifest.target,
         precision=subject.manifest.precision,
-        inspected=subject.inspected,
+        inspected=dict(subject.model.inspected),
         accuracy=accuracy_of(subject.manifest),
         pictures=[picture.description for picture in pictures],
         machine=machine,

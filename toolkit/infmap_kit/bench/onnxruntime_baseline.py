@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from infmap_kit.bench.baselines import answer_blocks, replies
-from infmap_kit.gate.engines import ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.model.spec import IMAGE_SIZE
 
 if __name__ == "__main__":
     answers = replies()
-    engine = ReferenceEngine(Path(sys.argv[1]).read_bytes())
+    engine = OnnxRuntimeEngine(Path(sys.argv[1]).read_bytes())
     image = np.random.default_rng(0).integers(256, size=(1, IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     answer_blocks(lambda: engine.infer(image), answers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,6 @@ from infmap_kit.bench.scopes import (
     ENCODE_PNG,
     ENGINE_ALONE,
     FILE_TO_MAP,
-    LUNGS,
     NATIVE_MAP,
     RENDERING,
     RESIZE,
@@ -27,11 +26,13 @@ from infmap_kit.bench.scopes import (
     SERVED_SEGMENTATION,
 )
 from infmap_kit.errors import HostMismatch
-from infmap_kit.gate.engines import EmbeddedEngine, ServedGraphs
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
-from infmap_kit.model.contract import PROBABILITY
+from infmap_kit.model import contract as served
+from infmap_kit.model.contract import CANVAS, IMAGE, PROBABILITY, SEGMENTATION, Graph
+from infmap_kit.release.verify import open_repository
 from infmap_kit.results.infer import encode_png
+from infmap_kit.targets.opened import OpenedModel, part_name
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import Target
 from infmap_kit.triton.repository import Manifest, check_repository
@@ -54,8 +55,8 @@ class Subject:
         What is asked about.
     server, client
         Triton, and a connection to it.
-    graphs
-        The repository's graphs, compiled in this process as the server compiles them.
+    model
+        The repository's graphs, opened in this process as the server opens them.
     cold_start
         See :class:`~infmap_kit.bench.records.record.BenchRecord`.
     """
@@ -64,7 +65,7 @@ class Subject:
     pictures: list[BenchPicture]
     server: TritonServer
     client: InfmapClient
-    graphs: ServedGraphs
+    model: OpenedModel
     cold_start: dict[str, float]
 
     @classmethod
@@ -88,7 +89,7 @@ class Subject:
                 f"only, and {repository} is for {manifest.target}: export for that target to measure here"
             )
         begun = time.perf_counter()
-        graphs = ServedGraphs(repository)
+        model = open_repository(repository, manifest)
         cold_start = {"engine_ms": _since(begun)}
         begun = time.perf_counter()
         with (
@@ -106,38 +107,36 @@ class Subject:
                 pictures=pictures,
                 server=server,
                 client=client,
-                graphs=graphs,
+                model=model,
                 cold_start=cold_start,
             )
 
     @property
-    def engine(self) -> EmbeddedEngine:
-        """The segmentation in this process."""
-        return self.graphs.segmentation
-
-    @property
-    def inspected(self) -> dict[str, int]:
-        """Type to number of the engine's convolutions that compute in it."""
-        return self.engine.precisions()
-
-    @property
     def reference(self) -> Path:
         """The network in FP32 as ONNX."""
-        return self.graphs.reference
+        return self.model.references[SEGMENTATION.name]
 
     @property
     def network(self) -> dict[str, Any] | None:
         """Which of the paper's networks it is, as its spec says."""
         return self.manifest.model.get("network")
 
+    def _compute(
+        self, graph: Graph, tensors: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
+        outputs = [tensor.name for tensor in graph.outputs]
+        return self.model.engines[graph.name].run(inputs, outputs)
+
     def scopes(self) -> dict[str, Timed]:
         """Every scope, part and stage, as something that can be timed."""
-        client, pictures, engine, graphs = self.client, self.pictures, self.engine, self.graphs
-        first, lungs = pictures[0].image[np.newaxis], graphs.lungs
-        probability = engine.infer(first)
-        lung_probability = lungs.infer(first) if lungs is not None else None
+        client, pictures, contract = self.client, self.pictures, self.model.contract
         canvases = [picture.image[np.newaxis] for picture in pictures]
         decoded = [_decoded(picture) for picture in pictures]
+        # What each graph is given when it is timed alone: of the first picture, what others computed.
+        tensors: dict[str, NDArray[Any]] = {IMAGE.name: canvases[0], CANVAS.name: canvases[0]}
+        for graph in contract.graphs:
+            tensors |= self._compute(graph, tensors)
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
 
         def served_segmentation(number: int) -> None:
@@ -150,8 +149,15 @@ class Subject:
             image = quick_input(pictures[number].content, pictures[number].name)
             client.infer(image, image)
 
+        def alone(graph: Graph) -> Callable[[int], object]:
+            def compute(number: int) -> object:
+                pixels = {IMAGE.name: canvases[number], CANVAS.name: canvases[number]}
+                return self._compute(graph, tensors | pixels)
+
+            return compute
+
         works: dict[str, Callable[[int], object]] = {
-            ENGINE_ALONE: lambda number: engine.infer(canvases[number]),
+            ENGINE_ALONE: alone(SEGMENTATION),
             SERVED_SEGMENTATION: served_segmentation,
             SERVED_ENSEMBLE: served_ensemble,
             FILE_TO_MAP: file_to_map,
@@ -161,11 +167,10 @@ class Subject:
             ENCODE_PNG: lambda number: encode_png(maps[number]),
             DECODE: lambda number: _decoded(pictures[number]),
             RESIZE: lambda number: network_input(decoded[number]),
-            DETECTION: lambda _: graphs.detect(probability, lung_probability),
-            RENDERING: lambda number: graphs.render(probability, canvases[number]),
+            DETECTION: alone(contract.detection),
+            RENDERING: alone(served.RENDERING),
         }
-        if lungs is not None:
-            works[LUNGS] = lambda number: lungs.infer(canvases[number])
+        works |= {part_name(network.name): alone(network) for network in contract.networks[1:]}
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
 
 

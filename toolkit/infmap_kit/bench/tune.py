@@ -21,12 +21,11 @@ from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import HostMismatch, SpecError
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
-from infmap_kit.gate.engines import ServedGraphs
 from infmap_kit.gate.pictures import Pictures, synthetic_pictures
 from infmap_kit.gate.runners import ServedRunner
 from infmap_kit.model.contract import DETECTION, ENSEMBLE
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.release.verify import repository_reference
+from infmap_kit.release.verify import open_repository, repository_reference
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import (
     Target,
@@ -163,7 +162,7 @@ def tune(
     with publishing(repository) as draft:
         _copy(repository, manifest.release, draft)
         _set(draft.folder, chosen.setting)
-        reference = repository_reference(ServedGraphs(repository))
+        reference = repository_reference(open_repository(repository, manifest))
         thresholds = thresholds_for(manifest.precision)
         progress("passing the gate again", 0, 1)
         with (

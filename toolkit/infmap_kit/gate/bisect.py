@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from infmap_kit.errors import ExportError
 from infmap_kit.gate.comparison import GateReport, compare
-from infmap_kit.gate.engines import OnnxRuntimeGraph, ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import InfectionOnlyRunner, ReferenceRunner, Runner
 from infmap_kit.graphs.fp16 import Fp16Overflow, fp16_graph, named_nodes
@@ -170,7 +170,7 @@ class _Search:
         """Make a graph that keeps some nodes, and let it judge."""
         self.tried += 1
         self._progress("graphs tried", self.tried, self.tried)
-        engine = ReferenceEngine(self._lowered(keep).SerializeToString())
+        engine = OnnxRuntimeEngine(self._lowered(keep).SerializeToString())
         return compare(self._reference, ReferenceRunner(engine), self._pictures)
 
     def choose(self, first: GateReport) -> None:
@@ -245,7 +245,7 @@ def _outputs(
     shown.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    engine = OnnxRuntimeGraph(shown.SerializeToString())
+    engine = OnnxRuntimeEngine(shown.SerializeToString())
     return engine.run({SEGMENTATION.inputs[0].name: picture}, names)
 
 

@@ -9,36 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import HostMismatch, MissingDependency, SpecError
-from infmap_kit.model.contract import (
-    CANVAS,
-    CLASSIFIER,
-    DETECTED,
-    ENSEMBLE,
-    INFECTION_MAP,
-    LUNG_SEGMENTATION,
-    RAW_LUNG_PROBABILITY,
-    RAW_PROBABILITY,
-    RENDERING,
-    SEGMENTATION,
-    SEVERITY,
-    Contract,
-    Graph,
-)
-from infmap_kit.triton.config import graph_file, parse_config, served_graphs
-from infmap_kit.triton.repository import Manifest, version_folder
+from infmap_kit.errors import HostMismatch, MissingDependency
 
 
 class Engine(Protocol):
-    """Something that segments pictures."""
-
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        ...
-
-
-class GraphEngine(Protocol):
-    """Something that computes any graph."""
+    """A graph that was made ready to compute."""
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -47,8 +22,19 @@ class GraphEngine(Protocol):
         ...
 
 
-class OnnxRuntimeGraph:
-    """Any graph in ONNX Runtime on the CPU."""
+class OnnxRuntimeEngine:
+    """A graph on ONNX Runtime on the CPU; a network in FP32 is what every other engine is compared with.
+
+    Parameters
+    ----------
+    graph
+        The serialized ONNX model.
+
+    Raises
+    ------
+    MissingDependency
+        When ONNX Runtime is not installed.
+    """
 
     def __init__(self, graph: bytes) -> None:
         try:
@@ -70,9 +56,33 @@ class OnnxRuntimeGraph:
         """Compute some outputs by name."""
         return dict(zip(outputs, self._session.run(list(outputs), dict(inputs)), strict=True))
 
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the first output of a graph whose one input is pictures.
 
-class EmbeddedGraph:
-    """Any graph just as Triton's runner compiles it for a CPU."""
+        (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities.
+        """
+        tensor, output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        probability: NDArray[np.float32] = self.run({tensor: images}, (output,))[output]
+        return probability
+
+
+class OpenvinoEngine:
+    """A graph just as Triton's runner compiles it for a CPU.
+
+    Parameters
+    ----------
+    path
+        ONNX, or OpenVINO's own XML.
+    precision
+        ``f32`` or ``bf16``, as OpenVINO names them; what is quantised in the graph stays so.
+    threads
+        0 is all cores.
+
+    Raises
+    ------
+    MissingDependency
+        When OpenVINO is not installed.
+    """
 
     def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
         try:
@@ -88,47 +98,20 @@ class EmbeddedGraph:
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Compute some outputs by name."""
-        found = self._graph.infer(dict(inputs))
+        computed = self._graph.infer(dict(inputs))
         # Copied, since the next request writes to the engine's own memory.
-        return {name: np.array(found[name]) for name in outputs}
-
-    @property
-    def compiled(self) -> Any:
-        """OpenVINO's compiled model for one usual picture."""
-        return self._graph.compiled
-
-
-class ReferenceEngine:
-    """A network in FP32 on ONNX Runtime: what every other engine is compared with."""
-
-    def __init__(self, graph: bytes, *, network: Graph = SEGMENTATION) -> None:
-        self._graph, self._network = OnnxRuntimeGraph(graph), network
+        return {name: np.array(computed[name]) for name in outputs}
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        return _segment(self._graph, self._network, images)
+        """Compute the first output of a graph whose one input is pictures.
 
-
-class EmbeddedEngine:
-    """A network just as Triton's runner compiles it."""
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        precision: str,
-        threads: int = 0,
-        network: Graph = SEGMENTATION,
-    ) -> None:
-        self._graph = EmbeddedGraph(path, precision=precision, threads=threads)
-        self._network = network
-
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
-        return _segment(self._graph, self._network, images)
+        (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities.
+        """
+        output = self._graph.outputs[0]
+        return self.run({self._graph.inputs[0]: images}, (output,))[output]
 
     def precisions(self) -> dict[str, int]:
-        """How many layers of the compiled graph run in which type, as OpenVINO reports it."""
+        """Count the layers of the compiled graph by the type that they run in, as OpenVINO reports it."""
         counts: dict[str, int] = {}
         for node in self._graph.compiled.get_runtime_model().get_ordered_ops():
             info = node.get_rt_info()
@@ -137,85 +120,6 @@ class EmbeddedEngine:
                 precision = info["runtimePrecision"].astype(str)
                 counts[precision] = counts.get(precision, 0) + 1
         return counts
-
-
-class ServedGraphs:
-    """The graphs of a published repository, compiled in this process as its server compiles them.
-
-    Parameters
-    ----------
-    repository
-        Published for the embedded target.
-
-    Raises
-    ------
-    SpecError
-        When its config lacks a graph.
-    """
-
-    def __init__(self, repository: Path) -> None:
-        folder = version_folder(repository, ENSEMBLE.name, Manifest.read(repository).release)
-        config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
-        listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
-        self.contract = Contract.of(listed)
-        lacking = [graph.name for graph in self.contract.graphs if graph.name not in listed]
-        if lacking:
-            raise SpecError(f"{repository} has no graph for {lacking[0]!r}: export again")
-        engines = {
-            network.name: EmbeddedEngine(
-                folder / listed[network.name].file,
-                precision=listed[network.name].precision,
-                threads=listed[network.name].threads,
-                network=network,
-            )
-            for network in self.contract.networks
-        }
-        self.references = {name: folder / graph_file(name) for name in engines}
-        self.reference = self.references[SEGMENTATION.name]
-        self.segmentation = engines[SEGMENTATION.name]
-        self.lungs = engines.get(LUNG_SEGMENTATION.name)
-        self.classifier: EmbeddedGraph | None = None
-        if self.contract.classifier:
-            served = listed[CLASSIFIER.name]
-            self.references[CLASSIFIER.name] = folder / served.file
-            self.classifier = EmbeddedGraph(
-                folder / served.file, precision=served.precision, threads=served.threads
-            )
-        self.detection, self.rendering = (
-            EmbeddedGraph(
-                folder / listed[graph.name].file,
-                precision=listed[graph.name].precision,
-                threads=listed[graph.name].threads,
-            )
-            for graph in (self.contract.detection, RENDERING)
-        )
-
-    def detect(
-        self,
-        probability: NDArray[np.float32],
-        lung_probability: NDArray[np.float32] | None = None,
-    ) -> dict[str, NDArray[Any]]:
-        """(N, 224, 224) probabilities, of the lungs too where they are served, to DETECTED and SEVERITY."""
-        inputs = {RAW_PROBABILITY.name: probability}
-        if lung_probability is not None:
-            inputs[RAW_LUNG_PROBABILITY.name] = lung_probability
-        return self.detection.run(inputs, (DETECTED.name, SEVERITY.name))
-
-    def render(
-        self, probability: NDArray[np.float32], canvas: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
-        """(N, 224, 224) probabilities and (N, H, W) pictures to (N, H, W, 3) maps."""
-        inputs: dict[str, NDArray[Any]] = {
-            RAW_PROBABILITY.name: probability,
-            CANVAS.name: canvas,
-        }
-        return self.rendering.run(inputs, (INFECTION_MAP.name,))[INFECTION_MAP.name]
-
-
-def _segment(graph: GraphEngine, network: Graph, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    name = network.outputs[0].name
-    probability: NDArray[np.float32] = graph.run({network.inputs[0].name: images}, (name,))[name]
-    return probability
 
 
 def require_cpu_precision(precision: str) -> None:

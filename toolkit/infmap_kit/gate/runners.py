@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.severity import LungFigures, lung_figures
 from infmap_kit.errors import SpecError
-from infmap_kit.gate.engines import Engine, GraphEngine
+from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.contract import (
     ACTIVATION_MAP,
@@ -25,8 +25,6 @@ from infmap_kit.model.contract import (
     LUNG_SEVERITY,
     LUNGS,
     PROBABILITY,
-    RAW_LUNG_PROBABILITY,
-    RAW_PROBABILITY,
     SEVERITY,
     SEVERITY_AT,
     SEVERITY_OF_LUNGS,
@@ -95,6 +93,14 @@ class Runner(Protocol):
         ...
 
 
+class Segmenting(Protocol):
+    """An engine of a network that segments pictures."""
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
+        ...
+
+
 class ReferenceRunner:
     """The trained networks, with detection, severity and map by the paper's formulas in NumPy and OpenCV.
 
@@ -114,11 +120,11 @@ class ReferenceRunner:
 
     def __init__(
         self,
-        segmentation: Engine,
+        segmentation: Segmenting,
         *,
-        lungs: Engine | None = None,
+        lungs: Segmenting | None = None,
         temperature: float = 1.0,
-        classifier: GraphEngine | None = None,
+        classifier: Engine | None = None,
     ) -> None:
         self._segmentation = segmentation
         self._lungs = lungs
@@ -230,47 +236,30 @@ class RecordedRunner:
 
 
 class EngineRunner:
-    """Engines with the detection and rendering that are published beside them.
+    """The engines of every graph behind the ensemble, run one after the other as the server runs them.
 
     Parameters
     ----------
-    segmentation
-        The infection's.
-    detection, rendering
-        The small graphs.
-    lungs
-        The lungs', where they are served.
-    classifier
-        A classifier, where one is served.
+    engines
+        By the graph's name.
+    contract
+        What is served.
     """
 
-    def __init__(
-        self,
-        segmentation: Engine,
-        detection: GraphEngine,
-        rendering: GraphEngine,
-        *,
-        lungs: Engine | None = None,
-        classifier: GraphEngine | None = None,
-    ) -> None:
-        self._segmentation = segmentation
-        self._detection = detection
-        self._rendering = rendering
-        self._lungs = lungs
-        self._classifier = classifier
-        self._outputs = _detected_outputs(Contract(lungs=lungs is not None))
+    def __init__(self, engines: Mapping[str, Engine], contract: Contract) -> None:
+        self._engines = engines
+        self._contract = contract
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Prediction:
         """Judge one picture, (224, 224) uint8."""
         image = picture[np.newaxis]
-        raw = {RAW_PROBABILITY.name: self._segmentation.infer(image)}
-        lungs = {}
-        if self._lungs is not None:
-            lungs = {RAW_LUNG_PROBABILITY.name: self._lungs.infer(image)}
-        found = self._detection.run({**raw, **lungs}, self._outputs)
-        painted = self._rendering.run({**raw, CANVAS.name: image}, (INFECTION_MAP.name,))
-        prediction = _prediction({name: value[0] for name, value in (found | painted).items()})
-        return dataclasses.replace(prediction, opinion=_opinion_of(self._classifier, image))
+        tensors: dict[str, NDArray[Any]] = {IMAGE.name: image, CANVAS.name: image}
+        for graph in self._contract.graphs:
+            inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
+            outputs = [tensor.name for tensor in graph.outputs]
+            tensors |= self._engines[graph.name].run(inputs, outputs)
+        served = self._contract.ensemble.outputs
+        return _prediction({tensor.name: tensors[tensor.name][0] for tensor in served})
 
 
 class ServedRunner:
@@ -285,13 +274,7 @@ class ServedRunner:
         return _prediction(self._client.infer(picture, picture, where_served=offered))
 
 
-def _detected_outputs(contract: Contract) -> tuple[str, ...]:
-    return tuple(tensor.name for tensor in contract.detection.outputs)
-
-
-def _opinion_of(
-    classifier: GraphEngine | None, image: NDArray[np.uint8]
-) -> ClassifierPrediction | None:
+def _opinion_of(classifier: Engine | None, image: NDArray[np.uint8]) -> ClassifierPrediction | None:
     if classifier is None:
         return None
     names = tuple(tensor.name for tensor in CLASSIFIER_OUTPUTS)

@@ -13,14 +13,14 @@ from tritonclient.grpc import model_config_pb2 as pb
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
-from infmap_kit.gate.engines import OnnxRuntimeGraph, ReferenceEngine
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import ReferenceRunner, Runner
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import jet_table
-from infmap_kit.model.contract import CLASSIFIER, ENSEMBLE, LUNG_SEGMENTATION, RENDERING
+from infmap_kit.model.contract import CLASSIFIER, ENSEMBLE, RENDERING
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
 from infmap_kit.triton.config import config_text
@@ -128,11 +128,11 @@ def reference_runner(source: Source) -> ReferenceRunner:
     trained = source.trained or source.segmentation
     lungs = None
     if source.lungs is not None:
-        lungs = ReferenceEngine(source.lungs.SerializeToString(), network=LUNG_SEGMENTATION)
+        lungs = OnnxRuntimeEngine(source.lungs.SerializeToString())
     return ReferenceRunner(
-        ReferenceEngine(trained.SerializeToString()),
+        OnnxRuntimeEngine(trained.SerializeToString()),
         lungs=lungs,
-        classifier=OnnxRuntimeGraph(source.classifier.SerializeToString())
+        classifier=OnnxRuntimeEngine(source.classifier.SerializeToString())
         if source.classifier is not None
         else None,
         temperature=source.temperature if source.trained is not None else 1.0,

@@ -9,30 +9,19 @@ from typing import Any
 from infmap_kit.errors import GateFailed, HostMismatch
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
-from infmap_kit.gate.engines import (
-    EmbeddedEngine,
-    EmbeddedGraph,
-    Engine,
-    GraphEngine,
-    OnnxRuntimeGraph,
-    ReferenceEngine,
-    ServedGraphs,
-)
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
-from infmap_kit.gate.runners import EngineRunner, ReferenceRunner, Runner, ServedRunner
-from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, RENDERING, SEGMENTATION, Graph
+from infmap_kit.gate.runners import ReferenceRunner, Runner, ServedRunner
+from infmap_kit.model.contract import CLASSIFIER, LUNG_SEGMENTATION, SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.source import Source
-from infmap_kit.targets.backend_configs import MODEL_FILE
+from infmap_kit.targets.backends import open_backend
+from infmap_kit.targets.embedded import open_embedded
+from infmap_kit.targets.opened import OpenedModel
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import Target, parse_config
-from infmap_kit.triton.repository import (
-    Manifest,
-    check_repository,
-    served_contract,
-    version_folder,
-)
+from infmap_kit.triton.config import Target
+from infmap_kit.triton.repository import Manifest, check_repository
 
 # What is served by the part's name in an identity; the infection's network has none.
 _PARTS = {
@@ -64,7 +53,7 @@ def verify_repository(
     """
     manifest = check_repository(repository)
     _require_same_networks(source, _hashes(manifest.model), str(repository))
-    runner = repository_runner(repository, manifest)
+    runner = open_repository(repository, manifest).runner
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
 
 
@@ -94,8 +83,8 @@ def verify_served(
         return _compare(reference, ServedRunner(client), pictures, precision, evidence, progress)
 
 
-def repository_runner(repository: Path, manifest: Manifest) -> EngineRunner:
-    """An engine out of a repository's own files.
+def open_repository(repository: Path, manifest: Manifest) -> OpenedModel:
+    """The engines of a repository's own files.
 
     Raises
     ------
@@ -107,61 +96,22 @@ def repository_runner(repository: Path, manifest: Manifest) -> EngineRunner:
             f"{repository} holds TensorRT plans, which only the server runs: serve it, and verify with --url"
         )
     if manifest.target == Target.EMBEDDED:
-        graphs = ServedGraphs(repository)
-        return EngineRunner(
-            graphs.segmentation,
-            graphs.detection,
-            graphs.rendering,
-            lungs=graphs.lungs,
-            classifier=graphs.classifier,
-        )
-    contract, file = served_contract(manifest), MODEL_FILE[Target(manifest.target)]
-    paths = {
-        graph.name: version_folder(repository, graph.name, manifest.release) / file
-        for graph in contract.graphs
-    }
-    precision = "f32"
-    if manifest.target == Target.OPENVINO:
-        text = (repository / SEGMENTATION.name / "config.pbtxt").read_text(encoding="utf-8")
-        parameters = parse_config(text).parameters
-        precision = "bf16" if parameters["HINT_BF16"].string_value == "YES" else "f32"
-
-    def engine(network: Graph) -> Engine:
-        path = paths[network.name]
-        if manifest.target == Target.ONNXRUNTIME:
-            return ReferenceEngine(path.read_bytes(), network=network)
-        return EmbeddedEngine(path, precision=precision, network=network)
-
-    def small(graph: Graph) -> GraphEngine:
-        path = paths[graph.name]
-        if manifest.target == Target.ONNXRUNTIME:
-            return OnnxRuntimeGraph(path.read_bytes())
-        return EmbeddedGraph(path)
-
-    return EngineRunner(
-        engine(SEGMENTATION),
-        small(contract.detection),
-        small(RENDERING),
-        lungs=engine(LUNG_SEGMENTATION) if contract.lungs else None,
-        classifier=small(CLASSIFIER) if contract.classifier else None,
-    )
+        return open_embedded(repository, manifest)
+    return open_backend(repository, manifest)
 
 
-def repository_reference(graphs: ServedGraphs) -> ReferenceRunner:
-    """The networks that a repository for the embedded target keeps beside its engines, in FP32.
+def repository_reference(opened: OpenedModel) -> ReferenceRunner:
+    """The networks that a repository keeps beside its engines, in FP32.
 
     They are calibrated already, where their run is.
     """
     engines = {
-        network.name: ReferenceEngine(graphs.references[network.name].read_bytes(), network=network)
-        for network in graphs.contract.networks
+        name: OnnxRuntimeEngine(path.read_bytes()) for name, path in opened.references.items()
     }
     return ReferenceRunner(
         engines[SEGMENTATION.name],
         lungs=engines.get(LUNG_SEGMENTATION.name),
-        classifier=OnnxRuntimeGraph(graphs.references[CLASSIFIER.name].read_bytes())
-        if graphs.contract.classifier
-        else None,
+        classifier=engines.get(CLASSIFIER.name),
     )
 
 

@@ -11,12 +11,9 @@ from typing import Any
 import onnx
 
 from infmap_kit.gate.engines import (
-    EmbeddedEngine,
-    EmbeddedGraph,
     Engine,
-    GraphEngine,
-    OnnxRuntimeGraph,
-    ReferenceEngine,
+    OnnxRuntimeEngine,
+    OpenvinoEngine,
     require_cpu_precision,
 )
 from infmap_kit.gate.runners import EngineRunner
@@ -25,7 +22,6 @@ from infmap_kit.graphs.fp16_emulation import emulated_fp16
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.contract import (
-    CLASSIFIER,
     LUNG_SEGMENTATION,
     PLAIN,
     RENDERING,
@@ -49,15 +45,16 @@ from infmap_kit.targets.backend_configs import (
     BackendOptions,
     backend_configs,
 )
+from infmap_kit.targets.opened import OpenedModel
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.gpus import image_for
 from infmap_kit.tensorrt.library import require_tensorrt
 from infmap_kit.tensorrt.plan import PlanEngine
 from infmap_kit.tensorrt.present_gpu import present_gpu
 from infmap_kit.tensorrt.profiles import profiles_of
-from infmap_kit.triton.config import Precision, Target, openvino_precision
+from infmap_kit.triton.config import Precision, Target, openvino_precision, parse_config
 from infmap_kit.triton.releases import Draft
-from infmap_kit.triton.repository import version_folder
+from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
 
 def build_backend(
@@ -159,32 +156,46 @@ def _runner(
         for name in graphs
     }
 
-    def engine(network: Graph) -> Engine:
-        path = paths[network.name]
+    def engine(name: str) -> Engine:
+        path, network = paths[name], name in served.networks
+        if trt is not None and network:
+            return PlanEngine(trt, path.read_bytes())
         if trt is not None:
-            return PlanEngine(trt, path.read_bytes(), network=network)
+            return OnnxRuntimeEngine(graphs[name].SerializeToString())
         if options.target is Target.OPENVINO:
-            precision = options.precision or Precision.FP32
+            precision = (options.precision or Precision.FP32) if network else Precision.FP32
             require_cpu_precision(precision)
-            return EmbeddedEngine(path, precision=openvino_precision(precision), network=network)
-        emulated = on_gpu.get(network.name)
+            return OpenvinoEngine(path, precision=openvino_precision(precision))
+        emulated = on_gpu.get(name)
         content = emulated.SerializeToString() if emulated is not None else path.read_bytes()
-        return ReferenceEngine(content, network=network)
+        return OnnxRuntimeEngine(content)
 
-    def small(graph: Graph) -> GraphEngine:
-        if options.target is Target.OPENVINO:
-            return EmbeddedGraph(paths[graph.name])
+    return EngineRunner({name: engine(name) for name in graphs}, served.contract)
+
+
+def open_backend(repository: Path, manifest: Manifest) -> OpenedModel:
+    """The graphs of a published repository, in this process on the library that Triton's backend has.
+
+    Raises
+    ------
+    HostMismatch
+        For plans where there is no GPU that loads them.
+    """
+    target, contract = Target(manifest.target), served_contract(manifest)
+    trt = require_tensorrt() if target is Target.TENSORRT else None
+
+    def engine(graph: Graph) -> Engine:
+        path = version_folder(repository, graph.name, manifest.release) / MODEL_FILE[target]
         if trt is not None:
-            return OnnxRuntimeGraph(graphs[graph.name].SerializeToString())
-        return OnnxRuntimeGraph(paths[graph.name].read_bytes())
+            return PlanEngine(trt, path.read_bytes())
+        if target is Target.OPENVINO:
+            text = (repository / graph.name / "config.pbtxt").read_text(encoding="utf-8")
+            half = parse_config(text).parameters["HINT_BF16"].string_value == "YES"
+            return OpenvinoEngine(path, precision="bf16" if half else "f32")
+        return OnnxRuntimeEngine(path.read_bytes())
 
-    contract = served.contract
-    return EngineRunner(
-        engine(SEGMENTATION),
-        small(contract.detection),
-        small(RENDERING),
-        lungs=engine(LUNG_SEGMENTATION) if contract.lungs else None,
-        classifier=small(CLASSIFIER) if contract.classifier else None,
+    return OpenedModel(
+        contract=contract, engines={graph.name: engine(graph) for graph in contract.graphs}
     )
 
 

@@ -7,28 +7,28 @@ import functools
 import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from infmap_kit.errors import GateFailed, HostMismatch, MissingDependency
+from infmap_kit.errors import GateFailed, HostMismatch, MissingDependency, SpecError
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
-from infmap_kit.gate.engines import EmbeddedEngine, EmbeddedGraph, require_cpu_precision
+from infmap_kit.gate.engines import OpenvinoEngine, require_cpu_precision
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import EngineRunner, Runner
 from infmap_kit.graphs import quantisation
 from infmap_kit.model.contract import (
-    CLASSIFIER,
     ENSEMBLE,
     LUNG_SEGMENTATION,
-    RENDERING,
     SEGMENTATION,
-    Graph,
+    Contract,
 )
 from infmap_kit.progress import Progress
 from infmap_kit.release.publish import Build, graphs_of, write_model
 from infmap_kit.release.source import Source
+from infmap_kit.targets.opened import OpenedModel
 from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.config import (
     PRECISIONS,
@@ -39,9 +39,11 @@ from infmap_kit.triton.config import (
     graph_file,
     network_file,
     openvino_precision,
+    parse_config,
+    served_graphs,
 )
 from infmap_kit.triton.releases import Draft
-from infmap_kit.triton.repository import version_folder
+from infmap_kit.triton.repository import Manifest, version_folder
 
 _WARM_UP, _TIMED = 10, 60
 
@@ -74,28 +76,27 @@ class Candidate:
     precision
         They compute in.
     engines
-        The networks, by name.
-    small
-        Detection and rendering.
+        By the graph's name.
+    contract
+        What is served.
     details
         What there is to say of them, for the manifest.
-    classifier
-        In FP32 always, where one is served.
     """
 
     precision: Precision
-    engines: dict[str, EmbeddedEngine]
-    small: tuple[EmbeddedGraph, EmbeddedGraph]
+    engines: dict[str, OpenvinoEngine]
+    contract: Contract
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
-    classifier: EmbeddedGraph | None = None
 
     @property
-    def predict(self) -> EngineRunner:
+    def runner(self) -> EngineRunner:
         """Judges pictures with them."""
-        lungs = self.engines.get(LUNG_SEGMENTATION.name)
-        return EngineRunner(
-            self.engines[SEGMENTATION.name], *self.small, lungs=lungs, classifier=self.classifier
-        )
+        return EngineRunner(self.engines, self.contract)
+
+    @property
+    def networks(self) -> dict[str, OpenvinoEngine]:
+        """Those of the networks, in the order that they are computed in."""
+        return {network.name: self.engines[network.name] for network in self.contract.networks}
 
 
 def build_embedded(
@@ -131,8 +132,12 @@ def build_embedded(
     }
     contract = source.contract
     shutil.copyfile(runner.__file__, paths[SEGMENTATION.name].with_name("model.py"))
-    small = EmbeddedGraph(paths[contract.detection.name]), EmbeddedGraph(paths[RENDERING.name])
-    build = functools.partial(_candidate, options, proof, source, draft, small, progress)
+    fp32 = {
+        graph.name: OpenvinoEngine(paths[graph.name])
+        for graph in contract.graphs
+        if graph not in contract.networks
+    }
+    build = functools.partial(_candidate, options, proof, source, draft, fp32, progress)
     tried: list[dict[str, Any]] = []
     if options.precision is not None:
         chosen = build(options.precision)
@@ -140,11 +145,11 @@ def build_embedded(
         chosen, tried = _fastest(build, proof, progress)
     if chosen.precision is not Precision.INT8:
         _remove_quantised(source, draft)
-    types = {name: engine.precisions() for name, engine in chosen.engines.items()}
+    types = {name: engine.precisions() for name, engine in chosen.networks.items()}
     return Build(
         target=Target.EMBEDDED,
         precision=chosen.precision,
-        runner=chosen.predict,
+        runner=chosen.runner,
         configs=functools.partial(
             embedded_configs,
             dataclasses.replace(options, precision=chosen.precision, rest=_rest(chosen.precision)),
@@ -160,6 +165,34 @@ def build_embedded(
             **chosen.details,
             **({"candidates": tried} if tried else {}),
         },
+    )
+
+
+def open_embedded(repository: Path, manifest: Manifest) -> OpenedModel:
+    """The graphs of a published repository, compiled in this process as its server compiles them.
+
+    Raises
+    ------
+    SpecError
+        When its config lacks a graph.
+    """
+    folder = version_folder(repository, ENSEMBLE.name, manifest.release)
+    config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
+    listed = {graph.file.partition(".")[0]: graph for graph in served_graphs(config)}
+    contract = Contract.of(listed)
+    lacking = [graph.name for graph in contract.graphs if graph.name not in listed]
+    if lacking:
+        raise SpecError(f"{repository} has no graph for {lacking[0]!r}: export again")
+    engines = {
+        name: OpenvinoEngine(folder / one.file, precision=one.precision, threads=one.threads)
+        for name, one in listed.items()
+    }
+    trained = (*contract.networks, *contract.opinions)
+    return OpenedModel(
+        contract=contract,
+        engines=engines,
+        references={network.name: folder / graph_file(network.name) for network in trained},
+        inspected=engines[SEGMENTATION.name].precisions(),
     )
 
 
@@ -185,7 +218,7 @@ def _fastest(
         }
         if gate.passed:
             progress(f"timing {precision}", 0, 1)
-            entry["p50_ms"] = round(_p50_ms([*candidate.engines.values()], proof.pictures), 3)
+            entry["p50_ms"] = round(_p50_ms([*candidate.networks.values()], proof.pictures), 3)
             passed.append((entry["p50_ms"], candidate))
         else:
             entry["reasons"] = gate.reasons()
@@ -203,7 +236,7 @@ def _candidate(
     proof: Proof,
     source: Source,
     draft: Draft,
-    small: tuple[EmbeddedGraph, EmbeddedGraph],
+    fp32: dict[str, OpenvinoEngine],
     progress: Progress,
     precision: Precision,
 ) -> Candidate:
@@ -211,22 +244,18 @@ def _candidate(
     folder = version_folder(draft.folder, ENSEMBLE.name, draft.release)
     rest = _rest(precision)
 
-    def engine(network: Graph, file: str) -> EmbeddedEngine:
-        return EmbeddedEngine(
+    def engine(file: str) -> OpenvinoEngine:
+        return OpenvinoEngine(
             folder / file,
             precision=openvino_precision(rest),
             threads=options.threads,
-            network=network,
         )
 
     networks = source.contract.networks
     candidate = Candidate(
         precision=precision,
-        engines={one.name: engine(one, graph_file(one.name)) for one in networks},
-        small=small,
-        classifier=EmbeddedGraph(folder / graph_file(CLASSIFIER.name))
-        if source.contract.classifier
-        else None,
+        engines={**{one.name: engine(graph_file(one.name)) for one in networks}, **fp32},
+        contract=source.contract,
     )
     if precision is not Precision.INT8:
         return candidate
@@ -247,7 +276,7 @@ def _candidate(
             }
             candidate = dataclasses.replace(
                 candidate,
-                engines={**candidate.engines, network.name: engine(network, path.name)},
+                engines={**candidate.engines, network.name: engine(path.name)},
                 details={**candidate.details, _INT8[network.name]: told},
             )
             if _gate(candidate, proof).passed:
@@ -273,13 +302,13 @@ def _rest(precision: Precision) -> Precision:
 def _gate(candidate: Candidate, proof: Proof) -> GateReport:
     return compare(
         proof.reference,
-        candidate.predict,
+        candidate.runner,
         proof.pictures,
         thresholds=thresholds_for(candidate.precision),
     )
 
 
-def _p50_ms(engines: Sequence[EmbeddedEngine], pictures: Pictures) -> float:
+def _p50_ms(engines: Sequence[OpenvinoEngine], pictures: Pictures) -> float:
     """Of all networks together, one after the other, as the served model runs them."""
     samples = []
     for number in range(_WARM_UP + _TIMED):

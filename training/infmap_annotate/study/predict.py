@@ -292,14 +292,14 @@ def _image(study: Study, picture: Picture) -> NDArray[np.uint8]:
 def _network_of(folder: Path) -> Network:
     """The run's own graph, normalisation included: what training wrote and `export` publishes."""
     try:
-        from infmap_kit.gate.engines import ReferenceEngine
+        from infmap_kit.gate.engines import OnnxRuntimeEngine
         from infmap_kit.release.source import read_source
     except ImportError as error:
         raise MissingDependency(
             f"predicting needs {error.name}, which is not installed: pip install 'infmap-kit[annotate]'"
         ) from error
 
-    return ReferenceEngine(read_source(folder).segmentation.SerializeToString()).infer
+    return OnnxRuntimeEngine(read_source(folder).segmentation.SerializeToString()).infer
 
 
 def _some(names: Sequence[str]) -> str:
