@@ -38,7 +38,7 @@ _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
 _SAMPLE_FORMAT = 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 _TIFF_INTEGERS = {1: "u1", 3: "u2", 4: "u4"}
-_WANTED = frozenset(
+_TAGS_READ = frozenset(
     (
         *(_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT),
         *(_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES),
@@ -206,7 +206,7 @@ def _tiff_tags(content: bytes) -> tuple[_Tags, bool]:
     tags: _Tags = {}
     for entry in range(directory + 2, directory + 2 + 12 * count, 12):
         tag, kind, number = struct.unpack_from(order + "HHI", content, entry)
-        if tag not in _WANTED or tag in tags or kind not in _TIFF_INTEGERS:
+        if tag not in _TAGS_READ or tag in tags or kind not in _TIFF_INTEGERS:
             continue
         dtype = np.dtype(order + _TIFF_INTEGERS[kind])
         offset = entry + 8

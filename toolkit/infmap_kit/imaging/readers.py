@@ -187,9 +187,9 @@ def read_content(path: Path) -> bytes:
 def _content(path: Path) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        found = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
         raise InputRejected(
-            Reason.NOT_A_FILE, f"expected a picture file, found {found}", file=str(path)
+            Reason.NOT_A_FILE, f"expected a picture file, found {kind}", file=str(path)
         )
     if status.st_size > MAX_FILE_BYTES:
         raise InputRejected(

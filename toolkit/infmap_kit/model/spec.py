@@ -25,6 +25,13 @@ class Architecture(enum.StrEnum):
     DLA = "DLA"
 
 
+class Anatomy(enum.StrEnum):
+    """What a network learns to segment."""
+
+    INFECTION = "infection"
+    LUNGS = "lungs"
+
+
 class Encoder(enum.StrEnum):
     """The paper's four encoders (II-C2). CheXNet is DenseNet-121 with other initial weights."""
 
@@ -152,6 +159,15 @@ class ModelSpec:
     dataset_fingerprint: str = ""
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """What a network was trained to segment.
+
+        Earlier versions called it the target, and before there was a choice it was the infection.
+        """
+        known = {"anatomy": self.training.get("target", Anatomy.INFECTION), **self.training}
+        return member(Anatomy, known["anatomy"])
 
     def write(self, path: Path) -> None:
         """Write the record as JSON; written beside and renamed."""

@@ -21,13 +21,11 @@ from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.model.contract import LUNG_SEGMENTATION, SEGMENTATION, Contract
 from infmap_kit.model.contract import Graph as Network
 from infmap_kit.model.files import sha256_of
-from infmap_kit.model.spec import ClassifierSpec, ModelSpec
+from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec
 
 SPEC = "spec.json"
 GRAPH = "segmentation.onnx"
 CLASSIFIER_GRAPH = "classifier.onnx"
-INFECTION, LUNGS = "infection", "lungs"
-"""What a network was trained on, as ``training["target"]`` of its record says."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +122,7 @@ def with_parts(
     source
         The infection's network.
     lungs
-        Run folder of a network that was trained on lung masks (`infmap-train fit --target lungs`).
+        Run folder of a network that was trained on lung masks (`infmap-train fit --anatomy lungs`).
     grades
         Cut-offs of the grades, such as ``0,25,50``; the usual ones when not given.
     classifier
@@ -174,10 +172,10 @@ def _lung_network(run: Path) -> Source:
             f"expected the run folder of a lung network (with {SPEC}) after --lungs, found {run}"
         )
     spec = ModelSpec.read(run / SPEC)
-    if target_of(spec) != LUNGS:
+    if spec.anatomy is not Anatomy.LUNGS:
         raise ExportError(
-            f"{run} was trained on {target_of(spec)}, and --lungs takes a network of the lungs: train one with "
-            "`infmap-train fit --target lungs`"
+            f"{run} was trained on {spec.anatomy}, and --lungs takes a network of the lungs: train one with "
+            "`infmap-train fit --anatomy lungs`"
         )
     return _checked_run(run, spec, LUNG_SEGMENTATION)
 
@@ -190,11 +188,6 @@ def replace_lungs(
     return dataclasses.replace(source, lungs=graph, identity={**source.identity, "lungs": told})
 
 
-def target_of(spec: ModelSpec) -> str:
-    """What a network was trained to find: ``infection``, or ``lungs``."""
-    return str(spec.training.get("target", INFECTION))
-
-
 def _from_run(run: Path) -> Source:
     spec = ModelSpec.read(run / SPEC)
     if isinstance(spec.network, ClassifierSpec):
@@ -202,7 +195,7 @@ def _from_run(run: Path) -> Source:
             f"{run} holds a classifier ({spec.network.encoder}), which says whether and not where: export the "
             "run of a segmentation network, and add this one with --classifier"
         )
-    if target_of(spec) == LUNGS:
+    if spec.anatomy is Anatomy.LUNGS:
         raise ExportError(
             f"{run} is a network of the lungs, which says nothing of infection: export the infection's run, "
             f"and give this one as --lungs {run}"

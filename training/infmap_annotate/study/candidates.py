@@ -23,10 +23,10 @@ def pictures_of_stage(study: Study, stage: int) -> list[Picture]:
     StudyError
         When there are none.
     """
-    found = [picture for picture in study.pictures() if picture.stage == stage]
-    if not found:
+    pictures = [picture for picture in study.pictures() if picture.stage == stage]
+    if not pictures:
         raise StudyError(f"the study has no radiographs in stage {stage}")
-    return found
+    return pictures
 
 
 def check_can_join(study: Study, name: str, stage: int) -> None:

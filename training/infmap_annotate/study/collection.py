@@ -186,14 +186,14 @@ def _subset(listed: Iterable[Listed], subset: int | None, seed: int) -> set[str]
         if one.covid:
             groups.setdefault(one.group, []).append(one)
     drawn = {name: g for name, g in groups.items() if all(one.mask for one in g)}
-    wanted = sum(map(len, drawn.values())) if subset is None else subset
+    count = sum(map(len, drawn.values())) if subset is None else subset
     chosen: set[str] = set()
     for name in shuffled(drawn, seed, "stage I", key=str):
-        if len(chosen) + len(drawn[name]) <= wanted:
+        if len(chosen) + len(drawn[name]) <= count:
             chosen |= {one.name for one in drawn[name]}
-    if len(chosen) < wanted:
+    if len(chosen) < count:
         raise StudyError(
-            f"expected {wanted} COVID-19 radiographs with a mask, found whole patients with "
+            f"expected {count} COVID-19 radiographs with a mask, found whole patients with "
             f"{len(chosen)}: take a smaller --subset"
         )
     return chosen

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.files import write_bytes, write_json
-from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
-from infmap_train.training.options import Target
 from infmap_train.training.run_folder import json_ready
 
 _COLUMNS = 4
@@ -81,7 +80,7 @@ def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     # By a lung nothing is detected.
-    detects = evaluation.pictures.target is Target.INFECTION
+    detects = evaluation.pictures.anatomy is Anatomy.INFECTION
     writer.writerow(
         [
             *("name", "covid", *(("detected",) if detects else ())),
