@@ -34,7 +34,7 @@ def main(run: Path, data: Path, target: Path) -> None:
     held_back = set(run_folder.held_back_names(run))
     pictures = load(
         [sample for sample in read_index(data) if sample.name in held_back],
-        target=run_folder.target_of(spec),
+        anatomy=spec.anatomy,
     )
     content = graph.SerializeToString(deterministic=True)
     engine = OnnxRuntimeEngine(prepare_segmentation(graph).SerializeToString())

@@ -257,7 +257,7 @@ def test_a_part_adds_outputs_and_takes_none_away() -> None:
 
 
 def test_another_threshold_is_the_findings_and_lungs_begin_where_they_did() -> None:
-    graph = detection_graph(0.6, contract=Contract(lungs=True))
+    graph = detection_graph(0.6, lungs=True)
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     field = np.full((1, SIZE, SIZE), 0.55, np.float32)
     field[0, 100, :] = 0.65

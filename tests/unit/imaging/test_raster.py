@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.raster import decode_raster
+from infmap_kit.imaging.readers import judge
 
 _HEIGHT, _WIDTH = 80, 100
 
@@ -79,7 +80,7 @@ def _tiff(strip: bytes, order: str = "<", more: int = 0, **tags: int) -> bytes:
 
 def _rejected(content: bytes) -> InputRejected:
     with pytest.raises(InputRejected) as rejected:
-        decode_raster(content, "x")
+        judge(decode_raster(content, "x"))
     return rejected.value
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from infmap_kit.errors import MissingDependency
-from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
+from infmap_kit.model.spec import Anatomy, ClassifierSpec, Encoder, NetworkSpec
 from infmap_train.quiet import import_tensorflow
-from infmap_train.training.options import FitOptions, Target
+from infmap_train.training.options import FitOptions
 
 # As every command begins, and before anything computes: that is what makes runs repeatable.
 with contextlib.suppress(MissingDependency):
@@ -141,8 +141,8 @@ def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a network on the lungs of the same data for an epoch, to the end; read-only."""
     fit = pytest.importorskip("infmap_train.training.fit")
     data = pytest.importorskip("infmap_train.data.dataset")
-    options = dataclasses.replace(OPTIONS, target=Target.LUNGS, epochs=1, small_epochs=1)
-    lungs = data.load(pictures.samples, target=options.target)
+    options = dataclasses.replace(OPTIONS, anatomy=Anatomy.LUNGS, epochs=1, small_epochs=1)
+    lungs = data.load(pictures.samples, anatomy=options.anatomy)
     return made_once("lungs", lambda run: fit.fit(NETWORK, lungs, run, options))
 
 

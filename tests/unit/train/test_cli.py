@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from infmap_train.data import dataset as data
 from processes import heed_ctrl_c
-from train.conftest import ARGUMENTS
+from train.conftest import ARGUMENTS, write_data
 
 _COMMANDS = [
     *("fit", "cross-validate", "evaluate", "calibrate", "networks", "dataset build"),
@@ -66,6 +67,24 @@ def test_bad_data_is_told_at_once_without_a_traceback(tmp_path: Path) -> None:
     assert "index.csv" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("spelled", ["--anatomy", "--target"])
+def test_the_anatomy_may_be_called_a_target_as_before(spelled: str, tmp_path: Path) -> None:
+    folder = write_data(tmp_path / "data", covid=5, normal=5)
+    shutil.rmtree(folder / "lung_masks")
+    done = _run("fit", f"--data={folder}", f"--run={tmp_path / 'run'}", spelled, "lungs")
+    assert done.returncode == 1
+    *told, _problems, problem = done.stderr.splitlines()
+    assert "no radiograph has a mask of the lungs" in problem
+    assert ("--target is deprecated: say --anatomy lungs" in told) is (spelled == "--target")
+
+
+def test_the_anatomy_is_said_once(tmp_path: Path) -> None:
+    done = _run("fit", "--data=x", f"--run={tmp_path}", "--target=lungs", "--anatomy=infection")
+    assert done.stderr == "error: --target is the earlier spelling of --anatomy: leave it out\n"
+    assert done.returncode == 1
 
 
 def test_an_unknown_network_names_the_known_ones(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
+from infmap_kit.model.spec import Anatomy
 from infmap_train.data import dataset as data
-from infmap_train.training.options import Target
 
 
 def test_masks_and_pictures_come_at_the_networks_size(made_data: Callable[..., Path]) -> None:
@@ -127,7 +127,7 @@ def test_fingerprint_knows_pixels_and_not_their_order(made_data: Callable[..., P
 def test_lungs_are_read_beside_and_only_where_there_are_any(made_data: Callable[..., Path]) -> None:
     samples = data.read_index(made_data(covid=5, normal=5))
     assert [s.lung_mask is not None for s in samples] == [n % 5 > 0 for n in range(10)]
-    infections, lungs = data.load(samples), data.load(samples, target=Target.LUNGS)
+    infections, lungs = data.load(samples), data.load(samples, anatomy=Anatomy.LUNGS)
     assert np.array_equal(infections.images, lungs.images)
     assert infections.with_truth() is infections
     known = lungs.with_truth()

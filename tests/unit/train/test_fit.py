@@ -19,12 +19,12 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import InfmapError, SpecError, TrainingError
-from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.model.spec import Anatomy, NetworkSpec
 from infmap_train.data import dataset as data
 from infmap_train.training import run_folder
 from infmap_train.training.distribution import own_folder
 from infmap_train.training.fit import fit
-from infmap_train.training.options import FitOptions, Target
+from infmap_train.training.options import FitOptions
 from train.conftest import ARGUMENTS, NETWORK, OPTIONS
 
 pytestmark = pytest.mark.train
@@ -75,20 +75,22 @@ def test_a_finished_run_is_read_and_not_trained_again(
     assert (finished_run / "spec.json").stat().st_mtime_ns == before
 
 
-def test_a_run_of_before_there_was_a_choice_of_targets_is_taken_up(
-    pictures: data.Pictures, finished_run: Path, tmp_path: Path
+@pytest.mark.parametrize("earlier", [{}, {"target": "infection"}])
+def test_a_run_of_before_there_was_an_anatomy_is_taken_up(
+    earlier: dict[str, str], pictures: data.Pictures, finished_run: Path, tmp_path: Path
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(finished_run, old)
     state = json.loads((old / "state.json").read_text())
-    del state["identity"]["options"]["target"]
+    del state["identity"]["options"]["anatomy"]
+    state["identity"]["options"] |= earlier
     (old / "state.json").write_text(json.dumps(state))
     assert fit(NETWORK, pictures, old, OPTIONS) == json.loads((old / "metrics.json").read_text())
 
 
-def test_masks_of_another_target_are_refused(pictures: data.Pictures, tmp_path: Path) -> None:
+def test_masks_of_another_anatomy_are_refused(pictures: data.Pictures, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"masks of the lungs.*infection"):
-        fit(NETWORK, pictures, tmp_path, dataclasses.replace(OPTIONS, target=Target.LUNGS))
+        fit(NETWORK, pictures, tmp_path, dataclasses.replace(OPTIONS, anatomy=Anatomy.LUNGS))
 
 
 def test_another_runs_folder_is_refused(pictures: data.Pictures, tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_too_few_pictures_for_a_batch_are_named(pictures: data.Pictures, tmp_pat
     "wrong",
     [
         {"epochs": 0},
-        {"target": "heart"},
+        {"anatomy": "heart"},
         {"schedule": "linear"},
         {"fold": 5},
         {"small_size": 100},

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
+from infmap_kit.model.spec import Anatomy
 from infmap_train.data.dataset import load
 from infmap_train.data.layouts import open_dataset, read_dataset, read_normals
-from infmap_train.training.options import Target
 
 
 def _write(path: Path, *, bright: bool = False) -> None:
@@ -60,7 +60,7 @@ def test_covid_qu_ex_takes_infections_and_normals_of_all_parts(tmp_path: Path) -
     samples = read_dataset(tmp_path)
     assert [bool(s.lung_mask) for s in samples] == ["Val" not in str(s.image) for s in samples]
     assert (
-        load(samples, target=Target.LUNGS).with_truth().masks.any(axis=(1, 2)).tolist()
+        load(samples, anatomy=Anatomy.LUNGS).with_truth().masks.any(axis=(1, 2)).tolist()
         == [True] * 4
     )
     assert sorted(s.covid for s in samples) == [False] * 3 + [True] * 3
@@ -127,5 +127,5 @@ def test_data_without_lungs_are_told_so_at_once(made_data: Callable[..., Path]) 
     folder = made_data(covid=4, normal=4)
     shutil.rmtree(folder / "lung_masks")
     with pytest.raises(TrainingError, match=r"no radiograph has a mask of the lungs.*lung_masks"):
-        open_dataset(folder, folds=2, target=Target.LUNGS)
+        open_dataset(folder, folds=2, anatomy=Anatomy.LUNGS)
     assert len(open_dataset(folder, folds=2).samples) == 8

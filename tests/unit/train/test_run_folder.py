@@ -15,6 +15,7 @@ import onnxruntime
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.spec import Anatomy, ModelSpec
 from infmap_train.data import dataset as data
 from infmap_train.evaluation.evaluate import evaluate_run, predict
 from infmap_train.evaluation.metrics import Confusion, pixel_confusion
@@ -125,7 +126,7 @@ def test_a_lung_run_says_so_and_holds_back_the_same_patients(
     finished_run: Path, lung_run: Path, pictures: data.Pictures
 ) -> None:
     spec = run_folder.read(lung_run)
-    assert spec.training["target"] == run_folder.target_of(spec) == "lungs"
+    assert spec.training["anatomy"] == spec.anatomy == "lungs"
     assert "lungs" in spec.name
     assert "detection" not in spec.metrics
     lungs = {s.name for s in pictures.samples if s.lung_mask}
@@ -138,7 +139,13 @@ def test_a_lung_run_says_so_and_holds_back_the_same_patients(
     assert len(evaluate_run(lung_run, folder, everything=True).pictures.samples) == len(lungs)
 
 
+def test_the_lung_network_that_was_trained_under_another_word_says_its_anatomy() -> None:
+    spec = ModelSpec.read(Path(__file__).parents[3] / "training" / "demo_lungs" / "spec.json")
+    assert "anatomy" not in spec.training
+    assert spec.anatomy is Anatomy.LUNGS
+
+
 def test_a_run_of_before_there_was_a_choice_is_of_the_infection(finished_run: Path) -> None:
     spec = run_folder.read(finished_run)
-    del spec.training["target"]
-    assert run_folder.target_of(spec) == "infection"
+    del spec.training["anatomy"]
+    assert spec.anatomy == "infection"

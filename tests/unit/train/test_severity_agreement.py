@@ -16,11 +16,11 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import write_json
+from infmap_kit.model.spec import Anatomy
 from infmap_train.data.dataset import Pictures, load, read_index
 from infmap_train.evaluation.evaluate import Evaluation, evaluate
 from infmap_train.studies.severity_agreement import severity_agreement
 from infmap_train.studies.severity_report import severity_tables, write_severity
-from infmap_train.training.options import Target
 from train.conftest import NETWORK, write_data
 
 pytestmark = pytest.mark.train
@@ -43,7 +43,7 @@ def perfect(folder: Path) -> Evaluation:
 def severity(folder: Path) -> dict[str, float]:
     """Infected over lung pixels by hand, of the pictures with both."""
     samples = read_index(folder)
-    infections, lungs = (load(samples, target=target).masks > 0 for target in Target)
+    infections, lungs = (load(samples, anatomy=anatomy).masks > 0 for anatomy in Anatomy)
     return {
         sample.name: 100 * float((infected & lung).sum() / lung.sum())
         for sample, infected, lung in zip(samples, infections, lungs, strict=True)
@@ -125,7 +125,7 @@ def test_no_scored_picture_and_lungs_in_place_of_infections_are_refused(
     none = Evaluation(NETWORK, perfect.pictures.take([16]), perfect.probability[[16]], {})
     with pytest.raises(TrainingError, match="--all"):
         severity_agreement(none, run, folder, scores)
-    lungs: Pictures = load(perfect.pictures.samples, target=Target.LUNGS)
+    lungs: Pictures = load(perfect.pictures.samples, anatomy=Anatomy.LUNGS)
     with pytest.raises(TrainingError, match="expected a run of the infection"):
         severity_agreement(Evaluation(NETWORK, lungs, perfect.probability, {}), run, folder, scores)
 

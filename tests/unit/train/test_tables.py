@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit import paper
-from infmap_kit.model.spec import NetworkSpec
+from infmap_kit.model.spec import Anatomy, NetworkSpec
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures, Sample
 from infmap_train.evaluation import tables
@@ -20,7 +20,6 @@ from infmap_train.evaluation.evaluate import Evaluation, evaluate
 from infmap_train.evaluation.metrics import Confusion, dice_per_image
 from infmap_train.evaluation.report import worst_rows, write_report
 from infmap_train.training.cross_validate import summarise
-from infmap_train.training.options import Target
 
 pytestmark = pytest.mark.train
 
@@ -66,7 +65,7 @@ def test_formats_hold_the_same_cells() -> None:
     assert r"A \& B, 5 \%" in table.latex()
 
 
-def _evaluation(target: Target = Target.INFECTION) -> Evaluation:
+def _evaluation(anatomy: Anatomy = Anatomy.INFECTION) -> Evaluation:
     rng = np.random.default_rng(0)
     masks = np.zeros((6, 224, 224), np.uint8)
     masks[:3, 50:100, 50:100] = 1
@@ -86,7 +85,7 @@ def _evaluation(target: Target = Target.INFECTION) -> Evaluation:
         for n in range(6)
     )
     images = rng.integers(0, 256, masks.shape, np.uint8)
-    pictures = Pictures(samples, images, masks, target)
+    pictures = Pictures(samples, images, masks, anatomy)
     return Evaluation(UNET, pictures, probability, evaluate(pictures, probability))
 
 
@@ -126,7 +125,7 @@ def test_folds_are_cumulated(tmp_path: Path) -> None:
 
 
 def test_lungs_are_told_over_all_pictures_by_source_and_nothing_is_detected(tmp_path: Path) -> None:
-    evaluation = _evaluation(Target.LUNGS)
+    evaluation = _evaluation(Anatomy.LUNGS)
     report = evaluation.report
     # One found, one at a wrong place, one missed, two rightly nowhere, one where none is.
     assert report["dice"] == {
@@ -145,7 +144,7 @@ def test_lungs_are_told_over_all_pictures_by_source_and_nothing_is_detected(tmp_
 
 
 def test_folds_of_lungs_are_cumulated_with_a_vote_an_image(tmp_path: Path) -> None:
-    whole = _evaluation(Target.LUNGS)
+    whole = _evaluation(Anatomy.LUNGS)
     part = whole.pictures.take([0])
     one = evaluate(part, whole.probability[:1])
     summary = summarise(UNET, [whole.report, one], tmp_path)

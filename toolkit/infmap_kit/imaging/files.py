@@ -32,11 +32,11 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     list
         Each file once, in the order of ``paths``; sorted within a folder.
     """
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for path in paths:
         for member in list(_walk(path)) or [path]:
-            found.setdefault(_real(member), member)
-    return list(found.values())
+            files.setdefault(_real(member), member)
+    return list(files.values())
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -38,7 +38,7 @@ _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
 _SAMPLE_FORMAT = 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 _TIFF_INTEGERS = {1: "u1", 3: "u2", 4: "u4"}
-_WANTED = frozenset(
+_TAGS_READ = frozenset(
     (
         *(_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT),
         *(_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES),
@@ -68,6 +68,8 @@ class Header:
         Whether small values are bright, as a TIFF may say.
     complete
         Whether the file reaches its end.
+    more_pages
+        Whether a TIFF has other pictures after this one.
     """
 
     media_type: str
@@ -77,6 +79,7 @@ class Header:
     orientation: int = 1
     white_is_zero: bool = False
     complete: bool = True
+    more_pages: bool = False
 
 
 def read_header(content: bytes) -> Header:
@@ -85,8 +88,8 @@ def read_header(content: bytes) -> Header:
     Raises
     ------
     InputRejected
-        ``truncated`` when the header itself is cut, ``multi-frame`` for a TIFF of several pages,
-        ``pixel-type`` for values that are no unsigned integers, ``unreadable`` for nonsense.
+        ``truncated`` when the header itself is cut, ``pixel-type`` for values that are no unsigned
+        integers, ``unreadable`` for nonsense.
     """
     try:
         if content.startswith(PNG_SIGNATURE):
@@ -165,10 +168,6 @@ def _orientation(tags: _Tags) -> int:
 
 def _tiff(content: bytes) -> Header:
     tags, more_pages = _tiff_tags(content)
-    if more_pages:
-        raise InputRejected(
-            Reason.MULTI_FRAME, "expected one picture, found a TIFF of several pages: pass one page"
-        )
     width, height = _first(tags, _WIDTH, 0), _first(tags, _LENGTH, 0)
     if not width or not height:
         raise _nonsense("TIFF")
@@ -191,6 +190,7 @@ def _tiff(content: bytes) -> Header:
         orientation=_orientation(tags),
         white_is_zero=_first(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
         complete=end <= len(content),
+        more_pages=more_pages,
     )
 
 
@@ -206,7 +206,7 @@ def _tiff_tags(content: bytes) -> tuple[_Tags, bool]:
     tags: _Tags = {}
     for entry in range(directory + 2, directory + 2 + 12 * count, 12):
         tag, kind, number = struct.unpack_from(order + "HHI", content, entry)
-        if tag not in _WANTED or tag in tags or kind not in _TIFF_INTEGERS:
+        if tag not in _TAGS_READ or tag in tags or kind not in _TIFF_INTEGERS:
             continue
         dtype = np.dtype(order + _TIFF_INTEGERS[kind])
         offset = entry + 8

@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.header import JPEG_SIGNATURE
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.imaging.raster import decode_raster
-from infmap_kit.imaging.readers import decode_radiograph
-from infmap_kit.imaging.tone import blank
+from infmap_kit.imaging.readers import decode, judge
 
 
 def quick_input(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -40,12 +36,4 @@ def quick_input(content: bytes, name: str) -> NDArray[np.uint8]:
 
 def quick_radiograph(content: bytes, name: str) -> Radiograph:
     """A radiograph that is only to become the network's input; its pixels may be halved already."""
-    if not content.startswith(JPEG_SIGNATURE):
-        return decode_radiograph(content, name)
-    try:
-        radiograph = decode_raster(content, name, for_network=True)
-        if radiograph.pixels.min() == radiograph.pixels.max():
-            raise blank()
-    except InputRejected as error:
-        raise InputRejected(error.code, f"{name}: {error}") from error
-    return radiograph
+    return judge(decode(content, name, for_network=True))

@@ -93,6 +93,9 @@ class Radiograph:
         What brought the stored pixels upright.
     header
         The DICOM data set that it was read from, without its pixels; ``None`` for other formats.
+    objections
+        What the file itself says against being one gray radiograph. Its pixels could be decoded all the
+        same; :func:`~infmap_kit.imaging.readers.judge` refuses it by the first.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class Radiograph:
     orientation: Orientation = UPRIGHT
     # Out of repr: it names the patient.
     header: Dataset | None = dataclasses.field(default=None, repr=False)
+    objections: tuple[InputRejected, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import cv2
@@ -32,12 +33,22 @@ _REDUCED_JPEG = (
 """By how often the picture is halved while it is decoded."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Remarks:
+    """What is gathered about a picture while it is decoded, for its radiograph."""
+
+    notes: list[str] = dataclasses.field(default_factory=list)
+    objections: list[InputRejected] = dataclasses.field(default_factory=list)
+
+
 def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Radiograph:
     """Decode a PNG, JPEG or TIFF.
 
     Gray values come back as stored. Transparent parts are laid over black, as what is outside the
     beam; a tint is dropped; 16 bits go through :func:`~infmap_kit.imaging.tone.eight_bits`; a
-    picture with an Exif or TIFF orientation is turned upright. The notes say so.
+    picture with an Exif or TIFF orientation is turned upright. The notes say so. A picture of strong
+    colours is brought to gray all the same, and of a TIFF with several pages the first is taken: the
+    radiograph's objections say so, for :func:`~infmap_kit.imaging.readers.judge` to refuse it.
 
     Parameters
     ----------
@@ -53,8 +64,7 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     Raises
     ------
     InputRejected
-        ``too-small``, ``too-large``, ``truncated``, ``unreadable``, ``colour``, ``pixel-type``,
-        ``multi-frame`` or ``blank``.
+        ``too-small``, ``too-large``, ``truncated``, ``unreadable``, ``pixel-type`` or ``blank``.
     """
     header = read_header(content)
     refuse_size(width=header.width, height=header.height)
@@ -64,33 +74,42 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
             f"the file ends in the middle of its {header.width}x{header.height} picture: copy it "
             "again",
         )
-    notes: list[str] = []
+    remarks = _Remarks()
+    if header.more_pages:
+        reason = "expected one picture, found a TIFF of several pages: pass one page"
+        remarks.objections.append(InputRejected(Reason.MULTI_FRAME, reason))
     if header.orientation != 1 and header.media_type != "image/png":
-        notes.append(f"turned upright from orientation {header.orientation}")
+        remarks.notes.append(f"turned upright from orientation {header.orientation}")
     if header.media_type == "image/jpeg":
         halved = halvings(header.height, header.width) if for_network else 0
-        values = _jpeg(content, header, notes, min(halved, len(_REDUCED_JPEG) - 1))
+        values = _jpeg(content, header, remarks, min(halved, len(_REDUCED_JPEG) - 1))
     else:
-        values = _png_or_tiff(content, header, notes)
+        values = _png_or_tiff(content, header, remarks)
     if header.white_is_zero:
         # libtiff has done so already on its way to 8 bits.
         values = np.bitwise_not(values) if values.dtype == np.uint16 else values
-        notes.append("inverted: the file says that white is zero")
+        remarks.notes.append("inverted: the file says that white is zero")
     pixels, scaling = eight_bits(values)
     if scaling:
-        notes.append(scaling)
-    return Radiograph(pixels, name, header.media_type, tuple(notes))
+        remarks.notes.append(scaling)
+    return Radiograph(
+        pixels,
+        name,
+        header.media_type,
+        tuple(remarks.notes),
+        objections=tuple(remarks.objections),
+    )
 
 
-def _jpeg(content: bytes, header: Header, notes: list[str], halved: int) -> NDArray[Any]:
+def _jpeg(content: bytes, header: Header, remarks: _Remarks, halved: int) -> NDArray[Any]:
     # Whether there is colour, an eighth of the size tells; and the JPEG's own luminance is both
     # nearer to what was stored and faster than a gray made from its colours.
     if header.channels > 1:
-        _drop_colour(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8), notes)
+        _drop_colour(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8), remarks)
     return _whole(_opened(content, header, _REDUCED_JPEG[halved]), header, 2**halved)
 
 
-def _png_or_tiff(content: bytes, header: Header, notes: list[str]) -> NDArray[Any]:
+def _png_or_tiff(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
     picture = _whole(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
     if picture.dtype not in (np.uint8, np.uint16):
         raise InputRejected(
@@ -99,8 +118,8 @@ def _png_or_tiff(content: bytes, header: Header, notes: list[str]) -> NDArray[An
     if picture.ndim == 2:
         return picture
     if picture.shape[2] == 4:
-        picture = _over_black(picture, notes)
-    _drop_colour(picture, notes)
+        picture = _over_black(picture, remarks)
+    _drop_colour(picture, remarks)
     return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
 
 
@@ -131,31 +150,31 @@ def _damaged(header: Header) -> InputRejected:
     )
 
 
-def _over_black(picture: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+def _over_black(picture: NDArray[Any], remarks: _Remarks) -> NDArray[Any]:
     """Lay a BGRA picture over black."""
     *colours, alpha = cv2.split(picture)
     full = np.iinfo(picture.dtype).max
     if alpha.min() == full:
-        notes.append("opaque alpha dropped")
+        remarks.notes.append("opaque alpha dropped")
     else:
         colours = [cv2.multiply(colour, alpha, scale=1 / full) for colour in colours]
-        notes.append("transparent parts laid over black")
+        remarks.notes.append("transparent parts laid over black")
     return cv2.merge(colours)
 
 
-def _drop_colour(picture: NDArray[Any], notes: list[str]) -> None:
-    """Refuse a BGR picture of strong colours, and note weak ones."""
+def _drop_colour(picture: NDArray[Any], remarks: _Remarks) -> None:
+    """Note the colours of a BGR picture that is brought to gray, and object to strong ones."""
     level = np.iinfo(picture.dtype).max // 255
     blue, green, red = cv2.split(picture)
     highest, lowest = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
     chroma = cv2.subtract(highest, lowest)
     share = float(np.count_nonzero(chroma > _STRONG_CHROMA * level)) / chroma.size
     if share > MAX_COLOURED_SHARE:
-        raise InputRejected(
-            Reason.COLOUR,
+        reason = (
             f"expected a gray chest X-ray, found {share:.0%} of the picture in strong colour "
             f"(at most {MAX_COLOURED_SHARE:.0%}): pass the radiograph itself, not a photograph or "
-            "a map drawn from it",
+            "a map drawn from it"
         )
+        remarks.objections.append(InputRejected(Reason.COLOUR, reason))
     if chroma.max() > _GRAY_CHROMA * level:
-        notes.append(f"colour dropped, {share:.2%} of it strong")
+        remarks.notes.append(f"colour dropped, {share:.2%} of it strong")

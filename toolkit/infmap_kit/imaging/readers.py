@@ -1,11 +1,11 @@
-"""From a file to a radiograph, or to the reason why not."""
+"""From a file to a radiograph, or to the reason why not, in two steps: :func:`decode`, then :func:`judge`."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import stat
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import InputRejected
@@ -18,9 +18,9 @@ from infmap_kit.imaging.raster import decode_raster
 SIGNATURE_BYTES = 132
 """How much of a file's beginning tells its format: DICOM's mark is the last, at 128."""
 
-_Decoder = Callable[[bytes, str], Radiograph]
+_RASTER_SIGNATURES = (PNG_SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)
 
-# Met in practice; the name makes the mend obvious.
+# Met in practice; the name makes obvious what to do.
 _STRANGERS = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
@@ -35,7 +35,7 @@ _STRANGERS = {
 
 
 def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograph:
-    """Read a radiograph from a file of any supported format; its suffix is not looked at.
+    """Read a suitable radiograph from a file of any supported format; its suffix is not looked at.
 
     Parameters
     ----------
@@ -50,7 +50,13 @@ def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograp
         With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
         path.
     """
-    return decode_radiograph(
+    radiograph = decode_file(path, secondary_capture=secondary_capture)
+    return judge(radiograph, file=str(path))
+
+
+def decode_file(path: Path, *, secondary_capture: bool = False) -> Radiograph:
+    """Read a file and :func:`decode` it, without judging it; messages begin with the path."""
+    return decode(
         read_content(path), path.name, secondary_capture=secondary_capture, file=str(path)
     )
 
@@ -58,7 +64,34 @@ def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograp
 def decode_radiograph(
     content: bytes, name: str, *, secondary_capture: bool = False, file: str = ""
 ) -> Radiograph:
-    """Decode a radiograph from a file's bytes.
+    """Decode a file's bytes (:func:`decode`), and judge whether it is a suitable radiograph (:func:`judge`).
+
+    Parameters
+    ----------
+    content, name, secondary_capture, file
+        As for :func:`decode`.
+
+    Raises
+    ------
+    InputRejected
+        As by :func:`decode` and :func:`judge`.
+    """
+    radiograph = decode(content, name, secondary_capture=secondary_capture, file=file)
+    return judge(radiograph, file=file)
+
+
+def decode(
+    content: bytes,
+    name: str,
+    *,
+    secondary_capture: bool = False,
+    for_network: bool = False,
+    file: str = "",
+) -> Radiograph:
+    """Decode a file's bytes to gray pixels: the one way in, for training as for serving.
+
+    Whether the picture is a chest, the right way round and without colours is not asked. A DICOM file is
+    refused all the same where its tags rule that out, before its pixels are decoded.
 
     Parameters
     ----------
@@ -68,6 +101,9 @@ def decode_radiograph(
         What to call it.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read too.
+    for_network
+        Whether only the network's input is made of it: a JPEG's pixels may then come halved, see
+        :func:`~infmap_kit.imaging.raster.decode_raster`.
     file
         What messages call it, when that is something else, such as a path.
 
@@ -77,17 +113,50 @@ def decode_radiograph(
         With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
         name.
     """
-    try:
-        return _decode(content, name, secondary_capture)
-    except InputRejected as error:
+    with _named(file or name):
+        if not content:
+            raise InputRejected(Reason.EMPTY, "expected a picture, found an empty file")
+        # DICOM first: its 128 free bytes may hold another format's signature.
+        if is_dicom(content):
+            return decode_dicom(content, name, secondary_capture=secondary_capture)
+        if content.startswith(_RASTER_SIGNATURES):
+            return decode_raster(content, name, for_network=for_network)
         raise InputRejected(
-            error.code, error.reason, found=error.found, file=file or name
-        ) from error
+            Reason.UNKNOWN_FORMAT,
+            f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}",
+        )
+
+
+def judge(radiograph: Radiograph, *, file: str = "") -> Radiograph:
+    """Refuse what was decoded and is no suitable radiograph, and warn of what is doubtful.
+
+    Parameters
+    ----------
+    radiograph
+        From :func:`decode`.
+    file
+        What messages call it, when that is not its name.
+
+    Returns
+    -------
+    Radiograph
+        The same, with the warnings.
+
+    Raises
+    ------
+    InputRejected
+        ``multi-frame``, ``colour``, ``blank`` or ``polarity``; the message begins with the name.
+    """
+    with _named(file or radiograph.name):
+        if radiograph.objections:
+            raise radiograph.objections[0]
+        _, warnings = judge_picture(radiograph.pixels)
+    return dataclasses.replace(radiograph, warnings=radiograph.warnings + warnings)
 
 
 def has_picture_signature(start: bytes) -> bool:
     """Whether a file that starts so (``SIGNATURE_BYTES`` of it) is in a supported format."""
-    return _decoder(start) is not None
+    return is_dicom(start) or start.startswith(_RASTER_SIGNATURES)
 
 
 def is_dicom(start: bytes) -> bool:
@@ -118,9 +187,9 @@ def read_content(path: Path) -> bytes:
 def _content(path: Path) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        found = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
         raise InputRejected(
-            Reason.NOT_A_FILE, f"expected a picture file, found {found}", file=str(path)
+            Reason.NOT_A_FILE, f"expected a picture file, found {kind}", file=str(path)
         )
     if status.st_size > MAX_FILE_BYTES:
         raise InputRejected(
@@ -131,27 +200,13 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _decode(content: bytes, name: str, secondary_capture: bool) -> Radiograph:
-    if not content:
-        raise InputRejected(Reason.EMPTY, "expected a picture, found an empty file")
-    decoder = _decoder(content, secondary_capture=secondary_capture)
-    if decoder is None:
-        raise InputRejected(
-            Reason.UNKNOWN_FORMAT,
-            f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}",
-        )
-    radiograph = decoder(content, name)
-    _, warnings = judge_picture(radiograph.pixels)
-    return dataclasses.replace(radiograph, warnings=radiograph.warnings + warnings)
-
-
-def _decoder(start: bytes, *, secondary_capture: bool = False) -> _Decoder | None:
-    # DICOM first: its 128 free bytes may hold another format's signature.
-    if is_dicom(start):
-        return functools.partial(decode_dicom, secondary_capture=secondary_capture)
-    if start.startswith((PNG_SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)):
-        return decode_raster
-    return None
+@contextlib.contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Let what is refused inside begin with the file's name."""
+    try:
+        yield
+    except InputRejected as error:
+        raise InputRejected(error.code, error.reason, found=error.found, file=file) from error
 
 
 def _is_bare_dicom(start: bytes) -> bool:

@@ -57,7 +57,9 @@ def eight_bits(
     tails = (_TAIL_PERCENT, 100 - _TAIL_PERCENT)
     low, high = np.percentile(values, tails) if counts is None else _tails(values, counts, tails)
     if low == high:
-        raise blank()
+        raise InputRejected(
+            Reason.BLANK, "expected a chest X-ray, found a picture of one even brightness"
+        )
     pixels = rounded((values - low) * (255 / (high - low)))
     return pixels, (
         f"values scaled from {low:g} ... {high:g}, all but the outer {_TAIL_PERCENT} % on each side"
@@ -130,13 +132,6 @@ def window(
                 "expected the VOI LUT function LINEAR, LINEAR_EXACT or SIGMOID, found another",
             )
     return rounded(share * 255)
-
-
-def blank() -> InputRejected:
-    """Return the refusal of a picture that shows nothing."""
-    return InputRejected(
-        Reason.BLANK, "expected a chest X-ray, found a picture of one even brightness"
-    )
 
 
 def rounded(levels: NDArray[np.float64]) -> NDArray[np.uint8]:

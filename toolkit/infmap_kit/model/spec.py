@@ -26,6 +26,13 @@ class Architecture(enum.StrEnum):
     DLA = "DLA"
 
 
+class Anatomy(enum.StrEnum):
+    """What a network learns to segment."""
+
+    INFECTION = "infection"
+    LUNGS = "lungs"
+
+
 class Encoder(enum.StrEnum):
     """The paper's four encoders (II-C2). CheXNet is DenseNet-121 with other initial weights."""
 
@@ -155,10 +162,14 @@ class ModelSpec:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
-    def anatomy(self) -> str:
-        """What the network was trained to find: ``infection`` or ``lungs``."""
-        # Earlier run folders call it the target.
-        return str(self.training.get("anatomy") or self.training.get("target", "infection"))
+    def anatomy(self) -> Anatomy | str:
+        """What the network was trained to segment: one of :class:`Anatomy`, or what another package trains.
+
+        Earlier versions called it the target, and before there was a choice it was the infection.
+        """
+        known = {"anatomy": self.training.get("target", Anatomy.INFECTION), **self.training}
+        text = str(known["anatomy"])
+        return Anatomy(text) if text in tuple(Anatomy) else text
 
     def write(self, path: Path) -> None:
         """Write the record as JSON; written beside and renamed."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_annotate.study.collection import kept, read_gray, refuse
+from infmap_annotate.study.collection import kept, read_mask, refuse
 from infmap_annotate.study.folder import MOST_CANDIDATES, Picture, Study, now
 from infmap_kit.errors import StudyError
 from infmap_kit.model.files import sha256_of
@@ -23,10 +23,10 @@ def pictures_of_stage(study: Study, stage: int) -> list[Picture]:
     StudyError
         When there are none.
     """
-    found = [picture for picture in study.pictures() if picture.stage == stage]
-    if not found:
+    pictures = [picture for picture in study.pictures() if picture.stage == stage]
+    if not pictures:
         raise StudyError(f"the study has no radiographs in stage {stage}")
-    return found
+    return pictures
 
 
 def check_can_join(study: Study, name: str, stage: int) -> None:
@@ -113,7 +113,7 @@ def add_mask_folder(study: Study, name: str, stage: int, folder: Path) -> int:
     problems = []
     for picture in pictures_of_stage(study, stage):
         path = folder / f"{picture.name}.png"
-        mask = read_gray(path)
+        mask = read_mask(path)
         if mask is None:
             problems.append(f"{picture.name}: {path} is missing or cannot be decoded")
         elif mask.shape != (picture.height, picture.width):

@@ -18,7 +18,8 @@ from infmap_annotate.reading.masks import encode_mask
 from infmap_annotate.reading.readers import DEFAULT_DAYS, OWNER, add_reader
 from infmap_annotate.reading.sequence import shuffled
 from infmap_annotate.study.folder import Rules, Study, make_folder, now
-from infmap_kit.errors import StudyError
+from infmap_kit.errors import InputRejected, StudyError
+from infmap_kit.imaging.readers import decode_file
 from infmap_kit.model.files import sha256_of
 from infmap_kit.progress import Progress, no_progress
 
@@ -161,8 +162,8 @@ def refuse(problems: Sequence[str]) -> None:
         raise StudyError(f"{len(problems)} problem(s) in the data:\n  " + "\n  ".join(problems))
 
 
-def read_gray(path: Path) -> NDArray[np.uint8] | None:
-    """Decode a picture as (H, W) uint8, as training does; ``None`` when it cannot be."""
+def read_mask(path: Path) -> NDArray[np.uint8] | None:
+    """Decode a mask as (H, W) uint8, as training does; ``None`` when it cannot be."""
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     return None if picture is None else picture.astype(np.uint8, copy=False)
 
@@ -185,14 +186,14 @@ def _subset(listed: Iterable[Listed], subset: int | None, seed: int) -> set[str]
         if one.covid:
             groups.setdefault(one.group, []).append(one)
     drawn = {name: g for name, g in groups.items() if all(one.mask for one in g)}
-    wanted = sum(map(len, drawn.values())) if subset is None else subset
+    count = sum(map(len, drawn.values())) if subset is None else subset
     chosen: set[str] = set()
     for name in shuffled(drawn, seed, "stage I", key=str):
-        if len(chosen) + len(drawn[name]) <= wanted:
+        if len(chosen) + len(drawn[name]) <= count:
             chosen |= {one.name for one in drawn[name]}
-    if len(chosen) < wanted:
+    if len(chosen) < count:
         raise StudyError(
-            f"expected {wanted} COVID-19 radiographs with a mask, found whole patients with "
+            f"expected {count} COVID-19 radiographs with a mask, found whole patients with "
             f"{len(chosen)}: take a smaller --subset"
         )
     return chosen
@@ -205,24 +206,33 @@ def _add_pictures(
     pictures, candidates = [], []
     for number, one in enumerate(listed, start=1):
         progress("reading radiographs", number, len(listed))
-        image = read_gray(one.image)
-        if image is None:
-            problems.append(f"{one.name}: {one.image} cannot be decoded")
+        try:
+            image = decode_file(one.image)
+        except InputRejected as error:
+            problems.append(f"{one.name}: {error}")
             continue
-        height, width = image.shape
         stage = (1 if one.name in stage_one else 2) if one.covid else None
         file = os.path.relpath(one.image.resolve(), study.data)
         pictures.append(
-            (number, one.name, file, sha256_of(one.image), width, height, one.group, stage)
+            (
+                number,
+                one.name,
+                file,
+                sha256_of(one.image),
+                image.width,
+                image.height,
+                one.group,
+                stage,
+            )
         )
         if stage != 1 or one.mask is None:
             continue
-        mask = read_gray(one.mask)
+        mask = read_mask(one.mask)
         if mask is None:
             problems.append(f"{one.name}: {one.mask} cannot be decoded")
-        elif mask.shape != image.shape:
+        elif mask.shape != image.pixels.shape:
             problems.append(
-                f"{one.name}: expected a mask of {width}x{height}, its picture's size, found "
+                f"{one.name}: expected a mask of {image.width}x{image.height}, its picture's size, found "
                 f"{mask.shape[1]}x{mask.shape[0]}"
             )
         else:

@@ -43,7 +43,7 @@ class Rules:
     Parameters
     ----------
     seed
-        Of all orders.
+        Seed of all orders.
     dice_bound
         Two different masks count as agreeing when their Dice reaches this.
     draw_in_stage_one
@@ -132,11 +132,11 @@ class Study:
 
     def candidates(self) -> dict[int, list[Candidate]]:
         """All masks, by radiograph."""
-        found: dict[int, list[Candidate]] = {}
+        by_picture: dict[int, list[Candidate]] = {}
         for row in self.database.reading().execute("SELECT * FROM candidate ORDER BY id"):
             candidate = Candidate(**row)
-            found.setdefault(candidate.picture_id, []).append(candidate)
-        return found
+            by_picture.setdefault(candidate.picture_id, []).append(candidate)
+        return by_picture
 
     def image_path(self, picture: Picture) -> Path:
         """Where a radiograph lies."""
@@ -150,7 +150,7 @@ class Study:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, and on disk when the block has ended."""
+        """Write all of it or nothing; it is on disk when the block has ended."""
         with self.database.transaction() as sql:
             yield sql
 

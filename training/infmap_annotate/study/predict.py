@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_annotate.study.candidates import add_model, check_can_join, pictures_of_stage
-from infmap_annotate.study.collection import read_gray
 from infmap_annotate.study.folder import Picture, Study
 from infmap_kit.errors import MissingDependency, StudyError
 from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.readers import decode_file
 from infmap_kit.model.files import read_json, sha256_of
-from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec, NetworkSpec
+from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy, ModelSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 
 _MOST_NAMED = 10
@@ -71,7 +71,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
         inner = (
             [path]
             if (path / "spec.json").is_file()
-            else sorted(found.parent for found in path.glob("*/spec.json"))
+            else sorted(spec.parent for spec in path.glob("*/spec.json"))
         )
         if not inner:
             raise StudyError(
@@ -81,13 +81,11 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
         folders += inner
     runs = [Run.read(folder) for folder in folders]
     for run in runs:
-        # Runs from before there were others do not say.
-        target = run.spec.training.get("target", "infection")
-        if not isinstance(run.spec.network, NetworkSpec):
-            target = "whole radiographs"
-        if target != "infection":
+        segments = isinstance(run.spec.network, NetworkSpec)
+        learnt = run.spec.anatomy if segments else "whole radiographs"
+        if learnt != Anatomy.INFECTION:
             raise StudyError(
-                f"expected a run that segments infection, found {target} in {run.folder}"
+                f"expected a run that segments infection, found {learnt} in {run.folder}"
             )
     networks = {run.spec.network.label for run in runs}
     if len(networks) > 1:
@@ -139,7 +137,7 @@ def assign(
             f"{len(unsure)} radiographs were held back by none of the {len(runs)} runs: {_some(unsure)}; "
             "give one run, that says whose masks they become"
         )
-    return {folder: found for folder, found in by_run.items() if found}
+    return {folder: given for folder, given in by_run.items() if given}
 
 
 def predict_by_runs(
@@ -286,10 +284,7 @@ def _image(study: Study, picture: Picture) -> NDArray[np.uint8]:
         raise StudyError(
             f"{path} is missing or was changed since the study was made: bring back the file"
         )
-    pixels = read_gray(path)
-    if pixels is None:
-        raise StudyError(f"{path} cannot be decoded")
-    return network_input(pixels)
+    return network_input(decode_file(path).pixels)
 
 
 def _network_of(folder: Path) -> Network:

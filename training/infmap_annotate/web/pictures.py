@@ -9,10 +9,11 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
-import numpy as np
 
 from infmap_annotate.reading.worklist import Item
 from infmap_annotate.study.folder import MASKS, Candidate, Study
+from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.readers import decode
 
 _MOST = 48
 
@@ -98,8 +99,9 @@ class Shelf:
             return None
         if hashlib.sha256(content).hexdigest() != item.picture.sha256:
             return None
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if pixels is None:
+        try:
+            pixels = decode(content, item.picture.name).pixels
+        except InputRejected:
             return None
         # Encoded anew: what else a file carries, a patient's name say, stays where it is.
         return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infmap_kit import command
+from infmap_kit.cli.options import Given
+from infmap_kit.errors import Interrupted, TrainingError
+from infmap_kit.model.spec import Anatomy, ClassifierSpec, NetworkSpec
+from infmap_kit.progress import progress_bar
 from infmap_train.quiet import import_tensorflow
-from infmap_train.training.options import Target
+from infmap_train.training.options import FitOptions
 
 app = typer.Typer(
     name="infmap-train",
@@ -24,39 +29,11 @@ app = typer.Typer(
 Data = Annotated[
     Path, typer.Option(help="Folder with index.csv, of QaTa-COV19, or of COVID-QU-Ex.")
 ]
-TargetOption = Annotated[Target, typer.Option(help="What is segmented: infection or lungs.")]
-Finding = Annotated[
-    str,
-    typer.Option(
-        metavar="<path>",
-        help="TOML file that names what is learnt; COVID-19 infection without one.",
-    ),
+OldTarget = Annotated[
+    Anatomy | None, typer.Option("--target", hidden=True, help="Earlier spelling of --anatomy.")
 ]
 Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
-EncoderWeights = Annotated[
-    str, typer.Option(help="none, imagenet, chexnet, or the path of an .h5 file.")
-]
-StartFrom = Annotated[
-    str, typer.Option(metavar="<path>", help="Begin with the weights of this finished run.")
-]
-Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
-BatchSize = Annotated[int, typer.Option(help="Radiographs a step.")]
-LearningRate = Annotated[float, typer.Option(help="Adam's learning rate.")]
-Schedule = Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")]
-MixedPrecision = Annotated[
-    bool, typer.Option("--mixed-precision", help="Compute in bfloat16, keep weights in FP32.")
-]
-SmallEpochs = Annotated[int, typer.Option(help="Begin with so many epochs of smaller pictures.")]
-SmallSize = Annotated[int, typer.Option(help="Height and width of those, in pixels.")]
-ImageDiceEpochs = Annotated[
-    int, typer.Option(help="End with so many epochs of Dice loss image by image.")
-]
-ToneJitter = Annotated[float, typer.Option(help="Strength of tone augmentation; 0 is the paper.")]
-Flip = Annotated[bool, typer.Option("--flip", help="Mirror half of the pictures.")]
-Folds = Annotated[int, typer.Option(help="In how many parts the data are split, by patient.")]
-Fold = Annotated[int, typer.Option(help="Which part is held back, counted from 0.")]
-Seed = Annotated[int, typer.Option(help="Of split, weights, order and augmentation.")]
 Licence = Annotated[str, typer.Option(help="Licence of the data, recorded with the weights.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -82,9 +59,55 @@ class _Console:
         """Nothing is kept back."""
 
 
-def go_on(folder: Path) -> str:
-    """What is told on Ctrl-C."""
-    return f"interrupted; give the same command again and {folder} is taken up after its last epoch"
+def segmentation_options(given: Given, target: Anatomy | None) -> FitOptions:
+    """How to train by what was given, ``--target`` being the earlier spelling of ``--anatomy``."""
+    if target is None:
+        return given.options(FitOptions)
+    if "anatomy" in given.values:
+        raise TrainingError("--target is the earlier spelling of --anatomy: leave it out")
+    command.console.print(f"--target is deprecated: say --anatomy {target}", highlight=False)
+    return given.options(FitOptions, anatomy=target)
+
+
+def train(
+    learn: Callable[..., dict[str, Any]],
+    network: NetworkSpec | ClassifierSpec,
+    data: Path,
+    folder: Path,
+    options: FitOptions,
+    *,
+    data_licence: str,
+) -> dict[str, Any]:
+    """Open the data and train with a bar of progress.
+
+    Parameters
+    ----------
+    learn
+        ``fit``, ``classify`` or ``cross_validate``.
+    folder
+        Where it writes.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C, saying how to go on.
+    """
+    from infmap_train.data.layouts import open_dataset
+
+    try:
+        with progress_bar() as progress:
+            pictures = open_dataset(
+                data, folds=options.folds, anatomy=options.anatomy, progress=progress
+            )
+            return learn(
+                *(network, pictures, folder, options),
+                data_licence=data_licence,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; give the same command again and {folder} is taken up after its last epoch"
+        ) from None
 
 
 def show(document: Any, tables: list[Any], *, as_json: bool) -> None:

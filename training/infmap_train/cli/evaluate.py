@@ -48,16 +48,16 @@ def evaluate(
         evaluation = evaluate_run(run, data, everything=everything, url=url, progress=progress)
         tables = evaluation_tables(evaluation.network, evaluation.report)
         if severity:
-            found = severity_agreement(
+            agreement = severity_agreement(
                 *(evaluation, run, data, severity),
                 lung_run=lungs,
                 everything=everything,
                 progress=progress,
             )
-            evaluation.report["severity"] = found.report
-            tables += severity_tables(found.report)
+            evaluation.report["severity"] = agreement.report
+            tables += severity_tables(agreement.report)
             if output:
-                write_severity(found, output)
+                write_severity(agreement, output)
     if output:
         write_report(evaluation, output)
     show(evaluation.report, tables, as_json=as_json)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,16 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from infmap_kit.errors import TrainingError
+from infmap_kit.errors import InputRejected, TrainingError
 from infmap_kit.imaging.network_input import network_input, network_mask
-from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.imaging.readers import decode_file, judge
+from infmap_kit.model.spec import IMAGE_SIZE, Anatomy
 from infmap_kit.progress import Progress, no_progress
-from infmap_train.training.options import Target
 
 INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
 
 _CLASSES = ("covid", "normal")
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,14 +59,14 @@ class Sample:
     infection_mask: Path | None = None
     lung_mask: Path | None = None
 
-    def mask(self, target: Target) -> Path | None:
-        """Where the mask of a target lies."""
-        return self.lung_mask if target is Target.LUNGS else self.infection_mask
+    def mask(self, anatomy: Anatomy) -> Path | None:
+        """Where the mask of an anatomy lies."""
+        return self.lung_mask if anatomy is Anatomy.LUNGS else self.infection_mask
 
-    def has_truth(self, target: Target) -> bool:
-        """Whether it is known where the target lies, or that it is nowhere."""
-        known_empty = target is Target.INFECTION and not self.covid
-        return known_empty or self.mask(target) is not None
+    def has_truth(self, anatomy: Anatomy) -> bool:
+        """Whether it is known where it lies, or that it is nowhere."""
+        known_empty = anatomy is Anatomy.INFECTION and not self.covid
+        return known_empty or self.mask(anatomy) is not None
 
     @property
     def source(self) -> str:
@@ -83,14 +86,14 @@ class Pictures:
         (N, 224, 224) uint8.
     masks
         (N, 224, 224) uint8, 0 or 1; empty where there is no mask.
-    target
+    anatomy
         What the masks show.
     """
 
     samples: tuple[Sample, ...]
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
-    target: Target = Target.INFECTION
+    anatomy: Anatomy = Anatomy.INFECTION
 
     @property
     def covid(self) -> NDArray[np.bool_]:
@@ -98,7 +101,7 @@ class Pictures:
         return np.array([s.covid for s in self.samples], dtype=bool)
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pictures:
-        """Those rows only."""
+        """The pictures of those rows only."""
         return dataclasses.replace(
             self,
             samples=tuple(self.samples[row] for row in rows),
@@ -107,8 +110,8 @@ class Pictures:
         )
 
     def with_truth(self) -> Pictures:
-        """Those rows only whose mask is known."""
-        rows = [row for row, sample in enumerate(self.samples) if sample.has_truth(self.target)]
+        """The pictures whose mask is known."""
+        rows = [row for row, sample in enumerate(self.samples) if sample.has_truth(self.anatomy)]
         return self if len(rows) == len(self.samples) else self.take(rows)
 
     def fingerprint(self) -> str:
@@ -214,10 +217,13 @@ def _lung_mask(folder: Path, row: Mapping[str, str]) -> Path | None:
 def load(
     samples: Sequence[Sample],
     *,
-    target: Target = Target.INFECTION,
+    anatomy: Anatomy = Anatomy.INFECTION,
     progress: Progress = no_progress,
 ) -> Pictures:
-    """Decode samples, and their masks of one target, and bring them to the networks' size.
+    """Decode samples, and their masks of one anatomy, and bring them to the networks' size.
+
+    Radiographs are decoded as they are where a network is served. What would be refused or warned of there
+    is loaded all the same; the log names it.
 
     Raises
     ------
@@ -227,14 +233,18 @@ def load(
     images = np.empty((len(samples), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     masks = np.zeros_like(images)
     problems: list[str] = []
+    doubts: list[str] = []
     for row, sample in enumerate(samples):
         progress("reading radiographs", row + 1, len(samples))
-        image = cv2.imread(str(sample.image), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            problems.append(f"{sample.name}: {sample.image} cannot be decoded")
+        try:
+            radiograph = decode_file(sample.image)
+        except InputRejected as error:
+            problems.append(f"{sample.name}: {error}")
             continue
-        images[row] = network_input(image.astype(np.uint8, copy=False))
-        path = sample.mask(target)
+        image = radiograph.pixels
+        images[row] = network_input(image)
+        doubts += [f"{sample.name}: {doubt}" for doubt in _doubts(radiograph)]
+        path = sample.mask(anatomy)
         if path is None:
             continue
         mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -245,7 +255,18 @@ def load(
         else:
             masks[row] = network_mask(mask.astype(np.uint8, copy=False))
     refuse(problems)
-    return Pictures(tuple(samples), images, masks, target)
+    if doubts:
+        lines = "\n  ".join(doubts)
+        _log.info("serving would refuse these radiographs or warn of them:\n  %s", lines)
+    return Pictures(tuple(samples), images, masks, anatomy)
+
+
+def _doubts(radiograph: Radiograph) -> list[str]:
+    """What serving would say of a radiograph: why it is refused, or its warnings."""
+    try:
+        return [warning.text for warning in judge(radiograph).warnings]
+    except InputRejected as error:
+        return [error.reason]
 
 
 def split_by_group(
@@ -277,7 +298,7 @@ def too_few_groups(samples: Sequence[Sample], folds: int) -> list[str]:
         for name, covid in (("COVID-19", True), ("normal", False))
     }
     return [
-        f"expected at least {folds} patient groups of {name} for {folds} folds, found {len(found)}"
-        for name, found in groups.items()
-        if len(found) < folds
+        f"expected at least {folds} patient groups of {name} for {folds} folds, found {len(known)}"
+        for name, known in groups.items()
+        if len(known) < folds
     ]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.imaging.files import find_pictures
+from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.dataset import (
     LUNG_MASKS,
@@ -28,7 +29,6 @@ from infmap_train.data.dataset import (
     refuse,
     too_few_groups,
 )
-from infmap_train.training.options import Target
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def open_dataset(
     folder: Path,
     *,
     folds: int,
-    target: Target = Target.INFECTION,
+    anatomy: Anatomy = Anatomy.INFECTION,
     progress: Progress = no_progress,
 ) -> Pictures:
     """Read, check and decode a data set to train on.
@@ -75,7 +75,7 @@ def open_dataset(
         In any layout that ``read_dataset`` knows.
     folds
         In how many parts it will be split.
-    target
+    anatomy
         Whose masks are decoded.
     progress
         Told after every radiograph.
@@ -92,13 +92,13 @@ def open_dataset(
         problems += error.problems
         samples = error.usable
     problems += too_few_groups(samples, folds)
-    if not any(sample.has_truth(target) for sample in samples):
+    if not any(sample.has_truth(anatomy) for sample in samples):
         problems.append(
-            f"no radiograph has a mask of the {target}: expected {LUNG_MASKS}/NAME.png beside "
+            f"no radiograph has a mask of the {anatomy}: expected {LUNG_MASKS}/NAME.png beside "
             f"index.csv, or '{_QUEX_LUNGS}'/ beside images/ (COVID-QU-Ex)"
         )
     try:
-        pictures = load(samples, target=target, progress=progress)
+        pictures = load(samples, anatomy=anatomy, progress=progress)
     except UnfitData as error:
         problems += error.problems
     refuse(problems)

@@ -64,7 +64,7 @@ class Rating:
     zones: NDArray[np.float64] | None = None
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Rating:
-        """Those pictures only."""
+        """The rating of those pictures only."""
         zones = None if self.zones is None else self.zones[rows]
         return dataclasses.replace(self, total=self.total[rows], zones=zones)
 

@@ -63,7 +63,7 @@ def agreement(
     patients
         (N,) patient group of each picture.
     resamples, seed
-        Of the bootstrap.
+        How often the bootstrap draws, and its seed.
     """
     first, second = (np.reshape(one, (len(patients), -1)) for one in (first, second))
     both = ~(np.isnan(first) | np.isnan(second))

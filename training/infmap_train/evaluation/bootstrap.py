@@ -30,11 +30,11 @@ class Interval:
     high: float
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """The interval as JSON holds it."""
         return dataclasses.asdict(self)
 
     def text(self, digits: int = 3) -> str:
-        """For tables: ``0.812 (0.774 to 0.848)``."""
+        """The interval as tables show it: ``0.812 (0.774 to 0.848)``."""
         if math.isnan(self.value):
             return "-"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.model.files import write_json
+from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures, split_by_group
@@ -25,7 +26,6 @@ from infmap_train.evaluation.calibration import (
 )
 from infmap_train.evaluation.evaluate import evaluate_run
 from infmap_train.training import run_folder
-from infmap_train.training.options import Target
 
 CALIBRATION = "calibration.json"
 
@@ -62,7 +62,7 @@ def calibrate_run(
     everything
         Take all pictures in ``folder``, not those alone that the run held back: for data of others.
     seed
-        Of the halves.
+        Seed by which the patients are split into halves.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def calibrate_run(
         {
             "temperature": document["temperature"],
             "spec_version": spec.version,
-            "target": str(pictures.target),
+            "anatomy": str(pictures.anatomy),
             **document,
             "fitted_on": {
                 "what": "all pictures of the folder" if everything else "all held-back pictures",
@@ -113,12 +113,12 @@ def calibrate(
     truth = pictures.masks > 0
     halves = []
     after = np.empty_like(probability)
-    for fitted, told in split_by_group(pictures.samples, folds=2, seed=seed):
+    for fitted, measured in split_by_group(pictures.samples, folds=2, seed=seed):
         temperature = fit_temperature(truth[fitted], probability[fitted])
-        after[told] = tempered(probability[told], temperature)
-        half = _Part(pictures.take(told), probability[told], after[told])
+        after[measured] = tempered(probability[measured], temperature)
+        half = _Part(pictures.take(measured), probability[measured], after[measured])
         halves.append(
-            {"temperature": temperature, "fitted_on": len(fitted), "told_on": len(told)}
+            {"temperature": temperature, "fitted_on": len(fitted), "told_on": len(measured)}
             | _figures(half)
         )
     whole = _Part(pictures, probability, after)
@@ -171,7 +171,7 @@ def calibration_table(document: dict[str, Any]) -> Table:
 def _reliability(part: _Part) -> dict[str, tuple[Reliability, Reliability]]:
     truth = part.pictures.masks > 0
     counted = {"pixels": tuple(Reliability.measure(truth, p) for p in (part.before, part.after))}
-    if part.pictures.target is Target.INFECTION:
+    if part.pictures.anatomy is Anatomy.INFECTION:
         counted["images"] = tuple(
             Reliability.measure(part.pictures.covid, p.max(axis=(1, 2)))
             for p in (part.before, part.after)

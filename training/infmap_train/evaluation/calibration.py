@@ -106,13 +106,13 @@ def fit_temperature(truth: NDArray[np.bool_], probability: NDArray[np.float32]) 
     Parameters
     ----------
     truth, probability
-        Of one shape, any.
+        Arrays of one and the same shape, which may be any.
     """
     truth, logits = truth.ravel(), logit(probability).ravel()
-    found = scipy.optimize.minimize_scalar(
+    fitted = scipy.optimize.minimize_scalar(
         lambda log_t: negative_log_likelihood(truth, logits, float(np.exp(log_t))),
         bounds=np.log(_TEMPERATURES),
         method="bounded",
         options={"xatol": 1e-4},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(fitted.x))

@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from infmap_kit.errors import SpecError, TrainingError
-from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
+from infmap_kit.model.spec import Anatomy, ClassifierSpec, Encoder, NetworkSpec, member
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
 from infmap_train.data.dataset import Pictures, load
@@ -20,7 +20,6 @@ from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation import metrics
 from infmap_train.networks.normalisation import normalise
 from infmap_train.training import run_folder
-from infmap_train.training.options import Target
 
 _BATCH_SIZE = 16
 
@@ -115,14 +114,14 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     """
     covid = pictures.covid
-    masked = np.ones_like(covid) if pictures.target is Target.LUNGS else covid
+    masked = np.ones_like(covid) if pictures.anatomy is Anatomy.LUNGS else covid
     report: dict[str, Any] = {
         "pixels": {
             **figures(metrics.pixel_confusion(pictures.masks, probability)),
             "auc": metrics.pixel_auc(pictures.masks, probability),
         }
     }
-    if pictures.target is Target.LUNGS:
+    if pictures.anatomy is Anatomy.LUNGS:
         report["dice"] = _spread(metrics.dice_per_image(pictures.masks, probability))
     else:
         report["detection"] = {
@@ -212,19 +211,19 @@ def evaluate_run(
             f"{run} holds a {spec.network.label}, which has no masks to measure: see its metrics.json, "
             "or compare it with a segmentation by `infmap-train compare-maps` and `detection-study`"
         )
-    target = run_folder.target_of(spec)
-    samples = [sample for sample in read_dataset(folder) if sample.has_truth(target)]
+    anatomy = member(Anatomy, spec.anatomy)
+    samples = [sample for sample in read_dataset(folder) if sample.has_truth(anatomy)]
     if not samples:
-        raise TrainingError(f"{folder} has no mask of the {target}, which {run} was trained on")
+        raise TrainingError(f"{folder} has no mask of the {anatomy}, which {run} was trained on")
     if not everything:
-        wanted = set(run_folder.held_back_names(run))
-        samples = [sample for sample in samples if sample.name in wanted]
-        if len(samples) < len(wanted):
+        names = set(run_folder.held_back_names(run))
+        samples = [sample for sample in samples if sample.name in names]
+        if len(samples) < len(names):
             raise TrainingError(
-                f"{run} held back {len(wanted)} pictures, and {folder} has {len(samples)} of them: "
+                f"{run} held back {len(names)} pictures, and {folder} has {len(samples)} of them: "
                 "pass the data that it was trained on, or --all to measure on other data"
             )
-    pictures = load(samples, target=target)
+    pictures = load(samples, anatomy=anatomy)
     if url:
         probability = ask_server(url, pictures.images, progress=progress)
     else:

@@ -11,11 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_train.data.dataset import Pictures
 from infmap_train.evaluation import metrics
 from infmap_train.evaluation.calibration import BINS, Reliability
-from infmap_train.training.options import Target
 
 _SIZE_INCHES = (6.4, 4.4)
 
@@ -105,7 +104,7 @@ def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
     axes = figure.subplots()
     dice = metrics.dice_per_image(pictures.masks, probability)
     sources = np.array([s.source for s in pictures.samples])
-    lungs = pictures.target is Target.LUNGS
+    lungs = pictures.anatomy is Anatomy.LUNGS
     masked = np.ones_like(pictures.covid) if lungs else pictures.covid
     for source in sorted(set(sources[masked])):
         chosen = dice[masked & (sources == source)]

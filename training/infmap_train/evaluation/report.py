@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.files import write_bytes, write_json
-from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.report.table import Table
 from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
-from infmap_train.training.options import Target
 from infmap_train.training.run_folder import json_ready
 
 _COLUMNS = 4
@@ -74,7 +73,7 @@ def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) ->
 
 def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
     # By a lung nothing is detected.
-    detects = evaluation.pictures.target is Target.INFECTION
+    detects = evaluation.pictures.anatomy is Anatomy.INFECTION
     found = evaluation.probability >= DETECTION_THRESHOLD
     rows = [
         (

@@ -73,26 +73,26 @@ def load_encoder(model: Any, network: Network, path: Path) -> None:
     TrainingError
         When the file is unreadable or another network's; the encoder is then as it was.
     """
-    wanted = [layer for layer in encoder_layers(model) if layer.weights]
-    found = _read(path)
-    if all(layer.name in found for layer in wanted):
-        chosen = [found[layer.name] for layer in wanted]
+    layers = [layer for layer in encoder_layers(model) if layer.weights]
+    stored = _read(path)
+    if all(layer.name in stored for layer in layers):
+        chosen = [stored[layer.name] for layer in layers]
     else:
         # Another Keras, or another author, names layers otherwise; their order is the network's.
-        chosen = list(found.values())[: len(wanted)]
-    if len(chosen) < len(wanted):
+        chosen = list(stored.values())[: len(layers)]
+    if len(chosen) < len(layers):
         raise TrainingError(
-            f"expected {len(wanted)} layers with weights for {network.encoder} in {path}, found "
-            f"{len(found)}: it is another network's file"
+            f"expected {len(layers)} layers with weights for {network.encoder} in {path}, found "
+            f"{len(stored)}: it is another network's file"
         )
-    for layer, arrays in zip(wanted, chosen, strict=True):
+    for layer, arrays in zip(layers, chosen, strict=True):
         shapes = [tuple(weight.shape) for weight in layer.weights]
         if shapes != [array.shape for array in arrays]:
             raise TrainingError(
                 f"{path} is not of {network.encoder}: layer {layer.name} wants weights of shapes "
                 f"{shapes}, found {[array.shape for array in arrays]}"
             )
-    for layer, arrays in zip(wanted, chosen, strict=True):
+    for layer, arrays in zip(layers, chosen, strict=True):
         layer.set_weights(arrays)
 
 

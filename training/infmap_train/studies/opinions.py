@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import SpecError, TrainingError
-from infmap_kit.model.spec import ClassifierSpec, ModelSpec
+from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation.evaluate import predict
 from infmap_train.networks.gradcam import activation_maps
 from infmap_train.training import run_folder
-from infmap_train.training.options import Target
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,7 @@ def ask_both(
         When the data are unfit, or lack pictures that both held back.
     """
     spec, classifier_spec = run_folder.read(run), run_folder.read(classifier_run)
-    if isinstance(spec.network, ClassifierSpec) or run_folder.target_of(spec) is Target.LUNGS:
+    if isinstance(spec.network, ClassifierSpec) or spec.anatomy is Anatomy.LUNGS:
         raise SpecError(
             f"{run} holds {spec.name}: expected a network that segments the infection, "
             "of `infmap-train fit`"
@@ -123,7 +122,7 @@ def ask_both(
         network=spec,
         classifier=classifier_spec,
         pictures=pictures,
-        lungs=load(samples, target=Target.LUNGS).masks,
+        lungs=load(samples, anatomy=Anatomy.LUNGS).masks,
         infection=infection,
         activation=activation,
         probability=probability,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json
-from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.dataset import Pictures, Sample, load
 from infmap_train.data.layouts import read_dataset
@@ -22,7 +22,6 @@ from infmap_train.data.scores import ZONES, Rating, read_scores
 from infmap_train.evaluation.agreement import agreement
 from infmap_train.evaluation.evaluate import Evaluation, predict
 from infmap_train.training import run_folder
-from infmap_train.training.options import Target
 
 NETWORK = "network"
 MASKS = "masks"
@@ -89,11 +88,11 @@ def severity_agreement(
     UnfitData
         When scores are no numbers or out of range.
     TrainingError
-        When the runs are of other targets, or no scored picture was evaluated.
+        When the runs are of other anatomies, or no scored picture was evaluated.
     SpecError
         When the lung run is not finished or damaged.
     """
-    if evaluation.pictures.target is not Target.INFECTION:
+    if evaluation.pictures.anatomy is not Anatomy.INFECTION:
         raise TrainingError(f"expected a run of the infection, found {run} of the lungs: swap them")
     scored, experts = read_scores(scores)
     by_name = {sample.name: sample for sample in read_dataset(folder)}
@@ -109,7 +108,7 @@ def severity_agreement(
             "evaluated: pass --all to take those too that the network was trained on"
         )
     infections = load(samples)
-    lungs = load(samples, target=Target.LUNGS)
+    lungs = load(samples, anatomy=Anatomy.LUNGS)
     truth = _rating(MASKS, infections.masks.astype(np.float32), _known_lungs(lungs))
     probability = evaluation.probability[[asked[samples[row].name] for row in measured]]
     if lung_run:
@@ -194,7 +193,7 @@ def _spread_over(rating: Rating, rows: NDArray[np.intp], count: int) -> Rating:
 
 def _known_lungs(lungs: Pictures) -> list[NDArray[np.bool_] | None]:
     def known(sample: Sample) -> bool:
-        return sample.has_truth(Target.LUNGS)
+        return sample.has_truth(Anatomy.LUNGS)
 
     return [
         mask > 0 if known(sample) else None
@@ -206,7 +205,7 @@ def _found_lungs(
     lung_run: Path, images: NDArray[np.uint8], progress: Progress
 ) -> list[NDArray[np.bool_]]:
     model, spec = run_folder.load_network(lung_run)
-    if run_folder.target_of(spec) is not Target.LUNGS:
+    if spec.anatomy is not Anatomy.LUNGS:
         raise TrainingError(f"expected a run of the lungs, found {lung_run} of the infection")
     probability = predict(model, spec.network.encoder, images, progress=progress)
     return list(probability >= DETECTION_THRESHOLD)

@@ -62,10 +62,10 @@ def convert(
     with silenced():
         from infmap_train.training.onnx_from_keras import onnx_from_keras
 
-        model, found = load(source, asked)
-        onnx_from_keras(model, found, target)
+        model, known = load(source, asked)
+        onnx_from_keras(model, known, target)
     sys.stdout.write(
-        json.dumps({"onnx": str(target), "sha256": sha256_of(target), "encoder": str(found)}) + "\n"
+        json.dumps({"onnx": str(target), "sha256": sha256_of(target), "encoder": str(known)}) + "\n"
     )
 
 
@@ -129,17 +129,17 @@ def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
         )
     if source.is_dir() and spec:
         return run_folder.load_network(source)[0], spec.network.encoder
-    found = encoder or (spec.network.encoder if spec else None)
-    if found is None:
+    known = encoder or (spec.network.encoder if spec else None)
+    if known is None:
         raise ExportError(
             f"{source} does not say which encoder it has, and each wants its own normalisation: "
             f"pass --encoder, one of {', '.join(Encoder)}"
         )
     if source.is_dir():
-        return _load_saved_model(source), found
+        return _load_saved_model(source), known
     if _architecture(source) is None:
-        return _load_weights(source, spec), found
-    return _load_model(source), found
+        return _load_weights(source, spec), known
+    return _load_model(source), known
 
 
 def _architecture(source: Path) -> dict[str, Any] | None:
@@ -200,8 +200,8 @@ def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
         raise ExportError(
             f"{source} holds weights and no architecture: put the spec.json of its run beside it"
         )
-    wanted = spec.files.get(source.name)
-    if wanted is not None and wanted != sha256_of(source):
+    expected = spec.files.get(source.name)
+    if expected is not None and expected != sha256_of(source):
         raise SpecError(f"{source} is not the file that spec.json names (its SHA-256 differs)")
     model = build(spec.network)
     run_folder.load_weights(model, source)
@@ -236,12 +236,12 @@ def _load_saved_model(source: Path) -> Any:
     return infer
 
 
-def _check_shapes(found_in: Any, found_out: Any, source: Path) -> None:
-    for what, found, channels in (("input", found_in, 3), ("output", found_out, 1)):
-        wanted = (None, IMAGE_SIZE, IMAGE_SIZE, channels)
-        fits = isinstance(found, tuple) and len(found) == 4
-        if not fits or any(f not in (None, w) for f, w in zip(found, wanted, strict=True)):
-            raise ExportError(f"expected {what} {wanted} of {source}, found {found}")
+def _check_shapes(shape_in: Any, shape_out: Any, source: Path) -> None:
+    for what, actual, channels in (("input", shape_in, 3), ("output", shape_out, 1)):
+        expected = (None, IMAGE_SIZE, IMAGE_SIZE, channels)
+        fits = isinstance(actual, tuple) and len(actual) == 4
+        if not fits or any(a not in (None, e) for a, e in zip(actual, expected, strict=True)):
+            raise ExportError(f"expected {what} {expected} of {source}, found {actual}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def cross_validate(
     reports = []
     for fold in range(options.folds):
 
-        def told(description: str, done: int, total: int, fold: int = fold) -> None:
+        def of_fold(description: str, done: int, total: int, fold: int = fold) -> None:
             progress(f"fold {fold + 1}/{options.folds}  {description}", done, total)
 
         reports.append(
@@ -69,7 +69,7 @@ def cross_validate(
                 folder / f"fold-{fold + 1}",
                 dataclasses.replace(options, fold=fold),
                 data_licence=data_licence,
-                progress=told,
+                progress=of_fold,
             )
         )
     return summarise(network, reports, folder)

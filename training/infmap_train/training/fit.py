@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.spec import Encoder, NetworkSpec
+from infmap_kit.model.spec import Anatomy, Encoder, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import resize, training_batches
@@ -21,7 +21,7 @@ from infmap_train.networks.segmentation import build_network
 from infmap_train.training import run_folder
 from infmap_train.training.loop import Task, train
 from infmap_train.training.losses import hybrid_loss, hybrid_loss_per_image
-from infmap_train.training.options import FitOptions, Target
+from infmap_train.training.options import FitOptions
 
 __all__ = ["FitOptions", "fit"]
 
@@ -45,7 +45,7 @@ def fit(
     network
         Which of the 24.
     pictures
-        All data, with the masks of ``options.target``; the held-back part is taken from it.
+        All data, with the masks of ``options.anatomy``; the held-back part is taken from it.
     run
         The run folder.
     options
@@ -64,12 +64,12 @@ def fit(
     ------
     TrainingError
         When the folder belongs to a run with other options or data, or the pictures' masks are of
-        another target.
+        another anatomy.
     """
-    if pictures.target is not options.target:
+    if pictures.anatomy is not options.anatomy:
         raise TrainingError(
-            f"expected pictures with masks of the {options.target}, found {pictures.target}: open "
-            "the data for the same target"
+            f"expected pictures with masks of the {options.anatomy}, found {pictures.anatomy}: open "
+            "the data for the same anatomy"
         )
     build = partial(_build, network)
     per_image_from = options.epochs - options.image_dice_epochs
@@ -120,7 +120,7 @@ def _watch(encoder: Encoder, model: Any, pictures: data.Pictures, size: int) -> 
     probability = predict(model, encoder, images.numpy()[..., 0])
     truth = masks.numpy()[..., 0].astype(np.uint8)
     f1 = metrics.pixel_confusion(truth, probability).f_score(1)
-    if pictures.target is Target.LUNGS:
+    if pictures.anatomy is Anatomy.LUNGS:
         dice = metrics.dice_per_image(truth, probability).mean()
         return {"watched_f1": round(f1, 4), "watched_dice": round(float(dice), 4)}
     detection = metrics.detection_confusion(pictures.covid, probability)

@@ -15,13 +15,13 @@ import tensorflow as tf
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json, write_json
-from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, NetworkSpec
+from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import steps_per_epoch
 from infmap_train.training import run_folder
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
-from infmap_train.training.options import FitOptions, Target
+from infmap_train.training.options import FitOptions
 
 keras = tf.keras
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Trained:
     train, held_back
         The two sides of the split.
     fingerprint
-        Of both together.
+        Fingerprint of both together.
     folder
         Where this machine writes; other machines than the first write beside the run, and in vain.
     """
@@ -149,11 +149,13 @@ def train(
     train_rows, test_rows = data.split_by_group(
         pictures.samples, folds=options.folds, seed=options.seed
     )[options.fold]
-    # The folds are of all pictures, so that every target holds back the same patients.
+    # The folds are of all pictures, so that every anatomy holds back the same patients.
     learnt, held_back = (pictures.take(rows).with_truth() for rows in (train_rows, test_rows))
     without = len(pictures.samples) - len(learnt.samples) - len(held_back.samples)
     if without:
-        _log.info("%d radiographs have no mask of the %s and are left out", without, options.target)
+        _log.info(
+            "%d radiographs have no mask of the %s and are left out", without, options.anatomy
+        )
     if options.start_from:
         _refuse_known(Path(options.start_from), held_back)
     run_folder.write_split(own, train=learnt, held_back=held_back)
@@ -170,7 +172,7 @@ def train(
             "pictures to train on: take a smaller batch"
         )
     if not held_back.samples:
-        raise TrainingError(f"not one held-back picture has a mask of the {options.target}")
+        raise TrainingError(f"not one held-back picture has a mask of the {options.anatomy}")
     first = len(state["history"])
     loss_function = task.loss(first)
     with strategy.scope():
@@ -232,8 +234,9 @@ def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
     state = read_json(path)
     before = state.get("identity")
     if isinstance(before, dict) and isinstance(before.get("options"), dict):
-        # Runs of before there was a choice.
-        before["options"].setdefault("target", Target.INFECTION)
+        # Earlier versions called the anatomy a target, or knew the infection alone.
+        anatomy = before["options"].pop("target", Anatomy.INFECTION)
+        before["options"].setdefault("anatomy", anatomy)
         before["options"].setdefault("start_from", "")
         before["options"].setdefault("finding", "")
     if before != identity:

@@ -123,10 +123,12 @@ def _infer(model: Any, normalised: Any) -> Any:
 
 def _name_batch(graph: onnx.ModelProto, outputs: list[str]) -> None:
     """All tensors under their promised names and in that order, with the batch dimension ``N``."""
-    found = {tensor.name: tensor for tensor in (*graph.graph.input, *graph.graph.output)}
-    if sorted(found) != sorted([INPUT, *outputs]):
-        raise ExportError(f"expected one input {INPUT} and outputs {outputs}, found {list(found)}")
-    ordered = [copy.deepcopy(found[name]) for name in outputs]
+    tensors = {tensor.name: tensor for tensor in (*graph.graph.input, *graph.graph.output)}
+    if sorted(tensors) != sorted([INPUT, *outputs]):
+        raise ExportError(
+            f"expected one input {INPUT} and outputs {outputs}, found {list(tensors)}"
+        )
+    ordered = [copy.deepcopy(tensors[name]) for name in outputs]
     del graph.graph.output[:]
     graph.graph.output.extend(ordered)
     for tensor in (*graph.graph.input, *graph.graph.output):
@@ -144,9 +146,9 @@ def _compare(function: Any, outputs: list[str], path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (1, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     answers = dict(zip(outputs, session.run(outputs, {INPUT: picture}), strict=True))
-    wanted = function(picture)
+    expected = function(picture)
     for name, answer in answers.items():
-        difference = float(np.abs(answer - wanted[name].numpy()).max())
+        difference = float(np.abs(answer - expected[name].numpy()).max())
         # Written so that NaN fails too.
         if not difference <= _TOLERANCE:
             path.unlink()

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
+from dataclasses import field
 from typing import Self
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.spec import IMAGE_SIZE, member
-
-
-class Target(enum.StrEnum):
-    """What a network learns to segment."""
-
-    INFECTION = "infection"
-    LUNGS = "lungs"
+from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, member
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +16,7 @@ class FitOptions:
 
     Parameters
     ----------
-    target
+    anatomy
         What is segmented. Where only some radiographs have a lung mask, the folds are those of the
         infection all the same: one seed holds back the same patients for both.
     finding
@@ -54,32 +47,56 @@ class FitOptions:
     folds, fold
         The held-back part is this fold of so many.
     seed
-        Of the folds, initial weights, order and augmentation.
+        Seed of the folds, the initial weights, the order and the augmentation.
     """
 
-    target: Target = Target.INFECTION
-    finding: str = dataclasses.field(
-        default="",
-        metadata={"help": "TOML file that names what is learnt; COVID-19 infection without one."},
+    anatomy: Anatomy = field(
+        default=Anatomy.INFECTION, metadata={"help": "What is segmented: infection or lungs."}
     )
-    encoder_weights: str = "none"
-    start_from: str = ""
-    epochs: int = 50
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    schedule: str = "constant"
-    mixed_precision: bool = False
-    small_epochs: int = 0
-    small_size: int = 128
-    image_dice_epochs: int = 0
-    tone_jitter: float = 0.0
-    flip: bool = False
-    folds: int = 5
-    fold: int = 0
-    seed: int = 0
+    finding: str = field(
+        default="",
+        metadata={
+            "help": "TOML file that names what is learnt; COVID-19 infection without one.",
+            "metavar": "<path>",
+        },
+    )
+    encoder_weights: str = field(
+        default="none", metadata={"help": "none, imagenet, chexnet, or the path of an .h5 file."}
+    )
+    start_from: str = field(
+        default="",
+        metadata={"help": "Begin with the weights of this finished run.", "metavar": "<path>"},
+    )
+    epochs: int = field(default=50, metadata={"help": "Passes over the training data."})
+    batch_size: int = field(default=32, metadata={"help": "Radiographs a step."})
+    learning_rate: float = field(default=1e-4, metadata={"help": "Adam's learning rate."})
+    schedule: str = field(
+        default="constant", metadata={"help": "Of the learning rate: constant or cosine."}
+    )
+    mixed_precision: bool = field(
+        default=False, metadata={"help": "Compute in bfloat16, keep weights in FP32."}
+    )
+    small_epochs: int = field(
+        default=0, metadata={"help": "Begin with so many epochs of smaller pictures."}
+    )
+    small_size: int = field(
+        default=128, metadata={"help": "Height and width of those.", "unit": "pixels"}
+    )
+    image_dice_epochs: int = field(
+        default=0, metadata={"help": "End with so many epochs of Dice loss image by image."}
+    )
+    tone_jitter: float = field(
+        default=0.0, metadata={"help": "Strength of tone augmentation; 0 is the paper."}
+    )
+    flip: bool = field(default=False, metadata={"help": "Mirror half of the pictures."})
+    folds: int = field(
+        default=5, metadata={"help": "In how many parts the data are split, by patient."}
+    )
+    fold: int = field(default=0, metadata={"help": "Which part is held back, counted from 0."})
+    seed: int = field(default=0, metadata={"help": "Of split, weights, order and augmentation."})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "target", member(Target, self.target))
+        object.__setattr__(self, "anatomy", member(Anatomy, self.anatomy))
         checks = (
             (
                 not self.start_from or self.encoder_weights == "none",

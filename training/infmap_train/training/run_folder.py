@@ -32,11 +32,10 @@ from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_bytes, write_json
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.run_folder import FINDING
-from infmap_kit.model.spec import ClassifierSpec, ModelSpec, NetworkSpec, member
+from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec, NetworkSpec
 from infmap_train.data.dataset import Pictures
 from infmap_train.networks.classifiers import build
 from infmap_train.training.onnx_from_keras import onnx_from_classifier, onnx_from_keras
-from infmap_train.training.options import Target
 
 SPEC = "spec.json"
 WEIGHTS = "model.weights.h5"
@@ -80,7 +79,7 @@ def write(
     network
         Which one it is.
     dataset_fingerprint
-        Of the training data, both sides of the split.
+        Fingerprint of the training data, both sides of the split.
     training
         Options that it was trained with.
     report
@@ -117,7 +116,7 @@ def write(
     names += [name for name in (FINDING, SPLIT, GATE_IMAGES) if (run / name).is_file()]
     files = {name: sha256_of(run / name) for name in names}
     spec = ModelSpec(
-        name=f"infmap {'lungs ' if training.get('target') is Target.LUNGS else ''}{network.label}",
+        name=f"infmap {'lungs ' if training.get('anatomy') is Anatomy.LUNGS else ''}{network.label}",
         # Two trainings of one network are two versions: the weights themselves tell them apart.
         version=files[WEIGHTS][:12],
         network=network,
@@ -156,11 +155,11 @@ def read(run: Path) -> ModelSpec:
             "its end"
         )
     spec = ModelSpec.read(run / SPEC)
-    for name, wanted in spec.files.items():
+    for name, expected in spec.files.items():
         path = run / name
         if not path.is_file():
             raise SpecError(f"{path} is missing, and {run / SPEC} names it: copy the whole folder")
-        if sha256_of(path) != wanted:
+        if sha256_of(path) != expected:
             raise SpecError(
                 f"{path} is not the file that training wrote (its SHA-256 differs from {SPEC}): "
                 "copy the run folder again"
@@ -192,11 +191,6 @@ def write_gate_images(run: Path, held_back: Pictures) -> None:
     folder = Path(os.path.commonpath([path.parent for path in chosen])) if chosen else run
     names = [path.relative_to(folder).as_posix() for path in chosen]
     write_json(run / GATE_IMAGES, {"folder": str(folder), "files": names})
-
-
-def target_of(spec: ModelSpec) -> Target:
-    """What a run was trained to segment; runs of before there was a choice: the infection."""
-    return member(Target, spec.training.get("target", Target.INFECTION))
 
 
 def train_names(run: Path) -> list[str]:
@@ -242,13 +236,13 @@ def start_from(run: Path, network: NetworkSpec) -> Any:
         differ, as may what it segments.
     """
     spec = read(run)
-    found = spec.network
+    trained = spec.network
     if (
-        not isinstance(found, NetworkSpec)
-        or dataclasses.replace(found, encoder_frozen=network.encoder_frozen) != network
+        not isinstance(trained, NetworkSpec)
+        or dataclasses.replace(trained, encoder_frozen=network.encoder_frozen) != network
     ):
         raise SpecError(
-            f"{run} holds {found.label}, and a {network.label} cannot start from it: pass its "
+            f"{run} holds {trained.label}, and a {network.label} cannot start from it: pass its "
             "--network"
         )
     model = build(network, image_size=None)

@@ -126,11 +126,11 @@ def _modality(dataset: Dataset, secondary_capture: bool) -> None:
     if modality not in MODALITIES and modality not in CAPTURE_MODALITIES:
         # A term of the standard is short capitals; anything else might be a person's name.
         known = modality.isalpha() and modality.isupper() and len(modality) <= 3
-        found = modality if known else "none of them"
+        stated = modality if known else "none of them"
         raise InputRejected(
             Reason.MODALITY,
-            f"expected the modality of a plain X-ray ({', '.join(MODALITIES)}), found {found}",
-            found={"modality": found},
+            f"expected the modality of a plain X-ray ({', '.join(MODALITIES)}), found {stated}",
+            found={"modality": stated},
         )
     sop_class = str(dataset.get("SOPClassUID") or "")
     captured = sop_class == _CAPTURES or sop_class.startswith(f"{_CAPTURES}.")
@@ -150,18 +150,18 @@ def _patient(dataset: Dataset) -> None:
     described = str(dataset.get("PatientSpeciesDescription") or "").strip().upper()
     other = described not in ("", "HOMO SAPIENS", "HUMAN")
     bred = dataset.get("PatientBreedDescription") or dataset.get("PatientBreedCodeSequence")
-    told = {
+    signs = {
         "species": bool(species or other),
         "breed": bool(bred),
         "neutered": bool(dataset.get("PatientSexNeutered")),
         "owner": str(dataset.get("ResponsiblePersonRole") or "") == "OWNER",
     }
-    if any(told.values()):
-        signs = [name for name, said in told.items() if said]
+    if any(signs.values()):
+        shown = [name for name, sign in signs.items() if sign]
         raise InputRejected(
             Reason.ANIMAL,
-            f"expected a human chest, found an animal's (told by: {', '.join(signs)})",
-            found={"told_by": signs},
+            f"expected a human chest, found an animal's (told by: {', '.join(shown)})",
+            found={"told_by": shown},
         )
     age = age_years(dataset)
     if age is not None and age < CHILD_BELOW_YEARS:

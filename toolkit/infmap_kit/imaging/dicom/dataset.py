@@ -48,7 +48,6 @@ _KEPT = (
 
 _MARK_END = 132
 _META_GROUP = 0x0002
-_UNDEFINED = 0xFFFFFFFF
 
 
 def read_dataset(content: bytes) -> Dataset:

@@ -109,7 +109,7 @@ def explained(document: dict[str, Any]) -> RenderableType:
         bits = document["bits"]
         table.add_row("bits", f"{bits['stored']} of {bits['allocated']} stored, {bits['values']}")
     for step in document.get("steps", ()):
-        table.add_row(step["step"], _told(step))
+        table.add_row(step["step"], _in_words(step))
     if "polarity" in document:
         polarity = document["polarity"]
         table.add_row("polarity", f"{polarity['verdict']} (likeness {polarity['likeness']})")
@@ -118,7 +118,7 @@ def explained(document: dict[str, Any]) -> RenderableType:
     return table
 
 
-def _told(step: dict[str, Any]) -> str:
+def _in_words(step: dict[str, Any]) -> str:
     """One step of the display in words."""
     match step["step"], step.get("kind"):
         case "modality", "rescale":

@@ -33,7 +33,7 @@ def study_time(header: Dataset) -> dt.datetime | None:
         if day := stated(header, date):
             # A time that cannot be read must not take the date with it.
             moments += [day + stated(header, time), day]
-    return next((found for found in map(_moment, moments) if found is not None), None)
+    return next((known for known in map(_moment, moments) if known is not None), None)
 
 
 def stated(header: Dataset, keyword: str) -> str:
@@ -53,10 +53,10 @@ def _moment(text: str) -> dt.datetime | None:
     if len(text) < len("20261122"):
         return None
     try:
-        found = DT(text)
+        known = DT(text)
     # As above.
     except Exception:  # noqa: BLE001
         return None
-    if found is None or found.year not in _YEARS:
+    if known is None or known.year not in _YEARS:
         return None
-    return dt.datetime(found.year, found.month, found.day, found.hour, found.minute, found.second)  # noqa: DTZ001  # the wall clock, as it stands in the file
+    return dt.datetime(known.year, known.month, known.day, known.hour, known.minute, known.second)  # noqa: DTZ001  # the wall clock, as it stands in the file

@@ -28,7 +28,7 @@ def write_synthetic(folder: Path, *, count: int, size: int, seed: int = 0) -> li
     size
         Height and width in pixels.
     seed
-        Of the first one.
+        Seed of the first one.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def write_synthetic_course(folder: Path, *, count: int, size: int, seed: int = 0
     size
         Height and width in pixels.
     seed
-        Of the chest.
+        Seed of the chest.
 
     Returns
     -------
