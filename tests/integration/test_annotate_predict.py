@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from doctors import new_study
-from infmap_annotate.reading.masks import decode_mask
 from infmap_annotate.study.folder import Study
+from infmap_annotate.study.masks import decode_mask
 from infmap_annotate.study.predict import predict_by_runs, predict_by_server
 from infmap_kit.errors import ServerError, StudyError
 from infmap_kit.triton.server.process import TritonServer

@@ -223,8 +223,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a reader, or give one a new token in place of a lost or expired one; works while serving."""
-    from infmap_annotate.reading.readers import OWNER, add_reader
     from infmap_annotate.study.folder import Study
+    from infmap_annotate.study.readers import OWNER, add_reader
 
     role = OWNER if name == OWNER else "third" if third else "first"
     with Study(study).writing() as sql:
@@ -235,8 +235,8 @@ def add(
 @people.command(epilog="Example: `infmap-annotate readers revoke study dora`")
 def revoke(study: StudyFolder, name: Annotated[str, typer.Argument(help="Who.")]) -> None:
     """Let a reader in no more, at once; what was decided stays, and nobody waits for the rest."""
-    from infmap_annotate.reading.readers import revoke_reader
     from infmap_annotate.study.folder import Study
+    from infmap_annotate.study.readers import revoke_reader
 
     with Study(study).writing() as sql:
         revoke_reader(sql, name)
@@ -246,8 +246,8 @@ def revoke(study: StudyFolder, name: Annotated[str, typer.Argument(help="Who.")]
 @people.command("list", epilog="Example: `infmap-annotate readers list study`")
 def list_(study: StudyFolder, as_json: AsJson = False) -> None:
     """List who may sign in, and until when."""
-    from infmap_annotate.reading.readers import readers as everybody
     from infmap_annotate.study.folder import Study
+    from infmap_annotate.study.readers import readers as everybody
     from infmap_kit.report.table import Table
 
     found = everybody(Study(study))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from doctors import HEIGHT, WIDTH, blob, new_study, write_pictures
-from infmap_annotate.reading.masks import decode_mask
 from infmap_annotate.study.candidates import add_mask_folder, add_model
 from infmap_annotate.study.collection import init_study
 from infmap_annotate.study.database import APPLICATION_ID
 from infmap_annotate.study.folder import Rules, Study
+from infmap_annotate.study.masks import decode_mask
 from infmap_kit.errors import InfmapError, StudyError
 from infmap_kit.model.files import sha256_of
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from doctors import HEIGHT, WIDTH, Doctor, OpenSite, Site, blob, decoded, drawing, encoded
-from infmap_annotate.reading.masks import decode_mask
-from infmap_annotate.reading.readers import add_reader
 from infmap_annotate.study.candidates import add_model
+from infmap_annotate.study.masks import decode_mask
+from infmap_annotate.study.readers import add_reader
 
 
 def _code(answer: Any) -> tuple[int, str]:

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from doctors import OpenSite, Site, new_study
-from infmap_annotate.reading.readers import (
+from infmap_annotate.study.folder import as_text
+from infmap_annotate.study.readers import (
     SignInRefused,
     Tries,
     add_reader,
@@ -19,7 +20,6 @@ from infmap_annotate.reading.readers import (
     revoke_reader,
     sign_in,
 )
-from infmap_annotate.study.folder import as_text
 from infmap_annotate.web.serving import Address
 from infmap_kit.errors import StudyError
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from doctors import HEIGHT, WIDTH, Doctor, OpenSite, Site, blob, decoded, drawing
-from infmap_annotate.reading.masks import decode_mask
 from infmap_annotate.results.export import export_set
 from infmap_annotate.results.statistics import page_of, study_statistics
 from infmap_annotate.study.backup import back_up
 from infmap_annotate.study.folder import Study
+from infmap_annotate.study.masks import decode_mask
 from infmap_kit.errors import StudyError
 from infmap_train.data.layouts import open_dataset
 

@@ -20,8 +20,8 @@ import pytest
 import requests
 
 from doctors import Mask, blob, drawing, new_study
-from infmap_annotate.reading.masks import decode_mask
 from infmap_annotate.study.folder import Study
+from infmap_annotate.study.masks import decode_mask
 
 
 class Server:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from doctors import HEIGHT, WIDTH, blob, decoded, drawing, encoded
-from infmap_annotate.reading.masks import (
+from infmap_annotate.study.masks import (
     decode_drawing,
     decode_mask,
     dice,

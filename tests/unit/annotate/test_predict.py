@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from doctors import HEIGHT, WIDTH, Site, decoded, new_study, write_pictures
-from infmap_annotate.reading.masks import decode_mask
 from infmap_annotate.study.collection import init_study
 from infmap_annotate.study.folder import Study
+from infmap_annotate.study.masks import decode_mask
 from infmap_annotate.study.predict import native_mask, predict_by_runs
 from infmap_kit.errors import InfmapError, StudyError
 

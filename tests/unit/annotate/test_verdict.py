@@ -11,12 +11,12 @@ import pytest
 
 from doctors import HEIGHT, WIDTH, Mask, write_pictures
 from infmap_annotate.reading.decisions import Asked, Ledger, Refused
-from infmap_annotate.reading.readers import Reader, readers, revoke_reader
 from infmap_annotate.reading.verdict import Jury, Verdict
 from infmap_annotate.reading.worklist import Worklist
 from infmap_annotate.study.candidates import add_model
 from infmap_annotate.study.collection import init_study
 from infmap_annotate.study.folder import Rules, Study
+from infmap_annotate.study.readers import Reader, readers, revoke_reader
 
 
 def _bar(start: int) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 import yaml
 
 from infmap_kit.errors import HostMismatch, ServerError
-from infmap_kit.host.container import ContainerOptions, docker_command
+from infmap_kit.host.confinement import Confinement, Mount, PublishedPort
+from infmap_kit.host.container import ContainerOptions, docker_command, shown
 from infmap_kit.host.deploy import KserveOptions, compose_document, kserve_document, write_yaml
 from infmap_kit.triton.repository import write_manifest
 from infmap_kit.triton.server.options import ServerOptions
 
 KSERVE_SCHEMA = Path(__file__).parents[2] / "data" / "kserve" / "inferenceservice.schema.json"
+GOLDEN = Path(__file__).parents[2] / "data" / "confinement"
 KEY = "a-secret-for-this-test"
 OPTIONS = ContainerOptions(user="1000:1000")
 
@@ -64,6 +67,61 @@ def test_the_container_is_confined(tmp_path: Path) -> None:
         "--strict-readiness=true",
     ):
         assert word in server
+
+
+def test_docker_compose_and_kserve_are_as_they_were(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r")
+    server, options = (
+        ServerOptions(http_port=9000),
+        ContainerOptions(user="1000:1000", shm_mib=512),
+    )
+    kserve = KserveOptions(storage_uri="pvc://models/infmap", namespace="radiology", replicas=3)
+    command = shown(docker_command(repository, server, options, key=KEY))
+    documents = {
+        "compose.yaml": compose_document(repository, server, options, key=KEY),
+        "kserve.yaml": kserve_document(repository, kserve, key=KEY),
+    }
+    place = str(repository)
+    assert command.replace(place, "/srv/repository") == (GOLDEN / "docker.txt").read_text().strip()
+    for name, document in documents.items():
+        write_yaml(tmp_path / name, document)
+        written = (tmp_path / name).read_text().replace(place, "/srv/repository")
+        assert yaml.safe_load(written) == yaml.safe_load((GOLDEN / name).read_text()), name
+
+
+# A value of each field that is not its default, and whether Kubernetes has a word for it.
+OTHERWISE: dict[str, tuple[Any, bool]] = {
+    "user": ("1000:1001", True),
+    "read_only": (False, True),
+    "dropped_capabilities": (("NET_RAW",), True),
+    "no_new_privileges": (False, True),
+    "pids_limit": (100, False),
+    "stop_signal": ("SIGTERM", False),
+    "stop_timeout_s": (7, False),
+    "shm_mib": (64, True),
+    "tmp_mib": (64, True),
+    "tmp_options": (("rw", "nosuid"), False),
+    "ports": ((PublishedPort(host="127.0.0.1", outer=9001, inner=8001),), False),
+    "mounts": ((Mount(source=Path("/srv/other"), target="/other"),), False),
+}
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Confinement)])
+def test_every_setting_of_the_confinement_reaches_every_place(field: str) -> None:
+    value, in_kubernetes = OTHERWISE[field]
+    usual, other = Confinement(), dataclasses.replace(Confinement(), **{field: value})
+    assert other.docker() != usual.docker()
+    assert other.compose() != usual.compose()
+    if in_kubernetes:
+        assert _kubernetes(other) != _kubernetes(usual)
+
+
+def _kubernetes(confinement: Confinement) -> list[Any]:
+    return [
+        confinement.container_security(),
+        confinement.pod_security(),
+        confinement.memory_volumes(),
+    ]
 
 
 def test_without_a_gpu_none_is_asked_for(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from dicom_files import as_file, chest_dataset, drawn_chest, encoded
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.explain import explain_dicom, explained
+from infmap_kit.imaging.explain import explain_dicom, explained
 
 
 def _explained(folder: Path, content: bytes) -> tuple[dict[str, Any], str]:

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
+from infmap_kit.host.confinement import NOBODY, Confinement, Mount, PublishedPort
 from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.tensorrt.present_gpu import present_gpu
@@ -56,7 +57,7 @@ class ContainerOptions:
         """User and group ids; for root that calls, nobody's."""
         if self.user is not None:
             return self.user
-        return f"{os.getuid()}:{os.getgid()}" if os.getuid() else "65534:65534"
+        return f"{os.getuid()}:{os.getgid()}" if os.getuid() else NOBODY
 
 
 def wants_gpu(manifest: Manifest) -> bool:
@@ -84,6 +85,23 @@ def server_arguments(key: str | None = None) -> list[str]:
         f"--model-repository={MODELS}",
         *hardened(key if key is not None else secrets.token_hex(16)),
     ]
+
+
+def confinement(repository: Path, server: ServerOptions, options: ContainerOptions) -> Confinement:
+    """How a container with a repository is confined; it reads the repository and writes only /tmp."""
+    ports = (
+        (server.http_port, HTTP_PORT),
+        (server.grpc_port, GRPC_PORT),
+        (server.metrics_port, METRICS_PORT),
+    )
+    return Confinement(
+        user=options.run_as(),
+        shm_mib=options.shm_mib,
+        ports=tuple(
+            PublishedPort(host=server.host, outer=outer, inner=inner) for outer, inner in ports
+        ),
+        mounts=(Mount(source=repository.absolute(), target=MODELS),),
+    )
 
 
 def docker_command(
@@ -116,27 +134,13 @@ def docker_command(
     manifest = check_repository(repository)
     image = options.image or fitting_image(manifest).reference
     gpus = [f"--gpus={options.gpus}"] if options.gpus and wants_gpu(manifest) else []
-    published = (
-        (server.http_port, HTTP_PORT),
-        (server.grpc_port, GRPC_PORT),
-        (server.metrics_port, METRICS_PORT),
-    )
     return [
         "docker",
         "run",
         "--rm",
         f"--name=infmap-kit-{server.grpc_port}",
         *gpus,
-        f"--user={options.run_as()}",
-        "--read-only",
-        "--cap-drop=ALL",
-        "--security-opt=no-new-privileges",
-        "--pids-limit=4096",
-        "--stop-signal=SIGINT",
-        f"--shm-size={options.shm_mib}m",
-        "--tmpfs=/tmp:rw,noexec,nosuid,nodev,size=256m",
-        *(f"--publish={server.host}:{outer}:{inner}" for outer, inner in published),
-        f"--mount=type=bind,source={repository.absolute()},target={MODELS},readonly",
+        *confinement(repository, server, options).docker(),
         image,
         *server_arguments(key),
     ]
@@ -147,8 +151,8 @@ def shown(command: list[str]) -> str:
     return " \\\n  ".join(shlex.join([word]) for word in command)
 
 
-def check_box(repository: Path) -> None:
-    """Refuse a box that a repository's plans do not fit.
+def check_host(repository: Path) -> None:
+    """Refuse a host that a repository's plans do not fit.
 
     Raises
     ------
@@ -162,17 +166,17 @@ def check_box(repository: Path) -> None:
     manifest = Manifest.read(repository)
     if not wants_gpu(manifest):
         return
-    found, image = present_gpu(), fitting_image(manifest)
-    wanted = manifest.built_with.get("compute_capability", found.capability)
-    if found.capability != wanted:
+    gpu, image = present_gpu(), fitting_image(manifest)
+    expected = manifest.built_with.get("compute_capability", gpu.capability)
+    if gpu.capability != expected:
         raise HostMismatch(
-            f"these plans were built for compute capability {wanted}, and {found.name} has {found.capability}: "
+            f"these plans were built for compute capability {expected}, and {gpu.name} has {gpu.capability}: "
             "export on this box"
         )
-    if found.driver < image.driver:
+    if gpu.driver < image.driver:
         raise HostMismatch(
             f"Triton {image.release} needs NVIDIA's driver {image.driver} or newer, found "
-            f"{found.driver}: update it"
+            f"{gpu.driver}: update it"
         )
 
 

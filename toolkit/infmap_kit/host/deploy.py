@@ -1,6 +1,6 @@
-"""A repository on a box of its own, or on a cluster: compose files and KServe's InferenceService.
+"""A repository on a host of its own, or on a cluster: compose files and KServe's InferenceService.
 
-More than one box is Kubernetes' and KServe's work; the repository's root is what they are given.
+More than one host is Kubernetes' and KServe's work; the repository's root is what they are given.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from typing import Any
 import yaml
 
 from infmap_kit.errors import ServerError
+from infmap_kit.host.confinement import Confinement
 from infmap_kit.host.container import (
-    GRPC_PORT,
     HTTP_PORT,
-    METRICS_PORT,
-    MODELS,
     ContainerOptions,
+    confinement,
     fitting_image,
     server_arguments,
     wants_gpu,
@@ -47,7 +46,7 @@ class KserveOptions:
     namespace
         ``None`` leaves it to ``kubectl``.
     replicas
-        How many boxes at most; one is always up.
+        How many hosts at most; one is always up.
     cpus, memory
         What each gets, as Kubernetes writes it.
     """
@@ -101,30 +100,10 @@ def compose_document(
         When no image fits the repository.
     """
     manifest = check_repository(repository)
-    published = (
-        (server.http_port, HTTP_PORT),
-        (server.grpc_port, GRPC_PORT),
-        (server.metrics_port, METRICS_PORT),
-    )
     service: dict[str, Any] = {
         "image": options.image or fitting_image(manifest).reference,
         "command": server_arguments(key),
-        "user": options.run_as(),
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "pids_limit": 4096,
-        "shm_size": f"{options.shm_mib}m",
-        "tmpfs": ["/tmp:rw,noexec,nosuid,nodev,size=256m"],  # noqa: S108
-        "ports": [f"{server.host}:{outer}:{inner}" for outer, inner in published],
-        "volumes": [
-            {
-                "type": "bind",
-                "source": str(repository.absolute()),
-                "target": MODELS,
-                "read_only": True,
-            }
-        ],
+        **confinement(repository, server, options).compose(),
         "healthcheck": {
             "test": ["CMD", "curl", "-fsS", f"http://127.0.0.1:{HTTP_PORT}/v2/health/ready"],
             "interval": "10s",
@@ -133,8 +112,6 @@ def compose_document(
             "start_period": "120s",
         },
         "restart": "unless-stopped",
-        "stop_signal": "SIGINT",
-        "stop_grace_period": "30s",
     }
     if wants_gpu(manifest):
         device = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
@@ -165,7 +142,7 @@ def kserve_document(
         When no image fits the repository.
     """
     manifest = check_repository(repository)
-    image = fitting_image(manifest)
+    image, confined = fitting_image(manifest), Confinement()
     gpus = {"nvidia.com/gpu": "1"} if wants_gpu(manifest) else {}
     size = {"cpu": options.cpus, "memory": options.memory, **gpus}
     model: dict[str, Any] = {
@@ -178,11 +155,8 @@ def kserve_document(
         "args": hardened(key if key is not None else secrets.token_hex(16)),
         "resources": {"requests": dict(size), "limits": dict(size)},
         "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
             "privileged": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
+            **confined.container_security(),
         },
         "readinessProbe": {
             "httpGet": {"path": "/v2/health/ready", "port": _KSERVE_HTTP_PORT},
@@ -190,8 +164,7 @@ def kserve_document(
             "failureThreshold": 60,
         },
         "volumeMounts": [
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # of the container
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": Path(path).name, "mountPath": path} for path, _ in confined.memory_volumes()
         ],
     }
     predictor: dict[str, Any] = {
@@ -199,15 +172,13 @@ def kserve_document(
         "maxReplicas": options.replicas,
         "automountServiceAccountToken": False,
         "securityContext": {
-            "runAsUser": 65534,
-            "runAsGroup": 65534,
-            "fsGroup": 65534,
+            **confined.pod_security(),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "model": model,
         "volumes": [
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+            {"name": Path(path).name, "emptyDir": volume}
+            for path, volume in confined.memory_volumes()
         ],
     }
     capability = manifest.built_with.get("compute_capability")

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_annotate.reading.masks import encode_mask
-from infmap_annotate.reading.readers import Reader
 from infmap_annotate.reading.worklist import Desk, Item, Worklist
 from infmap_annotate.study.folder import MASKS, Study, now
+from infmap_annotate.study.masks import encode_mask
+from infmap_annotate.study.readers import Reader
 from infmap_kit.model.files import sha256_of
 
 

@@ -17,8 +17,8 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from infmap_annotate.reading.masks import decode_mask, dice
 from infmap_annotate.study.folder import MASKS, MOST_CANDIDATES, Candidate, Study
+from infmap_annotate.study.masks import decode_mask, dice
 
 
 @dataclasses.dataclass(frozen=True)

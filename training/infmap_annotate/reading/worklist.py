@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infmap_annotate.reading.readers import Reader
-from infmap_annotate.reading.sequence import opaque_id, shuffled
 from infmap_annotate.reading.verdict import Jury
 from infmap_annotate.study.folder import Candidate, Picture, Study
+from infmap_annotate.study.readers import Reader
+from infmap_annotate.study.sequence import opaque_id, shuffled
 
 _DONE = ("pick", "draw")
 # Letters, of six bits each.

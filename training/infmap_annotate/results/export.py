@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from infmap_annotate.reading.masks import decode_mask
 from infmap_annotate.reading.verdict import Jury, Verdict
 from infmap_annotate.results.data_card import data_card
 from infmap_annotate.results.statistics import labels, study_statistics
 from infmap_annotate.study.folder import MASKS, Candidate, Picture, Study
+from infmap_annotate.study.masks import decode_mask
 from infmap_kit.errors import StudyError
 from infmap_kit.model.files import sha256_of
 from infmap_kit.progress import Progress, no_progress

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from infmap_annotate.reading.readers import Reader, readers
 from infmap_annotate.reading.verdict import Choice, Jury, Verdict
 from infmap_annotate.results.agreement import cohen_kappa, fleiss_kappa, share_with_interval
 from infmap_annotate.study.folder import Candidate, Study, now
+from infmap_annotate.study.readers import Reader, readers
 
 OWN = "own drawing"
 DRAWN = "drawn before"

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import infmap_kit
-from infmap_annotate.reading.masks import encode_mask
-from infmap_annotate.reading.readers import DEFAULT_DAYS, OWNER, add_reader
-from infmap_annotate.reading.sequence import shuffled
 from infmap_annotate.study.folder import Rules, Study, make_folder, now
+from infmap_annotate.study.masks import encode_mask
+from infmap_annotate.study.readers import DEFAULT_DAYS, OWNER, add_reader
+from infmap_annotate.study.sequence import shuffled
 from infmap_kit.errors import InputRejected, StudyError
 from infmap_kit.imaging.readers import decode_file
 from infmap_kit.model.files import sha256_of

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infmap_annotate.reading.masks import write_lasting
 from infmap_annotate.study.database import Database
+from infmap_annotate.study.masks import write_lasting
 from infmap_kit.errors import StudyError
 
 DATABASE = "study.sqlite"

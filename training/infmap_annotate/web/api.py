@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infmap_annotate.reading.decisions import Asked, Ledger, Refused
-from infmap_annotate.reading.masks import decode_drawing, most_bytes
-from infmap_annotate.reading.readers import Reader
 from infmap_annotate.reading.verdict import Jury
 from infmap_annotate.reading.worklist import Desk, Item, Worklist
 from infmap_annotate.study.folder import Study
+from infmap_annotate.study.masks import decode_drawing, most_bytes
+from infmap_annotate.study.readers import Reader
 from infmap_annotate.web.pictures import Shelf
 from infmap_kit.errors import InputRejected
 

@@ -20,7 +20,8 @@ from starlette.staticfiles import StaticFiles
 
 import infmap_kit
 from infmap_annotate.reading.decisions import Refused
-from infmap_annotate.reading.readers import (
+from infmap_annotate.study.folder import Study
+from infmap_annotate.study.readers import (
     SESSION_HOURS,
     Reader,
     SignInRefused,
@@ -29,7 +30,6 @@ from infmap_annotate.reading.readers import (
     sign_in,
     sign_out,
 )
-from infmap_annotate.study.folder import Study
 from infmap_annotate.web.api import Api, read_body
 from infmap_annotate.web.guard import Guard, error_answer
 

@@ -87,7 +87,7 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _explain(path: Path, *, json_: bool) -> None:
-    from infmap_kit.imaging.dicom.explain import explain_dicom, explained
+    from infmap_kit.imaging.explain import explain_dicom, explained
 
     document = explain_dicom(path)
     if json_:

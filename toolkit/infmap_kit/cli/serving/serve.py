@@ -117,7 +117,7 @@ def _serve_in_container(
     """`infmap-kit serve --runtime docker`."""
     from infmap_kit.host.container import (
         ContainerOptions,
-        check_box,
+        check_host,
         docker_command,
         run_container,
         shown,
@@ -128,5 +128,5 @@ def _serve_in_container(
     if print_only:
         typer.echo(shown(command))
         return
-    check_box(repository)
+    check_host(repository)
     run_container(command)

@@ -1,0 +1,1 @@
+"""Results as DICOM objects: written with highdicom, for any PACS and viewer."""
