@@ -7,7 +7,6 @@ mixture of batching and other models in one ensemble, and the warm-up files are 
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,14 +21,12 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.parts.contract import ENSEMBLE, GRAPHS
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
 from infmap_kit.targets.openvino import OpenvinoOptions
-from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from infmap_kit.triton.server.serving import free_ports, serving
+from published import answered_by_the_runner
 from small_network import small_network
 
 OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
@@ -47,14 +44,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         OpenvinoOptions(batches=(1, 4)),
         pictures=synthetic_pictures()[:1],
     )
-    for graph in GRAPHS:
-        path = repository / graph.name / "config.pbtxt"
-        config = parse_config(path.read_text())
-        config.backend = "python"
-        config.ClearField("default_model_filename")
-        set_served_graphs(config, [ServedGraph(file="model.onnx", precision="f32", threads=1)])
-        path.write_text(config_text(config))
-        shutil.copy(runner.__file__, repository / graph.name / "1" / "model.py")
+    answered_by_the_runner(repository)
     with TritonServer(repository, runtime=find_runtime(), options=free_ports()) as server:
         yield server.grpc_url
 

@@ -33,7 +33,7 @@ from infmap_kit.bench.scopes import (
 )
 from infmap_kit.bench.subject import Subject
 from infmap_kit.bench.tune import Goal, tune
-from infmap_kit.errors import HostMismatch, ServerError, Unstable
+from infmap_kit.errors import HostMismatch, ServerError, SpecError, Unstable
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
@@ -45,7 +45,9 @@ from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
+from infmap_kit.triton.server.runtime import find_runtime
 from infmap_kit.triton.server.serving import free_ports, serving
+from published import answered_by_the_runner
 from small_network import small_network
 
 QUICK = BenchOptions(samples=20, warm_up=3, tolerance_percent=1000, budget_s=120, independent=False)
@@ -160,20 +162,74 @@ def test_what_does_not_settle_in_its_budget_is_unstable(small_repository: Path) 
     assert raised.value.exit_code == 5
 
 
-def test_another_target_is_refused(tmp_path: Path) -> None:
+@pytest.fixture
+def openvino_repository(tmp_path: Path) -> Path:
     import onnx
 
     onnx.save(small_network(), tmp_path / "small.onnx")
     publish(
         read_source(tmp_path / "small.onnx"),
         tmp_path / "repository",
-        OpenvinoOptions(batches=(1,)),
+        OpenvinoOptions(batches=(1, 4)),
         pictures=synthetic_pictures()[:1],
     )
-    with pytest.raises(HostMismatch, match="embedded"):
-        measure(tmp_path / "repository", [], QUICK)
-    with pytest.raises(HostMismatch, match="embedded"):
-        tune(tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+@pytest.mark.skipif(
+    find_runtime().backends is None, reason="a server on the PATH has its own backends"
+)
+def test_a_server_without_the_backend_is_said_in_one_line(openvino_repository: Path) -> None:
+    with pytest.raises(HostMismatch, match="target openvino, and the server for CPUs has none"):
+        measure(openvino_repository, [], QUICK)
+    with pytest.raises(HostMismatch, match="target openvino, and the server for CPUs has none"):
+        tune(openvino_repository)
+
+
+def test_another_target_is_measured_and_tuned_by_its_own_engines(openvino_repository: Path) -> None:
+    """On the python backend in the place of OpenVINO's, which the server for CPUs lacks."""
+    answered_by_the_runner(openvino_repository)
+    record = measure(openvino_repository, [], dataclasses.replace(QUICK, baselines=True))
+    assert record.failure == ""
+    assert record.target == "openvino"
+    assert {ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP, ONNX_RUNTIME, *STAGES} - {LUNGS} <= set(
+        record.scopes
+    )
+    assert record.inspected == {"f32": 1}
+    # Triton's own account, of each model behind the ensemble.
+    assert set(record.server) == {"infmap", "segmentation", "detection", "rendering"}
+    with pytest.raises(SpecError, match="leaves threads to Triton"):
+        tune(openvino_repository, settings=[Setting(threads=2, instances=1)], seconds=0.2)
+    settings = [Setting(threads=0, instances=1), Setting(threads=0, instances=2)]
+    manifest, trials = tune(openvino_repository, settings=settings, seconds=0.3)
+    assert [trial.setting for trial in trials] == settings
+    chosen = manifest.model["tuned"]["chosen"]["instances"]
+    counts = {
+        path.parent.name: parse_config(path.read_text()).instance_group[0].count
+        for path in openvino_repository.glob("*/config.pbtxt")
+        if path.parent.name != "infmap"
+    }
+    assert counts == {"segmentation": chosen, "detection": 1, "rendering": 1}
+    assert check_repository(openvino_repository).release == 2
+
+
+def test_a_target_from_outside_the_package_is_measured_through_its_server(tmp_path: Path) -> None:
+    import onnx
+
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    toy = [sys.executable, str(Path(__file__).parents[1] / "toy_target.py")]
+    repository = ["--repository", str(tmp_path / "repository")]
+    for words in (
+        ["export", str(tmp_path / "small.onnx"), "--target", "toy"],
+        ["bench", "--samples", "10", "--tolerance", "1000", "--json", "--results", str(tmp_path)],
+    ):
+        done = subprocess.run(
+            [*toy, *words, *repository], capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["target"] == "toy"
+    assert {ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP} <= record["scopes"].keys()
 
 
 FAKE = """#!{python}

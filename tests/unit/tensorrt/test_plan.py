@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import math
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
 from infmap_kit.errors import HostMismatch
+from infmap_kit.gate.engines import DeviceEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.release.export import publish
@@ -48,3 +56,144 @@ def test_plans_are_published_when_they_decide_as_their_reference(tmp_path: Path)
     assert gate.flips == ()
     assert manifest.model["layers"]["segmentation"]["inspected"]
     assert manifest.model["layers"]["segmentation"]["fp16_share"] == 1
+
+
+class _Memory:
+    """CUDA's memory calls, on host memory that they alone hand out."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, ctypes.Array[ctypes.c_char]] = {}
+        self.copied = 0
+        self.cudaMemcpyKind = types.SimpleNamespace(
+            cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2
+        )
+
+    def cudaMalloc(self, size: int) -> tuple[int, int]:  # noqa: N802
+        block = ctypes.create_string_buffer(size)
+        self.blocks[ctypes.addressof(block)] = block
+        return 0, ctypes.addressof(block)
+
+    def cudaFree(self, address: int) -> tuple[int]:  # noqa: N802
+        del self.blocks[address]
+        return (0,)
+
+    def cudaMemcpy(self, to: int, source: int, size: int, kind: int) -> tuple[int]:  # noqa: N802
+        assert (to if kind == 1 else source) in self.blocks
+        ctypes.memmove(to, source, size)
+        self.copied += 1
+        return (0,)
+
+    def cudaStreamCreate(self) -> tuple[int, int]:  # noqa: N802
+        return 0, 7
+
+    def cudaStreamDestroy(self, _stream: int) -> tuple[int]:  # noqa: N802
+        return (0,)
+
+    def cudaStreamSynchronize(self, _stream: int) -> tuple[int]:  # noqa: N802
+        return (0,)
+
+
+class _Doubling:
+    """An engine of two profiles, one picture and up to four, that writes means and doubles."""
+
+    num_io_tensors = 3
+    num_optimization_profiles = 2
+
+    def __init__(self) -> None:
+        self.profiles: list[int] = []
+
+    def get_tensor_name(self, index: int) -> str:
+        return ("IMAGE", "mean", "double")[index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return "in" if name == "IMAGE" else "out"
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return "float32"
+
+    def get_tensor_profile_shape(self, _name: str, index: int) -> list[tuple[int, ...]]:
+        return [(1, 2, 2), (1, 2, 2), ((1, 4)[index], 2, 2)]
+
+    def create_execution_context(self) -> _Context:
+        return _Context(self)
+
+
+class _Context:
+    def __init__(self, engine: _Doubling) -> None:
+        self._engine = engine
+        self._addresses: dict[str, int] = {}
+
+    def set_optimization_profile_async(self, index: int, _stream: int) -> None:
+        self._engine.profiles.append(index)
+
+    def set_input_shape(self, _name: str, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self._shape[:1] if name == "mean" else self._shape
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        self._addresses[name] = address
+
+    def execute_async_v3(self, _stream: int) -> bool:
+        count = math.prod(self._shape)
+        image = np.ctypeslib.as_array(
+            (ctypes.c_uint8 * count).from_address(self._addresses["IMAGE"])
+        )
+        for name, value in (
+            ("mean", image.reshape(self._shape).mean((1, 2))),
+            ("double", 2.0 * image),
+        ):
+            content = value.astype(np.float32)
+            ctypes.memmove(self._addresses[name], content.ctypes.data, content.nbytes)
+        return True
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, _Doubling, _Memory]:
+    """TensorRT's and CUDA's calls where neither is, so that what is called in which order is seen."""
+    engine, memory = _Doubling(), _Memory()
+    trt = types.SimpleNamespace(
+        __name__="stand_in",
+        ILogger=type("ILogger", (), {"ERROR": 1, "INTERNAL_ERROR": 0}),
+        Runtime=lambda _: types.SimpleNamespace(deserialize_cuda_engine=lambda _: engine),
+        TensorIOMode=types.SimpleNamespace(INPUT="in", OUTPUT="out"),
+        nptype=np.dtype,
+    )
+    bindings = types.ModuleType("cuda.bindings")
+    bindings.runtime = memory  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    return trt, engine, memory
+
+
+def test_a_plan_of_any_graph_is_run_in_the_profile_that_fits(
+    stand_in: tuple[Any, _Doubling, _Memory],
+) -> None:
+    trt, engine, memory = stand_in
+    plan = PlanEngine(trt, b"")
+    for count in (1, 3):
+        images = np.arange(4 * count, dtype=np.uint8).reshape(count, 2, 2)
+        found = plan.run({"IMAGE": images}, ("double", "mean"))
+        np.testing.assert_array_equal(found["double"], 2.0 * images)
+        np.testing.assert_array_equal(found["mean"], images.mean((1, 2)))
+    assert engine.profiles == [0, 1]
+    assert list(plan.infer(images)) == list(found["mean"])
+    assert memory.blocks == {}, "memory of the GPU is given back"
+    with pytest.raises(HostMismatch, match=r"no profile for inputs of .*\(5, 2, 2\)"):
+        plan.run({"IMAGE": np.zeros((5, 2, 2), np.uint8)}, ("mean",))
+
+
+def test_the_engine_alone_transfers_nothing(stand_in: tuple[Any, _Doubling, _Memory]) -> None:
+    trt, _, memory = stand_in
+    plan = PlanEngine(trt, b"")
+    assert isinstance(plan, DeviceEngine)
+    compute = plan.resident({"IMAGE": np.ones((1, 2, 2), np.uint8)})
+    copied = memory.copied
+    for _ in range(3):
+        compute()
+    assert memory.copied == copied
+    assert memory.blocks
+    del plan, compute
+    gc.collect()
+    assert memory.blocks == {}

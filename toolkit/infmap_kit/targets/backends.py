@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.target import Build, OpenedModel, Proof, Setting, Target, TargetOptions
+from infmap_kit.targets.target import (
+    Build,
+    Graphs,
+    Proof,
+    Setting,
+    Target,
+    TargetOptions,
+)
+from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -21,8 +29,8 @@ if TYPE_CHECKING:
     from infmap_kit.progress import Progress
     from infmap_kit.tensorrt.gpus import Image
     from infmap_kit.triton.releases import Draft
-    from infmap_kit.triton.repository import Manifest
 
+_E = TypeVar("_E", bound="Engine")
 _GPU_INSTANCES = (1, 2, 4)
 
 
@@ -123,14 +131,7 @@ class BackendTarget(Target):
     model_file = "model.onnx"
     options: ClassVar[type[BackendOptions]]
 
-    def write(
-        self,
-        options: Any,
-        graphs: Mapping[str, onnx.ModelProto],
-        *,
-        draft: Draft,
-        progress: Progress,
-    ) -> Written:
+    def write(self, options: Any, graphs: Graphs, *, draft: Draft, progress: Progress) -> Written:
         """Write each graph's file, in the precision that was asked for, and open it."""
         from infmap_kit.parts.contract import Contract
         from infmap_kit.targets.writing import write_graphs
@@ -151,13 +152,7 @@ class BackendTarget(Target):
         """Add to a graph's config what only this backend knows."""
 
     def build(
-        self,
-        options: Any,
-        graphs: Mapping[str, onnx.ModelProto],
-        *,
-        draft: Draft,
-        proof: Proof,
-        progress: Progress,
+        self, options: Any, graphs: Graphs, *, draft: Draft, proof: Proof, progress: Progress
     ) -> Build:
         """Write plans or graphs, and what they warm up on; see :meth:`Target.build`."""
         from infmap_kit.gate.runners import EngineRunner
@@ -181,9 +176,21 @@ class BackendTarget(Target):
 
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
         """Each in its own model's version folder."""
-        from infmap_kit.triton.repository import version_folder
-
         return {name: version_folder(folder, name, release) / self.model_file for name in graphs}
+
+    def opened(
+        self, repository: Path, manifest: Manifest, engine: Callable[..., _E]
+    ) -> dict[str, _E]:
+        """Every graph of a repository by name, as ``engine`` opens it: given its path, and ``network``."""
+        contract = served_contract(manifest)
+        networks = [network.name for network in contract.networks]
+        names = [graph.name for graph in contract.graphs]
+        engines = {}
+        for name, path in self.files(repository, manifest.release, names).items():
+            if not path.is_file():
+                raise SpecError(f"{repository} has no graph for {name!r}: export again")
+            engines[name] = engine(path, network=name in networks)
+        return engines
 
     def image(self, manifest: Manifest) -> Image:
         """The recommended one: every image has these backends."""
@@ -214,34 +221,8 @@ class BackendTarget(Target):
                 path.write_text(config_text(config), encoding="utf-8")
 
 
-def opened(
-    target: BackendTarget, repository: Path, manifest: Manifest, engine: Any, **told: Any
-) -> OpenedModel:
-    """Every graph of a repository, opened by ``engine``: given its path, and whether it is a network."""
-    from infmap_kit.triton.repository import served_contract
-
-    contract = served_contract(manifest)
-    names = [graph.name for graph in contract.graphs]
-    files = target.files(repository, manifest.release, names)
-    for name, path in files.items():
-        if not path.is_file():
-            raise SpecError(f"{repository} has no graph for {name!r}: export again")
-    networks = [network.name for network in contract.networks]
-    engines = {name: engine(path, network=name in networks) for name, path in files.items()}
-    return OpenedModel(contract=contract, engines=engines, **told)
-
-
-def trained_graphs(target: Target, repository: Path, manifest: Manifest) -> dict[str, Path]:
-    """The networks' graphs of a repository, which are the trained ones as long as they are in FP32."""
-    from infmap_kit.triton.repository import served_contract
-
-    contract = served_contract(manifest)
-    names = [graph.name for graph in (*contract.networks, *contract.fp32_networks)]
-    return target.files(repository, manifest.release, names)
-
-
 def halved(
-    graphs: Mapping[str, onnx.ModelProto], options: HalvableOptions
+    graphs: Graphs, options: HalvableOptions
 ) -> tuple[dict[str, onnx.ModelProto], dict[str, onnx.ModelProto], dict[str, Any]]:
     """The graphs with their networks in FP16, what a GPU computes of these, and what there is to say of it.
 

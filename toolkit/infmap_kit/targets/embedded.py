@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +15,19 @@ from infmap_kit.parts.registry import part_of
 from infmap_kit.targets.check import Check, ok, problem
 from infmap_kit.targets.target import (
     Build,
+    Graphs,
     OpenedModel,
     Proof,
     Setting,
     Target,
     TargetOptions,
 )
+from infmap_kit.triton.repository import Manifest, version_folder
 
 if TYPE_CHECKING:
-    import onnx
-
     from infmap_kit.progress import Progress
     from infmap_kit.tensorrt.gpus import Image
     from infmap_kit.triton.releases import Draft
-    from infmap_kit.triton.repository import Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,7 +99,7 @@ class Embedded(Target):
     def build(
         self,
         options: EmbeddedOptions,
-        graphs: Mapping[str, onnx.ModelProto],
+        graphs: Graphs,
         *,
         draft: Draft,
         proof: Proof,
@@ -149,7 +148,6 @@ class Embedded(Target):
         """The ONNX graphs, all beside the runner."""
         from infmap_kit.parts.contract import ENSEMBLE
         from infmap_kit.targets.embedded_configs import graph_file
-        from infmap_kit.triton.repository import version_folder
 
         version = version_folder(folder, ENSEMBLE.name, release)
         return {name: version / graph_file(name) for name in graphs}
@@ -160,7 +158,6 @@ class Embedded(Target):
         from infmap_kit.parts.contract import ENSEMBLE, Contract
         from infmap_kit.targets.embedded_configs import served_graphs
         from infmap_kit.triton.config import parse_config
-        from infmap_kit.triton.repository import version_folder
 
         folder = version_folder(repository, ENSEMBLE.name, manifest.release)
         config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
@@ -173,11 +170,10 @@ class Embedded(Target):
             name: OpenvinoEngine(folder / one.file, precision=one.precision, threads=one.threads)
             for name, one in listed.items()
         }
-        trained = [network.name for network in (*contract.networks, *contract.fp32_networks)]
         return OpenedModel(
             contract=contract,
             engines=engines,
-            references=self.files(repository, manifest.release, trained),
+            references=self.references(repository, manifest),
             inspected=engines[contract.networks[0].name].precisions(),
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +13,17 @@ from infmap_kit.targets.backends import (
     HalvableOptions,
     Written,
     halved,
-    opened,
-    trained_graphs,
 )
-from infmap_kit.targets.target import OpenedModel
+from infmap_kit.targets.target import Graphs, OpenedModel
+from infmap_kit.triton.repository import Manifest, served_contract
 
 if TYPE_CHECKING:
-    import onnx
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.triton.releases import Draft
-    from infmap_kit.triton.repository import Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,12 +65,7 @@ class Onnxruntime(BackendTarget):
     backend = "onnxruntime"
 
     def write(
-        self,
-        options: OnnxruntimeOptions,
-        graphs: Mapping[str, onnx.ModelProto],
-        *,
-        draft: Draft,
-        progress: Progress,
+        self, options: OnnxruntimeOptions, graphs: Graphs, *, draft: Draft, progress: Progress
     ) -> Written:
         """Write the graphs; those in FP16 are proved as a GPU computes them, since a CPU would not round."""
         from infmap_kit.gate.engines import OnnxRuntimeEngine
@@ -95,8 +86,11 @@ class Onnxruntime(BackendTarget):
     def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
         """On this machine's CPU, wherever the server runs it."""
         fp32 = manifest.precision == Precision.FP32
-        references = trained_graphs(self, repository, manifest) if fp32 else {}
-        return opened(self, repository, manifest, self.engine, references=references)
+        return OpenedModel(
+            contract=served_contract(manifest),
+            engines=self.opened(repository, manifest, self.engine),
+            references=self.references(repository, manifest) if fp32 else {},
+        )
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
         """Hand a network to TensorRT, where that is asked for."""

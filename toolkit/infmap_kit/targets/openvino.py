@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendOptions, BackendTarget, opened, trained_graphs
+from infmap_kit.targets.backends import BackendOptions, BackendTarget
 from infmap_kit.targets.target import OpenedModel
+from infmap_kit.triton.repository import Manifest, served_contract
 
 if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
     from infmap_kit.parts.contract import Contract
-    from infmap_kit.triton.repository import Manifest
 
 _HINT = "HINT_BF16"
 
@@ -51,19 +51,18 @@ class Openvino(BackendTarget):
         from infmap_kit.gate.engines import OpenvinoEngine
         from infmap_kit.triton.config import parse_config
 
-        inspected: dict[str, int] = {}
-
-        def engine(path: Path, *, network: bool) -> Engine:
+        def engine(path: Path, *, network: bool) -> OpenvinoEngine:
             text = path.parents[1].joinpath("config.pbtxt").read_text(encoding="utf-8")
             half = parse_config(text).parameters[_HINT].string_value == "YES"
-            made = OpenvinoEngine(path, precision="bf16" if half else "f32")
-            # The infection's network stands first.
-            inspected.update(inspected or made.precisions())
-            return made
+            return OpenvinoEngine(path, precision="bf16" if half else "f32")
 
-        references = trained_graphs(self, repository, manifest)
-        return opened(
-            self, repository, manifest, engine, references=references, inspected=inspected
+        engines = self.opened(repository, manifest, engine)
+        contract = served_contract(manifest)
+        return OpenedModel(
+            contract=contract,
+            engines=engines,
+            references=self.references(repository, manifest),
+            inspected=engines[contract.networks[0].name].precisions(),
         )
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:

@@ -6,10 +6,11 @@ import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
+from infmap_kit.triton.repository import Manifest, served_contract
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from infmap_kit.tensorrt.gpus import Image
     from infmap_kit.tensorrt.present_gpu import PresentGpu
     from infmap_kit.triton.releases import Draft
-    from infmap_kit.triton.repository import Manifest
+
+
+Graphs: TypeAlias = "Mapping[str, onnx.ModelProto]"
+"""The graphs behind the ensemble, by name."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,13 +196,7 @@ class Target(abc.ABC):
 
     @abc.abstractmethod
     def build(
-        self,
-        options: Any,
-        graphs: Mapping[str, onnx.ModelProto],
-        *,
-        draft: Draft,
-        proof: Proof,
-        progress: Progress,
+        self, options: Any, graphs: Graphs, *, draft: Draft, proof: Proof, progress: Progress
     ) -> Build:
         """Write its models into a draft.
 
@@ -224,6 +222,12 @@ class Target(abc.ABC):
     @abc.abstractmethod
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
         """Where each graph's file lies in a repository of this target."""
+
+    def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
+        """The files of networks and opinions, which are the trained ones where they are in FP32."""
+        contract = served_contract(manifest)
+        names = [graph.name for graph in (*contract.networks, *contract.fp32_networks)]
+        return self.files(repository, manifest.release, names)
 
     @abc.abstractmethod
     def open(self, repository: Path, manifest: Manifest) -> OpenedModel:

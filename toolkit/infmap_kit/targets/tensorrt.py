@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import HostMismatch, InfmapError
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved, opened
+from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
 from infmap_kit.targets.check import Check, as_sentence, ok, problem
-from infmap_kit.targets.target import OpenedModel
+from infmap_kit.targets.target import Graphs, OpenedModel
+from infmap_kit.triton.repository import Manifest, served_contract
 
 if TYPE_CHECKING:
-    import onnx
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from infmap_kit.tensorrt.gpus import Image
     from infmap_kit.tensorrt.present_gpu import PresentGpu
     from infmap_kit.triton.releases import Draft
-    from infmap_kit.triton.repository import Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,12 +57,7 @@ class Tensorrt(BackendTarget):
         require_tensorrt()
 
     def write(
-        self,
-        options: TensorrtOptions,
-        graphs: Mapping[str, onnx.ModelProto],
-        *,
-        draft: Draft,
-        progress: Progress,
+        self, options: TensorrtOptions, graphs: Graphs, *, draft: Draft, progress: Progress
     ) -> Written:
         """Build the plans; say what their layers compute in, and what host they are for."""
         from infmap_kit.model.files import write_bytes
@@ -127,12 +121,17 @@ class Tensorrt(BackendTarget):
                 f"{repository} holds TensorRT plans, which only their own GPU host runs: run this there, with "
                 "'infmap-kit[tensorrt]', or serve it and verify with --url"
             ) from error
-        layers = manifest.model.get("layers", {}).get("segmentation", {})
+        contract = served_contract(manifest)
+        layers = manifest.model.get("layers", {}).get(contract.networks[0].name, {})
 
         def engine(path: Path, *, network: bool) -> Engine:
             return PlanEngine(trt, path.read_bytes())
 
-        return opened(self, repository, manifest, engine, inspected=layers.get("counts", {}))
+        return OpenedModel(
+            contract=contract,
+            engines=self.opened(repository, manifest, engine),
+            inspected=layers.get("counts", {}),
+        )
 
     def image(self, manifest: Manifest) -> Image:
         """The one whose TensorRT built the plans."""

@@ -53,8 +53,6 @@ class PlanEngine:
                 "running a plan needs cuda-bindings, which is not installed: pip install 'infmap-kit[tensorrt]'"
             ) from error
         self._cuda = cuda
-        self._lasting = contextlib.ExitStack()
-        weakref.finalize(self, self._lasting.close)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -79,11 +77,14 @@ class PlanEngine:
     def resident(self, inputs: Mapping[str, NDArray[Any]]) -> Callable[[], None]:
         """Move inputs to the GPU once; what is returned computes on them again and again.
 
-        Raises what :meth:`run` raises. The memory is given back when the engine is.
+        Raises what :meth:`run` raises. The memory is given back when nobody holds what is returned.
         """
-        context = self._engine.create_execution_context()
-        stream, _ = self._bind(context, inputs, self._lasting)
-        return functools.partial(self._execute, context, stream)
+        context, stack = self._engine.create_execution_context(), contextlib.ExitStack()
+        with stack:
+            stream, _ = self._bind(context, inputs, stack)
+            compute = functools.partial(self._execute, context, stream)
+            weakref.finalize(compute, stack.pop_all().close)
+        return compute
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the first output of a graph whose one input is pictures.
