@@ -19,9 +19,9 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.graphs.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import sha256_of, write_bytes, write_json
+from infmap_train import run_folder
 from infmap_train.data.dataset import load, read_index
 from infmap_train.evaluation.evaluate import evaluate
-from infmap_train.training import run_folder
 
 GRAPH = "segmentation.onnx"
 

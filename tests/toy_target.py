@@ -20,7 +20,7 @@ from infmap_kit.gate.runners import EngineRunner
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import ENSEMBLE, Contract
 from infmap_kit.progress import Progress
-from infmap_kit.targets.check import Check, ok
+from infmap_kit.targets.check import HostCheck, ok
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import embedded_configs, graph_file
 from infmap_kit.targets.registry import register
@@ -100,7 +100,7 @@ class Toy(Target):
     def set(self, folder: Path, setting: Setting) -> None:
         """Leave it as it is."""
 
-    def checks(self, manifest: Manifest) -> Iterator[Check]:
+    def checks(self, manifest: Manifest) -> Iterator[HostCheck]:
         """All marbles are there."""
         yield ok("marbles", f"All {manifest.model['marbles']} marbles are here.")
 

@@ -19,7 +19,7 @@ import pytest
 from bench_records import bench_record
 from infmap_kit.bench.records.page import page
 from infmap_kit.bench.table5.report import page as table5_page
-from infmap_kit.bench.table5.run import Outcome
+from infmap_kit.bench.table5.run import RowOutcome
 from infmap_kit.node.web.status_page import status_html
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.progression.output.page import page as progression_page
@@ -39,7 +39,7 @@ def chromium() -> str:
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     record = bench_record()
-    outcomes = [Outcome(row=row, precision="int8", record=record) for row in table5_rows()]
+    outcomes = [RowOutcome(row=row, precision="int8", record=record) for row in table5_rows()]
     pages = {
         "record": lambda: page(record),
         "table5": lambda: table5_page(outcomes),

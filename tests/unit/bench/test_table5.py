@@ -17,7 +17,7 @@ from infmap_kit.bench.measure import BenchOptions
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.table5 import run as table5_run
 from infmap_kit.bench.table5.report import HEADER, table5_table, write_table5
-from infmap_kit.bench.table5.run import Outcome, chosen_rows, require_rows, run_table5
+from infmap_kit.bench.table5.run import RowOutcome, chosen_rows, require_rows, run_table5
 from infmap_kit.errors import ExportError, InfmapError, SpecError, Unstable
 from infmap_kit.model.precision import Precision
 from infmap_kit.model.spec import NetworkSpec
@@ -132,14 +132,14 @@ def test_what_did_not_settle_ends_with_its_own_code() -> None:
     (row, *_) = table5_rows()
     wobbly = dataclasses.replace(bench_record(), doubts={"engine alone": "wobbles"})
     with pytest.raises(Unstable, match="1 of 1") as raised:
-        require_rows([Outcome(row=row, precision="fp32", record=wobbly)])
+        require_rows([RowOutcome(row=row, precision="fp32", record=wobbly)])
     assert raised.value.exit_code == 5
 
 
 def test_every_format_has_every_row(tmp_path: Path) -> None:
     rows = table5_rows()
-    outcomes = [Outcome(row=row, precision="int8", record=bench_record()) for row in rows[:-1]]
-    outcomes.append(Outcome(row=rows[-1], precision="int8", failure="it did not build"))
+    outcomes = [RowOutcome(row=row, precision="int8", record=bench_record()) for row in rows[:-1]]
+    outcomes.append(RowOutcome(row=rows[-1], precision="int8", failure="it did not build"))
     json_path, markdown_path, csv_path, html_path = write_table5(outcomes, tmp_path)
     table = list(csv.DictReader(io.StringIO(csv_path.read_text())))
     assert len(table) == len(json.loads(json_path.read_text())["rows"]) == 24
@@ -158,7 +158,9 @@ def test_every_format_has_every_row(tmp_path: Path) -> None:
 
 
 def test_the_terminal_table_fits_80_columns() -> None:
-    outcomes = [Outcome(row=row, precision="fp32", record=bench_record()) for row in table5_rows()]
+    outcomes = [
+        RowOutcome(row=row, precision="fp32", record=bench_record()) for row in table5_rows()
+    ]
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(table5_table(outcomes))
     text = console.export_text()

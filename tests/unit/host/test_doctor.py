@@ -14,7 +14,7 @@ from infmap_kit.host import host_checks
 from infmap_kit.host.doctor import examine
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.targets.check import Check, Status
+from infmap_kit.targets.check import HostCheck, Status
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.tensorrt.present_gpu import PresentGpu
 from infmap_kit.triton.repository import Manifest
@@ -37,7 +37,7 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def _by_name(repository: Path, options: ServerOptions | None = None) -> dict[str, Check]:
+def _by_name(repository: Path, options: ServerOptions | None = None) -> dict[str, HostCheck]:
     return {check.name: check for check in examine(repository, options or free_ports())}
 
 

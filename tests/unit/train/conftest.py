@@ -19,8 +19,8 @@ import pytest
 
 from infmap_kit.errors import MissingDependency
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, Encoder, NetworkSpec
-from infmap_train.quiet import import_tensorflow
-from infmap_train.training.options import FitOptions
+from infmap_train.networks.quiet import import_tensorflow
+from infmap_train.options import FitOptions
 
 # As every command begins, and before anything computes: that is what makes runs repeatable.
 with contextlib.suppress(MissingDependency):

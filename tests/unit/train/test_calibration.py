@@ -15,6 +15,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, Sample
 from infmap_train.evaluation.calibrate import calibrate, calibrate_run, calibration_table
 from infmap_train.evaluation.calibration import (
@@ -25,7 +26,6 @@ from infmap_train.evaluation.calibration import (
     negative_log_likelihood,
     tempered,
 )
-from infmap_train.training import run_folder
 
 pytestmark = pytest.mark.train
 

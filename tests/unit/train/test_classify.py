@@ -19,14 +19,14 @@ from sklearn.metrics import roc_auc_score
 from infmap_kit.errors import ExportError, SpecError, TrainingError
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec
 from infmap_kit.release.source import read_source
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import training_batches
 from infmap_train.evaluation.evaluate import evaluate_run
 from infmap_train.networks.normalisation import normalise
-from infmap_train.training import run_folder
+from infmap_train.options import FitOptions
 from infmap_train.training.classify import classify, evaluate_classes, predict_classes
 from infmap_train.training.cross_validate import cross_validate
-from infmap_train.training.options import FitOptions
 from train.conftest import CLASSIFIER, OPTIONS
 
 pytestmark = pytest.mark.train

@@ -14,6 +14,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import InfmapError, SpecError, TrainingError
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec, NetworkSpec
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.studies.compare_maps import (
     ACTIVATION,
@@ -36,7 +37,6 @@ from infmap_train.studies.detection_study import (
 )
 from infmap_train.studies.map_sheets import spread_rows
 from infmap_train.studies.opinions import Opinions, ask_both
-from infmap_train.training import run_folder
 from pictures import read_picture
 
 pytestmark = pytest.mark.train

@@ -23,8 +23,8 @@ from infmap_kit.model.spec import ClassifierSpec, Encoder
 from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_train.networks.classifiers import build_classifier
 from infmap_train.networks.gradcam import explain
+from infmap_train.networks.onnx_from_keras import onnx_from_classifier
 from infmap_train.networks.untrained import settle_batch_norms
-from infmap_train.training.onnx_from_keras import onnx_from_classifier
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 keras = tf.keras

@@ -26,9 +26,9 @@ from infmap_kit.model.spec import Architecture, Encoder, NetworkSpec
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_train.networks.normalisation import SCALE_AND_OFFSET, normalise
+from infmap_train.networks.onnx_from_keras import onnx_from_keras
 from infmap_train.networks.segmentation import build_network, encoder_layers, freeze_encoder
 from infmap_train.training.losses import hybrid_loss
-from infmap_train.training.onnx_from_keras import onnx_from_keras
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 keras = tf.keras

@@ -20,8 +20,8 @@ import onnxruntime
 from infmap_kit.errors import ExportError
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import Encoder
+from infmap_train.networks.onnx_from_keras import onnx_from_keras
 from infmap_train.training import convert
-from infmap_train.training.onnx_from_keras import onnx_from_keras
 
 pytestmark = pytest.mark.train
 keras = tf.keras

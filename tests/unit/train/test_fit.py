@@ -20,11 +20,11 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import InfmapError, SpecError, TrainingError
 from infmap_kit.model.spec import Anatomy, NetworkSpec
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
-from infmap_train.training import run_folder
+from infmap_train.options import FitOptions
 from infmap_train.training.distribution import own_folder
 from infmap_train.training.fit import fit
-from infmap_train.training.options import FitOptions
 from train.conftest import ARGUMENTS, NETWORK, OPTIONS
 
 pytestmark = pytest.mark.train

@@ -18,8 +18,8 @@ from infmap_kit.model.spec import ClassifierSpec, Encoder
 from infmap_train.networks.classifiers import COVID, build_classifier, covid_weights, opened
 from infmap_train.networks.gradcam import as_picture, class_activation, explain, grad_cam
 from infmap_train.networks.normalisation import normalise
+from infmap_train.networks.onnx_from_keras import onnx_from_classifier
 from infmap_train.networks.untrained import settle_batch_norms
-from infmap_train.training.onnx_from_keras import onnx_from_classifier
 
 pytestmark = pytest.mark.train
 keras = tf.keras

@@ -16,10 +16,10 @@ import onnxruntime
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import Anatomy, ModelSpec
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.evaluation.evaluate import evaluate_run, predict
 from infmap_train.evaluation.metrics import Confusion, pixel_confusion
-from infmap_train.training import run_folder
 from train.conftest import NETWORK, OPTIONS
 
 pytestmark = pytest.mark.train

@@ -12,7 +12,7 @@ import pytest
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import colour_table
-from infmap_kit.triton.python_model import Graph, Pipeline
+from infmap_kit.triton.python_model import CompiledGraph, Pipeline
 
 
 class _Counted:
@@ -39,15 +39,15 @@ def test_only_what_is_asked_for_is_computed(outputs: list[str], calls: tuple[int
 
 
 @pytest.fixture(scope="module")
-def rendering(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+def rendering(tmp_path_factory: pytest.TempPathFactory) -> CompiledGraph:
     path = tmp_path_factory.mktemp("graphs") / "rendering.onnx"
     onnx.save(rendering_graph(colour_table()), path)
-    return Graph(path, precision="f32", threads=1)
+    return CompiledGraph(path, precision="f32", threads=1)
 
 
 @pytest.mark.parametrize("shape", [(2, 64, 64), (1, 0, 64), (0, 64, 64)])
 def test_pictures_that_do_not_fit_are_refused_and_forgotten(
-    rendering: Graph, shape: tuple[int, ...]
+    rendering: CompiledGraph, shape: tuple[int, ...]
 ) -> None:
     probability = np.zeros((1, 224, 224), np.float32)
     with pytest.raises(ValueError, match="as many pictures"):
@@ -56,7 +56,7 @@ def test_pictures_that_do_not_fit_are_refused_and_forgotten(
     assert (rendering.infer(good)["INFECTION_MAP"] == 7).all()
 
 
-def test_a_failure_of_the_engine_is_not_remembered(rendering: Graph) -> None:
+def test_a_failure_of_the_engine_is_not_remembered(rendering: CompiledGraph) -> None:
     """OpenVINO itself goes on failing at requests that are good."""
     probability = np.zeros((1, 224, 224), np.float32)
     with pytest.raises(RuntimeError):
@@ -67,7 +67,7 @@ def test_a_failure_of_the_engine_is_not_remembered(rendering: Graph) -> None:
 
 def test_answers_are_not_overwritten_by_the_next(tmp_path: Path) -> None:
     onnx.save(detection_graph(), tmp_path / "detection.onnx")
-    pipeline = Pipeline([Graph(tmp_path / "detection.onnx", precision="f32", threads=1)])
+    pipeline = Pipeline([CompiledGraph(tmp_path / "detection.onnx", precision="f32", threads=1)])
     first = pipeline.infer({"probability": np.ones((1, 224, 224), np.float32)}, ["SEVERITY"])
     pipeline.infer({"probability": np.zeros((1, 224, 224), np.float32)}, ["SEVERITY"])
     assert first["SEVERITY"].tolist() == [100.0]

@@ -20,6 +20,7 @@ from infmap_kit.graphs.fp16_emulation import emulated_fp16
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.tensors import SEGMENTATION
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.report.table import Table
 
 LEAVES_AT = 0.01
 """Relative error of a layer's output from which it counts as having left: FP16 itself rounds by 0.0005."""
@@ -267,3 +268,16 @@ def _relative_error(wanted: NDArray[np.float32], given: NDArray[np.float32]) -> 
         return float("inf")
     size = float(np.linalg.norm(exact))
     return float(np.linalg.norm(exact - found)) / size if size else 0.0
+
+
+def leaving_table(located: Localised) -> Table:
+    """The first layers that leave the reference, in the order of computing."""
+    rows = [
+        (
+            layer.node,
+            layer.operator,
+            "overflows" if layer.relative_error == float("inf") else f"{layer.relative_error:.1%}",
+        )
+        for layer in located.leaving
+    ]
+    return Table("", ("layer", "operator", "relative error"), rows)

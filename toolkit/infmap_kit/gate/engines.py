@@ -96,13 +96,13 @@ class OpenvinoEngine:
 
     def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
         try:
-            from infmap_kit.triton.python_model import Graph
+            from infmap_kit.triton.python_model import CompiledGraph
         except ImportError as error:
             raise MissingDependency(
                 "the embedded target runs on OpenVINO, which is not installed: "
                 "pip install 'infmap-kit[embedded]'"
             ) from error
-        self._graph = Graph(path, precision=precision, threads=threads)
+        self._graph = CompiledGraph(path, precision=precision, threads=threads)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]

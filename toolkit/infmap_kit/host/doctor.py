@@ -7,13 +7,13 @@ from pathlib import Path
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.host import host_checks, repository_checks
-from infmap_kit.targets.check import Check, as_sentence, problem
+from infmap_kit.targets.check import HostCheck, as_sentence, problem
 from infmap_kit.targets.registry import find
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
 
 
-def examine(repository: Path, options: ServerOptions) -> list[Check]:
+def examine(repository: Path, options: ServerOptions) -> list[HostCheck]:
     """Look at everything that serving a repository here depends on.
 
     Parameters
@@ -24,7 +24,7 @@ def examine(repository: Path, options: ServerOptions) -> list[Check]:
         Where.
     """
     manifest = target = None
-    unknown: list[Check] = []
+    unknown: list[HostCheck] = []
     with contextlib.suppress(InfmapError):
         manifest = Manifest.read(repository)
     if manifest is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
-from infmap_kit.targets.check import Check, as_sentence, no_gpu_needed, ok, problem, warning
+from infmap_kit.targets.check import HostCheck, as_sentence, no_gpu_needed, ok, problem, warning
 from infmap_kit.targets.target import Target
 from infmap_kit.tensorrt.gpus import images
 from infmap_kit.tensorrt.present_gpu import has_gpu, present_gpu
@@ -28,7 +28,7 @@ MIN_SHARED_MEMORY_MIB = 64
 """Triton's python backend takes 1 MiB for each model and a few for pictures on the way."""
 
 
-def python() -> Iterator[Check]:
+def python() -> Iterator[HostCheck]:
     """Whether this Python is one of those supported."""
     found = tuple(map(int, platform.python_version_tuple()[:2]))
     first, last = PYTHONS
@@ -43,7 +43,7 @@ def python() -> Iterator[Check]:
         )
 
 
-def server(target: Target | None) -> Iterator[Check]:
+def server(target: Target | None) -> Iterator[HostCheck]:
     """Whether a Triton server is here that has the backend of the repository."""
     try:
         runtime = find_runtime()
@@ -65,7 +65,7 @@ def server(target: Target | None) -> Iterator[Check]:
         )
 
 
-def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[Check]:
+def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]:
     """Whether a GPU is here and what it runs, and whether that fits the repository."""
     found = None
     if has_gpu():
@@ -90,7 +90,7 @@ def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[Check]:
         yield no_gpu_needed()
 
 
-def memory() -> Iterator[Check]:
+def memory() -> Iterator[HostCheck]:
     """Whether there is memory enough, and shared memory."""
     available = _meminfo_mib("MemAvailable")
     if available is not None and available < MIN_MEMORY_MIB:
@@ -112,7 +112,7 @@ def memory() -> Iterator[Check]:
         yield ok("shared memory", f"{shared} MiB are free in /dev/shm.")
 
 
-def space(repository: Path) -> Iterator[Check]:
+def space(repository: Path) -> Iterator[HostCheck]:
     """Whether a release has room beside the repository."""
     folder = repository.absolute()
     while not folder.exists():
@@ -130,7 +130,7 @@ def space(repository: Path) -> Iterator[Check]:
         yield ok("space", f"{free} MiB are free beside the repository.")
 
 
-def ports(options: ServerOptions) -> Iterator[Check]:
+def ports(options: ServerOptions) -> Iterator[HostCheck]:
     """Whether the ports are free, or a server of ours is on them."""
     busy = [
         port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,44 @@ def _model(spec: ModelSpec) -> dict[str, Any]:
         "training": spec.training,
         "metrics": spec.metrics,
     }
+
+
+def inspection_lines(document: Mapping[str, Any], *, indent: str = "") -> list[str]:
+    """What was found in a path, as indented lines; hashes of single files are left to --json."""
+    lines = []
+    for key, value in document.items():
+        label = f"{indent}{key.replace('_', ' ')}"
+        if key == "files":
+            lines.append(f"{label}: {len(value)}")
+        elif key == "history":
+            lines.append(f"{label}:")
+            lines += [f"{indent}  {_release_line(release)}" for release in value]
+        elif isinstance(value, Mapping) and not any(
+            isinstance(inner, Mapping) for inner in value.values()
+        ):
+            shown = (f"{name.replace('_', ' ')} {_shown(inner)}" for name, inner in value.items())
+            lines.append(f"{label}: {', '.join(shown)}")
+        elif isinstance(value, Mapping):
+            lines.append(f"{label}:")
+            lines += inspection_lines(value, indent=f"{indent}  ")
+        elif value not in (None, "", [], ()):
+            lines.append(f"{label}: {_shown(value)}")
+    return lines
+
+
+def _release_line(release: Mapping[str, Any]) -> str:
+    served = ", served" if release["current"] else ""
+    return (
+        f"{release['release']}: {release['version']}, {release['precision']}, {release['published']}"
+        f"{served}"
+    )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return str(value)

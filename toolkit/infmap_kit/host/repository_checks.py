@@ -11,12 +11,12 @@ from pathlib import Path
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.release.signature import configured_key, fingerprint
-from infmap_kit.targets.check import Check, as_sentence, ok, problem, skipped, warning
+from infmap_kit.targets.check import HostCheck, as_sentence, ok, problem, skipped, warning
 from infmap_kit.targets.target import Target
 from infmap_kit.triton.repository import Manifest, check_repository
 
 
-def repository(repository: Path, manifest: Manifest | None) -> Iterator[Check]:
+def repository(repository: Path, manifest: Manifest | None) -> Iterator[HostCheck]:
     """Whether the release is whole, and was proved."""
     try:
         check_repository(repository)
@@ -43,7 +43,7 @@ def repository(repository: Path, manifest: Manifest | None) -> Iterator[Check]:
         )
 
 
-def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[Check]:
+def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]:
     """Whether the libraries are those that the engine was proved with."""
     if target is None or manifest is None:
         return
@@ -70,7 +70,7 @@ def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[Chec
             yield ok(name, f"{name} {found} is what the engine was proved with.")
 
 
-def permissions(repository: Path) -> Iterator[Check]:
+def permissions(repository: Path) -> Iterator[HostCheck]:
     """Whether this user may serve and publish, and strangers may not write."""
     parent = repository.absolute().parent
     if not repository.is_dir():
@@ -96,7 +96,7 @@ def permissions(repository: Path) -> Iterator[Check]:
         yield ok("permissions", "This user may serve and publish, and strangers may not write.")
 
 
-def signing_key() -> Iterator[Check]:
+def signing_key() -> Iterator[HostCheck]:
     """Whether bundles must be signed, and by whom."""
     key = configured_key()
     if key is None:

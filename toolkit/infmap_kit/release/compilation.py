@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from infmap_kit.parts.contract import Contract
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of
 from infmap_kit.release.source import read_source, with_parts
+from infmap_kit.report.table import Table
 from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.gpus import Gpu, gpu
@@ -234,3 +235,19 @@ def _failed(
     return Compilation(
         graph=name, gpu=target.name, generation=target.generation, refusals=refusals, error=error
     )
+
+
+def compilations_table(results: Sequence[Compilation]) -> Table:
+    """One row a graph and GPU: what came out, and what was refused."""
+    rows = [
+        (
+            result.graph,
+            f"{result.gpu} ({result.generation})",
+            "yes" if result.passed else "no",
+            "-" if result.fp16_share is None else f"{result.fp16_share:.0%}",
+            f"{result.plan_bytes / 1e6:.1f}" if result.plan_bytes else "-",
+            f"{result.seconds:.1f}",
+        )
+        for result in results
+    ]
+    return Table("", ("graph", "GPU", "compiles", "FP16 layers", "engine MB", "s"), rows)

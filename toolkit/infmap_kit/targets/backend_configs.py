@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tritonclient.grpc import model_config_pb2 as pb
 
@@ -17,8 +18,10 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import CANVAS, IMAGE, RENDERING, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
-from infmap_kit.targets.backends import BackendOptions, BackendTarget
 from infmap_kit.triton.config import ensemble_config, graph_config
+
+if TYPE_CHECKING:
+    from infmap_kit.targets.backends import BackendOptions, BackendTarget
 
 WARM_UP_FILE = "radiograph"
 """Raw pixels below a model's folder ``warmup``."""

@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -23,9 +23,12 @@ from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.registry import part_of
 from infmap_kit.progress import Progress
-from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.report.table import Table
 from infmap_kit.targets.embedded_configs import graph_file, network_file
 from infmap_kit.targets.target import Proof
+
+if TYPE_CHECKING:
+    from infmap_kit.targets.embedded import EmbeddedOptions
 
 _WARM_UP, _TIMED = 10, 60
 
@@ -234,3 +237,18 @@ def _p50_ms(engines: Sequence[OpenvinoEngine], pictures: Pictures) -> float:
             engine.infer(picture)
         samples.append(1e3 * (time.perf_counter() - begun))
     return float(np.median(samples[_WARM_UP:]))
+
+
+def candidates_table(candidates: Sequence[dict[str, Any]]) -> Table:
+    """One row a precision that was tried: what it takes, and whether it decides as its reference."""
+
+    def row(one: dict[str, Any]) -> tuple[str, ...]:
+        if "not_built" in one:
+            return (one["precision"], "-", "-", "-", one["not_built"])
+        took = f"{one['p50_ms']:.2f}" if "p50_ms" in one else "-"
+        verdict = "passed" if one["passed"] else "; ".join(one["reasons"])
+        return (one["precision"], took, f"{one['dice']:.5f}", str(one["flips"]), verdict)
+
+    return Table(
+        "", ("precision", "engine p50 ms", "Dice", "flips", "gate"), [*map(row, candidates)]
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Sequence
+
+from infmap_kit.report.table import Table, Toned
 
 
 class Status(enum.StrEnum):
@@ -16,7 +19,7 @@ class Status(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Check:
+class HostCheck:
     """One thing that was looked at.
 
     Parameters
@@ -37,24 +40,24 @@ class Check:
     mend: str = ""
 
 
-def ok(name: str, sentence: str) -> Check:
+def ok(name: str, sentence: str) -> HostCheck:
     """Something is as it should be."""
-    return Check(name=name, status=Status.OK, sentence=sentence)
+    return HostCheck(name=name, status=Status.OK, sentence=sentence)
 
 
-def warning(name: str, sentence: str, mend: str) -> Check:
+def warning(name: str, sentence: str, mend: str) -> HostCheck:
     """Something works, and should be looked at."""
-    return Check(name=name, status=Status.WARNING, sentence=sentence, mend=mend)
+    return HostCheck(name=name, status=Status.WARNING, sentence=sentence, mend=mend)
 
 
-def problem(name: str, sentence: str, mend: str) -> Check:
+def problem(name: str, sentence: str, mend: str) -> HostCheck:
     """Something does not fit."""
-    return Check(name=name, status=Status.PROBLEM, sentence=sentence, mend=mend)
+    return HostCheck(name=name, status=Status.PROBLEM, sentence=sentence, mend=mend)
 
 
-def skipped(name: str, sentence: str) -> Check:
+def skipped(name: str, sentence: str) -> HostCheck:
     """Something that does not matter here."""
-    return Check(name=name, status=Status.SKIPPED, sentence=sentence)
+    return HostCheck(name=name, status=Status.SKIPPED, sentence=sentence)
 
 
 def as_sentence(error: Exception) -> str:
@@ -63,6 +66,18 @@ def as_sentence(error: Exception) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def no_gpu_needed() -> Check:
+def no_gpu_needed() -> HostCheck:
     """A host without a GPU, for a target that does not miss it."""
     return skipped("GPU", "No NVIDIA GPU is here, and none is needed.")
+
+
+_TONES = {"ok": "good", "warning": "warning", "problem": "bad", "skipped": "soft"}
+
+
+def checks_table(checks: Sequence[HostCheck]) -> Table:
+    """One row a check: what was found, and what to do."""
+    rows = [
+        (Toned(check.status, _TONES[check.status]), check.name, check.sentence, check.mend)
+        for check in checks
+    ]
+    return Table("", ("", "what", "found", "mend"), rows, words=("found", "mend"))

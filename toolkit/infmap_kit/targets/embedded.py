@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from infmap_kit.errors import HostMismatch, SpecError
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.registry import part_of
-from infmap_kit.targets.check import Check, ok, problem
+from infmap_kit.targets.check import HostCheck, ok, problem
 from infmap_kit.targets.target import (
     Build,
     Graphs,
@@ -209,7 +209,7 @@ class Embedded(Target):
         config.instance_group[0].count = setting.instances
         path.write_text(config_text(config), encoding="utf-8")
 
-    def checks(self, manifest: Manifest) -> Iterator[Check]:
+    def checks(self, manifest: Manifest) -> Iterator[HostCheck]:
         """Whether the CPU computes in bf16, where the engine does."""
         if manifest.precision != Precision.BF16:
             return

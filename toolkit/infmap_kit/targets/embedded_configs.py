@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tritonclient.grpc import model_config_pb2 as pb
 
@@ -12,8 +13,10 @@ from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import openvino_precision
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import PLAIN, Contract
-from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.config import graph_config
+
+if TYPE_CHECKING:
+    from infmap_kit.targets.embedded import EmbeddedOptions
 
 GRAPHS_PARAMETER = "graphs"
 

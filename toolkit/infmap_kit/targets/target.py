@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from infmap_kit.gate.runners import EngineRunner, Runner
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
-    from infmap_kit.targets.check import Check
+    from infmap_kit.targets.check import HostCheck
     from infmap_kit.tensorrt.gpus import Image
     from infmap_kit.tensorrt.present_gpu import PresentGpu
     from infmap_kit.triton.releases import Draft
@@ -259,11 +259,11 @@ class Target(abc.ABC):
     def set(self, folder: Path, setting: Setting) -> None:
         """Write a setting into the configs of a repository."""
 
-    def checks(self, manifest: Manifest) -> Iterator[Check]:
+    def checks(self, manifest: Manifest) -> Iterator[HostCheck]:
         """What `doctor` looks at for its sake, besides libraries and GPU."""
         return iter(())
 
-    def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[Check]:
+    def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
         """What `doctor` says of the GPU that is here, or of none, for its sake."""
         from infmap_kit.targets.check import no_gpu_needed
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from infmap_kit.errors import HostMismatch, InfmapError
 from infmap_kit.model.precision import Precision
 from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
-from infmap_kit.targets.check import Check, as_sentence, ok, problem
+from infmap_kit.targets.check import HostCheck, as_sentence, ok, problem
 from infmap_kit.targets.target import Graphs, OpenedModel
 from infmap_kit.triton.repository import Manifest, served_contract
 
@@ -158,7 +158,7 @@ class Tensorrt(BackendTarget):
             spec = config.optimization.cuda.graph_spec.add(batch_size=batch)
             spec.input[IMAGE.name].dim.extend(IMAGE.shape)
 
-    def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[Check]:
+    def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
         """Whether GPU and driver fit the plans."""
         if gpu is None:
             yield problem(

@@ -34,7 +34,7 @@ GRAPHS = "graphs"
 which the graphs build on each other."""
 
 
-class Graph:
+class CompiledGraph:
     """A graph compiled for this CPU twice: for one usual picture, and for whatever comes.
 
     With every shape known beforehand OpenVINO answers one picture noticeably sooner.
@@ -116,7 +116,7 @@ class Pipeline:
         Each after those whose outputs it takes.
     """
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
+    def __init__(self, graphs: Sequence[CompiledGraph]) -> None:
         self._graphs = graphs
 
     def infer(self, inputs: dict[str, Any], outputs: Collection[str]) -> dict[str, Any]:
@@ -135,9 +135,9 @@ class Pipeline:
         # Copied, since the next request writes to the engine's own memory.
         return {name: np.array(tensors[name]) for name in outputs}
 
-    def _needed(self, outputs: Collection[str]) -> list[Graph]:
+    def _needed(self, outputs: Collection[str]) -> list[CompiledGraph]:
         wanted = set(outputs)
-        needed: list[Graph] = []
+        needed: list[CompiledGraph] = []
         for graph in reversed(self._graphs):
             if wanted.intersection(graph.outputs):
                 needed.insert(0, graph)
@@ -165,7 +165,7 @@ class TritonPythonModel:
         listed = json.loads(config["parameters"][GRAPHS]["string_value"])
         self._pipeline = Pipeline(
             [
-                Graph(
+                CompiledGraph(
                     folder / graph["file"], precision=graph["precision"], threads=graph["threads"]
                 )
                 for graph in listed

@@ -14,8 +14,8 @@ from infmap_kit.cli.options import Given
 from infmap_kit.errors import Interrupted, TrainingError
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, NetworkSpec
 from infmap_kit.progress import progress_bar
-from infmap_train.quiet import import_tensorflow
-from infmap_train.training.options import FitOptions
+from infmap_train.networks.quiet import import_tensorflow
+from infmap_train.options import FitOptions
 
 app = typer.Typer(
     name="infmap-train",

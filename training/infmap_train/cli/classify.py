@@ -10,7 +10,7 @@ import typer
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.model.spec import ClassifierSpec, Encoder, member
 from infmap_train.cli.app import AsJson, Data, Frozen, Licence, app, show, start, train
-from infmap_train.training.options import FitOptions
+from infmap_train.options import FitOptions
 
 _PAPER = FitOptions.of_classifiers()
 

@@ -22,7 +22,7 @@ from infmap_train.cli.app import (
     start,
     train,
 )
-from infmap_train.training.options import FitOptions
+from infmap_train.options import FitOptions
 
 
 @app.command(

@@ -36,9 +36,9 @@ def compare_maps(
 ) -> None:
     """Compare infection maps with a classifier's activation maps (the paper's Fig. 7), in numbers."""
     start()
+    from infmap_train.run_folder import json_ready
     from infmap_train.studies import compare_maps as comparing
     from infmap_train.studies.opinions import ask_both
-    from infmap_train.training.run_folder import json_ready
 
     with progress_bar() as progress:
         opinions = ask_both(
@@ -69,9 +69,9 @@ def detection_study(
 ) -> None:
     """Compare what tells COVID-19: the mask's peak, its area, a classifier; with which threshold."""
     start()
+    from infmap_train.run_folder import json_ready
     from infmap_train.studies import detection_study as detecting
     from infmap_train.studies.opinions import ask_both
-    from infmap_train.training.run_folder import json_ready
 
     with progress_bar() as progress:
         opinions = ask_both(run, classifier, data, everything=everything, progress=progress)

@@ -13,7 +13,7 @@ from infmap_kit.model.spec import IMAGE_SIZE, Encoder
 from infmap_train.data.augmentation import augment, jitter_tone
 from infmap_train.data.dataset import Pictures
 from infmap_train.networks.normalisation import normalise
-from infmap_train.training.options import FitOptions
+from infmap_train.options import FitOptions
 
 
 def balanced_rows(covid: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.intp]:

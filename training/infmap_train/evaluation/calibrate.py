@@ -13,6 +13,7 @@ from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
+from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, split_by_group
 from infmap_train.evaluation import plots
 from infmap_train.evaluation.calibration import (
@@ -25,7 +26,6 @@ from infmap_train.evaluation.calibration import (
     tempered,
 )
 from infmap_train.evaluation.evaluate import evaluate_run
-from infmap_train.training import run_folder
 
 CALIBRATION = "calibration.json"
 

@@ -15,11 +15,11 @@ from infmap_kit.errors import SpecError, TrainingError
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, Encoder, NetworkSpec, member
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
+from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation import metrics
 from infmap_train.networks.normalisation import normalise
-from infmap_train.training import run_folder
 
 _BATCH_SIZE = 16
 

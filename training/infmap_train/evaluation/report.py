@@ -18,7 +18,7 @@ from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.report.table import Table
 from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
-from infmap_train.training.run_folder import json_ready
+from infmap_train.run_folder import json_ready
 
 _COLUMNS = 4
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from infmap_kit.bench.baselines import answer_blocks, replies
 from infmap_kit.model.spec import IMAGE_SIZE, NetworkSpec
-from infmap_train.quiet import import_tensorflow, silenced
+from infmap_train.networks.quiet import import_tensorflow, silenced
 
 if __name__ == "__main__":
     answers = replies()

@@ -17,7 +17,7 @@ from infmap_kit.errors import InfmapError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.spec import Encoder, NetworkSpec
-from infmap_train.quiet import import_tensorflow, silenced
+from infmap_train.networks.quiet import import_tensorflow, silenced
 
 
 def settle_batch_norms(network: Any, encoder: Encoder) -> None:
@@ -49,8 +49,8 @@ def main() -> None:
     with silenced():
         import tensorflow as tf
 
+        from infmap_train.networks.onnx_from_keras import onnx_from_keras
         from infmap_train.networks.segmentation import build_network, count_parameters
-        from infmap_train.training.onnx_from_keras import onnx_from_keras
 
         # The same weights each time, so that a graph's hash says whether it is the same network.
         tf.keras.utils.set_random_seed(0)

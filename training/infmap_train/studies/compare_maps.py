@@ -13,10 +13,10 @@ from infmap_kit.model.files import write_bytes, write_json
 from infmap_kit.report.table import Table
 from infmap_train.evaluation import tables
 from infmap_train.evaluation.bootstrap import Interval, bootstrap_mean
+from infmap_train.run_folder import json_ready
 from infmap_train.studies.map_quality import MEASURES, TITLES
 from infmap_train.studies.map_sheets import write_sheets
 from infmap_train.studies.opinions import Opinions
-from infmap_train.training.run_folder import json_ready
 
 INFECTION, ACTIVATION = "infection map", "activation map"
 LUNGS, UNIFORM = "the true lungs", "the same everywhere"

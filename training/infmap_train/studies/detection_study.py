@@ -16,11 +16,10 @@ from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import split_by_group
-from infmap_train.evaluation import metrics, plots, tables
+from infmap_train.evaluation import detection_plots, metrics, plots, tables
 from infmap_train.evaluation.bootstrap import DRAWS, Interval, bootstrap
-from infmap_train.studies import detection_plots
+from infmap_train.run_folder import json_ready
 from infmap_train.studies.opinions import Opinions
-from infmap_train.training.run_folder import json_ready
 
 PEAK, AREA, MEAN = "largest probability", "infected area (%)", "mean probability (%)"
 CLASSIFIER = "classifier"

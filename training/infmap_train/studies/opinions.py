@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from infmap_kit.errors import SpecError, TrainingError
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec
 from infmap_kit.progress import Progress, no_progress
+from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation.evaluate import predict
 from infmap_train.networks.gradcam import activation_maps
-from infmap_train.training import run_folder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.progress import Progress, no_progress
+from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, Sample, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.data.scores import ZONES, Rating, read_scores
 from infmap_train.evaluation.agreement import agreement
 from infmap_train.evaluation.evaluate import Evaluation, predict
-from infmap_train.training import run_folder
 
 NETWORK = "network"
 MASKS = "masks"

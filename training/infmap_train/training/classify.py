@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 
 from infmap_kit.model.spec import ClassifierSpec, Encoder
 from infmap_kit.progress import Progress, no_progress
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import resize, training_batches
-from infmap_train.evaluation import metrics
+from infmap_train.evaluation import detection_plots, metrics
 from infmap_train.evaluation.bootstrap import bootstrap
 from infmap_train.evaluation.evaluate import answers, figures
 from infmap_train.evaluation.plots import draw_history
 from infmap_train.networks.classifiers import COVID, build_classifier
 from infmap_train.networks.encoder_weights import build_initialised
-from infmap_train.studies import detection_plots
-from infmap_train.training import run_folder
+from infmap_train.options import FitOptions
 from infmap_train.training.loop import Task, train
-from infmap_train.training.options import FitOptions
 
 
 def classify(

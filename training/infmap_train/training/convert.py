@@ -19,7 +19,7 @@ from infmap_kit import command
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, Encoder, ModelSpec, member
-from infmap_train.quiet import import_tensorflow, silenced
+from infmap_train.networks.quiet import import_tensorflow, silenced
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".npy")
 
@@ -60,7 +60,7 @@ def convert(
     refuse_code(source)
     import_tensorflow()
     with silenced():
-        from infmap_train.training.onnx_from_keras import onnx_from_keras
+        from infmap_train.networks.onnx_from_keras import onnx_from_keras
 
         model, known = load(source, asked)
         onnx_from_keras(model, known, target)
@@ -113,7 +113,7 @@ def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
     SpecError
         When a run folder is damaged.
     """
-    from infmap_train.training import run_folder
+    from infmap_train import run_folder
 
     beside = source / "spec.json" if source.is_dir() else source.parent / "spec.json"
     spec = ModelSpec.read(beside) if beside.is_file() else None
@@ -193,8 +193,8 @@ def _load_model(source: Path) -> Any:
 
 
 def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
+    from infmap_train import run_folder
     from infmap_train.networks.classifiers import build
-    from infmap_train.training import run_folder
 
     if spec is None:
         raise ExportError(

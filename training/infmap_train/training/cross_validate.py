@@ -17,10 +17,10 @@ from infmap_train.data.dataset import Pictures
 from infmap_train.evaluation import tables
 from infmap_train.evaluation.evaluate import figures
 from infmap_train.evaluation.metrics import Confusion
+from infmap_train.options import FitOptions
+from infmap_train.run_folder import json_ready
 from infmap_train.training.classify import classify
 from infmap_train.training.fit import fit
-from infmap_train.training.options import FitOptions
-from infmap_train.training.run_folder import json_ready
 
 
 def cross_validate(

@@ -12,16 +12,16 @@ import numpy as np
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import Anatomy, Encoder, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import resize, training_batches
 from infmap_train.evaluation import metrics, plots
 from infmap_train.evaluation.evaluate import evaluate, predict
 from infmap_train.networks.encoder_weights import build_initialised
 from infmap_train.networks.segmentation import build_network
-from infmap_train.training import run_folder
+from infmap_train.options import FitOptions
 from infmap_train.training.loop import Task, train
 from infmap_train.training.losses import hybrid_loss, hybrid_loss_per_image
-from infmap_train.training.options import FitOptions
 
 __all__ = ["FitOptions", "fit"]
 

@@ -17,11 +17,11 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json, write_json
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
+from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import steps_per_epoch
-from infmap_train.training import run_folder
+from infmap_train.options import FitOptions
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
-from infmap_train.training.options import FitOptions
 
 keras = tf.keras
 _log = logging.getLogger(__name__)

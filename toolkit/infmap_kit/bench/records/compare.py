@@ -15,7 +15,7 @@ NOISE_PERCENT = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Change:
+class LatencyChange:
     """One scope in two records.
 
     Parameters
@@ -53,11 +53,11 @@ class Comparison:
         What else was different, one sentence each: such a change may have any of these causes.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[LatencyChange, ...]
     differences: tuple[str, ...]
 
     @property
-    def slower(self) -> tuple[Change, ...]:
+    def slower(self) -> tuple[LatencyChange, ...]:
         """What became slower beyond noise."""
         return tuple(change for change in self.changes if change.verdict == "slower")
 
@@ -100,7 +100,7 @@ def changes_table(comparison: Comparison) -> Table:
     return Table("", columns, rows, notes=notes)
 
 
-def _change(scope: str, before: BenchRecord, after: BenchRecord) -> Change:
+def _change(scope: str, before: BenchRecord, after: BenchRecord) -> LatencyChange:
     old, new = before.scopes[scope], after.scopes[scope]
     # Seeds of their own: drawn alike, the noise of the two would go together.
     drawn = bootstrap_p50(new.samples_ms, seed=1) / bootstrap_p50(old.samples_ms, seed=2)
@@ -109,7 +109,7 @@ def _change(scope: str, before: BenchRecord, after: BenchRecord) -> Change:
     verdict = "no change beyond noise"
     if abs(percent) >= NOISE_PERCENT and (low > 0 or high < 0):
         verdict = "slower" if percent > 0 else "faster"
-    return Change(
+    return LatencyChange(
         scope=scope,
         before_ms=old.p50_ms,
         after_ms=new.p50_ms,

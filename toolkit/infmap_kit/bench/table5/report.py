@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infmap_kit.bench.records.record import compact_json
 from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, SERVED_ENSEMBLE
-from infmap_kit.bench.table5.run import Outcome
+from infmap_kit.bench.table5.run import RowOutcome
 from infmap_kit.model.files import write_bytes
 from infmap_kit.paper.table5 import MACHINE
 from infmap_kit.report.charts import Bar, bars
@@ -21,7 +21,7 @@ HEADER = (
 )  # fmt: skip
 
 
-def cells(outcome: Outcome) -> tuple[str, ...]:
+def cells(outcome: RowOutcome) -> tuple[str, ...]:
     """One row as text; times are p50s."""
     row, record, counted = outcome.row, outcome.record, outcome.parameters
     times = [
@@ -45,7 +45,7 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def sentences(outcomes: Sequence[Outcome]) -> list[str]:
+def sentences(outcomes: Sequence[RowOutcome]) -> list[str]:
     """What the table is, and what it is not."""
     machine = next((one.record.machine for one in outcomes if one.record is not None), None)
     here = (
@@ -71,7 +71,7 @@ def sentences(outcomes: Sequence[Outcome]) -> list[str]:
     return [hardware, weights, state]
 
 
-def table5_table(outcomes: Sequence[Outcome]) -> Table:
+def table5_table(outcomes: Sequence[RowOutcome]) -> Table:
     """For the terminal: the columns that fit."""
     notes = [f"{one.row.network.label}: {_note(one)}" for one in outcomes if _note(one)]
     return Table(
@@ -82,18 +82,18 @@ def table5_table(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
-def whole_table(outcomes: Sequence[Outcome]) -> Table:
+def whole_table(outcomes: Sequence[RowOutcome]) -> Table:
     """Table V with our columns."""
     return Table("", HEADER, [cells(outcome) for outcome in outcomes], words=("note",))
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
+def markdown(outcomes: Sequence[RowOutcome]) -> str:
     """The table under its sentences."""
     parts = ["# The paper's Table V, measured here", *sentences(outcomes)]
     return "\n\n".join([*parts, whole_table(outcomes).markdown()])
 
 
-def csv_table(outcomes: Sequence[Outcome]) -> str:
+def csv_table(outcomes: Sequence[RowOutcome]) -> str:
     """The same for a spreadsheet, numbers without separators."""
     rows = []
     for outcome in outcomes:
@@ -102,7 +102,7 @@ def csv_table(outcomes: Sequence[Outcome]) -> str:
     return Table("", HEADER, rows).csv()
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
+def page(outcomes: Sequence[RowOutcome]) -> str:
     """The same as a page to look at."""
     rows = []
     for outcome in outcomes:
@@ -125,7 +125,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def write_table5(outcomes: Sequence[Outcome], folder: Path) -> tuple[Path, ...]:
+def write_table5(outcomes: Sequence[RowOutcome], folder: Path) -> tuple[Path, ...]:
     """Write the table as JSON, Markdown, CSV and HTML; the rows' own records stay where they are."""
     paths = tuple(folder / f"table5.{kind}" for kind in ("json", "md", "csv", "html"))
     rows = [dict(zip(HEADER, cells(outcome), strict=True)) for outcome in outcomes]
@@ -140,7 +140,7 @@ def write_table5(outcomes: Sequence[Outcome], folder: Path) -> tuple[Path, ...]:
     return paths
 
 
-def _note(outcome: Outcome) -> str:
+def _note(outcome: RowOutcome) -> str:
     if outcome.failure:
         return f"failed: {outcome.failure}"
     if outcome.record is None:

@@ -33,7 +33,7 @@ _BUILD_TIMEOUT_S = 900.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RowOutcome:
     """What became of one row.
 
     Parameters
@@ -97,7 +97,7 @@ def run_table5(
     published: TargetOptions,
     again: bool = False,
     progress: Progress = no_progress,
-) -> list[Outcome]:
+) -> list[RowOutcome]:
     """Measure rows; what has a settled record already is read and not measured again.
 
     Parameters
@@ -145,7 +145,7 @@ def run_table5(
     return outcomes
 
 
-def require_rows(outcomes: Sequence[Outcome]) -> None:
+def require_rows(outcomes: Sequence[RowOutcome]) -> None:
     """Say by the exit code that a row is missing or not sure; everything is written before.
 
     Raises
@@ -165,7 +165,7 @@ def require_rows(outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _known(path: Path, row: Table5Row, published: TargetOptions) -> Outcome | None:
+def _known(path: Path, row: Table5Row, published: TargetOptions) -> RowOutcome | None:
     """What an earlier call wrote of this row; ``None`` when it must be measured."""
     if not path.is_file():
         return None
@@ -173,7 +173,7 @@ def _known(path: Path, row: Table5Row, published: TargetOptions) -> Outcome | No
     with contextlib.suppress(SpecError, KeyError, TypeError):
         document = read_json(path)
         if NetworkSpec(**document["network"]) == row.network and document["record"] is not None:
-            known = Outcome(
+            known = RowOutcome(
                 row=row,
                 precision=_precision(published),
                 record=BenchRecord.from_json(document["record"], str(path)),
@@ -185,7 +185,7 @@ def _known(path: Path, row: Table5Row, published: TargetOptions) -> Outcome | No
 
 def _measured(
     row: Table5Row, options: BenchOptions, published: TargetOptions, progress: Progress
-) -> Outcome:
+) -> RowOutcome:
     parameters: dict[str, int] = {}
     precision = _precision(published)
     try:
@@ -202,8 +202,8 @@ def _measured(
             )
             record = measure(repository, [], options, progress=progress)
     except InfmapError as error:
-        return Outcome(row=row, precision=precision, failure=str(error), parameters=parameters)
-    return Outcome(
+        return RowOutcome(row=row, precision=precision, failure=str(error), parameters=parameters)
+    return RowOutcome(
         row=row,
         precision=precision,
         record=None if record.failure else record,
@@ -251,8 +251,7 @@ def _precision(published: TargetOptions) -> str:
 
 def _slug_of(published: TargetOptions) -> str:
     """Tells records of other targets and precisions apart; the usual target goes without saying."""
-    parts = [published.target] if published.target != DEFAULT_TARGET else []
-    return "-".join([*parts, _precision(published)])
+    return f"{published.target}-{_precision(published)}".removeprefix(f"{DEFAULT_TARGET}-")
 
 
 def _slug(network: NetworkSpec) -> str:

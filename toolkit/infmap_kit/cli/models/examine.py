@@ -39,7 +39,7 @@ def doctor(
     if json_:
         print_json([dataclasses.asdict(check) for check in checks])
     else:
-        from infmap_kit.report.terminal import checks_table
+        from infmap_kit.targets.check import checks_table
 
         page.print(checks_table(checks))
     problems = [check for check in checks if check.status is Status.PROBLEM]
@@ -66,7 +66,7 @@ def inspect(
     if json_:
         print_json(document)
     else:
-        from infmap_kit.report.terminal import inspection_lines
+        from infmap_kit.host.inspection import inspection_lines
 
         for line in inspection_lines(document):
             page.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -17,10 +17,10 @@ from infmap_kit.cli.app import (
     Repository,
     app,
 )
-from infmap_kit.cli.models.targets import TARGET_OPTIONS, target_options
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import equivalent, published
+from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 from infmap_kit.targets.registry import choose
@@ -76,7 +76,7 @@ def export(
     from infmap_kit.gate.report import Evidence
     from infmap_kit.release.export import publish
     from infmap_kit.release.source import read_source, with_parts
-    from infmap_kit.report.terminal import candidates_table
+    from infmap_kit.targets.candidates import candidates_table
 
     options = target_options(target, precision, given)
     choose(options.target).require_host()

@@ -104,9 +104,8 @@ def published(
 @verify.command(epilog="Example: `infmap-kit verify bisect runs/unet`")
 def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) -> None:
     """Find the layers that an FP16 graph of the network must keep in FP32."""
-    from infmap_kit.gate.bisect import localise
+    from infmap_kit.gate.bisect import leaving_table, localise
     from infmap_kit.release.origin import read_origin
-    from infmap_kit.report.terminal import leaving_table
 
     with progress_bar() as progress:
         progress("reading", 0, 1)
@@ -165,11 +164,11 @@ def compile_(
         DEFAULT_GPUS,
         GateOptions,
         as_json,
+        compilations_table,
         compile_graphs,
         graphs_at,
         require_passed,
     )
-    from infmap_kit.report.terminal import compilations_table
 
     options = GateOptions(
         gpus=tuple(gpu or DEFAULT_GPUS), precision=precision, batches=numbers(batches, "--batches")

@@ -9,8 +9,8 @@ import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.cli.groups import FirstCommandGroup
-from infmap_kit.cli.models.targets import TARGET_OPTIONS, target_options
 from infmap_kit.cli.options import Given, with_options
+from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 

@@ -67,7 +67,7 @@ class MetricsRelay:
 
 
 def _handler(fetch: Callable[[], bytes | None]) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class RelayHandler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             content = fetch() if self.path == _PATH else None
             status = 404 if self.path != _PATH else 503 if content is None else 200
@@ -81,4 +81,4 @@ def _handler(fetch: Callable[[], bytes | None]) -> type[http.server.BaseHTTPRequ
         def log_message(self, *_: object) -> None:
             """Say nothing: a scrape every few seconds is no news."""
 
-    return Handler
+    return RelayHandler

@@ -35,7 +35,7 @@ from infmap_kit.model.run_folder import FINDING
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec, NetworkSpec
 from infmap_train.data.dataset import Pictures
 from infmap_train.networks.classifiers import build
-from infmap_train.training.onnx_from_keras import onnx_from_classifier, onnx_from_keras
+from infmap_train.networks.onnx_from_keras import onnx_from_classifier, onnx_from_keras
 
 SPEC = "spec.json"
 WEIGHTS = "model.weights.h5"
