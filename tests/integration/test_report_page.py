@@ -19,13 +19,8 @@ import pytest
 from bench_records import bench_record
 from infmap_kit.bench.records.page import page
 from infmap_kit.bench.table5.report import page as table5_page
-<<<<<<< HEAD
 from infmap_kit.bench.table5.run import RowOutcome
-from infmap_kit.node.web.status_page import status_html
-=======
-from infmap_kit.bench.table5.run import Outcome
 from infmap_kit.node.web.page import page as node_page
->>>>>>> report
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.progression.output.page import page as progression_page
 from node_status import node_status
