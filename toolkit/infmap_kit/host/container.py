@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
-from infmap_kit.host.confinement import NOBODY, Confinement, Mount, PublishedPort
+from infmap_kit.host.confinement import NOBODY, Confinement
 from infmap_kit.tensorrt.gpus import Image, image_for, recommended_image
 from infmap_kit.tensorrt.present_gpu import present_gpu
 from infmap_kit.triton.config import Target
@@ -102,10 +102,8 @@ def confinement(repository: Path, server: ServerOptions, options: ContainerOptio
     return Confinement(
         user=options.run_as(),
         shm_mib=options.shm_mib,
-        ports=tuple(
-            PublishedPort(host=server.host, outer=outer, inner=inner) for outer, inner in ports
-        ),
-        mounts=(Mount(source=repository.absolute(), target=MODELS),),
+        ports=tuple(f"{server.host}:{outer}:{inner}" for outer, inner in ports),
+        mounts=((MODELS, repository.absolute()),),
     )
 
 
