@@ -89,8 +89,8 @@ def test_window_of_the_file() -> None:
 
 
 def test_first_of_several_windows() -> None:
-    content = _file(_twelve_bits(WindowCenter=[1000, 7], WindowWidth=[201, 9]))
-    expected = np.floor(np.clip((_RAMP - 999.5) / 200 + 0.5, 0, 1) * 255 + 0.5)
+    content = _file(_twelve_bits(WindowCenter=[2000, 7], WindowWidth=[3001, 9]))
+    expected = np.floor(np.clip((_RAMP - 1999.5) / 3000 + 0.5, 0, 1) * 255 + 0.5)
     np.testing.assert_array_equal(decode_dicom(content, "x").pixels, expected)
 
 

@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
+from pydicom.uid import JPEG2000, JPEGLSNearLossless
+
+imagecodecs = pytest.importorskip("imagecodecs", reason="needs infmap-kit[dicom]")
 
 from dicom_files import as_file, chest_dataset, drawn_chest
 from infmap_kit.errors import InputRejected
@@ -59,7 +63,7 @@ _CASES: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {
         drawn_chest(),
         {"WindowCenter": [1500, 9], "WindowWidth": [900, 9]},
     ),
-    "narrow window": (drawn_chest(), {"WindowCenter": 2000, "WindowWidth": 2}),
+    "narrow window": (drawn_chest(), {"WindowCenter": 1800, "WindowWidth": 1000}),
     "fractional window": (drawn_chest(), {"WindowCenter": 1800.5, "WindowWidth": 1234.25}),
     "sigmoid": (
         drawn_chest(),
@@ -236,3 +240,93 @@ def test_real_luts_as_dcmtk_shows_them(name: str, chest_dicoms: list[Path], tmp_
     else:
         # No window: each takes its own range, so that only the order of tones can be compared.
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+def _compressed(values: NDArray[Any], codestream: bytes, syntax: str, *, bits: int) -> Dataset:
+    """A picture whose codestream may hold more than the bits that its tags announce."""
+    dataset = chest_dataset(values, BitsStored=bits, HighBit=bits - 1, WindowCenter=2 ** (bits - 1))
+    dataset.WindowWidth = 2**bits
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([codestream])
+    dataset["PixelData"].VR = "OB"
+    return dataset
+
+
+def _overshooting() -> NDArray[np.uint16]:
+    """Ten stored bits; what is brightest lies a little above them, as a lossy decoder gives it."""
+    values = (drawn_chest() // 4).astype(np.uint16)
+    values[100:220, 60:120] = 1021
+    values[120:200, 70:110] = 1026
+    return values
+
+
+@pytest.mark.parametrize(
+    ("encode", "syntax"),
+    [
+        (lambda values: imagecodecs.jpeg2k_encode(values, level=0), JPEG2000),
+        (lambda values: imagecodecs.jpegls_encode(values, level=0), JPEGLSNearLossless),
+    ],
+    ids=["JPEG 2000", "JPEG-LS"],
+)
+def test_what_a_lossy_decoder_gives_above_the_stored_bits_is_white(
+    encode: Any, syntax: str
+) -> None:
+    """Cut to its low bits, it would turn black (dcm4che 512), and an infection would be missed."""
+    values = _overshooting()
+    dataset = _compressed(values, encode(values), syntax, bits=10)
+    expected = _shown(
+        chest_dataset(np.minimum(values, 1023), BitsStored=10, HighBit=9, WindowCenter=512, WindowWidth=1024)
+    )  # fmt: skip
+    shown = _shown(dataset)
+    np.testing.assert_array_equal(shown.pixels, expected.pixels)
+    assert shown.pixels[160, 90] >= 254
+    (warning,) = shown.warnings
+    assert warning.code == "beyond-bits-stored"
+    assert "3.8% of the pixels lie beyond the 10 bits stored" in warning.text
+
+
+def test_signed_values_that_overshoot_keep_their_sign() -> None:
+    values = _SIGNED.copy()
+    values[100:220, 60:120] = 2051
+    values[10:20, 10:20] = -2052
+    dataset = _compressed(values, imagecodecs.jpeg2k_encode(values, level=0), JPEG2000, bits=12)
+    dataset.WindowCenter = 0
+    shown = _shown(dataset)
+    assert shown.pixels[160, 90] == 255
+    assert shown.pixels[15, 15] == 0
+    assert [warning.code for warning in shown.warnings] == ["beyond-bits-stored"]
+
+
+def test_values_beyond_the_stored_bits_of_an_uncompressed_file_are_named() -> None:
+    """Bits of an old overlay and values that are too large look alike; neither passes without a word."""
+    shown = _shown(chest_dataset(_overlaid(), WindowCenter=1800, WindowWidth=2500))
+    (warning,) = shown.warnings
+    assert warning.code == "beyond-bits-stored"
+    assert "2.9% of the pixels" in warning.text
+    few = drawn_chest().copy()
+    few[0, 0] |= 0x1000
+    assert _shown(chest_dataset(few)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "instead"),
+    [
+        ({"WindowCenter": 9000, "WindowWidth": 800}, "shown by values scaled from 145 ... 4015.6"),
+        ({"WindowCenter": 2000, "WindowWidth": 2}, "shown by values scaled from 145 ... 4015.6"),
+        (
+            {"WindowCenter": [40, 2048], "WindowWidth": [80, 4096]},
+            "shown by window of the file: centre 2048, width 4096 instead",
+        ),
+    ],
+    ids=["missed", "without width", "second of two"],
+)
+def test_a_window_that_misses_the_values_is_not_used(tags: dict[str, Any], instead: str) -> None:
+    """A picture that is white or black nearly everywhere shows a network nothing (fo-dicom 752)."""
+    shown = _shown(chest_dataset(**tags))
+    (warning,) = shown.warnings
+    assert warning.code == "window-misses-values"
+    assert instead in warning.text
+    whole = _shown(chest_dataset(WindowCenter=2048, WindowWidth=4096))
+    likeness = np.corrcoef(shown.pixels.ravel(), whole.pixels.ravel())[0, 1]
+    assert likeness > 0.97
+    assert np.mean((shown.pixels == 0) | (shown.pixels == 255)) < 0.1

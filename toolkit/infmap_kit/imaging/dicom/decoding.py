@@ -51,7 +51,8 @@ def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray
 
     syntax = dataset.file_meta.TransferSyntaxUID
     decoder = pixel_decoder(syntax)
-    options: dict[str, Any] = {"raw": True}
+    # Bits above the stored ones are the display's to judge; pydicom would cut off a lossy decoder's overshoot.
+    options: dict[str, Any] = {"raw": True, "correct_unused_bits": False}
     if syntax.is_encapsulated:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1), b"")
         _refuse_codestream(frame, dataset)

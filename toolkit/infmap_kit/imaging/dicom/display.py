@@ -7,6 +7,7 @@ can be, and the picture goes through one table.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -24,6 +25,13 @@ _LUT_OF_16_BITS = int(cv2.__version__.partition(".")[0]) >= 5
 """Whether OpenCV looks up 16 bits too; five times as fast as NumPy."""
 
 _PARTS = 16
+
+_FEW = 1e-4
+"""Share of pixels beyond Bits Stored without a word: a lossy decoder's overshoot at an edge or a marker."""
+
+_MOST_SATURATED = 0.8
+"""Share of a picture that its window may show as black or white. A collimated radiograph has up to a half of
+it; at a window that misses the values there is next to nothing else."""
 
 Step = dict[str, Any]
 """What one step of the pipeline did: ``step``, and plain values that JSON can hold."""
@@ -75,12 +83,14 @@ def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
         ``unreadable`` for a window or LUT that none can be, ``blank`` when all is padding.
     """
     steps: list[Step] = []
-    values = _stored_values(dataset, stored.dtype)
+    values, beyond = _stored_values(dataset, stored.dtype)
     padding = _padding(dataset, values)
     units = _modality(dataset, values, steps)
-    levels, note = _voi(dataset, units, padding, stored, steps)
+    levels, note, warnings = _voi(dataset, units, padding, stored, steps)
+    warnings = [*_beyond_bits_stored(dataset, stored, beyond), *warnings]
     notes = [note] if note else []
-    inverse, warnings = _presented(dataset, steps)
+    inverse, contradictions = _presented(dataset, steps)
+    warnings += contradictions
     if inverse:
         levels = np.bitwise_not(levels)
         notes.append(f"{steps[-1]['because']} inverted")
@@ -93,7 +103,7 @@ def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
         steps.append({"step": "padding", "shown_as": 0, "share": round(share, 4)})
         if share:
             notes.append("pixel padding shown black")
-    return Display(table=levels, steps=tuple(steps), notes=tuple(notes), warnings=warnings)
+    return Display(table=levels, steps=tuple(steps), notes=tuple(notes), warnings=tuple(warnings))
 
 
 def _patterns(stored: NDArray[Any]) -> NDArray[Any]:
@@ -102,24 +112,60 @@ def _patterns(stored: NDArray[Any]) -> NDArray[Any]:
     return native.view(np.dtype(f"u{native.dtype.itemsize}"))
 
 
-def _stored_values(dataset: Dataset, dtype: np.dtype[Any]) -> NDArray[np.int32]:
-    """Value of each bit pattern: bits that are not stored (old overlays) are cut off."""
+def _stored_values(
+    dataset: Dataset, dtype: np.dtype[Any]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Value of each bit pattern, and whether the pattern reaches beyond the bits stored."""
     allocated = 8 * dtype.itemsize
     bits = int(dataset.get("BitsStored") or allocated)
     high = int(dataset.get("HighBit") or bits - 1)
+    syntax = dataset.file_meta.TransferSyntaxUID
     # A decoder of a compressed picture has moved the stored bits to the low end.
-    low = 0 if dataset.file_meta.TransferSyntaxUID.is_encapsulated else high + 1 - bits
+    low = 0 if syntax.is_encapsulated else high + 1 - bits
     if not 0 <= low <= allocated - bits:
         raise InputRejected(
             Reason.UNREADABLE,
             f"found {bits} bits stored below bit {high} of {allocated}: the tags contradict themselves",
             found={"bits_stored": bits, "high_bit": high, "bits_allocated": allocated},
         )
-    values: NDArray[np.int32] = np.arange(2**allocated, dtype=np.int32)
-    values = (values >> low) & (2**bits - 1)
-    if dataset.get("PixelRepresentation") == 1:
-        values -= (values >> (bits - 1)) << bits
-    return values
+    patterns = np.arange(2**allocated, dtype=np.int32) >> low
+    signed = dataset.get("PixelRepresentation") == 1
+    values: NDArray[np.int32] = patterns & (2**bits - 1)
+    extended = patterns
+    if signed:
+        values = values - ((values >> (bits - 1)) << bits)
+        width = allocated - low
+        extended = patterns - ((patterns >> (width - 1)) << width)
+        if "2000" not in syntax.name:
+            # Only JPEG 2000 says in itself that values are signed; others give the bits as they were stored.
+            extended = np.where(patterns < 2**bits, values, extended)
+    beyond: NDArray[np.bool_] = extended != values
+    if syntax.is_encapsulated:
+        # A lossy decoder overshoots; cut to its low bits, the brightest pixels would turn black.
+        least, largest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        values = np.clip(extended, least, largest).astype(np.int32)
+    return values, beyond
+
+
+def _beyond_bits_stored(
+    dataset: Dataset, stored: NDArray[Any], beyond: NDArray[np.bool_]
+) -> list[InputWarning]:
+    """A warning where more than a few pixels hold values beyond Bits Stored."""
+    patterns = _patterns(stored)
+    # Most pictures have no bit above the stored ones anywhere, which is quickly seen.
+    if not beyond[np.bitwise_or.reduce(patterns, axis=None)] and patterns.dtype == stored.dtype:
+        return []
+    share = np.count_nonzero(beyond[patterns]) / stored.size
+    if share <= _FEW:
+        return []
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        treatment = (
+            "as lossy compression may leave them: shown as the nearest value that has these bits"
+        )
+    else:
+        treatment = "the bits above are left out as those of an old overlay: look whether the picture is right"
+    text = f"{share:.1%} of the pixels lie beyond the {dataset.BitsStored} bits stored; {treatment}"
+    return [InputWarning("beyond-bits-stored", text)]
 
 
 def _padding(dataset: Dataset, values: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -168,21 +214,54 @@ def _voi(
     padding: NDArray[np.bool_],
     stored: NDArray[Any],
     steps: list[Step],
-) -> tuple[NDArray[np.uint8], str]:
+) -> tuple[NDArray[np.uint8], str, list[InputWarning]]:
+    """Levels by the first LUT or window of the file that does not miss the values, or by their own range."""
+    missed: list[str] = []
+    for levels, note, step in _offered(dataset, units):
+        share = _saturated(levels, padding, stored)
+        if share <= _MOST_SATURATED:
+            steps.append(step)
+            return levels, note, _misses(missed, note)
+        missed.append(f"{note} ({share:.0%} black or white)")
+    levels, note = _own_range(units, padding, stored, steps)
+    return levels, note, _misses(missed, note or "the values as stored")
+
+
+def _offered(
+    dataset: Dataset, units: NDArray[Any]
+) -> Iterator[tuple[NDArray[np.uint8], str, Step]]:
+    """Levels by what the file offers, a LUT before windows."""
     luts, centres = dataset.get("VOILUTSequence"), _numbers(dataset.get("WindowCenter"))
     if luts:
         looked_up, bits = _looked_up(units, luts[0])
-        steps.append({"step": "voi", "kind": "LUT", "bits": bits, "first_of": len(luts)})
-        return rounded(looked_up * (255 / (2**bits - 1))), "VOI LUT of the file"
+        step = {"step": "voi", "kind": "LUT", "bits": bits, "first_of": len(luts)}
+        yield rounded(looked_up * (255 / (2**bits - 1))), "VOI LUT of the file", step
     widths = _numbers(dataset.get("WindowWidth"))
-    if centres and widths:
-        centre, width = centres[0], widths[0]
-        function = str(dataset.get("VOILUTFunction") or "LINEAR")
+    function = str(dataset.get("VOILUTFunction") or "LINEAR")
+    # Windows may be without a partner in a file that is not as it must be.
+    for centre, width in zip(centres, widths, strict=False):
         levels = window(units, centre=centre, width=width, function=function)
         chosen = {"centre": centre, "width": width, "function": function}
-        steps.append({"step": "voi", "kind": "window", **chosen, "first_of": len(centres)})
-        return levels, f"window of the file: centre {centre:g}, width {width:g}"
-    return _own_range(units, padding, stored, steps)
+        step = {"step": "voi", "kind": "window", **chosen, "first_of": len(centres)}
+        yield levels, f"window of the file: centre {centre:g}, width {width:g}", step
+
+
+def _saturated(
+    levels: NDArray[np.uint8], padding: NDArray[np.bool_], stored: NDArray[Any]
+) -> float:
+    """Share of the picture that a LUT or window shows as black or white, padding left out."""
+    # One pixel of 16 is plenty for a share.
+    patterns = _patterns(stored[::4, ::4])
+    seen = patterns[~padding[patterns]]
+    shown = levels[seen]
+    return float(np.mean((shown == 0) | (shown == 255))) if seen.size else 0.0
+
+
+def _misses(missed: list[str], chosen: str) -> list[InputWarning]:
+    if not missed:
+        return []
+    text = f"the values lie outside the {'; the '.join(missed)}: shown by {chosen} instead"
+    return [InputWarning("window-misses-values", text)]
 
 
 def _own_range(
@@ -224,16 +303,16 @@ def is_inverse(dataset: Dataset) -> bool:
 _SHAPES = ("IDENTITY", "INVERSE")
 
 
-def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, tuple[InputWarning, ...]]:
+def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, list[InputWarning]]:
     photometric, shape = str(dataset.PhotometricInterpretation), dataset.get("PresentationLUTShape")
     inverse = is_inverse(dataset)
     if inverse == (photometric == "MONOCHROME1"):
         steps.append({"step": "presentation", "inverted": inverse, "because": photometric})
-        return inverse, ()
+        return inverse, []
     because = f"Presentation LUT Shape {shape}"
     steps.append({"step": "presentation", "inverted": inverse, "because": because})
     text = f"{photometric} contradicts {because}: shown as the latter says"
-    return inverse, (InputWarning("contradictory-polarity", text),)
+    return inverse, [InputWarning("contradictory-polarity", text)]
 
 
 def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], int]:
