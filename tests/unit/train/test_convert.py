@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,74 @@ def test_lambda_layers_are_refused(suffix: str, nested: bool, tmp_path: Path) ->
     model.save(source)
     with pytest.raises(ExportError, match="Lambda"):
         convert.refuse_code(source)
+
+
+def _with_code(folder: Path) -> Path:
+    """An HDF5 model whose Lambda writes a file when it is built."""
+    pixels = keras.Input((224, 224, 3))
+    mark = folder / "was-here"
+    layer = keras.layers.Lambda(eval(f"lambda x: (open({str(mark)!r}, 'w').close(), x)[1]"))  # noqa: S307
+    keras.Model(pixels, keras.layers.Conv2D(1, 1, activation="sigmoid")(layer(pixels))).save(
+        folder / "net.h5"
+    )
+    mark.unlink(missing_ok=True)
+    return folder / "net.h5"
+
+
+def test_an_hdf5_file_with_a_zip_behind_it_runs_nothing(tmp_path: Path) -> None:
+    """A zip is found by its end: the harmless description there hid the Lambda in front."""
+    source = _with_code(tmp_path)
+    _small_network().save(tmp_path / "harmless.keras")
+    source.write_bytes(source.read_bytes() + (tmp_path / "harmless.keras").read_bytes())
+    for disguised in (source, shutil.copy(source, tmp_path / "net.keras")):
+        done = _run(disguised, tmp_path / "net.onnx", "--encoder", "densenet121")
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "at once" in done.stderr or "expected a zip archive" in done.stderr
+    assert not (tmp_path / "was-here").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ({"module": "os", "class_name": "system"}, "names os.system"),
+        ({"module": "keras.utils", "class_name": "get_file"}, "names keras.utils.get_file"),
+        ({"module": "builtins", "class_name": "function", "config": "eval"}, "calls 'eval'"),
+    ],
+)
+def test_a_description_that_names_functions_is_refused(
+    place: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    """CVE-2025-1550 and CVE-2025-8747: Keras imports what the description names."""
+    source = tmp_path / "net.keras"
+    _small_network().save(source)
+    with zipfile.ZipFile(source) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][1]["config"]["kernel_initializer"] = place
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(source, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(ExportError, match=reason):
+        convert.refuse_code(source)
+
+
+def test_a_saved_model_that_writes_a_file_is_refused(tmp_path: Path) -> None:
+    mark = tmp_path / "was-here"
+
+    class Writing(tf.Module):  # type: ignore[name-defined,misc]  # TensorFlow has no types
+        @tf.function(input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32)])  # type: ignore[untyped-decorator]
+        def __call__(self, pixels: Any) -> Any:
+            tf.io.write_file(str(mark), "written")
+            return tf.reduce_mean(pixels, axis=-1, keepdims=True)
+
+    tf.saved_model.save(Writing(), str(tmp_path / "net"))
+    done = _run(tmp_path / "net", tmp_path / "net.onnx", "--encoder", "densenet121")
+    assert done.returncode == 1
+    assert "the operation WriteFile, which does more than compute" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not mark.exists()
 
 
 def test_layers_that_call_other_functions_are_refused(tmp_path: Path) -> None:

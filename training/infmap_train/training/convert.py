@@ -2,7 +2,8 @@
 
 The toolkit calls this in a process of its own, so that it never loads TensorFlow. One JSON line on
 stdout says what was made; an error is one line on stderr and exit code 1. Nothing that a source
-file carries is executed: Lambda layers and pickles are refused before Keras sees them.
+file carries is executed. What a file is, its first bytes say; its network is built from the description that
+was checked, and only weights are loaded from the file. Of a SavedModel every operation is looked at first.
 """
 
 from __future__ import annotations
@@ -37,6 +38,44 @@ _HARMLESS_OPERATIONS = (
     "squeeze",
     "transpose",
 )
+
+_HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+_SIGNATURES = {".keras": _ZIP, ".h5": _HDF5, ".hdf5": _HDF5}
+
+# Where Keras may look for what a description names; elsewhere are functions that read, write and fetch.
+_MODULES = (
+    "activations",
+    "constraints",
+    "engine",
+    "initializers",
+    "layers",
+    "models",
+    "regularizers",
+)
+_ACTIVATIONS = (
+    *(
+        "elu",
+        "exponential",
+        "gelu",
+        "hard_sigmoid",
+        "leaky_relu",
+        "linear",
+        "mish",
+        "relu",
+        "relu6",
+    ),
+    *("selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh"),
+)
+
+# Operations with a state or an effect that a SavedModel needs to hold its weights and call its functions.
+_HARMLESS_STATE = (
+    *("VarHandleOp", "ReadVariableOp", "AssignVariableOp", "VarIsInitializedOp"),
+    *("DisableCopyOnRead", "NoOp", "Placeholder", "If", "StatelessIf", "While", "StatelessWhile"),
+    *("PartitionedCall", "StatefulPartitionedCall"),
+)
+# They write and read weights; only the functions that TensorFlow itself calls for that may hold them.
+_SAVING = ("SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename")
+_FILES = ("ReadFile", "MatchingFiles", "WholeFileReader", "WholeFileReaderV2", "StringFormat")
 
 app = typer.Typer(add_completion=False)
 
@@ -84,6 +123,8 @@ def refuse_code(source: Path) -> None:
             raise ExportError(
                 f"{source} is neither a run folder (spec.json) nor a SavedModel (saved_model.pb)"
             )
+        if not (source / "spec.json").is_file():
+            _refuse_effects(source)
         return
     suffix = source.suffix.lower()
     if suffix in _PICKLES:
@@ -95,7 +136,30 @@ def refuse_code(source: Path) -> None:
         raise ExportError(
             f"expected a run folder, a .keras or .h5 file, or a SavedModel folder, found {source}"
         )
+    _refuse_disguise(source)
     _refuse_code_in(_architecture(source), source)
+
+
+def _refuse_disguise(source: Path) -> None:
+    """Refuse a file that is another kind than its name says, or two kinds at once.
+
+    A zip is found by its end: an HDF5 file with a zip behind it would be checked as the one and loaded as the
+    other.
+    """
+    with source.open("rb") as file:
+        begins = file.read(len(_HDF5))
+    expected = _SIGNATURES[source.suffix.lower()]
+    if not begins.startswith(expected):
+        kind = "a zip archive" if expected == _ZIP else "an HDF5 file"
+        raise ExportError(
+            f"{source} is not a Keras file: expected {kind}, as {source.suffix} files are, found one that "
+            f"begins with {begins[:4]!r}"
+        )
+    if expected == _HDF5 and zipfile.is_zipfile(source):
+        raise ExportError(
+            f"{source} is an HDF5 file and a zip archive at once, made to be read in two ways: save the model "
+            "again"
+        )
 
 
 def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
@@ -145,7 +209,7 @@ def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
 def _architecture(source: Path) -> dict[str, Any] | None:
     """Read the layers' description in a Keras file; ``None`` when it holds weights alone."""
     try:
-        if zipfile.is_zipfile(source):
+        if _SIGNATURES[source.suffix.lower()] == _ZIP:
             with zipfile.ZipFile(source) as archive:
                 return dict(json.loads(archive.read("config.json")))
         import h5py  # comes with TensorFlow
@@ -171,6 +235,17 @@ def _refuse_code_in(config: Any, source: Path) -> None:
             f"{source} has a Lambda layer, which is Python code that would run here: rebuild the "
             "network with ordinary layers"
         )
+    module = config.get("module")
+    if isinstance(module, str) and not _is_of_keras(module):
+        raise ExportError(
+            f"{source} names {module}.{kind}, which would be imported and run here: rebuild the network with "
+            "Keras' own layers"
+        )
+    if kind == "function" and config.get("config") not in _ACTIVATIONS:
+        raise ExportError(
+            f"{source} calls {config.get('config')!r}, which is no activation of Keras: rebuild the network "
+            "with ordinary layers"
+        )
     operation = config.get("config", {})
     if kind in ("TFOpLambda", "SlicingOpLambda") and isinstance(operation, dict):
         function = str(operation.get("function", ""))
@@ -180,16 +255,83 @@ def _refuse_code_in(config: Any, source: Path) -> None:
         _refuse_code_in(inner, source)
 
 
+def _is_of_keras(module: str) -> bool:
+    """Whether a description's module holds layers and their like, and nothing else."""
+    package, *inner = module.split(".")
+    if module == "builtins":
+        # Functions of this name are activations, which are looked at by their own names.
+        return True
+    inner = inner[1:] if inner[:1] == ["src"] else inner
+    return package in ("keras", "tf_keras") and inner[:1] in ([], *([one] for one in _MODULES))
+
+
 def _load_model(source: Path) -> Any:
+    """Build the network that the checked description says, and load its weights alone."""
     from tensorflow import keras
 
+    architecture = _architecture(source)
+    _refuse_code_in(architecture, source)
     try:
-        model = keras.models.load_model(source, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, ImportError) as error:
+        if source.suffix.lower() == ".keras":
+            model = keras.saving.deserialize_keras_object(architecture, safe_mode=True)
+        else:
+            model = keras.models.model_from_config(architecture)
+        model.load_weights(source)
+    except (ValueError, TypeError, OSError, KeyError, ImportError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise ExportError(f"Keras cannot load {source}: {reason}") from error
     _check_shapes(model.input_shape, model.output_shape, source)
     return model
+
+
+def _refuse_effects(source: Path) -> None:
+    """Refuse a SavedModel with an operation that does more than compute.
+
+    Raises
+    ------
+    ExportError
+        Naming the operation; functions that nothing but TensorFlow's own saving calls may save and restore.
+    """
+    import_tensorflow()
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.python.framework import op_def_registry
+
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString((source / "saved_model.pb").read_bytes())
+    except DecodeError as error:
+        raise ExportError(f"{source} is not a SavedModel, or is cut off") from error
+    for graph in (meta.graph_def for meta in saved.meta_graphs):
+        functions = {one.signature.name: list(one.node_def) for one in graph.library.function}
+        groups = {"": list(graph.node), **functions}
+        for name, nodes in groups.items():
+            saving = (
+                name.startswith(("__inference__traced_save", "__inference__traced_restore"))
+                or not name
+            )
+            for node in nodes:
+                known = op_def_registry.get(node.op)
+                harmless = known is not None and not known.is_stateful and node.op not in _FILES
+                if node.op in functions or harmless or node.op in _HARMLESS_STATE:
+                    continue
+                if not (saving and node.op in _SAVING):
+                    raise ExportError(
+                        f"{source} has the operation {node.op}, which does more than compute: export the "
+                        "network again without it"
+                    )
+        _refuse_saving_that_is_called(source, groups)
+
+
+def _refuse_saving_that_is_called(source: Path, groups: dict[str, list[Any]]) -> None:
+    """Refuse functions that call TensorFlow's saving themselves, as no network does."""
+    for name, nodes in groups.items():
+        for node in nodes:
+            for attribute in node.attr.values():
+                if name and attribute.func.name.startswith("__inference__traced_"):
+                    raise ExportError(
+                        f"{source} writes or reads files in the function {name}: export the network again"
+                    )
 
 
 def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
