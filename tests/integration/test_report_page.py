@@ -20,7 +20,7 @@ from bench_records import bench_record
 from infmap_kit.bench.records.page import page
 from infmap_kit.bench.table5.report import page as table5_page
 from infmap_kit.bench.table5.run import RowOutcome
-from infmap_kit.node.web.status_page import status_html
+from infmap_kit.node.web.page import page as node_page
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.progression.output.page import page as progression_page
 from node_status import node_status
@@ -44,7 +44,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "record": lambda: page(record),
         "table5": lambda: table5_page(outcomes),
         "progression": lambda: progression_page(*course_with_maps()),
-        "node": lambda: status_html(node_status("archive refuses connections")),
+        "node": lambda: node_page(node_status("archive refuses connections")),
     }
     path.write_text(pages[request.param]())
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from infmap_kit.node.web.status_page import status_html
+from infmap_kit.node.web.page import page as status_html
 from node_status import node_status
 
 

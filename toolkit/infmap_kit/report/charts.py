@@ -1,11 +1,10 @@
 """The charts of all pages: bars and curves, as drawings that follow the page's theme.
 
-Vega-Altair was looked at, Plotly and matplotlib, too: the first two need scripts, which a page's policy
-forbids, and put 0.9 and 4.8 MB into every page (94 and 42 MB installed on a host that only serves), while
-the pictures of all three have fixed colours, so that they neither turn dark with the page nor go without a
-rewrite of what they emit. The charts here are of two kinds and weigh 5 kB each, their text is text for a
-screen reader and for a search, and CSS alone gives them their colours. What is drawn once also becomes the
-PNG of a course, which none of the three could share with the page without a dependency of its own.
+Vega-Altair and Plotly were looked at: both need scripts, which a page's policy forbids, and put 0.9 and 4.8
+MB into every page, 94 and 42 MB onto every host that serves. Matplotlib needs none and is already there for
+training, but is 55 MB more for a hospital's host, and its SVG names each colour, so that it would not turn
+dark with its page. These two kinds of chart take 4 to 7 kB each, get their colours from CSS, keep their
+text as text for screen readers, and are drawn with what also draws a course's PNG.
 """
 
 from __future__ import annotations
