@@ -210,7 +210,7 @@ def test_the_segmentation_is_read_back_by_highdicom(tmp_path: Path) -> None:
     lungs = np.zeros((224, 224), np.uint8)
     lungs[40:180, 30:210] = 1
     radiograph = _radiograph()
-    objects = _written(radiograph, lungs=lungs)
+    objects = _written(radiograph, with_lungs(radiograph, lungs=lungs))
     (tmp_path / "seg.dcm").write_bytes(as_file(objects[ResultKind.SEGMENTATION]))
     segmentation = segread(tmp_path / "seg.dcm")
     assert [segmentation.get_segment_description(n).segment_label for n in (1, 2)] == [
@@ -350,7 +350,7 @@ def _sites(item: Dataset) -> str:
     """Where a measurement was made, as in ``Upper zone of lung, Left``."""
     words = []
     for site in item.get("ContentSequence", []):
-        if _name(site) == "Answer Site":
+        if _name(site) == "Finding Site":
             words.append(str(site.ConceptCodeSequence[0].CodeMeaning))
             words += [
                 str(inner.ConceptCodeSequence[0].CodeMeaning)
