@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,15 @@ class Reason(enum.StrEnum):
     POLARITY = "polarity"
     NO_UID = "no-uid"
     UNWRITABLE = "unwritable"
+
+
+def rejection_document(rejection: InputRejected) -> dict[str, Any]:
+    """The JSON of a rejection."""
+    return {
+        "code": str(rejection.code),
+        "reason": rejection.reason,
+        "found": rejection.found,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
