@@ -17,6 +17,7 @@ from pydicom import dcmread
 from infmap_kit.errors import ServerError
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.finding import COVID_19
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.node import worker as worker_module
 from infmap_kit.node.config import Caller, Model, NodeConfig, NodeSection, Rule, StowDestination
 from infmap_kit.node.intake import Intake
@@ -45,11 +46,12 @@ class FakeClient:
     def __init__(self, url: str = "", **_: object) -> None:
         self.url = url
 
-    def model(self) -> dict[str, str]:
+    def model(self) -> ModelIdentity:
         if not self.is_there:
             raise ServerError("no server answers")
         version = next(self.versions, "1")
-        return {"model_name": "covid", "model_version": version, **self.finding.as_parameters()}
+        stated = {"model_name": "covid", "model_version": version}
+        return ModelIdentity({**stated, **self.finding.as_parameters()})
 
     def infer(
         self,

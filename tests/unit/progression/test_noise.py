@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from findings import MODEL, made_up
+from findings import MODEL, lungs, made_up, probability
 from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import ProgressionError
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
@@ -162,8 +163,9 @@ def test_a_server_that_changes_its_model_is_noticed(
 def test_a_variant_that_loses_its_lungs_measures_nothing(
     bright_is_ill: dict[str, Any], chest: Path
 ) -> None:
-    measures = iter(["lungs", "image"])
-    bright_is_ill["severity_of"] = lambda: next(measures)
+    found = {"lungs": lung_answer(probability(), lungs() > 0, threshold=0.5)}
+    parts = iter([found, {}])
+    bright_is_ill["parts"] = lambda: next(parts)
     with pytest.raises(ProgressionError, match="severity of a variant is of the image"):
         measure_noise([chest], url="", variation=Variation(variants=20))
 

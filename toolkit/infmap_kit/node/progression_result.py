@@ -27,7 +27,7 @@ def finding_record(job: Job, radiograph: Radiograph, answer: Answer) -> dict[str
 
 def rejection_record(job: Job, source: Dataset, rejection: InputRejected) -> dict[str, Any]:
     """Why a radiograph was not judged, and whose it is."""
-    from infmap_kit.results.folder import rejection_document
+    from infmap_kit.imaging.radiograph import rejection_document
 
     return {
         "source": _called(job),

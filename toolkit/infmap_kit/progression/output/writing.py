@@ -15,14 +15,7 @@ from infmap_kit.progression.output.picture import draw
 
 
 def write_course(course: Course, folder: Path) -> list[Path]:
-    """Write ``progression.json``, ``.csv``, ``.png`` and ``.html``.
-
-    Parameters
-    ----------
-    course
-        At least two results.
-    folder
-        Made when it is missing.
+    """Write ``progression.json``, ``.csv``, ``.png`` and ``.html`` into a folder, made when it is missing.
 
     Raises
     ------
