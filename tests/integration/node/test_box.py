@@ -206,12 +206,12 @@ def test_two_more_workers_do_nothing_twice(
         box.log_path.read_text(),
         *((tmp_path / f"worker{n}.jsonl").read_text() for n in (0, 1)),
     ]
-    judged = Counter(
+    processed = Counter(
         line.partition('"image": ')[2].partition(",")[0]
         for log in logs
         for line in log.splitlines()
-        if '"event": "judged"' in line
+        if '"event": "processed"' in line
     )
-    assert set(judged.values()) == {1}
-    assert all('"event": "judged"' in log for log in logs), "each did some"
+    assert set(processed.values()) == {1}
+    assert all('"event": "processed"' in log for log in logs), "each did some"
     assert modality_sets(pacs) == {("OT", "SEG", "SR"): 25}

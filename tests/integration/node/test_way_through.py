@@ -81,7 +81,7 @@ def test_from_the_modality_to_the_pacs(
     for secret in (PATIENT_NAME, "Geheim", PATIENT_ID, *uids):
         assert secret not in said
     events = Counter(line["event"] for line in box.log())
-    assert events["received"] == events["judged"] + events["ignored"] == 12
+    assert events["received"] == events["processed"] + events["ignored"] == 12
     assert not any(line["level"] in ("warning", "error", "critical") for line in box.log())
 
 

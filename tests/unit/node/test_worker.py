@@ -1,4 +1,4 @@
-"""Judging: what is a radiograph's fault counts against it, what is not does not."""
+"""Processing: what is a radiograph's fault counts against it, what is not does not."""
 
 from __future__ import annotations
 
