@@ -38,13 +38,7 @@ _MIN_LEFT = 0.25
 
 
 def chest_likeness(pixels: NDArray[np.uint8]) -> float:
-    """Correlation with the drawing, in [-1, 1].
-
-    Parameters
-    ----------
-    pixels
-        (H, W) uint8, upright.
-    """
+    """Correlation of an upright picture, (H, W) uint8, with the drawing, in [-1, 1]."""
     return _likeness(_sampled(pixels))
 
 
@@ -55,12 +49,7 @@ def _likeness(sampled: NDArray[np.uint8]) -> float:
 
 
 def judge_picture(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
-    """Refuse what shows nothing and what is a negative, and warn of what is unlike a chest.
-
-    Parameters
-    ----------
-    pixels
-        (H, W) uint8, upright, bright = dense.
+    """Refuse an upright picture, (H, W) uint8, that is blank or a negative; warn of one unlike a chest.
 
     Raises
     ------

@@ -173,10 +173,9 @@ def _short(value: object, length: int = 3) -> str:
 
 
 def _polarity(likeness: float) -> dict[str, Any]:
+    verdict = "doubtful" if likeness < chest.DOUBTFUL_BELOW else "right"
     if likeness < chest.NEGATIVE_BELOW:
         verdict = "suspected wrong"
-    else:
-        verdict = "doubtful" if likeness < chest.DOUBTFUL_BELOW else "right"
     return {
         "verdict": verdict,
         "likeness": round(likeness, 3),

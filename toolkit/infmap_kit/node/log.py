@@ -51,16 +51,10 @@ class _JsonLines(logging.Formatter):
 
 
 class Trouble:
-    """A trouble that lasts: logged once when it begins or changes, and once when it is over.
+    """A trouble of a subject (``destination pacs``): logged when it begins or changes, and when it is over."""
 
-    Parameters
-    ----------
-    what
-        Its subject, as in ``destination pacs``.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
         self._reason = ""
         self._times = 0
         self._lock = threading.Lock()
@@ -77,7 +71,7 @@ class Trouble:
             if reason == self._reason:
                 return
             self._reason = reason
-        note(f"{self._what}: {reason}", level=logging.WARNING, **fields)
+        note(f"{self._subject}: {reason}", level=logging.WARNING, **fields)
 
     def is_over(self, **fields: Any) -> None:
         """Log that all is well again, when it was not."""
@@ -85,7 +79,7 @@ class Trouble:
             if not self._reason:
                 return
             times, self._reason, self._times = self._times, "", 0
-        note(f"{self._what}: well again", times=times, **fields)
+        note(f"{self._subject}: well again", times=times, **fields)
 
 
 class Troubles:
@@ -95,7 +89,7 @@ class Troubles:
         self._known: dict[str, Trouble] = {}
         self._lock = threading.Lock()
 
-    def about(self, what: str) -> Trouble:
-        """The trouble with ``what``, such as ``model chest`` or ``spool``."""
+    def about(self, subject: str) -> Trouble:
+        """The trouble of a subject, such as ``model chest`` or ``spool``."""
         with self._lock:
-            return self._known.setdefault(what, Trouble(what))
+            return self._known.setdefault(subject, Trouble(subject))

@@ -63,7 +63,7 @@ class Spool:
         )
 
     def sweep(self, known: set[str], image_ids: set[int]) -> int:
-        """Remove halves of transfers, and files whose entry in the store was never made.
+        """Remove halves of transfers, and files that the store does not know; give their number.
 
         Only for the node itself, before it listens.
 
@@ -71,11 +71,6 @@ class Spool:
         ----------
         known, image_ids
             Names of the files in the store, and numbers of its radiographs.
-
-        Returns
-        -------
-        int
-            How many files were removed.
         """
         strays = [
             *self.arriving.iterdir(),

@@ -50,13 +50,7 @@ class WatchFolder:
         self._full = Trouble("watch folder")
 
     def look(self) -> int:
-        """Take the files that have come to rest.
-
-        Returns
-        -------
-        int
-            How many files were moved away.
-        """
+        """Take the files that have come to rest, and give the number of those that were moved away."""
         now, moved = dict(self._sights()), 0
         for file, sight in now.items():
             if self._before.get(file) == sight:

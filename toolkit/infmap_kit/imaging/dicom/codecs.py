@@ -41,15 +41,7 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(source: bytes, runner: Any) -> bytearray:
-    """Decode one frame of gray values.
-
-    Parameters
-    ----------
-    source
-        The codestream.
-    runner
-        pydicom's decode runner; told how many bits its samples have now.
-    """
+    """Decode one frame of gray values, and set in pydicom's runner how many bits its samples have now."""
     import imagecodecs
 
     codec = _CODEC_OF[str(runner.transfer_syntax)]
@@ -63,7 +55,7 @@ def decode_frame(source: bytes, runner: Any) -> bytearray:
 
 
 def register() -> None:
-    """Tell pydicom of this plug-in; as often as one likes."""
+    """Add this plug-in to pydicom, unless that was done before."""
     global _registered
     from pydicom.pixels import get_decoder
 

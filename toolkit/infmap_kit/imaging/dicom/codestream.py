@@ -79,7 +79,7 @@ def refuse_long_rle(codestream: bytes, *, plane_bytes: int) -> None:
     codestream
         One RLE frame: a header of 64 bytes, then up to 15 segments (PS3.5, G.5).
     plane_bytes
-        What every segment has to give.
+        Bytes that every segment has to give.
 
     Raises
     ------

@@ -108,13 +108,7 @@ class _Nowhere(io.BytesIO):
 
 
 class Rate:
-    """At most so many a minute for each caller, in any order.
-
-    Parameters
-    ----------
-    per_minute
-        How many; as many may come at once after a pause.
-    """
+    """A limit of so many a minute for each caller; as many may come at once after a pause."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute

@@ -154,13 +154,7 @@ class Store(Queue):
                 )
 
     def attempt_failed(self, job: Job, worker: str, reason: str, *, max_attempts: int) -> bool:
-        """Record that a radiograph could not be processed; it is given up after the last attempt.
-
-        Returns
-        -------
-        bool
-            Whether it was given up.
-        """
+        """Record that a radiograph could not be processed; true when it is given up after the last attempt."""
         finished = None
         with self.database.transaction() as sql:
             if not _is_held(sql, job, worker):
@@ -280,13 +274,7 @@ class Store(Queue):
         return now
 
     def forget(self, image_id: int) -> list[str]:
-        """Remove a finished radiograph from the store.
-
-        Returns
-        -------
-        list
-            Names of its files, which nothing refers to any more.
-        """
+        """Remove a finished radiograph from the store, and give the names of its files."""
         with self.database.transaction() as sql:
             row = sql.execute("SELECT file, state FROM image WHERE id = ?", (image_id,)).fetchone()
             if row is None or State(row["state"]) not in FINAL:

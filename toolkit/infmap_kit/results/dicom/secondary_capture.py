@@ -61,14 +61,9 @@ def secondary_capture(radiograph: Radiograph, answer: Answer, author: Author) ->
 
 
 def with_line(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """Write a text over the lower edge of a picture, in as many rows as it needs.
+    """Write a text over the lower edge of a copy of a picture, (H, W, 3) uint8, in as many rows as it needs.
 
-    Parameters
-    ----------
-    picture
-        (H, W, 3) uint8; not changed.
-    text
-        ASCII; the font has no other letters.
+    The font has letters of ASCII alone.
     """
     height, width = picture.shape[:2]
     letter = max(8, round(0.012 * height))
