@@ -54,7 +54,7 @@ def _elements(dataset: Dataset, place: str = "") -> dict[str, str]:
 
 
 def results_of_covid_19() -> dict[str, dict[str, str]]:
-    """Every object about a drawn radiograph with lungs, grade and a classifier's opinion, and a rejection."""
+    """Every object about a drawn radiograph with lungs, grade and a classifier's answer, and a rejection."""
     source = chest_dataset()
     radiograph = decode_radiograph(as_file(source), "x")
     model = {**MODEL, "grades": "0,25,50", "classifier_name": "small", "classifier_version": "8"}

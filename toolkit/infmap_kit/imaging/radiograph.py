@@ -87,7 +87,7 @@ class Radiograph:
     media_type
         Format of the file: ``image/png``, ``image/jpeg``, ``image/tiff``, ``application/dicom``.
     notes
-        What was done to the pixels on the way, one phrase each; empty when they are as stored.
+        Changes of the pixels on the way, one phrase each; empty when they are as stored.
     warnings
         Doubts that its reader should know.
     orientation

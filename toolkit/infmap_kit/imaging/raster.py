@@ -15,7 +15,7 @@ from infmap_kit.imaging.network_input import halvings
 from infmap_kit.imaging.radiograph import Radiograph, Reason, refuse_size
 from infmap_kit.imaging.tone import eight_bits
 
-# Of 255. What JPEG's colour subsampling leaves on a gray picture stays below the first; a blue film
+# Of 255. Traces of JPEG's colour subsampling on a gray picture stay below the first; a blue film
 # base or a sepia print below the second; a drawn arrow, a heat map or a photograph goes beyond.
 _GRAY_CHROMA = 16
 _STRONG_CHROMA = 64
@@ -30,7 +30,7 @@ _REDUCED_JPEG = (
     cv2.IMREAD_REDUCED_GRAYSCALE_4,
     cv2.IMREAD_REDUCED_GRAYSCALE_8,
 )
-"""By how often the picture is halved while it is decoded."""
+"""OpenCV's flags, by how often the picture is halved while it is decoded."""
 
 
 @dataclasses.dataclass(frozen=True)

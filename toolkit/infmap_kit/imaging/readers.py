@@ -1,4 +1,4 @@
-"""From a file to a radiograph, or to the reason why not, in two steps: :func:`decode`, then :func:`judge`."""
+"""From a file to a radiograph or a rejection, in two steps: :func:`decode`, then :func:`judge`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
 from infmap_kit.imaging.raster import decode_raster
 
 SIGNATURE_BYTES = 132
-"""How much of a file's beginning tells its format: DICOM's mark is the last, at 128."""
+"""Bytes of a file's beginning that decide its format: DICOM's mark is the last, at 128."""
 
 _RASTER_SIGNATURES = (PNG_SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)
 

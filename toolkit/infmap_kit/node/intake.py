@@ -29,7 +29,7 @@ class NoRoom(InfmapError):
 
 
 class Unusable(InfmapError):
-    """What arrived is no DICOM object, or not the one that was announced."""
+    """An arrived file is no DICOM object, or not the one that was announced."""
 
 
 class Conflict(InfmapError):

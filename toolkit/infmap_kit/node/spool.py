@@ -54,7 +54,7 @@ class Spool:
         return shutil.disk_usage(self.folder).free
 
     def used_bytes(self) -> int:
-        """What images and results take."""
+        """Size of the images and results."""
         return sum(
             file.stat().st_size
             for room in (self.images, self.results)

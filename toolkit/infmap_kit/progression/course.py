@@ -111,7 +111,7 @@ class Course:
 def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = False) -> Course:
     """Put one patient's results in the order of time.
 
-    What is there twice (the same SOP instance or the same pixels, by the same model) counts once.
+    A radiograph that is there twice (the same SOP instance or pixels, by the same model) counts once.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _without_doubles(results: Sequence[Result]) -> tuple[list[Result], list[str]
     """Each radiograph once for each model, and a sentence for those that were there more often."""
     singles: list[Result] = []
     places: dict[tuple[Any, ...], int] = {}
-    twins: Counter[int] = Counter()
+    doubles_of: Counter[int] = Counter()
     # Sorted, so that the order of the files does not decide which of several stays.
     for result in sorted(results, key=lambda result: (str(result.file), result.source)):
         values = {"instance": result.instance, "pixels": result.pixels}
@@ -180,12 +180,12 @@ def _without_doubles(results: Sequence[Result]) -> tuple[list[Result], list[str]
             singles.append(result)
         else:
             singles[place] = _merged(singles[place], result)
-            twins[place] += 1
+            doubles_of[place] += 1
         for key in keys:
             places.setdefault(key, place)
     notes = [
         f"{singles[place].name} is there {more + 1} times, and counts once"
-        for place, more in sorted(twins.items())
+        for place, more in sorted(doubles_of.items())
     ]
     return singles, notes
 

@@ -86,7 +86,7 @@ class Variation:
 
     @property
     def sentence(self) -> str:
-        """What was done, for people."""
+        """The variation in a sentence."""
         return (
             f"{self.variants} variants of each radiograph, seed {self.seed}: shifted by up to "
             f"{self.shift_percent:g} % of its sides, turned by up to {self.rotation_degrees:g} degrees, gray "

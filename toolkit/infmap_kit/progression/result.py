@@ -21,7 +21,7 @@ _GRADES = "0,25,50"
 """Cut-offs of a server that states none."""
 
 _SECONDARY_CAPTURES = (".sc.dcm", "-sc.dcm")
-"""How `infer` and the node end the names of maps in DICOM."""
+"""Ends of the names of maps in DICOM, of `infer` and of the node."""
 
 _NOT_COMPARED = frozenset(("target", "engine_sha256", "model_name", "network"))
 """Parameters that say on what a model runs, or follow from the others. The gate has held every engine against
@@ -78,7 +78,7 @@ class Result:
     probability_max
         Largest probability of any pixel.
     model
-        What tells the model from others, from :func:`compared_identity`.
+        The parameters that tell the model from others, from :func:`compared_identity`.
     patient
         Patient ID or its stand-in; empty when it is not stated.
     taken

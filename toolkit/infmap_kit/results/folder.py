@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PNG, JSON, DICOM, CAM = "png", "json", "dicom", "cam"
 FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM)
-"""What `--format` takes; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
+"""Values of `--format`; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class ResultsFolder:
     folder
         The folder; made when something is written.
     options
-        What to write.
+        Results to write.
     finding
         The finding that was not looked for in a file that is rejected.
     """

@@ -93,7 +93,7 @@ def infer_files(
     url
         The server's gRPC endpoint.
     options
-        What to write; a map and a JSON when not given.
+        Results to write; a map and a JSON when not given.
     on_outcome
         Called after each file.
 

@@ -1,6 +1,6 @@
 """A decoding plug-in for pydicom: every compressed syntax of radiographs, through imagecodecs.
 
-One package with well-kept codecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) instead of pydicom's five
+One package with well-maintained codecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) instead of pydicom's five
 plug-ins: of those, GDCM knows no 12 bit JPEG, pylibjpeg-libjpeg is GPL, and pylibjpeg-rle ends damaged
 files with an exception that is none of Python's own ``Exception``.
 The shape of this module is pydicom's (its guide to decoding plug-ins).

@@ -1,7 +1,7 @@
 """From a DICOM file's bytes to its data set, whatever the bytes are: parsed by pydicom, in bounds.
 
-Only the attributes that reading and writing need are parsed; what else a file says of its patient never
-gets in.
+Only the attributes that reading and writing need are parsed; whatever else a file holds about its patient is
+left out.
 """
 
 from __future__ import annotations

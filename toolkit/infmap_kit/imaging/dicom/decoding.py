@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import Decoder
 
 _PREFERRED = (codecs.LABEL, "pyjpegls", "pillow", "pydicom", "pylibjpeg", "gdcm")
-"""Which decoder first: the one that is best kept, and quickest, for its codec."""
+"""Decoders, the best maintained and quickest first."""
 
 
 def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray[Any]:

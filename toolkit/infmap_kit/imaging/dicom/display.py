@@ -26,7 +26,7 @@ _LUT_OF_16_BITS = int(cv2.__version__.partition(".")[0]) >= 5
 _PARTS = 16
 
 Step = dict[str, Any]
-"""What one step of the pipeline did: ``step``, and plain values that JSON can hold."""
+"""One step of the pipeline: its name, ``step``, and plain values that JSON can hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

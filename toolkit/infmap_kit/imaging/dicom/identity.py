@@ -1,4 +1,4 @@
-"""Speaking of a radiograph without saying whose it is."""
+"""Names for a radiograph that do not identify its patient."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def shown_uids(header: object, *, identify: bool) -> dict[str, str]:
 
 
 def shown_patient(header: Dataset, *, identify: bool, key: str | None = None) -> dict[str, Any]:
-    """Whose radiograph it is and when it was taken, so far as that may be said.
+    """The patient and the time of a radiograph, so far as they may be shown.
 
     Patient IDs are few: without a secret, trying all of them would turn a hash back, and a date tells
-    almost as much as a name. So without ``identify`` and without a key nothing is said. With a key, the
+    almost as much as a name. So without ``identify`` and without a key nothing is shown. With a key, the
     patient is an HMAC, and the time is moved back by a span of up to ten years that is the patient's own
     and follows from the key: times between the radiographs of one patient stay as they are (DICOM PS3.15,
     E.3.6, longitudinal temporal information with modified dates).

@@ -1,4 +1,4 @@
-"""The node's TCP side: connections that are silent, slow or too many hold up nobody else."""
+"""The node's TCP side: connections that are silent, slow or too many hold up no others."""
 
 from __future__ import annotations
 

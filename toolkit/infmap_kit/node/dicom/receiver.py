@@ -161,7 +161,7 @@ class Receiver:
         )
 
     def _admit(self, event: Any) -> None:
-        """Reject whoever is not on the list, or comes too often."""
+        """Reject callers that are not on the list, or come too often."""
         request = event.assoc.requestor
         caller, address = str(request.primitive.calling_ae_title).strip(), request.address
         if not self._is_known(caller, address):

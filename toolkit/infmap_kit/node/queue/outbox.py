@@ -57,7 +57,7 @@ class Outbox(Queue):
     ) -> int:
         """Record that a destination was away for another while.
 
-        The time is counted by whoever waited, so that a changed clock makes nothing old.
+        The sender counts the time, so that a changed clock makes nothing old.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Who made a result, when, and under which UIDs."""
+"""The author of a result: model, program, time and UIDs."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Author:
     Parameters
     ----------
     source
-        What the objects take over from the radiograph, from
+        The part of the radiograph's data set that the objects copy, from
         :func:`~infmap_kit.results.dicom.reference.reference`.
     identity
         SHA-256 over everything by which the model may decide otherwise than another.
     finding
-        What the model finds, and how to speak of it.
+        The finding of the model, with its codes and words.
     model_name, model_version
-        For people.
+        Name and version for people.
     made_from
         The SHA-256 of the engine, or of the graph that it was made from, and which of the two it is; empty when
         unknown.

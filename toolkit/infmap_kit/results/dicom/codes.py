@@ -1,7 +1,7 @@
 """Coded concepts: SNOMED CT and DICOM's own where they have one, else the project's.
 
-What a model finds brings its own codes (:mod:`infmap_kit.model.finding`); here are those that results of every
-finding share, and those of the project's own that speak of it in its words.
+A finding brings its own codes (:mod:`infmap_kit.model.finding`); here are those that results of every finding
+share, and the project's own, whose meanings name the finding.
 Every function imports highdicom, so that this module costs nothing.
 """
 

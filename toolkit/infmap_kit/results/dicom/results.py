@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ResultKind(enum.StrEnum):
-    """What can be written for one radiograph."""
+    """Kinds of DICOM objects that can be written for one radiograph."""
 
     SECONDARY_CAPTURE = "sc"
     SEGMENTATION = "seg"
@@ -47,11 +47,11 @@ def dicom_results(
     source
         The radiograph's data set; its pixels are not looked at and need not be there.
     radiograph
-        What was read from it.
+        The radiograph that was read from it.
     answer
         The model's answer, under its own name: see :mod:`infmap_kit.model.finding`.
     kinds
-        Which objects; each kind is a series of its own. The report refers to the segmentation when
+        Kinds of the objects; each is a series of its own. The report refers to the segmentation when
         both are asked for.
     made_at
         When the model answered; now, when it is not given. UIDs follow from source, model and
@@ -110,7 +110,7 @@ def rejection_report(
     rejection
         Why it was refused.
     finding
-        What was not looked for.
+        The finding that was not looked for.
     made_at
         When it was refused; now, when it is not given.
 

@@ -1,4 +1,4 @@
-"""What was found, or why nothing was looked for, as a Structured Report (TID 1500)."""
+"""An answer, or a refusal, as a Structured Report (TID 1500)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def structured_report(
     Parameters
     ----------
     radiograph, answer, author
-        The radiograph that was read, what the model said, and who says so.
+        The radiograph that was read, the model's answer, and its author.
     masks
         The Segmentation to refer to, where there is one.
     """
