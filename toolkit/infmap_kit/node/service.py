@@ -53,8 +53,7 @@ class Node:
         self._lock = NodeLock(self._spool)
         load_libraries()
         self._started_at = utc_now()
-        database = Database(self._spool.database)
-        self._database = database
+        self._database = database = Database(self._spool.database)
         self._metrics = Metrics(lambda: view.overview(database), self._spool.free_bytes)
         self._store = Store(database, on_finished=self._metrics.finished)
         self._outbox = Outbox(database, on_finished=self._metrics.finished)
@@ -77,13 +76,9 @@ class Node:
             )
             for _ in range(config.node.workers)
         ]
+        title = config.node.ae_title
         self._senders = [
-            Sender(
-                destination,
-                self._outbox,
-                results=self._spool.results,
-                ae_title=config.node.ae_title,
-            )
+            Sender(destination, self._outbox, results=self._spool.results, ae_title=title)
             for destination in config.destinations
         ]
         self._work_loops = [
@@ -127,12 +122,8 @@ class Node:
         except BaseException:
             self.__exit__()
             raise
-        note(
-            "ready",
-            version=__version__,
-            ae_title=self._config.node.ae_title,
-            port=self._config.node.port,
-        )
+        node = self._config.node
+        note("ready", version=__version__, ae_title=node.ae_title, port=node.port)
         return self
 
     def __exit__(self, *_: object) -> None:
