@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.server.serving import free_ports, serving
-from node_box import CALLER, NodeBox, c_store_to, radiograph_file, running
+from node_host import CALLER, NodeHost, c_store_to, radiograph_file, running
 from orthanc import Orthanc, running_orthanc
 
 RESULTS = 3
@@ -80,16 +80,16 @@ def main() -> None:
             serving(options.repository, free_ports()) as triton,
             running_orthanc(folder / "pacs") as pacs,
         ):
-            box = NodeBox(folder / "box", triton.grpc_url, c_store_to(pacs))
-            box.config.write_text(
-                box.config.read_text().replace("[node]", f"[node]\nworkers = {options.workers}")
+            host = NodeHost(folder / "host", triton.grpc_url, c_store_to(pacs))
+            host.config.write_text(
+                host.config.read_text().replace("[node]", f"[node]\nworkers = {options.workers}")
             )
-            with running(box):
-                measure(box, pacs, pictures, folder, rate=2, count=10)
+            with running(host):
+                measure(host, pacs, pictures, folder, rate=2, count=10)
                 for rate in map(float, options.rates.split(",")):
                     count = max(10, round(rate * options.seconds))
                     latencies_s, took_s = measure(
-                        box, pacs, pictures, folder, rate=rate, count=count
+                        host, pacs, pictures, folder, rate=rate, count=count
                     )
                     p95 = statistics.quantiles(latencies_s, n=20)[-1]
                     print(
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def measure(
-    box: NodeBox,
+    host: NodeHost,
     pacs: Orthanc,
     pictures: list[np.ndarray],
     folder: Path,
@@ -121,7 +121,7 @@ def measure(
     arrivals.start()
     entity = AE(ae_title=CALLER)
     entity.add_requested_context(ComputedRadiographyImageStorage)
-    association = entity.associate("127.0.0.1", box.port, ae_title="INFMAP")
+    association = entity.associate("127.0.0.1", host.port, ae_title="INFMAP")
     accepted_s: dict[str, float] = {}
     began_s = time.perf_counter()
     for number in range(count):

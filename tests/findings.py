@@ -1,13 +1,15 @@
-"""Findings made up for tests: what a model might have said."""
+"""Answers made up for tests."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.classifier import ClassifierAnswer
 from infmap_kit.answer.severity import lung_answer
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.radiograph import Radiograph
@@ -33,7 +35,8 @@ def probability() -> NDArray[np.float32]:
 
 
 def made_up(radiograph: Radiograph, **changes: Any) -> Answer:
-    """A finding about a radiograph."""
+    """An answer about a radiograph; ``classifier_probability`` adds a classifier's."""
+    classifier = changes.pop("classifier_probability", None)
     field: NDArray[np.float32] = changes.pop("probability", probability())
     stated: dict[str, Any] = {
         "detected": bool((field >= 0.5).any()),
@@ -43,7 +46,11 @@ def made_up(radiograph: Radiograph, **changes: Any) -> Answer:
         "model": ModelIdentity(MODEL),
         "timings_ms": {"served": 1.0},
     }
-    return Answer(**{**stated, **changes})
+    answer = Answer(**{**stated, **changes})
+    if classifier is None:
+        return answer
+    parts = {**answer.parts, "classifier": ClassifierAnswer(probability=classifier)}
+    return dataclasses.replace(answer, parts=parts)
 
 
 def lungs() -> NDArray[np.uint8]:
@@ -55,7 +62,7 @@ def lungs() -> NDArray[np.uint8]:
 
 
 def with_lungs(radiograph: Radiograph, **changes: Any) -> Answer:
-    """A finding about a radiograph whose lungs are known."""
+    """An answer about a radiograph whose lungs are known."""
     mask: NDArray[np.uint8] = changes.pop("lungs", lungs())
     field: NDArray[np.float32] = changes.get("probability", probability())
     said = lung_answer(field, mask > 0, threshold=0.5)

@@ -26,4 +26,6 @@ def work_until_idle(path: Path, folder: Path, done: Path) -> None:
             idle = 0
             log.write(f"{job.image_id}\n")
             log.flush()
-            store.judged(job, lock.name, outcome=State.DONE, reason="", results=[], destinations=[])
+            store.processed(
+                job, lock.name, outcome=State.DONE, reason="", results=[], destinations=[]
+            )

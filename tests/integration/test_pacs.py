@@ -52,16 +52,16 @@ def test_results_are_stored_under_the_same_study(orthanc: Orthanc, way: str) -> 
         assert len(answer["00081199"]["Value"]) == len(results) + 1
         assert "00081198" not in answer or not answer["00081198"].get("Value")
 
-    found = {
+    actual = {
         one.SOPInstanceUID: one
         for one in orthanc.instances(StudyInstanceUID=source.StudyInstanceUID)
     }
-    assert set(found) == {source.SOPInstanceUID, *(one.SOPInstanceUID for one in results)}
-    assert {one.PatientID for one in found.values()} == {source.PatientID}
-    assert sorted(one.Modality for one in found.values()) == sorted(
+    assert set(actual) == {source.SOPInstanceUID, *(one.SOPInstanceUID for one in results)}
+    assert {one.PatientID for one in actual.values()} == {source.PatientID}
+    assert sorted(one.Modality for one in actual.values()) == sorted(
         ["CR", "SR", *_MODALITIES.values()]
     )
-    capture, segmentation, report, state, refusal = (found[one.SOPInstanceUID] for one in results)
+    capture, segmentation, report, state, refusal = (actual[one.SOPInstanceUID] for one in results)
 
     mask = segmentation.pixel_array
     assert mask.shape == (300, 420), "the source's own rows and columns"
@@ -115,10 +115,10 @@ def test_orthanc_draws_what_was_written(orthanc: Orthanc) -> None:
 
 
 def _walk(dataset: Dataset) -> list[Dataset]:
-    found: list[Dataset] = []
+    actual: list[Dataset] = []
     for item in dataset.get("ContentSequence", []):
-        found += [item, *_walk(item)]
-    return found
+        actual += [item, *_walk(item)]
+    return actual
 
 
 def _infer(server: TritonServer, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -183,13 +183,13 @@ def test_nothing_but_dicom_objects_names_the_patient(
     )
     hidden = ("secret", "4711", "acc0815", "1.2.3.1", "1950", "hidden")
     # What the terminal says of rejected files are the paths that its user gave.
-    said = done.stdout.lower()
+    stated = done.stdout.lower()
     for path in (tmp_path / "plain").rglob("*"):
-        said += path.name.lower()
+        stated += path.name.lower()
         if path.suffix == ".json":
-            said += path.read_text().lower()
+            stated += path.read_text().lower()
     for word in hidden:
-        assert word not in said
+        assert word not in stated
     pictures = list((tmp_path / "plain").glob("*.png"))
     assert all(b"ecret" not in path.read_bytes() for path in pictures)
 

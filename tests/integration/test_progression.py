@@ -68,8 +68,8 @@ def test_a_growing_infection_is_a_rise(maps: Path, noise: Path, tmp_path: Path) 
     done = _run("progression", maps, "--noise", noise, "-o", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     course = json.loads(done.stdout)
-    found = [result["severity_percent"] for result in course["results"]]
-    assert found == sorted(found), "in the order of time the infection grows"
+    actual = [result["severity_percent"] for result in course["results"]]
+    assert actual == sorted(actual), "in the order of time the infection grows"
     assert [result["day"] for result in course["results"]] == [0, 3, 8]
     assert course["since_first"]["total"]["verdict"] == "rise"
     for result in course["results"]:

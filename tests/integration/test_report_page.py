@@ -29,10 +29,10 @@ from results import course_with_maps
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None:
+    actual = shutil.which("chromium")
+    if actual is None:
         pytest.skip("needs Debian's chromium, which is not here")
-    return found
+    return actual
 
 
 @pytest.fixture(scope="module", params=["record", "table5", "progression", "node"])
@@ -96,8 +96,8 @@ def test_a_request_would_be_noticed(chromium: str, tmp_path: Path) -> None:
     """The test above can fail: a page with a picture from elsewhere is found out."""
     path = tmp_path / "report.html"
     path.write_text('<body><img src="http://elsewhere.invalid/x.png"></body>')
-    found = _requests_of_the_page(chromium, path, tmp_path)
-    assert found == {"http://elsewhere.invalid/x.png"}
+    actual = _requests_of_the_page(chromium, path, tmp_path)
+    assert actual == {"http://elsewhere.invalid/x.png"}
 
 
 def _screenshot(chromium: str, report: Path, folder: Path, *options: str) -> np.ndarray:

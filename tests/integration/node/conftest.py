@@ -15,7 +15,7 @@ from infmap_kit.release.source import read_source
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import free_ports, serving
-from node_box import radiograph_file
+from node_host import radiograph_file
 from orthanc import Orthanc
 from small_network import small_network
 

@@ -13,8 +13,8 @@ import pytest
 
 from infmap_kit.triton.server.process import TritonServer
 from moody_pacs import MoodyPacs
-from node_box import (
-    NodeBox,
+from node_host import (
+    NodeHost,
     c_store_to,
     connected_to,
     modality_sets,
@@ -38,17 +38,17 @@ def test_a_pacs_that_sleeps_costs_nothing_but_time(
         pacs = stack.enter_context(running_orthanc(tmp_path / "pacs", ports=ports))
         pacs.process.terminate()
         pacs.process.wait(20)
-        box = stack.enter_context(
-            running(NodeBox(tmp_path / "box", triton.grpc_url, c_store_to(pacs) + stow_to(pacs)))
+        host = stack.enter_context(
+            running(NodeHost(tmp_path / "host", triton.grpc_url, c_store_to(pacs) + stow_to(pacs)))
         )
-        assert send(box.port, chests) == 0, "what the PACS does is not the modality's business"
-        box.wait_for(delivering=10)
+        assert send(host.port, chests) == 0, "what the PACS does is not the modality's business"
+        host.wait_for(delivering=10)
         time.sleep(seconds)
-        assert box.http("/ready")[0] == 200
+        assert host.http("/ready")[0] == 200
         awake = stack.enter_context(running_orthanc(tmp_path / "pacs", ports=ports))
-        box.wait_for(done=10)
+        host.wait_for(done=10)
         assert modality_sets(awake) == {("OT", "SEG", "SR"): 10}
-        troubles = [line["event"] for line in box.log() if line["event"].startswith("destination")]
+        troubles = [line["event"] for line in host.log() if line["event"].startswith("destination")]
         assert sorted(troubles) == [
             "destination pacs: it does not answer, or aborts",
             "destination pacs: well again",
@@ -62,33 +62,33 @@ def test_a_pacs_that_is_full_warns_and_refuses(
 ) -> None:
     moody = MoodyPacs()
     try:
-        with running(NodeBox(tmp_path, triton.grpc_url, moody.destination)) as box:
+        with running(NodeHost(tmp_path, triton.grpc_url, moody.destination)) as host:
             moody.status = 0xA700
-            send(box.port, chests[:1])
-            box.wait_for(delivering=1)
+            send(host.port, chests[:1])
+            host.wait_for(delivering=1)
             time.sleep(3)
-            assert box.images()["delivering"] == 1, "a full PACS is waited for"
+            assert host.images()["delivering"] == 1, "a full PACS is waited for"
             moody.status = 0xB007
-            box.wait_for(done=1)
+            host.wait_for(done=1)
             assert len(moody.stored) == 3
-            shown = box.run("show", 1, "--json").stdout
+            shown = host.run("show", 1, "--json").stdout
             assert "0xB007 data set does not match SOP class" in shown
-            assert box.metrics("infmap_node_delivered_total", "answer")["warning"] == 3
+            assert host.metrics("infmap_node_delivered_total", "answer")["warning"] == 3
 
             moody.status = 0xC000
-            send(box.port, chests[1:2])
-            box.wait_for(failed=1)
-            (listed,) = json.loads(box.run("list", "--state", "failed", "--json").stdout)
+            send(host.port, chests[1:2])
+            host.wait_for(failed=1)
+            (listed,) = json.loads(host.run("list", "--state", "failed", "--json").stdout)
             assert listed["reason"] == "not delivered to moody: 0xC000 cannot understand"
             moody.status = 0x0000
-            assert box.run("retry", 2).returncode == 0
-            box.wait_for(done=2)
+            assert host.run("retry", 2).returncode == 0
+            host.wait_for(done=2)
             assert len(moody.stored) == len(set(moody.stored)) == 6
 
             moody.status = 0xA900
-            send(box.port, chests[2:3])
-            box.wait_for(failed=1)
-            warnings = [line for line in box.log() if line["level"] == "warning"]
+            send(host.port, chests[2:3])
+            host.wait_for(failed=1)
+            warnings = [line for line in host.log() if line["level"] == "warning"]
             assert len(warnings) == 1 + 6 + 3, (
                 "one line a trouble, two an object refused in the end"
             )
@@ -102,8 +102,8 @@ def test_tls_in_and_out(tmp_path: Path, triton: TritonServer, chests: list[Path]
     moody = MoodyPacs(certificate=pem["node"], authority=pem["ca"])
     keys = {"ca": pem["ca"], "certificate": pem["node"], "key": pem["node"]}
     shown_to_others = "{ " + ", ".join(f'{key} = "{path}"' for key, path in keys.items()) + " }"
-    box = NodeBox(
-        tmp_path / "box", triton.grpc_url,
+    host = NodeHost(
+        tmp_path / "host", triton.grpc_url,
         f"{moody.destination}tls = {shown_to_others}\n",
         node=f"tls = {shown_to_others}",
     )  # fmt: skip
@@ -112,16 +112,16 @@ def test_tls_in_and_out(tmp_path: Path, triton: TritonServer, chests: list[Path]
         return ["+tls", str(pem[name]), str(pem[name]), "+cf", str(pem[authority])]
 
     try:
-        with running(box):
-            assert send(box.port, chests[:1]) != 0, "in the open"
-            assert send(box.port, chests[:1], more=shown("stranger")) != 0, "of another authority"
-            assert send(box.port, chests[:1], more=shown("modality", "stranger")) != 0
+        with running(host):
+            assert send(host.port, chests[:1]) != 0, "in the open"
+            assert send(host.port, chests[:1], more=shown("stranger")) != 0, "of another authority"
+            assert send(host.port, chests[:1], more=shown("modality", "stranger")) != 0
             with contextlib.ExitStack() as stack:
                 # Handshakes that nobody goes on with hold up nobody else.
                 for _ in range(5):
-                    stack.enter_context(connected_to(box.port))
-                assert send(box.port, chests[:2], more=shown("modality")) == 0
-            box.wait_for(done=2)
+                    stack.enter_context(connected_to(host.port))
+                assert send(host.port, chests[:2], more=shown("modality")) == 0
+            host.wait_for(done=2)
         assert len(moody.stored) == 6
     finally:
         moody.server.shutdown()

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from infmap_kit.triton.server.process import TritonServer
-from node_box import (
+from node_host import (
     CALLER,
-    NodeBox,
+    NodeHost,
     c_store_to,
     connected_to,
     modality_sets,
@@ -37,39 +37,39 @@ if shutil.which("storescu") is None:
 def test_strangers_floods_and_giants_are_refused_and_the_node_stays(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
 ) -> None:
-    box = NodeBox(
+    host = NodeHost(
         tmp_path, triton.grpc_url, c_store_to(pacs),
         more="[limits]\nmax_object_mb = 8\nmax_associations = 4\nidle_s = 3",
     )  # fmt: skip
     giant = radiograph_file(tmp_path, np.ones((3000, 4000), np.uint8), 500)
-    with running(box):
-        assert box.process is not None
-        pid = box.process.pid
+    with running(host):
+        assert host.process is not None
+        pid = host.process.pid
         memory_kb = _of_process(pid, "VmRSS")
-        assert send(box.port, chests[:1], caller="STRANGER") != 0
-        assert send(box.port, chests[:1], called="OTHER") != 0
-        assert send(box.port, [giant]) != 0, "an object larger than the limit"
-        with _associated(box.port) as connection:
+        assert send(host.port, chests[:1], caller="STRANGER") != 0
+        assert send(host.port, chests[:1], called="OTHER") != 0
+        assert send(host.port, [giant]) != 0, "an object larger than the limit"
+        with _associated(host.port) as connection:
             # A PDU of 2 GB: announced, and then as much of it as anyone cares to take.
             connection.sendall(struct.pack(">BBL", 4, 0, 2**31 - 1))
             with contextlib.suppress(OSError):
                 for _ in range(64):
                     connection.sendall(b"\0" * 2**20)
         with contextlib.ExitStack() as stack:
-            silent = [stack.enter_context(connected_to(box.port)) for _ in range(60)]
+            silent = [stack.enter_context(connected_to(host.port)) for _ in range(60)]
             time.sleep(0.5)
             assert _of_process(pid, "Threads") < 60, "connections that say nothing are bounded"
-            assert send(box.port, chests[:1]) != 0, "for as long as they last"
+            assert send(host.port, chests[:1]) != 0, "for as long as they last"
             time.sleep(4)
             for connection in silent:
                 connection.settimeout(5)
                 with contextlib.suppress(ConnectionResetError):
                     assert connection.recv(1) == b"", "they were closed"
-        wait_until(lambda: send(box.port, chests[:2]) == 0)
-        box.wait_for(done=2)
+        wait_until(lambda: send(host.port, chests[:2]) == 0)
+        host.wait_for(done=2)
         assert _of_process(pid, "VmHWM") < memory_kb + 300 * 1024
         assert list((tmp_path / "spool" / "arriving").iterdir()) == []
-        reasons = [line["reason"] for line in box.log() if "reason" in line]
+        reasons = [line["reason"] for line in host.log() if "reason" in line]
         assert "caller 'STRANGER' is not on the list" in reasons
         assert "an object of more than 8 MiB came" in reasons
         assert "a PDU of 2147483647 bytes was announced" in reasons
@@ -98,18 +98,18 @@ def _associated(port: int) -> Iterator[socket.socket]:
 def test_a_watched_folder_is_a_way_in(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
 ) -> None:
-    box = NodeBox(tmp_path / "box", triton.grpc_url, c_store_to(pacs))
+    host = NodeHost(tmp_path / "host", triton.grpc_url, c_store_to(pacs))
     inbox = tmp_path / "inbox"
     inbox.mkdir()
-    with running(box):
+    with running(host):
         watching = subprocess.Popen(
-            [sys.executable, "-m", "infmap_kit", "node", "watch-folder", str(inbox), "-c", str(box.config)],
+            [sys.executable, "-m", "infmap_kit", "node", "watch-folder", str(inbox), "-c", str(host.config)],
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             for file in chests[:3]:
                 shutil.copy(file, inbox)
-            box.wait_for(done=3)
+            host.wait_for(done=3)
         finally:
             watching.terminate()
             watching.wait(20)
@@ -118,18 +118,20 @@ def test_a_watched_folder_is_a_way_in(
 
 
 def test_check_and_the_other_commands(tmp_path: Path, triton: TritonServer) -> None:
-    box = NodeBox(tmp_path, triton.grpc_url)
-    done = box.run("status")
+    host = NodeHost(tmp_path, triton.grpc_url)
+    done = host.run("status")
     assert done.returncode == 1
     assert "no node has run on" in done.stderr
     checking = [sys.executable, "-m", "infmap_kit", "node", "check"]
-    good = subprocess.run([*checking, str(box.config)], capture_output=True, text=True, check=False)
+    good = subprocess.run(
+        [*checking, str(host.config)], capture_output=True, text=True, check=False
+    )
     assert good.returncode == 0, good.stderr
-    box.config.write_text(box.config.read_text().replace("port =", "prot =", 1) + "[extra]\n")
-    bad = subprocess.run([*checking, str(box.config)], capture_output=True, text=True, check=False)
+    host.config.write_text(host.config.read_text().replace("port =", "prot =", 1) + "[extra]\n")
+    bad = subprocess.run([*checking, str(host.config)], capture_output=True, text=True, check=False)
     assert bad.returncode == 1
     assert bad.stderr.splitlines() == [
         "extra is no key",
         "node.prot is no key, meant is perhaps port",
-        f"error: {box.config} has faults: 2",
+        f"error: {host.config} has faults: 2",
     ]

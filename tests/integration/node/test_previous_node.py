@@ -9,7 +9,7 @@ import pytest
 
 from infmap_kit.triton.server.serving import free_ports, serving
 from moody_pacs import MoodyPacs
-from node_box import NodeBox, running
+from node_host import NodeHost, running
 from previous import unpack_previous
 
 pytest.importorskip("pynetdicom")
@@ -22,7 +22,7 @@ def test_a_node_goes_on_with_what_the_previous_state_left(tmp_path: Path) -> Non
     destinations = moody.destination + away.destination.replace('"moody"', '"away"')
     try:
         with serving(previous / "embedded", free_ports()) as server:
-            node = NodeBox(
+            node = NodeHost(
                 tmp_path / "node",
                 server.grpc_url,
                 destinations,

@@ -20,11 +20,11 @@ from pydicom import dcmread
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import free_ports, serving
-from node_box import (
+from node_host import (
     CALLER,
     PATIENT_ID,
     PATIENT_NAME,
-    NodeBox,
+    NodeHost,
     c_store_to,
     modality_sets,
     radiograph_file,
@@ -43,46 +43,46 @@ if shutil.which("storescu") is None:
 def test_from_the_modality_to_the_pacs(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
 ) -> None:
-    box = NodeBox(tmp_path, triton.grpc_url, c_store_to(pacs) + stow_to(pacs))
+    host = NodeHost(tmp_path, triton.grpc_url, c_store_to(pacs) + stow_to(pacs))
     hand = radiograph_file(tmp_path, np.zeros((300, 300), np.uint8), 90, body_part="HAND")
     blank = radiograph_file(tmp_path, np.zeros((300, 300), np.uint8), 91)
-    with running(box):
-        echo = ["echoscu", "-aet", CALLER, "-aec", "INFMAP", "127.0.0.1", str(box.port)]
+    with running(host):
+        echo = ["echoscu", "-aet", CALLER, "-aec", "INFMAP", "127.0.0.1", str(host.port)]
         assert subprocess.run(echo, check=False).returncode == 0
-        assert send(box.port, [*chests, hand, blank]) == 0
-        box.wait_for(done=10, rejected=1, ignored=1)
-        assert send(box.port, chests) == 0, "again is a success"
+        assert send(host.port, [*chests, hand, blank]) == 0
+        host.wait_for(done=10, rejected=1, ignored=1)
+        assert send(host.port, chests) == 0, "again is a success"
         time.sleep(1)
-        assert box.http("/ready") == (200, "ok\n")
+        assert host.http("/ready") == (200, "ok\n")
         assert modality_sets(pacs) == {("OT", "SEG", "SR"): 10, ("SR",): 1}
         for source in map(dcmread, chests):
-            found = pacs.instances(StudyInstanceUID=source.StudyInstanceUID)
-            assert {one.PatientID for one in found} == {source.PatientID}
-        status = box.status()
+            actual = pacs.instances(StudyInstanceUID=source.StudyInstanceUID)
+            assert {one.PatientID for one in actual} == {source.PatientID}
+        status = host.status()
         assert status["images"]["done"] == 10
         assert status["since_the_beginning"]["duplicate"] == 10
         assert {name: counts["delivered"] for name, counts in status["deliveries"].items()} == {
             "pacs": 31,
             "web": 31,
         }
-        assert box.metrics("infmap_node_received_total") == {"": 12}
-        assert box.metrics("infmap_node_finished_total", "state")["done"] == 10
-        assert box.metrics("infmap_node_delivered_total", "answer")["success"] == 62
-        assert box.metrics("infmap_node_latency_seconds_count") == {"": 12}
-        page = box.http("/")[1]
+        assert host.metrics("infmap_node_received_total") == {"": 12}
+        assert host.metrics("infmap_node_finished_total", "state")["done"] == 10
+        assert host.metrics("infmap_node_delivered_total", "answer")["success"] == 62
+        assert host.metrics("infmap_node_latency_seconds_count") == {"": 12}
+        page = host.http("/")[1]
         assert "detected" in page
-        assert box.end() == 0
-    said = box.log_path.read_text() + page
+        assert host.end() == 0
+    stated = host.log_path.read_text() + page
     uids = {
         str(dcmread(file)[tag].value)
         for file in chests
         for tag in ("SOPInstanceUID", "StudyInstanceUID")
     }
     for secret in (PATIENT_NAME, "Geheim", PATIENT_ID, *uids):
-        assert secret not in said
-    events = Counter(line["event"] for line in box.log())
-    assert events["received"] == events["judged"] + events["ignored"] == 12
-    assert not any(line["level"] in ("warning", "error", "critical") for line in box.log())
+        assert secret not in stated
+    events = Counter(line["event"] for line in host.log())
+    assert events["received"] == events["processed"] + events["ignored"] == 12
+    assert not any(line["level"] in ("warning", "error", "critical") for line in host.log())
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
         sender = stack.enter_context(
             running_orthanc(tmp_path / "sender", DicomModalities=modalities, DicomAet="SENDER")
         )
-        box = NodeBox(
-            tmp_path / "box", triton.grpc_url, c_store_to(pacs) + stow_to(pacs),
+        host = NodeHost(
+            tmp_path / "host", triton.grpc_url, c_store_to(pacs) + stow_to(pacs),
             callers=(CALLER, "SENDER"),
         )  # fmt: skip
-        box.port = node_port
-        box.write()
-        box.start()
-        stack.callback(lambda: box.kill())
+        host.port = node_port
+        host.write()
+        host.start()
+        stack.callback(lambda: host.kill())
         senders = [
             threading.Thread(target=_send_until_taken, args=(node_port, files[0::2])),
             threading.Thread(target=_send_from_orthanc, args=(sender, files[1::2])),
@@ -128,9 +128,9 @@ def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
         for victim in kills:
             time.sleep(chance.uniform(0.2, 3.0))
             if victim == "node":
-                box.kill()
+                host.kill()
                 time.sleep(chance.uniform(0, 1))
-                box.start()
+                host.start()
             else:
                 os.kill(triton.pid, signal.SIGKILL)
                 triton.stop()
@@ -139,14 +139,14 @@ def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
         for thread in senders:
             thread.join(600)
             assert not thread.is_alive()
-        box.wait_for(600, done=images)
-        status = box.status()
+        host.wait_for(600, done=images)
+        status = host.status()
         assert status["images"] == {
             **dict.fromkeys(status["images"], 0), "done": images,
         }, f"seed {seed}"  # fmt: skip
         assert status["since_the_beginning"]["received"] == images
-        assert box.metrics("infmap_node_received_total") == {"": images}
-        assert box.metrics("infmap_node_finished_total", "state")["done"] == images
+        assert host.metrics("infmap_node_received_total") == {"": images}
+        assert host.metrics("infmap_node_finished_total", "state")["done"] == images
         assert modality_sets(pacs) == {("OT", "SEG", "SR"): images}, f"seed {seed}"
         for counts in status["deliveries"].values():
             assert counts == {"waiting": 0, "delivered": 3 * images, "dead": 0}

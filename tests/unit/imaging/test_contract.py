@@ -36,7 +36,7 @@ def _read(secondary_capture: bool = False, **tags: Any) -> Radiograph:
 
 
 @pytest.mark.parametrize(
-    ("tags", "code", "found"),
+    ("tags", "code", "actual"),
     [
         ({"Modality": "CT"}, "modality", {"modality": "CT"}),
         ({"Modality": "Secret^Person"}, "modality", {"modality": "none of them"}),
@@ -92,14 +92,14 @@ def _read(secondary_capture: bool = False, **tags: Any) -> Radiograph:
         ),
     ],
 )
-def test_rejects(tags: dict[str, Any], code: str, found: dict[str, Any]) -> None:
+def test_rejects(tags: dict[str, Any], code: str, actual: dict[str, Any]) -> None:
     with pytest.raises(InputRejected) as rejected:
         _read(**tags)
     assert rejected.value.code == code
-    assert rejected.value.found == found
-    said = str(rejected.value) + json.dumps(found)
-    assert "Secret" not in said
-    assert "\n" not in said
+    assert rejected.value.found == actual
+    stated = str(rejected.value) + json.dumps(actual)
+    assert "Secret" not in stated
+    assert "\n" not in stated
 
 
 @pytest.mark.parametrize(

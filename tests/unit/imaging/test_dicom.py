@@ -166,7 +166,7 @@ def test_a_file_without_preamble() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "code", "found"),
+    ("tags", "code", "actual"),
     [
         ({"Modality": "CT"}, "modality", "found CT"),
         ({"Modality": "MR"}, "modality", "found MR"),
@@ -184,10 +184,10 @@ def test_a_file_without_preamble() -> None:
         ({"Rows": None}, "unreadable", "damaged"),
     ],
 )
-def test_unsuitable_files_are_refused(tags: dict[str, Any], code: str, found: str) -> None:
+def test_unsuitable_files_are_refused(tags: dict[str, Any], code: str, actual: str) -> None:
     rejected = _rejected(_file(_twelve_bits(**tags)))
     assert rejected.code == code
-    assert found in str(rejected)
+    assert actual in str(rejected)
 
 
 @pytest.mark.parametrize("modality", ["CR", "DX", "RG", "DR"])
@@ -224,10 +224,10 @@ def test_damaged_bytes_give_a_picture_or_a_reason(data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from(_SAMPLES)))
     for _ in range(data.draw(st.integers(0, 4))):
         content[data.draw(st.integers(132, 700))] = data.draw(st.integers(0, 255))
-    kept = bytes(content[: data.draw(st.integers(400, len(content)))])
+    remaining = bytes(content[: data.draw(st.integers(400, len(content)))])
     message = ""
     try:
-        assert decode_radiograph(kept, "x").pixels.dtype == np.uint8
+        assert decode_radiograph(remaining, "x").pixels.dtype == np.uint8
     except InputRejected as rejected:
         message = str(rejected)
     assert "Secret" not in message

@@ -234,12 +234,12 @@ def test_real_luts_as_dcmtk_shows_them(name: str, chest_dicoms: list[Path], tmp_
     subprocess.run(["dcm2pnm", *chosen, "--write-raw-pnm", source, picture], check=True)
     expected = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED)
     assert expected is not None
-    found = decode_dicom(source.read_bytes(), "x", secondary_capture=True).pixels
+    actual = decode_dicom(source.read_bytes(), "x", secondary_capture=True).pixels
     if name.startswith("vlut"):
-        assert np.abs(found.astype(int) - expected).max() <= 1
+        assert np.abs(actual.astype(int) - expected).max() <= 1
     else:
         # No window: each takes its own range, so that only the order of tones can be compared.
-        assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+        assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 def _compressed(values: NDArray[Any], codestream: bytes, syntax: str, *, bits: int) -> Dataset:

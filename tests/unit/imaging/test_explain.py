@@ -54,8 +54,8 @@ def test_every_step_is_accounted_for(tmp_path: Path) -> None:
     assert padding["shown_as"] == 0
     assert document["orientation"]["mirrored"]
     assert document["polarity"]["verdict"] == "right"
-    for said in ("JPEG-LS", "window", "1948", "MONOCHROME1", "12 of 16", "right"):
-        assert said in text
+    for stated in ("JPEG-LS", "window", "1948", "MONOCHROME1", "12 of 16", "right"):
+        assert stated in text
 
 
 def test_a_reject_is_explained_as_far_as_it_went(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def ward(tmp_path: Path) -> Path:
 
 
 def test_folder_gives_pictures_and_what_claims_to_be_one(ward: Path) -> None:
-    found = find_pictures([ward])
-    assert found == [ward / n for n in ("empty.jpeg", "a/IM0001", "b/10.PNG", "b/2.png")]
+    actual = find_pictures([ward])
+    assert actual == [ward / n for n in ("empty.jpeg", "a/IM0001", "b/10.PNG", "b/2.png")]
 
 
 def test_what_was_named_is_kept_in_order_and_once(ward: Path) -> None:
@@ -66,8 +66,8 @@ def test_links_do_not_lead_out(ward: Path, tmp_path: Path) -> None:
     (ward / "b" / "round").symlink_to(ward)
     (ward / "b" / "same.png").symlink_to(ward / "b" / "2.png")
     (ward / "b" / "gone.png").symlink_to(ward / "b" / "not-there.png")
-    found = find_pictures([ward / "b"])
-    assert found == [ward / "b" / n for n in ("10.PNG", "2.png", "gone.png")]
+    actual = find_pictures([ward / "b"])
+    assert actual == [ward / "b" / n for n in ("10.PNG", "2.png", "gone.png")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open every folder")

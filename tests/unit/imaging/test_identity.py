@@ -57,18 +57,18 @@ def test_who_may_identify_says_them_as_they_are() -> None:
 
 
 def test_with_a_key_times_between_radiographs_of_a_patient_stay_and_dates_go() -> None:
-    def told(patient: str, date: str, key: str = "k") -> tuple[str, dt.datetime]:
+    def reported(patient: str, date: str, key: str = "k") -> tuple[str, dt.datetime]:
         shown = shown_patient(_header(patient, date), identify=False, key=key)
         assert shown["study_time_shifted"] is True
         return shown["patient"], dt.datetime.fromisoformat(shown["study_time"])
 
-    (one, first), (same, second) = told("4711", "20260301"), told("4711", "20260308")
-    other, of_other = told("4712", "20260301")
+    (one, first), (same, second) = reported("4711", "20260301"), reported("4711", "20260308")
+    other, of_other = reported("4712", "20260301")
     assert one == same == f"hmac-sha256:{hmac.digest(b'k', b'4711', 'sha256').hex()[:32]}"
     assert one != other
     assert second - first == dt.timedelta(days=7)
     taken = dt.datetime(2026, 3, 1, 9, 30)  # noqa: DTZ001
-    spans = [taken - first, taken - of_other, taken - told("4711", "20260301", "another")[1]]
+    spans = [taken - first, taken - of_other, taken - reported("4711", "20260301", "another")[1]]
     assert len(set(spans)) == 3
     assert all(dt.timedelta(0) < span <= dt.timedelta(days=3650) for span in spans)
 

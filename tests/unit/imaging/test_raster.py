@@ -305,9 +305,9 @@ def test_damaged_bytes_give_a_picture_or_a_reason(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(places)] = data.draw(st.integers(0, 255))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=2)))
-    kept = bytes(content[: cuts[0]] + content[cuts[-1] :]) if cuts else bytes(content)
+    remaining = bytes(content[: cuts[0]] + content[cuts[-1] :]) if cuts else bytes(content)
     try:
-        radiograph = decode_raster(kept, "x")
+        radiograph = decode_raster(remaining, "x")
     except InputRejected:
         return
     assert radiograph.pixels.dtype == np.uint8

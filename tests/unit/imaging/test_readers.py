@@ -64,7 +64,7 @@ def test_content_counts_and_not_the_suffix(tmp_path: Path, gray: NDArray[np.uint
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "found"),
+    ("content", "code", "actual"),
     [
         (b"", "empty", "an empty file"),
         (b"Dear colleague, the picture follows.\n", "unknown-format", "found text"),
@@ -78,12 +78,12 @@ def test_content_counts_and_not_the_suffix(tmp_path: Path, gray: NDArray[np.uint
         (b"\x08\0\x05\0", "unknown-format", "none of their signatures"),
     ],
 )
-def test_what_is_no_picture(tmp_path: Path, content: bytes, code: str, found: str) -> None:
+def test_what_is_no_picture(tmp_path: Path, content: bytes, code: str, actual: str) -> None:
     path = tmp_path / "scan.png"
     path.write_bytes(content)
     rejected = _rejected(path)
     assert rejected.code == code
-    assert found in str(rejected)
+    assert actual in str(rejected)
 
 
 @pytest.mark.parametrize(

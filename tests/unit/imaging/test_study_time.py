@@ -41,8 +41,8 @@ def test_the_first_time_that_can_be_read_counts(tags: dict[str, str], expected: 
     header = Dataset()
     for keyword, value in tags.items():
         setattr(header, keyword, value)
-    found = study_time(header)
-    assert (found.isoformat() if found else None) == expected
+    actual = study_time(header)
+    assert (actual.isoformat() if actual else None) == expected
 
 
 _TAGS = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "StudyDate", "StudyTime")
@@ -56,5 +56,5 @@ _TAGS = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "StudyDate
 def test_no_tag_does_harm(keyword: str, vr: str, value: bytes) -> None:
     header, tag = Dataset(), Tag(keyword)
     header[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
-    found = study_time(header)
-    assert found is None or dt.datetime(1896, 1, 1) <= found < dt.datetime(2200, 1, 1)  # noqa: DTZ001
+    actual = study_time(header)
+    assert actual is None or dt.datetime(1896, 1, 1) <= actual < dt.datetime(2200, 1, 1)  # noqa: DTZ001

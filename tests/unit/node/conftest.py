@@ -12,7 +12,7 @@ from infmap_kit.node.intake import Intake
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
-from node_box import radiograph_file
+from node_host import radiograph_file
 
 MakeFile = Callable[..., Path]
 

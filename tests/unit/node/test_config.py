@@ -113,7 +113,7 @@ def test_every_fault_is_named_at_its_key(tmp_path: Path) -> None:
 def test_single_faults(tmp_path: Path, before: str, after: str, fault: str) -> None:
     assert before in GOOD
     faults = find_faults(_written(tmp_path, GOOD.replace(before, after)))
-    assert any(found.startswith(fault) for found in faults), faults
+    assert any(actual.startswith(fault) for actual in faults), faults
 
 
 def test_what_is_no_toml_and_what_is_not_there(tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def test_the_file_is_kept_as_it_came_and_synced_before_it_is_entered(
     receipt = _accept(intake, file)
     assert receipt == Receipt(image_id=1, is_new=True)
     assert steps == ["file", "folder", "entered"]
-    (kept,) = _kept(intake.spool)
-    assert kept.read_bytes() == file.read_bytes()
-    assert "PAT" not in kept.name
+    (remaining,) = _kept(intake.spool)
+    assert remaining.read_bytes() == file.read_bytes()
+    assert "PAT" not in remaining.name
 
 
 def test_the_same_object_again_is_a_success_and_done_once(
@@ -81,7 +81,7 @@ def test_the_same_picture_with_other_attributes_is_kept_as_it_was(
     receipt = _accept(intake, make_file(**uids, StationName="OTHER"))
     assert not receipt.is_new
     assert receipt.remark == "other attributes; the first is kept"
-    assert [kept.read_bytes() for kept in _kept(intake.spool)] == [before]
+    assert [remaining.read_bytes() for remaining in _kept(intake.spool)] == [before]
 
 
 @pytest.mark.parametrize("change", [{"brightness": 1}, {"PatientID": "another"}])

@@ -36,7 +36,7 @@ def filled(spool: Spool, store: Store) -> Store:
         elif state is State.FAILED:
             store.attempt_failed(job, "w", "", max_attempts=1)
         else:
-            store.judged(job, "w", outcome=state, reason="", results=[result], destinations=[])
+            store.processed(job, "w", outcome=state, reason="", results=[result], destinations=[])
     return store
 
 

@@ -29,7 +29,7 @@ RULES = [
     ],
 )
 def test_the_first_rule_that_fits(
-    caller: str, modality: str | None, body_part: str | None, wanted: str | None
+    caller: str, modality: str | None, body_part: str | None, expected: str | None
 ) -> None:
     header = Dataset()
     if modality is not None:
@@ -37,4 +37,4 @@ def test_the_first_rule_that_fits(
     if body_part is not None:
         header.BodyPartExamined = body_part
     rule = matching_rule(RULES, header, caller)
-    assert (rule.name if rule else None) == wanted
+    assert (rule.name if rule else None) == expected

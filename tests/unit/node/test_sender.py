@@ -45,7 +45,7 @@ class Bench:
             job = store.claim("w")
             assert job is not None
             result = ResultFile(kind="sc", sop_instance_uid=file, file=file)
-            store.judged(
+            store.processed(
                 job, "w", outcome=State.DONE, reason="", results=[result], destinations=["web"]
             )
         monkeypatch.setattr(sender_module, "sending", self._sending)

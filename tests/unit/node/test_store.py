@@ -59,7 +59,7 @@ def test_a_radiograph_from_arrival_to_done(database: Database) -> None:
     job = _claimed(store)
     assert job.image_id == number
     assert store.claim("another") is None
-    assert store.judged(
+    assert store.processed(
         job, "w", outcome=State.DONE, reason="detected", results=RESULTS, destinations=["a", "b"]
     )
     (to_a,), (to_b,) = (outbox.deliveries(name, besides=(), limit=9) for name in "ab")
@@ -73,7 +73,7 @@ def test_a_radiograph_from_arrival_to_done(database: Database) -> None:
     assert "1.2.1" not in str(shown)
     assert [event["what"] for event in shown["history"]] == [
         "received from A",
-        "judged: detected",
+        "processed: detected",
         "delivered with a warning: 0xB000 coercion of data elements",
         "done: detected",
     ]
@@ -111,7 +111,7 @@ def test_what_a_worker_lost_it_cannot_enter(tmp_path: Path, database: Database) 
     lock.release()
     assert store.reclaim(lambda name: is_dead(spool, name), max_crashes=9) == 1
     assert _claimed(store, "another").image_id == job.image_id
-    entered = store.judged(
+    entered = store.processed(
         job, lock.name, outcome=State.DONE, reason="", results=RESULTS, destinations=["a"]
     )
     assert not entered
@@ -138,7 +138,7 @@ def test_retry_of_what_is_dead_and_of_what_is_done(database: Database, outcome: 
         store.retry(number)
     with pytest.raises(NodeError, match="there is no radiograph 99"):
         store.retry(99)
-    store.judged(
+    store.processed(
         _claimed(store), "w", outcome=outcome, reason="", results=RESULTS, destinations=["a", "b"]
     )
     (to_a,), (to_b,) = (outbox.deliveries(name, besides=(), limit=9) for name in "ab")
@@ -247,13 +247,13 @@ class Queue(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(sorted(self.jobs)))
         job = self.jobs.pop(worker)
         outcome = State.REJECTED if rejected else State.DONE
-        assert self.store.judged(
+        assert self.store.processed(
             job, worker, outcome=outcome, reason="", results=RESULTS, destinations=sorted(to)
         )
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), how=st.sampled_from(["failed", "put back", "ignored", "crashed"]))
-    def not_judged(self, data: st.DataObject, how: str) -> None:
+    def not_processed(self, data: st.DataObject, how: str) -> None:
         worker = data.draw(st.sampled_from(sorted(self.jobs)))
         job = self.jobs.pop(worker)
         if how == "failed":
@@ -264,7 +264,7 @@ class Queue(RuleBasedStateMachine):
             self.store.ignore(job, worker, "no rule")
         else:
             assert self.store.reclaim(lambda name: name == worker, max_crashes=100) == 1
-        late = self.store.judged(
+        late = self.store.processed(
             job, worker, outcome=State.DONE, reason="", results=RESULTS, destinations=["a"]
         )
         assert not late

@@ -1,4 +1,4 @@
-"""Judging: what is a radiograph's fault counts against it, what is not does not."""
+"""Processing: what is a radiograph's fault counts against it, what is not does not."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pydicom import dcmread
 from infmap_kit.errors import ServerError
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.finding import COVID_19
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.node import worker as worker_module
 from infmap_kit.node.config import Caller, Model, NodeConfig, NodeSection, Rule, StowDestination
 from infmap_kit.node.intake import Intake
@@ -28,7 +29,7 @@ from infmap_kit.node.worker import Worker
 from infmap_kit.progression.course import line_up
 from infmap_kit.progression.output.maps import small_map
 from infmap_kit.progression.reading import read_spool
-from node_box import radiograph_file
+from node_host import radiograph_file
 from other_finding import TUBERCULOSIS
 
 RULE: dict[str, Any] = {"name": "chest", "model": "covid", "to": ["web"], "body_parts": ["CHEST"]}
@@ -45,11 +46,12 @@ class FakeClient:
     def __init__(self, url: str = "", **_: object) -> None:
         self.url = url
 
-    def model(self) -> dict[str, str]:
+    def model(self) -> ModelIdentity:
         if not self.is_there:
             raise ServerError("no server answers")
         version = next(self.versions, "1")
-        return {"model_name": "covid", "model_version": version, **self.finding.as_parameters()}
+        stated = {"model_name": "covid", "model_version": version}
+        return ModelIdentity({**stated, **self.finding.as_parameters()})
 
     def infer(
         self,
@@ -137,10 +139,10 @@ def test_results_are_written_and_wait(
     worker = make_worker(outputs=["sc", "seg", "sr", "gsps"])
     assert worker.step() == 0
     assert _image(store)["state"] == "delivering"
-    kept, *files = sorted(spool.results.iterdir())
+    remaining, *files = sorted(spool.results.iterdir())
     assert [file.name for file in files] == ["1-gsps.dcm", "1-sc.dcm", "1-seg.dcm", "1-sr.dcm"]
     assert {dcmread(file).PatientID for file in files} == {"PAT-4711-1"}
-    document = json.loads(kept.read_text())
+    document = json.loads(remaining.read_text())
     assert (document["patient"], document["severity_percent"]) == ("PAT-4711-1", 3)
     sent = {delivery["kind"] for delivery in _image(store)["deliveries"]}
     assert sent == {"sc", "seg", "sr", "gsps"}, "the JSON stays here"
@@ -157,9 +159,9 @@ def test_a_model_of_another_finding_is_spoken_of_in_its_words(
     assert worker.step() == worker.step() == 0
     assert _image(store, 1)["reason"] == "suspected"
     for name in ("1-sr.dcm", "2-rejection.dcm"):
-        told = str(dcmread(spool.results / name))
-        assert "56717001" in told
-        assert "COVID" not in told
+        reported = str(dcmread(spool.results / name))
+        assert "56717001" in reported
+        assert "COVID" not in reported
 
 
 def test_the_report_of_a_rejection_waits_for_who_knows_its_finding(
@@ -189,8 +191,8 @@ def test_a_server_that_is_away_is_waited_for(
         pauses_s = [worker.step() for _ in range(20)]
         assert 0 < pauses_s[0] <= 1
         assert max(pauses_s) <= 15
-        found = _image(store)
-        assert (found["state"], found["attempts"], found["crashes"]) == ("waiting", 0, 0)
+        actual = _image(store)
+        assert (actual["state"], actual["attempts"], actual["crashes"]) == ("waiting", 0, 0)
         client.is_there = True
         assert worker.step() == 0
     assert _image(store)["state"] == "delivering"
@@ -206,9 +208,9 @@ def test_a_radiograph_that_the_server_refuses_is_given_up(
     worker = make_worker()
     for _ in range(5):
         assert worker.step() == 0
-    found = _image(store)
-    assert (found["state"], found["attempts"]) == ("failed", 5)
-    assert found["reason"] == "the server refused"
+    actual = _image(store)
+    assert (actual["state"], actual["attempts"]) == ("failed", 5)
+    assert actual["reason"] == "the server refused"
 
 
 def test_the_finding_names_the_model_that_answered(
@@ -236,8 +238,8 @@ def test_what_is_no_radiograph_is_answered_if_so_set(
     assert [file.name for file in spool.results.glob("*.dcm")] == files
     assert _image(store)["reason"].startswith("blank: ")
     assert _image(store)["state"] == ("delivering" if files else "rejected")
-    kept = json.loads((spool.results / "1-finding.json").read_text())
-    assert kept["rejected"]["code"] == "blank"
+    remaining = json.loads((spool.results / "1-finding.json").read_text())
+    assert remaining["rejected"]["code"] == "blank"
 
 
 def test_what_is_kept_of_a_patient_makes_a_course(
@@ -286,9 +288,9 @@ def test_a_disk_without_room_for_results_is_waited_for(
     monkeypatch.setattr(worker_module, "settle", fail)
     worker = make_worker()
     assert worker.step() > 0
-    found = _image(store)
-    assert (found["state"], found["attempts"]) == ("waiting", 0)
-    assert "No space left" in found["reason"]
+    actual = _image(store)
+    assert (actual["state"], actual["attempts"]) == ("waiting", 0)
+    assert "No space left" in actual["reason"]
     assert list(spool.results.iterdir()) == []
     monkeypatch.undo()
     monkeypatch.setattr("infmap_kit.triton.client.InfmapClient", client)

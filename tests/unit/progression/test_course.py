@@ -61,11 +61,11 @@ def test_order_and_doubles_change_nothing(numbers: list[int], data: st.DataObjec
     course = _course(*shuffled)
     assert _severities(course) == [10.0 + n for n in sorted(set(numbers))]
     twice = {n for n in numbers if numbers.count(n) > 1}
-    said = [note for note in course.notes if "counts once" in note]
-    assert len(said) == len(twice)
+    stated = [note for note in course.notes if "counts once" in note]
+    assert len(stated) == len(twice)
     for number in twice:
         sentence = f"chest_{number}.png is there {numbers.count(number)} times, and counts once"
-        assert sentence in said
+        assert sentence in stated
     assert course_document(course) == course_document(_course(*results))
 
 
@@ -93,7 +93,7 @@ def test_every_mixture_is_refused_and_nothing_else(
         return
     with pytest.raises(ProgressionError) as refused:
         _course(*results)
-    assert any(words in str(refused.value) for words, found in mixed.items() if found)
+    assert any(words in str(refused.value) for words, actual in mixed.items() if actual)
 
 
 def test_the_same_radiograph_of_two_patients_is_refused_before_it_is_counted_once() -> None:
@@ -133,9 +133,9 @@ def test_fewer_than_two_is_said_with_what_was_skipped() -> None:
     )
     with pytest.raises(ProgressionError) as refused:
         line_up(reading)
-    said = str(refused.value)
-    assert "found 1, counting what is there twice once" in said
-    assert "foot.dcm: rejected: not-a-chest" in said
+    stated = str(refused.value)
+    assert "found 1, counting what is there twice once" in stated
+    assert "foot.dcm: rejected: not-a-chest" in stated
 
 
 def test_the_same_instance_is_the_same_radiograph_whatever_its_pixels() -> None:

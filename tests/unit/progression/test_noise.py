@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from findings import MODEL, made_up
+from findings import MODEL, lungs, made_up, probability
 from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import ProgressionError
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
@@ -95,8 +96,8 @@ def test_impossible_variations_are_refused(options: dict[str, Any]) -> None:
 
 def test_a_range_holds_the_middle_95_percent_and_the_value_itself() -> None:
     evenly = np.linspace(0, 100, 1001).tolist()
-    found = Range.of(50, evenly)
-    assert (found.low, found.high) == pytest.approx((2.5, 97.5))
+    actual = Range.of(50, evenly)
+    assert (actual.low, actual.high) == pytest.approx((2.5, 97.5))
     assert Range.of(99, evenly).high == 99
 
 
@@ -118,8 +119,8 @@ def bright_is_ill(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def find(radiograph: Radiograph, _client: object, *, painted: bool) -> Answer:
         assert not painted
         share = float((radiograph.pixels > 150).mean() * 100)
-        said = made_up(radiograph, severity_percent=share)
-        return dataclasses.replace(said, **{k: v() for k, v in changes.items()})
+        stated = made_up(radiograph, severity_percent=share)
+        return dataclasses.replace(stated, **{k: v() for k, v in changes.items()})
 
     monkeypatch.setattr(variants_module, "InfmapClient", Client)
     monkeypatch.setattr(variants_module, "find_infection", find)
@@ -162,8 +163,9 @@ def test_a_server_that_changes_its_model_is_noticed(
 def test_a_variant_that_loses_its_lungs_measures_nothing(
     bright_is_ill: dict[str, Any], chest: Path
 ) -> None:
-    measures = iter(["lungs", "image"])
-    bright_is_ill["severity_of"] = lambda: next(measures)
+    actual = {"lungs": lung_answer(probability(), lungs() > 0, threshold=0.5)}
+    parts = iter([actual, {}])
+    bright_is_ill["parts"] = lambda: next(parts)
     with pytest.raises(ProgressionError, match="severity of a variant is of the image"):
         measure_noise([chest], url="", variation=Variation(variants=20))
 

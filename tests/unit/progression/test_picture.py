@@ -140,13 +140,13 @@ def test_the_map_of_a_secondary_capture(tmp_path: Path) -> None:
         chest_dataset(), radiograph, finding, kinds=[ResultKind.SECONDARY_CAPTURE]
     )
     capture.save_as(tmp_path / "1-sc.dcm", enforce_file_format=True)
-    found = small_map(
+    actual = small_map(
         parse_result(result_document(dicom=["1-seg.dcm", "1-sc.dcm"]), tmp_path / "0.json")
     )
-    assert found is not None
+    assert actual is not None
     assert finding.infection_map is not None
     # The line at its foot apart, which is burned in.
-    np.testing.assert_array_equal(found[:280], finding.infection_map[:280])
+    np.testing.assert_array_equal(actual[:280], finding.infection_map[:280])
 
 
 def test_names_are_text_everywhere() -> None:

@@ -37,8 +37,8 @@ def _unless_refused(read_it: Callable[[], _Found]) -> _Found | None:
     try:
         return read_it()
     except SpecError as error:
-        said = str(error)
-    assert "\n" not in said
+        stated = str(error)
+    assert "\n" not in stated
     return None
 
 
@@ -186,8 +186,8 @@ def test_one_patient_of_many_by_id_or_by_stand_in(
     monkeypatch.setenv("INFMAP_UID_KEY", "key")
     patients = ["PAT-1", "PAT-2", hashed_uid("PAT-1"), None]
     write_results(tmp_path, *(result_document(i, patient=p) for i, p in enumerate(patients)))
-    found = read([tmp_path], patient="PAT-1").results
-    assert [result.source for result in found] == ["chest_0.png", "chest_2.png"]
+    actual = read([tmp_path], patient="PAT-1").results
+    assert [result.source for result in actual] == ["chest_0.png", "chest_2.png"]
 
 
 @pytest.mark.parametrize(
@@ -213,5 +213,5 @@ def test_a_damaged_noise_is_refused_or_harmless(
     path.write_text(json.dumps({**noise_document(1.0), key: value}))
     noise = _unless_refused(lambda: Noise.read(path))
     for one in noise.radiographs if noise is not None else ():
-        found = one.range_of("total")
-        assert found is None or found.low <= one.percent["total"] <= found.high
+        actual = one.range_of("total")
+        assert actual is None or actual.low <= one.percent["total"] <= actual.high

@@ -210,7 +210,7 @@ def test_the_segmentation_is_read_back_by_highdicom(tmp_path: Path) -> None:
     lungs = np.zeros((224, 224), np.uint8)
     lungs[40:180, 30:210] = 1
     radiograph = _radiograph()
-    objects = _written(radiograph, lungs=lungs)
+    objects = _written(radiograph, with_lungs(radiograph, lungs=lungs))
     (tmp_path / "seg.dcm").write_bytes(as_file(objects[ResultKind.SEGMENTATION]))
     segmentation = segread(tmp_path / "seg.dcm")
     assert [segmentation.get_segment_description(n).segment_label for n in (1, 2)] == [
@@ -250,10 +250,10 @@ def test_nothing_found_is_written_too(tmp_path: Path) -> None:
 
 
 def _items(dataset: Dataset) -> list[Dataset]:
-    found: list[Dataset] = []
+    actual: list[Dataset] = []
     for item in dataset.get("ContentSequence", []):
-        found += [item, *_items(item)]
-    return found
+        actual += [item, *_items(item)]
+    return actual
 
 
 def _name(item: Dataset) -> str:
@@ -301,9 +301,9 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     texts = {(_name(item), item.TextValue) for item in _items(report) if item.ValueType == "TEXT"}
     assert ("Comment", "Research use, not for diagnosis.") in texts
     assert any(name == "Warning" and text.startswith("near-the-chest: ") for name, text in texts)
-    said = " ".join(text for _, text in texts)
+    stated = " ".join(text for _, text in texts)
     for fact in (MODEL["model_name"], MODEL["model_version"], MODEL["onnx_sha256"]):
-        assert fact in said
+        assert fact in stated
     assert report.CodingSchemeIdentificationSequence[0].CodingSchemeDesignator == "99INFMAP"
 
     referred = {
@@ -319,19 +319,19 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meaning", "verdict"),
+    ("stated", "meaning", "verdict"),
     [(0.31, "Absent", "DISAGREES with the mask"), (0.5, "Present", "agrees with the mask")],
 )
-def test_the_report_tells_a_classifiers_opinion(said: float, meaning: str, verdict: str) -> None:
+def test_the_report_tells_a_classifiers_opinion(stated: float, meaning: str, verdict: str) -> None:
     model = {**MODEL, "classifier_name": "infmap classifier ResNet-50", "classifier_version": "8c"}
-    objects = _written(_radiograph(), classifier_probability=said, model=model)
+    objects = _written(_radiograph(), classifier_probability=stated, model=model)
     report = objects[ResultKind.STRUCTURED_REPORT]
-    told = _evaluations(report)
-    assert (told["COVID-19"], told["COVID-19 by a classifier"]) == ("Present", meaning)
+    reported = _evaluations(report)
+    assert (reported["COVID-19"], reported["COVID-19 by a classifier"]) == ("Present", meaning)
     (measured,) = (
         item for item in _items(report) if _name(item) == "Probability of COVID-19 by a classifier"
     )
-    assert float(measured.MeasuredValueSequence[0].NumericValue) == said
+    assert float(measured.MeasuredValueSequence[0].NumericValue) == stated
     (text,) = (item for item in _items(report) if _name(item) == "Second opinion, by a classifier")
     assert text.TextValue == f"{verdict}; infmap classifier ResNet-50 8c"
 
@@ -350,7 +350,7 @@ def _sites(item: Dataset) -> str:
     """Where a measurement was made, as in ``Upper zone of lung, Left``."""
     words = []
     for site in item.get("ContentSequence", []):
-        if _name(site) == "Answer Site":
+        if _name(site) == "Finding Site":
             words.append(str(site.ConceptCodeSequence[0].CodeMeaning))
             words += [
                 str(inner.ConceptCodeSequence[0].CodeMeaning)
@@ -419,13 +419,13 @@ def test_a_lung_that_is_not_there_is_not_measured(tmp_path: Path) -> None:
 def test_the_lungs_segment_names_the_model_that_found_it() -> None:
     radiograph = _radiograph()
     objects = _written(radiograph, with_lungs(radiograph))
-    infection, found = objects[ResultKind.SEGMENTATION].SegmentSequence
+    infection, actual = objects[ResultKind.SEGMENTATION].SegmentSequence
     names = [
         one.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName
-        for one in (infection, found)
+        for one in (infection, actual)
     ]
     assert names == [MODEL["model_name"], "infmap lungs U-Net ResNet-50"]
-    assert found.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Lung"
+    assert actual.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Lung"
 
 
 def test_without_a_segmentation_the_report_refers_to_the_source() -> None:
@@ -442,9 +442,9 @@ def test_without_a_segmentation_the_report_refers_to_the_source() -> None:
 
 def test_the_refusal_says_why_and_no_file_name() -> None:
     report = _refusal(_radiograph(), view="LL")
-    said = _evaluations(report)
-    assert said["Radiograph was judged"] == "No"
-    assert said["Reason for not judging"] == "lateral view"
+    stated = _evaluations(report)
+    assert stated["Radiograph was judged"] == "No"
+    assert stated["Reason for not judging"] == "lateral view"
     texts = {_name(item): item.TextValue for item in _items(report) if item.ValueType == "TEXT"}
     assert texts["Reason for not judging"] == "expected a frontal view"
     assert json.loads(texts["What was found"]) == {"view": "LL"}
@@ -595,10 +595,10 @@ def test_odd_sources_give_results_or_a_reason(tags: dict[str, str | None]) -> No
             setattr(header, name, value)
         except ValueError:
             continue
-    said = ""
+    stated = ""
     try:
         for dataset in _written(radiograph).values():
             assert dataset.SOPInstanceUID.startswith("2.25.")
     except InputRejected as rejection:
-        said = f"{rejection.code} {rejection}"
-    assert "Secret" not in said
+        stated = f"{rejection.code} {rejection}"
+    assert "Secret" not in stated

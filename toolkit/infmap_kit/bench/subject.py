@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.answer.answer import encode_png
 from infmap_kit.bench.pictures import BenchPicture
 from infmap_kit.bench.scopes import (
     DECODE,
@@ -30,7 +31,6 @@ from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph
 from infmap_kit.parts.registry import part_of
 from infmap_kit.release.verify import open_repository
-from infmap_kit.results.infer import encode_png
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest, check_repository

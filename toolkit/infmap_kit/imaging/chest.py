@@ -38,13 +38,7 @@ _MIN_LEFT = 0.25
 
 
 def chest_likeness(pixels: NDArray[np.uint8]) -> float:
-    """Correlation with the drawing, in [-1, 1].
-
-    Parameters
-    ----------
-    pixels
-        (H, W) uint8, upright.
-    """
+    """Correlation of an upright picture, (H, W) uint8, with the drawing, in [-1, 1]."""
     return _likeness(_sampled(pixels))
 
 
@@ -54,18 +48,8 @@ def _likeness(sampled: NDArray[np.uint8]) -> float:
     return float((_standardised(small.astype(np.float32)) * _drawing()).sum())
 
 
-def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning, ...]]:
-    """Refuse what shows nothing and what is a negative, and warn of what is unlike a chest.
-
-    Parameters
-    ----------
-    pixels
-        (H, W) uint8, upright, bright = dense.
-
-    Returns
-    -------
-    tuple
-        The likeness, and warnings.
+def judge_picture(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
+    """Refuse an upright picture, (H, W) uint8, that is blank or a negative; warn of one unlike a chest.
 
     Raises
     ------
@@ -90,13 +74,13 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[float, tuple[InputWarning,
             "Photometric Interpretation, or invert the picture",
             found={"likeness": round(likeness, 3), "negative_below": NEGATIVE_BELOW},
         )
-    if likeness < DOUBTFUL_BELOW:
-        text = (
-            f"the picture is unlike an upright frontal chest (likeness {likeness:.2f}, usually above "
-            f"{DOUBTFUL_BELOW}): look whether it is one, and not a negative"
-        )
-        return likeness, (InputWarning("unlike-a-chest", text),)
-    return likeness, ()
+    if likeness >= DOUBTFUL_BELOW:
+        return ()
+    text = (
+        f"the picture is unlike an upright frontal chest (likeness {likeness:.2f}, usually above "
+        f"{DOUBTFUL_BELOW}): look whether it is one, and not a negative"
+    )
+    return (InputWarning("unlike-a-chest", text),)
 
 
 def _contrast(sampled: NDArray[np.uint8]) -> float:
@@ -104,27 +88,22 @@ def _contrast(sampled: NDArray[np.uint8]) -> float:
     return float(np.searchsorted(below, 0.99) - np.searchsorted(below, 0.01))
 
 
-def _strided(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every so many-th pixel: averaging them all would take longer than reading the file."""
-    rows, columns = (max(1, size // (2 * _SAMPLED)) for size in pixels.shape)
-    return np.ascontiguousarray(pixels[::rows, ::columns])
-
-
 def _sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(
-        cv2.resize(_strided(pixels), (_SAMPLED, _SAMPLED), interpolation=cv2.INTER_AREA), np.uint8
-    )
+    # Not every pixel: averaging them all would take longer than reading the file.
+    rows, columns = (max(1, size // (2 * _SAMPLED)) for size in pixels.shape)
+    strided = np.ascontiguousarray(pixels[::rows, ::columns])
+    return cv2.resize(strided, (_SAMPLED, _SAMPLED), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _without_even_edges(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut off collimated edges: rows and columns that are of one level but for a letter in them."""
-    kept = []
+    inner = []
     for axis in (1, 0):
         levels = np.sort(picture, axis=axis).take((_LOW, _HIGH), axis=axis).astype(np.int16)
         lively = np.flatnonzero(np.diff(levels, axis=axis).ravel() > _EVEN_EDGE)
-        whole = len(lively) < _MIN_LEFT * _SAMPLED
-        kept.append(slice(None) if whole else slice(lively[0], lively[-1] + 1))
-    return np.ascontiguousarray(picture[tuple(kept)])
+        too_few = len(lively) < _MIN_LEFT * _SAMPLED
+        inner.append(slice(None) if too_few else slice(lively[0], lively[-1] + 1))
+    return np.ascontiguousarray(picture[tuple(inner)])
 
 
 def _standardised(picture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,11 +119,11 @@ def _drawing() -> NDArray[np.float32]:
     def blob(x: float, y_: float, across: float, down: float) -> NDArray[np.float64]:
         return np.asarray(np.exp2(-(((aside - x) / across) ** 2) - ((y - y_) / down) ** 2))
 
-    lungs, corners, edges = (
+    lungs, spine, belly = (
         blob(0.22, 0.42, 0.13, 0.25),
-        blob(0.45, 0.02, 0.2, 0.12),
-        blob(0.5, 0.5, 0.06, 9),
+        blob(0, 0.55, 0.1, 9),
+        blob(0.15, 0.95, 0.3, 0.15),
     )
-    spine, belly = blob(0, 0.55, 0.1, 9), blob(0.15, 0.95, 0.3, 0.15)
+    corners, edges = blob(0.45, 0.02, 0.2, 0.12), blob(0.5, 0.5, 0.06, 9)
     drawn = 0.8 * (spine + belly - corners - edges) - lungs
     return _standardised(drawn.astype(np.float32))

@@ -20,12 +20,7 @@ _LEVELS = 256
 
 @functools.cache
 def colour_table(name: str = JET) -> NDArray[np.uint8]:
-    """Return the colour of each probability level at full value.
-
-    Parameters
-    ----------
-    name
-        One of :data:`~infmap_kit.model.finding.COLOUR_TABLES`.
+    """Colour of each probability level at full value, of a table in ``model.finding.COLOUR_TABLES``.
 
     Returns
     -------

@@ -1,7 +1,8 @@
-"""What was read in a DICOM file and how it was windowed, for `infmap-kit inspect`."""
+"""An account of how a DICOM file is read and windowed, for `infmap-kit inspect`."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from infmap_kit.imaging.dicom.acceptance import (
 )
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.dicom.reader import Account, decode_dicom
-from infmap_kit.imaging.radiograph import Reason
+from infmap_kit.imaging.radiograph import Reason, rejection_document
 from infmap_kit.imaging.readers import is_dicom, read_content
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ def explain_dicom(path: Path) -> dict[str, Any]:
 
     Nothing in the account names the patient: no names, numbers or dates, and of free text only the
     standard's own terms. Secondary captures are explained too; ``secondary_capture`` says so.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Returns
     -------
@@ -58,7 +54,7 @@ def explain_dicom(path: Path) -> dict[str, Any]:
     try:
         pixels = _read(content, account, document)
     except InputRejected as rejection:
-        document["rejected"] = _rejected(rejection)
+        document["rejected"] = rejection_document(rejection)
     if account.dataset is not None:
         with quiet():
             document |= _tags(account.dataset)
@@ -68,30 +64,21 @@ def explain_dicom(path: Path) -> dict[str, Any]:
         document["steps"] = list(account.display.steps)
         document["orientation"] = {
             "upright_as_stored": account.orientation.is_upright,
-            "transposed": account.orientation.transposed,
-            "upside_down": account.orientation.upside_down,
-            "mirrored": account.orientation.mirrored,
+            **dataclasses.asdict(account.orientation),
         }
     warnings = account.warnings
     if pixels is not None:
         try:
-            _, more = chest.judge_picture(pixels)
-            warnings += more
+            warnings += chest.judge_picture(pixels)
         except InputRejected as rejection:
-            document["rejected"] = _rejected(rejection)
+            document["rejected"] = rejection_document(rejection)
         document["polarity"] = _polarity(chest.chest_likeness(pixels))
-    document["warnings"] = [{"code": one.code, "text": one.text} for one in warnings]
+    document["warnings"] = [dataclasses.asdict(warning) for warning in warnings]
     return document
 
 
 def explained(document: dict[str, Any]) -> RenderableType:
-    """Lay an account out for a terminal.
-
-    Parameters
-    ----------
-    document
-        From :func:`explain_dicom`.
-    """
+    """Lay an account of :func:`explain_dicom` out for a terminal."""
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -109,7 +96,7 @@ def explained(document: dict[str, Any]) -> RenderableType:
         bits = document["bits"]
         table.add_row("bits", f"{bits['stored']} of {bits['allocated']} stored, {bits['values']}")
     for step in document.get("steps", ()):
-        table.add_row(step["step"], _in_words(step))
+        table.add_row(step["step"], _sentence(step))
     if "polarity" in document:
         polarity = document["polarity"]
         table.add_row("polarity", f"{polarity['verdict']} (likeness {polarity['likeness']})")
@@ -118,8 +105,7 @@ def explained(document: dict[str, Any]) -> RenderableType:
     return table
 
 
-def _in_words(step: dict[str, Any]) -> str:
-    """One step of the display in words."""
+def _sentence(step: dict[str, Any]) -> str:
     match step["step"], step.get("kind"):
         case "modality", "rescale":
             return f"rescaled: slope {step['slope']:g}, intercept {step['intercept']:g}"
@@ -144,16 +130,8 @@ def _read(content: bytes, account: Account, document: dict[str, Any]) -> Any:
         if rejection.code != "secondary-capture":
             raise
         document["secondary_capture"] = True
-        document["rejected"] = _rejected(rejection)
+        document["rejected"] = rejection_document(rejection)
     return decode_dicom(content, "", secondary_capture=True, account=account).pixels
-
-
-def _rejected(rejection: InputRejected) -> dict[str, Any]:
-    return {
-        "code": str(rejection.code),
-        "reason": rejection.reason,
-        "found": rejection.found,
-    }
 
 
 def _tags(dataset: Dataset) -> dict[str, Any]:
@@ -162,7 +140,7 @@ def _tags(dataset: Dataset) -> dict[str, Any]:
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
     sop_class = UID(str(dataset.get("SOPClassUID") or ""))
     signed = dataset.get("PixelRepresentation") == 1
-    said: dict[str, Any] = {
+    tags: dict[str, Any] = {
         "transfer_syntax": syntax.name,
         "sop_class": sop_class.name if sop_class.name != sop_class else "",
         "modality": _short(dataset.get("Modality")),
@@ -174,14 +152,14 @@ def _tags(dataset: Dataset) -> dict[str, Any]:
         "photometric_interpretation": _short(dataset.get("PhotometricInterpretation"), 16),
     }
     if all(isinstance(dataset.get(name), int) for name in ("Rows", "Columns", "BitsAllocated")):
-        said |= {"rows": dataset.Rows, "columns": dataset.Columns}
-        said["bits"] = {
+        tags |= {"rows": dataset.Rows, "columns": dataset.Columns}
+        tags["bits"] = {
             "stored": dataset.get("BitsStored"),
             "allocated": dataset.BitsAllocated,
             "high": dataset.get("HighBit"),
             "values": "signed" if signed else "unsigned",
         }
-    return said
+    return tags
 
 
 def _known(dataset: Dataset, keyword: str, known: tuple[str, ...]) -> str:
@@ -195,10 +173,9 @@ def _short(value: object, length: int = 3) -> str:
 
 
 def _polarity(likeness: float) -> dict[str, Any]:
+    verdict = "doubtful" if likeness < chest.DOUBTFUL_BELOW else "right"
     if likeness < chest.NEGATIVE_BELOW:
         verdict = "suspected wrong"
-    else:
-        verdict = "doubtful" if likeness < chest.DOUBTFUL_BELOW else "right"
     return {
         "verdict": verdict,
         "likeness": round(likeness, 3),

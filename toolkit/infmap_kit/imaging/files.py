@@ -1,4 +1,4 @@
-"""Which files are meant by the paths on a command line."""
+"""The picture files among the paths of a command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PICTURE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", 
 
 
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """List the files to read.
+    """List each file to read once, in the order of the paths, sorted within a folder.
 
     Nothing that was named gets lost: a path that is no folder stays as it is, missing or not, and
     so does a folder in which no picture was found, so that the reader refuses it by name. Out of a
@@ -21,16 +21,6 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     that claim to be by their suffix: a damaged picture is refused by name, notes beside it are
     passed over. Passed over are hidden files and folders too, and links that lead out of the
     folder.
-
-    Parameters
-    ----------
-    paths
-        Files and folders, in any mixture.
-
-    Returns
-    -------
-    list
-        Each file once, in the order of ``paths``; sorted within a folder.
     """
     files: dict[Path, Path] = {}
     for path in paths:
@@ -41,19 +31,15 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     root = _real(folder)
-    closed: list[Path] = []
-
-    def remember(error: OSError) -> None:
-        closed.append(Path(error.filename))
-
-    for place, folders, names in os.walk(folder, onerror=remember):
+    errors: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(place, name)
             if not name.startswith(".") and _real(path).is_relative_to(root) and _claims(path):
                 yield path
-    # A folder that may not be opened: the reader says so.
-    yield from closed
+    # The reader refuses folders that may not be opened.
+    yield from (Path(error.filename) for error in errors)
 
 
 def _real(path: Path) -> Path:

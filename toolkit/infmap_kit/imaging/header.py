@@ -1,4 +1,4 @@
-"""What a PNG, JPEG or TIFF file says about itself, read without decoding a pixel.
+"""The header of a PNG, JPEG or TIFF file, read without decoding a pixel.
 
 Only what has to be known before a decoder may be trusted with the file: the size, because a few
 hundred bytes can announce gigabytes; whether the file is all there, because some decoders fill what
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN, _JPEG_EXIF = 0xDA, 0xE1
 # C4, C8 and CC lie in the same range and are no frames (ITU-T T.81, table B.1).
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_LONE = frozenset((0x01, *range(0xD0, 0xD9)))
 
 # TIFF 6.0, section 8 and 15; the Exif block of a JPEG is a small TIFF.
@@ -52,7 +53,7 @@ _MAX_TAG_VALUES = 2**20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a raster file says about itself.
+    """The header of a raster file.
 
     Parameters
     ----------
@@ -117,27 +118,42 @@ def _png(content: bytes) -> Header:
     )
 
 
-def _jpeg(content: bytes) -> Header:
-    position, orientation = 2, 1
-    frame: tuple[int, int, int] | None = None
+def jpeg_segments(content: bytes) -> Iterator[tuple[int | None, int]]:
+    """Marker and place of each segment of a JPEG (ITU-T T.81, B.1.1), up to the start of its scan.
+
+    The place is that of the segment's length. Where no marker stands, ``None`` and the place end the list.
+
+    Raises
+    ------
+    struct.error
+        When the file ends before the scan.
+    """
+    position = 2
     for _ in range(_MAX_SEGMENTS):
         prefix, marker = struct.unpack_from(">BB", content, position)
         if prefix != 0xFF:
-            raise _nonsense("JPEG")
-        if marker == 0xFF:
-            position += 1
+            yield None, position
+            return
+        position += 1 if marker == 0xFF else 2
+        if marker in _JPEG_LONE or marker == 0xFF:
             continue
-        position += 2
-        if marker in _JPEG_LONE:
-            continue
+        yield marker, position
         if marker == _JPEG_SCAN:
-            break
-        (length,) = struct.unpack_from(">H", content, position)
-        if marker in _JPEG_FRAMES and frame is None:
+            return
+        position += struct.unpack_from(">H", content, position)[0]
+
+
+def _jpeg(content: bytes) -> Header:
+    position, orientation = 2, 1
+    frame: tuple[int, int, int] | None = None
+    for marker, position in jpeg_segments(content):
+        if marker is None:
+            raise _nonsense("JPEG")
+        if marker in JPEG_FRAMES and frame is None:
             frame = struct.unpack_from(">xxxHHB", content, position)
         elif marker == _JPEG_EXIF and content.startswith(b"Exif\0\0", position + 2):
+            (length,) = struct.unpack_from(">H", content, position)
             orientation = _exif_orientation(content[position + 8 : position + length])
-        position += length
     if frame is None or 0 in frame:
         raise _nonsense("JPEG")
     height, width, channels = frame
@@ -199,7 +215,7 @@ def _first(tags: _Tags, tag: int, default: int) -> int:
 
 
 def _tiff_tags(content: bytes) -> tuple[_Tags, bool]:
-    """Read the wanted tags of the first page, and whether another page follows."""
+    """Read the tags of the first page that are needed, and whether another page follows."""
     order = "<" if content.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(order + "I", content, 4)
     (count,) = struct.unpack_from(order + "H", content, directory)

@@ -1,4 +1,4 @@
-"""From a radiograph's pixels to what every network sees: the only resize in the project."""
+"""From a radiograph's pixels to the input of every network: the only resize in the project."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from infmap_kit.model.spec import IMAGE_SIZE
 
 
 def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize a radiograph to the networks' input size.
+    """Resize a radiograph, (H, W) uint8, bright = dense, to the networks' input size.
 
     Training, serving, benchmarks and tests all call this function, so that a network never
     meets pictures that were made smaller in another way than those it learnt from.
-
-    Parameters
-    ----------
-    pixels
-        (H, W) uint8, bright = dense.
 
     Returns
     -------
@@ -52,16 +47,5 @@ def halvings(height: int, width: int) -> int:
 
 
 def network_mask(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring a mask to the networks' size by the same averaging; more than half counts.
-
-    Parameters
-    ----------
-    mask
-        (H, W) uint8, 0 or 255.
-
-    Returns
-    -------
-    NDArray
-        (224, 224) uint8, 0 or 1.
-    """
+    """Bring a mask, (H, W) uint8, 0 or 255, to (224, 224) uint8, 0 or 1, by averaging; half counts."""
     return (network_input(mask) >= 128).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How a picture lies, and bringing it upright and back."""
+"""The orientation of a stored picture, and how to bring it upright and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Orientation:
-    """What makes a stored frontal chest upright: head up, the patient's right on the left.
+    """The turns that make a stored frontal chest upright: head up, the patient's right on the left.
 
     The turn over the main diagonal comes first, then the mirrors.
 
@@ -31,19 +31,12 @@ class Orientation:
 
     @classmethod
     def of_patient(cls, rows_run_to: str, columns_run_to: str) -> Self | None:
-        """From Patient Orientation (DICOM PS3.3, C.7.6.1.1.1).
+        """Read Patient Orientation (DICOM PS3.3, C.7.6.1.1.1); ``None`` when it is that of no frontal view.
 
         Parameters
         ----------
-        rows_run_to
-            Where a row's end points, such as ``L`` or ``LF``: left, then also foot.
-        columns_run_to
-            Where a column's end points.
-
-        Returns
-        -------
-        Orientation
-            ``None`` when the directions are those of no frontal view.
+        rows_run_to, columns_run_to
+            Directions of a row's and a column's end, such as ``L`` or ``LF``: left, then also foot.
         """
         along, down = rows_run_to[:1], columns_run_to[:1]
         if along in ("L", "R") and down in ("F", "H"):

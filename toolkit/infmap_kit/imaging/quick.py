@@ -13,18 +13,10 @@ from infmap_kit.imaging.readers import decode, judge
 def quick_input(content: bytes, name: str) -> NDArray[np.uint8]:
     """The network's input of a file, JPEGs decoded at reduced scale.
 
-    Parameters
-    ----------
-    content
-        A whole PNG, JPEG, TIFF or DICOM file.
-    name
-        What to call it in messages.
-
     Returns
     -------
     NDArray
-        (224, 224) uint8; for a JPEG within 2 of 255 of what the whole picture gives, for anything else the
-        same.
+        (224, 224) uint8; for a JPEG within 2 of 255 of the undiminished picture's, for other formats the same.
 
     Raises
     ------

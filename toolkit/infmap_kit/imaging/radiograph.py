@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,17 +57,18 @@ class Reason(enum.StrEnum):
     UNWRITABLE = "unwritable"
 
 
+def rejection_document(rejection: InputRejected) -> dict[str, Any]:
+    """The JSON of a rejection."""
+    return {
+        "code": str(rejection.code),
+        "reason": rejection.reason,
+        "found": rejection.found,
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class InputWarning:
-    """Something about a radiograph that its reader should know, and that stops nothing.
-
-    Parameters
-    ----------
-    code
-        Short machine-readable name.
-    text
-        One line for people.
-    """
+    """A doubt about a radiograph that its reader should know: a code for machines, and a line for people."""
 
     code: str
     text: str
@@ -82,19 +83,19 @@ class Radiograph:
     pixels
         (H, W) uint8, upright, bright = dense: bones bright, lungs dark.
     name
-        What to call it, usually the file's name.
+        Name of the radiograph, usually the file's.
     media_type
-        What the file was: ``image/png``, ``image/jpeg``, ``image/tiff``, ``application/dicom``.
+        Format of the file: ``image/png``, ``image/jpeg``, ``image/tiff``, ``application/dicom``.
     notes
-        What was done to the pixels on the way, one phrase each; empty when they are as stored.
+        Changes of the pixels on the way, one phrase each; empty when they are as stored.
     warnings
-        What its reader should know.
+        Doubts that its reader should know.
     orientation
-        What brought the stored pixels upright.
+        The turns that brought the stored pixels upright.
     header
         The DICOM data set that it was read from, without its pixels; ``None`` for other formats.
     objections
-        What the file itself says against being one gray radiograph. Its pixels could be decoded all the
+        Reasons in the file against being one gray radiograph. Its pixels could be decoded all the
         same; :func:`~infmap_kit.imaging.readers.judge` refuses it by the first.
 
     Raises

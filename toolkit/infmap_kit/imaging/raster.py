@@ -15,7 +15,7 @@ from infmap_kit.imaging.network_input import halvings
 from infmap_kit.imaging.radiograph import Radiograph, Reason, refuse_size
 from infmap_kit.imaging.tone import eight_bits
 
-# Of 255. What JPEG's colour subsampling leaves on a gray picture stays below the first; a blue film
+# Of 255. Traces of JPEG's colour subsampling on a gray picture stay below the first; a blue film
 # base or a sepia print below the second; a drawn arrow, a heat map or a photograph goes beyond.
 _GRAY_CHROMA = 16
 _STRONG_CHROMA = 64
@@ -30,12 +30,12 @@ _REDUCED_JPEG = (
     cv2.IMREAD_REDUCED_GRAYSCALE_4,
     cv2.IMREAD_REDUCED_GRAYSCALE_8,
 )
-"""By how often the picture is halved while it is decoded."""
+"""OpenCV's flags, by how often the picture is halved while it is decoded."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Remarks:
-    """What is gathered about a picture while it is decoded, for its radiograph."""
+    """Notes and objections that are collected while a picture is decoded, for its radiograph."""
 
     notes: list[str] = dataclasses.field(default_factory=list)
     objections: list[InputRejected] = dataclasses.field(default_factory=list)
@@ -52,10 +52,8 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
 
     Parameters
     ----------
-    content
-        The file's bytes.
-    name
-        What to call the radiograph.
+    content, name
+        As for :func:`~infmap_kit.imaging.readers.decode`.
     for_network
         Whether the pixels only go to :func:`~infmap_kit.imaging.network_input.network_input`. A JPEG is
         then halved while it is decoded, as often as that function would: decoding takes about two thirds
@@ -86,7 +84,7 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     else:
         values = _png_or_tiff(content, header, remarks)
     if header.white_is_zero:
-        # libtiff has done so already on its way to 8 bits.
+        # libtiff has inverted 8 bit values already.
         values = np.bitwise_not(values) if values.dtype == np.uint16 else values
         remarks.notes.append("inverted: the file says that white is zero")
     pixels, scaling = eight_bits(values)
@@ -102,15 +100,15 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
 
 
 def _jpeg(content: bytes, header: Header, remarks: _Remarks, halved: int) -> NDArray[Any]:
-    # Whether there is colour, an eighth of the size tells; and the JPEG's own luminance is both
-    # nearer to what was stored and faster than a gray made from its colours.
+    # An eighth of the size is enough to find colour; and the JPEG's own luminance is both nearer to the
+    # stored values and faster than a gray made from its colours.
     if header.channels > 1:
         _drop_colour(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8), remarks)
-    return _whole(_opened(content, header, _REDUCED_JPEG[halved]), header, 2**halved)
+    return _of_size(_opened(content, header, _REDUCED_JPEG[halved]), header, 2**halved)
 
 
 def _png_or_tiff(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
-    picture = _whole(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
+    picture = _of_size(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
     if picture.dtype not in (np.uint8, np.uint16):
         raise InputRejected(
             Reason.PIXEL_TYPE, f"expected values of 8 or 16 bits, found {picture.dtype}"
@@ -133,7 +131,7 @@ def _opened(content: bytes, header: Header, flag: int) -> NDArray[Any]:
     return picture
 
 
-def _whole(picture: NDArray[Any], header: Header, reduced: int = 1) -> NDArray[Any]:
+def _of_size(picture: NDArray[Any], header: Header, reduced: int = 1) -> NDArray[Any]:
     """Refuse a picture of another size than its header's, or the part of it that was asked for."""
     height, width = header.height // reduced, header.width // reduced
     if picture.shape[:2] not in ((height, width), (width, height)):

@@ -1,4 +1,4 @@
-"""From a file to a radiograph, or to the reason why not, in two steps: :func:`decode`, then :func:`judge`."""
+"""From a file to a radiograph or a rejection, in two steps: :func:`decode`, then :func:`judge`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
 from infmap_kit.imaging.raster import decode_raster
 
 SIGNATURE_BYTES = 132
-"""How much of a file's beginning tells its format: DICOM's mark is the last, at 128."""
+"""Bytes of a file's beginning that decide its format: DICOM's mark is the last, at 128."""
 
 _RASTER_SIGNATURES = (PNG_SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)
 
 # Met in practice; the name makes obvious what to do.
-_STRANGERS = {
+_OTHER_FORMATS = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
     b"RIFF": "a WebP or another RIFF file",
@@ -35,30 +35,27 @@ _STRANGERS = {
 
 
 def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograph:
-    """Read a suitable radiograph from a file of any supported format; its suffix is not looked at.
+    """Read a suitable radiograph from a PNG, JPEG, TIFF or DICOM file; its suffix is not looked at.
 
     Parameters
     ----------
-    path
-        PNG, JPEG, TIFF or DICOM.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read too.
 
     Raises
     ------
     InputRejected
-        With a code of :class:`~infmap_kit.imaging.radiograph.Reason`; the message begins with the
-        path.
+        As by :func:`read_content` and :func:`decode_radiograph`.
     """
-    radiograph = decode_file(path, secondary_capture=secondary_capture)
-    return judge(radiograph, file=str(path))
-
-
-def decode_file(path: Path, *, secondary_capture: bool = False) -> Radiograph:
-    """Read a file and :func:`decode` it, without judging it; messages begin with the path."""
-    return decode(
-        read_content(path), path.name, secondary_capture=secondary_capture, file=str(path)
+    content = read_content(path)
+    return decode_radiograph(
+        content, path.name, secondary_capture=secondary_capture, file=str(path)
     )
+
+
+def decode_file(path: Path) -> Radiograph:
+    """Read a file and :func:`decode` it, without judging it; messages begin with the path."""
+    return decode(read_content(path), path.name, file=str(path))
 
 
 def decode_radiograph(
@@ -96,16 +93,16 @@ def decode(
     Parameters
     ----------
     content
-        A whole PNG, JPEG, TIFF or DICOM file; which one, its first bytes tell.
+        The content of a PNG, JPEG, TIFF or DICOM file; its first bytes decide which.
     name
-        What to call it.
+        The radiograph's name.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read too.
     for_network
-        Whether only the network's input is made of it: a JPEG's pixels may then come halved, see
+        Whether the network's input is all that is made of it: a JPEG's pixels may then come halved, see
         :func:`~infmap_kit.imaging.raster.decode_raster`.
     file
-        What messages call it, when that is something else, such as a path.
+        Its name in messages, when that is another, such as a path.
 
     Raises
     ------
@@ -128,19 +125,14 @@ def decode(
 
 
 def judge(radiograph: Radiograph, *, file: str = "") -> Radiograph:
-    """Refuse what was decoded and is no suitable radiograph, and warn of what is doubtful.
+    """Refuse a decoded radiograph that is not suitable; give it back with warnings of what is doubtful.
 
     Parameters
     ----------
     radiograph
-        From :func:`decode`.
+        A radiograph from :func:`decode`.
     file
-        What messages call it, when that is not its name.
-
-    Returns
-    -------
-    Radiograph
-        The same, with the warnings.
+        Its name in messages, when that is another.
 
     Raises
     ------
@@ -150,7 +142,7 @@ def judge(radiograph: Radiograph, *, file: str = "") -> Radiograph:
     with _named(file or radiograph.name):
         if radiograph.objections:
             raise radiograph.objections[0]
-        _, warnings = judge_picture(radiograph.pixels)
+        warnings = judge_picture(radiograph.pixels)
     return dataclasses.replace(radiograph, warnings=radiograph.warnings + warnings)
 
 
@@ -161,7 +153,10 @@ def has_picture_signature(start: bytes) -> bool:
 
 def is_dicom(start: bytes) -> bool:
     """Whether a file that starts so is DICOM: by its mark, or by a first element without preamble."""
-    return start[128:132] == b"DICM" or _is_bare_dicom(start)
+    if start[128:132] == b"DICM":
+        return True
+    # Without preamble it begins with an element of group 2 or 8 whose number is small, little-endian.
+    return len(start) >= 8 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3] == 0
 
 
 def read_content(path: Path) -> bytes:
@@ -173,31 +168,22 @@ def read_content(path: Path) -> bytes:
         ``missing``, ``not-a-file``, ``too-large`` or ``unreadable``; the message begins with the
         path.
     """
-    try:
-        return _content(path)
-    except FileNotFoundError as error:
-        raise InputRejected(Reason.MISSING, "there is no such file", file=str(path)) from error
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputRejected(
-            Reason.UNREADABLE, f"cannot be read: {reason}", file=str(path)
-        ) from error
-
-
-def _content(path: Path) -> bytes:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
-        raise InputRejected(
-            Reason.NOT_A_FILE, f"expected a picture file, found {kind}", file=str(path)
-        )
-    if status.st_size > MAX_FILE_BYTES:
-        raise InputRejected(
-            Reason.TOO_LARGE,
-            f"expected at most {MAX_FILE_BYTES >> 20} MiB, found {status.st_size >> 20} MiB",
-            file=str(path),
-        )
-    return path.read_bytes()
+    with _named(str(path)):
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
+                raise InputRejected(Reason.NOT_A_FILE, f"expected a picture file, found {kind}")
+            if status.st_size > MAX_FILE_BYTES:
+                sizes = MAX_FILE_BYTES >> 20, status.st_size >> 20
+                text = f"expected at most {sizes[0]} MiB, found {sizes[1]} MiB"
+                raise InputRejected(Reason.TOO_LARGE, text)
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise InputRejected(Reason.MISSING, "there is no such file") from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise InputRejected(Reason.UNREADABLE, f"cannot be read: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -209,16 +195,8 @@ def _named(file: str) -> Iterator[None]:
         raise InputRejected(error.code, error.reason, found=error.found, file=file) from error
 
 
-def _is_bare_dicom(start: bytes) -> bool:
-    """Whether this looks like a DICOM data set without preamble.
-
-    It then begins with an element of group 2 or 8 whose number is small, little-endian.
-    """
-    return len(start) >= 8 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3] == 0
-
-
 def _described(content: bytes) -> str:
-    for signature, kind in _STRANGERS.items():
+    for signature, kind in _OTHER_FORMATS.items():
         if content.startswith(signature):
             return kind
     start = content[:SIGNATURE_BYTES]

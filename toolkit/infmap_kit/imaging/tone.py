@@ -34,7 +34,7 @@ def eight_bits(
     Returns
     -------
     tuple
-        uint8 of the values' shape, and a phrase that says what was done, empty when nothing was.
+        uint8 of the values' shape, and a phrase that names the change, empty when there was none.
 
     Raises
     ------

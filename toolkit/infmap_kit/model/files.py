@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import InfmapError, SpecError
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -43,6 +45,15 @@ def write_bytes(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path, error: type[InfmapError] = InfmapError) -> Iterator[None]:
+    """Translate into ``error`` what goes wrong while files are written to a folder."""
+    try:
+        yield
+    except OSError as reason:
+        raise error(f"cannot write to {folder}: {reason.strerror}") from reason
 
 
 def sha256_of(path: Path) -> str:

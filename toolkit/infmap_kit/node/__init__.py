@@ -6,7 +6,7 @@
                                            │  claim             │ deliveries
                                          worker ── Triton     sender ── destinations (PACS)
 
-What is in the store has its file on disk, synced. Every step is one transaction and can be done again, so a
+Every entry of the store has its file on disk, synced. Every step is one transaction and can be done again, so a
 crash at any point leads to a repetition, never to a loss; results have UIDs that follow from the radiograph and
 the model, so that a repetition makes the same objects.
 """

@@ -1,4 +1,4 @@
-"""The node's one TOML file, checked whole: every fault at once, each at its key."""
+"""The node's TOML file; a check reports every fault at once, each at its key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pydantic import (
 from infmap_kit.errors import NodeError
 
 FOLDER_CALLER = "FOLDER"
-"""Stands in the rules for the AE title that nobody has who puts a file into a watched folder."""
+"""Caller of files in a watched folder, which come without an AE title."""
 
 Output = Literal["sc", "seg", "sr", "gsps"]
 """Kinds of results, as in :class:`infmap_kit.results.dicom.results.ResultKind`."""
@@ -56,7 +56,7 @@ class _Section(BaseModel):
 
 
 class ServerTls(_Section):
-    """What the node shows to callers; with ``ca``, callers must show a certificate of that authority."""
+    """Certificate of the node for callers; with ``ca``, callers must show one of that authority."""
 
     certificate: _File
     key: _File
@@ -64,7 +64,7 @@ class ServerTls(_Section):
 
 
 class ClientTls(_Section):
-    """How a PACS is recognised, and what the node shows to it."""
+    """Authority by which a PACS is recognised, and certificate of the node for it."""
 
     ca: _File | None = None
     certificate: _File | None = None
@@ -72,7 +72,7 @@ class ClientTls(_Section):
 
 
 class NodeSection(_Section):
-    """``[node]``: where it listens and keeps its files."""
+    """``[node]``: its addresses and its folder."""
 
     spool: _Path
     ae_title: AETitle = "INFMAP"
@@ -83,7 +83,7 @@ class NodeSection(_Section):
 
 
 class Limits(_Section):
-    """``[limits]``: what a caller may take of the machine."""
+    """``[limits]``: bounds of what callers use."""
 
     max_object_mb: Annotated[int, Field(ge=1, le=4096)] = 256
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 16
@@ -100,7 +100,7 @@ class Work(_Section):
 
 
 class Caller(_Section):
-    """``[[callers]]``: one who may send. Nobody else may."""
+    """``[[callers]]``: a caller that may send; others may not."""
 
     ae_title: AETitle
     address: IPvAnyNetwork | None = None
@@ -174,7 +174,7 @@ class StatusPage(_Section):
 
 
 class NodeConfig(_Section):
-    """The whole file."""
+    """The file."""
 
     node: NodeSection
     limits: Limits = Limits()
@@ -201,7 +201,8 @@ def read_config(path: Path) -> NodeConfig:
     """
     config, faults = _checked(path)
     if config is None or faults:
-        raise NodeError(f"{path} has {_counted(faults)}: {'; '.join(faults)}")
+        number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise NodeError(f"{path} has {number}: {'; '.join(faults)}")
     return config
 
 
@@ -216,10 +217,6 @@ def find_faults(path: Path) -> list[str]:
     return _checked(path)[1]
 
 
-def _counted(faults: list[str]) -> str:
-    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-
-
 def _checked(path: Path) -> tuple[NodeConfig | None, list[str]]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -231,14 +228,15 @@ def _checked(path: Path) -> tuple[NodeConfig | None, list[str]]:
     try:
         config = NodeConfig.model_validate(document, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        faults += [_fault(one) for one in error.errors(include_url=False)]
+        faults += [_fault(detail) for detail in error.errors(include_url=False)]
     return config, sorted(dict.fromkeys(faults))
 
 
 def _fault(error: Any) -> str:
-    """One of pydantic's errors as ``key: what is wrong``."""
+    """One of pydantic's errors as ``key: what is wrong``, the key as in ``rules[0].to[1]``."""
     location = [part for part in error["loc"] if part not in ("c-store", "stow-rs")]
-    key = _key(location)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    key = key.removeprefix(".")
     if error["type"] == "missing":
         return f"{key} is missing"
     if error["type"] == "extra_forbidden":
@@ -252,45 +250,32 @@ def _fault(error: Any) -> str:
     return f"{key}: {message[0].lower()}{message[1:]}{shown}"
 
 
-def _key(location: list[str | int]) -> str:
-    """A place in the file, as in ``rules[0].to[1]``."""
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return key.removeprefix(".")
-
-
 def known_keys() -> set[str]:
     """Every key that may stand anywhere in the file."""
-    sections = (
-        NodeConfig, NodeSection, Limits, Work, Caller, Model, CStoreDestination, StowDestination,
-        Rule, Retention, StatusPage, ServerTls, ClientTls,
-    )  # fmt: skip
+    sections = (*_Section.__subclasses__(), *_Destination.__subclasses__())
     return {name for section in sections for name in section.model_fields}
 
 
 def _loose_ends(document: dict[str, Any]) -> Iterator[str]:
-    """Names that are used and not defined, or defined twice.
+    """Names that are used and not defined, or defined twice, in the raw document.
 
-    Looked for in the raw document, so that they show beside all other faults.
+    So they show beside all other faults.
     """
     names = {
-        table: [entry.get(key) for entry in _tables(document, table)]
-        for table, key in (
-            ("models", "name"),
-            ("destinations", "name"),
-            ("rules", "name"),
-            ("callers", "ae_title"),
-        )
+        table: [entry.get("name") for entry in _tables(document, table)]
+        for table in ("models", "destinations", "rules")
     }
     for table, defined in names.items():
         for name, count in Counter(map(str, defined)).items():
-            if count > 1 and table != "callers":
+            if count > 1:
                 yield f"{table}: {name!r} is defined {count} times"
+    names["callers"] = [entry.get("ae_title") for entry in _tables(document, "callers")]
     for number, rule in enumerate(_tables(document, "rules")):
         for key, table in (("model", "models"), ("to", "destinations"), ("callers", "callers")):
             used = rule.get(key, [])
             for name in [used] if isinstance(used, str) else used if isinstance(used, list) else []:
                 if name not in names[table] and not (key == "callers" and name == FOLDER_CALLER):
-                    known = ", ".join(str(one) for one in names[table]) or "none"
+                    known = ", ".join(map(str, names[table])) or "none"
                     yield f"rules[{number}].{key}: {name!r} is not among the {table} ({known})"
     for number, destination in enumerate(_tables(document, "destinations")):
         if ("user" in destination) != ("password_file" in destination):

@@ -1,4 +1,4 @@
-"""From a file that has arrived to an entry in the queue: what is answered with success is on disk, synced."""
+"""From a file that has arrived to an entry in the queue; an accepted file is on disk, synced."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from infmap_kit.node.log import note
 from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.spool import Spool, settle
 
+_UNREADABLE = "expected a DICOM object, found one that cannot be read"
 _UID = re.compile(r"[0-9.]{1,64}")
 
 _RESULT_BYTES_A_PIXEL = 4
@@ -28,7 +29,7 @@ class NoRoom(InfmapError):
 
 
 class Unusable(InfmapError):
-    """What arrived is no DICOM object, or not the one that was announced."""
+    """An arrived file is no DICOM object, or not the one that was announced."""
 
 
 class Conflict(InfmapError):
@@ -37,14 +38,14 @@ class Conflict(InfmapError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What became of an accepted file.
+    """The outcome of an accepted file.
 
     Parameters
     ----------
     image_id
         Its number in the store.
     is_new
-        False for a radiograph that was here already: it is not judged twice.
+        False for a radiograph that was here already: it is not processed twice.
     remark
         How it differs from the one that was here; empty when it does not.
     """
@@ -55,14 +56,12 @@ class Receipt:
 
 
 class Intake:
-    """Where every radiograph enters, whoever brings it.
+    """The way of every radiograph into the queue.
 
     Parameters
     ----------
-    spool
-        Where files lie.
-    store
-        Where they are entered.
+    spool, store
+        The radiographs' files, and the queue of them.
     keep_free_bytes
         Space that is not given to new files: results and the store's own log need it.
     """
@@ -81,7 +80,7 @@ class Intake:
             When too little is free on the spool's disk.
         """
         free = self.spool.free_bytes()
-        # What was accepted before needs room for its results.
+        # Radiographs that were accepted before need room for their results.
         required = self._keep_free_bytes + self._store.promised_bytes()
         if free < required:
             raise NoRoom(
@@ -89,7 +88,7 @@ class Intake:
             )
 
     def has_room_to_arrive(self) -> bool:
-        """Whether what is being received may go on growing: half of the reserve is for nobody else."""
+        """Whether an object that is being received may go on growing; half of the reserve is for these."""
         return self.spool.free_bytes() > self._keep_free_bytes // 2
 
     def accept(
@@ -123,11 +122,10 @@ class Intake:
             sha256, size_bytes = sha256_of(part), part.stat().st_size
             settle(part, file)
             added = self._store.add(
-                sop_instance_uid=header.instance, sha256=sha256, file=file.name, size_bytes=size_bytes,
-                results_bytes=header.results_bytes,
-                caller=caller,
+                sop_instance_uid=header.instance, sha256=sha256, file=file.name, caller=caller,
+                size_bytes=size_bytes, results_bytes=header.results_bytes,
             )  # fmt: skip
-        # A file that is in its place stays there: whether its entry was made, the next start will know.
+        # A file that is in its place stays there; the next start finds out whether its entry was made.
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise NoRoom(f"the spool cannot be written: {reason}") from error
@@ -138,22 +136,21 @@ class Intake:
                 return self._again(added, file, sha256)
             finally:
                 file.unlink(missing_ok=True)
-        note(
-            "received", image=added, uid=hashed_uid(header.instance), caller=caller, size_bytes=size_bytes,
-        )  # fmt: skip
+        uid = hashed_uid(header.instance)
+        note("received", image=added, uid=uid, caller=caller, size_bytes=size_bytes)
         return Receipt(image_id=added, is_new=True)
 
     def _again(self, known: Known, file: Path, sha256: str) -> Receipt:
-        """What a second arrival under the same UID is: the same, the same picture, or another's."""
+        """Decide whether a second arrival under the same UID is the same file, the same picture, or another."""
         if sha256 == known.sha256:
             self._store.count("duplicate")
             note("received again", image=known.image_id)
             return Receipt(image_id=known.image_id, is_new=False)
         try:
             is_same = _is_same_picture(file, self.spool.images / known.file)
-        # As in _header(). What cannot be compared is not known to be the same.
+        # As in _header(): two that cannot be compared may differ.
         except Exception as error:
-            raise Unusable("expected a DICOM object, found one that cannot be read") from error
+            raise Unusable(_UNREADABLE) from error
         if not is_same:
             self._store.count("conflict")
             raise Conflict(
@@ -161,15 +158,14 @@ class Intake:
                 "other pixels or is another patient's"
             )
         self._store.count("duplicate")
-        note("received again with other attributes; the first is kept", image=known.image_id)
-        return Receipt(
-            image_id=known.image_id, is_new=False, remark="other attributes; the first is kept"
-        )
+        remark = "other attributes; the first is kept"
+        note(f"received again with {remark}", image=known.image_id)
+        return Receipt(image_id=known.image_id, is_new=False, remark=remark)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Header:
-    """What intake looks at, whatever it is."""
+    """The tags of an arrived file that intake needs."""
 
     sop_class: str
     instance: str
@@ -198,7 +194,7 @@ def _header(path: Path) -> _Header:
         raise
     # pydicom names no closed set of errors for damaged files.
     except Exception as error:
-        raise Unusable("expected a DICOM object, found one that cannot be read") from error
+        raise Unusable(_UNREADABLE) from error
 
 
 def _check(header: _Header, announced: tuple[str, str] | None) -> None:
@@ -213,17 +209,13 @@ def _check(header: _Header, announced: tuple[str, str] | None) -> None:
         )
 
 
-def _is_same_picture(one: Path, other: Path) -> bool:
+def _is_same_picture(first: Path, second: Path) -> bool:
     from pydicom import dcmread
 
-    def identity(path: Path) -> tuple[object, ...]:
+    def identity(path: Path) -> list[object]:
         dataset = dcmread(path)
-        return (
-            dataset.file_meta.TransferSyntaxUID,
-            dataset.get("PixelData"),
-            dataset.get("PatientID"),
-            dataset.get("StudyInstanceUID"),
-        )
+        tags = [dataset.get(name) for name in ("PixelData", "PatientID", "StudyInstanceUID")]
+        return [dataset.file_meta.TransferSyntaxUID, *tags]
 
     with quiet():
-        return identity(one) == identity(other)
+        return identity(first) == identity(second)

@@ -1,7 +1,6 @@
 """The node's log: one JSON object a line, without names, ids or UIDs of patients.
 
-Others' loggers are silent here: pynetdicom and pydicom quote what they read. What matters of theirs, the
-node says in its own words.
+The loggers of libraries are silent here: pynetdicom and pydicom quote what they read.
 """
 
 from __future__ import annotations
@@ -52,51 +51,45 @@ class _JsonLines(logging.Formatter):
 
 
 class Trouble:
-    """Something that is wrong for a while: said once when it begins or changes, and once when it is over.
+    """A trouble of a subject (``destination pacs``): logged when it begins or changes, and when it is over."""
 
-    Parameters
-    ----------
-    what
-        Whom it is about, as in ``destination pacs``.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
         self._reason = ""
         self._times = 0
         self._lock = threading.Lock()
 
     @property
     def reason(self) -> str:
-        """What is wrong now; empty when nothing is."""
+        """The present trouble; empty when there is none."""
         return self._reason
 
     def begins(self, reason: str, **fields: Any) -> None:
-        """Say what is wrong, unless that was said already."""
+        """Log the reason, unless that was done already."""
         with self._lock:
             self._times += 1
             if reason == self._reason:
                 return
             self._reason = reason
-        note(f"{self._what}: {reason}", level=logging.WARNING, **fields)
+        note(f"{self._subject}: {reason}", level=logging.WARNING, **fields)
 
     def is_over(self, **fields: Any) -> None:
-        """Say that all is well again, when it was not."""
+        """Log that all is well again, when it was not."""
         with self._lock:
             if not self._reason:
                 return
             times, self._reason, self._times = self._times, "", 0
-        note(f"{self._what}: well again", times=times, **fields)
+        note(f"{self._subject}: well again", times=times, **fields)
 
 
 class Troubles:
-    """One :class:`Trouble` for each thing that may be wrong, whoever meets it: several meet it, one says it."""
+    """One :class:`Trouble` for each subject, so that it is logged once, however many threads meet it."""
 
     def __init__(self) -> None:
         self._known: dict[str, Trouble] = {}
         self._lock = threading.Lock()
 
-    def about(self, what: str) -> Trouble:
-        """The trouble with ``what``, such as ``model chest`` or ``spool``."""
+    def about(self, subject: str) -> Trouble:
+        """The trouble of a subject, such as ``model chest`` or ``spool``."""
         with self._lock:
-            return self._known.setdefault(what, Trouble(what))
+            return self._known.setdefault(subject, Trouble(subject))

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
 
 from infmap_kit.node.log import note
+
+IDLE_S = 0.25
+"""Pause of a step that found nothing to do."""
+
+
+def backoff_s(failures: int, *, most_s: float) -> float:
+    """Pause after so many failures in a row: doubled each time, up to ``most_s``.
+
+    It is never the same, so that many hosts do not come back at once.
+    """
+    # 2**30 seconds are longer than any limit.
+    doubled_s = 2.0 ** min(failures - 1, 30)
+    return min(most_s, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
 
 
 class Loop(threading.Thread):
@@ -16,9 +30,9 @@ class Loop(threading.Thread):
     Parameters
     ----------
     name
-        For people.
+        Name of the loop in logs.
     step
-        Does something and gives the seconds until it wants to be called again.
+        Does something and gives the seconds until its next call.
     close
         Called in the same thread at the end.
     patience_s
@@ -42,13 +56,13 @@ class Loop(threading.Thread):
         self._beat_s = time.monotonic()
 
     def run(self) -> None:
-        """Step after step."""
+        """Step until the loop is stopped."""
         try:
             while not self._ended.is_set():
                 self._beat_s = time.monotonic()
                 self._awake.clear()
                 self._awake.wait(self._step())
-        # Whatever it is: the node ends, and what began it again finds everything in the store.
+        # Whatever the error: the node ends, and the next run finds everything in the store.
         except Exception as error:
             note(f"{self.name} ended", level=logging.CRITICAL, reason=_place_of(error))
             raise SystemExit from error
@@ -66,7 +80,7 @@ class Loop(threading.Thread):
 
     @property
     def trouble(self) -> str:
-        """Why this loop is not well; empty when it is."""
+        """Reason why this loop does not work; empty when it does."""
         if not self.is_alive():
             return f"{self.name} has ended"
         stuck_s = time.monotonic() - self._beat_s

@@ -1,4 +1,4 @@
-"""Forgetting what is finished, by age and by space; what failed stays until a person has looked at it."""
+"""Forgetting finished radiographs, by age and by space; failed ones stay until a person looks at them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Cleaner:
     Parameters
     ----------
     rules
-        How long, and how much.
+        Longest time and largest size.
     spool, store
-        Of the node.
+        The radiographs' files, and the queue of them.
     """
 
     def __init__(self, rules: Retention, spool: Spool, store: Store) -> None:
@@ -34,7 +34,7 @@ class Cleaner:
         self._seen: dict[Path, tuple[int, float]] = {}
 
     def step(self) -> float:
-        """Forget what may be forgotten.
+        """Forget radiographs beyond the limits.
 
         Returns
         -------
@@ -67,7 +67,7 @@ class Cleaner:
         return freed
 
     def _remove_halves(self) -> None:
-        """Remove what has stopped to grow in ``arriving``; whose transfer ended, nobody else may know."""
+        """Remove files in ``arriving`` that have stopped to grow; their transfer may have ended unnoticed."""
         now = time.monotonic()
         seen: dict[Path, tuple[int, float]] = {}
         for file in self._spool.arriving.iterdir():

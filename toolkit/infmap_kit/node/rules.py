@@ -1,4 +1,4 @@
-"""Which rule decides about a radiograph."""
+"""The choice of the rule for a radiograph."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
     Parameters
     ----------
     rules
-        In the file's order.
+        The rules, in the file's order.
     header
-        A pydicom data set; ``Modality`` and ``BodyPartExamined`` are looked at.
+        A pydicom data set, of which ``Modality`` and ``BodyPartExamined`` count.
     caller
         AE title of the sender.
     """
@@ -34,4 +34,4 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
 
 def _fits(allowed: list[str], value: str) -> bool:
     """Whether a code string is allowed; an empty one in the list stands for an absent tag."""
-    return not allowed or value in (one.strip().upper() for one in allowed)
+    return not allowed or value in (code.strip().upper() for code in allowed)

@@ -1,11 +1,11 @@
-"""The node whole: receiver, workers, senders, cleaner, status page; one process that may end at any time."""
+"""The node: receiver, workers, senders, cleaner and status page in one process that may end at any time."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from infmap_kit import __version__
@@ -39,7 +39,7 @@ class Node:
     Parameters
     ----------
     config
-        The whole TOML file.
+        The node's TOML file.
 
     Raises
     ------
@@ -53,8 +53,7 @@ class Node:
         self._lock = NodeLock(self._spool)
         load_libraries()
         self._started_at = utc_now()
-        database = Database(self._spool.database)
-        self._database = database
+        self._database = database = Database(self._spool.database)
         self._metrics = Metrics(lambda: view.overview(database), self._spool.free_bytes)
         self._store = Store(database, on_finished=self._metrics.finished)
         self._outbox = Outbox(database, on_finished=self._metrics.finished)
@@ -62,7 +61,7 @@ class Node:
             swept = self._spool.sweep(view.files(database), view.image_ids(database))
         if swept:
             note("removed what an earlier run left unfinished", files=swept)
-        self._bury_unknown()
+        self._give_up_unknown_destinations()
         self._intake = Intake(
             self._spool, self._store, keep_free_bytes=config.limits.keep_free_mb << 20
         )
@@ -73,17 +72,13 @@ class Node:
                 self._spool,
                 self._store,
                 troubles=self._troubles,
-                on_judged=self._wake_the_senders,
+                on_processed=lambda: _wake(self._delivery_loops),
             )
             for _ in range(config.node.workers)
         ]
+        title = config.node.ae_title
         self._senders = [
-            Sender(
-                destination,
-                self._outbox,
-                results=self._spool.results,
-                ae_title=config.node.ae_title,
-            )
+            Sender(destination, self._outbox, results=self._spool.results, ae_title=title)
             for destination in config.destinations
         ]
         self._work_loops = [
@@ -116,23 +111,19 @@ class Node:
                 not_ready=self.not_ready,
                 not_alive=self.not_alive,
             )
-            # Last: what it accepts, all others are ready to take.
+            # Last, when all others are ready to take what it accepts.
             self._receiver = Receiver(
                 self._config,
                 self._intake,
                 troubles=self._troubles,
-                on_received=self._wake_the_workers,
+                on_received=lambda: _wake(self._work_loops),
                 on_rejected=self._metrics.association_rejected,
             )
         except BaseException:
             self.__exit__()
             raise
-        note(
-            "ready",
-            version=__version__,
-            ae_title=self._config.node.ae_title,
-            port=self._config.node.port,
-        )
+        node = self._config.node
+        note("ready", version=__version__, ae_title=node.ae_title, port=node.port)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -156,7 +147,7 @@ class Node:
         return problems
 
     def not_ready(self) -> list[str]:
-        """Why radiographs would not be accepted, or would have to wait."""
+        """Reasons why radiographs would not be accepted, or would have to wait."""
         problems = self.not_alive()
         if self._receiver is None:
             problems.append("the receiver does not listen yet")
@@ -166,14 +157,6 @@ class Node:
             problems.append(str(error))
         reasons = {model.name: self._model_trouble(model.name) for model in self._config.models}
         return problems + [f"model {name}: {reason}" for name, reason in reasons.items() if reason]
-
-    def _wake_the_workers(self) -> None:
-        for loop in self._work_loops:
-            loop.wake()
-
-    def _wake_the_senders(self) -> None:
-        for loop in self._delivery_loops:
-            loop.wake()
 
     def _model_trouble(self, name: str) -> str:
         return self._troubles.about(f"model {name}").reason
@@ -193,7 +176,7 @@ class Node:
                 trouble.is_over()
         return _PROBE_EVERY_S
 
-    def _bury_unknown(self) -> None:
+    def _give_up_unknown_destinations(self) -> None:
         """Give up deliveries to destinations that the rules do not name any more."""
         known = [destination.name for destination in self._config.destinations]
         for name in self._outbox.orphaned_destinations(known):
@@ -203,7 +186,7 @@ class Node:
             note("given up", destination=name, deliveries=given_up, reason="not in the rules")
 
     def _page(self) -> dict[str, Any]:
-        seen = view.overview(self._database)
+        overview = view.overview(self._database)
         return {
             "version": __version__,
             "ae_title": self._config.node.ae_title,
@@ -211,8 +194,8 @@ class Node:
             "started_at": self._started_at,
             "now": utc_now(),
             "problems": self.not_ready(),
-            "images": seen.images,
-            "received": seen.counters.get("received", 0),
+            "images": overview.images,
+            "received": overview.counters.get("received", 0),
             "models": [
                 {"name": model.name, "url": model.url, "trouble": self._model_trouble(model.name)}
                 for model in self._config.models
@@ -222,13 +205,18 @@ class Node:
                     "name": sender.destination.name,
                     "kind": sender.destination.kind,
                     "trouble": sender.trouble,
-                    "counts": seen.deliveries.get(sender.destination.name, {}),
+                    "counts": overview.deliveries.get(sender.destination.name, {}),
                 }
                 for sender in self._senders
             ],
             "latest": view.images(self._database, limit=_LATEST),
             "free_gb": self._spool.free_bytes() / 2**30,
         }
+
+
+def _wake(loops: Sequence[Loop]) -> None:
+    for loop in loops:
+        loop.wake()
 
 
 def run_node(config: NodeConfig) -> None:

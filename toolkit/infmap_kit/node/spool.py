@@ -16,7 +16,7 @@ from infmap_kit.errors import NodeError
 
 
 class Spool:
-    """The folder and its rooms.
+    """The folder and the folders in it.
 
     ::
 
@@ -42,7 +42,7 @@ class Spool:
         self.workers = folder / "workers"
         self.database = folder / "node.db"
         try:
-            # Patients' pictures: for nobody else's eyes.
+            # Patients' pictures, to be read by the node's user alone.
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for room in (self.arriving, self.images, self.results, self.workers):
                 room.mkdir(mode=0o700, exist_ok=True)
@@ -54,7 +54,7 @@ class Spool:
         return shutil.disk_usage(self.folder).free
 
     def used_bytes(self) -> int:
-        """What images and results take."""
+        """Size of the images and results."""
         return sum(
             file.stat().st_size
             for room in (self.images, self.results)
@@ -63,36 +63,26 @@ class Spool:
         )
 
     def sweep(self, known: set[str], image_ids: set[int]) -> int:
-        """Remove what no store entry knows: halves of transfers, files whose entry was never made.
+        """Remove halves of transfers, and files that the store does not know; give their number.
 
         Only for the node itself, before it listens.
 
         Parameters
         ----------
-        known
-            Names of the files that the store knows.
-        image_ids
-            Numbers of the radiographs in it.
-
-        Returns
-        -------
-        int
-            How many files went.
+        known, image_ids
+            Names of the files in the store, and numbers of its radiographs.
         """
-        strangers = [
+        strays = [
             *self.arriving.iterdir(),
             *(file for file in self.images.iterdir() if file.name not in known),
             *(file for file in self.results.iterdir() if self._is_stray(file, image_ids)),
         ]
-        for file in strangers:
+        for file in strays:
             file.unlink(missing_ok=True)
-        return len(strangers)
+        return len(strays)
 
     def _is_stray(self, result: Path, image_ids: set[int]) -> bool:
-        """Whether nobody will ever refer to a result.
-
-        One without an entry may be that of a worker which is about to make it.
-        """
+        """Whether a result will never have an entry; a living worker may be about to make it."""
         number, _, rest = result.name.partition("-")
         if not number.isdecimal() or int(number) not in image_ids:
             return True
@@ -107,24 +97,12 @@ class Spool:
 
 
 def settle(part: Path, final: Path) -> None:
-    """Move a written file to its final name, such that a power cut cannot take it away any more.
-
-    Parameters
-    ----------
-    part
-        Written and complete, on the same disk.
-    final
-        Its name from now on.
-    """
+    """Move a complete file to its final name on the same disk, such that it outlives a power cut."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(final)
-    sync_folder(final.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # The new name is on disk when its folder is.
+    descriptor = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -142,7 +120,7 @@ class NodeLock:
 
     def __init__(self, spool: Spool) -> None:
         self._file = _node_lock_file(spool)
-        # Whoever only looks whether a node runs holds the lock for a moment.
+        # is_running() holds the lock for a moment.
         if not any(_lock(self._file, wait_s=wait_s) for wait_s in (0, 0.1, 0.2)):
             self._file.seek(0)
             owner = self._file.read().strip() or "unknown"
@@ -173,12 +151,7 @@ def _node_lock_file(spool: Spool) -> IO[str]:
 class WorkerLock:
     """Proof that a worker lives: a lock that the kernel takes away with its process.
 
-    So no lease needs a clock: a job whose worker's lock is free is nobody's.
-
-    Parameters
-    ----------
-    spool
-        Where the lock file is made.
+    So no lease needs a clock: a job whose worker's lock is free may be claimed.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -201,7 +174,7 @@ class WorkerLock:
 
 
 def is_dead(spool: Spool, worker: str) -> bool:
-    """Whether the worker of this name has ended; what it left is taken away."""
+    """Whether the worker of this name has ended; its lock file is then removed."""
     path = spool.workers / worker
     try:
         file = path.open("r+", encoding="ascii")

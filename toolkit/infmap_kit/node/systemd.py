@@ -1,4 +1,4 @@
-"""Telling systemd how the node is (sd_notify(3)); nothing happens where there is none."""
+"""Reports of the node's state to systemd (sd_notify(3)); without systemd nothing is sent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def tell_systemd(state: str) -> None:
         return
     # An abstract address begins with a zero byte, which an environment cannot hold.
     path = "\0" + address[1:] if address.startswith("@") else address
-    # Should it not listen any more, there is nobody to tell.
+    # The manager may have stopped to listen.
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.sendto(state.encode(), path)

@@ -33,11 +33,11 @@ class WatchFolder:
     Parameters
     ----------
     folder
-        Must be there.
+        A folder that exists.
     intake
-        Takes the files.
+        The intake of the files.
     max_object_bytes
-        Largest file.
+        Size of the largest file that is taken.
     """
 
     def __init__(self, folder: Path, intake: Intake, *, max_object_bytes: int) -> None:
@@ -50,13 +50,7 @@ class WatchFolder:
         self._full = Trouble("watch folder")
 
     def look(self) -> int:
-        """Take what is there and at rest.
-
-        Returns
-        -------
-        int
-            How many files were moved away.
-        """
+        """Take the files that have come to rest, and give the number of those that were moved away."""
         now, moved = dict(self._sights()), 0
         for file, sight in now.items():
             if self._before.get(file) == sight:
@@ -85,10 +79,7 @@ class WatchFolder:
 
     def _take(self, file: Path, sight: _Sight) -> bool:
         try:
-            self._refuse_size(sight)
-            self._intake.refuse_when_full()
-            with self._intake.spool.others_held_off(by_node=False):
-                receipt = self._copy(file)
+            receipt = self._copy(file, sight)
         except (Unusable, Conflict) as error:
             note("refused", reason=str(error), caller=FOLDER_CALLER)
             refused = self._move(file, REFUSED)
@@ -101,17 +92,17 @@ class WatchFolder:
         self._move(file, ACCEPTED)
         return True
 
-    def _refuse_size(self, sight: _Sight) -> None:
+    def _copy(self, file: Path, sight: _Sight) -> Receipt:
         if sight.size_bytes > self._max_object_bytes:
             raise Unusable(f"expected at most {self._max_object_bytes >> 20} MiB, found more")
-
-    def _copy(self, file: Path) -> Receipt:
+        self._intake.refuse_when_full()
         part = self._intake.spool.arriving / f"{uuid.uuid4().hex}.dcm"
-        try:
-            shutil.copyfile(file, part)
-            return self._intake.accept(part, caller=FOLDER_CALLER)
-        finally:
-            part.unlink(missing_ok=True)
+        with self._intake.spool.others_held_off(by_node=False):
+            try:
+                shutil.copyfile(file, part)
+                return self._intake.accept(part, caller=FOLDER_CALLER)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _move(self, file: Path, room: str) -> Path:
         folder = self._folder / room

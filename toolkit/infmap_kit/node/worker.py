@@ -6,19 +6,18 @@ import contextlib
 import io
 import json
 import logging
-import random
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
-from infmap_kit.imaging.dicom.identity import hashed_uid
+from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient
 from infmap_kit.imaging.dicom.quiet import quiet
-from infmap_kit.model.finding import FindingSpec
+from infmap_kit.imaging.radiograph import Radiograph, rejection_document
 from infmap_kit.node.config import NodeConfig, Rule
 from infmap_kit.node.log import Troubles, note
-from infmap_kit.node.progression_result import finding_record, rejection_record
+from infmap_kit.node.loops import IDLE_S, backoff_s
 from infmap_kit.node.queue.states import FINDING, Job, ResultFile, State
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.rules import matching_rule
@@ -28,10 +27,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from infmap_kit.answer.answer import Answer
-    from infmap_kit.imaging.radiograph import Radiograph
     from infmap_kit.triton.client import InfmapClient
 
-IDLE_S = 0.25
 _LONGEST_WAIT_S = 15.0
 
 
@@ -40,11 +37,11 @@ class ServiceUnavailable(InfmapError):
 
 
 class JobFailed(InfmapError):
-    """A radiograph could not be judged, and might be the cause."""
+    """A radiograph could not be processed, and might be the cause."""
 
 
 def load_libraries() -> None:
-    """Import what judging needs: it takes seconds, and the first radiograph should not wait for it.
+    """Import the libraries of a worker: it takes seconds, and the first radiograph should not wait for it.
 
     Raises
     ------
@@ -60,17 +57,17 @@ def load_libraries() -> None:
 
 
 class Worker:
-    """Judges one radiograph after the other.
+    """Processes one radiograph after the other.
 
     Parameters
     ----------
     config
         Rules, models and limits.
     spool, store
-        Where radiographs lie, and where they are entered.
+        The radiographs' files, and the queue of them.
     troubles
-        Shared with whoever else meets the same.
-    on_judged
+        Troubles that are shared with the node's other parts.
+    on_processed
         Called after results were entered.
     """
 
@@ -81,13 +78,13 @@ class Worker:
         store: Store,
         *,
         troubles: Troubles,
-        on_judged: Callable[[], None] = lambda: None,
+        on_processed: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._spool = spool
         self._store = store
         self._troubles = troubles
-        self._on_judged = on_judged
+        self._on_processed = on_processed
         self._lock = WorkerLock(spool)
         self._failures = 0
 
@@ -112,51 +109,50 @@ class Worker:
             return self._pause_s()
         # Claimed again at the next step, should giving it back have failed.
         except (sqlite3.Error, OSError) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+            self._report_unwritable(error)
             return self._pause_s()
         self._failures = 0
         self._troubles.about("spool").is_over()
         return 0
 
     def close(self) -> None:
-        """End this worker; what it holds, another may take."""
+        """End this worker; another may take its radiograph."""
         self._store.database.close()
         self._lock.release()
 
     def _pause_s(self) -> float:
         self._failures += 1
-        doubled_s = 0.5 * 2.0 ** min(self._failures, 10)
-        return min(_LONGEST_WAIT_S, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+        return backoff_s(self._failures, most_s=_LONGEST_WAIT_S)
+
+    def _report_unwritable(self, error: sqlite3.Error | OSError) -> str:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+        return reason
 
     def _do(self, job: Job) -> None:
-        me = self._lock.name
-        try:
-            self._attempt(job)
-        except ServiceUnavailable as error:
-            self._store.put_back(job, me, str(error))
-            raise
-        except JobFailed as error:
-            given_up = self._store.attempt_failed(
-                job, me, str(error), max_attempts=self._config.work.max_attempts
-            )
-            note(
-                "given up" if given_up else "an attempt failed",
-                level=logging.WARNING, image=job.image_id, reason=str(error),
-            )  # fmt: skip
-
-    def _attempt(self, job: Job) -> None:
         try:
             self._process(job)
-        except (ServiceUnavailable, JobFailed, sqlite3.Error, OSError):
+        except ServiceUnavailable as error:
+            self._store.put_back(job, self._lock.name, str(error))
+            raise
+        except (sqlite3.Error, OSError):
             raise
         except InfmapError as error:
-            raise JobFailed(str(error)) from error
-        # A fault of ours that one radiograph brings to light must not stop the others.
-        except Exception as error:
-            raise JobFailed(f"it cannot be judged: {type(error).__name__}") from error
+            reason = str(error)
+        # A fault of the program that one radiograph brings to light must not stop the others.
+        except Exception as error:  # noqa: BLE001
+            reason = f"it cannot be processed: {type(error).__name__}"
+        else:
+            return
+        given_up = self._store.attempt_failed(
+            job, self._lock.name, reason, max_attempts=self._config.work.max_attempts
+        )
+        event = "given up" if given_up else "an attempt failed"
+        note(event, level=logging.WARNING, image=job.image_id, reason=reason)
 
     def _process(self, job: Job) -> None:
+        from infmap_kit.results.folder import finding_document
+
         content, source = self._read(job)
         with quiet():
             rule = matching_rule(self._config.rules, source, job.caller)
@@ -164,20 +160,25 @@ class Worker:
             self._store.ignore(job, self._lock.name, "no rule fits it")
             note("ignored", image=job.image_id, reason="no rule fits it")
             return
+        # The spool holds the radiograph itself, so the JSON beside the results may name its patient.
+        name = f"radiograph {job.image_id}"
         try:
             radiograph = _decoded(content, job, rule)
             answer = self._ask(radiograph, rule)
             datasets = _objects(source, radiograph, answer, rule)
-            document = finding_record(job, radiograph, answer)
-            finding = FindingSpec.from_parameters(answer.model)
-            outcome, reason = State.DONE, finding.decision(detected=answer.detected)
+            document = finding_document(radiograph, answer, source=name, identify=True)
+            outcome, reason = State.DONE, answer.model.finding.decision(detected=answer.detected)
         except InputRejected as rejection:
             outcome, reason = State.REJECTED, f"{rejection.code}: {rejection.reason}"
             datasets = self._report(source, rejection, rule) if rule.rejects == "report" else []
-            document = rejection_record(job, source, rejection)
+            document = {
+                "source": name,
+                **shown_patient(source, identify=True),
+                "rejected": rejection_document(rejection),
+            }
         written = [self._write(job, kind, dataset) for kind, dataset in datasets]
         document["dicom"] = [result.file for result in written]
-        entered = self._store.judged(
+        entered = self._store.processed(
             job,
             self._lock.name,
             outcome=outcome,
@@ -186,8 +187,8 @@ class Worker:
             destinations=rule.to,
         )
         if entered:
-            self._on_judged()
-            note("judged", image=job.image_id, uid=hashed_uid(job.sop_instance_uid), outcome=outcome,
+            self._on_processed()
+            note("processed", image=job.image_id, uid=hashed_uid(job.sop_instance_uid), outcome=outcome,
                  reason=reason, rule=rule.name)  # fmt: skip
 
     def _read(self, job: Job) -> tuple[bytes, Dataset]:
@@ -203,7 +204,6 @@ class Worker:
             return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Answer:
-        """Ask the rule's model about a radiograph."""
         from infmap_kit.results.dicom.results import ResultKind
         from infmap_kit.results.infer import find_infection
 
@@ -218,11 +218,11 @@ class Worker:
         from infmap_kit.results.dicom.results import rejection_report
 
         with self._connected(rule) as client:
-            finding = FindingSpec.from_parameters(client.model())
+            finding = client.model().finding
         try:
             return [("rejection", rejection_report(source, rejection, finding=finding))]
         except InputRejected:
-            # Nothing could refer to it: it has no UIDs.
+            # It has no UIDs that a report could refer to.
             return []
         # highdicom names no closed set of errors for odd sources.
         except Exception as error:
@@ -255,7 +255,7 @@ class Worker:
         return ResultFile(kind=kind, sop_instance_uid=str(dataset.SOPInstanceUID), file=name)
 
     def _write_record(self, job: Job, document: dict[str, Any]) -> ResultFile:
-        """Write an answer's JSON beside its objects: it goes nowhere, and stays as long as they do."""
+        """Write an answer's JSON beside its objects for `infmap-kit progression`; it is not delivered."""
         name = f"{job.image_id}-{FINDING}.json"
         self._settle(name, lambda part: part.write_text(json.dumps(document, indent=2)))
         return ResultFile(kind=FINDING, sop_instance_uid="", file=name)
@@ -268,8 +268,7 @@ class Worker:
             settle(part, final)
         except OSError as error:
             part.unlink(missing_ok=True)
-            reason = error.strerror or type(error).__name__
-            self._troubles.about("spool").begins(f"it cannot be written: {reason}")
+            reason = self._report_unwritable(error)
             raise ServiceUnavailable(f"the spool cannot be written: {reason}") from error
 
 

@@ -1,4 +1,4 @@
-"""When a difference between two severities is called a change."""
+"""Differences between severities, and which of them are called a change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Medicine 27, 2008, 1693), which makes an interval for a difference of two interv
 
 
 class Verdict(enum.StrEnum):
-    """What is said of a difference."""
+    """Whether a difference is called a change, or why not."""
 
     RISE = "rise"
     FALL = "fall"
@@ -29,7 +29,7 @@ class Verdict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """From one result to a later one.
+    """The difference between a result and a later one.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Change:
     interval
         Where the difference lies, as far as noise goes; ``None`` where noise was not measured.
     verdict
-        What is said of it.
+        Whether it is called a change.
     """
 
     points: float
@@ -54,14 +54,14 @@ class Change:
 def change(
     before: Result, after: Result, noise: Noise | None, *, part: str = "total"
 ) -> Change | None:
-    """Judge the difference between two results.
+    """Compare two results.
 
     Parameters
     ----------
     before, after
-        In the order of time.
+        The earlier and the later result.
     noise
-        Of the model; nothing is called a change without it.
+        Noise of the model; nothing is called a change without it.
     part
         ``"total"``, ``"right"`` or ``"left"``.
 
@@ -74,19 +74,15 @@ def change(
     if first is None or second is None:
         return None
     points = second - first
-    if dict(before.model) != dict(after.model):
+    if before.model != after.model:
         return Change(points=points, interval=None, verdict=Verdict.OTHER_MODEL)
-    ranges = [
-        noise.range_about(result, part) if noise is not None else None for result in (before, after)
-    ]
-    if ranges[0] is None or ranges[1] is None:
+    first_range, second_range = (
+        noise.range_about(result, part) if noise else None for result in (before, after)
+    )
+    if first_range is None or second_range is None:
         return Change(points=points, interval=None, verdict=Verdict.NOT_MEASURED)
-    low, high = difference_interval((first, ranges[0]), (second, ranges[1]))
-    verdict = Verdict.WITHIN_NOISE
-    if low > 0:
-        verdict = Verdict.RISE
-    elif high < 0:
-        verdict = Verdict.FALL
+    low, high = difference_interval((first, first_range), (second, second_range))
+    verdict = Verdict.RISE if low > 0 else Verdict.FALL if high < 0 else Verdict.WITHIN_NOISE
     return Change(points=points, interval=(low, high), verdict=verdict)
 
 

@@ -6,16 +6,19 @@ import dataclasses
 import datetime as dt
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from infmap_kit.errors import ProgressionError
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.progression.change import Change, change
 from infmap_kit.progression.noise import Noise, Range
 from infmap_kit.progression.reading import Reading, Skipped, names_of
 from infmap_kit.progression.result import SIDES, Result
 
 PARTS = ("total", *SIDES)
+
+_Key = TypeVar("_Key")
 
 _SAME_POINTS = 0.05
 """Two results of one radiograph and one model may differ by this much: half of what is shown."""
@@ -28,7 +31,7 @@ class Point:
     Parameters
     ----------
     result
-        What the model said.
+        The result.
     day
         Days since the first result.
     ranges
@@ -57,10 +60,8 @@ class Course:
         Whether the times are stand-ins, of which only differences are true.
     noise
         The model's own noise, where it was measured.
-    skipped
-        What was passed over.
-    notes
-        What else a reader should know.
+    skipped, notes
+        As in :class:`~infmap_kit.progression.reading.Reading`.
     """
 
     points: tuple[Point, ...]
@@ -76,23 +77,19 @@ class Course:
         return self.points[0].result.severity.of
 
     @property
-    def models(self) -> list[dict[str, str]]:
+    def models(self) -> list[ModelIdentity]:
         """Every model that gave a result, in the order of time."""
-        found: list[dict[str, str]] = []
-        for point in self.points:
-            if dict(point.result.model) not in found:
-                found.append(dict(point.result.model))
-        return found
+        return list(dict.fromkeys(point.result.model for point in self.points))
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What is known of every result, or of some."""
+        """The parts that are known of every result, or of some."""
         known = {part for point in self.points for part in point.result.severity.parts()}
         return tuple(part for part in PARTS if part in known)
 
     @property
     def noise_sentence(self) -> str:
-        """What the band is, or that there is none."""
+        """A sentence about the noise, or that it was not measured."""
         if self.noise is None:
             return "Noise not measured: nothing is called a change (see `infmap-kit progression noise`)."
         known = sum(self.noise.knows(point.result) for point in self.points)
@@ -114,7 +111,7 @@ class Course:
 def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = False) -> Course:
     """Put one patient's results in the order of time.
 
-    What is there twice (the same SOP instance or the same pixels, by the same model) counts once.
+    A radiograph that is there twice (the same SOP instance or pixels, by the same model) counts once.
 
     Parameters
     ----------
@@ -135,10 +132,10 @@ def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = 
     _require_one_patient(reading.results)
     _require_one_model(reading.results, noise, mix_models=mix_models)
     _require_one_measure(reading.results)
-    results, doubles = _once(reading.results)
-    _require_two(results, reading, counted_once=bool(doubles))
-    timed = _timed(results)
-    timed.sort(key=lambda pair: (pair[0], pair[1].name, str(pair[1].file)))
+    results, doubles = _without_doubles(reading.results)
+    if len(results) < 2:
+        raise _too_few(results, reading, counted_once=bool(doubles))
+    timed = sorted(_timed(results), key=lambda pair: (pair[0], pair[1].name, str(pair[1].file)))
     ordered = [result for _, result in timed]
     points = []
     for number, (taken, result) in enumerate(timed):
@@ -147,7 +144,7 @@ def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = 
             Point(
                 result=result,
                 day=(taken - timed[0][0]) / dt.timedelta(days=1),
-                ranges={part: found for part, found in ranges.items() if found is not None},
+                ranges=_known(ranges),
                 since_before=_changes(ordered[number - 1], result, noise) if number else {},
             )
         )
@@ -162,59 +159,65 @@ def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = 
 
 
 def _changes(before: Result, after: Result, noise: Noise | None) -> dict[str, Change]:
-    found = {part: change(before, after, noise, part=part) for part in PARTS}
-    return {part: one for part, one in found.items() if one is not None}
+    return _known({part: change(before, after, noise, part=part) for part in PARTS})
 
 
-def _once(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
+def _known(values: Mapping[str, _Key | None]) -> dict[str, _Key]:
+    return {part: value for part, value in values.items() if value is not None}
+
+
+def _without_doubles(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
     """Each radiograph once for each model, and a sentence for those that were there more often."""
-    kept: list[Result] = []
+    singles: list[Result] = []
     places: dict[tuple[Any, ...], int] = {}
-    twins: Counter[int] = Counter()
-    # Whatever the order of files was, the same one is kept.
-    for result in sorted(results, key=lambda one: (str(one.file), one.source)):
-        model = tuple(result.model.items())
-        keys = [("instance", result.instance, model), ("pixels", result.pixels, model)]
-        keys = [key for key in keys if key[1]]
-        place = next((places[key] for key in keys if key in places), len(kept))
-        if place == len(kept):
-            kept.append(result)
+    doubles_of: Counter[int] = Counter()
+    # Sorted, so that the order of the files does not decide which of several stays.
+    for result in sorted(results, key=lambda result: (str(result.file), result.source)):
+        values = {"instance": result.instance, "pixels": result.pixels}
+        keys = [(name, value, result.model) for name, value in values.items() if value]
+        place = next((places[key] for key in keys if key in places), len(singles))
+        if place == len(singles):
+            singles.append(result)
         else:
-            kept[place] = _merged(kept[place], result)
-            twins[place] += 1
+            singles[place] = _merged(singles[place], result)
+            doubles_of[place] += 1
         for key in keys:
             places.setdefault(key, place)
     notes = [
-        f"{kept[place].name} is there {more + 1} times, and counts once"
-        for place, more in sorted(twins.items())
+        f"{singles[place].name} is there {more + 1} times, and counts once"
+        for place, more in sorted(doubles_of.items())
     ]
-    return kept, notes
+    return singles, notes
 
 
-def _merged(one: Result, other: Result) -> Result:
-    """One result for two of the same radiograph and model, which must not contradict each other."""
-    said, also = (f"{result.severity.percent:.1f} %" for result in (one, other))
-    if abs(one.severity.percent - other.severity.percent) > _SAME_POINTS:
-        raise _contradiction(one, other, said, also)
-    if one.taken is None:
-        return dataclasses.replace(one, taken=other.taken, is_shifted=other.is_shifted)
-    if other.taken is not None and other.taken != one.taken:
-        raise _contradiction(one, other, f"{one.taken}", f"{other.taken}")
-    return one
-
-
-def _contradiction(one: Result, other: Result, said: str, also: str) -> ProgressionError:
-    return ProgressionError(
-        f"{one.file} and {other.file} are of the same radiograph and model, and say {said} and {also}: "
-        "leave one out"
+def _merged(first: Result, second: Result) -> Result:
+    """The result of two of the same radiograph and model, which must not contradict each other."""
+    both = (first, second)
+    if abs(first.severity.percent - second.severity.percent) > _SAME_POINTS:
+        values = [f"{result.severity.percent:.1f} %" for result in both]
+    elif first.taken is None:
+        return dataclasses.replace(first, taken=second.taken, is_shifted=second.is_shifted)
+    elif second.taken in (None, first.taken):
+        return first
+    else:
+        values = [str(result.taken) for result in both]
+    raise ProgressionError(
+        f"{first.file} and {second.file} are of the same radiograph and model, and say "
+        f"{' and '.join(values)}: leave one out"
     )
 
 
-def _require_one_patient(results: Sequence[Result]) -> None:
-    patients: dict[str, list[Result]] = defaultdict(list)
+def _grouped(results: Iterable[Result], key: Callable[[Result], _Key]) -> dict[_Key, list[Result]]:
+    groups: dict[_Key, list[Result]] = defaultdict(list)
     for result in results:
-        if result.patient:
-            patients[result.patient].append(result)
+        groups[key(result)].append(result)
+    return groups
+
+
+def _require_one_patient(results: Sequence[Result]) -> None:
+    patients = _grouped(
+        (result for result in results if result.patient), lambda result: result.patient
+    )
     if len(patients) > 1:
         groups = _shown([names_of(group) for group in patients.values()])
         raise ProgressionError(
@@ -229,40 +232,31 @@ def _shown(groups: Sequence[str], *, most: int = 3) -> str:
 
 
 def _require_one_model(results: Sequence[Result], noise: Noise | None, *, mix_models: bool) -> None:
-    models: dict[tuple[tuple[str, str], ...], list[Result]] = defaultdict(list)
-    for result in results:
-        models[tuple(result.model.items())].append(result)
+    models = _grouped(results, lambda result: result.model)
     if len(models) > 1 and not mix_models:
+        common = set.intersection(*(set(model.items()) for model in models))
         groups = _shown(
-            [
-                f"{_differing(model, list(models))}: {names_of(group)}"
-                for model, group in models.items()
-            ]
+            [f"{_differing(model, common)}: {names_of(group)}" for model, group in models.items()]
         )
         raise ProgressionError(
             f"expected results of one model, found {len(models)} ({groups}): run `infmap-kit infer` over all "
             "with one of them, or give --mix-models"
         )
-    if noise is not None and results and tuple(noise.model.items()) not in models:
+    if noise is not None and results and noise.model not in models:
         raise ProgressionError(
             "expected the noise of the model that gave the results, found that of another: measure it with "
             "`infmap-kit progression noise` while that model is served"
         )
 
 
-def _differing(
-    model: tuple[tuple[str, str], ...], models: Sequence[tuple[tuple[str, str], ...]]
-) -> str:
-    """What of a model is not the same in all, in short."""
-    common = set.intersection(*(set(one) for one in models))
-    parts = [f"{key} {value[:12]}" for key, value in model if (key, value) not in common]
+def _differing(model: ModelIdentity, common: set[tuple[str, str]]) -> str:
+    """The parameters of a model that are not common to all, in short."""
+    parts = [f"{key} {value[:12]}" for key, value in model.items() if (key, value) not in common]
     return ", ".join(parts) or "nothing stated"
 
 
 def _require_one_measure(results: Sequence[Result]) -> None:
-    measures: dict[str, list[Result]] = defaultdict(list)
-    for result in results:
-        measures[result.severity.of].append(result)
+    measures = _grouped(results, lambda result: result.severity.of)
     if len(measures) > 1:
         groups = "; ".join(f"{of}: {names_of(group)}" for of, group in measures.items())
         raise ProgressionError(
@@ -271,12 +265,12 @@ def _require_one_measure(results: Sequence[Result]) -> None:
         )
 
 
-def _require_two(results: Sequence[Result], reading: Reading, *, counted_once: bool) -> None:
-    if len(results) >= 2:
-        return
+def _too_few(
+    results: Sequence[Result], reading: Reading, *, counted_once: bool
+) -> ProgressionError:
     once = ", counting what is there twice once" if counted_once else ""
-    skipped = "".join(f"; skipped {one.name}: {one.reason}" for one in reading.skipped[:3])
-    raise ProgressionError(
+    skipped = "".join(f"; skipped {file.name}: {file.reason}" for file in reading.skipped[:3])
+    return ProgressionError(
         f"expected at least two results of different radiographs, found {len(results)}{once}{skipped}"
     )
 
@@ -289,9 +283,8 @@ def _timed(results: Sequence[Result]) -> list[tuple[dt.datetime, Result]]:
             f"{names_of(timeless)} say not when they were taken: give --times FILE (CSV: file,time), or write "
             "results of DICOM files with --identify or with INFMAP_UID_KEY set"
         )
-    kinds = {result.is_shifted for result in results}
-    if len(kinds) > 1:
-        shifted = [result for result in results if result.is_shifted]
+    shifted = [result for result in results if result.is_shifted]
+    if 0 < len(shifted) < len(results):
         raise ProgressionError(
             f"expected true times or stand-ins, found both ({names_of(shifted)} have stand-ins): write all "
             "results in the same way, or give --times for all"
@@ -307,8 +300,8 @@ def _remarks(timed: Sequence[tuple[dt.datetime, Result]]) -> list[str]:
     elif silent:
         remarks.append(f"{names_of(silent)} say not whose they are: taken for the same patient's")
     remarks += [
-        f"{one.name} and {other.name} were taken at the same time: their order is that of their names"
-        for (first, one), (second, other) in itertools.pairwise(timed)
+        f"{before.name} and {after.name} were taken at the same time: their order is that of their names"
+        for (first, before), (second, after) in itertools.pairwise(timed)
         if first == second
     ]
     return remarks

@@ -1,4 +1,4 @@
-"""Taking a JSON document apart that anybody may have written: every type, range and length is looked at."""
+"""The fields of a JSON document of unknown origin: every type, range and length is checked."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Fields:
     Parameters
     ----------
     document
-        What should be an object.
+        The object.
     where
-        What messages call it.
+        Its name in messages.
 
     Raises
     ------
     SpecError
-        When it is something else; each method raises it, too, for a value that is not as it must be.
+        When the document is no object; each method raises it, too, for a value that is not as it must be.
     """
 
     def __init__(self, document: object, where: str) -> None:
@@ -103,29 +103,24 @@ class Fields:
     def numbers(self, key: str, *, high: float = 100.0) -> dict[str, float]:
         """An object of numbers; empty when it is missing."""
         inner = self.inner(key)
-        if inner is None:
-            return {}
         return {printable(name): inner.number(name, high=high) for name in inner.names()}
 
     def texts(self, key: str) -> dict[str, str]:
         """An object of texts; empty when it is missing."""
         inner = self.inner(key)
-        return (
-            {} if inner is None else {printable(name): inner.text(name) for name in inner.names()}
-        )
+        return {printable(name): inner.text(name) for name in inner.names()}
 
     def list(self, key: str, *, most: int = MAX_ENTRIES) -> list[Any]:
         """A list; empty when it is missing."""
-        found: list[Any] = self._of(key, list, "a list", [])
-        if len(found) > most:
+        entries: list[Any] = self._of(key, list, "a list", [])
+        if len(entries) > most:
             self._refuse(key, f"at most {most} entries")
-        return found
+        return entries
 
-    def inner(self, key: str) -> Fields | None:
-        """An object inside; ``None`` when it is missing."""
-        if key not in self:
-            return None
-        return Fields(self._document[key], f"{printable(key)} of {self.where}")
+    def inner(self, key: str) -> Fields:
+        """An object inside; an empty one when it is missing."""
+        value = self._document[key] if key in self else {}
+        return Fields(value, f"{printable(key)} of {self.where}")
 
     def names(self) -> tuple[str, ...]:
         """The keys."""
@@ -135,22 +130,22 @@ class Fields:
             )
         return tuple(self._document)
 
-    def _of(self, key: str, kind: Any, words: str, default: Any) -> Any:
+    def _of(self, key: str, kind: Any, described: str, default: Any) -> Any:
         value = self._document.get(key)
         if value is None and default is not None:
             return default
         if not isinstance(value, kind):
-            self._refuse(key, words)
+            self._refuse(key, described)
         return value
 
-    def _refuse(self, key: str, wanted: str) -> NoReturn:
+    def _refuse(self, key: str, expected: str) -> NoReturn:
         value = self._document.get(key)
-        found = _kind(value)
-        if isinstance(value, (int, float)) and found == "a number" and abs(value) < _SHOWN:
-            found = f"{value:g}"
-        # A key is anybody's, too, and a message has one line.
+        actual = _kind(value)
+        if isinstance(value, (int, float)) and actual == "a number" and abs(value) < _SHOWN:
+            actual = f"{value:g}"
+        # A key is of unknown origin, too, and a message has one line.
         name = printable(key)
-        raise SpecError(f"expected {name} of {self.where} to be {wanted}, found {found}")
+        raise SpecError(f"expected {name} of {self.where} to be {expected}, found {actual}")
 
 
 def _kind(value: object) -> str:

@@ -1,14 +1,13 @@
 """How much of a severity is the model's own noise: the same radiograph, placed a little otherwise.
 
-A patient never stands twice in the same place. So one radiograph is moved and turned by as little as
-nobody would notice, and shown a little brighter or darker, many times; how far its severity then goes is a
+A patient never stands twice in the same place. So one radiograph is moved and turned by too little to be
+noticed, and shown a little brighter or darker, many times; how far its severity then goes is a
 distance that says nothing about the patient.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,8 +15,9 @@ from typing import Any, Self
 import numpy as np
 
 from infmap_kit.errors import ProgressionError, SpecError
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.progression.fields import Fields, read_document
-from infmap_kit.progression.result import Result, identity_of
+from infmap_kit.progression.result import Result, compared_identity
 
 KIND = "infmap-kit noise"
 COVERAGE = 0.95
@@ -30,13 +30,7 @@ _MAX_RADIOGRAPHS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Where a severity lies in 95 % of the variants, in percent; the severity itself is always inside.
-
-    Parameters
-    ----------
-    low, high
-        Its ends.
-    """
+    """Where a severity lies in 95 % of the variants, in percent; the severity itself is always inside."""
 
     low: float
     high: float
@@ -51,20 +45,20 @@ class Range:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Variation:
-    """What small displacements may be, each drawn evenly from minus to plus its limit.
+    """Limits of small displacements, each drawn evenly from minus to plus its limit.
 
     Parameters
     ----------
     variants
         How many pictures are made of a radiograph.
     seed
-        Of the draws: the same seed, the same displacements, for every radiograph.
+        Seed of the draws: the same seed, the same displacements, for every radiograph.
     shift_percent
-        Of the picture's height and width.
+        Shift in percent of the picture's height and width.
     rotation_degrees
-        About the picture's middle.
+        Turn about the picture's middle.
     tone_percent
-        Of the exponent with which the gray values are bent (1 leaves them).
+        Change of the exponent with which the gray values are bent (1 leaves them).
 
     Raises
     ------
@@ -84,15 +78,15 @@ class Variation:
                 f"expected {MIN_VARIANTS} to {_MAX_VARIANTS} variants, found {self.variants}"
             )
         limits = (self.shift_percent, self.rotation_degrees, self.tone_percent)
-        if not all(math.isfinite(one) and 0 <= one <= 20 for one in limits) or not any(limits):
+        if not all(0 <= limit <= 20 for limit in limits) or not any(limits):
             raise ProgressionError(
                 "expected shift, rotation and tone to be 0 to 20, and not all 0, found "
-                f"{', '.join(f'{one:g}' for one in limits)}"
+                f"{', '.join(f'{limit:g}' for limit in limits)}"
             )
 
     @property
     def sentence(self) -> str:
-        """What was done, for people."""
+        """The variation in a sentence."""
         return (
             f"{self.variants} variants of each radiograph, seed {self.seed}: shifted by up to "
             f"{self.shift_percent:g} % of its sides, turned by up to {self.rotation_degrees:g} degrees, gray "
@@ -128,22 +122,26 @@ class Measured:
     detected: int
 
     def range_of(self, part: str) -> Range | None:
-        """The range of the whole, or of a lung; ``None`` where it is not known."""
+        """The range of the total, or of a lung; ``None`` where it is not known."""
         if part not in self.percent or not self.variants_percent.get(part):
             return None
         return Range.of(self.percent[part], self.variants_percent[part])
 
+    def is_of(self, result: Result) -> bool:
+        """Whether it is the noise of this result's radiograph."""
+        return bool(self.pixels) and self.pixels == result.pixels
+
     def as_json(self) -> dict[str, Any]:
-        """For the record."""
+        """The radiograph's part of the record."""
         return {
             "source": self.source,
             "pixels": self.pixels,
             "severity_of": self.severity_of,
             "severity_percent": dict(self.percent),
             "range_percent": {
-                part: [round(found.low, 4), round(found.high, 4)]
+                part: [round(known.low, 4), round(known.high, 4)]
                 for part in self.percent
-                if (found := self.range_of(part)) is not None
+                if (known := self.range_of(part)) is not None
             },
             "detected": self.detected,
             "variants_percent": {k: list(v) for k, v in self.variants_percent.items()},
@@ -157,14 +155,14 @@ class Noise:
     Parameters
     ----------
     model
-        Its identity.
+        The model, from :func:`~infmap_kit.progression.result.compared_identity`.
     variation
-        What the variants were.
+        The limits of its variants.
     radiographs
         At least one.
     """
 
-    model: Mapping[str, str]
+    model: ModelIdentity
     variation: Variation
     radiographs: tuple[Measured, ...]
 
@@ -177,29 +175,33 @@ class Noise:
         Parameters
         ----------
         result
-            Of the same model, or there is no range.
+            A result of the same model; of another there is no range.
         part
             ``"total"``, ``"right"`` or ``"left"``.
         """
         value = result.severity.parts().get(part)
-        if value is None or dict(self.model) != dict(result.model):
+        if value is None or self.model != result.model:
             return None
-        alike = [one for one in self.radiographs if one.severity_of == result.severity.of]
-        own = [one for one in alike if one.pixels and one.pixels == result.pixels]
+        alike = [
+            radiograph
+            for radiograph in self.radiographs
+            if radiograph.severity_of == result.severity.of
+        ]
+        own = [radiograph for radiograph in alike if radiograph.is_of(result)]
         ranges = [
-            (found, one.percent[part])
-            for one in own or alike
-            if (found := one.range_of(part)) is not None
+            (known, radiograph.percent[part])
+            for radiograph in own or alike
+            if (known := radiograph.range_of(part)) is not None
         ]
         if not ranges:
             return None
-        down = max(middle - found.low for found, middle in ranges)
-        up = max(found.high - middle for found, middle in ranges)
+        down = max(middle - known.low for known, middle in ranges)
+        up = max(known.high - middle for known, middle in ranges)
         return Range(max(value - down, 0.0), min(value + up, 100.0))
 
     def knows(self, result: Result) -> bool:
         """Whether the radiograph itself was measured."""
-        return any(one.pixels and one.pixels == result.pixels for one in self.radiographs)
+        return any(radiograph.is_of(result) for radiograph in self.radiographs)
 
     def as_json(self) -> dict[str, Any]:
         """The record."""
@@ -208,7 +210,7 @@ class Noise:
             "model": dict(self.model),
             "variation": dataclasses.asdict(self.variation),
             "coverage": COVERAGE,
-            "radiographs": [one.as_json() for one in self.radiographs],
+            "radiographs": [radiograph.as_json() for radiograph in self.radiographs],
             "notice": "For research use, not a medical device.",
         }
 
@@ -226,30 +228,29 @@ class Noise:
             raise SpecError(
                 f"{path} is no noise: make it with `infmap-kit progression noise RADIOGRAPH -o FILE`"
             )
-        variation = fields.inner("variation") or Fields({}, str(path))
+        variation = fields.inner("variation")
         radiographs = fields.list("radiographs", most=_MAX_RADIOGRAPHS)
         if not radiographs:
             raise SpecError(f"expected radiographs in {path}, found none")
+        limits = ("shift_percent", "rotation_degrees", "tone_percent")
         try:
             stated = Variation(
                 variants=int(variation.number("variants", high=_MAX_VARIANTS)),
                 seed=int(variation.number("seed", high=2**63)),
-                shift_percent=variation.number("shift_percent"),
-                rotation_degrees=variation.number("rotation_degrees"),
-                tone_percent=variation.number("tone_percent"),
+                **{name: variation.number(name) for name in limits},
             )
         except ProgressionError as error:
             raise SpecError(f"{path}: {error}") from error
         return cls(
-            model=identity_of(fields.texts("model")),
+            model=compared_identity(fields.texts("model")),
             variation=stated,
-            radiographs=tuple(_measured(one, str(path)) for one in radiographs),
+            radiographs=tuple(_measured(radiograph, str(path)) for radiograph in radiographs),
         )
 
 
 def _measured(document: object, where: str) -> Measured:
     fields = Fields(document, f"a radiograph of {where}")
-    variants = fields.inner("variants_percent") or Fields({}, where)
+    variants = fields.inner("variants_percent")
     return Measured(
         source=fields.text("source", ""),
         pixels=fields.text("pixels", ""),
@@ -264,4 +265,4 @@ def _measured(document: object, where: str) -> Measured:
 
 
 def _percents(values: Sequence[object], where: str) -> list[float]:
-    return [Fields({"variant": one}, where).number("variant") for one in values]
+    return [Fields({"variant": value}, where).number("variant") for value in values]

@@ -15,21 +15,13 @@ from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.progression.fields import MAX_BYTES, Fields, printable, read_document
 from infmap_kit.progression.result import Result, moment, parse_result
 
-_KEPT = "*-finding.json"
-"""What the node calls the JSON that it keeps beside its results."""
+_IN_SPOOL = "*-finding.json"
+"""Names of the JSON that a node writes beside its results."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A file, or one entry of it, that is no result to line up.
-
-    Parameters
-    ----------
-    name
-        The radiograph, or the file.
-    reason
-        Why.
-    """
+    """A radiograph or a file that is no result to line up, and the reason."""
 
     name: str
     reason: str
@@ -37,16 +29,16 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What was read.
+    """Results as they were read.
 
     Parameters
     ----------
     results
-        In order of the files.
+        The results, in order of the files.
     skipped
-        What was passed over, each with its reason.
+        Files and entries that were passed over.
     notes
-        What else a reader should know.
+        Whatever else a reader should know.
     """
 
     results: tuple[Result, ...]
@@ -54,14 +46,13 @@ class Reading:
     notes: tuple[str, ...] = ()
 
     def of_patient(self, patient: str) -> Reading:
-        """Only what is of a patient, by ID or stand-in."""
-        wanted = {patient.strip(), stand_in(patient.strip().encode())}
-        return dataclasses.replace(
-            self, results=tuple(one for one in self.results if one.patient in wanted)
-        )
+        """The results of a patient alone, by ID or stand-in."""
+        names = (patient.strip(), stand_in(patient.strip().encode()))
+        results = tuple(result for result in self.results if result.patient in names)
+        return dataclasses.replace(self, results=results)
 
     def timed(self, times: Mapping[str, dt.datetime]) -> Reading:
-        """With the times of a table, by name of the radiograph or of its JSON."""
+        """The results with the times of a table, by name of the radiograph or of its JSON."""
         used: set[str] = set()
         results = []
         for result in self.results:
@@ -107,25 +98,22 @@ def read(
         raise ProgressionError(
             "expected either results (files, folders) or --node-store, not both or none"
         )
-    if spool is not None and not patient:
+    if spool is None:
+        reading = read_results(paths)
+        reading = reading.of_patient(patient) if patient else reading
+    elif patient:
+        reading = read_spool(spool, patient)
+    else:
         raise ProgressionError(
             "expected --patient with --node-store: a node holds many patients' results"
         )
-    if spool is not None and patient is not None:
-        reading = read_spool(spool, patient)
-    else:
-        reading = read_results(paths)
-        reading = reading.of_patient(patient) if patient else reading
     return reading.timed(read_times(times)) if times is not None else reading
 
 
 def read_results(paths: Sequence[Path]) -> Reading:
     """Read JSON files of `infmap-kit infer`, what `infer --json` printed, and folders of both.
 
-    Parameters
-    ----------
-    paths
-        Files and folders. In a folder, what is no result is passed over, with its reason.
+    In a folder, what is no result is passed over, with its reason.
 
     Raises
     ------
@@ -151,14 +139,7 @@ def read_results(paths: Sequence[Path]) -> Reading:
 
 
 def read_spool(spool: Path, patient: str) -> Reading:
-    """Read what a node keeps about one patient; nothing in its spool is changed, opened for writing or locked.
-
-    Parameters
-    ----------
-    spool
-        The node's folder.
-    patient
-        Patient ID.
+    """Read a node's results of one patient; nothing in its spool is changed, opened for writing or locked.
 
     Raises
     ------
@@ -177,10 +158,10 @@ def read_spool(spool: Path, patient: str) -> Reading:
         )
     results: list[Result] = []
     skipped: list[Skipped] = []
-    for file in _json_files(folder, _KEPT):
+    for file in _json_files(folder, _IN_SPOOL):
         try:
             document = read_document(file)
-            # Of other patients nothing is looked at, and nothing said.
+            # Nothing of other patients is read or reported.
             if isinstance(document, dict) and document.get("patient") == patient.strip():
                 _add(document, file, results, skipped)
         except SpecError as error:
@@ -215,8 +196,8 @@ def read_times(path: Path) -> dict[str, dt.datetime]:
         raise SpecError(f"{path} is not CSV: {error}") from error
     header = table.fieldnames or []
     if not {"file", "time"} <= set(header):
-        found = printable(",".join(header)) or "nothing"
-        raise SpecError(f"expected {path} to begin with file,time, found {found}")
+        actual = printable(",".join(header)) or "nothing"
+        raise SpecError(f"expected {path} to begin with file,time, found {actual}")
     times: dict[str, dt.datetime] = {}
     for line, row in rows:
         name = Path((row["file"] or "").strip()).name
@@ -238,22 +219,22 @@ def _json_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _is_report(document: object) -> bool:
-    """Whether it is a course or a noise of ours, which may lie in the same folder."""
+    """Whether it is a course or a noise record, which may lie in the same folder."""
     kind = document.get("kind") if isinstance(document, dict) else None
     return isinstance(kind, str) and kind.startswith("infmap-kit ")
 
 
 def _add_all(document: object, file: Path, results: list[Result], skipped: list[Skipped]) -> None:
-    for one in document if isinstance(document, list) else [document]:
-        _add(one, file, results, skipped)
+    for entry in document if isinstance(document, list) else [document]:
+        _add(entry, file, results, skipped)
 
 
 def _add(document: Any, file: Path, results: list[Result], skipped: list[Skipped]) -> None:
     fields = Fields(document, str(file))
-    rejected = fields.inner("rejected")
-    if rejected is None:
+    if "rejected" not in fields:
         results.append(parse_result(document, file))
         return
+    rejected = fields.inner("rejected")
     name = Path(fields.text("source", file.name)).name
     reason = f"rejected: {rejected.text('code', '?')}: {rejected.text('reason', '')}"
     skipped.append(Skipped(name=name, reason=reason))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from infmap_kit.errors import SpecError
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.progression.fields import Fields, printable
 
 SIDES = ("right", "left")
@@ -19,11 +21,11 @@ _GRADES = "0,25,50"
 """Cut-offs of a server that states none."""
 
 _SECONDARY_CAPTURES = (".sc.dcm", "-sc.dcm")
-"""How `infer` and the node end the names of maps in DICOM."""
+"""Ends of the names of maps in DICOM, of `infer` and of the node."""
 
-_HOW_ONLY = frozenset(("target", "engine_sha256", "model_name", "network"))
-"""Of a model's identity: on what it runs, and what follows from the rest. The gate has held every engine
-against the same reference; version, graph and precision tell models apart, and whatever else is stated."""
+_NOT_COMPARED = frozenset(("target", "engine_sha256", "model_name", "network"))
+"""Parameters that say on what a model runs, or follow from the others. The gate has held every engine against
+the same reference; version, graph and precision tell models apart, and whatever else is stated."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class Severity:
     Parameters
     ----------
     percent
-        Of ``severity_of``.
+        Infected share of the image, or of the lungs.
     of
         ``"image"`` or ``"lungs"``.
     lungs
@@ -57,20 +59,18 @@ class Severity:
     cut_offs: tuple[float, ...] = ()
 
     def parts(self) -> dict[str, float]:
-        """What a course follows: ``"total"``, and each lung that is known."""
+        """Severities that a course follows: ``"total"``, and each lung that is known."""
         return {"total": self.percent, **self.lungs}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a model said of one radiograph.
+    """A model's answer about one radiograph.
 
     Parameters
     ----------
-    file
-        The JSON.
-    source
-        What it calls the radiograph.
+    file, source
+        The JSON, and the radiograph's name in it.
     severity
         How much is infected.
     detected
@@ -78,11 +78,11 @@ class Result:
     probability_max
         Largest probability of any pixel.
     model
-        Identity of the model, without where it runs.
+        The parameters that tell the model from others, from :func:`compared_identity`.
     patient
         Patient ID or its stand-in; empty when it is not stated.
     taken
-        When, by the hospital's wall clock; ``None`` when it is not stated.
+        When it was taken, by the hospital's wall clock; ``None`` when it is not stated.
     is_shifted
         Whether that is a stand-in, in which only the time to another radiograph is true.
     instance, pixels
@@ -96,7 +96,7 @@ class Result:
     severity: Severity
     detected: bool
     probability_max: float
-    model: Mapping[str, str]
+    model: ModelIdentity
     patient: str = ""
     taken: dt.datetime | None = None
     is_shifted: bool = False
@@ -111,7 +111,7 @@ class Result:
 
 
 def parse_severity(fields: Fields) -> Severity:
-    """How much is infected, from a finding's JSON.
+    """Read the severities of an answer's JSON.
 
     Raises
     ------
@@ -128,13 +128,15 @@ def parse_severity(fields: Fields) -> Severity:
             f'expected grade of {fields.where} to be one of {", ".join(GRADES)}, found "{grade}"'
         )
     stated = fields.texts("model")
-    lungs, zones = {}, {}
     both = fields.inner("lungs")
-    for side in SIDES if both is not None else ():
-        lung = both.inner(side) if both is not None else None
-        if lung is not None and "severity_percent" in lung:
+    lungs, zones = {}, {}
+    for side in SIDES:
+        lung = both.inner(side)
+        if "severity_percent" in lung:
             lungs[side] = lung.number("severity_percent")
-            zones[side] = _zones(lung)
+            # A zone without a pixel of lung has no severity.
+            inner = lung.inner("zones")
+            zones[side] = {name: inner.number(name) for name in inner.names() if name in inner}
     return Severity(
         percent=fields.number("severity_percent"),
         of=of,
@@ -157,22 +159,8 @@ def _cut_offs(grades: str, where: str) -> tuple[float, ...]:
     return found
 
 
-def _zones(lung: Fields) -> dict[str, float]:
-    inner = lung.inner("zones")
-    names = () if inner is None else inner.names()
-    # A zone without a pixel of lung has no severity.
-    return {name: inner.number(name) for name in names if inner is not None and name in inner}
-
-
 def parse_result(document: object, file: Path) -> Result:
-    """Read one result.
-
-    Parameters
-    ----------
-    document
-        What was parsed.
-    file
-        Where it stands.
+    """Read one result out of the document of a file.
 
     Raises
     ------
@@ -185,26 +173,27 @@ def parse_result(document: object, file: Path) -> Result:
         raise SpecError(
             f"{file} is no result of `infmap-kit infer`: {', '.join(missing)} is missing"
         )
-    uids = fields.inner("uids")
     return Result(
         file=file,
         source=fields.text("source", ""),
         severity=parse_severity(fields),
         detected=fields.flag("detected"),
         probability_max=fields.number("probability_max", high=1.0),
-        model=identity_of(fields.texts("model")),
+        model=compared_identity(fields.texts("model")),
         patient=fields.text("patient", ""),
         taken=_taken(fields, file),
         is_shifted=fields.flag("study_time_shifted", False),
-        instance="" if uids is None else uids.text("instance", ""),
+        instance=fields.inner("uids").text("instance", ""),
         pixels=fields.text("pixels", ""),
         pictures=_pictures(fields),
     )
 
 
-def identity_of(model: Mapping[str, str]) -> dict[str, str]:
-    """What of a model's identity tells it from others."""
-    return {key: value for key, value in sorted(model.items()) if key not in _HOW_ONLY and value}
+def compared_identity(model: Mapping[str, str]) -> ModelIdentity:
+    """The parameters of a model that tell it from others."""
+    return ModelIdentity(
+        {key: value for key, value in model.items() if value and key not in _NOT_COMPARED}
+    )
 
 
 def _taken(fields: Fields, file: Path) -> dt.datetime | None:
@@ -226,19 +215,16 @@ def moment(text: str) -> dt.datetime:
         When it is neither, or names a zone: a hospital's wall clock has none, and times of several zones
         would be put in a wrong order.
     """
-    wanted = "expected a time such as 2026-11-22T10:30, without a zone"
-    try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f'{wanted}, found "{text}"') from error
-    if found.tzinfo is not None:
-        raise ValueError(f'{wanted}, found "{text}"')
-    return found
+    with contextlib.suppress(ValueError):
+        time = dt.datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            return time
+    raise ValueError(f'expected a time such as 2026-11-22T10:30, without a zone, found "{text}"')
 
 
 def _pictures(fields: Fields) -> tuple[str, ...]:
-    """Only names, never paths: nobody's JSON leads to a file elsewhere."""
-    painted = [fields.text("infection_map", "")]
+    """Only names, never paths, so that no JSON leads to a file elsewhere."""
     objects = [name for name in fields.list("dicom") if isinstance(name, str)]
-    painted += [printable(name) for name in objects if name.endswith(_SECONDARY_CAPTURES)]
-    return tuple(PurePath(name).name for name in painted if name)
+    captures = [printable(name) for name in objects if name.endswith(_SECONDARY_CAPTURES)]
+    names = [fields.text("infection_map", ""), *captures]
+    return tuple(PurePath(name).name for name in names if name)

@@ -14,11 +14,12 @@ from infmap_kit.errors import InputRejected, ProgressionError, SpecError
 from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import read_radiograph
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.progression.fields import Fields
 from infmap_kit.progression.noise import Measured, Noise, Variation
 from infmap_kit.progression.reading import Skipped
-from infmap_kit.progression.result import Severity, identity_of, parse_severity
+from infmap_kit.progression.result import Severity, compared_identity, parse_severity
 from infmap_kit.results.infer import find_infection
 from infmap_kit.triton.client import InfmapClient
 
@@ -39,9 +40,9 @@ def measure_noise(
     url
         The server's gRPC endpoint.
     variation
-        What the variants are.
+        Limits of the variants.
     progress
-        Told after each variant.
+        Called after each variant.
 
     Returns
     -------
@@ -58,22 +59,19 @@ def measure_noise(
     measured: list[Measured] = []
     skipped: list[Skipped] = []
     with InfmapClient(url) as client:
-        model = identity_of(client.model())
+        model = compared_identity(client.model())
         for number, file in enumerate(files):
-            try:
-                radiograph = read_radiograph(file)
-            except InputRejected as rejection:
-                skipped.append(
-                    Skipped(name=str(file), reason=f"{rejection.code}: {rejection.reason}")
-                )
-                continue
             done = number * variation.variants, len(files) * variation.variants
             try:
+                radiograph = read_radiograph(file)
                 measured.append(_measure(radiograph, client, model, variation, progress, done))
+            except InputRejected as rejection:
+                reason = f"{rejection.code}: {rejection.reason}"
+                skipped.append(Skipped(name=str(file), reason=reason))
             except SpecError as error:
                 skipped.append(Skipped(name=str(file), reason=str(error)))
     if not measured:
-        reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped) or "none was given"
+        reasons = "; ".join(f"{file.name}: {file.reason}" for file in skipped) or "none was given"
         raise ProgressionError(
             f"expected a radiograph to measure the noise on, found none: {reasons}"
         )
@@ -81,14 +79,7 @@ def measure_noise(
 
 
 def variants(pixels: NDArray[np.uint8], variation: Variation) -> Iterator[NDArray[np.uint8]]:
-    """A radiograph, placed and shown a little otherwise.
-
-    Parameters
-    ----------
-    pixels
-        (H, W) uint8.
-    variation
-        How much otherwise, how often, and the seed.
+    """Variants of a radiograph, (H, W) uint8, placed and shown a little otherwise.
 
     Yields
     ------
@@ -112,13 +103,13 @@ def variants(pixels: NDArray[np.uint8], variation: Variation) -> Iterator[NDArra
 def _measure(
     radiograph: Radiograph,
     client: InfmapClient,
-    model: dict[str, str],
+    model: ModelIdentity,
     variation: Variation,
     progress: Progress,
     done: tuple[int, int],
 ) -> Measured:
     itself, _ = _severity(radiograph, client, model)
-    found: dict[str, list[float]] = {part: [] for part in itself.parts()}
+    percents: dict[str, list[float]] = {part: [] for part in itself.parts()}
     detected = 0
     for number, pixels in enumerate(variants(radiograph.pixels, variation)):
         variant, is_detected = _severity(
@@ -129,7 +120,7 @@ def _measure(
                 f"the severity of a variant is of the {variant.of}, that of the radiograph of the {itself.of}"
             )
         detected += is_detected
-        for part, values in found.items():
+        for part, values in percents.items():
             # A lung that a variant does not show says nothing about how far it goes.
             if part in variant.parts():
                 values.append(round(variant.parts()[part], 4))
@@ -139,17 +130,17 @@ def _measure(
         pixels=stand_in(radiograph.pixels.tobytes()),
         severity_of=itself.of,
         percent={part: round(value, 4) for part, value in itself.parts().items()},
-        variants_percent=found,
+        variants_percent=percents,
         detected=detected,
     )
 
 
 def _severity(
-    radiograph: Radiograph, client: InfmapClient, model: dict[str, str]
+    radiograph: Radiograph, client: InfmapClient, model: ModelIdentity
 ) -> tuple[Severity, bool]:
-    finding = find_infection(radiograph, client, painted=False)
-    if identity_of(finding.model) != model:
+    answer = find_infection(radiograph, client, painted=False)
+    if compared_identity(answer.model) != model:
         raise ProgressionError(
             "the server changed its model while its noise was measured: start again"
         )
-    return parse_severity(Fields(finding.as_json(), "the server's answer")), finding.detected
+    return parse_severity(Fields(answer.as_json(), "the server's answer")), answer.detected

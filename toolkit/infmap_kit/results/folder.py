@@ -1,4 +1,4 @@
-"""What became of a file, written as PNG, JSON and DICOM, and what may be said in it."""
+"""A folder of results: PNG, JSON and DICOM of each file, with as much of its identity as is allowed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from infmap_kit.answer.answer import Answer, encode_png
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
-from infmap_kit.imaging.radiograph import InputWarning, Radiograph
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph, rejection_document
 from infmap_kit.imaging.readers import is_dicom
-from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.files import write_bytes, write_json, writing_to
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.dicom.results import (
     USUAL_KINDS,
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 PNG, JSON, DICOM, CAM = "png", "json", "dicom", "cam"
 FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM)
-"""What `--format` takes; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
+"""Values of `--format`; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResultOptions:
-    """What is written, and what may be said in it.
+    """Which results are written, and whether they may identify the radiograph.
 
     Parameters
     ----------
@@ -60,8 +60,10 @@ class ResultOptions:
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
         if unknown or not self.formats:
-            found = ", ".join(unknown) or "nothing"
-            raise InfmapError(f"expected --format to be some of {','.join(FORMATS)}, found {found}")
+            actual = ", ".join(unknown) or "nothing"
+            raise InfmapError(
+                f"expected --format to be some of {','.join(FORMATS)}, found {actual}"
+            )
 
     @property
     def painted(self) -> bool:
@@ -77,22 +79,22 @@ class ResultOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one file.
+    """The outcome of one file: an answer, or a rejection.
 
     Parameters
     ----------
     source
         The file.
     called
-        What results call it: its path, or a stand-in for a DICOM file.
+        Its name in results: its path, or a stand-in for a DICOM file.
     finding
-        What the model said; ``None`` for a rejected file.
+        The model's answer; ``None`` for a rejected file.
     rejection
-        Why the file was rejected; ``None`` for a finding.
+        Why the file was rejected; ``None`` for an answer.
     document
-        The finding's JSON.
+        The answer's JSON.
     map_path, cam_path, json_path, dicom_paths
-        What was written.
+        The files that were written.
     """
 
     source: Path
@@ -120,16 +122,16 @@ class Outcome:
 
 
 class ResultsFolder:
-    """Where results go.
+    """A folder in which results are written.
 
     Parameters
     ----------
     folder
-        Made when something is written.
+        The folder; made when something is written.
     options
-        What to write.
+        Results to write.
     finding
-        What was not looked for in a file that is rejected.
+        The finding that was not looked for in a file that is rejected.
     """
 
     def __init__(
@@ -140,8 +142,8 @@ class ResultsFolder:
         self.options = options
         self._taken: set[str] = set()
 
-    def write_finding(self, source: Path, radiograph: Radiograph, finding: Answer) -> Outcome:
-        """Write what the model said of a radiograph.
+    def write_finding(self, source: Path, radiograph: Radiograph, answer: Answer) -> Outcome:
+        """Write a model's answer about a radiograph.
 
         Raises
         ------
@@ -152,22 +154,22 @@ class ResultsFolder:
         """
         formats, header = self.options.formats, radiograph.header
         png = b""
-        if PNG in formats and finding.infection_map is not None:
+        if PNG in formats and answer.infection_map is not None:
             encoding = time.perf_counter()
-            png = encode_png(finding.infection_map)
-            finding = finding.after(encode_png=1e3 * (time.perf_counter() - encoding))
+            png = encode_png(answer.infection_map)
+            answer = answer.after(encode_png=1e3 * (time.perf_counter() - encoding))
         called, stem = self._names(source, header, b"")
-        objects, warnings = self._objects(radiograph, finding)
-        with self._writable():
+        objects, warnings = self._objects(radiograph, answer)
+        with writing_to(self.folder):
             map_path = self._written(f"{stem}.infection_map.png", png) if png else None
             cam_path = None
-            if CAM in formats and finding.activation_map is not None:
-                looked_at = encode_png(finding.activation_map)
-                cam_path = self._written(f"{stem}.activation_map.png", looked_at)
+            if CAM in formats and answer.activation_map is not None:
+                cam = encode_png(answer.activation_map)
+                cam_path = self._written(f"{stem}.activation_map.png", cam)
             dicom_paths = self._write_objects(stem, objects)
             document = finding_document(
                 radiograph,
-                finding,
+                answer,
                 source=Path(called).name,
                 infection_map=map_path,
                 dicom=dicom_paths,
@@ -183,7 +185,7 @@ class ResultsFolder:
         return Outcome(
             source=source,
             called=called,
-            finding=finding,
+            finding=answer,
             document=document,
             map_path=map_path,
             cam_path=cam_path,
@@ -192,16 +194,14 @@ class ResultsFolder:
         )
 
     def write_rejection(self, source: Path, content: bytes, rejection: InputRejected) -> Outcome:
-        """Write why a file was not judged: as a DICOM report, where one is asked for and can be made.
+        """Write why a file was refused: as a DICOM report, where one is asked for and can be made.
 
         Parameters
         ----------
-        source
-            The file.
+        source, rejection
+            The file, and why it was refused.
         content
             Its bytes, as far as they could be read.
-        rejection
-            Why.
 
         Raises
         ------
@@ -215,14 +215,14 @@ class ResultsFolder:
         called, stem = self._names(source, header, content)
         dicom_paths: tuple[Path, ...] = ()
         if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
-            # A file without a UID cannot be referred to; the rejection itself is told all the same.
-            with self._writable(), contextlib.suppress(InputRejected):
+            # A file without a UID cannot be referred to; the rejection itself is reported all the same.
+            with writing_to(self.folder), contextlib.suppress(InputRejected):
                 report = rejection_report(header, rejection, finding=self._finding)
                 dicom_paths = self._write_objects(stem, {ResultKind.STRUCTURED_REPORT: report})
         return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
 
     def _objects(
-        self, radiograph: Radiograph, finding: Answer
+        self, radiograph: Radiograph, answer: Answer
     ) -> tuple[dict[ResultKind, Dataset], tuple[InputWarning, ...]]:
         kinds = self.options.kinds
         if not kinds:
@@ -231,7 +231,7 @@ class ResultsFolder:
             text = "DICOM results are made of DICOM files, and this is none"
             return {}, (InputWarning("no-dicom-source", text),)
         try:
-            written = dicom_results(radiograph.header, radiograph, finding, kinds=kinds)
+            written = dicom_results(radiograph.header, radiograph, answer, kinds=kinds)
         except InputRejected as rejection:
             return {}, (InputWarning(rejection.code, rejection.reason),)
         return dict(zip(kinds, written, strict=True)), ()
@@ -247,15 +247,8 @@ class ResultsFolder:
         write_bytes(path, content)
         return path
 
-    @contextlib.contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InfmapError(f"cannot write to {self.folder}: {error.strerror}") from error
-
     def _names(self, source: Path, header: Dataset | None, content: bytes) -> tuple[str, str]:
-        """What to call a file, and the stem of its results' names.
+        """A file's name in results, and the stem of their names.
 
         The name of a DICOM file is often the patient's, or a UID: it is replaced like the UIDs are.
         """
@@ -277,7 +270,7 @@ class ResultsFolder:
 
 def finding_document(
     radiograph: Radiograph,
-    finding: Answer,
+    answer: Answer,
     *,
     source: str,
     infection_map: Path | None = None,
@@ -285,20 +278,18 @@ def finding_document(
     warnings: Sequence[InputWarning] = (),
     identify: bool = False,
 ) -> dict[str, Any]:
-    """The JSON of a finding.
+    """The JSON of a model's answer about a radiograph.
 
     Parameters
     ----------
-    radiograph
-        What was asked about.
-    finding
-        What the model said.
+    radiograph, answer
+        The radiograph, and the answer.
     source
-        What to call the radiograph.
+        The radiograph's name in the JSON.
     infection_map, dicom
         Files that were written beside the JSON.
     warnings
-        Of writing them, besides the radiograph's own.
+        Warnings about writing them, besides the radiograph's own.
     identify
         Whether UIDs, patient and time of a DICOM file may be shown as they are.
     """
@@ -308,23 +299,14 @@ def finding_document(
         "width": radiograph.width,
         "pixels": stand_in(radiograph.pixels.tobytes()),
         "notes": list(radiograph.notes),
-        "warnings": [dataclasses.asdict(one) for one in (*radiograph.warnings, *warnings)],
+        "warnings": [dataclasses.asdict(text) for text in (*radiograph.warnings, *warnings)],
     }
     if radiograph.header is not None:
         document["uids"] = shown_uids(radiograph.header, identify=identify)
         document |= shown_patient(radiograph.header, identify=identify)
     document["infection_map"] = infection_map.name if infection_map else None
     document["dicom"] = [path.name for path in dicom]
-    return {**document, **finding.as_json()}
-
-
-def rejection_document(rejection: InputRejected) -> dict[str, Any]:
-    """The JSON of a rejection."""
-    return {
-        "code": str(rejection.code),
-        "reason": rejection.reason,
-        "found": rejection.found,
-    }
+    return {**document, **answer.as_json()}
 
 
 def _as_file(dataset: Dataset) -> bytes:

@@ -1,4 +1,4 @@
-"""`infmap-kit infer`: from files to infection maps, JSON and DICOM; one file's fault is never another's."""
+"""`infmap-kit infer`: from files to infection maps, JSON and DICOM; a file that fails stops no other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from infmap_kit.answer.answer import Answer, encode_png
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
@@ -18,8 +18,6 @@ from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.results.folder import CAM, Outcome, ResultOptions, ResultsFolder
 from infmap_kit.triton.client import InfmapClient
-
-__all__ = ["encode_png", "find_infection", "infer_files"]
 
 _MAP = INFECTION_MAP.name
 _FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
@@ -32,14 +30,14 @@ def find_infection(
     painted: bool = True,
     explained: bool = False,
 ) -> Answer:
-    """Ask the server about one radiograph; nothing but its pixels leaves this process.
+    """Ask a server about one radiograph; nothing but its pixels leaves this process.
 
     Parameters
     ----------
     radiograph
-        What to ask about.
+        The radiograph.
     client
-        The server; the finding names the very model that answered, whatever is served before and after.
+        The server; the answer names the very model that gave it, whatever is served before and after.
     painted
         Whether to ask for the map, at the radiograph's own size; it takes longest.
     explained
@@ -53,7 +51,7 @@ def find_infection(
     started = time.perf_counter()
     image = network_input(radiograph.pixels)
     resized = time.perf_counter()
-    answer = client.infer(
+    outputs = client.infer(
         image,
         radiograph.pixels if painted else None,
         outputs=(*_FIGURES, _MAP) if painted else _FIGURES,
@@ -64,16 +62,16 @@ def find_infection(
         ],
     )
     served = time.perf_counter()
-    said = read_answer(
-        answer,
+    answer = read_answer(
+        outputs,
         client.model(),
         {"resize": 1e3 * (resized - started), "served": 1e3 * (served - resized)},
     )
-    if ACTIVATION_MAP.name not in answer:
-        return said
-    table = said.finding.colour_table
-    looked_at = infection_map(radiograph.pixels, answer[ACTIVATION_MAP.name], table)
-    return dataclasses.replace(said, activation_map=looked_at)
+    if ACTIVATION_MAP.name not in outputs:
+        return answer
+    table = answer.finding.colour_table
+    activation_map = infection_map(radiograph.pixels, outputs[ACTIVATION_MAP.name], table)
+    return dataclasses.replace(answer, activation_map=activation_map)
 
 
 def infer_files(
@@ -84,7 +82,7 @@ def infer_files(
     options: ResultOptions | None = None,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Write what was asked for about every file that is a radiograph.
+    """Write the results of every file that is a radiograph.
 
     Parameters
     ----------
@@ -95,7 +93,7 @@ def infer_files(
     url
         The server's gRPC endpoint.
     options
-        What to write; a map and a JSON when not given.
+        Results to write; a map and a JSON when not given.
     on_outcome
         Called after each file.
 
@@ -115,7 +113,7 @@ def infer_files(
     """
     outcomes = []
     with InfmapClient(url) as client:
-        # Before any file is read: nobody needs to wait for a server that is not there.
+        # Before any file is read, so that a server that is missing is noticed at once.
         finding = client.model().finding
         results = ResultsFolder(output, options or ResultOptions(), finding=finding)
         for source in files:
@@ -139,10 +137,10 @@ def _infer_file(source: Path, results: ResultsFolder, client: InfmapClient) -> O
     except InputRejected as rejection:
         return results.write_rejection(source, content, rejection)
     decode_ms = 1e3 * (time.perf_counter() - started)
-    finding = find_infection(
+    answer = find_infection(
         radiograph,
         client,
         painted=results.options.painted,
         explained=CAM in results.options.formats,
     )
-    return results.write_finding(source, radiograph, finding.after(decode=decode_ms))
+    return results.write_finding(source, radiograph, answer.after(decode=decode_ms))

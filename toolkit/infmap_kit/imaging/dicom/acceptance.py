@@ -1,4 +1,4 @@
-"""Which DICOM files may be judged at all, told from their tags: rejects and warnings by name.
+"""Which DICOM files are accepted, decided by their tags: rejects and warnings by name.
 
 Messages never quote a tag's text unless it is one of the standard's terms: it may be a patient's name in
 the wrong place.
@@ -61,11 +61,7 @@ _OBLIQUE_CODES = frozenset(
         *("399059000", "R-10216", "399160007", "R-10204"),
     )
 )
-_FOR_PROCESSING = (
-    "1.2.840.10008.5.1.4.1.1.1.1.1",
-    "1.2.840.10008.5.1.4.1.1.1.2.1",
-    "1.2.840.10008.5.1.4.1.1.1.3.1",
-)
+_FOR_PROCESSING = tuple(f"1.2.840.10008.5.1.4.1.1.1.{number}.1" for number in (1, 2, 3))
 _CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -75,14 +71,14 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
     Parameters
     ----------
     dataset
-        Parsed, nothing decoded.
+        The parsed file; its pixels need not be decoded.
     secondary_capture
-        Whether secondary captures of radiographs are wanted.
+        Whether secondary captures of radiographs are accepted.
 
     Returns
     -------
     tuple
-        Warnings about what was let through.
+        Warnings about what was accepted.
 
     Raises
     ------
@@ -93,20 +89,20 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
     """
     _modality(dataset, secondary_capture)
     _patient(dataset)
-    warnings = [*_part(dataset), *_view(dataset), *_making(dataset)]
+    warnings = (*_part(dataset), *_view(dataset), *_intent(dataset))
     _picture(dataset)
-    return tuple(warnings)
+    return warnings
 
 
 def age_years(dataset: Dataset) -> int | None:
     """Age at the study in whole years, from Patient Age or the two dates; ``None`` when unknown."""
-    stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge") or "").strip())
+    stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", _text(dataset, "PatientAge"))
     if stated:
         number, unit = int(stated[1]), stated[2]
         # Without a unit, as some converters write it, years are meant.
         return number // {"D": 365, "W": 52, "M": 12}.get(unit, 1)
     born, seen = (
-        re.fullmatch(r"(\d{4})(\d{4})", str(dataset.get(keyword) or "").strip())
+        re.fullmatch(r"(\d{4})(\d{4})", _text(dataset, keyword))
         for keyword in ("PatientBirthDate", "StudyDate")
     )
     if born is None or seen is None:
@@ -116,13 +112,21 @@ def age_years(dataset: Dataset) -> int | None:
 
 
 def term(text: object, known: Any) -> str:
-    """A tag's text where it is a known term, else ``another one``; never a stranger's words."""
+    """A tag's text where it is a known term, else ``another one``."""
     plain = str(text or "").strip().upper()
     return plain if plain in known else "another one"
 
 
+def _text(dataset: Dataset, keyword: str) -> str:
+    return str(dataset.get(keyword) or "").strip()
+
+
+def _codes(dataset: Dataset, keyword: str) -> set[str]:
+    return {_text(item, "CodeValue") for item in dataset.get(keyword) or []} - {""}
+
+
 def _modality(dataset: Dataset, secondary_capture: bool) -> None:
-    modality = str(dataset.get("Modality") or "").strip()
+    modality = _text(dataset, "Modality")
     if modality not in MODALITIES and modality not in CAPTURE_MODALITIES:
         # A term of the standard is short capitals; anything else might be a person's name.
         known = modality.isalpha() and modality.isupper() and len(modality) <= 3
@@ -132,7 +136,7 @@ def _modality(dataset: Dataset, secondary_capture: bool) -> None:
             f"expected the modality of a plain X-ray ({', '.join(MODALITIES)}), found {stated}",
             found={"modality": stated},
         )
-    sop_class = str(dataset.get("SOPClassUID") or "")
+    sop_class = _text(dataset, "SOPClassUID")
     captured = sop_class == _CAPTURES or sop_class.startswith(f"{_CAPTURES}.")
     if (captured or modality in CAPTURE_MODALITIES) and not secondary_capture:
         raise InputRejected(
@@ -144,20 +148,16 @@ def _modality(dataset: Dataset, secondary_capture: bool) -> None:
 
 
 def _patient(dataset: Dataset) -> None:
-    species = {
-        str(item.get("CodeValue") or "") for item in dataset.get("PatientSpeciesCodeSequence") or []
-    } - {"", "337915000", "L-85003"}
-    described = str(dataset.get("PatientSpeciesDescription") or "").strip().upper()
-    other = described not in ("", "HOMO SAPIENS", "HUMAN")
-    bred = dataset.get("PatientBreedDescription") or dataset.get("PatientBreedCodeSequence")
+    species = _codes(dataset, "PatientSpeciesCodeSequence") - {"337915000", "L-85003"}
+    described = _text(dataset, "PatientSpeciesDescription").upper()
     signs = {
-        "species": bool(species or other),
-        "breed": bool(bred),
-        "neutered": bool(dataset.get("PatientSexNeutered")),
-        "owner": str(dataset.get("ResponsiblePersonRole") or "") == "OWNER",
+        "species": species or described not in ("", "HOMO SAPIENS", "HUMAN"),
+        "breed": dataset.get("PatientBreedDescription") or dataset.get("PatientBreedCodeSequence"),
+        "neutered": dataset.get("PatientSexNeutered"),
+        "owner": _text(dataset, "ResponsiblePersonRole") == "OWNER",
     }
-    if any(signs.values()):
-        shown = [name for name, sign in signs.items() if sign]
+    shown = [name for name, sign in signs.items() if sign]
+    if shown:
         raise InputRejected(
             Reason.ANIMAL,
             f"expected a human chest, found an animal's (told by: {', '.join(shown)})",
@@ -174,10 +174,8 @@ def _patient(dataset: Dataset) -> None:
 
 
 def _part(dataset: Dataset) -> list[InputWarning]:
-    part = "".join(filter(str.isalpha, str(dataset.get("BodyPartExamined") or "").upper()))
-    regions = {
-        str(item.get("CodeValue") or "") for item in dataset.get("AnatomicRegionSequence") or []
-    } - {""}
+    part = "".join(filter(str.isalpha, _text(dataset, "BodyPartExamined").upper()))
+    regions = _codes(dataset, "AnatomicRegionSequence")
     if part in OTHER_PARTS:
         raise InputRejected(
             Reason.NOT_A_CHEST,
@@ -196,8 +194,8 @@ def _part(dataset: Dataset) -> list[InputWarning]:
 
 
 def _view(dataset: Dataset) -> list[InputWarning]:
-    view = re.sub(r"[^A-Z]", "", str(dataset.get("ViewPosition") or "").upper())
-    codes = {str(item.get("CodeValue") or "") for item in dataset.get("ViewCodeSequence") or []}
+    view = re.sub(r"[^A-Z]", "", _text(dataset, "ViewPosition").upper())
+    codes = _codes(dataset, "ViewCodeSequence")
     along = str((dataset.get("PatientOrientation") or [""])[0])[:1]
     if view in _OBLIQUE or codes & _OBLIQUE_CODES:
         raise InputRejected(
@@ -218,13 +216,12 @@ def _view(dataset: Dataset) -> list[InputWarning]:
     return [InputWarning("view-unknown", text)]
 
 
-def _making(dataset: Dataset) -> list[InputWarning]:
-    warnings = []
+def _intent(dataset: Dataset) -> list[InputWarning]:
     raw = dataset.get("PresentationIntentType") == "FOR PROCESSING"
-    if raw or str(dataset.get("SOPClassUID") or "") in _FOR_PROCESSING:
-        text = "the picture is meant for processing, not for presentation: its tones may be raw"
-        warnings.append(InputWarning("for-processing", text))
-    return warnings
+    if not raw and _text(dataset, "SOPClassUID") not in _FOR_PROCESSING:
+        return []
+    text = "the picture is meant for processing, not for presentation: its tones may be raw"
+    return [InputWarning("for-processing", text)]
 
 
 def _picture(dataset: Dataset) -> None:

@@ -1,6 +1,6 @@
 """A decoding plug-in for pydicom: every compressed syntax of radiographs, through imagecodecs.
 
-One package with well-kept codecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) instead of pydicom's five
+One package with well-maintained codecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) instead of pydicom's five
 plug-ins: of those, GDCM knows no 12 bit JPEG, pylibjpeg-libjpeg is GPL, and pylibjpeg-rle ends damaged
 files with an exception that is none of Python's own ``Exception``.
 The shape of this module is pydicom's (its guide to decoding plug-ins).
@@ -41,15 +41,7 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(source: bytes, runner: Any) -> bytearray:
-    """Decode one frame of gray values.
-
-    Parameters
-    ----------
-    source
-        The codestream.
-    runner
-        pydicom's decode runner; told how many bits its samples have now.
-    """
+    """Decode one frame of gray values, and set in pydicom's runner how many bits its samples have now."""
     import imagecodecs
 
     codec = _CODEC_OF[str(runner.transfer_syntax)]
@@ -63,7 +55,7 @@ def decode_frame(source: bytes, runner: Any) -> bytearray:
 
 
 def register() -> None:
-    """Tell pydicom of this plug-in; as often as one likes."""
+    """Add this plug-in to pydicom, unless that was done before."""
     global _registered
     from pydicom.pixels import get_decoder
 

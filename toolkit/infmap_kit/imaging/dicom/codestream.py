@@ -1,4 +1,4 @@
-"""What a compressed picture inside a DICOM file says of its own size, before a decoder believes it.
+"""The size that a compressed picture inside a DICOM file announces, checked before a decoder believes it.
 
 The decoders reserve memory for the codestream's size, not for the data set's: a few bytes there can
 announce gigabytes.
@@ -6,17 +6,17 @@ announce gigabytes.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import struct
+from collections.abc import Iterator
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.header import JPEG_FRAMES, jpeg_segments
 from infmap_kit.imaging.radiograph import Reason
 
-# ITU-T T.81, table B.1; JPEG-LS has a frame header of its own (T.87, C.2.1).
-_JPEG_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
-_JPEG_LONE = frozenset((0x01, *range(0xD0, 0xD9)))
-_JPEG_SCAN = 0xDA
-_MAX_SEGMENTS = 4096
+# JPEG-LS has a frame header of its own (ITU-T T.87, C.2.1).
+_FRAMES = JPEG_FRAMES | {0xF7}
 
 _J2K_START = b"\xff\x4f\xff\x51"
 """Start of codestream and the size marker, which always follows it (T.800, A.5.1)."""
@@ -42,23 +42,11 @@ def jpeg_frame(codestream: bytes) -> FrameSize:
     InputRejected
         ``unreadable`` when there is none, ``truncated`` when it is cut.
     """
-    position = 2
-    try:
-        for _ in range(_MAX_SEGMENTS):
-            prefix, marker = struct.unpack_from(">BB", codestream, position)
-            if prefix != 0xFF:
-                break
-            position += 1 if marker == 0xFF else 2
-            if marker in _JPEG_LONE or marker == 0xFF:
-                continue
-            if marker in _JPEG_FRAMES:
+    with _whole_header():
+        for marker, position in jpeg_segments(codestream):
+            if marker in _FRAMES:
                 height, width, components = struct.unpack_from(">xxxHHB", codestream, position)
                 return FrameSize(width=width, height=height, components=components)
-            if marker == _JPEG_SCAN:
-                break
-            position += struct.unpack_from(">H", codestream, position)[0]
-    except struct.error as error:
-        raise _cut() from error
     raise InputRejected(Reason.UNREADABLE, "the compressed picture has no frame header: damaged")
 
 
@@ -73,12 +61,10 @@ def jpeg_2000_frame(codestream: bytes) -> FrameSize:
     start = codestream.find(_J2K_START, 0, _J2K_SEARCHED)
     if start < 0:
         raise InputRejected(Reason.UNREADABLE, "the JPEG 2000 picture has no size: damaged")
-    try:
+    with _whole_header():
         right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = (
             struct.unpack_from(">8IH", codestream, start + 8)
         )
-    except struct.error as error:
-        raise _cut() from error
     tiles = 0
     if tile_width and tile_height:
         tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
@@ -93,17 +79,15 @@ def refuse_long_rle(codestream: bytes, *, plane_bytes: int) -> None:
     codestream
         One RLE frame: a header of 64 bytes, then up to 15 segments (PS3.5, G.5).
     plane_bytes
-        What every segment has to give.
+        Bytes that every segment has to give.
 
     Raises
     ------
     InputRejected
         ``unreadable`` for segments that lie outside, ``too-large`` for ones that give too much.
     """
-    try:
+    with _whole_header():
         count, *offsets = struct.unpack_from("<16I", codestream, 0)
-    except struct.error as error:
-        raise _cut() from error
     if not 1 <= count <= 15:
         raise InputRejected(
             Reason.UNREADABLE, f"found {count} RLE segments in the picture: damaged"
@@ -133,7 +117,10 @@ def _refuse_long_segment(segment: bytes, limit: int) -> None:
         )
 
 
-def _cut() -> InputRejected:
-    return InputRejected(
-        Reason.TRUNCATED, "the file ends inside its picture's header: fetch it again"
-    )
+@contextlib.contextmanager
+def _whole_header() -> Iterator[None]:
+    try:
+        yield
+    except struct.error as error:
+        text = "the file ends inside its picture's header: fetch it again"
+        raise InputRejected(Reason.TRUNCATED, text) from error

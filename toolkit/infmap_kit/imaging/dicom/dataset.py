@@ -1,11 +1,12 @@
 """From a DICOM file's bytes to its data set, whatever the bytes are: parsed by pydicom, in bounds.
 
-Only the attributes that reading and writing need are kept; what else a file says of its patient never
-gets in.
+Only the attributes that reading and writing need are parsed; whatever else a file holds about its patient is
+left out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import zlib
@@ -28,7 +29,7 @@ elements; millions of empty ones would fill the memory."""
 MAX_SEQUENCE_BYTES = 2**20
 """Largest sequence that is looked into; a LUT of 65536 entries takes an eighth."""
 
-_KEPT = (
+_KEYWORDS = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"),
     *("SeriesInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
@@ -53,15 +54,10 @@ _META_GROUP = 0x0002
 def read_dataset(content: bytes) -> Dataset:
     """Parse a DICOM file, with or without preamble, deflated or not.
 
-    Parameters
-    ----------
-    content
-        The file's bytes.
-
     Returns
     -------
     Dataset
-        With file meta information that names a transfer syntax, known to pydicom as one of pixels.
+        Data set with file meta information that names a transfer syntax, known to pydicom as one of pixels.
 
     Raises
     ------
@@ -121,12 +117,9 @@ def _refuse_syntax(syntax: str) -> None:
 
     if not syntax:
         return
-    try:
-        known = pixel_decoder(syntax).is_available
-    except NotImplementedError:
-        known = False
-    if known:
-        return
+    with contextlib.suppress(NotImplementedError):
+        if pixel_decoder(syntax).is_available:
+            return
     name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
     raise InputRejected(
         Reason.UNSUPPORTED_TRANSFER_SYNTAX,
@@ -140,12 +133,12 @@ def _parsed(content: bytes, syntax: str) -> Dataset:
     from pydicom import dcmread
     from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    # What is long and lies in the file as it is, is left there: see ``native_pixels``.
+    # Long values that need no decoding are left in the file: see ``native_pixels``.
     native = not syntax or not UID(syntax).is_encapsulated
     dataset = dcmread(
         _Counted(content),
         force=True,
-        specific_tags=list(_KEPT),
+        specific_tags=list(_KEYWORDS),
         defer_size=MAX_SEQUENCE_BYTES if native else None,
     )
     if not dataset.file_meta.get("TransferSyntaxUID"):
@@ -171,9 +164,9 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
             "that is larger",
             found={"limit_bytes": MAX_INFLATED_BYTES},
         )
-    kept = [tag_for_keyword(keyword) for keyword in _KEPT]
+    tags = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
     dataset = read(
-        _Counted(inflated), is_implicit_VR=False, is_little_endian=True, specific_tags=kept
+        _Counted(inflated), is_implicit_VR=False, is_little_endian=True, specific_tags=tags
     )
     dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset(meta)
@@ -181,18 +174,11 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
 
 
 def native_pixels(dataset: Dataset, content: bytes) -> memoryview | None:
-    """Pixel data that were left in the file's bytes, and need no copy.
-
-    Parameters
-    ----------
-    dataset
-        From :func:`read_dataset`.
-    content
-        The bytes that it was read from.
+    """Pixel data that :func:`read_dataset` left in the file's bytes, and that need no copy.
 
     Returns
     -------
-    memoryview
+    memoryview or None
         ``None`` when the data set itself holds them: compressed or small ones.
     """
     element: Any = dataset.get_item("PixelData", keep_deferred=True)
@@ -206,8 +192,8 @@ def _refuse_sequences(dataset: Dataset) -> None:
     for tag in dataset.keys():  # noqa: SIM118  # iterating a data set itself would parse it
         element: Any = dataset.get_item(tag, keep_deferred=True)
         left_in_file = element.value is None and element.length > 0
-        sequence = element.VR == "SQ" or tag in _sequence_tags()
-        if (left_in_file and tag not in _pixel_tags()) or (
+        sequence = element.VR == "SQ" or tag in _tags_ending("Sequence")
+        if (left_in_file and tag not in _tags_ending("PixelData")) or (
             sequence and len(getattr(element, "value", b"") or b"") > MAX_SEQUENCE_BYTES
         ):
             raise InputRejected(
@@ -217,17 +203,9 @@ def _refuse_sequences(dataset: Dataset) -> None:
             )
 
 
-def _sequence_tags() -> frozenset[int]:
-    return _tags_ending("Sequence")
-
-
-def _pixel_tags() -> frozenset[int]:
-    return _tags_ending("PixelData")
-
-
 @functools.cache
 def _tags_ending(end: str) -> frozenset[int]:
     from pydicom.datadict import tag_for_keyword
 
-    tags = (tag_for_keyword(name) for name in _KEPT if name.endswith(end))
+    tags = (tag_for_keyword(name) for name in _KEYWORDS if name.endswith(end))
     return frozenset(tag for tag in tags if tag is not None)

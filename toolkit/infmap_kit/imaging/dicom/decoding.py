@@ -11,7 +11,6 @@ from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom import codecs
 from infmap_kit.imaging.dicom.codestream import (
     MAX_TILES,
-    FrameSize,
     jpeg_2000_frame,
     jpeg_frame,
     refuse_long_rle,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import Decoder
 
 _PREFERRED = (codecs.LABEL, "pyjpegls", "pillow", "pydicom", "pylibjpeg", "gdcm")
-"""Which decoder first: the one that is best kept, and quickest, for its codec."""
+"""Decoders, the best maintained and quickest first."""
 
 
 def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray[Any]:
@@ -32,7 +31,7 @@ def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray
     Parameters
     ----------
     dataset
-        That was accepted by its tags.
+        Data set that was accepted by its tags.
     native
         Its uncompressed pixel data, where they are not in the data set.
 
@@ -96,7 +95,7 @@ def _plugin(decoder: Decoder) -> str:
 
 
 def _as_they_lie(dataset: Dataset, native: memoryview, order: str) -> NDArray[Any]:
-    """Uncompressed values: nothing to decode, and a copy would cost as much as the rest."""
+    """Uncompressed values without a copy, which would cost as much as the rest."""
     shape = (dataset.Rows, dataset.Columns)
     kind = "i" if dataset.PixelRepresentation == 1 else "u"
     dtype = np.dtype(f"{order}{kind}{dataset.BitsAllocated // 8}")
@@ -126,11 +125,10 @@ def _refuse_codestream(frame: bytes, dataset: Dataset) -> None:
         return
     # The High-Throughput syntaxes are JPEG 2000 as well, and newer than pydicom's list of them.
     size = jpeg_2000_frame(frame) if "2000" in syntax.name else jpeg_frame(frame)
-    expected = FrameSize(width=dataset.Columns, height=dataset.Rows, components=1)
-    if (size.width, size.height, size.components) != (expected.width, expected.height, 1):
+    if (size.width, size.height, size.components) != (dataset.Columns, dataset.Rows, 1):
         raise InputRejected(
             Reason.UNREADABLE,
-            f"the tags announce {expected.width}x{expected.height} gray pixels, the compressed "
+            f"the tags announce {dataset.Columns}x{dataset.Rows} gray pixels, the compressed "
             f"picture {size.width}x{size.height} of {size.components} samples: damaged, or made to "
             "fill the memory",
             found={"width": size.width, "height": size.height, "samples": size.components},

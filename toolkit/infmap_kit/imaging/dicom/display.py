@@ -34,7 +34,7 @@ _MOST_SATURATED = 0.8
 it; at a window that misses the values there is next to nothing else."""
 
 Step = dict[str, Any]
-"""What one step of the pipeline did: ``step``, and plain values that JSON can hold."""
+"""One step of the pipeline: its name, ``step``, and plain values that JSON can hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,10 @@ class Display:
     ----------
     table
         (256,) or (65536,) uint8: the level of each bit pattern, bright = dense.
-    steps
-        What the pipeline did, in order.
-    notes
-        The same for people, one phrase each.
+    steps, notes
+        The steps of the pipeline in order, and the same for people, one phrase each.
     warnings
-        What a reader should know.
+        Doubts that a reader should know.
     """
 
     table: NDArray[np.uint8]
@@ -68,14 +66,7 @@ class Display:
 
 
 def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
-    """Work out how a picture is shown by default.
-
-    Parameters
-    ----------
-    dataset
-        With the tags of the pipeline.
-    stored
-        (rows, columns) as decoded.
+    """Work out how a picture, (rows, columns) as decoded, is shown by default, by its data set's tags.
 
     Raises
     ------
@@ -95,11 +86,9 @@ def display(dataset: Dataset, stored: NDArray[Any]) -> Display:
         levels = np.bitwise_not(levels)
         notes.append(f"{steps[-1]['because']} inverted")
     if padding.any():
-        # Outside the picture, and to be shown as darkest whatever its value (C.7.5.1.1.2).
+        # Padding is shown as darkest, whatever its value (C.7.5.1.1.2).
         levels = np.where(padding, np.uint8(0), levels)
-        share = float(
-            np.count_nonzero(padding[_patterns(stored[::8, ::8])]) / stored[::8, ::8].size
-        )
+        share = float(padding[_patterns(stored[::8, ::8])].mean())
         steps.append({"step": "padding", "shown_as": 0, "share": round(share, 4)})
         if share:
             notes.append("pixel padding shown black")
@@ -175,8 +164,7 @@ def _padding(dataset: Dataset, values: NDArray[np.int32]) -> NDArray[np.bool_]:
         return np.zeros(values.shape, np.bool_)
     last = _padding_value(dataset, "PixelPaddingRangeLimit")
     limits = sorted((first, first if last is None else last))
-    inside: NDArray[np.bool_] = (values >= limits[0]) & (values <= limits[1])
-    return inside
+    return np.asarray((values >= limits[0]) & (values <= limits[1]))
 
 
 def _padding_value(dataset: Dataset, keyword: str) -> int | None:
@@ -271,10 +259,9 @@ def _own_range(
     steps: list[Step],
 ) -> tuple[NDArray[np.uint8], str]:
     """Without a window: the range of the values that occur."""
-    # In parts: counting widens to 64 bits what it counts.
-    parts = np.array_split(_patterns(stored), _PARTS)
     counts = np.zeros(len(units), np.int64)
-    for part in parts:
+    # In parts: counting widens to 64 bits what it counts.
+    for part in np.array_split(_patterns(stored), _PARTS):
         counts += np.bincount(part.ravel(), minlength=len(units))
     present = np.flatnonzero((counts > 0) & ~padding)
     if not present.size:
@@ -295,22 +282,19 @@ def is_inverse(dataset: Dataset) -> bool:
     contradict each other the shape decides, as the later step of the pipeline.
     """
     shape = dataset.get("PresentationLUTShape")
-    if shape in _SHAPES:
+    if shape in ("IDENTITY", "INVERSE"):
         return bool(shape == "INVERSE")
     return str(dataset.PhotometricInterpretation) == "MONOCHROME1"
-
-
-_SHAPES = ("IDENTITY", "INVERSE")
 
 
 def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, list[InputWarning]]:
     photometric, shape = str(dataset.PhotometricInterpretation), dataset.get("PresentationLUTShape")
     inverse = is_inverse(dataset)
-    if inverse == (photometric == "MONOCHROME1"):
-        steps.append({"step": "presentation", "inverted": inverse, "because": photometric})
-        return inverse, []
-    because = f"Presentation LUT Shape {shape}"
+    agrees = inverse == (photometric == "MONOCHROME1")
+    because = photometric if agrees else f"Presentation LUT Shape {shape}"
     steps.append({"step": "presentation", "inverted": inverse, "because": because})
+    if agrees:
+        return inverse, []
     text = f"{photometric} contradicts {because}: shown as the latter says"
     return inverse, [InputWarning("contradictory-polarity", text)]
 
@@ -343,9 +327,5 @@ def _entries(item: Dataset, count: int) -> NDArray[np.int64]:
 
 
 def _numbers(value: Any) -> list[float]:
-    """One or more values as a list."""
-    from pydicom.multival import MultiValue
-
-    if value is None or value == "":
-        return []
-    return [float(one) for one in (value if isinstance(value, MultiValue) else [value])]
+    """The values of an element that may have none, one or several."""
+    return [] if value in (None, "") else np.atleast_1d(np.asarray(value, np.float64)).tolist()

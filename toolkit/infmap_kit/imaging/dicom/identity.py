@@ -1,4 +1,4 @@
-"""Speaking of a radiograph without saying whose it is."""
+"""Names for a radiograph that do not identify its patient."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ def hashed_uid(uid: str, *, key: str | None = None) -> str:
 
     Parameters
     ----------
-    uid
-        A DICOM UID.
     key
         Secret; the environment's ``INFMAP_UID_KEY`` when not given, none when that is empty.
 
@@ -54,29 +52,19 @@ def _key(key: str | None) -> bytes:
 
 
 def shown_uids(header: object, *, identify: bool) -> dict[str, str]:
-    """Study, series and instance UID of a DICOM header, hashed unless they may be shown.
-
-    Parameters
-    ----------
-    header
-        A data set; UIDs that it lacks are left out.
-    identify
-        Whether the UIDs themselves may be shown.
-    """
-    shown = {}
-    for name in ("study", "series", "instance"):
-        keyword = {"instance": "SOPInstanceUID"}.get(name, f"{name.capitalize()}InstanceUID")
-        uid = str(getattr(header, keyword, None) or "")
-        if uid:
-            shown[name] = uid if identify else hashed_uid(uid)
-    return shown
+    """The study, series and instance UIDs that a data set has, hashed unless ``identify`` shows them."""
+    stems = {"study": "Study", "series": "Series", "instance": "SOP"}
+    uids = {
+        name: str(getattr(header, f"{stem}InstanceUID", None) or "") for name, stem in stems.items()
+    }
+    return {name: uid if identify else hashed_uid(uid) for name, uid in uids.items() if uid}
 
 
 def shown_patient(header: Dataset, *, identify: bool, key: str | None = None) -> dict[str, Any]:
-    """Whose radiograph it is and when it was taken, so far as that may be said.
+    """The patient and the time of a radiograph, so far as they may be shown.
 
     Patient IDs are few: without a secret, trying all of them would turn a hash back, and a date tells
-    almost as much as a name. So without ``identify`` and without a key nothing is said. With a key, the
+    almost as much as a name. So without ``identify`` and without a key nothing is shown. With a key, the
     patient is an HMAC, and the time is moved back by a span of up to ten years that is the patient's own
     and follows from the key: times between the radiographs of one patient stay as they are (DICOM PS3.15,
     E.3.6, longitudinal temporal information with modified dates).
@@ -88,7 +76,7 @@ def shown_patient(header: Dataset, *, identify: bool, key: str | None = None) ->
     identify
         Whether the patient and the time themselves may be shown.
     key
-        Secret; the environment's ``INFMAP_UID_KEY`` when not given, none when that is empty.
+        Secret, as for :func:`hashed_uid`.
 
     Returns
     -------

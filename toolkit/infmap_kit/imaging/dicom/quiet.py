@@ -22,13 +22,12 @@ _restore = contextlib.ExitStack()
 def quiet() -> Iterator[None]:
     """Drop warnings and log records of the DICOM libraries meanwhile.
 
-    Counted, because ``warnings.catch_warnings`` alone lets one thread's end give another thread its
-    voice back.
+    Uses are counted, because the end of ``warnings.catch_warnings`` in a thread lets all others warn again.
     """
     global _depth, _restore
     with _lock:
         if _depth == 0:
-            _restore = _hushed()
+            _restore = _silenced()
         _depth += 1
     try:
         yield
@@ -39,7 +38,7 @@ def quiet() -> Iterator[None]:
                 _restore.close()
 
 
-def _hushed() -> contextlib.ExitStack:
+def _silenced() -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Account:
-    """What became known of a file on the way, as far as it went."""
+    """Everything that became known of a file, as far as reading went."""
 
     dataset: Dataset | None = None
     decoder: str = ""
@@ -44,14 +44,10 @@ def decode_dicom(
 
     Parameters
     ----------
-    content
-        The file's bytes.
-    name
-        What to call the radiograph; nothing in the file is used for it.
-    secondary_capture
-        Whether secondary captures of radiographs are read too.
+    content, name, secondary_capture
+        As for :func:`~infmap_kit.imaging.readers.decode`; nothing in the file is used for the name.
     account
-        Filled with what became known, also when the file is refused.
+        Filled with whatever becomes known, also when the file is refused.
 
     Raises
     ------
@@ -80,11 +76,6 @@ def decode_dicom(
 def read_tags(content: bytes) -> Dataset:
     """Parse a DICOM file for its tags alone, to answer one that is refused.
 
-    Parameters
-    ----------
-    content
-        The file's bytes.
-
     Raises
     ------
     InputRejected
@@ -99,7 +90,7 @@ def read_tags(content: bytes) -> Dataset:
 
 @contextlib.contextmanager
 def _refused_by_name() -> Iterator[None]:
-    """Whatever goes wrong: pydicom and its plug-ins name no closed set of errors for damaged files."""
+    """Refuse a file on any error: pydicom and its plug-ins name no closed set for damaged files."""
     try:
         yield
     except InputRejected:

@@ -1,4 +1,4 @@
-"""When a radiograph was taken, by its own tags."""
+"""The time at which a radiograph was taken, by its own tags."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ _YEARS = range(1896, 2200)
 
 
 def study_time(header: Dataset) -> dt.datetime | None:
-    """When a radiograph was taken.
-
-    Parameters
-    ----------
-    header
-        A data set.
+    """Time at which the radiograph of a data set was taken.
 
     Returns
     -------
@@ -37,7 +32,7 @@ def study_time(header: Dataset) -> dt.datetime | None:
 
 
 def stated(header: Dataset, keyword: str) -> str:
-    """What stands in a tag; empty when it is missing or cannot be read."""
+    """Text of a tag; empty when it is missing or cannot be read."""
     try:
         value = header.get(keyword)
     # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
@@ -49,7 +44,7 @@ def stated(header: Dataset, keyword: str) -> str:
 def _moment(text: str) -> dt.datetime | None:
     from pydicom.valuerep import DT
 
-    # A year alone would be a date that nobody stated.
+    # A year alone would be completed to a date that is not in the file.
     if len(text) < len("20261122"):
         return None
     try:

@@ -21,14 +21,14 @@ _SHIFT = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plate:
-    """What is drawn on.
+    """The area of a drawing.
 
     Parameters
     ----------
     height, width
         Size in pixels.
     midline
-        Where the spine runs, as a share of the width.
+        Place of the spine, as a share of the width.
     scale
         Size of the chest; 1 fills the plate.
     """

@@ -1,6 +1,6 @@
 """Drawn chest radiographs with known lungs and a known infection.
 
-For the first try, for warm-up and for tests: nobody's patient, any number, and the mask is exact.
+For the first try, for warm-up and for tests: of no patient, in any number, and with exact masks.
 The picture is a sum of densities along the beam, as in a real radiograph (tissue and bone add, air
 takes away), then a film's S-curve and a detector's noise. It resembles a chest; nothing medical
 can be learnt from it.
@@ -43,7 +43,7 @@ _HILA: dict[int, Point] = {_RIGHT: (0.078, 0.440), _LEFT: (0.088, 0.415)}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SyntheticRadiograph:
-    """A drawn radiograph and what is true of it.
+    """A drawn radiograph with its true masks.
 
     Parameters
     ----------
@@ -248,27 +248,17 @@ def _grow(
     """Draw a vessel and its forks; the thin ones first, so that none covers a thick one."""
     if diameter < 0.0022:
         return
+    x, y = start
     points = [start]
     for bend in random.normal(0, 9, 2).tolist():
         length = float(random.uniform(0.018, 0.042))
         turn = np.deg2rad(degrees + bend)
-        points.append(
-            (
-                points[-1][0] + length * float(np.cos(turn)),
-                points[-1][1] + length * float(np.sin(turn)),
-            )
-        )
+        x, y = x + length * float(np.cos(turn)), y + length * float(np.sin(turn))
+        points.append((x, y))
     for turn in (-1, 1):
         fork = degrees + turn * float(random.uniform(6, 30))
-        _grow(
-            plate,
-            random,
-            field,
-            side,
-            points[-1],
-            fork,
-            diameter * float(random.uniform(0.62, 0.8)),
-        )
+        thinner = diameter * float(random.uniform(0.62, 0.8))
+        _grow(plate, random, field, side, points[-1], fork, thinner)
     plate.draw(field, points, side, diameter=diameter, density=min(1.0, diameter / 0.010))
 
 
@@ -282,9 +272,8 @@ def _infection(
             y = float(np.clip(random.normal(0.56, 0.12), 0.25, 0.72))
             x = float(random.uniform(0.55, 0.95)) * (_wall(y) - 0.03)
             radii = (float(random.uniform(0.035, 0.080)), float(random.uniform(0.045, 0.100)))
-            field = np.maximum(
-                field, plate.blob((x, y), side, radii, degrees=float(random.uniform(-30, 30)))
-            )
+            patch = plate.blob((x, y), side, radii, degrees=float(random.uniform(-30, 30)))
+            field = np.maximum(field, patch)
     field += 0.12 * grain(random, plate, 0.045) + 0.03 * grain(random, plate, 0.014)
     field -= 1 - extent
     mask = ((field > 0.5) & (lung_mask == 1)).astype(np.uint8)
@@ -304,7 +293,7 @@ def _exposed(plate: Plate, density: Field, noise: Field) -> NDArray[np.uint8]:
 
 
 def _stamp(plate: Plate, pixels: NDArray[np.uint8]) -> None:
-    """Write what it is into the picture, so that nobody takes it for a patient's."""
+    """Write into the picture that it is drawn, so that it is not taken for a patient's."""
     size = min(plate.height, plate.width) / 1024
     place = (round(0.02 * plate.width), round(0.035 * plate.height))
     cv2.putText(

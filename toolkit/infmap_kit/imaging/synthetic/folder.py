@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import InfmapError
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.files import write_bytes
+from infmap_kit.model.files import write_bytes, writing_to
 
 
 def write_synthetic(folder: Path, *, count: int, size: int, seed: int = 0) -> list[Path]:
@@ -22,7 +22,7 @@ def write_synthetic(folder: Path, *, count: int, size: int, seed: int = 0) -> li
     Parameters
     ----------
     folder
-        Where to; files of the same names are replaced.
+        Folder to write to; files of the same names are replaced.
     count
         How many; every second one shows infection.
     size
@@ -40,8 +40,8 @@ def write_synthetic(folder: Path, *, count: int, size: int, seed: int = 0) -> li
     InfmapError
         When the folder cannot be written.
     """
-    rows: list[dict[str, str]] = []
-    try:
+    rows: list[tuple[str, ...]] = [("name", "file", "class", "group")]
+    with writing_to(folder):
         for number in range(seed, seed + count):
             infected = (number - seed) % 2 == 0
             drawn = synthetic_radiograph(number, height=size, width=size, infected=infected)
@@ -50,22 +50,9 @@ def write_synthetic(folder: Path, *, count: int, size: int, seed: int = 0) -> li
             _write_png(folder / "lung_masks" / f"{name}.png", drawn.lung_mask * 255)
             if infected:
                 _write_png(folder / "infection_masks" / f"{name}.png", drawn.infection_mask * 255)
-            rows.append(
-                {
-                    "name": name,
-                    "file": f"images/{name}.png",
-                    "class": "covid" if infected else "normal",
-                    "group": name,
-                }
-            )
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=["name", "file", "class", "group"])
-        writer.writeheader()
-        writer.writerows(rows)
-        write_bytes(folder / "index.csv", text.getvalue().encode())
-    except OSError as error:
-        raise InfmapError(f"cannot write to {folder}: {error.strerror}") from error
-    return [folder / row["file"] for row in rows]
+            rows.append((name, f"images/{name}.png", "covid" if infected else "normal", name))
+        _write_csv(folder / "index.csv", rows)
+    return [folder / file for _, file, *_ in rows[1:]]
 
 
 def write_synthetic_course(folder: Path, *, count: int, size: int, seed: int = 0) -> list[Path]:
@@ -73,12 +60,10 @@ def write_synthetic_course(folder: Path, *, count: int, size: int, seed: int = 0
 
     Parameters
     ----------
-    folder
-        Where to; files of the same names are replaced.
+    folder, size
+        As for :func:`write_synthetic`.
     count
         How many; three days lie between two of them.
-    size
-        Height and width in pixels.
     seed
         Seed of the chest.
 
@@ -93,24 +78,24 @@ def write_synthetic_course(folder: Path, *, count: int, size: int, seed: int = 0
         When the folder cannot be written.
     """
     begin = dt.datetime(2026, 1, 5, 9, 30)  # noqa: DTZ001  # as a hospital's wall clock says it
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("file", "time"))
-    written = []
-    try:
+    rows = [("file", "time")]
+    with writing_to(folder):
         for number in range(count):
             # Up to the whole infection at two thirds of the way, then down again by half as much.
             way = number / max(count - 1, 1)
             extent = 0.6 + 0.4 * (way / 0.66 if way <= 0.66 else 1 - (way - 0.66) / 0.68)
             drawn = synthetic_radiograph(seed, height=size, width=size, extent=extent)
-            path = folder / f"course_{seed:05d}_{number + 1:02d}.png"
-            _write_png(path, drawn.radiograph.pixels)
-            writer.writerow((path.name, (begin + number * dt.timedelta(days=3)).isoformat()))
-            written.append(path)
-        write_bytes(folder / "times.csv", text.getvalue().encode())
-    except OSError as error:
-        raise InfmapError(f"cannot write to {folder}: {error.strerror}") from error
-    return written
+            name = f"course_{seed:05d}_{number + 1:02d}.png"
+            _write_png(folder / name, drawn.radiograph.pixels)
+            rows.append((name, (begin + number * dt.timedelta(days=3)).isoformat()))
+        _write_csv(folder / "times.csv", rows)
+    return [folder / name for name, _ in rows[1:]]
+
+
+def _write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    write_bytes(path, text.getvalue().encode())
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""What one caller may take: bytes of a message, time of a connection, associations a minute."""
+"""Bounds of one caller: bytes of a message, associations a minute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 ANNOUNCED_PDU_BYTES = 128 * 1024
-"""Maximum length of a PDU that callers are told (DICOM PS3.8, D.1)."""
+"""Maximum length of a PDU that is announced to callers (DICOM PS3.8, D.1)."""
 
 _PDU_BYTES = 2**20
 # pynetdicom reserves nothing for a PDU that announces gigabytes, but would go on reading it into memory. A
@@ -28,14 +28,14 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
     Parameters
     ----------
     association
-        Whose it is; its socket is taken over.
+        The association of the caller; its socket is taken over.
     max_bytes
-        Of one message, and of all that arrive before it is answered.
+        Most bytes of one message, and of all that arrive before it is answered.
     on_excess
         Called with the reason before the connection ends.
     has_room
-        Whether what arrives may still be written down. Without room the rest is read and thrown away, so
-        that the caller can be told.
+        Whether there is room to write more. Without room the rest is read and thrown away, so that the
+        caller gets an answer.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         self._received = 0
 
     def begin_message(self) -> None:
-        """Count anew: what has arrived was answered."""
+        """Count anew, when the message before was answered."""
         self._received = 0
 
     def recv(self, nr_bytes: int) -> Any:
@@ -76,7 +76,7 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         return super().recv(nr_bytes)
 
     def _throw_away(self) -> None:
-        """Take the file of the present message from under it; whoever looks for it then, misses it."""
+        """Replace the file of the present message by one that stores nothing."""
         message = self.assoc.dimse.message
         file = getattr(message, "_data_set_file", None)
         if file is None or isinstance(file, _Nowhere):
@@ -97,7 +97,7 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
 
 
 class _Nowhere(io.BytesIO):
-    """Stands for pynetdicom's temporary file, and keeps nothing."""
+    """A temporary file as pynetdicom expects it, that stores nothing."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -108,13 +108,7 @@ class _Nowhere(io.BytesIO):
 
 
 class Rate:
-    """At most so many a minute for each caller, in any order.
-
-    Parameters
-    ----------
-    per_minute
-        How many; as many may come at once after a pause.
-    """
+    """A limit of so many a minute for each caller; as many may come at once after a pause."""
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute

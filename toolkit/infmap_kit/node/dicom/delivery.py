@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -12,27 +11,26 @@ from infmap_kit.node.config import Destination
 from infmap_kit.node.dicom.destinations import Send, sending
 from infmap_kit.node.dicom.response import DestinationUnavailable, Meaning
 from infmap_kit.node.log import Trouble, note
+from infmap_kit.node.loops import IDLE_S, backoff_s
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.states import Delivery
 
-IDLE_S = 0.25
 _BATCH = 32
-_FIRST_WAIT_S = 1.0
 
 
 class Sender:
-    """Serves one destination.
+    """Delivers results to one destination.
 
     Parameters
     ----------
     destination
-        Where to.
+        The destination.
     outbox
-        What waits.
+        The deliveries that wait.
     results
         The spool's folder of results.
     ae_title
-        Of the node.
+        AE title of the node.
     """
 
     def __init__(
@@ -46,14 +44,14 @@ class Sender:
         self._failures = 0
         self._since_s = time.monotonic()
         self._away_until_s = 0.0
-        # What was refused waits on its own, and holds up nothing else.
+        # A refused object waits on its own, and holds up no other.
         self._not_before_s: dict[int, float] = {}
-        # At which of them the destination went away: they come last, lest they hold up all others.
+        # Deliveries at which the destination went away: they come last, lest they hold up all others.
         self._suspects: set[int] = set()
 
     @property
     def trouble(self) -> str:
-        """Why nothing is delivered now; empty when all is well."""
+        """Reason why nothing is delivered now; empty when all is well."""
         return self._trouble.reason
 
     def step(self) -> float:
@@ -79,7 +77,7 @@ class Sender:
         try:
             present = self._present(batch)
             if present:
-                files = [self._results / one.file for one in present]
+                files = [self._results / delivery.file for delivery in present]
                 with sending(self.destination, files, ae_title=self._ae_title) as send:
                     self._deliver(present, send)
         except DestinationUnavailable as error:
@@ -91,40 +89,41 @@ class Sender:
         return self._outbox.deliveries(self.destination.name, besides=besides, limit=_BATCH)
 
     def _present(self, batch: Collection[Delivery]) -> list[Delivery]:
-        """Those whose files are there; an entry without a file is dead, and said so."""
-        present = [one for one in batch if (self._results / one.file).is_file()]
-        for one in batch:
-            if one not in present:
-                self._outbox.refused(one, "its file is gone from the spool", is_dead=True)
+        """Deliveries whose files are there; one without a file is recorded as dead."""
+        present = [delivery for delivery in batch if (self._results / delivery.file).is_file()]
+        for delivery in batch:
+            if delivery not in present:
+                self._outbox.refused(delivery, "its file is gone from the spool", is_dead=True)
         return present
 
     def _deliver(self, batch: Collection[Delivery], send: Send) -> None:
-        for one in batch:
+        for delivery in batch:
             try:
-                response = send(self._results / one.file)
+                response = send(self._results / delivery.file)
             except DestinationUnavailable:
-                self._suspects.add(one.delivery_id)
+                self._suspects.add(delivery.delivery_id)
                 raise
-            self._suspects.discard(one.delivery_id)
+            self._suspects.discard(delivery.delivery_id)
             self._failures = 0
             self._trouble.is_over()
             if response.meaning is Meaning.STORED:
-                self._outbox.delivered(one, response.remark)
+                self._outbox.delivered(delivery, response.remark)
             else:
                 is_final = response.meaning is Meaning.REFUSED_FOR_GOOD
-                self._refused(one, response.remark, is_final=is_final)
+                self._refused(delivery, response.remark, is_final=is_final)
 
-    def _refused(self, one: Delivery, reason: str, *, is_final: bool) -> None:
-        attempts = one.attempts + 1
+    def _refused(self, delivery: Delivery, reason: str, *, is_final: bool) -> None:
+        attempts = delivery.attempts + 1
         is_dead = is_final or attempts >= self.destination.max_refusals
-        self._outbox.refused(one, reason, is_dead=is_dead)
-        self._not_before_s[one.delivery_id] = time.monotonic() + self._pause_s(attempts)
+        self._outbox.refused(delivery, reason, is_dead=is_dead)
+        pause_s = backoff_s(attempts, most_s=self.destination.max_wait_s)
+        self._not_before_s[delivery.delivery_id] = time.monotonic() + pause_s
         if is_dead or attempts == 1:
             note(
                 "refused for good" if is_dead else "refused, to be tried again",
                 level=logging.WARNING,
                 destination=self.destination.name,
-                image=one.image_id,
+                image=delivery.image_id,
                 reason=reason,
             )
 
@@ -144,12 +143,6 @@ class Sender:
                 deliveries=given_up, reason=reason,
             )  # fmt: skip
         self._failures += 1
-        pause_s = self._pause_s(self._failures)
+        pause_s = backoff_s(self._failures, most_s=self.destination.max_wait_s)
         self._away_until_s = now + pause_s
         return pause_s
-
-    def _pause_s(self, failures: int) -> float:
-        """Doubled each time up to a limit, and never the same, so that many boxes do not come at once."""
-        # 2**30 seconds are longer than any limit.
-        doubled_s = _FIRST_WAIT_S * 2.0 ** min(failures - 1, 30)
-        return min(self.destination.max_wait_s, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret

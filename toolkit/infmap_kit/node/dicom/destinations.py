@@ -6,6 +6,7 @@ import contextlib
 import ssl
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 Send = Callable[[Path], StoreResponse]
 """Sends one file; raises :class:`~infmap_kit.node.dicom.response.DestinationUnavailable`."""
 
-_HTTP_OK, _HTTP_ACCEPTED, _HTTP_CONFLICT = 200, 202, 409
 _HTTP_FOR_GOOD = {413: "too large", 415: "media type not supported"}
-_HTTP_BAD_REQUEST = 400
 
 
 @contextlib.contextmanager
@@ -37,11 +36,11 @@ def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -
     Parameters
     ----------
     destination
-        Where to.
+        The destination.
     files
-        What is going to be sent; the association is negotiated for them.
+        The files that are going to be sent; the association is negotiated for them.
     ae_title
-        Of the node, which calls.
+        AE title of the node.
 
     Raises
     ------
@@ -104,15 +103,15 @@ def _c_store(association: Any, path: Path) -> StoreResponse:
     from pydicom import dcmread
 
     dataset = dcmread(path)
-    accepted = [
-        context
+    accepted = {
+        context.transfer_syntax[0]
         for context in association.accepted_contexts
         if context.abstract_syntax == dataset.SOPClassUID
-    ]
+    }
     if not accepted:
         return StoreResponse(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
     syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax.is_compressed and all(context.transfer_syntax[0] != syntax for context in accepted):
+    if syntax.is_compressed and syntax not in accepted:
         dataset.decompress()
     try:
         answer = association.send_c_store(dataset)
@@ -169,32 +168,32 @@ def _stow(session: requests.Session, destination: StowDestination, path: Path) -
 
 def _stow_response(answer: requests.Response) -> StoreResponse:
     code = answer.status_code
-    if code in (_HTTP_OK, _HTTP_ACCEPTED, _HTTP_CONFLICT):
+    if code in (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT):
         stored = _stow_reason(answer)
         if stored is not None:
             return stored
-        if code == _HTTP_CONFLICT:
+        if code == HTTPStatus.CONFLICT:
             return StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")
-        return StoreResponse(Meaning.STORED, "" if code == _HTTP_OK else "HTTP 202")
+        return StoreResponse(Meaning.STORED, "" if code == HTTPStatus.OK else "HTTP 202")
     if code in _HTTP_FOR_GOOD:
         return StoreResponse(Meaning.REFUSED_FOR_GOOD, f"HTTP {code} {_HTTP_FOR_GOOD[code]}")
-    if code == _HTTP_BAD_REQUEST:
+    if code == HTTPStatus.BAD_REQUEST:
         return StoreResponse(Meaning.REFUSED, "HTTP 400 bad request")
     raise DestinationUnavailable(f"it answers HTTP {code}")
 
 
 def _stow_reason(answer: requests.Response) -> StoreResponse | None:
-    """What the answer's body says of the one object that was sent; ``None`` when it says nothing."""
+    """The response in an answer's body about the object that was sent; ``None`` when there is none."""
     from pydicom import Dataset
 
     try:
-        said = Dataset.from_json(answer.json())
+        statement = Dataset.from_json(answer.json())
     # An answer of no JSON, or of none that is DICOM's; the status code stands.
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    for failed in said.get("FailedSOPSequence") or ():
+    for failed in statement.get("FailedSOPSequence") or ():
         return response_of(int(failed.get("FailureReason") or 0x0110))
-    for stored in said.get("ReferencedSOPSequence") or ():
+    for stored in statement.get("ReferencedSOPSequence") or ():
         return response_of(int(stored.get("WarningReason") or 0))
     return None
 

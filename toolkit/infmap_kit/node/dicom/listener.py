@@ -1,4 +1,4 @@
-"""The node's TCP side: connections that are silent, slow or too many hold up nobody else."""
+"""The node's TCP side: connections that are silent, slow or too many hold up no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infmap_kit.node.log import note
 
 
 class Listener(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is not analysed
-    """Takes connections, each in a thread of its own, and no more than there are places for."""
+    """Takes connections, each in a thread of its own, up to a number."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -40,7 +40,7 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom i
 
     def verify_request(self, _request: Any, _address: Any) -> bool:
         """Whether there is a place for a connection."""
-        # Beyond the allowed number callers are told so; beyond twice of it, threads are too dear.
+        # Beyond the allowed number callers get a rejection; beyond twice of it, threads are too dear.
         with self._lock:
             number = len(self.active_associations) + self._opening
             has_place = number <= 2 * int(self.ae.maximum_associations)
@@ -77,7 +77,7 @@ class Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is not analys
 
 
 def server_tls(options: ServerTls) -> ssl.SSLContext:
-    """What the node shows to callers, and wants to see of them.
+    """The TLS context for callers, with the certificates that they must show.
 
     Raises
     ------

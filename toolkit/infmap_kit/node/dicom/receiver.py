@@ -1,6 +1,6 @@
 """The DICOM side of the node: C-ECHO and C-STORE, for known callers alone (PS3.4, annexes A and B).
 
-What is answered, and when:
+Its answers:
 
 ======================================  =============================================================
 ``0x0000``                              on disk, synced, in the queue; or it was here already
@@ -33,13 +33,8 @@ from infmap_kit.node.dicom.listener import Handler, Listener, server_tls
 from infmap_kit.node.intake import Conflict, Intake, NoRoom, Unusable
 from infmap_kit.node.log import Troubles, note
 
-SUCCESS, COERCED, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = (
-    0x0000,
-    0xB000,
-    0xA700,
-    0xA900,
-    0xC001,
-)
+SUCCESS, COERCED = 0x0000, 0xB000
+OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0xA700, 0xA900, 0xC001
 
 SOP_CLASSES = (
     "ComputedRadiographyImageStorage",
@@ -47,7 +42,7 @@ SOP_CLASSES = (
     "DigitalXRayImageStorageForProcessing",
     "SecondaryCaptureImageStorage",
 )
-"""Keywords of what may be sent: where radiographs are found."""
+"""Keywords of the SOP classes that may be sent: those of radiographs."""
 
 _REMEMBERED_ADDRESSES = 100
 _REJECTED_PERMANENT, _REJECTED_TRANSIENT = 1, 2
@@ -63,9 +58,9 @@ class Receiver:
     config
         Titles, callers and limits.
     intake
-        Takes what arrives.
+        The intake of the radiographs.
     troubles
-        Shared with whoever else meets the same.
+        Troubles that are shared with the node's other parts.
     on_received
         Called after each new radiograph.
     on_rejected
@@ -158,16 +153,15 @@ class Receiver:
         def report_excess(reason: str) -> None:
             note("refused", reason=reason, address=address)
 
-        bounded = BoundedSocket(
+        event.assoc.dul.socket = BoundedSocket(
             event.assoc,
             max_bytes=self._config.limits.max_object_mb << 20,
             on_excess=report_excess,
             has_room=self._intake.has_room_to_arrive,
         )
-        event.assoc.dul.socket = bounded
 
     def _admit(self, event: Any) -> None:
-        """Reject whoever is not on the list, or comes too often."""
+        """Reject callers that are not on the list, or come too often."""
         request = event.assoc.requestor
         caller, address = str(request.primitive.calling_ae_title).strip(), request.address
         if not self._is_known(caller, address):
@@ -207,15 +201,13 @@ class Receiver:
                 Path(event.dataset_path), caller=caller, announced=announced
             )
         except NoRoom as error:
-            # Said once: the figures differ each time.
+            # The figures differ each time, and would make it another trouble.
             self._no_room.begins("there is too little", found=str(error))
             return self._answer(OUT_OF_RESOURCES, str(error))
-        except Unusable as error:
+        except (Unusable, Conflict) as error:
             note("refused", reason=str(error), caller=caller)
-            return self._answer(MISMATCH, str(error))
-        except Conflict as error:
-            note("refused", reason=str(error), caller=caller)
-            return self._answer(NOT_UNDERSTOOD, str(error))
+            status = MISMATCH if isinstance(error, Unusable) else NOT_UNDERSTOOD
+            return self._answer(status, str(error))
         finally:
             event.assoc.dul.socket.begin_message()
         self._no_room.is_over()
@@ -235,8 +227,8 @@ class Receiver:
 def transfer_syntaxes() -> list[str]:
     """UIDs of the transfer syntaxes whose pixels can be decoded here.
 
-    Deflated ones are not among them: a small file may inflate to any size, and whoever has them must
-    be able to send without (PS3.5, 10.1).
+    Deflated ones are not among them: a small file may inflate to any size, and a sender must be able to
+    send without (PS3.5, 10.1).
     """
     from pydicom.pixels import get_decoder
     from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -252,7 +244,7 @@ def transfer_syntaxes() -> list[str]:
 
 
 def _remove_half(event: Any) -> None:
-    """Remove what a transfer that ended early has left."""
+    """Remove the file of a transfer that ended early."""
     half = getattr(event.assoc.dimse.message, "_data_set_path", None)
     if half is not None:
         Path(half).unlink(missing_ok=True)

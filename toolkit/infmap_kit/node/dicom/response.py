@@ -1,4 +1,4 @@
-"""What a destination's answer means (DICOM PS3.4, B.2.3 and PS3.7, annex C)."""
+"""The meaning of a destination's answers (DICOM PS3.4, B.2.3 and PS3.7, annex C)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from infmap_kit.errors import InfmapError
 
 
 class DestinationUnavailable(InfmapError):
-    """A destination takes nothing at all just now: not there, busy, full, or not letting us in."""
+    """A destination takes nothing at all just now: it is away, busy or full, or rejects the node."""
 
 
 class Meaning(enum.Enum):
-    """What an answer says about one object."""
+    """The meaning of an answer for the object that was sent."""
 
     STORED = enum.auto()
     REFUSED = enum.auto()
@@ -22,15 +22,7 @@ class Meaning(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class StoreResponse:
-    """What became of one object.
-
-    Parameters
-    ----------
-    meaning
-        Whether it is stored.
-    remark
-        Warning or reason; empty for plain success.
-    """
+    """A destination's answer about one object; the remark is a warning or a reason, empty for plain success."""
 
     meaning: Meaning
     remark: str = ""

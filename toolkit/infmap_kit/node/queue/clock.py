@@ -19,6 +19,11 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
+def shown_time(iso: str) -> str:
+    """A time of :func:`utc_now` for tables and pages, to the second."""
+    return iso[:19].replace("T", " ")
+
+
 def utc_now() -> str:
     """Wall-clock time in UTC, ISO 8601 with milliseconds. To be read by people; nothing is decided by it."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

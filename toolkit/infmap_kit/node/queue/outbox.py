@@ -1,60 +1,28 @@
-"""The durable queue's other half: results on their way to destinations, each method one transaction."""
+"""The durable queue's other half: results on their way to destinations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from infmap_kit.node.queue.clock import utc_now
-from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.states import Delivery, DeliveryState
-from infmap_kit.node.queue.transitions import Finished, add_event, count, finish_if_delivered
+from infmap_kit.node.queue.transitions import Queue, add_event, count, finish_if_delivered
 
 
-class Outbox:
-    """What waits for destinations.
-
-    Parameters
-    ----------
-    database
-        The node's SQLite file.
-    on_finished
-        Called after a radiograph has come to its end.
-    """
-
-    def __init__(
-        self, database: Database, *, on_finished: Callable[[Finished], None] = lambda _: None
-    ) -> None:
-        self.database = database
-        self._on_finished = on_finished
+class Outbox(Queue):
+    """The queue of deliveries."""
 
     def deliveries(
         self, destination: str, *, besides: Collection[int], limit: int
     ) -> list[Delivery]:
-        """What waits for a destination, oldest first.
-
-        Parameters
-        ----------
-        besides
-            Numbers of deliveries whose time has not come.
-        limit
-            At most so many.
-        """
+        """At most ``limit`` waiting deliveries, the oldest first, besides those whose time has not come."""
         rows = self.database.reading().execute(
-            "SELECT delivery.id, delivery.image_id, attempts, file FROM delivery"
+            "SELECT delivery.id AS delivery_id, delivery.image_id, attempts, file FROM delivery"
             " JOIN result ON result.id = result_id"
             " WHERE destination = ? AND state = ? ORDER BY delivery.id LIMIT ?",
             (destination, DeliveryState.WAITING, limit + len(besides)),
         )
-        waiting = [
-            Delivery(
-                delivery_id=row["id"],
-                image_id=row["image_id"],
-                file=row["file"],
-                attempts=row["attempts"],
-            )
-            for row in rows.fetchall()
-            if row["id"] not in besides
-        ]
+        waiting = [Delivery(**row) for row in rows.fetchall() if row["delivery_id"] not in besides]
         return waiting[:limit]
 
     def delivered(self, delivery: Delivery, remark: str) -> None:
@@ -68,31 +36,28 @@ class Outbox:
             if remark:
                 add_event(sql, delivery.image_id, f"delivered with a warning: {remark}")
             finished = finish_if_delivered(sql, delivery.image_id)
-        self._tell(finished)
+        self._report(finished)
 
     def refused(self, delivery: Delivery, reason: str, *, is_dead: bool) -> None:
         """Record that a destination refused an object, for now or for good."""
+        state = DeliveryState.DEAD if is_dead else DeliveryState.WAITING
         finished = None
         with self.database.transaction() as sql:
             sql.execute(
                 "UPDATE delivery SET state = ?, reason = ?, attempts = attempts + 1 WHERE id = ?",
-                (
-                    DeliveryState.DEAD if is_dead else DeliveryState.WAITING,
-                    reason,
-                    delivery.delivery_id,
-                ),
+                (state, reason, delivery.delivery_id),
             )
             add_event(sql, delivery.image_id, f"delivery refused{' for good' * is_dead}: {reason}")
             if is_dead:
                 finished = finish_if_delivered(sql, delivery.image_id)
-        self._tell(finished)
+        self._report(finished)
 
     def waited(
         self, destination: str, seconds: float, reason: str, *, give_up_after_s: float
     ) -> int:
         """Record that a destination was away for another while.
 
-        The time is counted by whoever waited, so that a changed clock makes nothing old.
+        The sender counts the time, so that a changed clock makes nothing old.
 
         Returns
         -------
@@ -114,8 +79,8 @@ class Outbox:
             for image_id in {row["image_id"] for row in rows}:
                 add_event(sql, image_id, f"delivery to {destination} given up: {reason}")
                 finished.append(finish_if_delivered(sql, image_id))
-        for one in finished:
-            self._tell(one)
+        for image in finished:
+            self._report(image)
         return len(rows)
 
     def orphaned_destinations(self, known: Collection[str]) -> list[str]:
@@ -124,7 +89,3 @@ class Outbox:
             "SELECT DISTINCT destination FROM delivery WHERE state = ?", (DeliveryState.WAITING,)
         )
         return sorted({row["destination"] for row in rows.fetchall()} - set(known))
-
-    def _tell(self, finished: Finished | None) -> None:
-        if finished is not None:
-            self._on_finished(finished)

@@ -1,4 +1,4 @@
-"""What a radiograph and a delivery can be in the store.
+"""The states of radiographs and deliveries in the store.
 
 ::
 
@@ -6,7 +6,7 @@
                   ^          │     │               ├─> rejected   not suitable; its report is delivered
                   └──────────┘     │               └─> failed     a destination never took a result
              crash, server away    ├─> done, rejected             nothing to deliver
-                                   ├─> ignored                    no rule wants it
+                                   ├─> ignored                    no rule fits it
                                    └─> failed                     given up, with the reason
 """
 
@@ -41,7 +41,7 @@ class DeliveryState(enum.StrEnum):
 
 
 FINDING = "finding"
-"""The kind of the JSON that stays beside the objects: what `infmap-kit progression` reads."""
+"""Kind of the JSON that lies beside the objects for `infmap-kit progression`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,14 +50,12 @@ class Job:
 
     Parameters
     ----------
-    image_id
-        Its number in the store.
+    image_id, sop_instance_uid
+        Its number in the store, and its UID.
     file
         Name in the spool's ``images``.
     caller
         AE title of the sender.
-    sop_instance_uid
-        Of the radiograph.
     """
 
     image_id: int
@@ -68,15 +66,14 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResultFile:
-    """What was made of a radiograph.
+    """A result of a radiograph.
 
     Parameters
     ----------
     kind
-        ``sc``, ``seg``, ``sr``, ``gsps`` or ``rejection``; ``finding`` for the JSON, which stays here and
-        goes nowhere.
+        ``sc``, ``seg``, ``sr``, ``gsps`` or ``rejection``; ``finding`` for the JSON, which is not delivered.
     sop_instance_uid
-        Of the object; empty for the JSON.
+        UID of the object; empty for the JSON.
     file
         Name in the spool's ``results``.
     """
@@ -87,7 +84,7 @@ class ResultFile:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether it goes to destinations."""
+        """Whether it is delivered to destinations."""
         return self.kind != FINDING
 
 
@@ -102,7 +99,7 @@ class Delivery:
     file
         Name in the spool's ``results``.
     attempts
-        How often the destination refused this very object.
+        How often the destination refused this object.
     """
 
     delivery_id: int

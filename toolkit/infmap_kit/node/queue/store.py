@@ -1,7 +1,4 @@
-"""The durable queue: every change of a radiograph's state until its results wait for delivery.
-
-Each method is one transaction.
-"""
+"""The durable queue: every change of a radiograph's state until its results wait for delivery."""
 
 from __future__ import annotations
 
@@ -11,10 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
-from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.states import FINAL, DeliveryState, Job, ResultFile, State
 from infmap_kit.node.queue.transitions import (
-    Finished,
+    Queue,
     add_event,
     count,
     finish,
@@ -31,22 +27,8 @@ class Known:
     sha256: str
 
 
-class Store:
-    """The node's queue.
-
-    Parameters
-    ----------
-    database
-        Its SQLite file.
-    on_finished
-        Called after a radiograph has come to its end.
-    """
-
-    def __init__(
-        self, database: Database, *, on_finished: Callable[[Finished], None] = lambda _: None
-    ) -> None:
-        self.database = database
-        self._on_finished = on_finished
+class Store(Queue):
+    """The queue of radiographs."""
 
     def add(
         self,
@@ -63,23 +45,24 @@ class Store:
         Parameters
         ----------
         sop_instance_uid, sha256, file, size_bytes
-            Whose file it is, and the file.
+            The radiograph's UID, and its file.
         caller
             AE title of the sender.
         results_bytes
-            What its results will take at most.
+            Most bytes that its results will take.
 
         Returns
         -------
         int or Known
-            Its number; or what is there, when it is there already.
+            Its number; or the entry that was there already.
         """
         with self.database.transaction() as sql:
             row = sql.execute(
-                "SELECT id, file, sha256 FROM image WHERE sop_instance_uid = ?", (sop_instance_uid,)
+                "SELECT id AS image_id, file, sha256 FROM image WHERE sop_instance_uid = ?",
+                (sop_instance_uid,),
             ).fetchone()
             if row is not None:
-                return Known(image_id=row["id"], file=row["file"], sha256=row["sha256"])
+                return Known(**row)
             cursor = sql.execute(
                 "INSERT INTO image (sop_instance_uid, sha256, file, size_bytes, results_bytes, caller, state,"
                 " received_at, boot_id, received_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -94,12 +77,12 @@ class Store:
         return image_id
 
     def count(self, name: str) -> None:
-        """Count what is no change of a state: a duplicate, a refusal."""
+        """Count an event that changes no state: a duplicate, a refusal."""
         with self.database.transaction() as sql:
             count(sql, name)
 
     def promised_bytes(self) -> int:
-        """What the results of all that is accepted and not judged yet will take at most."""
+        """Most bytes that the results of all accepted radiographs without an answer will take."""
         row = self.database.reading().execute(
             "SELECT coalesce(sum(results_bytes), 0) AS promised FROM image WHERE state IN (?, ?)",
             (State.WAITING, State.WORKING),
@@ -107,9 +90,9 @@ class Store:
         return int(row.fetchone()["promised"])
 
     def claim(self, worker: str) -> Job | None:
-        """Take the next radiograph that waits; nobody else gets it while the worker's lock is held.
+        """Take the next radiograph that waits; no other worker gets it while the worker's lock is held.
 
-        What crashed before comes last, so that a picture on which the process dies holds up no other.
+        Those that crashed before come last, so that a picture on which the process dies holds up no other.
         """
         with self.database.transaction() as sql:
             # A worker does one thing at a time: what it still holds, it could not write down as done.
@@ -120,20 +103,13 @@ class Store:
             row = sql.execute(
                 "UPDATE image SET state = ?, worker = ? WHERE id = (SELECT id FROM image WHERE state = ?"
                 " ORDER BY crashes, attempts, id LIMIT 1)"
-                " RETURNING id, file, caller, sop_instance_uid",
+                " RETURNING id AS image_id, file, caller, sop_instance_uid",
                 (State.WORKING, worker, State.WAITING),
             ).fetchone()
-        if row is None:
-            return None
-        return Job(
-            image_id=row["id"],
-            file=row["file"],
-            caller=row["caller"],
-            sop_instance_uid=row["sop_instance_uid"],
-        )
+        return None if row is None else Job(**row)
 
     def reclaim(self, is_dead: Callable[[str], bool], *, max_crashes: int) -> int:
-        """Put back what dead workers held.
+        """Put back the radiographs of dead workers.
 
         Parameters
         ----------
@@ -169,7 +145,7 @@ class Store:
         return reclaimed
 
     def put_back(self, job: Job, worker: str, reason: str) -> None:
-        """Return a radiograph that could not be judged through no fault of its own."""
+        """Return a radiograph that could not be processed through no fault of its own."""
         with self.database.transaction() as sql:
             if _is_held(sql, job, worker):
                 sql.execute(
@@ -178,13 +154,7 @@ class Store:
                 )
 
     def attempt_failed(self, job: Job, worker: str, reason: str, *, max_attempts: int) -> bool:
-        """Record that a radiograph could not be judged; it is given up after the last attempt.
-
-        Returns
-        -------
-        bool
-            Whether it was given up.
-        """
+        """Record that a radiograph could not be processed; true when it is given up after the last attempt."""
         finished = None
         with self.database.transaction() as sql:
             if not _is_held(sql, job, worker):
@@ -197,18 +167,18 @@ class Store:
             add_event(sql, job.image_id, f"attempt {row['attempts']} failed: {reason}")
             if row["attempts"] >= max_attempts:
                 finished = finish(sql, job.image_id, State.FAILED, reason)
-        self._tell(finished)
+        self._report(finished)
         return finished is not None
 
     def ignore(self, job: Job, worker: str, reason: str) -> None:
-        """Record that no rule wants a radiograph."""
+        """Record that no rule fits a radiograph."""
         finished = None
         with self.database.transaction() as sql:
             if _is_held(sql, job, worker):
                 finished = finish(sql, job.image_id, State.IGNORED, reason)
-        self._tell(finished)
+        self._report(finished)
 
-    def judged(
+    def processed(
         self,
         job: Job,
         worker: str,
@@ -223,20 +193,19 @@ class Store:
         Parameters
         ----------
         outcome
-            ``DONE`` or ``REJECTED``: what it comes to when all is delivered.
+            ``DONE`` or ``REJECTED``: its final state when all is delivered.
         reason
-            What was found, or why it was rejected.
+            The decision, or why it was rejected.
         results
-            What was made.
+            The results.
         destinations
-            Names.
+            Names of their destinations.
 
         Returns
         -------
         bool
             Whether it was entered; not when the worker had lost its claim.
         """
-        finished = None
         with self.database.transaction() as sql:
             if not _is_held(sql, job, worker):
                 return False
@@ -244,7 +213,7 @@ class Store:
                 "UPDATE image SET state = ?, worker = NULL, outcome = ?, reason = ? WHERE id = ?",
                 (State.DELIVERING, outcome, reason, job.image_id),
             )
-            add_event(sql, job.image_id, f"judged: {reason}")
+            add_event(sql, job.image_id, f"processed: {reason}")
             for result in results:
                 cursor = sql.execute(
                     "INSERT INTO result (image_id, kind, sop_instance_uid, file) VALUES (?, ?, ?, ?)",
@@ -258,19 +227,19 @@ class Store:
                     ],
                 )
             finished = finish_if_delivered(sql, job.image_id)
-        self._tell(finished)
+        self._report(finished)
         return True
 
     def retry(self, image_id: int) -> State:
-        """Take up a radiograph again at a person's word.
+        """Take up a radiograph again at a person's request.
 
-        What was judged is delivered again, where it did not arrive or, when all arrived, to all;
-        what was not is judged anew.
+        Results are delivered again, where they did not arrive or, when all arrived, to all; a radiograph
+        without results is processed anew.
 
         Returns
         -------
         State
-            What it is now.
+            Its new state.
 
         Raises
         ------
@@ -286,12 +255,12 @@ class Store:
                 raise NodeError(
                     f"radiograph {image_id} is {state}: only what is finished can be retried"
                 )
-            # Of what failed, that which arrived stays delivered.
-            spared = DeliveryState.DELIVERED if state == State.FAILED else ""
+            # Of a failed radiograph's results, those that arrived stay delivered.
+            excepted = DeliveryState.DELIVERED if state == State.FAILED else ""
             cursor = sql.execute(
                 "UPDATE delivery SET state = ?, attempts = 0, waited_s = 0"
                 " WHERE image_id = ? AND state != ?",
-                (DeliveryState.WAITING, image_id, spared),
+                (DeliveryState.WAITING, image_id, excepted),
             )
             now = State.DELIVERING
             if cursor.rowcount == 0 or state == State.REJECTED:
@@ -305,13 +274,7 @@ class Store:
         return now
 
     def forget(self, image_id: int) -> list[str]:
-        """Remove a finished radiograph from the store.
-
-        Returns
-        -------
-        list
-            Names of its files, which nothing refers to any more.
-        """
+        """Remove a finished radiograph from the store, and give the names of its files."""
         with self.database.transaction() as sql:
             row = sql.execute("SELECT file, state FROM image WHERE id = ?", (image_id,)).fetchone()
             if row is None or State(row["state"]) not in FINAL:
@@ -321,10 +284,6 @@ class Store:
             sql.execute("DELETE FROM image WHERE id = ?", (image_id,))
             count(sql, "forgotten")
         return files
-
-    def _tell(self, finished: Finished | None) -> None:
-        if finished is not None:
-            self._on_finished(finished)
 
 
 def _is_held(sql: sqlite3.Connection, job: Job, worker: str) -> bool:

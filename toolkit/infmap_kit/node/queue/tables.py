@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infmap_kit.node.queue.clock import shown_time
 from infmap_kit.node.queue.states import DeliveryState
 from infmap_kit.node.queue.view import Overview
 from infmap_kit.report.table import Table
@@ -22,28 +23,22 @@ def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Ta
     return [images, deliveries] if rows else [images]
 
 
-def images_table(found: Sequence[Mapping[str, Any]]) -> Table:
+def images_table(images: Sequence[Mapping[str, Any]]) -> Table:
     """One row a radiograph."""
     rows = [
-        (
-            str(image["id"]),
-            _moment(image["received_at"]),
-            image["caller"],
-            image["state"],
-            image["reason"],
-        )
-        for image in found
+        (str(row["id"]), shown_time(row["received_at"]), row["caller"], row["state"], row["reason"])
+        for row in images
     ]
     columns = ("ID", "received, UTC", "from", "state", "found, or why")
     return Table("", columns, rows)
 
 
 def history_table(image: Mapping[str, Any]) -> Table:
-    """What happened to one radiograph."""
+    """The events of one radiograph."""
     return Table(
         f"Radiograph {image['id']}: {image['state']}",
         ("when, UTC", "what"),
-        [(_moment(event["at"]), event["what"]) for event in image["history"]],
+        [(shown_time(event["at"]), event["what"]) for event in image["history"]],
         notes=[image.get("sop_instance_uid") or image["uid"]],
     )
 
@@ -54,7 +49,3 @@ def deliveries_table(image: Mapping[str, Any]) -> Table:
     rows = [tuple(str(delivery[key]) for key in keys) for delivery in image["deliveries"]]
     columns = ("result", "to", "state", "refused", "why, or warning")
     return Table("", columns, rows)
-
-
-def _moment(iso: str) -> str:
-    return iso[:19].replace("T", " ")

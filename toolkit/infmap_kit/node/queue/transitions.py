@@ -1,14 +1,17 @@
-"""How a radiograph comes to its end, and what every change of a state writes down beside it.
+"""The end of a radiograph, and the records that every change of a state makes beside it.
 
-Called inside a transaction of :mod:`~infmap_kit.node.queue.store` or :mod:`~infmap_kit.node.queue.outbox`.
+The functions are called inside a transaction of :mod:`~infmap_kit.node.queue.store` or
+:mod:`~infmap_kit.node.queue.outbox`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Callable
 
 from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
+from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.states import DeliveryState, State
 
 
@@ -21,14 +24,36 @@ class Finished:
     image_id
         Its number.
     state
-        What it came to.
+        Its final state.
     latency_s
-        From its arrival; ``None`` when the machine was booted in between.
+        Seconds since its arrival; ``None`` when the machine was booted in between.
     """
 
     image_id: int
     state: State
     latency_s: float | None
+
+
+class Queue:
+    """The queue, whose methods are one transaction each.
+
+    Parameters
+    ----------
+    database
+        The node's SQLite file.
+    on_finished
+        Called after a radiograph has come to its end.
+    """
+
+    def __init__(
+        self, database: Database, *, on_finished: Callable[[Finished], None] = lambda _: None
+    ) -> None:
+        self.database = database
+        self._on_finished = on_finished
+
+    def _report(self, finished: Finished | None) -> None:
+        if finished is not None:
+            self._on_finished(finished)
 
 
 def finish_if_delivered(sql: sqlite3.Connection, image_id: int) -> Finished | None:
@@ -52,7 +77,7 @@ def finish_if_delivered(sql: sqlite3.Connection, image_id: int) -> Finished | No
             (image_id, DeliveryState.DEAD),
         ).fetchall()
         reason = "; ".join(
-            f"not delivered to {one['destination']}: {one['reason']}" for one in dead
+            f"not delivered to {row['destination']}: {row['reason']}" for row in dead
         )
         return finish(sql, image_id, State.FAILED, reason)
     return finish(sql, image_id, State(row["outcome"]), row["reason"])

@@ -1,4 +1,4 @@
-"""Looking at the queue: counts, lists and single radiographs, for people, scripts and metrics.
+"""Views of the queue: counts, lists and single radiographs, for people, scripts and metrics.
 
 UIDs are shown hashed, as in the log, unless asked for.
 """
@@ -17,16 +17,16 @@ from infmap_kit.node.queue.states import DeliveryState, State
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Overview:
-    """What the queue holds.
+    """Counts of the queue.
 
     Parameters
     ----------
     images
         Radiographs by state; every state is there.
     deliveries
-        By destination, then by state; every state is there.
+        Deliveries by destination, then by state; every state is there.
     counters
-        What happened since the spool was made.
+        Events since the spool was made.
     """
 
     images: Mapping[str, int]
@@ -34,7 +34,7 @@ class Overview:
     counters: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """The counts for scripts."""
         return {
             "images": dict(self.images),
             "deliveries": {name: dict(counts) for name, counts in self.deliveries.items()},
@@ -66,17 +66,7 @@ def overview(database: Database) -> Overview:
 def images(
     database: Database, *, state: State | None = None, limit: int = 50, identify: bool = False
 ) -> list[dict[str, Any]]:
-    """The latest radiographs, newest first.
-
-    Parameters
-    ----------
-    state
-        Only those.
-    limit
-        At most so many.
-    identify
-        Show UIDs as they are.
-    """
+    """The latest radiographs, of a state where one is given, newest first; ``identify`` shows their UIDs."""
     rows = database.reading().execute(
         "SELECT id, sop_instance_uid, caller, state, reason, attempts, crashes, size_bytes, received_at,"
         " finished_at FROM image WHERE ? IS NULL OR state = ? ORDER BY id DESC LIMIT ?",
@@ -110,8 +100,8 @@ def image(database: Database, image_id: int, *, identify: bool = False) -> dict[
     history = sql.execute("SELECT at, what FROM event WHERE image_id = ? ORDER BY id", (image_id,))
     return {
         **_named(dict(row), identify=identify),
-        "deliveries": [_named(dict(one), identify=identify) for one in deliveries.fetchall()],
-        "history": [dict(one) for one in history.fetchall()],
+        "deliveries": [_named(dict(row), identify=identify) for row in deliveries.fetchall()],
+        "history": [dict(row) for row in history.fetchall()],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,11 +13,33 @@ from infmap_kit.node.queue.states import FINAL
 from infmap_kit.node.queue.transitions import Finished
 from infmap_kit.node.queue.view import Overview
 
+_COUNTERS = (
+    (
+        "infmap_node_duplicates",
+        "Arrivals under a known SOP Instance UID: the same picture, or another.",
+        "content",
+        {"same": "duplicate", "other": "conflict"},
+    ),
+    (
+        "infmap_node_finished",
+        "Radiographs that came to an end.",
+        "state",
+        {state.value: f"finished {state}" for state in FINAL},
+    ),
+    (
+        "infmap_node_delivered",
+        "Results that destinations stored.",
+        "answer",
+        {"success": "delivered", "warning": "warned"},
+    ),
+)
+"""Name, text and label of a metric, and the queue's counter of each value."""
+
 _LATENCY_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 
 
 class Metrics:
-    """What `/metrics` shows.
+    """The metrics of a node.
 
     Parameters
     ----------
@@ -29,7 +51,7 @@ class Metrics:
 
     def __init__(self, look: Callable[[], Overview], free_bytes: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Queue(look, free_bytes))
+        self._registry.register(_QueueCollector(look, free_bytes))
         self._latency = Histogram(
             "infmap_node_latency_seconds",
             "From a radiograph's arrival to its last result being stored, since this node was started.",
@@ -42,73 +64,66 @@ class Metrics:
             registry=self._registry,
         )
 
-    def finished(self, what: Finished) -> None:
+    def finished(self, image: Finished) -> None:
         """Note a radiograph that has come to its end."""
-        if what.latency_s is not None:
-            self._latency.observe(what.latency_s)
+        if image.latency_s is not None:
+            self._latency.observe(image.latency_s)
 
     def association_rejected(self) -> None:
         """Note an association that was rejected."""
         self._rejected.inc()
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _Queue(Collector):
+class _QueueCollector(Collector):
     def __init__(self, look: Callable[[], Overview], free_bytes: Callable[[], int]) -> None:
         self._look = look
         self._free_bytes = free_bytes
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the queue is asked when somebody looks, not when it is registered."""
+        """Nothing: the queue is counted by a request, not by the registration."""
         return []
 
     def collect(self) -> Iterable[Metric]:
         """Count the queue."""
-        found = self._look()
-        images = GaugeMetricFamily(
-            "infmap_node_images", "Radiographs in the queue by state.", labels=["state"]
+        overview = self._look()
+        counters = overview.counters
+        yield _by_label(
+            GaugeMetricFamily(
+                "infmap_node_images", "Radiographs in the queue by state.", labels=["state"]
+            ),
+            overview.images,
         )
-        for state, number in found.images.items():
-            images.add_metric([state], number)
-        yield images
         deliveries = GaugeMetricFamily(
             "infmap_node_deliveries",
             "Results by destination and state.",
             labels=["destination", "state"],
         )
-        for destination, counts in found.deliveries.items():
+        for destination, counts in overview.deliveries.items():
             for state, number in counts.items():
                 deliveries.add_metric([destination, state], number)
         yield deliveries
-        counters = found.counters
         yield CounterMetricFamily(
             "infmap_node_received", "Radiographs accepted.", value=counters.get("received", 0)
         )
-        duplicates = CounterMetricFamily(
-            "infmap_node_duplicates",
-            "Arrivals under a known SOP Instance UID: the same picture, or another.",
-            labels=["content"],
-        )
-        duplicates.add_metric(["same"], counters.get("duplicate", 0))
-        duplicates.add_metric(["other"], counters.get("conflict", 0))
-        yield duplicates
-        ended = CounterMetricFamily(
-            "infmap_node_finished", "Radiographs that came to an end.", labels=["state"]
-        )
-        for state in FINAL:
-            ended.add_metric([state], counters.get(f"finished {state}", 0))
-        yield ended
-        stored = CounterMetricFamily(
-            "infmap_node_delivered", "Results that destinations stored.", labels=["answer"]
-        )
-        stored.add_metric(["success"], counters.get("delivered", 0))
-        stored.add_metric(["warning"], counters.get("warned", 0))
-        yield stored
+        for name, text, label, counted in _COUNTERS:
+            yield _by_label(
+                CounterMetricFamily(name, text, labels=[label]),
+                {value: counters.get(counter, 0) for value, counter in counted.items()},
+            )
         yield GaugeMetricFamily(
             "infmap_node_spool_free_bytes",
             "Space on the spool's disk.",
             value=self._free_bytes(),
         )
+
+
+def _by_label(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[str, float]
+) -> Metric:
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infmap_kit.node.queue.clock import shown_time
 from infmap_kit.report.page import render
 from infmap_kit.report.table import Table, Toned
 
@@ -17,7 +18,7 @@ _TONES = {
 
 
 def page(seen: Mapping[str, Any]) -> str:
-    """Show what a node does, as one HTML file.
+    """Show a node's state as one HTML file.
 
     Parameters
     ----------
@@ -28,30 +29,36 @@ def page(seen: Mapping[str, Any]) -> str:
     """
     destinations = [
         (
-            one["name"],
-            one["kind"],
-            *(str(one["counts"].get(state, 0)) for state in ("waiting", "delivered")),
-            _count(one["counts"].get("dead", 0), alarming=True),
-            _state(one["trouble"], "well"),
+            pacs["name"],
+            pacs["kind"],
+            *(str(pacs["counts"].get(state, 0)) for state in ("waiting", "delivered")),
+            _count(pacs["counts"].get("dead", 0), alarming=True),
+            _state(pacs["trouble"], "well"),
         )
-        for one in seen["destinations"]
+        for pacs in seen["destinations"]
     ]
     latest = [
         (
-            str(one["id"]),
-            _moment(one["received_at"]),
-            one["caller"],
-            Toned(one["state"], _TONES.get(one["state"], "soft")),
-            one["reason"],
+            str(image["id"]),
+            shown_time(image["received_at"]),
+            image["caller"],
+            Toned(image["state"], _TONES.get(image["state"], "soft")),
+            image["reason"],
         )
-        for one in seen["latest"]
+        for image in seen["latest"]
     ]
+    models = [
+        (model["name"], model["url"], _state(model["trouble"], "answers"))
+        for model in seen["models"]
+    ]
+    by_destination = ("name", "by", "waiting", "delivered", "dead", "state")
+    by_image = ("no.", "received, UTC", "from", "state", "found, or why")
     return render(
         "status.html",
         Path(__file__).parent / "templates",
         title=f"{seen['ae_title']} · infmap-kit node",
         subtitle=f"infmap-kit {seen['version']} · DICOM port {seen['port']} · {seen['free_gb']:.1f} GiB "
-        f"free · since {_moment(seen['started_at'])[:16]} UTC",
+        f"free · since {shown_time(seen['started_at'])[:16]} UTC",
         problems=seen["problems"],
         counts=[
             ("received", seen["received"]),
@@ -60,28 +67,10 @@ def page(seen: Mapping[str, Any]) -> str:
                 for state, number in seen["images"].items()
             ),
         ],
-        models=Table(
-            "",
-            ("name", "server", "state"),
-            [
-                (one["name"], one["url"], _state(one["trouble"], "answers"))
-                for one in seen["models"]
-            ],
-            words=("state",),
-        ),
-        destinations=Table(
-            "",
-            ("name", "by", "waiting", "delivered", "dead", "state"),
-            destinations,
-            words=("state",),
-        ),
-        latest=Table(
-            "",
-            ("no.", "received, UTC", "from", "state", "found, or why"),
-            latest,
-            words=("found, or why",),
-        ),
-        now=_moment(seen["now"]),
+        models=Table("", ("name", "server", "state"), models, words=("state",)),
+        destinations=Table("", by_destination, destinations, words=("state",)),
+        latest=Table("", by_image, latest, words=by_image[-1:]),
+        now=shown_time(seen["now"]),
     )
 
 
@@ -91,7 +80,3 @@ def _state(trouble: str, well: str) -> Toned:
 
 def _count(number: int, *, alarming: bool) -> Toned:
     return Toned(str(number), "bad" if alarming and number else "")
-
-
-def _moment(iso: str) -> str:
-    return iso[:19].replace("T", " ")

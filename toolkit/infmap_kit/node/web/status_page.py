@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -20,8 +22,6 @@ from infmap_kit.node.config import StatusPage
 from infmap_kit.node.web.page import page as html_of
 from infmap_kit.report.page import POLICY
 
-_SERVICE_UNAVAILABLE = 503
-
 
 class StatusServer:
     """Serves the pages in a thread of its own.
@@ -30,12 +30,10 @@ class StatusServer:
     ----------
     where
         Address and port.
-    page
-        What the page shows.
-    metrics
-        What `/metrics` shows.
+    page, metrics
+        Values of the page, and the text of `/metrics`.
     not_ready, not_alive
-        What is wrong; empty lists when nothing is.
+        Problems; empty lists when there are none.
 
     Raises
     ------
@@ -61,11 +59,9 @@ class StatusServer:
 
         def state(problems: Callable[[], list[str]]) -> Callable[[Request], Response]:
             def answer(_: Request) -> Response:
-                found = problems()
-                return PlainTextResponse(
-                    "".join(f"{line}\n" for line in found or ["ok"]),
-                    status_code=_SERVICE_UNAVAILABLE if found else 200,
-                )
+                lines = problems()
+                status = HTTPStatus.SERVICE_UNAVAILABLE if lines else HTTPStatus.OK
+                return PlainTextResponse("".join(f"{line}\n" for line in lines or ["ok"]), status)
 
             return answer
 
@@ -101,11 +97,9 @@ class StatusServer:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        # uvicorn ends the process when it cannot bind; this thread is enough.
-        try:
+        # uvicorn ends the process when it cannot bind; here only this thread ends.
+        with contextlib.suppress(SystemExit):
             self._server.run()
-        except SystemExit:
-            return
 
 
 _HEADERS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from infmap_kit.model.finding import FindingSpec
 from infmap_kit.progression.course import Course, Point
 from infmap_kit.progression.result import GRADES
 from infmap_kit.report.charts import LEFT, WIDTH, Axes, legend, nice_ticks, small
@@ -20,7 +19,7 @@ _COLOURS = {"total": "c0", "right": "c1", "left": "c2"}
 
 
 def chart(course: Course) -> Drawing:
-    """Draw the severity alone, narrow enough for a phone; `words_below` says what its lines mean."""
+    """Draw the severity alone, narrow enough for a phone; `caption_lines` explain its lines."""
     axes = CourseAxes(course, top=26, width=WIDTH - LEFT - RIGHT)
     items = chart_items(course, axes)
     return Drawing(title=title_of(course), width=WIDTH, height=round(axes.foot), items=items)
@@ -39,16 +38,16 @@ def chart_items(course: Course, axes: CourseAxes) -> list[Item]:
 
 
 def title_of(course: Course) -> str:
-    """What a drawing of a course shows."""
-    finding = FindingSpec.from_parameters(course.points[-1].result.model)
+    """Title of a drawing of a course."""
+    finding = course.points[-1].result.model.finding
     return (
         f"{finding.condition.meaning} severity of {len(course.points)} radiographs, {finding.affected} "
         f"share of the {course.severity_of}"
     )
 
 
-def words_below(course: Course) -> list[str]:
-    """What lines and bands mean."""
+def caption_lines(course: Course) -> list[str]:
+    """Sentences that explain lines and bands."""
     if course.noise is None:
         return ["Dashed: the model's own noise was not measured, so nothing is called a change."]
     return [
@@ -58,15 +57,7 @@ def words_below(course: Course) -> list[str]:
 
 
 class CourseAxes(Axes):
-    """Where days and percents lie.
-
-    Parameters
-    ----------
-    course
-        At least two results.
-    top, width
-        Of the plot itself.
-    """
+    """Axes of days and percents; ``top`` and ``width`` are those of the plot itself."""
 
     def __init__(self, course: Course, *, top: float, width: float) -> None:
         last = course.points[-1].day
@@ -74,7 +65,7 @@ class CourseAxes(Axes):
         self._per_day, self._unit = (24.0, "hours") if 0 < last < 2 else (1.0, "days")
         self._end = (last or 1.0) * self._per_day
         values = [v for p in course.points for v in p.result.severity.parts().values()]
-        values += [found.high for p in course.points for found in p.ranges.values()]
+        values += [ends.high for p in course.points for ends in p.ranges.values()]
         self._ticks = nice_ticks(max(*values, 1.0))
         self.highest = self._ticks[-1]
         super().__init__(
@@ -85,7 +76,7 @@ class CourseAxes(Axes):
 
     @property
     def foot(self) -> float:
-        """Below the legend."""
+        """Edge below the legend."""
         return self.bottom + 60
 
     def at(self, day: float, percent: float) -> Place:
@@ -100,12 +91,11 @@ class CourseAxes(Axes):
 
 def _grades(course: Course, axes: CourseAxes) -> list[Item]:
     """Bands of the grades, where all results were graded by the same cut-offs."""
-    cut_offs = {point.result.severity.cut_offs for point in course.points}
-    (only,) = cut_offs if len(cut_offs) == 1 else ((),)
-    if len(only) != len(GRADES) - 1:
+    cut_offs, *others = {point.result.severity.cut_offs for point in course.points}
+    if others or not cut_offs:
         return []
     items: list[Item] = []
-    for number, edges in enumerate(itertools.pairwise((0.0, *only, 100.0))):
+    for number, edges in enumerate(itertools.pairwise((0.0, *cut_offs, 100.0))):
         low, high = (min(edge, axes.highest) for edge in edges)
         if high <= low:
             continue
@@ -144,9 +134,9 @@ def _curve(course: Course, axes: CourseAxes, part: str) -> list[Item]:
     runs = _runs(course, part)
     for before, after in itertools.chain.from_iterable(map(itertools.pairwise, runs)):
         change = after.since_before.get(part)
-        is_called = change is not None and change.is_called
+        is_dashed = change is None or not change.is_called
         ends = (place(before), place(after))
-        items.append(Line(points=ends, colour=colour, width=width, is_dashed=not is_called))
+        items.append(Line(points=ends, colour=colour, width=width, is_dashed=is_dashed))
     for point in itertools.chain.from_iterable(runs):
         percent = point.result.severity.parts()[part]
         title = f"{point.result.name}, {course.when(point)}: {_named(course, part)} {percent:.1f} %"

@@ -14,6 +14,7 @@ from infmap_kit.progression.noise import Range
 from infmap_kit.progression.result import SIDES
 
 _FORMULA = ("=", "+", "-", "@")
+_PART_COLUMNS = ("severity_percent", "noise_low", "noise_high", "since_before", "verdict")
 
 
 def course_document(course: Course) -> dict[str, Any]:
@@ -23,13 +24,13 @@ def course_document(course: Course) -> dict[str, Any]:
         "kind": "infmap-kit progression",
         "severity_of": course.severity_of,
         "patient": patients[0] if patients else None,
-        "models": course.models,
+        "models": [dict(model) for model in course.models],
         "times_shifted": course.is_shifted,
         "results": [_point_document(course, point) for point in course.points],
         "since_first": _change_documents(course.since_first),
         "rule": RULE,
         "noise": course.noise_sentence,
-        "skipped": [dataclasses.asdict(one) for one in course.skipped],
+        "skipped": [dataclasses.asdict(file) for file in course.skipped],
         "notes": list(course.notes),
         "notice": "For research use, not a medical device.",
     }
@@ -59,22 +60,22 @@ def _point_document(course: Course, point: Point) -> dict[str, Any]:
         }
         or None,
         "since_before": _change_documents(point.since_before),
-        "model": course.models.index(dict(result.model)),
+        "model": course.models.index(result.model),
     }
 
 
-def _pair(found: Range | None) -> list[float] | None:
-    return None if found is None else [round(found.low, 4), round(found.high, 4)]
+def _pair(ends: Range | None) -> list[float] | None:
+    return None if ends is None else [round(ends.low, 4), round(ends.high, 4)]
 
 
 def _change_documents(changes: Mapping[str, Change]) -> dict[str, Any]:
     return {
         part: {
-            "points": round(one.points, 4),
-            "interval": None if one.interval is None else [round(v, 4) for v in one.interval],
-            "verdict": str(one.verdict),
+            "points": round(change.points, 4),
+            "interval": change.interval and [round(value, 4) for value in change.interval],
+            "verdict": str(change.verdict),
         }
-        for part, one in changes.items()
+        for part, change in changes.items()
     }
 
 
@@ -83,39 +84,27 @@ def course_csv(course: Course) -> str:
     thresholds = sorted({t for p in course.points for t in p.result.severity.at_threshold})
     header = ["radiograph", "study_time", "day", "detected", "probability_max", "grade"]
     for part in PARTS:
-        what = f"{part}_severity_percent"
-        header += [
-            what,
-            f"{part}_noise_low",
-            f"{part}_noise_high",
-            f"{part}_since_before",
-            f"{part}_verdict",
-        ]
+        header += [f"{part}_{column}" for column in _PART_COLUMNS]
     header += [f"severity_percent_at_{threshold}" for threshold in thresholds]
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["severity_of", *header])
     for point in course.points:
-        found = _point_document(course, point)
-        row: list[Any] = [course.severity_of, _plain(point.result.name), found["study_time"]]
-        row += [found[key] for key in ("day", "detected", "probability_max", "grade")]
+        document = _point_document(course, point)
+        row: list[Any] = [course.severity_of, _plain(point.result.name)]
+        row += [document[key] for key in header[1:6]]
         for part in PARTS:
             row += _part_cells(point, part)
-        at = found["severity_at_threshold"]
+        at = document["severity_at_threshold"]
         writer.writerow([*row, *(at.get(threshold) for threshold in thresholds)])
     return text.getvalue()
 
 
 def _part_cells(point: Point, part: str) -> list[Any]:
-    ranges, since = point.ranges.get(part), point.since_before.get(part)
-    low, high = _pair(ranges) or (None, None)
-    return [
-        point.result.severity.parts().get(part),
-        low,
-        high,
-        None if since is None else round(since.points, 4),
-        None if since is None else str(since.verdict),
-    ]
+    low, high = _pair(point.ranges.get(part)) or (None, None)
+    since = point.since_before.get(part)
+    change = (None, None) if since is None else (round(since.points, 4), str(since.verdict))
+    return [point.result.severity.parts().get(part), low, high, *change]
 
 
 def _plain(name: str) -> str:

@@ -51,14 +51,14 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _secondary_capture(content: bytes) -> NDArray[np.uint8]:
-    """Of our own kind only: RGB of 8 bits, uncompressed."""
+    """Read a capture as the toolkit writes it and no other: RGB of 8 bits, uncompressed."""
     try:
         dataset = read_dataset(content)
         height, width = int(dataset.Rows), int(dataset.Columns)
         refuse_size(width=width, height=height)
         is_ours = dataset.PhotometricInterpretation == "RGB" and dataset.BitsAllocated == 8
-        left_in_file = native_pixels(dataset, content)
-        stored = dataset.PixelData if left_in_file is None else left_in_file
+        native = native_pixels(dataset, content)
+        stored = dataset.PixelData if native is None else native
         values = np.frombuffer(stored if is_ours else b"", np.uint8)
         return values[: height * width * 3].reshape(height, width, 3)
     except InfmapError:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from infmap_kit.progression.change import RULE, Change
 from infmap_kit.progression.course import Course, Point
-from infmap_kit.progression.noise import Noise
-from infmap_kit.progression.output.chart import chart, words_below
+from infmap_kit.progression.noise import Noise, Range
+from infmap_kit.progression.output.chart import caption_lines, chart
 from infmap_kit.progression.output.picture import Map, tiles
 from infmap_kit.report.page import render
 from infmap_kit.report.table import Table, Toned
@@ -34,35 +34,27 @@ def course_table(course: Course) -> Table:
 
 
 def sentences(course: Course) -> list[str]:
-    """What the course comes to, and what it rests on."""
+    """The course's change from first to last, its noise and its notes."""
     since = course.since_first["total"]
     first = course.points[0]
-    words = {
+    verdicts = {
         "rise": f"a rise, beyond noise ({_interval(since)})",
         "fall": f"a fall, beyond noise ({_interval(since)})",
         "within noise": f"within noise ({_interval(since)}), no change",
         "noise not measured": "noise not measured, so it is not called a change",
         "another model": "another model's, so it is not called a change",
     }
-    told = f"{since.points:+.1f} percentage points, {words[since.verdict]}"
+    change = f"{since.points:+.1f} percentage points, {verdicts[since.verdict]}"
     return [
-        f"From the first ({course.when(first)}) to the last: {told}.",
+        f"From the first ({course.when(first)}) to the last: {change}.",
         course.noise_sentence,
         *(f"Note: {note}." for note in course.notes),
-        *(f"Skipped {one.name}: {one.reason}." for one in course.skipped),
+        *(f"Skipped {file.name}: {file.reason}." for file in course.skipped),
     ]
 
 
 def page(course: Course, maps: Sequence[Map]) -> str:
-    """The course as one HTML file that asks nobody for anything.
-
-    Parameters
-    ----------
-    course
-        At least two results.
-    maps
-        Of each result (H, W, 3) uint8 RGB, or ``None``.
-    """
+    """The course, with each result's map as for :func:`~.picture.draw`, as one HTML file without requests."""
     models = [pair for model in course.models for pair in model.items()]
     rows = [_cells(course, point) for point in course.points]
     return render(
@@ -73,7 +65,7 @@ def page(course: Course, maps: Sequence[Map]) -> str:
         f"the {course.severity_of}",
         maps=tiles(course, maps),
         chart=chart(course),
-        caption=" ".join(words_below(course)),
+        caption=" ".join(caption_lines(course)),
         sentences=[*sentences(course), RULE],
         figures=Table("", _columns(course), rows, words=("radiograph",)),
         models=Table("", ("what", "value"), models, words=("value",)),
@@ -82,18 +74,16 @@ def page(course: Course, maps: Sequence[Map]) -> str:
 
 def noise_table(noise: Noise) -> Table:
     """One row a radiograph whose noise was measured."""
-    rows = []
-    for one in noise.radiographs:
-        found = one.range_of("total")
-        rows.append(
-            (
-                one.source,
-                one.severity_of,
-                f"{one.percent['total']:.1f}",
-                "-" if found is None else f"{found.low:.1f} to {found.high:.1f}",
-                f"{one.detected} of {noise.variation.variants}",
-            )
+    rows = [
+        (
+            radiograph.source,
+            radiograph.severity_of,
+            f"{radiograph.percent['total']:.1f}",
+            _ends(radiograph.range_of("total"), " to "),
+            f"{radiograph.detected} of {noise.variation.variants}",
         )
+        for radiograph in noise.radiographs
+    ]
     columns = ("radiograph", "of", "severity %", "95 % of variants", "detected")
     return Table("", columns, rows, words=columns[:1])
 
@@ -114,19 +104,22 @@ def _columns(course: Course) -> list[str]:
 
 
 def _cells(course: Course, point: Point) -> list[str]:
-    severity, found = point.result.severity, point.ranges.get("total")
-    since = point.since_before.get("total")
+    severity, since = point.result.severity, point.since_before.get("total")
     called = "" if since is None else str(since.verdict)
     return [
         course.when(point).removeprefix("day "),
         point.result.name,
         f"{severity.percent:.1f}",
-        "-" if found is None else f"{found.low:.1f}-{found.high:.1f}",
+        _ends(point.ranges.get("total"), "-"),
         *(f"{severity.lungs[s]:.1f}" if s in severity.lungs else "-" for s in _lungs(course)),
         *([severity.grade or "-"] if _is_graded(course) else []),
         "" if since is None else f"{since.points:+.1f}",
         Toned(called, _TONES.get(called, "")),
     ]
+
+
+def _ends(ends: Range | None, between: str) -> str:
+    return "-" if ends is None else f"{ends.low:.1f}{between}{ends.high:.1f}"
 
 
 def _interval(change: Change) -> str:

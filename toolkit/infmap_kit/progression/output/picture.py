@@ -11,35 +11,27 @@ from infmap_kit.progression.course import Course, Point
 from infmap_kit.progression.output.chart import (
     RIGHT,
     CourseAxes,
+    caption_lines,
     chart_items,
     title_of,
-    words_below,
 )
 from infmap_kit.report.charts import LEFT, small
 from infmap_kit.report.drawing import Area, Drawing, Item, Line, Picture, Text
 
 MOST_MAPS = 12
-"""In a row; of a longer course the first, the last, and what lies evenly between."""
+"""Most maps in a row; a longer course shows the first, the last, and some evenly between."""
 
 _GAP = 10
 _NARROWEST, _WIDEST = 84, 150
 _WIDTH = 612
 _HEAD, _FOOT = 32, 22
-"""Above a map its time, below it its severity."""
+"""Room above a map for its time, and below it for its severity."""
 
 Map = NDArray[np.uint8] | None
 
 
 def draw(course: Course, maps: Sequence[Map]) -> Drawing:
-    """Draw a course whole.
-
-    Parameters
-    ----------
-    course
-        At least two results.
-    maps
-        Of each result (H, W, 3) uint8 RGB, or ``None``.
-    """
+    """Draw a course: the map of each result, (H, W, 3) uint8 RGB or ``None``, and the severity in time."""
     shown = _chosen(len(course.points))
     width = min(_WIDEST, max(_NARROWEST, (_WIDTH + _GAP) // len(shown) - _GAP))
     used = len(shown) * (width + _GAP) - _GAP
@@ -54,10 +46,10 @@ def draw(course: Course, maps: Sequence[Map]) -> Drawing:
         items += _tile(course, point, maps[index], at=(left, 32), width=width, tall=tall)
         # From the map to its place in time.
         there, _ = axes.at(point.day, 0)
-        way = ((left + width / 2, top), (there, axes.top - 8), (there, axes.bottom))
-        items.append(Line(points=way, colour="line"))
+        corners = ((left + width / 2, top), (there, axes.top - 8), (there, axes.bottom))
+        items.append(Line(points=corners, colour="line"))
     items += chart_items(course, axes)
-    lines = [*words_below(course), "For research use, not a medical device."]
+    lines = [*caption_lines(course), "For research use, not a medical device."]
     for number, line in enumerate(lines):
         items.append(small((LEFT, axes.foot + 14 + 15 * number), line))
     return Drawing(
@@ -85,15 +77,15 @@ def tiles(course: Course, maps: Sequence[Map]) -> list[Drawing]:
 
 
 def _chosen(count: int) -> list[int]:
-    """Which results' maps are shown."""
+    """Numbers of the results whose maps are shown."""
     if count <= MOST_MAPS:
         return list(range(count))
     return sorted({round(i * (count - 1) / (MOST_MAPS - 1)) for i in range(MOST_MAPS)})
 
 
 def _height_of(maps: Sequence[Map], width: int) -> int:
-    """Of the tallest map; maps of one course may differ."""
-    shapes = [one.shape for one in maps if one is not None]
+    """Height of the tallest map at this width; maps of one course may differ."""
+    shapes = [painted.shape for painted in maps if painted is not None]
     tallest = max((round(width * shape[0] / shape[1]) for shape in shapes), default=width // 2)
     return min(tallest, 2 * width)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import ProgressionError
-from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.files import write_bytes, write_json, writing_to
 from infmap_kit.progression.course import Course
 from infmap_kit.progression.noise import Noise
 from infmap_kit.progression.output.document import course_csv, course_document
@@ -17,14 +15,7 @@ from infmap_kit.progression.output.picture import draw
 
 
 def write_course(course: Course, folder: Path) -> list[Path]:
-    """Write ``progression.json``, ``.csv``, ``.png`` and ``.html``.
-
-    Parameters
-    ----------
-    course
-        At least two results.
-    folder
-        Made when it is missing.
+    """Write ``progression.json``, ``.csv``, ``.png`` and ``.html`` into a folder, made when it is missing.
 
     Raises
     ------
@@ -33,7 +24,7 @@ def write_course(course: Course, folder: Path) -> list[Path]:
     """
     maps = [small_map(point.result) for point in course.points]
     paths = [folder / f"progression.{suffix}" for suffix in ("json", "csv", "png", "html")]
-    with _writable(folder):
+    with writing_to(folder, ProgressionError):
         write_json(paths[0], course_document(course))
         write_bytes(paths[1], course_csv(course).encode())
         write_bytes(paths[2], draw(course, maps).png())
@@ -49,13 +40,5 @@ def write_noise(noise: Noise, path: Path) -> None:
     ProgressionError
         When it cannot be written.
     """
-    with _writable(path.parent):
+    with writing_to(path.parent, ProgressionError):
         write_json(path, noise.as_json())
-
-
-@contextlib.contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ProgressionError(f"cannot write to {folder}: {error.strerror}") from error

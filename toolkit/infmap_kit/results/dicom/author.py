@@ -1,4 +1,4 @@
-"""Who made a result, when, and under which UIDs."""
+"""The author of a result: model, program, time and UIDs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,32 @@ MANUFACTURER = "infmap-kit"
 _LONG_STRING = 64
 """Characters of DICOM's value representation LO (PS3.5, 6.2)."""
 
+_DATES = (
+    "InstanceCreationDate",
+    "ContentDate",
+    "DateOfSecondaryCapture",
+    "PresentationCreationDate",
+)
+_TIMES = tuple(keyword.replace("Date", "Time") for keyword in _DATES)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Author:
-    """The model and the program, as the objects name them.
+    """The model and the program, as the objects about one radiograph name them.
 
     Parameters
     ----------
-    source_uid
-        SOP Instance UID of the radiograph.
+    source
+        The part of the radiograph's data set that the objects copy, from
+        :func:`~infmap_kit.results.dicom.reference.reference`.
     identity
         SHA-256 over everything by which the model may decide otherwise than another.
     finding
-        What the model finds, and how to speak of it.
+        The finding of the model, with its codes and words.
     model_name, model_version
-        For people.
+        Name and version for people.
     made_from
-        Whose SHA-256 it is, and that: of the engine, or of the graph that it was made from; empty when
+        The SHA-256 of the engine, or of the graph that it was made from, and which of the two it is; empty when
         unknown.
     made_at
         When the model answered.
@@ -45,7 +54,7 @@ class Author:
         Code of a refusal; empty for an answer.
     """
 
-    source_uid: str
+    source: Dataset
     identity: str
     finding: FindingSpec
     model_name: str
@@ -59,19 +68,17 @@ class Author:
     @classmethod
     def of(
         cls,
-        referred: Dataset,
+        source: Dataset,
         model: Mapping[str, str],
         made_at: dt.datetime | None,
         *,
         refusal: str = "",
     ) -> Self:
         """Author of results about a radiograph; for a refusal no model but its finding, and the code."""
-        name, version = (
-            model.get("model_name", MANUFACTURER),
-            model.get("model_version", __version__),
-        )
+        name = model.get("model_name", MANUFACTURER)
+        version = model.get("model_version", __version__)
         return cls(
-            source_uid=str(referred.SOPInstanceUID),
+            source=source,
             identity=model_identity(model),
             finding=FindingSpec.from_parameters(model),
             refusal=refusal,
@@ -83,10 +90,15 @@ class Author:
             made_at=made_at or dt.datetime.now().astimezone(),
         )
 
+    @property
+    def tracking_id(self) -> str:
+        """Name under which segment and report track the finding."""
+        return f"{self.finding.noun} {self.identity[:12]}"
+
     def uid(self, kind: str, what: str) -> str:
         """UID of a part (``series``, ``instance``, …) of the object of a kind."""
-        about = (self.source_uid, self.identity, *([self.refusal] if self.refusal else []))
-        return derived_uid(*about, kind, what)
+        refusal = [self.refusal] if self.refusal else []
+        return derived_uid(str(self.source.SOPInstanceUID), self.identity, *refusal, kind, what)
 
     def identification(self, kind: str, *, series_number: int, described: str) -> dict[str, Any]:
         """Keyword arguments that every constructor of highdicom takes."""
@@ -102,7 +114,7 @@ class Author:
             "series_description": described,
         }
 
-    def signed(self, dataset: Dataset, referred: Dataset) -> Dataset:
+    def signed(self, dataset: Dataset) -> Dataset:
         """Finish what a constructor of highdicom made.
 
         This author's time goes where the constructor put the present one; a chest, which has no
@@ -111,29 +123,18 @@ class Author:
         if dataset.Modality != "SR":
             dataset.BodyPartExamined = "CHEST"
         if "Rows" in dataset:
-            dataset.PatientOrientation = referred.get("PatientOrientation")
-        date, time = self.made_at.strftime("%Y%m%d"), self.made_at.strftime("%H%M%S")
+            dataset.PatientOrientation = self.source.get("PatientOrientation")
+        values = {
+            **dict.fromkeys(_DATES, self.made_at.strftime("%Y%m%d")),
+            **dict.fromkeys(_TIMES, self.made_at.strftime("%H%M%S")),
+            "ContributionDateTime": self.made_at.strftime("%Y%m%d%H%M%S%z"),
+            # highdicom draws a random one.
+            "DimensionOrganizationUID": self.uid("seg", "dimensions"),
+        }
         for element in list(dataset.iterall()):
-            if element.keyword in _DATES:
-                element.value = date
-            elif element.keyword in _TIMES:
-                element.value = time
-            elif element.keyword == "ContributionDateTime":
-                element.value = date + time + self.made_at.strftime("%z")
-            elif element.keyword == "DimensionOrganizationUID":
-                # highdicom draws a random one.
-                element.value = self.uid("seg", "dimensions")
+            if element.keyword in values:
+                element.value = values[element.keyword]
         return dataset
-
-
-_DATES = (
-    *("InstanceCreationDate", "ContentDate"),
-    *("DateOfSecondaryCapture", "PresentationCreationDate"),
-)
-_TIMES = (
-    *("InstanceCreationTime", "ContentTime"),
-    *("TimeOfSecondaryCapture", "PresentationCreationTime"),
-)
 
 
 def _made_from(model: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Coded concepts: SNOMED CT and DICOM's own where they have one, else the project's.
 
-What a model finds brings its own codes (:mod:`infmap_kit.model.finding`); here are those that results of every
-finding share, and those of the project's own that speak of it in its words.
+A finding brings its own codes (:mod:`infmap_kit.model.finding`); here are those that results of every finding
+share, and the project's own, whose meanings name the finding.
 Every function imports highdicom, so that this module costs nothing.
 """
 
@@ -18,9 +18,13 @@ OWN_SCHEME = "99INFMAP"
 """Designator of the project's own concepts; a private one begins with 99 (PS3.16, 8.2)."""
 
 
+def _own(value: str, meaning: str) -> tuple[str, str, str]:
+    return f"{{prefix}}{value}", OWN_SCHEME, meaning
+
+
 def _at(region: str, threshold: str) -> tuple[str, str, str]:
     meaning = f"{{Affected}} share of the {region}, at probability {threshold} or more"
-    return f"{{prefix}}{region.upper()}-AT-{threshold}", OWN_SCHEME, meaning
+    return _own(f"{region.upper()}-AT-{threshold}", meaning)
 
 
 _CONCEPTS = {
@@ -37,26 +41,20 @@ _CONCEPTS = {
     "percent": ("%", "UCUM", "Percent"),
     "no-units": ("1", "UCUM", "no units"),
     "comment": ("121106", "DCM", "Comment"),
-    "probability": (
-        "{prefix}PROBABILITY-MAX",
-        OWN_SCHEME,
-        "Highest probability of {noun} of any pixel",
-    ),
-    "severity-of-image": ("{prefix}{AFFECTED}-IMAGE", OWN_SCHEME, "{Affected} share of the image"),
-    "severity-of-lungs": ("{prefix}{AFFECTED}-LUNGS", OWN_SCHEME, "{Affected} share of the lungs"),
+    "probability": _own("PROBABILITY-MAX", "Highest probability of {noun} of any pixel"),
+    "severity-of-image": _own("{AFFECTED}-IMAGE", "{Affected} share of the image"),
+    "severity-of-lungs": _own("{AFFECTED}-LUNGS", "{Affected} share of the lungs"),
     "severity-of-image-at-0.3": _at("image", "0.3"),
     "severity-of-image-at-0.7": _at("image", "0.7"),
     "severity-of-lungs-at-0.3": _at("lungs", "0.3"),
     "severity-of-lungs-at-0.7": _at("lungs", "0.7"),
-    "grade": ("{prefix}GRADE", OWN_SCHEME, "Grade of the {affected} share of the lungs"),
+    "grade": _own("GRADE", "Grade of the {affected} share of the lungs"),
     "grade-none": ("260413007", "SCT", "None"),
     "grade-mild": ("255604002", "SCT", "Mild"),
     "grade-moderate": ("6736007", "SCT", "Moderate"),
     "grade-severe": ("24484000", "SCT", "Severe"),
-    "classifier-probability": (
-        "{prefix}CLASSIFIER-PROBABILITY",
-        OWN_SCHEME,
-        "Probability of {condition} by a classifier",
+    "classifier-probability": _own(
+        "CLASSIFIER-PROBABILITY", "Probability of {condition} by a classifier"
     ),
     "classifier-detected": ("CLASSIFIER-{CONDITION}", OWN_SCHEME, "{condition} by a classifier"),
     "second-opinion": ("SECOND-OPINION", OWN_SCHEME, "Second opinion, by a classifier"),
@@ -70,16 +68,8 @@ _CONCEPTS = {
 
 
 def concept(name: str, finding: FindingSpec = COVID_19) -> CodedConcept:
-    """One of the concepts above.
-
-    Parameters
-    ----------
-    name
-        Which.
-    finding
-        In whose words; it matters to those of the project's own alone.
-    """
-    words = {
+    """The concept of a name above; one of the project's own is in the words of the finding."""
+    texts = {
         "prefix": finding.code_prefix,
         "noun": finding.noun,
         "affected": finding.affected,
@@ -89,7 +79,7 @@ def concept(name: str, finding: FindingSpec = COVID_19) -> CodedConcept:
         "CONDITION": _symbol(finding.condition.meaning),
     }
     value, scheme, meaning = _CONCEPTS[name]
-    return coded(Code(value.format_map(words), scheme, meaning.format_map(words)))
+    return coded(Code(value.format_map(texts), scheme, meaning.format_map(texts)))
 
 
 def coded(code: Code) -> CodedConcept:
@@ -99,6 +89,6 @@ def coded(code: Code) -> CodedConcept:
     return CodedConcept(*code)
 
 
-def _symbol(words: str) -> str:
-    """Words as a part of a code's value."""
-    return words.upper().replace(" ", "-")
+def _symbol(text: str) -> str:
+    """A text as a part of a code's value."""
+    return text.upper().replace(" ", "-")

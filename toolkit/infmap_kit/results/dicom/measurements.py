@@ -24,31 +24,25 @@ def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
     """
     from highdicom.sr import Measurement
 
-    severity = f"severity-of-{answer.severity_of}"
-    probabilities = {
-        "probability": answer.probability_max,
-        "classifier-probability": answer.classifier_probability,
-    }
-    highest, *by_classifier = [
-        Measurement(name=concept(name, finding), value=round(value, 6), unit=concept("no-units"))
-        for name, value in probabilities.items()
-        if value is not None
-    ]
+    def probability(name: str, value: float) -> Measurement:
+        return Measurement(concept(name, finding), round(value, 6), concept("no-units"))
+
+    severity, by_classifier = f"severity-of-{answer.severity_of}", answer.classifier_probability
     percentages = {severity: answer.severity_percent} | {
         f"{severity}-at-{threshold}": answer.severity_at[threshold]
         for threshold in _REPORTED_THRESHOLDS
         if threshold in answer.severity_at
     }
     return [
-        highest,
+        probability("probability", answer.probability_max),
         *(_percent(concept(name, finding), value) for name, value in percentages.items()),
-        *by_classifier,
+        *([] if by_classifier is None else [probability("classifier-probability", by_classifier)]),
         *_by_lung(answer, finding),
     ]
 
 
 def evaluations(answer: Answer, finding: FindingSpec) -> list[QualitativeEvaluation]:
-    """Whether the condition is present, and the grade and a classifier's opinion where there is one."""
+    """Whether the condition is present, and the grade and a classifier's decision where there is one."""
     from highdicom.sr import QualitativeEvaluation
 
     decisions = {True: coded(finding.present), False: coded(finding.absent)}
@@ -56,13 +50,13 @@ def evaluations(answer: Answer, finding: FindingSpec) -> list[QualitativeEvaluat
     if answer.grade is not None:
         values.append((concept("grade", finding), concept(f"grade-{answer.grade}")))
     if answer.classifier_detected is not None:
-        opinion = decisions[answer.classifier_detected]
-        values.append((concept("classifier-detected", finding), opinion))
+        decision = decisions[answer.classifier_detected]
+        values.append((concept("classifier-detected", finding), decision))
     return [QualitativeEvaluation(name=name, value=value) for name, value in values]
 
 
 def texts(answer: Answer) -> Iterator[tuple[str, str]]:
-    """What a grade means, and whose the second opinion is, where there is one: concept and text."""
+    """Concept and text of what a grade means, and of which classifier agrees or not, where there is one."""
     cut_offs = answer.model.get("grades", "")
     if answer.grade is not None and cut_offs:
         none, mild, moderate = cut_offs.split(",")
@@ -93,9 +87,4 @@ def _by_lung(answer: Answer, finding: FindingSpec) -> Iterator[Measurement]:
 def _percent(name: CodedConcept, value: float, *sites: FindingSite) -> Measurement:
     from highdicom.sr import Measurement
 
-    return Measurement(
-        name=name,
-        value=round(value, 4),
-        unit=concept("percent"),
-        finding_sites=list(sites) or None,
-    )
+    return Measurement(name, round(value, 4), concept("percent"), finding_sites=list(sites) or None)

@@ -16,18 +16,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 
-def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Author) -> Dataset:
-    """Write the outline of a mask as graphics over the source.
-
-    Parameters
-    ----------
-    referred
-        From :func:`~infmap_kit.results.dicom.reference.reference`.
-    mask
-        (rows, columns) uint8, 0 or 1, over the source's pixels.
-    author
-        Who says so.
-    """
+def presentation_state(mask: NDArray[np.uint8], author: Author) -> Dataset:
+    """Write the outline of a mask, (rows, columns) uint8, 0 or 1, as graphics over its source's pixels."""
     from highdicom import PresentationLUTTransformation
     from highdicom.color import CIELabColor
     from highdicom.pr import (
@@ -38,7 +28,7 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         TextObject,
     )
 
-    finding = author.finding
+    finding, source = author.finding, author.source
     layer = GraphicLayer(
         layer_name=finding.label,
         order=1,
@@ -46,7 +36,7 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         display_color=CIELabColor(*finding.display_colour),
     )
     annotation = GraphicAnnotation(
-        referenced_images=[referred],
+        referenced_images=[source],
         graphic_layer=layer,
         graphic_objects=[
             GraphicObject(graphic_type="POLYLINE", graphic_data=outline, units="PIXEL")
@@ -61,31 +51,26 @@ def presentation_state(referred: Dataset, mask: NDArray[np.uint8], author: Autho
         ],
     )
     written = GrayscaleSoftcopyPresentationState(
-        referenced_images=[referred],
+        referenced_images=[source],
         content_label=finding.label,
         content_description=f"Contour of {finding.name}",
         graphic_layers=[layer],
         graphic_annotations=[annotation],
         # With a presentation state the viewer no longer looks at MONOCHROME1 (PS3.3, C.11.6).
         presentation_lut_transformation=PresentationLUTTransformation(
-            presentation_lut_shape="INVERSE" if is_inverse(referred) else "IDENTITY"
+            presentation_lut_shape="INVERSE" if is_inverse(source) else "IDENTITY"
         ),
         **author.identification("gsps", series_number=9004, described=f"{finding.title} contour"),
     )
     for area in written.DisplayedAreaSelectionSequence:
         # highdicom knows of Pixel Spacing alone, which a detector's picture seldom has.
         if "PresentationPixelSpacing" not in area:
-            area.PresentationPixelAspectRatio = pixel_aspect(referred)
-    return author.signed(written, referred)
+            area.PresentationPixelAspectRatio = pixel_aspect(source)
+    return author.signed(written)
 
 
 def outlines(mask: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Closed outlines of a mask's regions.
-
-    Parameters
-    ----------
-    mask
-        (rows, columns) uint8, 0 or 1.
+    """Closed outlines of the regions of a mask, (rows, columns) uint8, 0 or 1.
 
     Returns
     -------

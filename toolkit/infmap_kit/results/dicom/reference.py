@@ -1,4 +1,4 @@
-"""What results take over from a radiograph: patient, study and identity, in a shape to build on."""
+"""The part of a radiograph's data set that results copy: patient, study, identity and how its pixels lie."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _UID = re.compile(r"[0-9.]{1,64}")
 
-_TAKEN_OVER = (
+_COPIED = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription"),
     *("ReferringPhysicianName", "Modality", "PatientOrientation"),
@@ -35,15 +35,10 @@ _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
 def reference(source: Dataset) -> Dataset:
-    """Make the data set that the results' constructors copy from.
+    """Make the data set that the results' constructors copy from, out of a radiograph's.
 
     Only what results need is in it, and what would make a constructor fail (a date that is none, a
     sex that DICOM does not know) is empty. What is missing but must be there is derived.
-
-    Parameters
-    ----------
-    source
-        The radiograph's data set.
 
     Raises
     ------
@@ -68,7 +63,7 @@ def reference(source: Dataset) -> Dataset:
         setattr(referred, keyword, _uid(source, keyword) or derived_uid(instance, "source", what))
     for keyword in _MAY_BE_EMPTY:
         setattr(referred, keyword, None)
-    for keyword in _TAKEN_OVER:
+    for keyword in _COPIED:
         value = source.get(keyword)
         if value not in (None, ""):
             setattr(referred, keyword, value)
@@ -91,13 +86,7 @@ def reference(source: Dataset) -> Dataset:
 
 
 def pixel_aspect(referred: Dataset) -> list[int]:
-    """Height and width of a pixel as whole numbers, ``[1, 1]`` when it is square or nobody says.
-
-    Parameters
-    ----------
-    referred
-        From :func:`reference`.
-    """
+    """Height and width of a pixel as integers; ``[1, 1]`` when it is square, or no size is stated."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
         lengths = referred.get(keyword)
         if _is_spacing(lengths):

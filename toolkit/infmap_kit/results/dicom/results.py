@@ -1,4 +1,4 @@
-"""From what a model said to the DICOM objects that go back to the PACS."""
+"""From a model's answer to the DICOM objects that go back to the PACS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ResultKind(enum.StrEnum):
-    """What can be written for one radiograph."""
+    """Kinds of DICOM objects that can be written for one radiograph."""
 
     SECONDARY_CAPTURE = "sc"
     SEGMENTATION = "seg"
@@ -29,11 +29,7 @@ class ResultKind(enum.StrEnum):
     PRESENTATION_STATE = "gsps"
 
 
-USUAL_KINDS = (
-    ResultKind.SECONDARY_CAPTURE,
-    ResultKind.SEGMENTATION,
-    ResultKind.STRUCTURED_REPORT,
-)
+USUAL_KINDS = tuple(kind for kind in ResultKind if kind != ResultKind.PRESENTATION_STATE)
 
 
 def dicom_results(
@@ -44,18 +40,18 @@ def dicom_results(
     kinds: Collection[ResultKind] = USUAL_KINDS,
     made_at: dt.datetime | None = None,
 ) -> list[Dataset]:
-    """Write what a model said as DICOM objects of the source's study.
+    """Write a model's answer as DICOM objects of the source's study.
 
     Parameters
     ----------
     source
         The radiograph's data set; its pixels are not looked at and need not be there.
     radiograph
-        What was read from it.
+        The radiograph that was read from it.
     answer
-        What the model said, under its own name: see :mod:`infmap_kit.model.finding`.
+        The model's answer, under its own name: see :mod:`infmap_kit.model.finding`.
     kinds
-        Which objects; each kind is a series of its own. The report refers to the segmentation when
+        Kinds of the objects; each is a series of its own. The report refers to the segmentation when
         both are asked for.
     made_at
         When the model answered; now, when it is not given. UIDs follow from source, model and
@@ -82,20 +78,19 @@ def dicom_results(
         from infmap_kit.results.dicom.structured_report import structured_report
 
         chosen = {ResultKind(kind) for kind in kinds}
-        referred = reference(source)
-        author = Author.of(referred, answer.model, made_at)
+        author = Author.of(reference(source), answer.model, made_at)
         masks = native_masks(answer, radiograph, author.finding)
         written: list[Dataset] = []
         if ResultKind.SECONDARY_CAPTURE in chosen:
-            written.append(secondary_capture(referred, radiograph, answer, author))
+            written.append(secondary_capture(radiograph, answer, author))
         segmented = None
         if ResultKind.SEGMENTATION in chosen:
-            segmented = segmentation(referred, masks, author)
+            segmented = segmentation(masks, author)
             written.append(segmented)
         if ResultKind.STRUCTURED_REPORT in chosen:
-            written.append(structured_report(referred, radiograph, answer, author, segmented))
+            written.append(structured_report(radiograph, answer, author, segmented))
         if ResultKind.PRESENTATION_STATE in chosen:
-            written.append(presentation_state(referred, masks[INFECTION], author))
+            written.append(presentation_state(masks[INFECTION], author))
     return written
 
 
@@ -106,32 +101,28 @@ def rejection_report(
     finding: FindingSpec = COVID_19,
     made_at: dt.datetime | None = None,
 ) -> Dataset:
-    """Write a Structured Report that says why a radiograph was not judged.
+    """Write a Structured Report that says why a radiograph was refused.
 
     Parameters
     ----------
     source
         The refused file's data set, as far as it could be read.
     rejection
-        Why.
+        Why it was refused.
     finding
-        What was not looked for.
+        The finding that was not looked for.
     made_at
-        When; now, when it is not given.
+        When it was refused; now, when it is not given.
 
     Raises
     ------
-    InputRejected
-        ``no-uid`` when the source has no SOP Instance UID to refer to, ``unwritable`` when its tags
-        allow no results.
-    MissingDependency
-        When highdicom is not installed.
+    InputRejected, MissingDependency
+        As by :func:`dicom_results`.
     """
     with writing():
         from infmap_kit.results.dicom.structured_report import refusal
 
-        referred = reference(source)
-        # No model has answered; which finding it is about is told in a model's way.
+        # No model has answered; the parameters of one say which finding it is about.
         model = finding.as_parameters()
-        author = Author.of(referred, model, made_at, refusal=str(rejection.code))
-        return refusal(referred, rejection, author)
+        author = Author.of(reference(source), model, made_at, refusal=str(rejection.code))
+        return refusal(rejection, author)

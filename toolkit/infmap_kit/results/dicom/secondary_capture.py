@@ -23,33 +23,22 @@ _CAPITAL_PIXELS = 22
 """Height of that font's letters at scale 1."""
 
 
-def secondary_capture(
-    referred: Dataset, radiograph: Radiograph, answer: Answer, author: Author
-) -> Dataset:
-    """Write the map at native size, lying as the source lies, with a burned-in line.
+def secondary_capture(radiograph: Radiograph, answer: Answer, author: Author) -> Dataset:
+    """Write the answer's map at native size, lying as the source lies, with a burned-in line.
 
-    Parameters
-    ----------
-    referred
-        From :func:`~infmap_kit.results.dicom.reference.reference`.
-    radiograph
-        What was read.
-    answer
-        What the model said; its map is painted here when it brings none.
-    author
-        Who says so.
+    An answer that brings no map has it painted here.
     """
     from highdicom.sc import SCImage
     from pydicom import Dataset
     from pydicom.uid import ExplicitVRLittleEndian
 
-    finding, painted = author.finding, answer.infection_map
+    finding, source, painted = author.finding, author.source, answer.infection_map
     if painted is None:
         painted = infection_map(radiograph.pixels, answer.probability, finding.colour_table)
     picture = radiograph.as_stored(painted)
     line = f"{author.model_name}, version {author.model_version}. {finding.short_notice}."
     written = SCImage.from_ref_dataset(
-        ref_dataset=referred,
+        ref_dataset=source,
         pixel_array=with_line(picture, line),
         photometric_interpretation="RGB",
         bits_allocated=8,
@@ -59,27 +48,22 @@ def secondary_capture(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **author.identification("sc", series_number=9001, described=f"{finding.title} map"),
     )
-    aspect = pixel_aspect(referred)
+    aspect = pixel_aspect(source)
     if aspect != [1, 1]:
         written.PixelAspectRatio = aspect
     written.BurnedInAnnotation = "NO"
     written.DerivationDescription = f"{finding.name} map by {MANUFACTURER}"
     origin = Dataset()
-    origin.ReferencedSOPClassUID = referred.SOPClassUID
-    origin.ReferencedSOPInstanceUID = referred.SOPInstanceUID
+    origin.ReferencedSOPClassUID = source.SOPClassUID
+    origin.ReferencedSOPInstanceUID = source.SOPInstanceUID
     written.SourceImageSequence = [origin]
-    return author.signed(written, referred)
+    return author.signed(written)
 
 
 def with_line(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """Write a text over the lower edge of a picture, in as many rows as it needs.
+    """Write a text over the lower edge of a copy of a picture, (H, W, 3) uint8, in as many rows as it needs.
 
-    Parameters
-    ----------
-    picture
-        (H, W, 3) uint8; not changed.
-    text
-        ASCII; the font has no other letters.
+    The font has letters of ASCII alone.
     """
     height, width = picture.shape[:2]
     letter = max(8, round(0.012 * height))

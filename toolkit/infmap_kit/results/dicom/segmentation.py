@@ -27,16 +27,7 @@ INFECTION, LUNGS = "infection", "lungs"
 def native_masks(
     answer: Answer, radiograph: Radiograph, finding: FindingSpec
 ) -> dict[str, NDArray[np.uint8]]:
-    """Masks over the pixels as the source stores them.
-
-    Parameters
-    ----------
-    answer
-        What the model said, at the network's size.
-    radiograph
-        What it was said of.
-    finding
-        Whose threshold decides.
+    """Masks of an answer by its finding's threshold, over the pixels as the radiograph's source stores them.
 
     Returns
     -------
@@ -65,24 +56,14 @@ def _native(
     return radiograph.as_stored(mask.astype(np.uint8))
 
 
-def segmentation(referred: Dataset, masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset:
-    """Write masks as a binary Segmentation; one frame a segment.
-
-    Parameters
-    ----------
-    referred
-        From :func:`~infmap_kit.results.dicom.reference.reference`.
-    masks
-        From :func:`native_masks`.
-    author
-        Who says so.
-    """
+def segmentation(masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset:
+    """Write the masks of :func:`native_masks` as a binary Segmentation; one frame a segment."""
     from highdicom.seg import Segmentation, SegmentationTypeValues
 
     finding = author.finding
     described = f"{finding.title} mask, {author.model_name}"[:64]
     written = Segmentation(
-        source_images=[referred],
+        source_images=[author.source],
         pixel_array=np.stack(list(masks.values()), axis=-1)[np.newaxis],
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -94,7 +75,7 @@ def segmentation(referred: Dataset, masks: dict[str, NDArray[np.uint8]], author:
         content_description=f"{finding.name} by {MANUFACTURER}",
         **author.identification("seg", series_number=9002, described=described),
     )
-    return author.signed(written, referred)
+    return author.signed(written)
 
 
 def _segment(number: int, name: str, author: Author) -> SegmentDescription:
@@ -102,7 +83,6 @@ def _segment(number: int, name: str, author: Author) -> SegmentDescription:
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
     finding = author.finding if name == INFECTION else None
-    noun = finding.noun if finding else name
     return SegmentDescription(
         segment_number=number,
         segment_label=finding.name if finding else "Lungs",
@@ -118,6 +98,6 @@ def _segment(number: int, name: str, author: Author) -> SegmentDescription:
             source=MANUFACTURER,
         ),
         tracking_uid=author.uid("seg", f"track {name}"),
-        tracking_id=f"{noun} {author.identity[:12]}",
+        tracking_id=author.tracking_id if finding else f"{name} {author.identity[:12]}",
         anatomic_regions=[coded(finding.site)] if finding else None,
     )

@@ -1,4 +1,4 @@
-"""What was found, or why nothing was looked for, as a Structured Report (TID 1500)."""
+"""An answer, or a refusal, as a Structured Report (TID 1500)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import OWN_SCHEME, coded, concept
 
 if TYPE_CHECKING:
-    from highdicom.sr import MeasurementsAndQualitativeEvaluations
     from pydicom import Dataset
 
     from infmap_kit.answer.answer import Answer
@@ -20,74 +19,45 @@ if TYPE_CHECKING:
 
 
 def structured_report(
-    referred: Dataset,
-    radiograph: Radiograph,
-    answer: Answer,
-    author: Author,
-    masks: Dataset | None,
+    radiograph: Radiograph, answer: Answer, author: Author, masks: Dataset | None
 ) -> Dataset:
-    """Write what a model said of a radiograph.
+    """Write a model's answer about a radiograph, with the radiograph's warnings.
 
     Parameters
     ----------
-    referred
-        From :func:`~infmap_kit.results.dicom.reference.reference`.
-    radiograph
-        What was read, with its warnings.
-    answer
-        What the model said.
-    author
-        Who says so.
+    radiograph, answer, author
+        The radiograph that was read, the model's answer, and its author.
     masks
         The Segmentation to refer to, where there is one.
     """
     group = _group(
-        referred,
         author,
         masks,
         measurements=measurements.measurements(answer, author.finding),
         evaluations=measurements.evaluations(answer, author.finding),
     )
-    texts = [("comment", f"{author.finding.short_notice}."), *measurements.texts(answer)]
+    texts = [*measurements.texts(answer)]
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in radiograph.warnings]
-    evidence = [referred] if masks is None else [referred, masks]
-    described = f"{author.finding.title} report"
-    return _report(referred, author, group, texts, evidence, described=described)
+    return _report(author, group, texts, masks, described=f"{author.finding.title} report")
 
 
-def refusal(referred: Dataset, rejection: InputRejected, author: Author) -> Dataset:
-    """Write that and why a radiograph was not judged.
-
-    Parameters
-    ----------
-    referred
-        From :func:`~infmap_kit.results.dicom.reference.reference`.
-    rejection
-        Why.
-    author
-        Who says so.
-    """
+def refusal(rejection: InputRejected, author: Author) -> Dataset:
+    """Write that and why a radiograph was refused."""
     from highdicom.sr import CodedConcept, QualitativeEvaluation
 
     reason = CodedConcept(rejection.code, OWN_SCHEME, rejection.code.replace("-", " "))
-    group = _group(
-        referred,
-        author,
-        None,
-        measurements=[],
-        evaluations=[
-            QualitativeEvaluation(name=concept("judged"), value=concept("no")),
-            QualitativeEvaluation(name=concept("reason"), value=reason),
-        ],
-    )
-    texts = [("comment", f"{author.finding.short_notice}."), ("reason", rejection.reason)]
+    evaluations = [
+        QualitativeEvaluation(name=concept("judged"), value=concept("no")),
+        QualitativeEvaluation(name=concept("reason"), value=reason),
+    ]
+    group = _group(author, None, measurements=[], evaluations=evaluations)
+    texts = [("reason", rejection.reason)]
     if rejection.found:
         texts.append(("what-was-found", json.dumps(rejection.found)))
-    return _report(referred, author, group, texts, [referred], described="Radiograph not judged")
+    return _report(author, group, texts, None, described="Radiograph not judged")
 
 
 def _group(
-    referred: Dataset,
     author: Author,
     masks: Dataset | None,
     *,
@@ -108,8 +78,7 @@ def _group(
     finding = author.finding
     common: dict[str, Any] = {
         "tracking_identifier": TrackingIdentifier(
-            uid=author.uid("seg", "track infection"),
-            identifier=f"{finding.noun} {author.identity[:12]}",
+            uid=author.uid("seg", "track infection"), identifier=author.tracking_id
         ),
         "finding_type": coded(finding.condition),
         "finding_sites": [FindingSite(coded(finding.site))],
@@ -122,7 +91,7 @@ def _group(
         "measurements": measurements,
         "qualitative_evaluations": evaluations,
     }
-    instance = (str(referred.SOPClassUID), str(referred.SOPInstanceUID))
+    instance = (str(author.source.SOPClassUID), str(author.source.SOPInstanceUID))
     if masks is None:
         return MeasurementsAndQualitativeEvaluations(
             **common, source_images=[SourceImageForMeasurementGroup(*instance)]
@@ -140,11 +109,10 @@ def _group(
 
 
 def _report(
-    referred: Dataset,
     author: Author,
-    group: MeasurementsAndQualitativeEvaluations,
+    group: Any,
     texts: Sequence[tuple[str, str]],
-    evidence: Sequence[Dataset],
+    masks: Dataset | None,
     *,
     described: str,
 ) -> Dataset:
@@ -185,12 +153,12 @@ def _report(
             TextContentItem(
                 name=concept(name, author.finding), value=text, relationship_type="CONTAINS"
             )
-            for name, text in texts
+            for name, text in (("comment", f"{author.finding.short_notice}."), *texts)
         ]
     )
     content[0].ContentSequence.append(evaluations)
     written = ComprehensiveSR(
-        evidence=evidence,
+        evidence=[author.source] if masks is None else [author.source, masks],
         content=content[0],
         is_complete=True,
         is_final=True,
@@ -200,4 +168,4 @@ def _report(
         ],
         **author.identification("sr", series_number=9003, described=described),
     )
-    return author.signed(written, referred)
+    return author.signed(written)

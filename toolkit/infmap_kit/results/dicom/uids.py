@@ -21,12 +21,7 @@ _IDENTITY = (
 
 
 def derived_uid(*parts: str) -> str:
-    """UID that depends on nothing but the parts.
-
-    Parameters
-    ----------
-    parts
-        What the object was made of: UIDs, hashes, words.
+    """UID that depends on nothing but the parts of which an object was made: UIDs, hashes, words.
 
     Returns
     -------
@@ -39,14 +34,8 @@ def derived_uid(*parts: str) -> str:
 
 
 def model_identity(model: Mapping[str, str]) -> str:
-    """SHA-256 over everything by which a served model may decide otherwise than another.
-
-    Parameters
-    ----------
-    model
-        Identity of the served model, as :meth:`infmap_kit.triton.client.InfmapClient.model` gives it.
-    """
-    known = {key: model[key] for key in _IDENTITY if key in model}
+    """SHA-256 over everything by which a served model may decide otherwise than another."""
+    stated = {key: model[key] for key in _IDENTITY if key in model}
     # Another threshold, code or word makes another object of the same networks.
-    known |= FindingSpec.from_parameters(model).as_parameters()
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    stated |= FindingSpec.from_parameters(model).as_parameters()
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()

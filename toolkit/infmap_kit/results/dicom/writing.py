@@ -1,4 +1,4 @@
-"""Using highdicom: it may be missing, and it must not speak of patients."""
+"""The use of highdicom, which may be missing, and whose warnings may quote a patient."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def writing() -> Iterator[None]:
         except InfmapError:
             raise
         except Exception as error:
-            # highdicom names no closed set of errors, and its words may quote a patient's name.
+            # highdicom names no closed set of errors, and its messages may quote a patient's name.
             raise InputRejected(
                 Reason.UNWRITABLE,
                 "expected a radiograph that DICOM results can be made for, found tags that highdicom "

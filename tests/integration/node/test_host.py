@@ -1,4 +1,4 @@
-"""What the box goes through: a full disk, a clock that jumps, a second node, more workers."""
+"""What the host goes through: a full disk, a clock that jumps, a second node, more workers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.server.process import TritonServer
-from node_box import (
+from node_host import (
     CALLER,
-    NodeBox,
+    NodeHost,
     c_store_to,
     modality_sets,
     radiograph_file,
@@ -50,33 +50,33 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_told_to_the_sender(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, small_disk: Path, chests: list[Path]
 ) -> None:
-    box = NodeBox(
-        tmp_path / "box", triton.grpc_url, c_store_to(pacs), spool=small_disk / "spool",
+    host = NodeHost(
+        tmp_path / "host", triton.grpc_url, c_store_to(pacs), spool=small_disk / "spool",
         more="[limits]\nkeep_free_mb = 12\n[retention]\nmax_gb = 1",
     )  # fmt: skip
     big = radiograph_file(tmp_path, np.tile(np.arange(250, dtype=np.uint8), (6000, 20)), 77)
     ballast = small_disk / "ballast"
-    with running(box):
-        assert send(box.port, chests[:2]) == 0
-        box.wait_for(done=2)
+    with running(host):
+        assert send(host.port, chests[:2]) == 0
+        host.wait_for(done=2)
         _leave_free(small_disk, ballast, mib=10)
-        assert [_status_of_sending(box.port, file) for file in chests[2:5]] == [
+        assert [_status_of_sending(host.port, file) for file in chests[2:5]] == [
             "OutOfResources"
         ] * 3
-        code, text = box.http("/ready")
+        code, text = host.http("/ready")
         assert (code, text.splitlines()) == (
             503,
             ["expected 12 MiB free on the spool's disk, found 10"],
         )
         # More than what is left comes: it is told at the end, and nothing of it stays.
         _leave_free(small_disk, ballast, mib=14)
-        assert _status_of_sending(box.port, big) == "OutOfResources"
+        assert _status_of_sending(host.port, big) == "OutOfResources"
         assert list((small_disk / "spool" / "arriving").iterdir()) == []
-        assert box.metrics("infmap_node_received_total") == {"": 2}
+        assert host.metrics("infmap_node_received_total") == {"": 2}
         ballast.unlink()
-        assert send(box.port, chests[2:5]) == 0
-        box.wait_for(done=5)
-    room = [line for line in box.log() if line["event"].startswith("room for radiographs")]
+        assert send(host.port, chests[2:5]) == 0
+        host.wait_for(done=5)
+    room = [line for line in host.log() if line["event"].startswith("room for radiographs")]
     assert [line["event"].partition(": ")[2] for line in room] == [
         "there is too little",
         "well again",
@@ -98,8 +98,8 @@ def _status_of_sending(port: int, file: Path) -> str:
         ["storescu", "-v", "-aet", CALLER, "-aec", "INFMAP", "127.0.0.1", str(port), str(file)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    found = re.search(r"Received Store Response \((?:\w+: )?(\w+)", done.stderr + done.stdout)
-    return found[1] if found else done.stderr[-500:]
+    actual = re.search(r"Received Store Response \((?:\w+: )?(\w+)", done.stderr + done.stdout)
+    return actual[1] if actual else done.stderr[-500:]
 
 
 _JUMPING_CLOCK = """
@@ -138,18 +138,18 @@ def test_a_clock_that_jumps_changes_nothing(
     command = [compiler, "-shared", "-fPIC", "-o", str(library), str(tmp_path / "clock.c"), "-ldl"]
     subprocess.run(command, check=True)
     offset_s.write_text("0")
-    box = NodeBox(
-        tmp_path / "box", triton.grpc_url, c_store_to(pacs),
+    host = NodeHost(
+        tmp_path / "host", triton.grpc_url, c_store_to(pacs),
         environment={"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(offset_s)},
     )  # fmt: skip
-    with running(box):
+    with running(host):
         for number, jump in enumerate((0, -10_000, 7_000, -3_000_000)):
             offset_s.write_text(str(jump))
-            assert send(box.port, chests[2 * number : 2 * number + 2]) == 0
-        box.wait_for(done=8)
-        assert box.metrics("infmap_node_latency_seconds_count") == {"": 8}
-        assert box.metrics("infmap_node_latency_seconds_sum")[""] < 8 * 60
-        times = [line["time"] for line in box.log()]
+            assert send(host.port, chests[2 * number : 2 * number + 2]) == 0
+        host.wait_for(done=8)
+        assert host.metrics("infmap_node_latency_seconds_count") == {"": 8}
+        assert host.metrics("infmap_node_latency_seconds_sum")[""] < 8 * 60
+        times = [line["time"] for line in host.log()]
         assert times != sorted(times), "the clock did jump"
     assert modality_sets(pacs) == {("OT", "SEG", "SR"): 8}
 
@@ -157,30 +157,30 @@ def test_a_clock_that_jumps_changes_nothing(
 def test_a_second_node_on_the_same_spool_ends_with_one_line(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
 ) -> None:
-    box = NodeBox(tmp_path / "box", triton.grpc_url, c_store_to(pacs))
-    second = NodeBox(
-        tmp_path / "second", triton.grpc_url, c_store_to(pacs), spool=tmp_path / "box/spool"
+    host = NodeHost(tmp_path / "host", triton.grpc_url, c_store_to(pacs))
+    second = NodeHost(
+        tmp_path / "second", triton.grpc_url, c_store_to(pacs), spool=tmp_path / "host/spool"
     )
-    with running(box):
+    with running(host):
         done = second.run("run")
         assert done.returncode == 1
         (line,) = done.stderr.strip().splitlines()
         assert line.startswith("error: expected ")
         assert "found another node on it" in line
-        assert send(box.port, chests[:2]) == 0
-        box.wait_for(done=2)
+        assert send(host.port, chests[:2]) == 0
+        host.wait_for(done=2)
 
 
 def test_two_more_workers_do_nothing_twice(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
 ) -> None:
-    box = NodeBox(tmp_path, triton.grpc_url, c_store_to(pacs))
-    with running(box), contextlib.ExitStack() as stack:
+    host = NodeHost(tmp_path, triton.grpc_url, c_store_to(pacs))
+    with running(host), contextlib.ExitStack() as stack:
         workers = []
         for number in range(2):
             log = stack.enter_context((tmp_path / f"worker{number}.jsonl").open("wb"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "infmap_kit", "node", "work", "-c", str(box.config)],
+                [sys.executable, "-m", "infmap_kit", "node", "work", "-c", str(host.config)],
                 stderr=log,
             )
             stack.callback(process.kill)
@@ -196,22 +196,22 @@ def test_two_more_workers_do_nothing_twice(
             )
             for n in range(100, 115)
         ]
-        assert send(box.port, [*chests, *more]) == 0
-        wait_until(lambda: box.images()["done"] > 5)
+        assert send(host.port, [*chests, *more]) == 0
+        wait_until(lambda: host.images()["done"] > 5)
         workers[0].kill()
-        box.wait_for(done=25)
+        host.wait_for(done=25)
         workers[1].terminate()
         assert workers[1].wait(30) == 0
     logs = [
-        box.log_path.read_text(),
+        host.log_path.read_text(),
         *((tmp_path / f"worker{n}.jsonl").read_text() for n in (0, 1)),
     ]
-    judged = Counter(
+    processed = Counter(
         line.partition('"image": ')[2].partition(",")[0]
         for log in logs
         for line in log.splitlines()
-        if '"event": "judged"' in line
+        if '"event": "processed"' in line
     )
-    assert set(judged.values()) == {1}
-    assert all('"event": "judged"' in log for log in logs), "each did some"
+    assert set(processed.values()) == {1}
+    assert all('"event": "processed"' in log for log in logs), "each did some"
     assert modality_sets(pacs) == {("OT", "SEG", "SR"): 25}

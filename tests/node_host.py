@@ -1,4 +1,4 @@
-"""A node as a process of its own, as on a box: started, killed, asked; and radiographs to send to it."""
+"""A node as a process of its own, as on a host: started, killed, asked; and radiographs to send to it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def send(
 
 
 @dataclasses.dataclass
-class NodeBox:
+class NodeHost:
     """A folder with a node's configuration and spool, and the process that runs on it.
 
     Parameters
@@ -240,13 +240,13 @@ class NodeBox:
 
 
 @contextlib.contextmanager
-def running(box: NodeBox) -> Iterator[NodeBox]:
+def running(host: NodeHost) -> Iterator[NodeHost]:
     """A started node, killed at the end."""
-    box.start()
+    host.start()
     try:
-        yield box
+        yield host
     finally:
-        box.kill()
+        host.kill()
 
 
 def c_store_to(orthanc: Orthanc, *, name: str = "pacs", more: str = "") -> str:
