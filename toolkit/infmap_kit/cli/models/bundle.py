@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ def bundle(
     *,
     given: Given,
     sign: Annotated[
-        Optional[Path],  # noqa: UP045  # Typer reads this at run time
+        Path | None,
         typer.Option(help="Private Ed25519 key (PEM, as OpenSSL writes it) to sign with."),
     ] = None,
     json_: Json = False,
@@ -87,7 +87,7 @@ def install(
     *,
     given: Given,
     public_key: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="Take only what this Ed25519 key signed. Without it: the one that the environment variable "
             "INFMAP_KIT_PUBLIC_KEY names, or /etc/infmap-kit/bundle-key.pem."

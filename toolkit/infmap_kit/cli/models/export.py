@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -57,7 +57,7 @@ def export(
     *,
     given: Given,
     encoder: Annotated[
-        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        str | None,
         typer.Option(help="Of a Keras model without spec.json: whose normalisation it wants."),
     ] = None,
     gate_images: GateImages = None,

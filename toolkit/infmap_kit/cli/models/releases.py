@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -36,8 +36,7 @@ def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -
 def rollback(
     repository: Repository = DEFAULT_REPOSITORY,
     release: Annotated[
-        Optional[int],  # noqa: UP045  # Typer reads this at run time
-        typer.Option("--to", help="Number of the release; without it, the one before."),
+        int | None, typer.Option("--to", help="Number of the release; without it, the one before.")
     ] = None,
     json_: Json = False,
 ) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import shlex
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -61,7 +61,7 @@ def published(
     origin: Origin,
     repository: Repository = DEFAULT_REPOSITORY,
     url: Annotated[
-        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        str | None,
         typer.Option(help="Verify a running server (gRPC, host:port) instead of the repository."),
     ] = None,
     *,
@@ -147,8 +147,7 @@ def compile_(
         ),
     ],
     gpu: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again."),
+        list[str] | None, typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again.")
     ] = None,
     precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
     batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,8,32",

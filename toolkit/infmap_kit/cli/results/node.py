@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +22,7 @@ app.add_typer(node, name="node")
 
 _DEFAULT_CONFIG = Path("node.toml")
 _Config = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file."),
+    Path, typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file.")
 ]
 _Identify = Annotated[
     bool, typer.Option("--identify", help="Show UIDs as they are, instead of a hash.")
@@ -115,7 +114,7 @@ def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
 def list_(
     config: _Config = _DEFAULT_CONFIG,
     state: Annotated[
-        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        str | None,
         typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -39,30 +39,25 @@ def _progression() -> None:
 )
 def report(
     results: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="JSON files of `infer`, and folders of them."),
+        list[Path] | None, typer.Argument(help="JSON files of `infer`, and folders of them.")
     ] = None,
     node_store: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="A node's spool instead; read, never changed. Needs --patient."),
     ] = None,
-    patient: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Only results of this Patient ID."),
-    ] = None,
+    patient: Annotated[str | None, typer.Option(help="Only results of this Patient ID.")] = None,
     times: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="CSV with file,time: when each radiograph was taken."),
+        Path | None, typer.Option(help="CSV with file,time: when each radiograph was taken.")
     ] = None,
     noise: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="The model's own noise, from `infmap-kit progression noise`."),
     ] = None,
     mix_models: Annotated[
         bool, typer.Option("--mix-models", help="Let results of several models stand side by side.")
     ] = False,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="Folder for progression.{json,csv,png,html}."),
     ] = None,
     json_: Json = False,

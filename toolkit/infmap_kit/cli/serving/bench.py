@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,8 +17,7 @@ from infmap_kit.progress import progress_bar
 DEFAULT_RESULTS = Path("benchmarks/results")
 Results = Annotated[Path, typer.Option(help="Folder for the record (JSON, Markdown, CSV, HTML).")]
 Tolerance = Annotated[
-    float,
-    typer.Option(min=0.1, help="Percent within which each p50 must be known and stay."),
+    float, typer.Option(min=0.1, help="Percent within which each p50 must be known and stay.")
 ]
 
 
@@ -45,7 +44,7 @@ def _bench() -> None:
 @bench.command(epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`")
 def latency(
     files: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Argument(help="Radiographs; without any, synthetic ones of a megapixel."),
     ] = None,
     repository: Repository = DEFAULT_REPOSITORY,
@@ -116,7 +115,7 @@ def compare(
 def table5(
     results: Results = DEFAULT_RESULTS / "table5",
     only: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="Network as architecture/encoder; may be given again. All by default."),
     ] = None,
     target: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -24,10 +24,9 @@ def compose(
     repository: Repository = DEFAULT_REPOSITORY,
     host: Annotated[str, typer.Option(help="Address to publish on.")] = "127.0.0.1",
     shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
-    image: Annotated[Optional[str], typer.Option(help="Another image.")] = None,  # noqa: UP045
+    image: Annotated[str | None, typer.Option(help="Another image.")] = None,
     user: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="User and group ids to run as; without it, yours."),
+        str | None, typer.Option(help="User and group ids to run as; without it, yours.")
     ] = None,
 ) -> None:
     """Write a compose file: NVIDIA's stock image, confined, on loopback."""
@@ -50,10 +49,7 @@ def kserve(
     output: _Output = Path("inferenceservice.yaml"),
     repository: Repository = DEFAULT_REPOSITORY,
     name: Annotated[str, typer.Option(help="The service's name.")] = "infmap",
-    namespace: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Without it, kubectl's own."),
-    ] = None,
+    namespace: Annotated[str | None, typer.Option(help="Without it, kubectl's own.")] = None,
     replicas: Annotated[int, typer.Option(min=1, help="How many boxes at most.")] = 1,
 ) -> None:
     """Write an InferenceService for KServe's Triton runtime."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from infmap_kit.command import console
 )
 def runtime(
     wheel: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="The nvidia-pytriton wheel as a file, for a box without internet."),
     ] = None,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -39,7 +39,7 @@ def serve(
     gpus: Annotated[str, typer.Option(help="Of the container: all, device=0, ...")] = "all",
     shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
     image: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
     ] = None,
     print_command: Annotated[
