@@ -8,15 +8,13 @@ import sys
 import typer
 from rich.console import Console
 
-from infmap_kit.errors import InfmapError
-
-EXIT_INTERRUPTED = 130
+from infmap_kit.errors import InfmapError, Interrupted
 
 console = Console(stderr=True)
 """For people: progress, tables, logs. Stdout is for results."""
 
 page = Console()
-"""For people, too, where what is shown is the result: a list, a report on a file. On stdout."""
+"""For people, too, on stdout: where a list or a report is the result itself."""
 
 
 def run(app: typer.Typer) -> None:
@@ -31,7 +29,7 @@ def run(app: typer.Typer) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(Interrupted.exit_code)
 
 
 def print_json(document: object) -> None:

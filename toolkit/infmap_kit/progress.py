@@ -1,4 +1,4 @@
-"""How far long work is: told by whoever works, shown as a bar on stderr by whoever likes."""
+"""The progress of long work: reported by what works, shown as a bar on stderr by a command."""
 
 from __future__ import annotations
 
@@ -22,12 +22,8 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    description = TextColumn("{task.description}")
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # In a log file a bar is noise.
     hidden = not console.is_terminal
     with Bars(*columns, console=console, transient=True, disable=hidden) as bars:

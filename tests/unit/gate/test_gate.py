@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ class _Brightness:
     def __init__(self, change: Change = lambda probability: probability) -> None:
         self._change = change
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._change((images / 255).astype(np.float32))
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        return {"probability": self._change((inputs["IMAGE"] / 255).astype(np.float32))}
 
 
 class _Bent(ReferenceRunner):

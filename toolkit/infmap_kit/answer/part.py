@@ -1,4 +1,4 @@
-"""What one part of a model says besides the infection's network."""
+"""The answer of one part of a model besides the infection's network."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Classifier(Part):
         self, compared: Sequence[tuple[str, ClassifierComparison]], bounds: ClassifierBounds
     ) -> list[Check]:
         """See :meth:`Part.checks`."""
-        flips = [name for name, one in compared if one.flipped]
+        flips = [name for name, comparison in compared if comparison.flipped]
         return [
             Check(
                 key="flips",
@@ -168,13 +168,13 @@ class Classifier(Part):
                 "largest_error",
                 "probability",
                 bounds.max_error,
-                [(one.error, name) for name, one in compared],
+                max((comparison.error, name) for name, comparison in compared),
             ),
             _error_check(
                 "activation_error",
                 "activation map",
                 bounds.max_activation_error,
-                [(one.activation_error, name) for name, one in compared],
+                max((comparison.activation_error, name) for name, comparison in compared),
             ),
         ]
 
@@ -208,8 +208,8 @@ class Classifier(Part):
         )
 
 
-def _error_check(key: str, what: str, bound: float, errors: Sequence[tuple[float, str]]) -> Check:
-    error, name = max(errors)
+def _error_check(key: str, what: str, bound: float, largest: tuple[float, str]) -> Check:
+    error, name = largest
     return Check(
         key=key,
         value=error,
@@ -217,9 +217,7 @@ def _error_check(key: str, what: str, bound: float, errors: Sequence[tuple[float
         text=f"{error:.2e}",
         at_most=bound,
         reason=f"expected the classifier's {what} within {bound} of its reference's, found {error:.3f} on "
-        f"{name}"
-        if error > bound
-        else "",
+        f"{name}",
     )
 
 

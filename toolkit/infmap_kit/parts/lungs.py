@@ -22,7 +22,7 @@ from infmap_kit.model.tensors import (
     SEVERITY_OF_LUNGS,
     ZONE_SEVERITY,
 )
-from infmap_kit.parts.check import Check, some
+from infmap_kit.parts.check import COUNTED_PIXELS, Check, dice_of, refusal, some
 from infmap_kit.parts.part import Part
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from infmap_kit.parts.part import Outputs
     from infmap_kit.parts.recording import Recording
 
-_COUNTED_PIXELS = 50
 _ALL = 100.0
 _ROUNDING_PERCENT = 1e-3
 
@@ -115,6 +114,7 @@ class Lungs(Part):
                 "grades": "Where the grades none, mild and moderate end, in percent of the lungs; with "
                 "--lungs. Without it 0,25,50."
             },
+            settings_note="are of the severity of the lungs",
         )
 
     def require(self, spec: ModelSpec, run: Path) -> None:
@@ -217,14 +217,13 @@ class Lungs(Part):
         self, compared: Sequence[tuple[str, LungComparison]], bounds: LungBounds
     ) -> list[Check]:
         """See :meth:`Part.checks`."""
-        everything = [one for _, one in compared]
-        dice, lowest = _dice(everything), min(one.dice for one in everything)
+        dice = _dice([comparison for _, comparison in compared])
         low = [
-            f"{name} {one.dice:.3f}"
-            for name, one in compared
-            if one.reference_pixels >= _COUNTED_PIXELS and one.dice < bounds.min_image_dice
+            f"{name} {comparison.dice:.3f}"
+            for name, comparison in compared
+            if comparison.reference_pixels >= COUNTED_PIXELS
+            and comparison.dice < bounds.min_image_dice
         ]
-        inconsistent = [name for name, one in compared if not one.consistent]
         return [
             Check(
                 key="dice",
@@ -233,13 +232,11 @@ class Lungs(Part):
                 text=f"{dice:.6f}",
                 at_least=bounds.min_dice,
                 reason=f"expected lungs with Dice of at least {bounds.min_dice} against the reference, found "
-                f"{dice:.5f} over {len(compared)} pictures"
-                if dice < bounds.min_dice
-                else "",
+                f"{dice:.5f} over {len(compared)} pictures",
             ),
             Check(
                 key="min_image_dice",
-                value=lowest,
+                value=min(comparison.dice for _, comparison in compared),
                 reason=f"expected lungs with Dice of at least {bounds.min_image_dice} on each picture, found "
                 f"{some(low)}"
                 if low
@@ -249,19 +246,17 @@ class Lungs(Part):
                 "severity",
                 "the lungs",
                 bounds.max_severity_change_percent,
-                [(one.severity_change_percent, name) for name, one in compared],
+                max((comparison.severity_change_percent, name) for name, comparison in compared),
             ),
             _change_check(
                 "zone",
                 "zones",
                 bounds.max_zone_change_percent,
-                [(one.zone_change_percent, name) for name, one in compared],
+                max((comparison.zone_change_percent, name) for name, comparison in compared),
             ),
-            Check(
-                reason="severity of the lungs is not what the engine's own masks give on "
-                f"{some(inconsistent)}"
-                if inconsistent
-                else ""
+            refusal(
+                [name for name, comparison in compared if not comparison.consistent],
+                "severity of the lungs is not what the engine's own masks give on {}",
             ),
         ]
 
@@ -293,10 +288,8 @@ class Lungs(Part):
         return lung_answer(probability, mask, threshold=finding.threshold)
 
 
-def _change_check(
-    what: str, whose: str, bound: float, changes: Sequence[tuple[float, str]]
-) -> Check:
-    change, name = max(changes)
+def _change_check(what: str, whose: str, bound: float, largest: tuple[float, str]) -> Check:
+    change, name = largest
     return Check(
         key=f"{what}_change_percent",
         value=change,
@@ -304,15 +297,15 @@ def _change_check(
         text=f"{change:.4f}",
         at_most=bound,
         reason=f"expected severities of {whose} within {bound} percentage points, found a change of "
-        f"{change:.2f} on {name}"
-        if change > bound
-        else "",
+        f"{change:.2f} on {name}",
     )
 
 
 def _dice(compared: Sequence[LungComparison]) -> float:
-    sizes = sum(one.reference_pixels + one.pixels for one in compared)
-    return 2 * sum(one.common_pixels for one in compared) / sizes if sizes else 1.0
+    return dice_of(
+        sum(comparison.common_pixels for comparison in compared),
+        sum(comparison.reference_pixels + comparison.pixels for comparison in compared),
+    )
 
 
 def _severity_change(expected: LungAnswer, said: LungAnswer) -> float:

@@ -58,6 +58,8 @@ class Part:
         part, and the ensemble shows the graph's own outputs.
     settings
         Further options of commands that belong to the part: name to help text.
+    settings_note
+        Why such an option needs the part, in the message that asks for it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Part:
     is_lowered: bool = False
     detection_outputs: tuple[Tensor, ...] = ()
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    settings_note: str = "needs its network"
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:

@@ -20,6 +20,10 @@ from infmap_kit.model.files import write_bytes
 CHECKSUM = "checksum.sha256"
 SIGNATURE = "signature.ed25519"
 
+Verify = Callable[[bytes, bytes | None], None]
+"""Called with the SHA-256 digest of what was signed and the signature, or ``None`` where there is none; raises
+:class:`~infmap_kit.errors.BundleError` when that is not enough."""
+
 MAX_BYTES = 2**31
 MAX_MEMBERS = 10_000
 
@@ -46,7 +50,7 @@ class Archive:
     files
         Name to content.
     signed
-        Whether it bears a signature; whose, only ``verify`` knows.
+        Whether it bears a signature, be it anybody's.
     """
 
     files: dict[str, bytes]
@@ -65,7 +69,7 @@ class _Member:
 
     @property
     def end(self) -> int:
-        return self.offset + _padded(self.size)
+        return self.offset + self.size + -self.size % _BLOCK
 
 
 def write_archive(
@@ -99,9 +103,7 @@ def write_archive(
     return digest
 
 
-def read_archive(
-    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
-) -> Archive:
+def read_archive(path: Path, *, verify: Verify = lambda *_: None) -> Archive:
     """Check an archive from its first byte to its last, then read its files.
 
     Parameters
@@ -109,8 +111,7 @@ def read_archive(
     path
         The archive.
     verify
-        Given the SHA-256 digest of what was signed and the signature, or ``None``; raises when it is not
-        content.
+        Decides whether its signature is good enough.
 
     Returns
     -------
@@ -120,8 +121,8 @@ def read_archive(
     Raises
     ------
     BundleError
-        When it is no such archive, cut off, altered in any byte, or holds what no archive of ours holds: links,
-        folders, names that lead out of it.
+        When it is no such archive, is cut off, was altered in any byte, or holds links, folders or names that
+        lead out of it.
     """
     # Read once: what is checked is what is used, whatever happens to the file meanwhile.
     content = _content(path)
@@ -165,7 +166,7 @@ def _content(path: Path) -> memoryview:
 def _member(name: str, content: bytes) -> list[bytes]:
     if not _NAME.fullmatch(name) or len(name) > 100:
         raise BundleError(f"a bundle cannot hold a file of the name {name!r}")
-    return [_header(name, len(content)), content, bytes(_padded(len(content)) - len(content))]
+    return [_header(name, len(content)), content, bytes(-len(content) % _BLOCK)]
 
 
 def _header(name: str, size: int) -> bytes:
@@ -199,7 +200,3 @@ def _members(path: Path, content: memoryview) -> Iterator[_Member]:
         names.add(info.name)
         yield member
         offset = member.end
-
-
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK

@@ -1,4 +1,4 @@
-"""The gate's pictures in a bundle, and what the trained networks said of them."""
+"""The gate's pictures in a bundle, and what the trained networks predicted of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import BundleError
 from infmap_kit.gate.pictures import Pictures
-from infmap_kit.gate.runners import Recorded, RecordedRunner
+from infmap_kit.gate.runners import RecordedRunner
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.recording import Recording, packed_probability
@@ -18,18 +18,18 @@ from infmap_kit.parts.registry import find_part
 
 
 def files_of(number: int, answer: Answer) -> dict[str, bytes]:
-    """What was said of a picture, as files of a bundle.
+    """The answer about a picture, as files of a bundle.
 
     Parameters
     ----------
     number
         The picture's number, from 1.
     answer
-        By the trained networks; its numbers are finite.
+        The trained networks' answer; its numbers are finite.
     """
     files = {f"expected/{number:04}.png": packed_probability(answer.probability)}
-    for name, said in answer.parts.items():
-        files |= find_part(name).pack(number, said)
+    for name, part_answer in answer.parts.items():
+        files |= find_part(name).pack(number, part_answer)
     return files
 
 
@@ -40,20 +40,16 @@ def read_recordings(
     contract: Contract,
     finding: FindingSpec = COVID_19,
 ) -> tuple[Pictures, RecordedRunner]:
-    """Read the pictures of a bundle, and what was said of them.
+    """Read the pictures of a bundle, and what was predicted of them.
 
     Parameters
     ----------
-    path
-        The bundle, for messages.
-    files
-        Name to content.
+    path, files
+        As :class:`~infmap_kit.parts.recording.Recording` takes them.
     count
         How many pictures it has.
-    contract
-        What its model serves.
-    finding
-        What its model looks for.
+    contract, finding
+        What its model serves, and what it looks for.
 
     Raises
     ------
@@ -71,7 +67,7 @@ def read_recordings(
             part.name: part.unpack(recording, number, probability, finding=finding)
             for part in contract.optional
         }
-        recorded[name] = Recorded(probability=probability, parts=parts)
+        recorded[name] = probability, parts
     if not pictures:
         raise BundleError(f"{path} holds no pictures that an engine could be proved on")
     return pictures, RecordedRunner(recorded, finding=finding)

@@ -33,6 +33,17 @@ def verify_repository(
 ) -> GateReport:
     """Compare the engines of a published repository with the network that they were made from.
 
+    Parameters
+    ----------
+    source
+        The network that is expected to be published.
+    repository
+        The repository.
+    reference, pictures, progress
+        As :func:`~infmap_kit.gate.comparison.compare` takes them.
+    evidence
+        Where the report goes.
+
     Raises
     ------
     SpecError
@@ -58,7 +69,7 @@ def verify_served(
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> GateReport:
-    """Compare a running server with the network that it says to serve.
+    """Compare a running server, at a gRPC address ``host:port``, as :func:`verify_repository` does.
 
     Raises
     ------

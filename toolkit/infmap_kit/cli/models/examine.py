@@ -22,7 +22,7 @@ def doctor(
     metrics_port: Annotated[int, typer.Option(help="Triton's metrics port.")] = 8002,
     json_: Json = False,
 ) -> None:
-    """Say what on this box does not fit a repository, and what to do about it.
+    """Say what on this host does not fit a repository, and what to do about it.
 
     Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
     code is 1 when there is a problem; warnings leave it 0.
@@ -79,7 +79,7 @@ def _is_dicom(path: Path) -> bool:
 
     if not path.is_file() or is_archive(path):
         return False
-    # Readers bring OpenCV, which nobody waits for who asks about a repository.
+    # Readers bring OpenCV, which would slow down a look at a repository.
     from infmap_kit.imaging.readers import SIGNATURE_BYTES, is_dicom
 
     with path.open("rb") as file:

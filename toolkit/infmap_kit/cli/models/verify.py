@@ -17,27 +17,21 @@ from infmap_kit.cli.app import (
     Json,
     Report,
     Repository,
-    app,
 )
-from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, numbers, with_options
 from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
 
-
-class _PublishedFirst(FirstCommandGroup):
-    first = "published"
-
-
-verify = typer.Typer(
-    cls=_PublishedFirst,
-    rich_markup_mode="markdown",
+verify = add_group(
+    "verify",
+    first="published",
+    about="Prove that what was published, or what a server answers, is equivalent to the trained network.",
     epilog="Examples: `infmap-kit verify runs/unet --url 127.0.0.1:8001`, "
     "`infmap-kit verify bisect runs/unet`, `infmap-kit verify compile runs/unet --gpu 2080ti`",
 )
-app.add_typer(verify, name="verify")
 
 Origin = Annotated[
     Path,
@@ -45,14 +39,6 @@ Origin = Annotated[
         metavar="RUN_OR_BUNDLE", help="The trained network: run folder, bundle or ONNX file."
     ),
 ]
-
-
-@verify.callback()
-def _verify() -> None:
-    """Prove that what was published, or what a server answers, is equivalent to the trained network.
-
-    Without a command: `published`.
-    """
 
 
 @verify.command(epilog="Example: `infmap-kit verify runs/unet --url 127.0.0.1:8001`")

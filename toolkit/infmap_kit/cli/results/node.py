@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,29 +38,25 @@ def run(config: _Config = _DEFAULT_CONFIG) -> None:
 
     What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
     """
-    found = _read(config)
-    try:
+    with _node_extra():
+        from infmap_kit.node.config import read_config
         from infmap_kit.node.log import log_to_stderr
         from infmap_kit.node.service import run_node
-    except ImportError as error:
-        raise _missing(error) from error
-
+    read = read_config(config)
     log_to_stderr()
-    run_node(found)
+    run_node(read)
 
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap/node.toml`")
 def work(config: _Config = _DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
-    found = _read(config)
-    try:
+    with _node_extra():
+        from infmap_kit.node.config import read_config
         from infmap_kit.node.log import log_to_stderr
         from infmap_kit.node.service import run_worker
-    except ImportError as error:
-        raise _missing(error) from error
-
+    read = read_config(config)
     log_to_stderr()
-    run_worker(found)
+    run_worker(read)
 
 
 @node.command(epilog="Example: `infmap-kit node check node.toml`")
@@ -67,11 +65,8 @@ def check(
     json_: Json = False,
 ) -> None:
     """Check a node's TOML file, and show every fault at its key."""
-    try:
+    with _node_extra():
         from infmap_kit.node.config import find_faults
-    except ImportError as error:
-        raise _missing(error) from error
-
     faults = find_faults(file)
     if json_:
         print_json({"file": str(file), "faults": faults})
@@ -89,9 +84,9 @@ def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
 
-    found = _read(config)
-    database = _database(found)
-    spool = Spool(found.node.spool)
+    read = _read(config)
+    database = _database(read)
+    spool = Spool(read.node.spool)
     seen, reasons = overview(database), waiting_for(database)
     document = {
         "running": is_running(spool),
@@ -127,18 +122,18 @@ def list_(
 
     if state is not None and state not in list(State):
         raise NodeError(f"expected --state to be one of {', '.join(State)}, found {state!r}")
-    found = images(
+    listed = images(
         _database(_read(config)),
         state=State(state) if state else None,
         limit=limit,
         identify=identify,
     )
     if json_:
-        print_json(found)
+        print_json(listed)
         return
     from infmap_kit.node.queue.tables import images_table
 
-    console.print(images_table(found))
+    console.print(images_table(listed))
 
 
 @node.command(epilog="Example: `infmap-kit node show 17`")
@@ -151,15 +146,15 @@ def show(
     """Show one radiograph's history, its results and where they are."""
     from infmap_kit.node.queue.view import image
 
-    found = image(_database(_read(config)), number, identify=identify)
+    shown = image(_database(_read(config)), number, identify=identify)
     if json_:
-        print_json(found)
+        print_json(shown)
         return
     from infmap_kit.node.queue.tables import deliveries_table, history_table
 
-    console.print(history_table(found))
-    if found["deliveries"]:
-        console.print(deliveries_table(found))
+    console.print(history_table(shown))
+    if shown["deliveries"]:
+        console.print(deliveries_table(shown))
 
 
 @node.command(epilog="Example: `infmap-kit node retry 17`")
@@ -193,21 +188,18 @@ def watch_folder(
     from infmap_kit.node.watch_folder import WatchFolder
     from infmap_kit.triton.server.process import ending_on_sigterm
 
-    found = _read(config)
-    store = Store(_database(found, make=True))
-    intake = Intake(Spool(found.node.spool), store, keep_free_bytes=found.limits.keep_free_mb << 20)
-    watched = WatchFolder(folder, intake, max_object_bytes=found.limits.max_object_mb << 20)
+    read = _read(config)
+    store = Store(_database(read, make=True))
+    intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
+    watched = WatchFolder(folder, intake, max_object_bytes=read.limits.max_object_mb << 20)
     log_to_stderr()
     with ending_on_sigterm():
         watched.watch(every_s=every_s)
 
 
 def _read(path: Path) -> NodeConfig:
-    try:
+    with _node_extra():
         from infmap_kit.node.config import read_config
-    except ImportError as error:
-        raise _missing(error) from error
-
     return read_config(path)
 
 
@@ -221,7 +213,12 @@ def _database(config: NodeConfig, *, make: bool = False) -> Database:
     return Database(Spool(config.node.spool).database)
 
 
-def _missing(error: ImportError) -> MissingDependency:
-    return MissingDependency(
-        f"the node needs {error.name}, which is not installed: pip install 'infmap-kit[node]'"
-    )
+@contextlib.contextmanager
+def _node_extra() -> Iterator[None]:
+    """Name the extra that brings what an import in the block lacks."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"the node needs {error.name}, which is not installed: pip install 'infmap-kit[node]'"
+        ) from error

@@ -7,31 +7,18 @@ from typing import Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
-from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.app import DEFAULT_URL, Json, Url
+from infmap_kit.cli.groups import add_group
 from infmap_kit.command import console, page, print_json
 from infmap_kit.errors import InputRejected
 from infmap_kit.progress import progress_bar
 
-
-class _ReportFirst(FirstCommandGroup):
-    first = "report"
-
-
-progression = typer.Typer(
-    cls=_ReportFirst,
-    rich_markup_mode="markdown",
+progression = add_group(
+    "progression",
+    first="report",
+    about="Follow one patient's severity in time, and tell a change from the model's own noise.",
     epilog="Example: `infmap-kit progression maps --times times.csv --noise noise.json -o course`",
 )
-app.add_typer(progression, name="progression")
-
-
-@progression.callback()
-def _progression() -> None:
-    """Follow one patient's severity in time, and tell a change from the model's own noise.
-
-    Without a command: `report`.
-    """
 
 
 @progression.command(
@@ -96,7 +83,7 @@ def noise(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The record, JSON.")],
     variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the displacements.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements.")] = 0,
     shift: Annotated[float, typer.Option(help="Largest shift, in percent of the sides.")] = 2.0,
     rotation: Annotated[float, typer.Option(help="Largest turn, in degrees.")] = 2.0,
     tone: Annotated[float, typer.Option(help="Largest bend of the gray values, in percent.")] = 5.0,

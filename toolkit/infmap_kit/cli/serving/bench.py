@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository
+from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
@@ -21,24 +21,12 @@ Tolerance = Annotated[
 ]
 
 
-class _LatencyFirst(FirstCommandGroup):
-    first = "latency"
-
-
-bench = typer.Typer(
-    cls=_LatencyFirst,
-    rich_markup_mode="markdown",
+bench = add_group(
+    "bench",
+    first="latency",
+    about="Measure latency beside the paper's Table V.",
     epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`",
 )
-app.add_typer(bench, name="bench")
-
-
-@bench.callback()
-def _bench() -> None:
-    """Measure latency beside the paper's Table V.
-
-    Without a command: `latency`.
-    """
 
 
 @bench.command(epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`")
@@ -121,7 +109,9 @@ def table5(
     target: Annotated[
         str, typer.Option(help="What to build and serve; see `export`.")
     ] = "embedded",
-    precision: Annotated[str, typer.Option(help="Of the network; see `export`.")] = "default",
+    precision: Annotated[
+        str, typer.Option(help="Precision of the network; see `export`.")
+    ] = "default",
     *,
     given: Given,
     samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 100,

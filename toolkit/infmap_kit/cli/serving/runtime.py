@@ -17,7 +17,7 @@ from infmap_kit.command import console
 def runtime(
     wheel: Annotated[
         Path | None,
-        typer.Option(help="The nvidia-pytriton wheel as a file, for a box without internet."),
+        typer.Option(help="The nvidia-pytriton wheel as a file, for a host without internet."),
     ] = None,
 ) -> None:
     """Bring the Triton server for machines without a GPU (55 MB, once)."""

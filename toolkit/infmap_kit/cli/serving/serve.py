@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 from typing import Annotated
@@ -36,8 +37,8 @@ def serve(
             help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
         ),
     ] = "auto",
-    gpus: Annotated[str, typer.Option(help="Of the container: all, device=0, ...")] = "all",
-    shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
+    gpus: Annotated[str, typer.Option(help="GPUs of the container: all, device=0, ...")] = "all",
+    shm_mib: Annotated[int, typer.Option(help="Size of the container's /dev/shm.")] = 256,
     image: Annotated[
         str | None,
         typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
@@ -74,17 +75,13 @@ def serve(
 
     started = time.monotonic()
 
-    def show_log(line: str) -> None:
-        if verbose:
-            console.print(line, markup=False, highlight=False)
-
-    def show_event(line: str) -> None:
-        console.print(line, markup=False, highlight=False)
-
+    show = functools.partial(console.print, markup=False, highlight=False)
     try:
         with (
             ending_on_sigterm(),
-            supervised(repository, options, on_log=show_log, on_event=show_event) as server,
+            supervised(
+                repository, options, on_log=show if verbose else _ignore, on_event=show
+            ) as server,
         ):
             endpoints = {
                 "grpc": server.grpc_url,
@@ -103,6 +100,9 @@ def serve(
                 time.sleep(POLL_S)
     except KeyboardInterrupt:
         console.print("The server has ended.")
+
+
+def _ignore(_line: str) -> None: ...
 
 
 def _serve_in_container(

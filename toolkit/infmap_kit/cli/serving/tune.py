@@ -34,10 +34,9 @@ def tune(
     from infmap_kit.bench.tune import tune as tune_repository
     from infmap_kit.targets.target import Setting
 
-    wanted = parse_goal(goal)
     with progress_bar() as progress:
         manifest, trials = tune_repository(
-            repository, goal=wanted, seconds=seconds, progress=progress
+            repository, goal=parse_goal(goal), seconds=seconds, progress=progress
         )
     tuned = manifest.model["tuned"]
     if json_:
