@@ -48,9 +48,9 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            help="Precision of the segmentation: fp32; fp16 (tensorrt, where it is the default, and onnxruntime); "
-            "bf16 (openvino and embedded, on CPUs that have it); int8 (embedded); auto (embedded: the fastest that "
-            "passes the gate here, by measurement)."
+            help="Precision of the segmentation: fp32; fp16 (tensorrt, where it is the default, and "
+            "onnxruntime); bf16 (openvino and embedded, on CPUs that have it); int8 (embedded); auto "
+            "(embedded: the fastest that passes the gate here, by measurement)."
         ),
     ] = "default",
     *,
