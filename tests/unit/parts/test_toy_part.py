@@ -54,11 +54,10 @@ def test_a_toy_part_is_published_proved_and_rolled_back(source: Source, tmp_path
         source, repository, reference=reference_runner(source), pictures=PICTURES
     ).require()
     assert "brightness" in graphs_at(repository)
-    alone = read_source(tmp_path / "run")
-    others = {name: tmp_path / name for name in ("lungs", "classifier")}
-    fewer = with_parts(alone, others)
-    with pytest.raises(GateFailed, match="another brightness.*give its run as --brightness"):
-        verify_repository(fewer, repository, reference=reference_runner(fewer), pictures=PICTURES)
+    others = {"lungs": tmp_path / "lungs", "classifier": tmp_path / "classifier"}
+    alone = with_parts(read_source(tmp_path / "run"), others)
+    with pytest.raises(GateFailed, match="other brightness.*give its run as --brightness"):
+        verify_repository(alone, repository, reference=reference_runner(alone), pictures=PICTURES)
     publish(alone, repository, EmbeddedOptions(), pictures=PICTURES)
     assert len(releases_of(repository)) == 2
     assert "brightness" in roll_back(repository).model

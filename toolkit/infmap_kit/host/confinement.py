@@ -13,40 +13,6 @@ NOBODY = "65534:65534"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PublishedPort:
-    """A TCP port of the container that can be reached from outside.
-
-    Parameters
-    ----------
-    host
-        Address of the machine to bind to.
-    outer, inner
-        The port there, and in the container.
-    """
-
-    host: str
-    outer: int
-    inner: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.outer}:{self.inner}"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Mount:
-    """A folder of the machine that the container can read and not write.
-
-    Parameters
-    ----------
-    source, target
-        Where it is on the machine, absolute, and in the container.
-    """
-
-    source: Path
-    target: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Setting:
     """One setting in each place's own words; docker and compose always have one.
 
@@ -96,11 +62,11 @@ class Confinement:
     shm_mib
         Size of /dev/shm.
     tmp_mib, tmp_options
-        Size of /tmp, in memory, and how it is mounted.
+        Size of /tmp, and how it is mounted.
     ports
-        What can be reached from outside.
+        What can be reached from outside, each as ``address:port outside:port inside``.
     mounts
-        What of the machine it reads.
+        Folders of the machine that it can read and not write: the place in the container, and the folder.
     """
 
     user: str = NOBODY
@@ -113,8 +79,8 @@ class Confinement:
     shm_mib: int = 256
     tmp_mib: int = 256
     tmp_options: tuple[str, ...] = ("rw", "noexec", "nosuid", "nodev")
-    ports: tuple[PublishedPort, ...] = ()
-    mounts: tuple[Mount, ...] = ()
+    ports: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, Path], ...] = ()
 
     def docker(self) -> list[str]:
         """The confinement as arguments of ``docker run``."""
@@ -136,7 +102,7 @@ class Confinement:
         """The confinement as the ``securityContext`` of Kubernetes' pod."""
         return {key: value for setting in self._settings() for key, value in setting.pod.items()}
 
-    def memory_volumes(self) -> list[tuple[str, dict[str, Any]]]:
+    def writable_volumes(self) -> list[tuple[str, dict[str, Any]]]:
         """Kubernetes' volumes for what may be written, each after the path it is mounted at."""
         return [volume for setting in self._settings() for volume in setting.volumes]
 
@@ -188,22 +154,17 @@ class Confinement:
         )
         yield _Setting(
             docker=[f"--publish={port}" for port in self.ports],
-            compose={"ports": [str(port) for port in self.ports]},
+            compose={"ports": list(self.ports)},
         )
         yield _Setting(
             docker=[
-                f"--mount=type=bind,source={mount.source},target={mount.target},readonly"
-                for mount in self.mounts
+                f"--mount=type=bind,source={source},target={target},readonly"
+                for target, source in self.mounts
             ],
             compose={
                 "volumes": [
-                    {
-                        "type": "bind",
-                        "source": str(mount.source),
-                        "target": mount.target,
-                        "read_only": True,
-                    }
-                    for mount in self.mounts
+                    {"type": "bind", "source": str(source), "target": target, "read_only": True}
+                    for target, source in self.mounts
                 ]
             },
         )

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
-from infmap_kit.host.confinement import NOBODY, Confinement, Mount, PublishedPort
+from infmap_kit.host.confinement import NOBODY, Confinement
 from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.tensorrt.present_gpu import present_gpu
@@ -97,10 +97,8 @@ def confinement(repository: Path, server: ServerOptions, options: ContainerOptio
     return Confinement(
         user=options.run_as(),
         shm_mib=options.shm_mib,
-        ports=tuple(
-            PublishedPort(host=server.host, outer=outer, inner=inner) for outer, inner in ports
-        ),
-        mounts=(Mount(source=repository.absolute(), target=MODELS),),
+        ports=tuple(f"{server.host}:{outer}:{inner}" for outer, inner in ports),
+        mounts=((MODELS, repository.absolute()),),
     )
 
 

@@ -164,7 +164,7 @@ def kserve_document(
             "failureThreshold": 60,
         },
         "volumeMounts": [
-            {"name": Path(path).name, "mountPath": path} for path, _ in confined.memory_volumes()
+            {"name": Path(path).name, "mountPath": path} for path, _ in confined.writable_volumes()
         ],
     }
     predictor: dict[str, Any] = {
@@ -178,7 +178,7 @@ def kserve_document(
         "model": model,
         "volumes": [
             {"name": Path(path).name, "emptyDir": volume}
-            for path, volume in confined.memory_volumes()
+            for path, volume in confined.writable_volumes()
         ],
     }
     capability = manifest.built_with.get("compute_capability")
