@@ -161,7 +161,7 @@ class _Option:
         text: str = self.metadata["help"]
         if unit := self.metadata.get("unit"):
             text = f"{text.removesuffix('.')}, in {unit}."
-        further = {key: self.metadata.get(key) for key in ("min", "max", "metavar")}
+        further: Any = {key: self.metadata.get(key) for key in ("min", "max", "metavar")}
         # "On" would stand beside the switch that turns it off.
         option = typer.Option(
             *spelled, help=text, show_default="flag" not in self.metadata, **further

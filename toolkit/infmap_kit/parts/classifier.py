@@ -1,4 +1,4 @@
-"""A classifier beside the infection's network: whether, in its own view, and where it looked."""
+"""A classifier beside the infection's network: its own detection, and a map of where it looked."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from infmap_kit.errors import ExportError
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.run_folder import CLASSIFIER_GRAPH
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec
 from infmap_kit.model.tensors import ACTIVATION_MAP, CLASSIFIER, CLASSIFIER_PROBABILITY, Tensor
 from infmap_kit.parts.check import Check
@@ -34,9 +35,9 @@ class ClassifierBounds:
     Parameters
     ----------
     max_error
-        Of the probability. What it decides at 0.5 may not change at all.
+        Error of the probability. The decision at 0.5 may not change at all.
     max_activation_error
-        That 99.9 % of a map's pixels stay within, relative to the map's peak.
+        Error that 99.9 % of a map's pixels stay within, relative to the map's peak.
     """
 
     max_error: float = 0.01
@@ -73,15 +74,15 @@ class Classifier(Part):
         super().__init__(
             name="classifier",
             graph=CLASSIFIER,
-            graph_file="classifier.onnx",
-            help="Run folder of a classifier (`infmap-train classify`): its opinion is served beside, in fp32.",
+            graph_file=CLASSIFIER_GRAPH,
+            help="Run folder of a classifier (`infmap-train classify`): its answer is served beside, in fp32.",
             noun="a classifier",
             trained_with="infmap-train classify",
         )
 
     @property
     def asked_outputs(self) -> tuple[Tensor, ...]:
-        """See :attr:`Part.asked_outputs`: the activation map is for whoever wants to look at it."""
+        """See :attr:`Part.asked_outputs`: the activation map is for explanations."""
         return (CLASSIFIER_PROBABILITY,)
 
     def require(self, spec: ModelSpec, run: Path) -> None:
@@ -130,10 +131,10 @@ class Classifier(Part):
 
         from infmap_kit.answer.answer import classifier_of
 
-        expected, said = classifier_of(reference), classifier_of(actual)
+        expected, classifier = classifier_of(reference), classifier_of(actual)
         if expected is None:
             return None
-        if said is None or said.activation is None or expected.activation is None:
+        if classifier is None or classifier.activation is None or expected.activation is None:
             return ClassifierComparison(
                 detected=False,
                 reference_detected=expected.detected,
@@ -142,10 +143,10 @@ class Classifier(Part):
             )
         return ClassifierComparison(
             # An engine's own answer carries no finding; both are held to the reference's threshold.
-            detected=said.probability >= expected.threshold,
+            detected=classifier.probability >= expected.threshold,
             reference_detected=expected.detected,
-            error=_quantile(np.array([expected.probability - said.probability])),
-            activation_error=_quantile(expected.activation - said.activation),
+            error=_quantile(np.array([expected.probability - classifier.probability])),
+            activation_error=_quantile(expected.activation - classifier.activation),
         )
 
     def checks(
@@ -178,16 +179,16 @@ class Classifier(Part):
             ),
         ]
 
-    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
+    def pack(self, number: int, answer: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
         from infmap_kit.parts.recording import packed_probability
 
-        if not isinstance(said, ClassifierAnswer) or said.activation is None:
+        if not isinstance(answer, ClassifierAnswer) or answer.activation is None:
             return {}
         return {
-            f"classifier/{number:04}.png": packed_probability(said.activation),
-            f"classifier/{number:04}.json": json.dumps(said.probability).encode(),
+            f"classifier/{number:04}.png": packed_probability(answer.activation),
+            f"classifier/{number:04}.json": json.dumps(answer.probability).encode(),
         }
 
     def unpack(
@@ -222,7 +223,7 @@ def _error_check(key: str, what: str, bound: float, largest: tuple[float, str]) 
 
 
 def _quantile(difference: NDArray[np.floating]) -> float:
-    """The bound that 99.9 % of the differences stay within; what is no number is as far off as can be."""
+    """The error that 99.9 % of the differences stay within; what is no number counts as the largest, 1."""
     import numpy as np
 
     error = np.abs(difference)

@@ -47,12 +47,12 @@ class LungBounds:
     Parameters
     ----------
     min_dice, min_image_dice
-        As for the infection: pooled, and of each picture.
+        Dice pooled over all pictures, and of each.
     max_severity_change_percent
-        Of both lungs or either, in percentage points of them. The coarsest expert score (geographic
+        Change of both lungs or either, in percentage points of them. The coarsest expert score (geographic
         extent, 0 to 8) moves by a step for an eighth of the lungs; a fifth of that is not seen.
     max_zone_change_percent
-        The same of a sixth: a zone's border moves with the first and the last row of its lung.
+        Change of a zone: its border moves with the first and the last row of its lung.
     """
 
     min_dice: float = 0.999
@@ -76,10 +76,10 @@ class LungComparison:
     reference_pixels, pixels, common_pixels
         Sizes of the two masks and of what they share.
     severity_change_percent
-        Largest of both lungs together, of each, and at each threshold; 100 where only one of the two runners
-        has a value.
+        Largest change of both lungs together, of each, and at each threshold; 100 where only one of the two
+        runners has a value.
     zone_change_percent
-        Largest of any zone.
+        Largest change of any zone.
     consistent
         Whether the figures are what the definition gives for the engine's own masks.
     """
@@ -174,10 +174,10 @@ class Lungs(Part):
         from infmap_kit.answer.answer import lungs_of
         from infmap_kit.answer.severity import lung_answer
 
-        said = lungs_of(answer)
-        if said is None:
+        lungs = lungs_of(answer)
+        if lungs is None:
             return None
-        return lung_answer(answer.probability, said.mask, threshold=answer.finding.threshold)
+        return lung_answer(answer.probability, lungs.mask, threshold=answer.finding.threshold)
 
     def bounds(self, precision: str) -> LungBounds:
         """See :meth:`Part.bounds`."""
@@ -188,29 +188,27 @@ class Lungs(Part):
         from infmap_kit.answer.answer import lungs_of
         from infmap_kit.answer.severity import lung_answer
 
-        expected, said = lungs_of(reference), lungs_of(actual)
-        if expected is None and said is None:
+        expected, lungs = lungs_of(reference), lungs_of(actual)
+        if expected is None and lungs is None:
             return None
-        if expected is None or said is None:
-            sizes = [int(one.mask.sum()) if one is not None else 0 for one in (expected, said)]
+        if expected is None or lungs is None:
             return LungComparison(
-                reference_pixels=sizes[0],
-                pixels=sizes[1],
+                reference_pixels=int(expected.mask.sum()) if expected is not None else 0,
+                pixels=int(lungs.mask.sum()) if lungs is not None else 0,
                 common_pixels=0,
                 severity_change_percent=_ALL,
                 zone_change_percent=_ALL,
                 consistent=False,
             )
-        own = lung_answer(actual.probability, said.mask, threshold=reference.finding.threshold)
+        own = lung_answer(actual.probability, lungs.mask, threshold=reference.finding.threshold)
         return LungComparison(
             reference_pixels=int(expected.mask.sum()),
-            pixels=int(said.mask.sum()),
-            common_pixels=int((expected.mask & said.mask).sum()),
-            severity_change_percent=_severity_change(expected, said),
-            zone_change_percent=_largest(expected.zones, said.zones),
-            consistent=own.of_lungs == said.of_lungs
-            and _severity_change(own, said) < _ROUNDING_PERCENT
-            and _largest(own.zones, said.zones) < _ROUNDING_PERCENT,
+            pixels=int(lungs.mask.sum()),
+            common_pixels=int((expected.mask & lungs.mask).sum()),
+            severity_change_percent=_severity_change(expected, lungs),
+            zone_change_percent=_largest(expected.zones, lungs.zones),
+            consistent=_severity_change(own, lungs) < _ROUNDING_PERCENT
+            and _largest(own.zones, lungs.zones) < _ROUNDING_PERCENT,
         )
 
     def checks(
@@ -260,16 +258,16 @@ class Lungs(Part):
             ),
         ]
 
-    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
+    def pack(self, number: int, answer: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
         import numpy as np
 
         from infmap_kit.answer.severity import LungAnswer
         from infmap_kit.parts.recording import packed
 
-        if not isinstance(said, LungAnswer):
+        if not isinstance(answer, LungAnswer):
             return {}
-        return {f"lungs/{number:04}.png": packed(255 * said.mask.astype(np.uint8))}
+        return {f"lungs/{number:04}.png": packed(255 * answer.mask.astype(np.uint8))}
 
     def unpack(
         self,
@@ -308,20 +306,20 @@ def _dice(compared: Sequence[LungComparison]) -> float:
     )
 
 
-def _severity_change(expected: LungAnswer, said: LungAnswer) -> float:
-    if expected.of_lungs != said.of_lungs:
+def _severity_change(expected: LungAnswer, actual: LungAnswer) -> float:
+    if expected.of_lungs != actual.of_lungs:
         return _ALL
     return max(
-        abs(expected.severity_percent - said.severity_percent),
-        _largest(expected.lungs, said.lungs),
-        _largest(expected.at, said.at),
+        abs(expected.severity_percent - actual.severity_percent),
+        _largest(expected.lungs, actual.lungs),
+        _largest(expected.at, actual.at),
     )
 
 
-def _largest(expected: NDArray[np.float32], said: NDArray[np.float32]) -> float:
+def _largest(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
     """Largest difference of two rows of percentages; a value that only one of them has counts as all."""
     import numpy as np
 
-    change = np.abs(expected - said)
-    change[np.isnan(expected) != np.isnan(said)] = _ALL
+    change = np.abs(expected - actual)
+    change[np.isnan(expected) != np.isnan(actual)] = _ALL
     return float(np.nan_to_num(change, nan=0.0).max())

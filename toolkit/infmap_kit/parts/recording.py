@@ -38,13 +38,12 @@ class Recording:
         Raises
         ------
         BundleError
-            When it is missing, or none of that type and of the network's size.
+            When it is missing, or is not of that type and of the network's size.
         """
         content = self._files.get(name, b"")
-        # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
-        sized = content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big")
         pixels = None
-        if sized:
+        # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
+        if content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big"):
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None or pixels.dtype != dtype or pixels.ndim != 2:
             raise BundleError(

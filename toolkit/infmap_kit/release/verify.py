@@ -56,7 +56,7 @@ def verify_repository(
     manifest = check_repository(repository)
     stated = ModelIdentity.of(manifest.model, target=manifest.target, precision=manifest.precision)
     _require_same_networks(source, stated, str(repository))
-    runner = open_repository(repository, manifest).runner
+    runner = find(manifest.target).open(repository, manifest).runner
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
 
 
@@ -84,19 +84,6 @@ def verify_served(
         return _compare(
             reference, ServedRunner(client), pictures, model.precision, evidence, progress
         )
-
-
-def open_repository(repository: Path, manifest: Manifest) -> OpenedModel:
-    """The engines of a repository's own files, whatever target it is for.
-
-    Raises
-    ------
-    SpecError
-        For a target that this version does not know.
-    HostMismatch
-        When they do not run here.
-    """
-    return find(manifest.target).open(repository, manifest)
 
 
 def repository_reference(opened: OpenedModel, manifest: Manifest) -> Runner:
