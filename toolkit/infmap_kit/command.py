@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from infmap_kit.errors import InfmapError, Interrupted
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 console = Console(stderr=True)
 """For people: progress, tables, logs. Stdout is for results."""
@@ -35,3 +39,14 @@ def run(app: typer.Typer) -> None:
 def print_json(document: object) -> None:
     """Write one JSON document to stdout."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_result(
+    document: object, *shown: RenderableType, as_json: bool, on: Console = console
+) -> None:
+    """Write a document to stdout as JSON, or print tables and sentences for people instead."""
+    if as_json:
+        print_json(document)
+        return
+    for item in shown:
+        on.print(item)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infmap_kit.command import console, print_json
+from infmap_kit.command import print_result
 
 if TYPE_CHECKING:
     from infmap_kit.gate.comparison import GateReport
@@ -17,11 +17,8 @@ def print_published(
     manifest: Manifest, repository: Path, gate: GateReport, *, as_json: bool
 ) -> None:
     """Print what was published and how it was proved, as JSON on stdout or in sentences."""
-    if as_json:
-        print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
-        return
-    console.print(published(manifest, repository))
-    console.print(equivalent(gate))
+    document = {"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()}
+    print_result(document, published(manifest, repository), equivalent(gate), as_json=as_json)
 
 
 def published(manifest: Manifest, repository: Path) -> str:

@@ -16,8 +16,8 @@ from infmap_kit.gate.bounds import Thresholds, thresholds_for
 from infmap_kit.gate.runners import Runner, by_the_paper
 from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
 from infmap_kit.parts.check import (
-    COUNTED_PIXELS,
     Check,
+    dice_checks,
     dice_of,
     reasons_of,
     refusal,
@@ -149,8 +149,6 @@ class GateReport:
         max_share = allowed.max_map_error_share
         recoloured = [picture.name for picture in pictures if picture.map_error_share > max_share]
         margins = [f"{picture.name} by {picture.margin:+.3f}" for picture in self.flips]
-        counted = [picture for picture in pictures if picture.infected_pixels >= COUNTED_PIXELS]
-        low = [f"{at.name} {at.dice:.3f}" for at in counted if at.dice < allowed.min_image_dice]
         # Where lungs are served, severity is of them, and their own checks bound it.
         max_change = None if self.part("lungs") else allowed.max_severity_change_percent
         return [
@@ -159,21 +157,11 @@ class GateReport:
             ),
             refusal(poisoned, "the engine gives NaN or infinite probabilities on {}"),
             refusal(stuck, "the engine gives one value everywhere on {}"),
-            Check(
-                key="dice",
-                value=self.dice,
-                label="Dice, pooled",
-                text=f"{self.dice:.6f}",
-                at_least=allowed.min_dice,
-                reason=f"expected Dice of at least {allowed.min_dice} against the reference, found "
-                f"{self.dice:.5f} over {len(pictures)} pictures",
-            ),
-            Check(
-                key="min_image_dice",
-                value=min((picture.dice for picture in pictures), default=1.0),
-                reason=f"expected Dice of at least {allowed.min_image_dice} on each picture, found {some(low)}"
-                if low
-                else "",
+            *dice_checks(
+                self.dice,
+                [(picture.name, picture.dice, picture.infected_pixels) for picture in pictures],
+                min_dice=allowed.min_dice,
+                min_image_dice=allowed.min_image_dice,
             ),
             Check(
                 key="flips",

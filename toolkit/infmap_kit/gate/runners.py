@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from infmap_kit.triton.client import InfmapClient
 
 # An answer takes about 0.4 MB.
 _CACHED_PICTURES = 512
+
+Prediction: TypeAlias = tuple[NDArray[np.float32], Mapping[str, PartAnswer]]
+"""(224, 224) float32 probability of infection, and the other parts' answers by their names."""
 
 
 class Runner(Protocol):
@@ -70,9 +73,7 @@ class ReferenceRunner:
         if self._temperature != 1:
             probability = calibrated(probability, self._temperature)
         parts = {
-            part.name: part.reference(
-                _run(engine, part.graph, picture), probability, finding=self._finding
-            )
+            part.name: part.reference(_run(engine, part.graph, picture), probability, self._finding)
             for part, engine in self._parts.items()
         }
         return by_the_paper(probability, picture, parts, finding=self._finding)
@@ -131,16 +132,13 @@ class RecordedRunner:
     Parameters
     ----------
     recorded
-        Picture's name to (224, 224) float32 probability of infection, and the other parts' answers by name.
+        Predictions by picture's name.
     finding
         The finding whose threshold and colours the answers have.
     """
 
     def __init__(
-        self,
-        recorded: Mapping[str, tuple[NDArray[np.float32], Mapping[str, PartAnswer]]],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recorded: Mapping[str, Prediction], *, finding: FindingSpec = COVID_19
     ) -> None:
         self._recorded = recorded
         self._finding = finding

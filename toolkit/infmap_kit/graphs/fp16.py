@@ -73,7 +73,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     """Let a graph compute in FP16, with normalisation, sigmoid and reductions in FP32.
 
     The graph itself says in which type each node computes, since TensorRT 11 knows no FP16 flag any more
-    and takes a strongly typed network at its word, as TensorRT 10 does when it is told to.
+    and takes a strongly typed network at its word, as TensorRT 10 does when it is asked to.
 
     Parameters
     ----------

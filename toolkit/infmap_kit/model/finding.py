@@ -314,4 +314,4 @@ COVID_19 = FindingSpec(
     affected="infected",
     code_prefix="",
 )
-"""What is found where nothing else is said (paper: Degerli et al., 2021)."""
+"""The finding where no other is named (paper: Degerli et al., 2021)."""

@@ -60,6 +60,53 @@ def refusal(names: Sequence[str], sentence: str) -> Check:
     return Check(reason=sentence.format(some(names)) if names else "")
 
 
+def dice_checks(
+    pooled: float,
+    pictures: Sequence[tuple[str, float, int]],
+    *,
+    min_dice: float,
+    min_image_dice: float,
+    of: str = "",
+) -> list[Check]:
+    """The checks of masks, pooled and one by one.
+
+    Parameters
+    ----------
+    pooled
+        Dice over all pictures.
+    pictures
+        Each picture's name, Dice and pixels of the reference's mask.
+    min_dice, min_image_dice
+        Bounds over all pictures, and of each with a mask of at least :data:`COUNTED_PIXELS`.
+    of
+        What the masks are of, such as ``lungs``; empty for the infection.
+    """
+    subject = f"{of} with Dice" if of else "Dice"
+    low = [
+        f"{name} {dice:.3f}"
+        for name, dice, pixels in pictures
+        if pixels >= COUNTED_PIXELS and dice < min_image_dice
+    ]
+    return [
+        Check(
+            key="dice",
+            value=pooled,
+            label=f"Dice of the {of}, pooled" if of else "Dice, pooled",
+            text=f"{pooled:.6f}",
+            at_least=min_dice,
+            reason=f"expected {subject} of at least {min_dice} against the reference, found "
+            f"{pooled:.5f} over {len(pictures)} pictures",
+        ),
+        Check(
+            key="min_image_dice",
+            value=min((dice for _, dice, _ in pictures), default=1.0),
+            reason=f"expected {subject} of at least {min_image_dice} on each picture, found {some(low)}"
+            if low
+            else "",
+        ),
+    ]
+
+
 def reasons_of(checks: Sequence[Check]) -> list[str]:
     """Why an engine is not equivalent; empty when it is."""
     return [check.reason for check in checks if check.failed]

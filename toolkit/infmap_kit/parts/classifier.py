@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.run_folder import CLASSIFIER_GRAPH
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec
@@ -95,31 +95,15 @@ class Classifier(Part):
 
     def read(self, outputs: Outputs, model: ModelIdentity) -> ClassifierAnswer | None:
         """See :meth:`Part.read`."""
-        from infmap_kit.answer.classifier import ClassifierAnswer
-
         if CLASSIFIER_PROBABILITY.name not in outputs:
             return None
-        return ClassifierAnswer(
-            probability=float(outputs[CLASSIFIER_PROBABILITY.name]),
-            activation=outputs.get(ACTIVATION_MAP.name),
-            threshold=model.finding.threshold,
-        )
+        return _answer(outputs, model.finding)
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> ClassifierAnswer:
         """See :meth:`Part.reference`."""
-        from infmap_kit.answer.classifier import ClassifierAnswer
-
-        return ClassifierAnswer(
-            probability=float(raw[CLASSIFIER_PROBABILITY.name]),
-            activation=raw[ACTIVATION_MAP.name],
-            threshold=finding.threshold,
-        )
+        return _answer(raw, finding)
 
     def bounds(self, precision: str) -> ClassifierBounds:
         """See :meth:`Part.bounds`."""
@@ -179,7 +163,7 @@ class Classifier(Part):
             ),
         ]
 
-    def pack(self, number: int, answer: PartAnswer) -> dict[str, bytes]:
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
         from infmap_kit.parts.recording import packed_probability
@@ -187,26 +171,31 @@ class Classifier(Part):
         if not isinstance(answer, ClassifierAnswer) or answer.activation is None:
             return {}
         return {
-            f"classifier/{number:04}.png": packed_probability(answer.activation),
-            f"classifier/{number:04}.json": json.dumps(answer.probability).encode(),
+            "png": packed_probability(answer.activation),
+            "json": json.dumps(answer.probability).encode(),
         }
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> ClassifierAnswer:
         """See :meth:`Part.unpack`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
 
         return ClassifierAnswer(
-            probability=recording.number(f"classifier/{number:04}.json"),
-            activation=recording.probability(f"classifier/{number:04}.png"),
+            probability=recording.number(self.name),
+            activation=recording.probability(self.name),
             threshold=finding.threshold,
         )
+
+
+def _answer(outputs: Outputs, finding: FindingSpec) -> ClassifierAnswer:
+    from infmap_kit.answer.classifier import ClassifierAnswer
+
+    return ClassifierAnswer(
+        probability=float(outputs[CLASSIFIER_PROBABILITY.name]),
+        activation=outputs.get(ACTIVATION_MAP.name),
+        threshold=finding.threshold,
+    )
 
 
 def _error_check(key: str, what: str, bound: float, largest: tuple[float, str]) -> Check:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
 from infmap_kit.model.tensors import (
@@ -22,7 +22,7 @@ from infmap_kit.model.tensors import (
     SEVERITY_OF_LUNGS,
     ZONE_SEVERITY,
 )
-from infmap_kit.parts.check import COUNTED_PIXELS, Check, dice_of, refusal, some
+from infmap_kit.parts.check import Check, dice_checks, dice_of, refusal
 from infmap_kit.parts.part import Part
 
 if TYPE_CHECKING:
@@ -157,11 +157,7 @@ class Lungs(Part):
         )
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> LungAnswer:
         """See :meth:`Part.reference`."""
         from infmap_kit.answer.severity import lung_answer
@@ -215,30 +211,13 @@ class Lungs(Part):
         self, compared: Sequence[tuple[str, LungComparison]], bounds: LungBounds
     ) -> list[Check]:
         """See :meth:`Part.checks`."""
-        dice = _dice([comparison for _, comparison in compared])
-        low = [
-            f"{name} {comparison.dice:.3f}"
-            for name, comparison in compared
-            if comparison.reference_pixels >= COUNTED_PIXELS
-            and comparison.dice < bounds.min_image_dice
-        ]
         return [
-            Check(
-                key="dice",
-                value=dice,
-                label="Dice of the lungs, pooled",
-                text=f"{dice:.6f}",
-                at_least=bounds.min_dice,
-                reason=f"expected lungs with Dice of at least {bounds.min_dice} against the reference, found "
-                f"{dice:.5f} over {len(compared)} pictures",
-            ),
-            Check(
-                key="min_image_dice",
-                value=min(comparison.dice for _, comparison in compared),
-                reason=f"expected lungs with Dice of at least {bounds.min_image_dice} on each picture, found "
-                f"{some(low)}"
-                if low
-                else "",
+            *dice_checks(
+                _dice([comparison for _, comparison in compared]),
+                [(name, found.dice, found.reference_pixels) for name, found in compared],
+                min_dice=bounds.min_dice,
+                min_image_dice=bounds.min_image_dice,
+                of="lungs",
             ),
             _change_check(
                 "severity",
@@ -258,7 +237,7 @@ class Lungs(Part):
             ),
         ]
 
-    def pack(self, number: int, answer: PartAnswer) -> dict[str, bytes]:
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
         import numpy as np
 
@@ -267,22 +246,17 @@ class Lungs(Part):
 
         if not isinstance(answer, LungAnswer):
             return {}
-        return {f"lungs/{number:04}.png": packed(255 * answer.mask.astype(np.uint8))}
+        return {"png": packed(255 * answer.mask.astype(np.uint8))}
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> LungAnswer:
         """See :meth:`Part.unpack`."""
         import numpy as np
 
         from infmap_kit.answer.severity import lung_answer
 
-        mask = recording.picture(f"lungs/{number:04}.png", np.uint8) > 0
+        mask = recording.picture(self.name, np.uint8) > 0
         return lung_answer(probability, mask, threshold=finding.threshold)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.run_folder import SEGMENTATION_GRAPH
 from infmap_kit.model.spec import ModelSpec
@@ -143,11 +143,7 @@ class Part:
         raise NotImplementedError
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> PartAnswer:
         """The answer of the trained network, by formulas and without any of the graphs behind the ensemble.
 
@@ -190,17 +186,12 @@ class Part:
 
     # Bundles.
 
-    def pack(self, number: int, answer: PartAnswer) -> dict[str, bytes]:
-        """The trained network's answer about a picture, as files of a bundle."""
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
+        """The trained network's answer about a picture, as files of a bundle: suffix to content."""
         raise NotImplementedError
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> PartAnswer:
         """Read what :meth:`pack` wrote.
 

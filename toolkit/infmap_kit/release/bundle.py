@@ -26,24 +26,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 import infmap_kit
 from infmap_kit.errors import BundleError, SpecError
 from infmap_kit.gate.pictures import Pictures
+from infmap_kit.gate.runners import Prediction, RecordedRunner
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
-from infmap_kit.parts.recording import packed
-from infmap_kit.parts.registry import INFECTION
+from infmap_kit.parts.recording import Recording, packed, packed_probability
+from infmap_kit.parts.registry import INFECTION, find_part
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.archive import Verify, write_archive
-from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents, read_spec
+from infmap_kit.release.contents import BUNDLE, SCHEMA, Contents, read_contents, read_spec
 from infmap_kit.release.publish import graphs_of, reference_runner
-from infmap_kit.release.recordings import files_of, read_recordings
 from infmap_kit.release.source import (
     Origin,
     Source,
@@ -113,12 +114,12 @@ def write_bundle(
         )
     source = with_parts(read_run(folder), parts, settings)
     spec = folder.spec
-    found = {name: folder.optional(name) for name in (MODEL_CARD, METRICS, FINDING)}
+    optional = {name: folder.optional(name) for name in (MODEL_CARD, METRICS, FINDING)}
     beside = {name: path / SPEC for name, path in (parts or {}).items() if path is not None}
     files = {
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(spec).encode(),
-        **{name: path.read_bytes() for name, path in found.items() if path is not None},
+        **{name: path.read_bytes() for name, path in optional.items() if path is not None},
         **{_spec_of(name): path.read_bytes() for name, path in beside.items()},
     }
     for name, graph in graphs_of(source).items():
@@ -129,7 +130,10 @@ def write_bundle(
         if not answer.is_finite:
             raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
         files[f"gate/{number:04}.png"] = packed(picture)
-        files |= files_of(number, answer)
+        files[f"expected/{number:04}.png"] = packed_probability(answer.probability)
+        for part, part_answer in answer.parts.items():
+            by_suffix = find_part(part).pack(part_answer).items()
+            files |= {f"{part}/{number:04}.{suffix}": content for suffix, content in by_suffix}
         progress("asking the trained network", number, len(pictures))
     record = {
         "schema": SCHEMA,
@@ -176,7 +180,8 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
         for part in (INFECTION, *contract.optional)
     }
     finding = _finding(path, files, spec)
-    pictures, reference = read_recordings(path, files, record["pictures"], contract, finding)
+    pictures, predictions = _recorded(path, contents, contract, finding)
+    reference = RecordedRunner(predictions, finding=finding)
     source = Source(
         segmentation=prepared.pop(INFECTION.name),
         identity={
@@ -192,8 +197,27 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
     return Bundle(source=source, pictures=pictures, reference=reference, record=record)
 
 
+def _recorded(
+    path: Path, contents: Contents, contract: Contract, finding: FindingSpec
+) -> tuple[Pictures, dict[str, Prediction]]:
+    """The pictures of a bundle, and what the trained networks predicted of them."""
+    pictures: Pictures = []
+    predictions: dict[str, Prediction] = {}
+    for number in range(1, contents.record["pictures"] + 1):
+        name, recording = f"gate-{number:04}", Recording(path, contents.files, number)
+        pictures.append((name, recording.picture("gate", np.uint8)))
+        probability = recording.probability("expected")
+        parts = {
+            part.name: part.unpack(recording, probability, finding) for part in contract.optional
+        }
+        predictions[name] = probability, parts
+    if not pictures:
+        raise BundleError(f"{path} holds no pictures that an engine could be proved on")
+    return pictures, predictions
+
+
 def _finding(path: Path, files: Mapping[str, bytes], spec: ModelSpec) -> FindingSpec:
-    """What the network finds; the run's own record must name the very file."""
+    """The network's finding; the run's own record must name the very file."""
     content = files.get(FINDING)
     actual = None if content is None else hashlib.sha256(content).hexdigest()
     if actual != spec.files.get(FINDING):
@@ -212,7 +236,7 @@ def _spec_of(part: str) -> str:
 def _part(
     path: Path, files: Mapping[str, bytes], record: Mapping[str, Any], part: Part
 ) -> dict[str, Any]:
-    """What ``bundle.json`` says of a part, once the part's own record says the same."""
+    """A part's identity by ``bundle.json``, once the part's own record agrees."""
     name, stated = _spec_of(part.name), record[part.name]
     expected = identity_of(read_spec(path, files, name))
     same = isinstance(stated, dict) and all(stated.get(key) == expected[key] for key in expected)

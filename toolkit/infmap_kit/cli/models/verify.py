@@ -22,7 +22,7 @@ from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, numbers, with_options
 from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_json, print_result
 from infmap_kit.progress import progress_bar
 
 verify = add_group(
@@ -77,11 +77,7 @@ def published(
             progress=progress,
         )
         gate = how(url) if url else how(repository)
-    if json_:
-        print_json(gate.as_json())
-    else:
-        console.print(gate_table(gate))
-        console.print(f"Report in {report}.")
+    print_result(gate.as_json(), gate_table(gate), f"Report in {report}.", as_json=json_)
     gate.require()
     if not json_:
         console.print(equivalent(gate))
@@ -164,8 +160,5 @@ def compile_(
             options,
             progress=lambda label, done, total: status.update(f"{label} {done}/{total}"),
         )
-    if json_:
-        print_json(as_json(results))
-    else:
-        console.print(compilations_table(results))
+    print_result(as_json(results), compilations_table(results), as_json=json_)
     require_passed(results)

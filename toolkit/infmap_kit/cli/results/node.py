@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infmap_kit.cli.app import Json, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_json, print_result
 from infmap_kit.errors import MissingDependency, NodeError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def check(
 @node.command(epilog="Example: `infmap-kit node status --json`")
 def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
     """Show how many radiographs are where, whether the node runs or not."""
+    from infmap_kit.node.queue.tables import status_tables
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
 
@@ -95,14 +96,8 @@ def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
         **seen.as_json(),
         "waiting_because": reasons,
     }
-    if json_:
-        print_json(document)
-        return
-    from infmap_kit.node.queue.tables import status_tables
-
-    console.print("The node runs." if document["running"] else "The node does not run.")
-    for table in status_tables(seen, reasons):
-        console.print(table)
+    running = "The node runs." if document["running"] else "The node does not run."
+    print_result(document, running, *status_tables(seen, reasons), as_json=json_)
 
 
 @node.command("list", epilog="Example: `infmap-kit node list --state failed`")
@@ -118,6 +113,7 @@ def list_(
 ) -> None:
     """List radiographs, the latest first."""
     from infmap_kit.node.queue.states import State
+    from infmap_kit.node.queue.tables import images_table
     from infmap_kit.node.queue.view import images
 
     if state is not None and state not in list(State):
@@ -128,12 +124,7 @@ def list_(
         limit=limit,
         identify=identify,
     )
-    if json_:
-        print_json(listed)
-        return
-    from infmap_kit.node.queue.tables import images_table
-
-    console.print(images_table(listed))
+    print_result(listed, images_table(listed), as_json=json_)
 
 
 @node.command(epilog="Example: `infmap-kit node show 17`")
@@ -144,17 +135,14 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show one radiograph's history, its results and where they are."""
+    from infmap_kit.node.queue.tables import deliveries_table, history_table
     from infmap_kit.node.queue.view import image
 
     shown = image(_database(_read(config)), number, identify=identify)
-    if json_:
-        print_json(shown)
-        return
-    from infmap_kit.node.queue.tables import deliveries_table, history_table
-
-    console.print(history_table(shown))
+    tables = [history_table(shown)]
     if shown["deliveries"]:
-        console.print(deliveries_table(shown))
+        tables.append(deliveries_table(shown))
+    print_result(shown, *tables, as_json=json_)
 
 
 @node.command(epilog="Example: `infmap-kit node retry 17`")

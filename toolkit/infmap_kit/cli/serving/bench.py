@@ -11,7 +11,7 @@ from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository
 from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_result
 from infmap_kit.progress import progress_bar
 
 DEFAULT_RESULTS = Path("benchmarks/results")
@@ -73,10 +73,7 @@ def latency(
     with progress_bar() as progress:
         record = measure(repository, files or [], options, progress=progress)
     paths = write_record(record, results)
-    if json_:
-        print_json(record.as_json())
-    else:
-        console.print(latency_table(record))
+    print_result(record.as_json(), latency_table(record), as_json=json_)
     console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
     require_settled(record)
 
@@ -92,10 +89,7 @@ def compare(
     from infmap_kit.bench.records.record import BenchRecord
 
     comparison = compare_records(BenchRecord.read(before), BenchRecord.read(after))
-    if json_:
-        print_json(comparison.as_json())
-        return
-    console.print(changes_table(comparison))
+    print_result(comparison.as_json(), changes_table(comparison), as_json=json_)
 
 
 @bench.command(epilog="Example: `infmap-kit bench table5 --only unet/densenet121`")
@@ -144,9 +138,7 @@ def table5(
             progress=progress,
         )
     paths = write_table5(outcomes, results)
-    if json_:
-        print_json([outcome.as_json() for outcome in outcomes])
-    else:
-        console.print(table5_table(outcomes))
+    document = [outcome.as_json() for outcome in outcomes]
+    print_result(document, table5_table(outcomes), as_json=json_)
     console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
     require_rows(outcomes)

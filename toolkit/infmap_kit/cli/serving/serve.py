@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,14 +59,8 @@ def serve(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
     )
     if runtime == "docker" or print_command:
-        _serve_in_container(
-            repository,
-            options,
-            image=image,
-            gpus=gpus,
-            shm_mib=shm_mib,
-            print_only=print_command,
-        )
+        container = {"image": image, "gpus": gpus, "shm_mib": shm_mib}
+        _serve_in_container(repository, options, print_only=print_command, **container)
         return
     if runtime != "auto":
         raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
@@ -74,7 +68,6 @@ def serve(
     from infmap_kit.triton.server.supervisor import POLL_S, supervised
 
     started = time.monotonic()
-
     show = functools.partial(console.print, markup=False, highlight=False)
     try:
         with (
@@ -106,27 +99,14 @@ def _ignore(_line: str) -> None: ...
 
 
 def _serve_in_container(
-    repository: Path,
-    server: ServerOptions,
-    *,
-    image: str | None,
-    gpus: str,
-    shm_mib: int,
-    print_only: bool,
+    repository: Path, server: ServerOptions, *, print_only: bool, **options: Any
 ) -> None:
     """`infmap-kit serve --runtime docker`."""
-    from infmap_kit.host.container import (
-        ContainerOptions,
-        check_host,
-        docker_command,
-        run_container,
-        shown,
-    )
+    from infmap_kit.host import container
 
-    options = ContainerOptions(image=image, gpus=gpus, shm_mib=shm_mib)
-    command = docker_command(repository, server, options)
+    command = container.docker_command(repository, server, container.ContainerOptions(**options))
     if print_only:
-        typer.echo(shown(command))
+        typer.echo(container.shown(command))
         return
-    check_host(repository)
-    run_container(command)
+    container.check_host(repository)
+    container.run_container(command)

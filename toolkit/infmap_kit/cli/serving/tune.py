@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import print_result
 from infmap_kit.progress import progress_bar
 
 
@@ -39,9 +39,6 @@ def tune(
             repository, goal=parse_goal(goal), seconds=seconds, progress=progress
         )
     tuned = manifest.model["tuned"]
-    if json_:
-        print_json({"release": manifest.release, **tuned})
-        return
-    console.print(trials_table(trials))
-    chosen = tuned["chosen"]
-    console.print(f"Release {manifest.release} of {repository} runs {Setting(**chosen)}.")
+    chosen = f"Release {manifest.release} of {repository} runs {Setting(**tuned['chosen'])}."
+    document = {"release": manifest.release, **tuned}
+    print_result(document, trials_table(trials), chosen, as_json=json_)
