@@ -16,11 +16,5 @@ class PartAnswer:
         return True
 
     def as_json(self, *, detected: bool) -> dict[str, Any]:
-        """Keys and values for the JSON of the whole answer.
-
-        Parameters
-        ----------
-        detected
-            Whether the infection's network detects the finding.
-        """
+        """Keys and values for the answer's JSON; ``detected`` is the decision of the infection's network."""
         raise NotImplementedError

@@ -112,14 +112,9 @@ class Grades:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lung:
-    """One lung's severity, in percent; ``None`` for what is not there.
+    """Severity of a lung and of its ``upper``, ``middle`` and ``lower`` zone, in percent.
 
-    Parameters
-    ----------
-    severity_percent
-        Severity of the lung.
-    zones
-        Severity of the ``upper``, ``middle`` and ``lower`` zone.
+    ``None`` stands for what is not there.
     """
 
     severity_percent: float | None
@@ -134,13 +129,7 @@ class Lung:
 
 
 def by_lung(lungs: NDArray[np.float32], zones: NDArray[np.float32]) -> dict[str, Lung]:
-    """Right and left lung out of served values.
-
-    Parameters
-    ----------
-    lungs, zones
-        (2,) and (6,) float32, as in :class:`LungAnswer`.
-    """
+    """Right and left lung out of served values, (2,) and (6,) float32 as in :class:`LungAnswer`."""
     values = [None if np.isnan(value) else float(value) for value in (*lungs, *zones)]
     return {
         side: Lung(
@@ -234,15 +223,7 @@ def lung_answer(
 def severity_at(
     probability: NDArray[np.float32], region: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
-    """Severity at each of :data:`THRESHOLDS`, (5,) float32, of a region or of the whole picture.
-
-    Parameters
-    ----------
-    probability
-        (H, W) float32 of infection.
-    region
-        (H, W) bool.
-    """
+    """Severity at each of :data:`THRESHOLDS`, (5,) float32, in a region of (H, W) or everywhere."""
     region = np.ones(probability.shape, np.bool_) if region is None else region
     infected = (probability >= np.float32(threshold) for threshold in THRESHOLDS)
     return np.array([_percent(pixels, region) for pixels in infected], np.float32)

@@ -34,15 +34,7 @@ _CONTEXT = "typer_context"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Given:
-    """The options that the user wrote; of all others the dataclass has the default.
-
-    Parameters
-    ----------
-    values
-        By the field's name.
-    flags
-        How each of them is spelled, such as ``--keep-fp32``.
-    """
+    """The options that the user wrote, and their spellings such as ``--keep-fp32``, by the field's name."""
 
     values: Mapping[str, Any]
     flags: Mapping[str, str]
@@ -54,13 +46,7 @@ class Given:
     def options(self, defaults: _T, **others: Any) -> _T: ...
 
     def options(self, defaults: type[_T] | _T, **others: Any) -> _T:
-        """Make a dataclass of what was given, and of other fields' values.
-
-        Parameters
-        ----------
-        defaults
-            The class, or an instance whose values hold where nothing was given.
-        """
+        """Fill a dataclass, or change an instance of one, with what was given and other fields' values."""
         names = {field.name for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
         chosen = {name: value for name, value in self.values.items() if name in names} | others
         if isinstance(defaults, type):

@@ -130,15 +130,7 @@ def localise(
 def smallest_subset(
     candidates: Sequence[str], suffices: Callable[[Sequence[str]], bool]
 ) -> list[str]:
-    """A subset of names that suffices and of which none can be left out (ddmin).
-
-    Parameters
-    ----------
-    candidates
-        Names that suffice together.
-    suffices
-        Whether some of them do.
-    """
+    """A subset that suffices and of which none can be left out, of names that suffice together (ddmin)."""
     chosen, parts = list(candidates), 2
     while len(chosen) > 1:
         size = -(-len(chosen) // parts)

@@ -33,12 +33,7 @@ class DeviceEngine(Engine, Protocol):
 
 
 class OnnxRuntimeEngine:
-    """A graph on ONNX Runtime on the CPU; a network in FP32 is what every other engine is compared with.
-
-    Parameters
-    ----------
-    graph
-        The serialized ONNX model.
+    """A serialized ONNX graph on ONNX Runtime on the CPU; every other engine is compared with one in FP32.
 
     Raises
     ------

@@ -20,13 +20,7 @@ _BAR = 28
 
 
 class Evidence:
-    """Remembers the worst pair while pictures are compared, and writes the report.
-
-    Parameters
-    ----------
-    folder
-        Where to write; made when it is needed.
-    """
+    """Remembers the worst pair while pictures are compared, and writes the report to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -80,14 +80,9 @@ class ReferenceRunner:
 
 
 def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probabilities whose logits are divided by a temperature (Guo et al., ICML 2017, 4.2).
+    """Divide the logits of probabilities in [0, 1] by a temperature above 0; NaN stays.
 
-    Parameters
-    ----------
-    probability
-        float32 in [0, 1]; NaN stays.
-    temperature
-        Above 0.
+    (Guo et al., On Calibration of Modern Neural Networks, ICML 2017, 4.2.)
     """
     exact = probability.astype(np.float64)
     with np.errstate(divide="ignore"):
@@ -127,15 +122,7 @@ class InfectionOnlyRunner:
 
 
 class RecordedRunner:
-    """The predictions of the trained networks on the machine that made a bundle.
-
-    Parameters
-    ----------
-    recorded
-        Predictions by picture's name.
-    finding
-        The finding whose threshold and colours the answers have.
-    """
+    """Predictions, by picture's name, that the trained networks made where a bundle was made."""
 
     def __init__(
         self, recorded: Mapping[str, Prediction], *, finding: FindingSpec = COVID_19
@@ -158,15 +145,7 @@ class RecordedRunner:
 
 
 class EngineRunner:
-    """Engines with the detection and rendering that are published beside them.
-
-    Parameters
-    ----------
-    engines
-        One for each graph of the contract, by the graph's name.
-    contract
-        The graphs, in the order in which they build on each other.
-    """
+    """The engines of all graphs of a contract, by the graphs' names."""
 
     def __init__(self, engines: Mapping[str, Engine], contract: Contract = PLAIN) -> None:
         self._engines = engines

@@ -148,7 +148,7 @@ def _prepare_weights(model: onnx.ModelProto, kept: set[str]) -> tuple[int, int]:
         computing = [n for n in users.get(name, []) if n.name not in kept]
         if not computing:
             continue
-        where = f"weight {name!r} of node {_name(computing[0])!r}"
+        where = f"weight {name!r} of node {computing[0].name!r}"
         if not np.isfinite(values).all():
             raise ExportError(f"{where} holds NaN or infinity: train again, this network is broken")
         # Scales of a Resize are read in FP32 whatever the picture is computed in.
@@ -253,7 +253,3 @@ def _remove_round_trips(graph: onnx.GraphProto, kept: set[str]) -> None:
     for _ in range(2):
         set_nodes(graph, [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read])
         read = outputs | {name for node in graph.node for name in node.input}
-
-
-def _name(node: onnx.NodeProto) -> str:
-    return node.name or f"{node.op_type} -> {node.output[0]}"

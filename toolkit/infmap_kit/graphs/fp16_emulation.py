@@ -18,14 +18,8 @@ from infmap_kit.graphs.fp16 import Fp16Graph, named_nodes
 def emulated_fp16(model: onnx.ModelProto, halved: Fp16Graph) -> onnx.ModelProto:
     """Round every weight and every layer's output of an FP32 graph to FP16, except where FP32 is kept.
 
-    A GPU adds up products in FP32 and rounds the sum, which is what comes out of this.
-
-    Parameters
-    ----------
-    model
-        The FP32 graph that ``halved`` was made of; stays as it is.
-    halved
-        The graph in FP16, with the nodes that are kept.
+    A GPU adds up products in FP32 and rounds the sum, which is what comes out of this. ``model`` is the graph
+    that ``halved`` was made of, and stays as it is.
     """
     emulated = named_nodes(model)
     graph = emulated.graph

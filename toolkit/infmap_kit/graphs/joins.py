@@ -23,15 +23,10 @@ def split_joins(segmentation: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
 
     Only a decoder upsamples, so that an encoder's own concatenations stay whole.
 
-    Parameters
-    ----------
-    segmentation
-        A graph; it stays as it is.
-
     Returns
     -------
     tuple
-        A graph that computes the same but for rounding, and how many convolutions were split.
+        A new graph that computes the same but for rounding, and how many convolutions were split.
     """
     model = with_plain_weights(segmentation)
     graph = model.graph

@@ -168,10 +168,7 @@ class FindingSpec:
     def from_parameters(cls, parameters: Mapping[str, str]) -> FindingSpec:
         """The finding that :meth:`as_parameters` was made of; COVID-19 infection where there are none.
 
-        Parameters
-        ----------
-        parameters
-            Those of a config or an identity; those that do not concern the finding are ignored.
+        Other parameters of a config or an identity are ignored.
 
         Raises
         ------

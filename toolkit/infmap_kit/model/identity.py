@@ -107,9 +107,6 @@ class ModelIdentity(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._parameters)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and self._parameters == dict(other)
-
     def __hash__(self) -> int:
         return hash(tuple(self._parameters.items()))
 

@@ -24,13 +24,7 @@ FINDING = "finding.toml"
 
 
 class RunFolder:
-    """A finished training on disk.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """A finished training on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

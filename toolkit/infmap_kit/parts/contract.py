@@ -51,11 +51,6 @@ class Contract:
         served = (p.name for p in optional_parts() if {p.name, p.graph.name} & set(names))
         return cls(tuple(served))
 
-    @classmethod
-    def whole(cls) -> Self:
-        """The contract of a model that has every part."""
-        return cls(tuple(part.name for part in optional_parts()))
-
     @property
     def optional(self) -> tuple[Part, ...]:
         """The parts that are served besides the infection."""

@@ -131,15 +131,7 @@ class Part:
     # From outputs to an answer.
 
     def read(self, outputs: Outputs, model: ModelIdentity) -> PartAnswer | None:
-        """The answer of a server or an engine, or ``None`` where the part is not served.
-
-        Parameters
-        ----------
-        outputs
-            Outputs of the ensemble for one picture.
-        model
-            Identity of the model.
-        """
+        """The answer in an ensemble's outputs for one picture, or ``None`` where the part is not served."""
         raise NotImplementedError
 
     def reference(
@@ -173,15 +165,7 @@ class Part:
         raise NotImplementedError
 
     def checks(self, compared: Sequence[tuple[str, Any]], bounds: Any) -> list[Check]:
-        """The checks of an engine.
-
-        Parameters
-        ----------
-        compared
-            Name and comparison of each picture, at least one.
-        bounds
-            The bounds of :meth:`bounds`.
-        """
+        """The checks of an engine, by name and comparison of each picture, at least one."""
         raise NotImplementedError
 
     # Bundles.

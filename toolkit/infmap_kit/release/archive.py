@@ -43,15 +43,7 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Archive:
-    """An archive that was checked.
-
-    Parameters
-    ----------
-    files
-        Name to content.
-    signed
-        Whether it bears a signature, be it anybody's.
-    """
+    """The files of an archive that was checked, by name, and whether it bears a signature."""
 
     files: dict[str, bytes]
     signed: bool
@@ -104,19 +96,7 @@ def write_archive(
 
 
 def read_archive(path: Path, *, verify: Verify = lambda *_: None) -> Archive:
-    """Check an archive from its first byte to its last, then read its files.
-
-    Parameters
-    ----------
-    path
-        The archive.
-    verify
-        Decides whether its signature is good enough.
-
-    Returns
-    -------
-    Archive
-        Its files, without checksum and signature.
+    """Check an archive and its signature from the first byte to the last, then read its files.
 
     Raises
     ------

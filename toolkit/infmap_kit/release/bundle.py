@@ -57,13 +57,7 @@ from infmap_kit.release.source import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bundle(Origin):
-    """A bundle that was checked; its reference is what the trained networks predicted elsewhere.
-
-    Parameters
-    ----------
-    record
-        ``bundle.json``.
-    """
+    """A bundle that was checked, with its ``bundle.json``; its reference was recorded elsewhere."""
 
     record: dict[str, Any]
 
@@ -155,14 +149,7 @@ def write_bundle(
 
 
 def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
-    """Check a bundle whole, then read it.
-
-    Parameters
-    ----------
-    path
-        The bundle.
-    verify
-        Decides whether its signature is good enough.
+    """Check every file of a bundle and its signature, then read it.
 
     Raises
     ------

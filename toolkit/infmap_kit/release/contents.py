@@ -41,14 +41,7 @@ class Contents:
 
 
 def read_contents(path: Path, *, verify: Verify = lambda *_: None) -> Contents:
-    """Check a bundle whole.
-
-    Parameters
-    ----------
-    path
-        The bundle.
-    verify
-        Decides whether its signature is good enough.
+    """Check every file of a bundle and its signature.
 
     Raises
     ------

@@ -21,20 +21,12 @@ _STYLES = {"good": "green", "warning": "yellow", "bad": "red", "soft": "dim"}
 
 
 class Toned(str):
-    """Text whose meaning is shown by a colour where there are colours.
-
-    Parameters
-    ----------
-    text
-        What it says.
-    tone
-        ``good``, ``warning``, ``bad`` or ``soft``; empty for plain text.
-    """
+    """Text with a tone, shown as a colour: ``good``, ``warning``, ``bad``, ``soft``, or none where empty."""
 
     tone: str
 
     def __new__(cls, text: str, tone: str) -> Self:
-        """A str cannot be given an attribute later than here."""
+        """Set the tone here: a str cannot be given an attribute later."""
         made = super().__new__(cls, text)
         made.tone = tone
         return made

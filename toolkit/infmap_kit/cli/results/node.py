@@ -39,24 +39,16 @@ def run(config: _Config = _DEFAULT_CONFIG) -> None:
     What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
     """
     with _node_extra():
-        from infmap_kit.node.config import read_config
-        from infmap_kit.node.log import log_to_stderr
         from infmap_kit.node.service import run_node
-    read = read_config(config)
-    log_to_stderr()
-    run_node(read)
+    run_node(_read(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap/node.toml`")
 def work(config: _Config = _DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
     with _node_extra():
-        from infmap_kit.node.config import read_config
-        from infmap_kit.node.log import log_to_stderr
         from infmap_kit.node.service import run_worker
-    read = read_config(config)
-    log_to_stderr()
-    run_worker(read)
+    run_worker(_read(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node check node.toml`")
@@ -185,10 +177,14 @@ def watch_folder(
         watched.watch(every_s=every_s)
 
 
-def _read(path: Path) -> NodeConfig:
+def _read(path: Path, *, log: bool = False) -> NodeConfig:
     with _node_extra():
         from infmap_kit.node.config import read_config
-    return read_config(path)
+        from infmap_kit.node.log import log_to_stderr
+    config = read_config(path)
+    if log:
+        log_to_stderr()
+    return config
 
 
 def _database(config: NodeConfig, *, make: bool = False) -> Database:
