@@ -135,13 +135,13 @@ def test_severity_change_is_in_percentage_points() -> None:
 
 
 def test_a_moved_threshold_is_seen_though_every_probability_is_right() -> None:
-    def moved(said: Answer, _picture: NDArray[np.uint8]) -> Answer:
-        infected = said.probability >= 0.15
+    def moved(answer: Answer, _picture: NDArray[np.uint8]) -> Answer:
+        infected = answer.probability >= 0.15
         return Answer(
-            probability=said.probability,
-            detected=said.detected,
+            probability=answer.probability,
+            detected=answer.detected,
             severity_percent=100 * float(infected.mean()),
-            infection_map=said.infection_map,
+            infection_map=answer.infection_map,
         )
 
     with pytest.raises(GateFailed, match="its threshold was moved: well, faint"):
@@ -149,12 +149,12 @@ def test_a_moved_threshold_is_seen_though_every_probability_is_right() -> None:
 
 
 def test_a_map_in_other_colours_is_seen() -> None:
-    def swapped(said: Answer, picture: NDArray[np.uint8]) -> Answer:
+    def swapped(answer: Answer, picture: NDArray[np.uint8]) -> Answer:
         return Answer(
-            probability=said.probability,
-            detected=said.detected,
-            severity_percent=said.severity_percent,
-            infection_map=infection_map(picture, said.probability)[..., ::-1],
+            probability=answer.probability,
+            detected=answer.detected,
+            severity_percent=answer.severity_percent,
+            infection_map=infection_map(picture, answer.probability)[..., ::-1],
         )
 
     with pytest.raises(GateFailed, match="not what its own probability gives on ill"):

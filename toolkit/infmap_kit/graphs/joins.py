@@ -34,6 +34,7 @@ def split_joins(segmentation: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     makers = {output: node for node in graph.node for output in node.output}
     channels = _channels(model)
     nodes: list[onnx.NodeProto] = []
+    count = 0
     for node in graph.node:
         join = makers.get(node.input[0]) if node.op_type == "Conv" else None
         first = _upsampled(join, makers, channels) if join is not None else 0
@@ -57,7 +58,7 @@ def split_joins(segmentation: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
             nodes.append(part)
         parts = [f"{node.output[0]}_{number}" for number in range(2)]
         nodes.append(helper.make_node("Add", parts, [node.output[0]], name=f"{node.name}_sum"))
-    count = (len(nodes) - len(graph.node)) // 2
+        count += 1
     set_nodes(graph, nodes)
     onnx.checker.check_model(model)
     return model, count
