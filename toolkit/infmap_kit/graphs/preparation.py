@@ -164,10 +164,11 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     rewritten = 0
     for node in _nodes(model.graph):
-        attributes = {attribute.name: attribute.s.decode() for attribute in node.attribute}
-        if node.op_type != "Resize" or attributes.get("mode", "nearest") != "nearest":
+        if node.op_type != "Resize":
             continue
-        if attributes.get("coordinate_transformation_mode") == "asymmetric":
+        texts = {attribute.name: attribute.s for attribute in node.attribute}
+        is_asymmetric = texts.get("coordinate_transformation_mode") == b"asymmetric"
+        if is_asymmetric or texts.get("mode", b"nearest") != b"nearest":
             continue
         scales = constants.get(node.input[2]) if len(node.input) > 2 else None
         factors = numpy_helper.to_array(scales) if scales is not None else np.empty(0)
