@@ -23,11 +23,10 @@ from infmap_kit.model.tensors import (
     ZONE_SEVERITY,
 )
 from infmap_kit.parts.check import Check, dice_checks, dice_of, refusal
-from infmap_kit.parts.part import Part
+from infmap_kit.parts.part import SegmentationPart
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnx
     from numpy.typing import NDArray
 
     from infmap_kit.answer.answer import Answer
@@ -97,7 +96,7 @@ class LungComparison:
         return _dice([self])
 
 
-class Lungs(Part):
+class Lungs(SegmentationPart):
     """The segmentation of the lungs."""
 
     def __init__(self) -> None:
@@ -124,12 +123,6 @@ class Lungs(Part):
                 f"{run} was trained on {spec.anatomy}, and --lungs takes a network of the lungs: train one "
                 f"with `{self.trained_with}`"
             )
-
-    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """See :meth:`Part.prepare`."""
-        from infmap_kit.graphs.preparation import prepare_segmentation
-
-        return prepare_segmentation(model, self.graph)
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
         """See :meth:`Part.identity`."""

@@ -185,3 +185,13 @@ class Part:
             When a file is missing or damaged.
         """
         raise NotImplementedError
+
+
+class SegmentationPart(Part):
+    """A part that segments: its graph's tensors get the contract's names, whatever converted it."""
+
+    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """See :meth:`Part.prepare`."""
+        from infmap_kit.graphs.preparation import prepare_segmentation
+
+        return prepare_segmentation(model, self.graph)

@@ -49,8 +49,7 @@ def bundle(
     from infmap_kit.release.signature import signer
 
     signs = signer(sign) if sign is not None else None
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         pictures = pictures_of(run, gate_images)
         record = write_bundle(
             run,

@@ -79,8 +79,7 @@ def export(
 
     options = target_options(target, precision, given)
     choose(options.target).require_host()
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         network = with_parts(
             read_source(source, encoder=encoder), parts_of(given), settings_of(given)
         )

@@ -65,8 +65,7 @@ def published(
     from infmap_kit.release.origin import read_origin
     from infmap_kit.release.verify import verify_repository, verify_served
 
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         trained = read_origin(origin, gate_images, parts=parts_of(given))
         how = functools.partial(
             verify_served if url else verify_repository,
@@ -89,8 +88,7 @@ def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) 
     from infmap_kit.gate.bisect import leaving_table, localise
     from infmap_kit.release.origin import read_origin
 
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         trained = read_origin(origin, gate_images)
         located = localise(
             trained.source.segmentation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -58,12 +59,10 @@ def infer(
     )
     pictures = find_pictures(files)
     with progress_bar() as progress:
-        done = 0
+        done = itertools.count(1)
 
         def show(outcome: Outcome) -> None:
-            nonlocal done
-            done += 1
-            progress("radiographs", done, len(pictures))
+            progress("radiographs", next(done), len(pictures))
             if outcome.rejection is not None:
                 # Not wrapped: a path is copied, and searched for.
                 line = f"rejected  {outcome.rejection}"
