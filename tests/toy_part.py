@@ -18,7 +18,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.errors import ExportError
 from infmap_kit.model.files import sha256_of
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.spec import ModelSpec, NetworkSpec
 from infmap_kit.model.tensors import IMAGE, Dtype, Graph, Tensor
@@ -91,11 +91,7 @@ class Brightness(Part):
         return BrightnessAnswer(brightness=float(outputs[BRIGHTNESS.name]))
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> BrightnessAnswer:
         return BrightnessAnswer(brightness=float(raw[BRIGHTNESS.name]))
 
@@ -124,20 +120,15 @@ class Brightness(Part):
             )
         ]
 
-    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
-        if not isinstance(said, BrightnessAnswer):
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
+        if not isinstance(answer, BrightnessAnswer):
             return {}
-        return {f"brightness/{number:04}.json": json.dumps(said.brightness).encode()}
+        return {"json": json.dumps(answer.brightness).encode()}
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> BrightnessAnswer:
-        return BrightnessAnswer(brightness=recording.number(f"brightness/{number:04}.json"))
+        return BrightnessAnswer(brightness=recording.number(self.name))
 
 
 def brightness_run(folder: Path, *, gain: float = 1.0) -> Path:

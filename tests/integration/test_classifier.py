@@ -76,7 +76,7 @@ def served(
 
 def test_any_of_its_outputs_may_be_asked_for(served: TritonServer) -> None:
     image = network_input(synthetic_radiograph(1).radiograph.pixels)
-    wanted = dict(
+    expected = dict(
         zip(
             OUTPUTS[4:],
             onnxruntime.InferenceSession(CLASSIFIER.SerializeToString()).run(
@@ -87,7 +87,7 @@ def test_any_of_its_outputs_may_be_asked_for(served: TritonServer) -> None:
     )
     with InfmapClient(served.grpc_url) as client:
         everything = client.infer(image, image, outputs=OUTPUTS)
-        for name, value in wanted.items():
+        for name, value in expected.items():
             np.testing.assert_allclose(everything[name], value[0], atol=1e-5)
         for count in (1, 2, 3):
             for some in itertools.combinations(OUTPUTS, count):
@@ -110,8 +110,8 @@ def test_both_opinions_are_written_and_a_difference_is_marked(
     done = subprocess.run(
         [*command, "--format", "png,json,cam", "--json"], capture_output=True, text=True, check=True
     )
-    said = {Path(one["source"]).stem: one for one in json.loads(done.stdout)}
-    for name, document in said.items():
+    documents = {Path(one["source"]).stem: one for one in json.loads(done.stdout)}
+    for name, document in documents.items():
         written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
         assert written["classifier"] == document["classifier"]
         assert written["model"]["classifier_version"] == "8"
@@ -122,16 +122,18 @@ def test_both_opinions_are_written_and_a_difference_is_marked(
         looked_at = cv2.cvtColor(
             read_picture(tmp_path / "out" / written["activation_map"]), cv2.COLOR_BGR2RGB
         )
-        wanted = infection_map(picture, np.asarray(network_input(picture) / 255, np.float32))
-        assert np.abs(looked_at.astype(int) - wanted).max() <= 8
-    assert said["bright"]["classifier"]["detected"] != said["dark"]["classifier"]["detected"]
-    # Without `cam` no map is asked for, and the opinion is told all the same.
+        expected = infection_map(picture, np.asarray(network_input(picture) / 255, np.float32))
+        assert np.abs(looked_at.astype(int) - expected).max() <= 8
+    assert (
+        documents["bright"]["classifier"]["detected"] != documents["dark"]["classifier"]["detected"]
+    )
+    # Without `cam` no map is asked for, and the classifier answers all the same.
     done = subprocess.run(
         [*command, "--format", "json", "--json"], capture_output=True, text=True, check=True
     )
     plain = json.loads(done.stdout)[0]
     assert "activation_map" not in plain
-    assert plain["classifier"]["probability"] == said["bright"]["classifier"]["probability"]
+    assert plain["classifier"]["probability"] == documents["bright"]["classifier"]["probability"]
 
 
 def test_the_server_is_verified_with_its_classifier(served: TritonServer, tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ def test_any_subset_of_the_nine_outputs(server: TritonServer, radiograph: Radiog
         tensor.set_data_from_numpy(np.stack([pixels] * 2))
         inputs.append(tensor)
     with grpc.InferenceServerClient(server.grpc_url) as client:
-        whole = client.infer("infmap", inputs)
-        values = {name: whole.as_numpy(name) for name in SHAPES}
+        answer = client.infer("infmap", inputs)
+        values = {name: answer.as_numpy(name) for name in SHAPES}
         assert {name: value.shape for name, value in values.items()} == SHAPES
         for subset in SUBSETS:
             asked = [grpc.InferRequestedOutput(name) for name in subset]
@@ -131,7 +131,7 @@ def _settled(client: InfmapClient) -> dict[str, int]:
     deadline = time.monotonic() + 10
     counts: dict[str, int] = {}
     while time.monotonic() < deadline:
-        again = {name: told["requests"] for name, told in client.statistics().items()}
+        again = {name: statistics["requests"] for name, statistics in client.statistics().items()}
         if again == counts:
             break
         counts = again

@@ -190,11 +190,11 @@ def test_the_segment_is_of_tuberculosis_above_its_threshold(results: Path) -> No
 
 @pytest.mark.parametrize("kind", ["sc", "seg", "sr", "gsps"])
 def test_no_object_says_anything_of_covid_19(results: Path, kind: str) -> None:
-    said = str(_object(results, kind)).lower()
-    assert "tuberculosis" in said
-    assert "covid" not in said
-    assert "infect" not in said
-    assert "840539006" not in said
+    text = str(_object(results, kind)).lower()
+    assert "tuberculosis" in text
+    assert "covid" not in text
+    assert "infect" not in text
+    assert "840539006" not in text
 
 
 def test_a_rejection_is_reported_under_its_name(results: Path) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
-from infmap_kit.errors import InfmapError
+from infmap_kit.errors import InfmapError, Interrupted
 
-EXIT_INTERRUPTED = 130
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 console = Console(stderr=True)
 """For people: progress, tables, logs. Stdout is for results."""
 
 page = Console()
-"""For people, too, where what is shown is the result: a list, a report on a file. On stdout."""
+"""For people, too, on stdout: where a list or a report is the result itself."""
 
 
 def run(app: typer.Typer) -> None:
@@ -31,9 +33,20 @@ def run(app: typer.Typer) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(Interrupted.exit_code)
 
 
 def print_json(document: object) -> None:
     """Write one JSON document to stdout."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_result(
+    document: object, *shown: RenderableType, as_json: bool, on: Console = console
+) -> None:
+    """Write a document to stdout as JSON, or print tables and sentences for people instead."""
+    if as_json:
+        print_json(document)
+        return
+    for item in shown:
+        on.print(item)

@@ -1,24 +1,6 @@
-"""Every error that a user can meet, and the exit code it ends with.
+"""Every error that a user can meet, and the exit code it ends with: 1 where a class has none of its own.
 
-::
-
-    InfmapError                 1  anything below that has no code of its own
-    ├── InputRejected           6  a file is not a picture that can be read, or not a suitable one
-    ├── SpecError               1  a run folder, a spec or a manifest says something impossible
-    ├── ExportError             1  a network or a graph cannot be converted
-    ├── BundleError             1  a bundle is damaged, altered, or not signed as it must be
-    ├── GateFailed              3  an engine is not equivalent to its reference
-    ├── HostMismatch            4  the engine or target does not fit this machine
-    ├── MissingDependency       1  an optional package is needed and not installed
-    ├── ServerError             1  the Triton server cannot be started or reached, or refuses
-    ├── Unstable                5  a measurement did not settle
-    ├── NodeError               1  the DICOM node's rules, spool or queue do not allow what was asked
-    ├── ProgressionError        1  results make no course: of two patients, of two models, fewer than two
-    ├── TrainingError           1  data or options with which no training can start
-    ├── StudyError              1  an annotation study, or what is to go into it, is not as it must be
-    └── Interrupted           130  the user ended it, and can go on where it stopped
-
-A message says what was found, what was wanted, and the mend, in one line.
+A message says what was found, what was expected, and the fix, in one line.
 """
 
 from __future__ import annotations
@@ -41,11 +23,11 @@ class InputRejected(InfmapError):
     code
         Short machine-readable reason, such as ``"too-small"``.
     message
-        One line for people.
+        One line for people; the attribute ``reason``.
     found
-        What was found, for scripts: plain values that JSON can hold, and no patient's data.
+        The values that were found, for scripts: plain ones that JSON can hold, and no patient's data.
     file
-        The file as its user named it, put before the message; ``reason`` is the message without.
+        The file as its user named it, put before the message.
     """
 
     exit_code = 6
@@ -68,7 +50,7 @@ class ExportError(InfmapError):
 
 
 class BundleError(InfmapError):
-    """A bundle is damaged, was altered, or is not signed by whom it must be; nothing of it was used."""
+    """A bundle is damaged, was altered, or is not signed as it must be; nothing of it was used."""
 
 
 class GateFailed(InfmapError):

@@ -1,4 +1,4 @@
-"""How far long work is: told by whoever works, shown as a bar on stderr by whoever likes."""
+"""The progress of long work: reported by what works, shown as a bar on stderr by a command."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ def no_progress(_description: str, _done: int, _total: int) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """One bar on stderr; a new description or a smaller count starts it anew."""
+def progress_bar(first: str = "getting ready") -> Iterator[Progress]:
+    """One bar on stderr, with a first description; another one or a smaller count starts it anew."""
     # Slow to import, and --help shows no bar.
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    description = TextColumn("{task.description}")
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # In a log file a bar is noise.
     hidden = not console.is_terminal
     with Bars(*columns, console=console, transient=True, disable=hidden) as bars:
-        task = bars.add_task("getting ready", total=None)
+        task = bars.add_task(first, total=None)
 
         def show(description: str, done: int, total: int) -> None:
             bars.update(task, description=description, completed=done, total=total)

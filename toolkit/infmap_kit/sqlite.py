@@ -1,4 +1,4 @@
-"""SQLite files whose transactions last: what was said to be saved is on disk."""
+"""SQLite files whose transactions are durable: a transaction that has ended is on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class LastingDatabase:
+class DurableDatabase:
     """One SQLite file; every thread gets its own connection.
 
     Parameters
@@ -17,7 +17,7 @@ class LastingDatabase:
     path
         Made, without a table, when it is missing.
     busy_s
-        How long to wait while somebody else writes.
+        How long to wait while another connection writes.
     """
 
     def __init__(self, path: Path, *, busy_s: float = 30.0) -> None:
@@ -27,7 +27,7 @@ class LastingDatabase:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing, and on disk when the block has ended."""
+        """Do all of a block or nothing; it is on disk when the block has ended."""
         sql = self.reading()
         sql.execute("BEGIN IMMEDIATE")
         try:
@@ -46,7 +46,7 @@ class LastingDatabase:
             connection = sqlite3.connect(self.path, timeout=self._busy_s, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
-            # With WAL, NORMAL may lose the last transactions in a power cut, of which somebody was told.
+            # With WAL, NORMAL may lose the last transactions, which were already confirmed, in a power cut.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection

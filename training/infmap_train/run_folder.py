@@ -31,21 +31,23 @@ import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_bytes, write_json
 from infmap_kit.model.finding import FindingSpec
-from infmap_kit.model.run_folder import FINDING
+from infmap_kit.model.run_folder import (
+    CLASSIFIER_GRAPH,
+    FINDING,
+    GATE_IMAGES,
+    METRICS,
+    SEGMENTATION_GRAPH,
+    SPEC,
+)
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec, NetworkSpec
 from infmap_train.data.dataset import Pictures
 from infmap_train.networks.classifiers import build
 from infmap_train.networks.onnx_from_keras import onnx_from_classifier, onnx_from_keras
 
-SPEC = "spec.json"
 WEIGHTS = "model.weights.h5"
-GRAPH = "segmentation.onnx"
-CLASSIFIER_GRAPH = "classifier.onnx"
-METRICS = "metrics.json"
 HISTORY = "history.csv"
 SPLIT = "split.json"
 
-GATE_IMAGES = "gate_images.json"
 _GATE_IMAGES_EACH = 32
 
 _PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
@@ -97,7 +99,7 @@ def write(
         When the network cannot be converted to ONNX.
     """
     is_classifier = isinstance(network, ClassifierSpec)
-    graph = CLASSIFIER_GRAPH if is_classifier else GRAPH
+    graph = CLASSIFIER_GRAPH if is_classifier else SEGMENTATION_GRAPH
     to_onnx = onnx_from_classifier if is_classifier else onnx_from_keras
     run.mkdir(parents=True, exist_ok=True)
     # On the same disk, so that a rename is all that is left to do once everything was made.

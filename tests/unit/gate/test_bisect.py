@@ -1,4 +1,4 @@
-"""Where FP16 leaves the reference is found, and what is proposed mends it."""
+"""Where FP16 leaves the reference is located, and what is proposed repairs it."""
 
 from __future__ import annotations
 
@@ -74,18 +74,20 @@ def _source(folder: Path, *, factor: float) -> Source:
 def test_a_layer_that_overflows_is_found_and_mended(tmp_path: Path) -> None:
     source = _source(tmp_path, factor=1000)
     reference = reference_runner(source)
-    found = localise(source.segmentation, reference, PICTURES)
-    assert not found.passes
-    assert found.leaving[0].node == "the_large"
-    assert found.leaving[0].relative_error == float("inf")
+    located = localise(source.segmentation, reference, PICTURES)
+    assert not located.passes
+    assert located.leaving[0].node == "the_large"
+    assert located.leaving[0].relative_error == float("inf")
     # Its value lives from where it is made to where it is made small again.
-    assert found.keep_fp32 is not None
-    assert set(found.keep_fp32) <= {"the_large", "the_cut", "the_small"}
-    options = OnnxruntimeOptions(precision=Precision.FP16, batches=(1,), keep_fp32=found.keep_fp32)
+    assert located.keep_fp32 is not None
+    assert set(located.keep_fp32) <= {"the_large", "the_cut", "the_small"}
+    options = OnnxruntimeOptions(
+        precision=Precision.FP16, batches=(1,), keep_fp32=located.keep_fp32
+    )
     _, gate = publish(source, tmp_path / "r", options, pictures=PICTURES, reference=reference)
     assert gate.passed
-    for left_out in found.keep_fp32:
-        fewer = tuple(name for name in found.keep_fp32 if name != left_out)
+    for left_out in located.keep_fp32:
+        fewer = tuple(name for name in located.keep_fp32 if name != left_out)
         halved = fp16_graph(source.segmentation, keep_fp32=fewer)
         emulated = emulated_fp16(source.segmentation, halved)
         runner = ReferenceRunner(OnnxRuntimeEngine(emulated.SerializeToString()))
@@ -94,16 +96,16 @@ def test_a_layer_that_overflows_is_found_and_mended(tmp_path: Path) -> None:
 
 def test_a_graph_that_fp16_can_hold_has_nothing_to_mend(tmp_path: Path) -> None:
     source = _source(tmp_path, factor=2)
-    found = localise(source.segmentation, reference_runner(source), PICTURES[:2])
-    assert found.passes
-    assert (found.keep_fp32, found.leaving, found.graphs_tried) == ((), (), 1)
+    located = localise(source.segmentation, reference_runner(source), PICTURES[:2])
+    assert located.passes
+    assert (located.keep_fp32, located.leaving, located.graphs_tried) == ((), (), 1)
 
 
 def test_a_weight_beyond_fp16_stays_in_fp32(tmp_path: Path) -> None:
     source = _source(tmp_path, factor=1e6)
-    found = localise(source.segmentation, reference_runner(source), PICTURES[:2])
-    assert found.keep_fp32 is not None
-    assert "the_large" in found.keep_fp32
+    located = localise(source.segmentation, reference_runner(source), PICTURES[:2])
+    assert located.keep_fp32 is not None
+    assert "the_large" in located.keep_fp32
 
 
 def test_a_node_that_is_none_is_named() -> None:
@@ -113,14 +115,14 @@ def test_a_node_that_is_none_is_named() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.sets(st.integers(0, 39), min_size=1, max_size=4))
-def test_the_smallest_part_is_found(wanted: set[int]) -> None:
+def test_the_smallest_part_is_found(needed: set[int]) -> None:
     names = [str(number) for number in range(40)]
     asked = 0
 
     def suffices(part: Sequence[str]) -> bool:
         nonlocal asked
         asked += 1
-        return {str(number) for number in wanted} <= set(part)
+        return {str(number) for number in needed} <= set(part)
 
-    assert sorted(smallest_subset(names, suffices)) == sorted(str(number) for number in wanted)
+    assert sorted(smallest_subset(names, suffices)) == sorted(str(number) for number in needed)
     assert asked < 200

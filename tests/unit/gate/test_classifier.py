@@ -121,8 +121,8 @@ def test_a_bundle_brings_its_classifier(
     bundle = read_bundle(path)
     trained = reference_runner(source)
     for (name, picture), (_, original) in zip(bundle.pictures, PICTURES, strict=True):
-        said, wanted = bundle.reference.predict(name, picture), trained.predict("", original)
-        recorded, known = classifier_of(said), classifier_of(wanted)
+        actual, expected = bundle.reference.predict(name, picture), trained.predict("", original)
+        recorded, known = classifier_of(actual), classifier_of(expected)
         if recorded is None or known is None or recorded.activation is None:
             raise AssertionError("the bundle has a classifier")
         assert known.activation is not None
@@ -141,7 +141,7 @@ def test_a_bundle_brings_its_classifier(
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "reason"),
+    ("content", "error", "reason"),
     [
         ("0.999", GateFailed, "classifier"),
         ("NaN", BundleError, "expected a probability"),
@@ -154,14 +154,14 @@ def test_a_bundle_whose_classifier_says_otherwise_is_not_installed(
     run: Path,
     classifier_run: Path,
     tmp_path: Path,
-    said: str,
+    content: str,
     error: type[Exception],
     reason: str,
 ) -> None:
     path = tmp_path / "b"
     write_bundle(run, path, pictures=PICTURES, parts={"classifier": classifier_run})
     altered = altered_bundle(
-        path, lambda files: files.update({"classifier/0001.json": said.encode()})
+        path, lambda files: files.update({"classifier/0001.json": content.encode()})
     )
     with pytest.raises(error, match=reason):
         install_bundle(altered, tmp_path / "r", EmbeddedOptions())
@@ -238,12 +238,12 @@ class _Bent:
         self._runner, self._changes = reference_runner(source), changes
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
-        said = self._runner.predict(name, picture)
-        classifier = classifier_of(said)
+        answer = self._runner.predict(name, picture)
+        classifier = classifier_of(answer)
         if classifier is None or not self._changes:
-            return dataclasses.replace(said, parts={})
+            return dataclasses.replace(answer, parts={})
         changed = dataclasses.replace(classifier, **self._changes)
-        return dataclasses.replace(said, parts={"classifier": changed})
+        return dataclasses.replace(answer, parts={"classifier": changed})
 
 
 def test_a_map_that_is_moved_or_lost_fails_the_gate(source: Source) -> None:
@@ -286,9 +286,9 @@ def _finding(probability: float, classifier: float | None) -> Answer:
 
 
 def test_a_finding_marks_where_opinions_differ() -> None:
-    said = _finding(0.9, 0.25).as_json()
-    assert said["classifier"] == {"detected": False, "probability": 0.25}
-    assert said["opinions_agree"] is False
+    document = _finding(0.9, 0.25).as_json()
+    assert document["classifier"] == {"detected": False, "probability": 0.25}
+    assert document["opinions_agree"] is False
     assert _finding(0.9, 0.5).as_json()["opinions_agree"] is True
     assert _finding(0.1, 0.2).as_json()["opinions_agree"] is True
     # Where no classifier is served the document is as it was.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ class _Brightness:
     def __init__(self, change: Change = lambda probability: probability) -> None:
         self._change = change
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._change((images / 255).astype(np.float32))
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        return {"probability": self._change((inputs["IMAGE"] / 255).astype(np.float32))}
 
 
 class _Bent(ReferenceRunner):
@@ -132,13 +135,13 @@ def test_severity_change_is_in_percentage_points() -> None:
 
 
 def test_a_moved_threshold_is_seen_though_every_probability_is_right() -> None:
-    def moved(said: Answer, _picture: NDArray[np.uint8]) -> Answer:
-        infected = said.probability >= 0.15
+    def moved(answer: Answer, _picture: NDArray[np.uint8]) -> Answer:
+        infected = answer.probability >= 0.15
         return Answer(
-            probability=said.probability,
-            detected=said.detected,
+            probability=answer.probability,
+            detected=answer.detected,
             severity_percent=100 * float(infected.mean()),
-            infection_map=said.infection_map,
+            infection_map=answer.infection_map,
         )
 
     with pytest.raises(GateFailed, match="its threshold was moved: well, faint"):
@@ -146,12 +149,12 @@ def test_a_moved_threshold_is_seen_though_every_probability_is_right() -> None:
 
 
 def test_a_map_in_other_colours_is_seen() -> None:
-    def swapped(said: Answer, picture: NDArray[np.uint8]) -> Answer:
+    def swapped(answer: Answer, picture: NDArray[np.uint8]) -> Answer:
         return Answer(
-            probability=said.probability,
-            detected=said.detected,
-            severity_percent=said.severity_percent,
-            infection_map=infection_map(picture, said.probability)[..., ::-1],
+            probability=answer.probability,
+            detected=answer.detected,
+            severity_percent=answer.severity_percent,
+            infection_map=infection_map(picture, answer.probability)[..., ::-1],
         )
 
     with pytest.raises(GateFailed, match="not what its own probability gives on ill"):

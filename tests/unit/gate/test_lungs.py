@@ -185,20 +185,20 @@ def test_shifted_lungs_fail_by_their_dice(source: Source, tmp_path: Path) -> Non
 
 
 def test_a_swap_of_the_sides_is_seen(source: Source) -> None:
-    def swapped(said: Answer) -> Answer:
-        lungs = lungs_of(said)
+    def swapped(answer: Answer) -> Answer:
+        lungs = lungs_of(answer)
         if lungs is None:
             raise AssertionError("lungs are served")
         other = dataclasses.replace(lungs, lungs=lungs.lungs[::-1].copy())
-        return dataclasses.replace(said, parts={"lungs": other})
+        return dataclasses.replace(answer, parts={"lungs": other})
 
     with pytest.raises(GateFailed, match="not what the engine's own masks give on synthetic-0"):
         _bent(source, swapped).require()
 
 
 def test_lungs_that_one_of_the_two_does_not_know_are_seen(source: Source) -> None:
-    def forgotten(said: Answer) -> Answer:
-        return dataclasses.replace(said, parts={})
+    def forgotten(answer: Answer) -> Answer:
+        return dataclasses.replace(answer, parts={})
 
     with pytest.raises(GateFailed, match=r"lungs with Dice.*found 0\.0"):
         _bent(source, forgotten).require()
@@ -245,10 +245,10 @@ def test_a_bundle_brings_its_lungs(run: Path, lung_run: Path, tmp_path: Path) ->
     assert path.read_bytes() == (tmp_path / "again").read_bytes()
     bundle = read_bundle(path)
     assert bundle.source.contract.parts == ("lungs",)
-    wanted = reference_runner(with_parts(read_source(run), {"lungs": lung_run}))
+    runner = reference_runner(with_parts(read_source(run), {"lungs": lung_run}))
     for (name, picture), (_, original) in zip(bundle.pictures, PICTURES, strict=True):
-        said, trained = bundle.reference.predict(name, picture), wanted.predict("", original)
-        recorded, known = lungs_of(said), lungs_of(trained)
+        actual, expected = bundle.reference.predict(name, picture), runner.predict("", original)
+        recorded, known = lungs_of(actual), lungs_of(expected)
         if recorded is None or known is None:
             raise AssertionError("the bundle has lungs")
         np.testing.assert_array_equal(recorded.mask, known.mask)

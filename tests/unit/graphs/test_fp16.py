@@ -91,8 +91,8 @@ def test_the_normalisation_stays_in_fp32() -> None:
     assert _type_of(halved, "Mul") == _type_of(halved, "Add") == onnx.TensorProto.FLOAT
     assert _type_of(halved, "Conv") == onnx.TensorProto.FLOAT16
     images = np.tile(np.arange(256, dtype=np.uint8), (1, 224, 1))[:, :, :224]
-    wanted = _segment(model, images)
-    np.testing.assert_allclose(_segment(halved, images), wanted, atol=2e-4)
+    expected = _segment(model, images)
+    np.testing.assert_allclose(_segment(halved, images), expected, atol=2e-4)
 
 
 def test_weights_that_are_stored_in_fp16_already_are_counted_too() -> None:

@@ -123,7 +123,7 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, content: bytes) -> N
 
 def test_a_truncated_graph_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.onnx"
-    whole = small_network().SerializeToString()
-    path.write_bytes(whole[: len(whole) // 2])
+    content = small_network().SerializeToString()
+    path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ExportError, match="cut.onnx"):
         read_graph(path)

@@ -89,22 +89,22 @@ def _by_hand(
 def _check(probability: NDArray[np.float32], *masks: Mask) -> dict[str, NDArray[Any]]:
     """The graph and the project's NumPy against the count by hand, to the last bit."""
     batch = np.stack([probability] * len(masks))
-    found = _run(batch, np.stack(masks).astype(np.float32))
+    actual = _run(batch, np.stack(masks).astype(np.float32))
     for index, lungs in enumerate(masks):
         severity, of_lungs, of_zones, at = _by_hand(probability, lungs)
-        np.testing.assert_array_equal(found["SEVERITY"][index], severity)
-        np.testing.assert_array_equal(found["LUNG_SEVERITY"][index], of_lungs)
-        np.testing.assert_array_equal(found["ZONE_SEVERITY"][index], of_zones)
-        np.testing.assert_array_equal(found["SEVERITY_AT"][index], at)
-        np.testing.assert_array_equal(found["LUNGS"][index], lungs)
-        assert found["SEVERITY_OF_LUNGS"][index] == lungs.any()
+        np.testing.assert_array_equal(actual["SEVERITY"][index], severity)
+        np.testing.assert_array_equal(actual["LUNG_SEVERITY"][index], of_lungs)
+        np.testing.assert_array_equal(actual["ZONE_SEVERITY"][index], of_zones)
+        np.testing.assert_array_equal(actual["SEVERITY_AT"][index], at)
+        np.testing.assert_array_equal(actual["LUNGS"][index], lungs)
+        assert actual["SEVERITY_OF_LUNGS"][index] == lungs.any()
         figures = lung_answer(probability, lungs, threshold=0.5)
         assert figures.of_lungs == lungs.any()
         np.testing.assert_array_equal(np.float32(figures.severity_percent), severity)
         np.testing.assert_array_equal(figures.lungs, of_lungs)
         np.testing.assert_array_equal(figures.zones, of_zones)
         np.testing.assert_array_equal(figures.at, at)
-    return found
+    return actual
 
 
 RANDOM = np.random.default_rng(9).random((SIZE, SIZE), np.float32)
@@ -159,11 +159,11 @@ def test_figures_that_a_person_can_count() -> None:
     infected[30:50, 20:80] = 0.9
     infected[80:120, 140:170] = 0.9
     infected[200:, :] = 0.9
-    found = _check(infected, lungs)
-    assert found["LUNG_SEVERITY"][0].tolist() == pytest.approx([100 / 3, 100 / 3])
-    assert found["ZONE_SEVERITY"][0].tolist() == [100, 0, 0, 0, 50, 50]
-    assert found["SEVERITY"][0] == pytest.approx(100 / 3)
-    sides = by_lung(found["LUNG_SEVERITY"][0], found["ZONE_SEVERITY"][0])
+    actual = _check(infected, lungs)
+    assert actual["LUNG_SEVERITY"][0].tolist() == pytest.approx([100 / 3, 100 / 3])
+    assert actual["ZONE_SEVERITY"][0].tolist() == [100, 0, 0, 0, 50, 50]
+    assert actual["SEVERITY"][0] == pytest.approx(100 / 3)
+    sides = by_lung(actual["LUNG_SEVERITY"][0], actual["ZONE_SEVERITY"][0])
     assert sides["right"].zones == {"upper": 100, "middle": 0, "lower": 0}
     assert sides["left"].zones == {"upper": 0, "middle": 50, "lower": 50}
 
@@ -171,36 +171,36 @@ def test_figures_that_a_person_can_count() -> None:
 def test_lungs_that_touch_are_parted_where_least_of_them_is() -> None:
     infected = np.zeros((SIZE, SIZE), np.float32)
     infected[:, 118:] = 1
-    found = _check(infected, TOUCHING)
+    actual = _check(infected, TOUCHING)
     # Column 117 is the thinnest, and is the left lung's.
     left = 141 * (195 - 118 + 1)
-    assert found["LUNG_SEVERITY"][0].tolist() == pytest.approx([0, 100 * left / (left + 4)])
+    assert actual["LUNG_SEVERITY"][0].tolist() == pytest.approx([0, 100 * left / (left + 4)])
 
 
 def test_of_equal_columns_the_one_nearest_the_centre_parts() -> None:
     infected = np.zeros((SIZE, SIZE), np.float32)
     infected[:, :111] = 1
-    found = _check(infected, _box(0, 223, 0, 223))
-    assert found["LUNG_SEVERITY"][0].tolist() == [100, 0]
+    actual = _check(infected, _box(0, 223, 0, 223))
+    assert actual["LUNG_SEVERITY"][0].tolist() == [100, 0]
 
 
 def test_the_midline_is_not_looked_for_beyond_the_central_third() -> None:
     """A picture whose rim is empty is not parted at its rim."""
     infected = np.zeros((SIZE, SIZE), np.float32)
     infected[:, :80] = 1
-    found = _check(infected, _box(10, 200, 10, 213) & ~_box(10, 200, 60, 62))
-    right, left = found["LUNG_SEVERITY"][0]
+    actual = _check(infected, _box(10, 200, 10, 213) & ~_box(10, 200, 60, 62))
+    right, left = actual["LUNG_SEVERITY"][0]
     assert 60 < right < 70
     assert left == 0
 
 
 def test_a_lung_that_is_not_there_has_no_severity() -> None:
-    found = _check(RANDOM, _box(30, 190, 25, 95))
-    right, left = found["LUNG_SEVERITY"][0]
+    actual = _check(RANDOM, _box(30, 190, 25, 95))
+    right, left = actual["LUNG_SEVERITY"][0]
     assert right > 0
     assert np.isnan(left)
-    assert np.isnan(found["ZONE_SEVERITY"][0][3:]).all()
-    values = by_lung(found["LUNG_SEVERITY"][0], found["ZONE_SEVERITY"][0])["left"].as_json()
+    assert np.isnan(actual["ZONE_SEVERITY"][0][3:]).all()
+    values = by_lung(actual["LUNG_SEVERITY"][0], actual["ZONE_SEVERITY"][0])["left"].as_json()
     assert values == {
         "severity_percent": None,
         "zones": {"upper": None, "middle": None, "lower": None},
@@ -209,26 +209,26 @@ def test_a_lung_that_is_not_there_has_no_severity() -> None:
 
 def test_a_zone_without_a_pixel_has_no_severity() -> None:
     """A lung of two rows has an upper and a middle zone, and no lower one."""
-    found = _check(np.ones((SIZE, SIZE), np.float32), _box(50, 51, 20, 20))
-    assert found["ZONE_SEVERITY"][0][:2].tolist() == [100, 100]
-    assert np.isnan(found["ZONE_SEVERITY"][0][2])
+    actual = _check(np.ones((SIZE, SIZE), np.float32), _box(50, 51, 20, 20))
+    assert actual["ZONE_SEVERITY"][0][:2].tolist() == [100, 100]
+    assert np.isnan(actual["ZONE_SEVERITY"][0][2])
 
 
 def test_without_lungs_severity_is_of_the_picture_and_says_so() -> None:
     infected = np.zeros((SIZE, SIZE), np.float32)
     infected[:112] = 0.65
-    found = _check(infected, np.zeros((SIZE, SIZE), np.bool_))
-    assert found["SEVERITY_OF_LUNGS"].tolist() == [0]
-    assert found["SEVERITY"].tolist() == [50]
-    assert found["SEVERITY_AT"][0].tolist() == [50, 50, 50, 50, 0]
+    actual = _check(infected, np.zeros((SIZE, SIZE), np.bool_))
+    assert actual["SEVERITY_OF_LUNGS"].tolist() == [0]
+    assert actual["SEVERITY"].tolist() == [50]
+    assert actual["SEVERITY_AT"][0].tolist() == [50, 50, 50, 50, 0]
 
 
 def test_infection_outside_the_lungs_is_detected_and_not_counted() -> None:
     infected = np.zeros((SIZE, SIZE), np.float32)
     infected[210, 112] = 0.5
-    found = _check(infected, BOTH)
-    assert found["DETECTED"].tolist() == [1]
-    assert found["SEVERITY"].tolist() == [0]
+    actual = _check(infected, BOTH)
+    assert actual["DETECTED"].tolist() == [1]
+    assert actual["SEVERITY"].tolist() == [0]
 
 
 def test_a_batch_is_its_pictures() -> None:
@@ -243,9 +243,9 @@ def test_a_batch_is_its_pictures() -> None:
 def test_what_is_always_served_is_the_same_with_lungs() -> None:
     plain = onnxruntime.InferenceSession(detection_graph().SerializeToString())
     detected, _, passed_on = plain.run(None, {"probability": RANDOM[np.newaxis]})
-    found = _run(RANDOM[np.newaxis], BOTH[np.newaxis].astype(np.float32))
-    np.testing.assert_array_equal(found["DETECTED"], detected)
-    np.testing.assert_array_equal(found["PROBABILITY"], passed_on)
+    actual = _run(RANDOM[np.newaxis], BOTH[np.newaxis].astype(np.float32))
+    np.testing.assert_array_equal(actual["DETECTED"], detected)
+    np.testing.assert_array_equal(actual["PROBABILITY"], passed_on)
 
 
 def test_a_part_adds_outputs_and_takes_none_away() -> None:
@@ -261,16 +261,16 @@ def test_another_threshold_is_the_findings_and_lungs_begin_where_they_did() -> N
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     field = np.full((1, SIZE, SIZE), 0.55, np.float32)
     field[0, 100, :] = 0.65
-    found = dict(
+    actual = dict(
         zip(
             OUTPUTS,
             session.run(None, {"probability": field, "lung_probability": field}),
             strict=True,
         )
     )
-    assert found["LUNGS"].all(), "at 0.55 it is of the lungs"
-    assert found["DETECTED"].item() == 1
-    assert found["SEVERITY"].item() == pytest.approx(100 / SIZE), "one row of all reaches 0.6"
+    assert actual["LUNGS"].all(), "at 0.55 it is of the lungs"
+    assert actual["DETECTED"].item() == 1
+    assert actual["SEVERITY"].item() == pytest.approx(100 / SIZE), "one row of all reaches 0.6"
 
 
 def test_openvino_computes_the_same_but_for_the_last_bit() -> None:
@@ -280,10 +280,10 @@ def test_openvino_computes_the_same_but_for_the_last_bit() -> None:
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     masks = np.stack([BOTH, np.zeros_like(BOTH), TOUCHING, _box(7, 7, 3, 3)]).astype(np.float32)
     batch = np.stack([RANDOM] * len(masks))
-    found = compiled({"probability": batch, "lung_probability": masks})
-    for name, wanted in _run(batch, masks).items():
-        bound = 2.0**-22 if "SEVERITY" in name and wanted.dtype == np.float32 else 0
-        np.testing.assert_allclose(found[name], wanted, rtol=bound, err_msg=name)
+    actual = compiled({"probability": batch, "lung_probability": masks})
+    for name, expected in _run(batch, masks).items():
+        bound = 2.0**-22 if "SEVERITY" in name and expected.dtype == np.float32 else 0
+        np.testing.assert_allclose(actual[name], expected, rtol=bound, err_msg=name)
 
 
 def test_grades_begin_and_end_as_they_say() -> None:

@@ -114,9 +114,9 @@ def test_a_calibration_that_was_lost_on_the_way_fails_the_gate(tmp_path: Path) -
 
 def test_the_formula_at_its_ends() -> None:
     ends = np.array([0, 1e-30, 0.25, 0.5, 1, np.nan], np.float32)
-    found = calibrated(ends, 2.0)
-    wanted = [0, 1e-15, 1 / (1 + 3**0.5), 0.5, 1, np.nan]
-    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    actual = calibrated(ends, 2.0)
+    expected = [0, 1e-15, 1 / (1 + 3**0.5), 0.5, 1, np.nan]
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def test_the_checksum_is_that_of_all_before_it(archive: Path) -> None:
         member = tar.getmember(CHECKSUM)
         inside = tar.extractfile(member)
         assert inside is not None
-        told = inside.read().decode().strip()
-    assert told == hashlib.sha256(content[: member.offset]).hexdigest()
+        digest = inside.read().decode().strip()
+    assert digest == hashlib.sha256(content[: member.offset]).hexdigest()
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -64,15 +64,15 @@ def test_any_flipped_bit_of_any_byte_is_found(archive: Path) -> None:
             read_archive(archive)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 511, 512, 2048, -512, -1024, -1])
-def test_a_cut_off_archive_is_found(archive: Path, kept: int) -> None:
-    archive.write_bytes(archive.read_bytes()[:kept])
+@pytest.mark.parametrize("length", [0, 1, 511, 512, 2048, -512, -1024, -1])
+def test_a_cut_off_archive_is_found(archive: Path, length: int) -> None:
+    archive.write_bytes(archive.read_bytes()[:length])
     with pytest.raises(BundleError, match="cut off"):
         read_archive(archive)
 
 
 def _crafted(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
-    """An archive by somebody who knows how the checksum is made."""
+    """An archive by an attacker who knows how the checksum is made."""
     body = b"".join(
         info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
         for info, content in members

@@ -1,4 +1,4 @@
-"""Bundles, from the machine that trained to the box: sabotage is stopped with the right reason."""
+"""Bundles, from the machine that trained to the host: sabotage is stopped with the right reason."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def test_what_the_network_said_comes_along(run: Path, bundle: Path) -> None:
     assert [name for name, _ in read.pictures] == ["gate-0001", "gate-0002", "gate-0003"]
     for (_, original), (name, picture) in zip(synthetic_pictures(), read.pictures, strict=False):
         assert (picture == original).all()
-        wanted = runner.predict("", original)
+        expected = runner.predict("", original)
         recorded = read.reference.predict(name, picture)
-        assert np.abs(recorded.probability - wanted.probability).max() <= 2**-17 + 1e-7
-        assert recorded.detected == wanted.detected
-        assert recorded.severity_percent == wanted.severity_percent, "no pixel crosses 0.5"
+        assert np.abs(recorded.probability - expected.probability).max() <= 2**-17 + 1e-7
+        assert recorded.detected == expected.detected
+        assert recorded.severity_percent == expected.severity_percent, "no pixel crosses 0.5"
 
 
 def test_names_of_pictures_stay_at_home(run: Path, tmp_path: Path) -> None:

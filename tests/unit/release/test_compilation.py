@@ -1,4 +1,4 @@
-"""The compile gate: what would fail on a GPU box fails here, by node and operator."""
+"""The compile gate: what would fail on a GPU host fails here, by node and operator."""
 
 from __future__ import annotations
 

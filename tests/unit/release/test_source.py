@@ -82,8 +82,8 @@ def test_a_keras_model_is_converted_in_a_process_of_its_own(tmp_path: Path) -> N
     assert source.identity["encoder"] == "DenseNet-121"
     images = np.random.default_rng(0).integers(0, 256, (2, 224, 224), np.uint8)
     expected = model.predict(np.asarray(normalise(images, spec.Encoder.DENSENET_121)), verbose=0)
-    found = OnnxRuntimeEngine(source.segmentation.SerializeToString()).infer(images)
-    assert np.abs(found - expected[..., 0]).max() < 1e-4
+    actual = OnnxRuntimeEngine(source.segmentation.SerializeToString()).infer(images)
+    assert np.abs(actual - expected[..., 0]).max() < 1e-4
 
 
 @pytest.mark.train

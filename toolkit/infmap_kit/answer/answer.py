@@ -1,4 +1,4 @@
-"""What a model says of one radiograph: one type for the gate, for results and for everybody who asks."""
+"""A model's answer about one radiograph: one type for the gate, for results and for every caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.classifier import ClassifierAnswer
 from infmap_kit.answer.part import PartAnswer
-from infmap_kit.answer.severity import Grade, Lung, LungAnswer, by_threshold, severity_at
+from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, severity_at
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 
@@ -32,7 +32,7 @@ class Answer:
     infection_map
         (H, W, 3) uint8 RGB; ``None`` when it was not asked for.
     parts
-        What the other parts of the model say, by their names.
+        Answers of the other parts of the model, by their names.
     model
         Name, version, network, hash and precision of the model that answered.
     timings_ms
@@ -41,7 +41,7 @@ class Answer:
         (H, W, 3) uint8 RGB, painted on the radiograph: where a classifier looked; ``None`` when it was not
         asked for.
     finding
-        What the model looks for, by whose threshold it decides.
+        The finding that the model looks for, whose threshold decides.
     """
 
     detected: bool
@@ -63,61 +63,58 @@ class Answer:
     def is_finite(self) -> bool:
         """Whether every value is a number."""
         return bool(np.isfinite(self.probability).all()) and all(
-            said.is_finite for said in self.parts.values()
+            part.is_finite for part in self.parts.values()
         )
 
     @property
     def severity_of(self) -> str:
         """``"lungs"`` where lungs are served and found, else ``"image"``."""
-        lungs = self._lungs
+        lungs = lungs_of(self)
         return "lungs" if lungs is not None and lungs.of_lungs else "image"
 
     @property
     def severity_at(self) -> dict[str, float]:
         """``severity_percent`` by the threshold that a pixel must reach, ``"0.3"`` to ``"0.7"``."""
-        lungs = self._lungs
-        return by_threshold(severity_at(self.probability) if lungs is None else lungs.at)
+        lungs = lungs_of(self)
+        at = severity_at(self.probability) if lungs is None else lungs.at
+        pairs = zip(THRESHOLDS, at, strict=True)
+        return {f"{threshold:g}": float(value) for threshold, value in pairs}
 
     @property
     def lungs(self) -> NDArray[np.uint8] | None:
         """(224, 224) uint8, 0 or 1, where lungs are served."""
-        return None if self._lungs is None else self._lungs.mask.astype(np.uint8)
+        lungs = lungs_of(self)
+        return None if lungs is None else lungs.mask.astype(np.uint8)
 
     @property
     def by_lung(self) -> dict[str, Lung] | None:
         """Severity of the ``right`` and the ``left`` lung and their zones, where lungs are served."""
-        return None if self._lungs is None else self._lungs.by_lung
+        lungs = lungs_of(self)
+        return None if lungs is None else lungs.by_lung
 
     @property
     def grade(self) -> Grade | None:
         """Grade of the severity of the lungs; ``None`` where none are served or found."""
-        return None if self._lungs is None else self._lungs.grade
+        lungs = lungs_of(self)
+        return None if lungs is None else lungs.grade
 
     @property
     def classifier_probability(self) -> float | None:
         """Probability by a classifier that is served beside; ``None`` where there is none."""
-        said = self._classifier
-        return None if said is None else said.probability
+        classifier = classifier_of(self)
+        return None if classifier is None else classifier.probability
 
     @property
     def classifier_detected(self) -> bool | None:
         """The classifier's decision; ``None`` where there is none."""
-        said = self._classifier
-        return None if said is None else said.detected
+        classifier = classifier_of(self)
+        return None if classifier is None else classifier.detected
 
     @property
     def classifier_agrees(self) -> bool | None:
         """Whether mask and classifier decide alike; ``None`` where no classifier is served."""
-        said = self._classifier
-        return None if said is None else said.detected == self.detected
-
-    @property
-    def _lungs(self) -> LungAnswer | None:
-        return lungs_of(self)
-
-    @property
-    def _classifier(self) -> ClassifierAnswer | None:
-        return classifier_of(self)
+        detected = self.classifier_detected
+        return None if detected is None else detected == self.detected
 
     def after(self, **timings_ms: float) -> Answer:
         """The same answer with the milliseconds of further stages."""
@@ -136,8 +133,8 @@ class Answer:
             },
             "lungs": None,
         }
-        for said in self.parts.values():
-            document |= said.as_json(detected=self.detected)
+        for part in self.parts.values():
+            document |= part.as_json(detected=self.detected)
         return {
             **document,
             "model": dict(self.model),
@@ -147,15 +144,15 @@ class Answer:
 
 
 def lungs_of(answer: Answer) -> LungAnswer | None:
-    """What is said of the lungs; ``None`` where none are served."""
-    said = answer.parts.get("lungs")
-    return said if isinstance(said, LungAnswer) else None
+    """The answer about the lungs; ``None`` where none are served."""
+    lungs = answer.parts.get("lungs")
+    return lungs if isinstance(lungs, LungAnswer) else None
 
 
 def classifier_of(answer: Answer) -> ClassifierAnswer | None:
-    """What a classifier says; ``None`` where none is served."""
-    said = answer.parts.get("classifier")
-    return said if isinstance(said, ClassifierAnswer) else None
+    """The classifier's answer; ``None`` where none is served."""
+    classifier = answer.parts.get("classifier")
+    return classifier if isinstance(classifier, ClassifierAnswer) else None
 
 
 def encode_png(infection_map: NDArray[np.uint8]) -> bytes:

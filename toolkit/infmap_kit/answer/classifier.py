@@ -1,4 +1,4 @@
-"""What a classifier says of a radiograph beside the infection's network."""
+"""A classifier's answer about a radiograph, beside that of the infection's network."""
 
 from __future__ import annotations
 
@@ -39,17 +39,12 @@ class ClassifierAnswer(PartAnswer):
     @property
     def is_finite(self) -> bool:
         """Whether every value is a number."""
-        activation = self.activation
-        return math.isfinite(self.probability) and (
-            activation is None or bool(np.isfinite(activation).all())
-        )
+        pixels = 0.0 if self.activation is None else self.activation
+        return math.isfinite(self.probability) and bool(np.isfinite(pixels).all())
 
     def as_json(self, *, detected: bool) -> dict[str, Any]:
         """See :meth:`PartAnswer.as_json`."""
         return {
-            "classifier": {
-                "detected": self.detected,
-                "probability": round(self.probability, 6),
-            },
+            "classifier": {"detected": self.detected, "probability": round(self.probability, 6)},
             "opinions_agree": self.detected == detected,
         }

@@ -1,4 +1,4 @@
-"""What one part of a model says besides the infection's network."""
+"""The answer of one part of a model besides the infection's network."""
 
 from __future__ import annotations
 
@@ -16,11 +16,5 @@ class PartAnswer:
         return True
 
     def as_json(self, *, detected: bool) -> dict[str, Any]:
-        """Keys and values for the JSON of the whole answer.
-
-        Parameters
-        ----------
-        detected
-            Whether the infection's network detects the finding.
-        """
+        """Keys and values for the answer's JSON; ``detected`` is the decision of the infection's network."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""How much of the lungs is infected: in all, by lung, by zone, and as a grade.
+"""Severity, the infected share of the lungs: in all, by lung, by zone, and as a grade.
 
 The definition, in NumPy, which the ONNX graph (:mod:`infmap_kit.graphs.detection`) is held to. Everything is
 counted in pixels of the network's picture. What each choice leaves out stands in docs/severity.md.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -28,20 +27,20 @@ from infmap_kit.errors import SpecError
 from infmap_kit.model.spec import IMAGE_SIZE
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-"""At which severity is told, to show how much of it hangs on the threshold."""
+"""The thresholds at which severity is reported, to show how much of it hangs on the threshold."""
 
 SIDES = ("right", "left")
 """The patient's lungs, in the order of the served values."""
 
 ZONES = ("upper", "middle", "lower")
-"""Of each lung; right upper to left lower, in the order A to F of Brixia (Borghesi, Radiol Med 2020)."""
+"""Zones of each lung; right upper to left lower is the order A to F of Brixia (Borghesi, Radiol Med 2020)."""
 
 CENTRAL_COLUMNS = range(-(-IMAGE_SIZE // 3), 2 * IMAGE_SIZE // 3)
-"""Where the midline is looked for: columns that lie in the picture's central third whole."""
+"""Columns that are candidates for the midline: those that lie in the picture's central third whole."""
 
 
 class Grade(enum.StrEnum):
-    """How severe, in a word."""
+    """A severity in a word."""
 
     NONE = "none"
     MILD = "mild"
@@ -51,7 +50,7 @@ class Grade(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Grades:
-    """Where one grade ends and the next begins, in percent of the lungs.
+    """The cut-offs between the grades, in percent of the lungs.
 
     A convention, not a measurement: the extent score of Wong et al. (Radiology 2020, doi
     10.1148/radiol.2020201160: 0, below 25 %, 25 to 50 %, 50 to 75 %, above), a simpler form of RALE, with
@@ -113,14 +112,9 @@ class Grades:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lung:
-    """One lung's severity, in percent; ``None`` for what is not there.
+    """Severity of a lung and of its ``upper``, ``middle`` and ``lower`` zone, in percent.
 
-    Parameters
-    ----------
-    severity_percent
-        Of the lung.
-    zones
-        ``upper``, ``middle`` and ``lower``.
+    ``None`` stands for what is not there.
     """
 
     severity_percent: float | None
@@ -135,13 +129,7 @@ class Lung:
 
 
 def by_lung(lungs: NDArray[np.float32], zones: NDArray[np.float32]) -> dict[str, Lung]:
-    """Right and left lung out of served values.
-
-    Parameters
-    ----------
-    lungs, zones
-        (2,) and (6,) float32, as in :class:`LungAnswer`.
-    """
+    """Right and left lung out of served values, (2,) and (6,) float32 as in :class:`LungAnswer`."""
     values = [None if np.isnan(value) else float(value) for value in (*lungs, *zones)]
     return {
         side: Lung(
@@ -152,18 +140,13 @@ def by_lung(lungs: NDArray[np.float32], zones: NDArray[np.float32]) -> dict[str,
     }
 
 
-def by_threshold(at: NDArray[np.float32]) -> dict[str, float]:
-    """Served severities, (5,) float32, by their threshold as text."""
-    return {f"{threshold:g}": float(value) for threshold, value in zip(THRESHOLDS, at, strict=True)}
-
-
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LungAnswer(PartAnswer):
-    """Severity where lungs are served.
+    """The answer of a network of the lungs: severity of them.
 
     Parameters
     ----------
@@ -172,7 +155,7 @@ class LungAnswer(PartAnswer):
     of_lungs
         Whether any lung was found; else ``severity_percent`` and ``at`` are of the picture.
     severity_percent
-        Of both lungs.
+        Severity of both lungs.
     lungs
         (2,) float32: right, left; NaN for a lung that is not there.
     zones
@@ -180,7 +163,7 @@ class LungAnswer(PartAnswer):
     at
         (5,) float32: ``severity_percent`` at each of :data:`THRESHOLDS`.
     grades
-        Where one grade ends and the next begins.
+        The cut-offs of its grades.
     """
 
     mask: NDArray[np.bool_]
@@ -212,7 +195,7 @@ class LungAnswer(PartAnswer):
 def lung_answer(
     probability: NDArray[np.float32], mask: NDArray[np.bool_], *, threshold: float
 ) -> LungAnswer:
-    """Every figure of one picture, by the definition.
+    """Compute every figure of one picture by the definition.
 
     Parameters
     ----------
@@ -227,33 +210,23 @@ def lung_answer(
     sides = [side & mask for side in sides_of(mask)]
     zones = [zone & side for side in sides for zone in zones_of(side)]
     region = mask if mask.any() else np.ones_like(mask)
-    at = [_percent(probability >= np.float32(one), region) for one in THRESHOLDS]
     return LungAnswer(
         mask=mask,
         of_lungs=bool(mask.any()),
         severity_percent=float(_percent(infected, region)),
         lungs=np.array([_percent(infected, side) for side in sides], np.float32),
         zones=np.array([_percent(infected, zone) for zone in zones], np.float32),
-        at=np.array(at, np.float32),
+        at=severity_at(probability, region),
     )
 
 
 def severity_at(
-    probability: NDArray[np.float32], thresholds: Sequence[float] = THRESHOLDS
+    probability: NDArray[np.float32], region: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
-    """Severity of the picture at several thresholds, where no lungs are served.
-
-    Parameters
-    ----------
-    probability
-        (H, W) float32.
-    thresholds
-        Which.
-    """
-    everywhere = np.ones(probability.shape, np.bool_)
-    return np.array(
-        [_percent(probability >= np.float32(one), everywhere) for one in thresholds], np.float32
-    )
+    """Severity at each of :data:`THRESHOLDS`, (5,) float32, in a region of (H, W) or everywhere."""
+    region = np.ones(probability.shape, np.bool_) if region is None else region
+    infected = (probability >= np.float32(threshold) for threshold in THRESHOLDS)
+    return np.array([_percent(pixels, region) for pixels in infected], np.float32)
 
 
 def midline_of(lungs: NDArray[np.bool_]) -> int:

@@ -30,7 +30,7 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph
 from infmap_kit.parts.registry import part_of
-from infmap_kit.release.verify import open_repository
+from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest, check_repository
@@ -82,7 +82,7 @@ class Subject:
         """
         manifest = check_repository(repository)
         begun = time.perf_counter()
-        model = open_repository(repository, manifest)
+        model = find(manifest.target).open(repository, manifest)
         cold_start = {"engine_ms": _since(begun)}
         begun = time.perf_counter()
         with (

@@ -24,7 +24,7 @@ from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.pictures import Pictures, synthetic_pictures
 from infmap_kit.gate.runners import ServedRunner
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.release.verify import open_repository, repository_reference
+from infmap_kit.release.verify import repository_reference
 from infmap_kit.report.table import Table
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import Setting, Target
@@ -134,7 +134,7 @@ def tune(
     with publishing(repository) as draft:
         _copy(repository, manifest.release, draft)
         target.set(draft.folder, chosen.setting)
-        reference = repository_reference(open_repository(repository, manifest), manifest)
+        reference = repository_reference(target.open(repository, manifest), manifest)
         thresholds = thresholds_for(manifest.precision)
         progress("passing the gate again", 0, 1)
         with (

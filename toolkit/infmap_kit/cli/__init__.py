@@ -11,27 +11,14 @@ from infmap_kit.cli.results import infer, node, progression, synthesize
 from infmap_kit.cli.serving import bench, deploy, runtime, serve, tune
 from infmap_kit.command import run
 
+__all__ = ["app", "main"]
+
+# Each joins the application when it is imported.
+_MODELS = (bundle, examine, export, releases, verify)
+_RESULTS = (infer, node, progression, synthesize)
+_SERVING = (bench, deploy, runtime, serve, tune)
+
 
 def main() -> None:
     """Entry point of ``infmap-kit``."""
     run(app)
-
-
-__all__ = [
-    "app",
-    "bench",
-    "bundle",
-    "deploy",
-    "examine",
-    "export",
-    "infer",
-    "main",
-    "node",
-    "progression",
-    "releases",
-    "runtime",
-    "serve",
-    "synthesize",
-    "tune",
-    "verify",
-]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -31,7 +31,7 @@ Report = Annotated[
     Path, typer.Option(help="Folder for the gate's report (JSON, Markdown, worst picture).")
 ]
 GateImages = Annotated[
-    Optional[Path],  # noqa: UP045  # Typer reads this at run time
+    Path | None,
     typer.Option(
         help="Folder of radiographs to compare on, besides synthetic ones and those of the run."
     ),

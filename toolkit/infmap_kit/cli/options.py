@@ -34,15 +34,7 @@ _CONTEXT = "typer_context"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Given:
-    """The options that the user wrote; of all others the dataclass has the default.
-
-    Parameters
-    ----------
-    values
-        By the field's name.
-    flags
-        How each of them is spelled, such as ``--keep-fp32``.
-    """
+    """The options that the user wrote, and their spellings such as ``--keep-fp32``, by the field's name."""
 
     values: Mapping[str, Any]
     flags: Mapping[str, str]
@@ -54,13 +46,7 @@ class Given:
     def options(self, defaults: _T, **others: Any) -> _T: ...
 
     def options(self, defaults: type[_T] | _T, **others: Any) -> _T:
-        """Make a dataclass of what was given, and of other fields' values.
-
-        Parameters
-        ----------
-        defaults
-            The class, or an instance whose values hold where nothing was given.
-        """
+        """Fill a dataclass, or change an instance of one, with what was given and other fields' values."""
         names = {field.name for field in dataclasses.fields(defaults)}  # type: ignore[arg-type]
         chosen = {name: value for name, value in self.values.items() if name in names} | others
         if isinstance(defaults, type):
@@ -85,32 +71,25 @@ def with_options(
     leave_out
         Fields that are no options of this command.
     """
-    parameters: dict[str, inspect.Parameter] = {}
-    readers: dict[str, Callable[[Any], Any]] = {}
-    flags: dict[str, str] = {}
-    for one in defaults:
-        kind = one if isinstance(one, type) else type(one)
+    options: dict[str, _Option] = {}
+    for shown in defaults:
+        kind = shown if isinstance(shown, type) else type(shown)
         hints = typing.get_type_hints(kind)
         for name, field in offered(kind).items():
-            if name in parameters or name in leave_out:
+            if name in options or name in leave_out:
                 continue
-            default = _default(field) if isinstance(one, type) else getattr(one, name)
-            option = _Option(name, hints[name], default, field.metadata)
-            parameters[name], readers[name], flags[name] = (
-                option.parameter(),
-                option.read,
-                option.flag,
-            )
+            default = _default(field) if isinstance(shown, type) else getattr(shown, name)
+            options[name] = _Option(name, hints[name], default, field.metadata)
 
     def decorate(command: Callable[..., _R]) -> Callable[..., _R]:
         @functools.wraps(command)
         def wrapper(**arguments: Any) -> _R:
             context = arguments.pop(_CONTEXT)
-            values = {name: arguments.pop(name) for name in parameters}
+            values = {name: arguments.pop(name) for name in options}
             written = [n for n in values if context.get_parameter_source(n).name != "DEFAULT"]
             given = Given(
-                values={name: readers[name](values[name]) for name in written},
-                flags={name: flags[name] for name in written},
+                values={name: options[name].read(values[name]) for name in written},
+                flags={name: options[name].flag for name in written},
             )
             return command(**arguments, given=given)
 
@@ -118,13 +97,12 @@ def with_options(
         keyword = inspect.Parameter.KEYWORD_ONLY
         replaced = [inspect.Parameter(_CONTEXT, keyword, annotation=typer.Context)]
         for parameter in signature.parameters.values():
-            replaced += (
-                parameters.values()
-                if parameter.name == "given"
-                else [parameter.replace(kind=keyword)]
-            )
+            if parameter.name == "given":
+                replaced += [option.parameter() for option in options.values()]
+            else:
+                replaced.append(parameter.replace(kind=keyword))
         wrapper.__signature__ = signature.replace(parameters=replaced)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {one.name: one.annotation for one in replaced}
+        wrapper.__annotations__ = {made.name: made.annotation for made in replaced}
         return wrapper
 
     return decorate
@@ -169,21 +147,13 @@ class _Option:
         text: str = self.metadata["help"]
         if unit := self.metadata.get("unit"):
             text = f"{text.removesuffix('.')}, in {unit}."
-        bounds = {key: self.metadata[key] for key in ("min", "max") if key in self.metadata}
+        further: Any = {key: self.metadata.get(key) for key in ("min", "max", "metavar")}
+        # "On" would stand beside the switch that turns it off.
         option = typer.Option(
-            *spelled,
-            help=text,
-            metavar=self.metadata.get("metavar"),
-            # "On" would stand beside the switch that turns it off.
-            show_default="flag" not in self.metadata,
-            **bounds,
+            *spelled, help=text, show_default="flag" not in self.metadata, **further
         )
-        return inspect.Parameter(
-            self.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=default,
-            annotation=Annotated[kind, option],
-        )
+        keyword, annotation = inspect.Parameter.KEYWORD_ONLY, Annotated[kind, option]
+        return inspect.Parameter(self.name, keyword, default=default, annotation=annotation)
 
     def read(self, value: Any) -> Any:
         """What the dataclass takes, of what Typer read."""

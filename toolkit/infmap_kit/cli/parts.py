@@ -18,12 +18,11 @@ def part_options() -> type[Any]:
     """A dataclass with the run folder of each part and the parts' settings."""
     fields: list[Any] = []
     for part in optional_parts():
-        run = dataclasses.field(default=None, metadata={"help": part.help, "metavar": "RUN"})
-        fields.append((part.name, Path | None, run))
+        metadata = {"help": part.help, "metavar": "RUN"}
+        fields.append((part.name, Path | None, dataclasses.field(default=None, metadata=metadata)))
         for name, text in part.settings.items():
-            fields.append(
-                (name, str | None, dataclasses.field(default=None, metadata={"help": text}))
-            )
+            setting = dataclasses.field(default=None, metadata={"help": text})
+            fields.append((name, str | None, setting))
     return dataclasses.make_dataclass("PartOptions", fields, frozen=True, kw_only=True)
 
 

@@ -1,7 +1,8 @@
-"""Where a graph in FP16 leaves its reference, and the fewest nodes that have to stay in FP32."""
+"""The layers where a graph in FP16 leaves its reference, and the fewest nodes that have to stay in FP32."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 
@@ -30,7 +31,7 @@ _TRIED_PICTURES = 4
 _FIRST_WINDOW = 4
 # Outputs that are looked at together: all of a large network's would take gigabytes.
 _CHUNK = 24
-# These move values about or are constants' business; keeping them in FP32 mends nothing.
+# These move values about or belong to constants; keeping them in FP32 changes nothing.
 _IDLE = ("Constant", "Shape", "Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Transpose")
 
 
@@ -41,9 +42,9 @@ class Leaving:
     Parameters
     ----------
     node, operator
-        Which.
+        Name and operator of its node.
     relative_error
-        Of its output, in the Euclidean norm; infinite when it overflows.
+        Error of its output in the Euclidean norm; infinite when it overflows.
     """
 
     node: str
@@ -53,21 +54,21 @@ class Leaving:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Localised:
-    """What was found.
+    """Where a graph in FP16 leaves its reference.
 
     Parameters
     ----------
     passes
         Whether the FP16 graph is equivalent as it is.
     reason
-        Why not.
+        Why it is not.
     leaving
         The first layers that leave the reference, in the order of computing.
     keep_fp32
         Nodes that make it equivalent again when they stay in FP32, and of which none can be left
-        out; empty when there is nothing to mend, ``None`` when nothing mends it.
+        out; empty when it passes, ``None`` when no nodes make it equivalent.
     graphs_tried
-        How many were made and judged.
+        How many graphs were made and compared.
     """
 
     passes: bool
@@ -85,7 +86,7 @@ def localise(
     finding: FindingSpec = COVID_19,
     progress: Progress = no_progress,
 ) -> Localised:
-    """Find what FP16 breaks.
+    """Find the layers that FP16 breaks.
 
     The set of nodes is searched by delta debugging (Zeller and Hildebrandt, 2002) in growing windows around the
     first layer that leaves the reference.
@@ -95,13 +96,13 @@ def localise(
     model
         The prepared FP32 segmentation.
     reference
-        What it is compared with.
+        The runner that it is compared with.
     pictures
-        What both are asked about.
+        The pictures that both answer about.
     finding
-        What the network looks for, by whose threshold and colours both decide.
+        The finding whose threshold and colours both have.
     progress
-        Told each graph that is tried.
+        Called for each graph that is tried.
 
     Raises
     ------
@@ -129,15 +130,7 @@ def localise(
 def smallest_subset(
     candidates: Sequence[str], suffices: Callable[[Sequence[str]], bool]
 ) -> list[str]:
-    """Of names that suffice together, a part that suffices and of which none can be left out (ddmin).
-
-    Parameters
-    ----------
-    candidates
-        Suffice together.
-    suffices
-        Asked of parts.
-    """
+    """A subset that suffices and of which none can be left out, of names that suffice together (ddmin)."""
     chosen, parts = list(candidates), 2
     while len(chosen) > 1:
         size = -(-len(chosen) // parts)
@@ -178,7 +171,7 @@ class _Search:
         self.tried = 0
 
     def predict(self, keep: Sequence[str]) -> GateReport:
-        """Make a graph that keeps some nodes, and let it judge."""
+        """Make a graph that keeps some nodes in FP32, and compare it."""
         self.tried += 1
         self._progress("graphs tried", self.tried, self.tried)
         engine = OnnxRuntimeEngine(self._lowered(keep).SerializeToString())
@@ -187,8 +180,8 @@ class _Search:
 
     def choose(self, first: GateReport) -> None:
         """From now on look at the pictures that differ most."""
-        worst = sorted(first.pictures, key=lambda one: one.badness, reverse=True)
-        names = {one.name for one in worst[:_TRIED_PICTURES]}
+        worst = sorted(first.pictures, key=lambda picture: picture.badness, reverse=True)
+        names = {picture.name for picture in worst[:_TRIED_PICTURES]}
         self._pictures = [pair for pair in self._all if pair[0] in names]
 
     def leaving(self) -> tuple[Leaving, ...]:
@@ -196,20 +189,19 @@ class _Search:
         picture = self._pictures[0][1][np.newaxis]
         lowered = self._lowered(())
         nodes = [node for node in self._model.graph.node if node.name in self._order]
-        found = []
+        leaving = []
         for start in range(0, len(nodes), _CHUNK):
             chunk = nodes[start : start + _CHUNK]
             names = [node.output[0] for node in chunk]
-            wanted = _outputs(self._model, names, picture)
-            given = _outputs(lowered, names, picture)
-            for node in chunk:
-                error = _relative_error(wanted[node.output[0]], given[node.output[0]])
+            expected = _outputs(self._model, names, picture)
+            actual = _outputs(lowered, names, picture)
+            for node, name in zip(chunk, names, strict=True):
+                error = _relative_error(expected[name], actual[name])
                 if error > LEAVES_AT:
-                    found.append(
-                        Leaving(node=node.name, operator=node.op_type, relative_error=error)
-                    )
+                    layer = Leaving(node=node.name, operator=node.op_type, relative_error=error)
+                    leaving.append(layer)
             self._progress("looking at layers", start + len(chunk), len(nodes))
-        return tuple(found)
+        return tuple(leaving)
 
     def smallest(self, leaving: Sequence[Leaving]) -> tuple[str, ...] | None:
         """Grow a window around the first layer that leaves until it suffices, then shrink it."""
@@ -225,7 +217,7 @@ class _Search:
         chosen = smallest_subset(around, self._suffices)
         self._pictures = self._all
         if not self.predict(chosen).passed:
-            # What mends the worst pictures does not mend all: the window that does, as it is.
+            # What suffices for the worst pictures does not for all: search among all nodes.
             chosen = smallest_subset(self._order, lambda keep: self.predict(keep).passed)
         return tuple(dict.fromkeys([*self._unholdable, *chosen]))
 
@@ -251,8 +243,7 @@ def _outputs(
     model: onnx.ModelProto, names: Sequence[str], picture: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float32]]:
     """Compute the FP32 outputs of some nodes inside a graph."""
-    shown = onnx.ModelProto()
-    shown.CopyFrom(model)
+    shown = copy.deepcopy(model)
     del shown.graph.output[:]
     shown.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
@@ -261,13 +252,12 @@ def _outputs(
     return engine.run({SEGMENTATION.inputs[0].name: picture}, names)
 
 
-def _relative_error(wanted: NDArray[np.float32], given: NDArray[np.float32]) -> float:
-    exact = wanted.astype(np.float64)
-    found = given.astype(np.float64)
-    if not np.isfinite(found).all():
+def _relative_error(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    if not np.isfinite(actual).all():
         return float("inf")
+    exact = expected.astype(np.float64)
     size = float(np.linalg.norm(exact))
-    return float(np.linalg.norm(exact - found)) / size if size else 0.0
+    return float(np.linalg.norm(exact - actual)) / size if size else 0.0
 
 
 def leaving_table(located: Localised) -> Table:

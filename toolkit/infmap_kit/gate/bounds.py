@@ -16,21 +16,23 @@ class Thresholds:
     Parameters
     ----------
     min_dice
-        Pooled over all pictures. Two radiologists agree with about 0.64 on these masks, so a
+        Dice pooled over all pictures. Two radiologists agree with about 0.64 on these masks, so a
         thousandth is far below what any reader could see, and far above rounding in FP32.
     max_flips
         Pictures whose detection may change: none. A changed diagnosis is a different doctor.
     max_severity_change_percent
-        Of one picture, in percentage points of its area. The coarsest expert score (geographic extent, 0 to 8)
-        moves by a step for an eighth of the lungs, some 5 % of the picture; a fifth of that is not seen.
+        Change of one picture's severity, in percentage points of its area. The coarsest expert
+        score (geographic extent, 0 to 8) moves by a step for an eighth of the lungs, some 5 % of the picture; a
+        fifth of that is not seen.
     min_image_dice
-        Of one picture with at least 50 infected pixels: a good average must not hide one that is
+        Dice of a picture with at least 50 infected pixels: a good average must not hide one that is
         wrong. Masks of a few pixels change by a large share whenever one pixel does.
     max_map_error_share
         Pixels of an infection map that are more than 8 of 255 levels off the paper's formula. Rounding
         moves a pixel by one colour of 256, which is less; a wrong colour or place is more.
     max_error_p999
-        That 99.9 % of the pixels' probabilities stay within. Masks do not show it when a calibration is lost.
+        Error that 99.9 % of the pixels' probabilities stay within. Masks do not show when a calibration is
+        lost.
     parts
         Bounds of the other parts, by their names.
     """
@@ -45,9 +47,9 @@ class Thresholds:
 
     def as_json(self) -> dict[str, Any]:
         """The bounds for a manifest, those of the parts under the parts' names."""
-        own = dataclasses.asdict(dataclasses.replace(self, parts={}))
-        del own["parts"]
-        return own | {name: dataclasses.asdict(bounds) for name, bounds in self.parts.items()}
+        own = dataclasses.asdict(self)
+        parts: dict[str, Any] = own.pop("parts")
+        return own | parts
 
 
 THRESHOLDS = Thresholds()
@@ -63,7 +65,7 @@ INT8_THRESHOLDS = Thresholds(min_dice=0.99, min_image_dice=0.9, max_error_p999=0
 
 
 def thresholds_for(precision: str) -> Thresholds:
-    """What is asked of an engine that computes in ``precision``, the parts' own bounds included."""
+    """The bounds of an engine that computes in ``precision``, the parts' own included."""
     own = {"int8": INT8_THRESHOLDS, "bf16": BF16_THRESHOLDS}.get(precision, THRESHOLDS)
     parts = {part.name: part.bounds(precision) for part in optional_parts()}
     return dataclasses.replace(own, parts=parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,19 @@ from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import Thresholds, thresholds_for
 from infmap_kit.gate.runners import Runner, by_the_paper
 from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
-from infmap_kit.parts.check import Check, reasons_of, some, summary_of
+from infmap_kit.parts.check import (
+    Check,
+    dice_checks,
+    dice_of,
+    reasons_of,
+    refusal,
+    some,
+    summary_of,
+)
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.progress import Progress, no_progress
 
 _MAP_LEVELS = 8
-_COUNTED_PIXELS = 50
 _HALF_A_PIXEL_PERCENT = 50 / IMAGE_SIZE**2
 
 
@@ -30,11 +38,11 @@ class PictureComparison:
     Parameters
     ----------
     name
-        The picture's.
+        The picture's name.
     dice
-        Of the two masks at 0.5; 1 when both are empty.
+        Dice of the two masks at 0.5; 1 when both are empty.
     infected_pixels
-        Of the reference's mask.
+        Size of the reference's mask.
     detected, reference_detected
         The two decisions.
     margin, reference_margin
@@ -42,11 +50,11 @@ class PictureComparison:
     severity_percent, reference_severity_percent
         Infected share of the picture, or of the lungs where they are served.
     largest_error, error_p999
-        Of the pixels' probabilities: the largest, and what 99.9 % stay within.
+        Largest error of a pixel's probability, and the bound that 99.9 % stay within.
     crossing_share
-        Pixels that are on the other side of 0.5, of all.
+        Share of the pixels that are on the other side of 0.5.
     map_error_share
-        Pixels of the infection map that are not the colour that the paper's formula gives for the
+        Share of the infection map's pixels that are not the colour that the paper's formula gives for the
         engine's own probability.
     consistent
         Whether decision and severity are what 0.5 gives for the engine's own probability.
@@ -89,7 +97,7 @@ class PictureComparison:
 
     @property
     def severity_change_percent(self) -> float:
-        """In percentage points of the picture, or of the lungs where they are served."""
+        """The change in percentage points of the picture, or of the lungs where they are served."""
         return abs(self.severity_percent - self.reference_severity_percent)
 
 
@@ -99,16 +107,12 @@ class GateReport:
 
     Parameters
     ----------
-    dice
-        Pooled over all pictures, at 0.5; 1 when both find nothing anywhere.
-    largest_error, error_p999
-        Over all pixels of all pictures.
-    crossing_share
-        Pixels that are on the other side of 0.5, of all.
+    dice, largest_error, error_p999, crossing_share
+        As in :class:`PictureComparison`, over all pixels of all pictures.
     pictures
-        One by one.
+        The comparisons of the single pictures.
     thresholds
-        What was asked for.
+        The bounds.
     finding_threshold
         Probability from which the reference decides.
     """
@@ -128,7 +132,7 @@ class GateReport:
 
     def part(self, name: str) -> list[tuple[str, Any]]:
         """Comparisons of one part by picture's name; empty where it is not served."""
-        return [(one.name, one.parts[name]) for one in self.pictures if name in one.parts]
+        return [(shot.name, shot.parts[name]) for shot in self.pictures if name in shot.parts]
 
     @property
     def severity_change_percent(self) -> float:
@@ -137,42 +141,27 @@ class GateReport:
 
     def checks(self) -> list[Check]:
         """Everything that the infection's network is held to."""
-        allowed = self.thresholds
-        broken = [one.name for one in self.pictures if not one.reference_finite]
-        poisoned = [one.name for one in self.pictures if not one.finite]
-        stuck = [one.name for one in self.pictures if one.constant]
-        margins = [f"{one.name} by {one.margin:+.3f}" for one in self.flips]
-        counted = [one for one in self.pictures if one.infected_pixels >= _COUNTED_PIXELS]
-        low = [f"{one.name} {one.dice:.3f}" for one in counted if one.dice < allowed.min_image_dice]
-        moved = [one.name for one in self.pictures if not one.consistent]
-        recoloured = [
-            one.name for one in self.pictures if one.map_error_share > allowed.max_map_error_share
-        ]
+        allowed, pictures = self.thresholds, self.pictures
+        broken = [picture.name for picture in pictures if not picture.reference_finite]
+        poisoned = [picture.name for picture in pictures if not picture.finite]
+        stuck = [picture.name for picture in pictures if picture.constant]
+        moved = [picture.name for picture in pictures if not picture.consistent]
+        max_share = allowed.max_map_error_share
+        recoloured = [picture.name for picture in pictures if picture.map_error_share > max_share]
+        margins = [f"{picture.name} by {picture.margin:+.3f}" for picture in self.flips]
         # Where lungs are served, severity is of them, and their own checks bound it.
-        bounds_severity = not self.part("lungs")
+        max_change = None if self.part("lungs") else allowed.max_severity_change_percent
         return [
-            _refusal(
+            refusal(
                 broken, "the reference itself gives NaN or infinity on {}: the network is broken"
             ),
-            _refusal(poisoned, "the engine gives NaN or infinite probabilities on {}"),
-            _refusal(stuck, "the engine gives one value everywhere on {}"),
-            Check(
-                key="dice",
-                value=self.dice,
-                label="Dice, pooled",
-                text=f"{self.dice:.6f}",
-                at_least=allowed.min_dice,
-                reason=f"expected Dice of at least {allowed.min_dice} against the reference, found "
-                f"{self.dice:.5f} over {len(self.pictures)} pictures"
-                if self.dice < allowed.min_dice
-                else "",
-            ),
-            Check(
-                key="min_image_dice",
-                value=min((one.dice for one in self.pictures), default=1.0),
-                reason=f"expected Dice of at least {allowed.min_image_dice} on each picture, found {some(low)}"
-                if low
-                else "",
+            refusal(poisoned, "the engine gives NaN or infinite probabilities on {}"),
+            refusal(stuck, "the engine gives one value everywhere on {}"),
+            *dice_checks(
+                self.dice,
+                [(picture.name, picture.dice, picture.infected_pixels) for picture in pictures],
+                min_dice=allowed.min_dice,
+                min_image_dice=allowed.min_image_dice,
             ),
             Check(
                 key="flips",
@@ -181,20 +170,17 @@ class GateReport:
                 text=str(len(self.flips)),
                 at_most=allowed.max_flips,
                 reason=f"the engine decides otherwise than its reference on {len(self.flips)} of "
-                f"{len(self.pictures)} pictures: {some(margins)}"
-                if len(self.flips) > allowed.max_flips
-                else "",
+                f"{len(pictures)} pictures: {some(margins)}",
             ),
             Check(
                 key="severity_change_percent",
                 value=self.severity_change_percent,
                 label="largest change of severity, percentage points",
                 text=f"{self.severity_change_percent:.4f}",
-                at_most=allowed.max_severity_change_percent if bounds_severity else None,
-                reason=f"expected severities within {allowed.max_severity_change_percent} percentage points, "
-                f"found a change of {self.severity_change_percent:.2f}"
-                if bounds_severity
-                and self.severity_change_percent > allowed.max_severity_change_percent
+                at_most=max_change,
+                reason=f"expected severities within {max_change} percentage points, found a change of "
+                f"{self.severity_change_percent:.2f}"
+                if max_change is not None
                 else "",
             ),
             Check(
@@ -210,9 +196,7 @@ class GateReport:
                 text=f"{self.error_p999:.2e}",
                 at_most=allowed.max_error_p999,
                 reason=f"expected 99.9 % of the probabilities within {allowed.max_error_p999} of the "
-                f"reference's, found {self.error_p999:.3f}"
-                if self.error_p999 > allowed.max_error_p999
-                else "",
+                f"reference's, found {self.error_p999:.3f}",
             ),
             Check(
                 key="crossing_share",
@@ -220,26 +204,26 @@ class GateReport:
                 label=f"pixels on the other side of {self.finding_threshold:g}",
                 text=f"{self.crossing_share:.2e}",
             ),
-            _refusal(
+            refusal(
                 moved,
                 f"decision or severity is not what {self.finding_threshold:g} gives for the engine's "
                 "probability, so that its threshold was moved: {}",
             ),
-            _refusal(recoloured, "the infection map is not what its own probability gives on {}"),
+            refusal(recoloured, "the infection map is not what its own probability gives on {}"),
         ]
 
     def part_checks(self) -> dict[str, list[Check]]:
         """Everything that each further part that is served is held to, by the part's name."""
         compared = {part: self.part(part.name) for part in optional_parts()}
         return {
-            part.name: part.checks(found, self.thresholds.parts[part.name])
-            for part, found in compared.items()
-            if found
+            part.name: part.checks(comparisons, self.thresholds.parts[part.name])
+            for part, comparisons in compared.items()
+            if comparisons
         }
 
     def all_checks(self) -> list[Check]:
         """The checks of the infection's network and of every further part."""
-        return [*self.checks(), *(one for checks in self.part_checks().values() for one in checks)]
+        return [*self.checks(), *itertools.chain.from_iterable(self.part_checks().values())]
 
     def reasons(self) -> list[str]:
         """Why the engine is not equivalent; empty when it is."""
@@ -276,8 +260,8 @@ class GateReport:
         return {
             **self.summary(),
             "reasons": self.reasons(),
-            "flips": [one.name for one in self.flips],
-            "by_picture": [_picture_json(one) for one in self.pictures],
+            "flips": [picture.name for picture in self.flips],
+            "by_picture": [_picture_json(picture) for picture in self.pictures],
         }
 
 
@@ -287,13 +271,8 @@ def _picture_json(picture: PictureComparison) -> dict[str, Any]:
     return document | {part.name: parts.get(part.name) for part in optional_parts()}
 
 
-def _refusal(names: Sequence[str], sentence: str) -> Check:
-    """A check that only failure shows, with the pictures that fail it."""
-    return Check(reason=sentence.format(some(names)) if names else "")
-
-
 Pair = tuple[NDArray[np.uint8], Answer, Answer]
-"""A picture, what the reference says of it, and what the engine says."""
+"""A picture, the reference's answer and the engine's."""
 
 
 def compare(
@@ -305,7 +284,7 @@ def compare(
     progress: Progress = no_progress,
     on_pair: Callable[[PictureComparison, Pair], None] = lambda *_: None,
 ) -> GateReport:
-    """Ask two runners about named pictures, and compare what they say.
+    """Ask two runners about named pictures, and compare their answers.
 
     Parameters
     ----------
@@ -316,31 +295,34 @@ def compare(
     thresholds
         The bounds; those of FP32 when they are not given.
     progress
-        Told each picture.
+        Called for each picture.
     on_pair
-        Given each comparison with what was compared.
+        Called with each comparison and what was compared.
     """
     comparisons: list[PictureComparison] = []
     errors: list[NDArray[np.float16]] = []
     both = either = crossing = 0
     threshold = DETECTION_THRESHOLD
     for index, (name, picture) in enumerate(pictures):
-        expected, actual = reference.predict(name, picture), candidate.predict(name, picture)
+        expected = reference.predict(name, picture)
+        # An engine's answer says nothing of its finding; both are held to the reference's.
+        actual = dataclasses.replace(candidate.predict(name, picture), finding=expected.finding)
         threshold = expected.finding.threshold
-        masks = [one.probability >= threshold for one in (expected, actual)]
+        masks = [answer.probability >= threshold for answer in (expected, actual)]
         both += int((masks[0] & masks[1]).sum())
         either += int(masks[0].sum() + masks[1].sum())
         crossing += int((masks[0] != masks[1]).sum())
+        error = _error(expected, actual)
         # Sixteen bits are plenty for a quantile, and a thousand pictures are a hundred megabytes.
-        errors.append(_error(expected, actual).astype(np.float16).ravel())
-        comparison = _compare_one(name, picture, expected, actual)
+        errors.append(error.astype(np.float16).ravel())
+        comparison = _compare_picture(name, picture, expected, actual, error)
         comparisons.append(comparison)
         on_pair(comparison, (picture, expected, actual))
         progress("comparing with the reference", index + 1, len(pictures))
     pooled = np.concatenate(errors) if errors else np.zeros(1, np.float16)
     return GateReport(
-        dice=2 * both / either if either else 1.0,
-        largest_error=max((one.largest_error for one in comparisons), default=0.0),
+        dice=dice_of(both, either),
+        largest_error=max((comparison.largest_error for comparison in comparisons), default=0.0),
         error_p999=float(np.quantile(pooled, 0.999)),
         crossing_share=crossing / pooled.size,
         pictures=tuple(comparisons),
@@ -349,42 +331,42 @@ def compare(
     )
 
 
-def _compare_one(
-    name: str, picture: NDArray[np.uint8], expected: Answer, actual: Answer
+def _compare_picture(
+    name: str,
+    picture: NDArray[np.uint8],
+    expected: Answer,
+    actual: Answer,
+    error: NDArray[np.float32],
 ) -> PictureComparison:
-    # An engine's answer says nothing of its finding; both are held to the reference's.
-    actual = dataclasses.replace(actual, finding=expected.finding)
-    threshold = expected.finding.threshold
-    masks = [one.probability >= threshold for one in (expected, actual)]
-    sizes = int(masks[0].sum() + masks[1].sum())
-    error = _error(expected, actual)
+    finding = expected.finding
+    mask, actual_mask = (answer.probability >= finding.threshold for answer in (expected, actual))
     recomputed = {
-        part.name: said
+        part.name: answer
         for part in optional_parts()
-        if (said := part.recomputed(actual)) is not None
+        if (answer := part.recomputed(actual)) is not None
     }
-    own = by_the_paper(actual.probability, picture, recomputed, finding=expected.finding)
+    own = by_the_paper(actual.probability, picture, recomputed, finding=finding)
     compared = {part.name: part.compare(expected, actual) for part in optional_parts()}
     severity_error = abs(own.severity_percent - actual.severity_percent)
     return PictureComparison(
         name=name,
-        dice=2 * int((masks[0] & masks[1]).sum()) / sizes if sizes else 1.0,
-        infected_pixels=int(masks[0].sum()),
+        dice=dice_of(int((mask & actual_mask).sum()), int(mask.sum() + actual_mask.sum())),
+        infected_pixels=int(mask.sum()),
         detected=actual.detected,
         reference_detected=expected.detected,
-        margin=actual.probability_max - threshold,
-        reference_margin=expected.probability_max - threshold,
+        margin=actual.probability_max - finding.threshold,
+        reference_margin=expected.probability_max - finding.threshold,
         severity_percent=actual.severity_percent,
         reference_severity_percent=expected.severity_percent,
         largest_error=float(error.max()),
         error_p999=float(np.quantile(error, 0.999)),
-        crossing_share=float((masks[0] != masks[1]).mean()),
+        crossing_share=float((mask != actual_mask).mean()),
         map_error_share=_map_error_share(own, actual),
         consistent=own.detected == actual.detected and severity_error < _HALF_A_PIXEL_PERCENT,
         finite=bool(np.isfinite(actual.probability).all()),
         reference_finite=bool(np.isfinite(expected.probability).all()),
         constant=bool(np.ptp(actual.probability) == 0 and np.ptp(expected.probability) > 0),
-        parts={name: one for name, one in compared.items() if one is not None},
+        parts={name: found for name, found in compared.items() if found is not None},
     )
 
 

@@ -33,12 +33,7 @@ class DeviceEngine(Engine, Protocol):
 
 
 class OnnxRuntimeEngine:
-    """A graph on ONNX Runtime on the CPU; a network in FP32 is what every other engine is compared with.
-
-    Parameters
-    ----------
-    graph
-        The serialized ONNX model.
+    """A serialized ONNX graph on ONNX Runtime on the CPU; every other engine is compared with one in FP32.
 
     Raises
     ------
@@ -113,10 +108,7 @@ class OpenvinoEngine:
         return {name: np.array(computed[name]) for name in outputs}
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute the first output of a graph whose one input is pictures.
-
-        (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities.
-        """
+        """Compute the first output, as :meth:`OnnxRuntimeEngine.infer` does."""
         output = self._graph.outputs[0]
         return self.run({self._graph.inputs[0]: images}, (output,))[output]
 

@@ -1,4 +1,4 @@
-"""Which pictures an engine is proved on."""
+"""The pictures that an engine is proved on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.files import read_json
-
-GATE_IMAGES = "gate_images.json"
-"""In a run folder: which radiographs, that the network was not trained on, an engine is to be proved on."""
+from infmap_kit.model.run_folder import GATE_IMAGES
 
 Pictures = list[tuple[str, NDArray[np.uint8]]]
 """Name and (224, 224) uint8 network input of each."""
@@ -24,7 +22,7 @@ _SYNTHETIC = 8
 
 
 def pictures_of(run: Path, folder: Path | None = None) -> Pictures:
-    """What an engine of a run is proved on: synthetic radiographs always, and real ones where there are.
+    """The pictures for an engine of a run: synthetic radiographs always, and real ones where there are.
 
     Parameters
     ----------
@@ -61,17 +59,14 @@ def _inputs(files: list[Path]) -> Pictures:
 
 
 def synthetic_pictures() -> Pictures:
-    """Nobody's radiographs, every second one with an infection."""
-    return [
-        (
-            f"synthetic-{seed}",
-            network_input(
-                synthetic_radiograph(
-                    seed, height=512, width=512, infected=seed % 2 == 0
-                ).radiograph.pixels
-            ),
-        )
+    """Synthetic radiographs, every second one with an infection."""
+    drawn = [
+        synthetic_radiograph(seed, height=512, width=512, infected=seed % 2 == 0)
         for seed in range(_SYNTHETIC)
+    ]
+    return [
+        (f"synthetic-{seed}", network_input(image.radiograph.pixels))
+        for seed, image in enumerate(drawn)
     ]
 
 
@@ -84,7 +79,7 @@ def named_pictures(run: Path) -> list[Path]:
         When what names them is damaged.
     """
     path = run / GATE_IMAGES
-    if not run.is_dir() or not path.is_file():
+    if not path.is_file():
         return []
     document = read_json(path)
     folder, names = document.get("folder"), document.get("files")

@@ -20,27 +20,21 @@ _BAR = 28
 
 
 class Evidence:
-    """Keeps the worst pair while pictures are compared, and writes the report.
-
-    Parameters
-    ----------
-    folder
-        Where to write; made when it is needed.
-    """
+    """Remembers the worst pair while pictures are compared, and writes the report to a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._worst: tuple[PictureComparison, Pair] | None = None
 
     def see(self, comparison: PictureComparison, pair: Pair) -> None:
-        """Look at one comparison."""
+        """Remember a comparison that is worse than those before."""
         if self._worst is None or comparison.badness > self._worst[0].badness:
             self._worst = comparison, pair
 
     def write(self, report: GateReport) -> Path:
         """Write ``gate.json``, ``gate.md`` and ``worst.png``; returns the folder.
 
-        The pictures are radiographs of whoever they are of: keep the folder where such may lie.
+        The pictures may be patients' radiographs: keep the folder where such may lie.
         """
         write_json(self._folder / "gate.json", report.as_json())
         write_bytes(self._folder / "gate.md", markdown(report).encode())
@@ -51,8 +45,9 @@ class Evidence:
 
 
 def gate_table(report: GateReport) -> Table:
-    """What was compared, what came of it, and its bound."""
-    rows = [(one.label, one.text, one.bound) for one in report.all_checks() if one.label]
+    """One row a check: label, value and bound."""
+    checks = [check for check in report.all_checks() if check.label]
+    rows = [(check.label, check.text, check.bound) for check in checks]
     return Table(
         "", ("", "found", "asked for"), [("pictures", str(len(report.pictures)), ""), *rows]
     )
@@ -64,7 +59,7 @@ def markdown(report: GateReport) -> str:
         f"Margin: largest probability less {report.finding_threshold:g}. Where two figures stand, the "
         "reference's is the first."
     )
-    worst = sorted(report.pictures, key=lambda one: one.badness, reverse=True)[:_SHOWN]
+    worst = sorted(report.pictures, key=lambda picture: picture.badness, reverse=True)[:_SHOWN]
     lines = [
         "# Equivalent" if report.passed else "# Not equivalent",
         "",
@@ -77,7 +72,7 @@ def markdown(report: GateReport) -> str:
         "",
         "| picture | Dice | detected | margin | severity % | largest error |",
         "|---|---|---|---|---|---|",
-        *(_row(one) for one in worst),
+        *map(_row, worst),
         "",
         margin,
         "`worst.png` shows the first of these pictures.",
@@ -101,11 +96,11 @@ def worst_picture(comparison: PictureComparison, pair: Pair) -> NDArray[np.uint8
     return np.hstack([_titled(title, panel) for title, panel in panels])
 
 
-def _row(one: PictureComparison) -> str:
-    decisions = " / ".join("yes" if d else "no" for d in (one.reference_detected, one.detected))
+def _row(at: PictureComparison) -> str:
+    decisions = " / ".join("yes" if d else "no" for d in (at.reference_detected, at.detected))
     return (
-        f"| {one.name} | {one.dice:.4f} | {decisions} | {one.reference_margin:+.4f} / {one.margin:+.4f} | "
-        f"{one.reference_severity_percent:.3f} / {one.severity_percent:.3f} | {one.largest_error:.2e} |"
+        f"| {at.name} | {at.dice:.4f} | {decisions} | {at.reference_margin:+.4f} / {at.margin:+.4f} | "
+        f"{at.reference_severity_percent:.3f} / {at.severity_percent:.3f} | {at.largest_error:.2e} |"
     )
 
 

@@ -1,10 +1,9 @@
-"""Runners, which answer about a picture: the trained network by the paper's formulas, or engines."""
+"""Runners, which predict from a picture: the trained network by the paper's formulas, or engines."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,29 +15,24 @@ from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.finding import COVID_19, FindingSpec
-from infmap_kit.model.tensors import CANVAS, IMAGE
+from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, SEGMENTATION, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import find_part, optional_parts
 from infmap_kit.triton.client import InfmapClient
 
-# Pictures; an answer takes about 0.4 MB.
-_CACHED = 512
+# An answer takes about 0.4 MB.
+_CACHED_PICTURES = 512
+
+Prediction: TypeAlias = tuple[NDArray[np.float32], Mapping[str, PartAnswer]]
+"""(224, 224) float32 probability of infection, and the other parts' answers by their names."""
 
 
 class Runner(Protocol):
-    """Something that answers about pictures."""
+    """A way to get a model's answer about a picture."""
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8, which is also painted on."""
-        ...
-
-
-class Segmenter(Protocol):
-    """Something that computes probabilities of pictures."""
-
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(N, 224, 224) uint8 to (N, 224, 224) float32 probabilities."""
         ...
 
 
@@ -50,18 +44,18 @@ class ReferenceRunner:
     Parameters
     ----------
     segmentation
-        The infection's network as it was trained.
+        Engine of the infection's network as it was trained.
     parts
         Engines of the other networks as they were trained, by the parts' names.
     temperature
         Divides the logits of the infection's network; 1 leaves its probabilities as they are.
     finding
-        What the network looks for, by whose threshold and colours it answers.
+        The finding whose threshold and colours the answers have.
     """
 
     def __init__(
         self,
-        segmentation: Segmenter,
+        segmentation: Engine,
         *,
         parts: Mapping[str, Engine] | None = None,
         temperature: float = 1.0,
@@ -74,27 +68,21 @@ class ReferenceRunner:
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
-        image = picture[np.newaxis]
-        probability = self._segmentation.infer(image)[0]
+        outputs = _run(self._segmentation, SEGMENTATION, picture)
+        probability = outputs[RAW_PROBABILITY.name]
         if self._temperature != 1:
             probability = calibrated(probability, self._temperature)
-        parts: dict[str, PartAnswer] = {}
-        for part, engine in self._parts.items():
-            names = [tensor.name for tensor in part.graph.outputs]
-            raw = _first(engine.run({part.graph.inputs[0].name: image}, names))
-            parts[part.name] = part.reference(raw, probability, finding=self._finding)
+        parts = {
+            part.name: part.reference(_run(engine, part.graph, picture), probability, self._finding)
+            for part, engine in self._parts.items()
+        }
         return by_the_paper(probability, picture, parts, finding=self._finding)
 
 
 def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probabilities whose logits are divided by a temperature (Guo et al., ICML 2017, 4.2).
+    """Divide the logits of probabilities in [0, 1] by a temperature above 0; NaN stays.
 
-    Parameters
-    ----------
-    probability
-        float32 in [0, 1]; NaN stays.
-    temperature
-        Above 0.
+    (Guo et al., On Calibration of Modern Neural Networks, ICML 2017, 4.2.)
     """
     exact = probability.astype(np.float64)
     with np.errstate(divide="ignore"):
@@ -104,13 +92,7 @@ def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[
 
 
 class CachingRunner:
-    """A runner that is asked once about each picture: a choice between engines compares each of them with it.
-
-    Parameters
-    ----------
-    runner
-        The runner whose answers about the last pictures are kept.
-    """
+    """A runner that computes once for each picture: a choice between engines compares each of them with it."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -121,59 +103,29 @@ class CachingRunner:
         # Names may repeat: they are of files in several folders.
         pixels = picture.tobytes()
         if pixels not in self._known:
-            if len(self._known) >= _CACHED:
+            if len(self._known) >= _CACHED_PICTURES:
                 self._known.clear()
             self._known[pixels] = self._runner.predict(name, picture)
         return self._known[pixels]
 
 
 class InfectionOnlyRunner:
-    """A runner whose other parts are left out: for a network that is looked at by itself.
-
-    Parameters
-    ----------
-    runner
-        The runner that is asked.
-    """
+    """A runner without its other parts, for a network that is looked at by itself."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
-        said = self._runner.predict(name, picture)
-        return by_the_paper(said.probability, picture, finding=said.finding)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """What the trained networks said of one picture.
-
-    Parameters
-    ----------
-    probability
-        (224, 224) float32 of infection.
-    parts
-        The other parts' answers, by their names.
-    """
-
-    probability: NDArray[np.float32]
-    parts: Mapping[str, PartAnswer] = dataclasses.field(default_factory=dict)
+        answer = self._runner.predict(name, picture)
+        return by_the_paper(answer.probability, picture, finding=answer.finding)
 
 
 class RecordedRunner:
-    """What the trained networks said elsewhere, on the machine that made a bundle.
-
-    Parameters
-    ----------
-    recorded
-        By picture's name.
-    finding
-        What the network looks for, by whose threshold and colours it answers.
-    """
+    """Predictions, by picture's name, that the trained networks made where a bundle was made."""
 
     def __init__(
-        self, recorded: Mapping[str, Recorded], *, finding: FindingSpec = COVID_19
+        self, recorded: Mapping[str, Prediction], *, finding: FindingSpec = COVID_19
     ) -> None:
         self._recorded = recorded
         self._finding = finding
@@ -188,20 +140,12 @@ class RecordedRunner:
         """
         if name not in self._recorded:
             raise SpecError(f"nothing was recorded of {name}: bundle the run again")
-        said = self._recorded[name]
-        return by_the_paper(said.probability, picture, said.parts, finding=self._finding)
+        probability, parts = self._recorded[name]
+        return by_the_paper(probability, picture, parts, finding=self._finding)
 
 
 class EngineRunner:
-    """Engines with the detection and rendering that are published beside them.
-
-    Parameters
-    ----------
-    engines
-        One for each graph of the contract, by the graph's name.
-    contract
-        The graphs, in the order in which they build on each other.
-    """
+    """The engines of all graphs of a contract, by the graphs' names."""
 
     def __init__(self, engines: Mapping[str, Engine], contract: Contract = PLAIN) -> None:
         self._engines = engines
@@ -215,17 +159,11 @@ class EngineRunner:
             inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
             outputs = tuple(tensor.name for tensor in graph.outputs)
             tensors |= self._engines[graph.name].run(inputs, outputs)
-        return read_answer(_first(tensors))
+        return read_answer({name: value[0] for name, value in tensors.items()})
 
 
 class ServedRunner:
-    """A running server, asked for everything at once.
-
-    Parameters
-    ----------
-    client
-        A connection to it.
-    """
+    """A running server, asked for everything at once by a client that is connected to it."""
 
     def __init__(self, client: InfmapClient) -> None:
         self._client = client
@@ -253,9 +191,9 @@ def by_the_paper(
     picture
         (224, 224) uint8, the canvas.
     parts
-        What other networks say; with lungs, severity is of them.
+        Answers of the other networks; with lungs, severity is of them.
     finding
-        What the network looks for, by whose threshold and colours it answers.
+        The finding whose threshold and colours the answer has.
     """
     infected = probability >= np.float32(finding.threshold)
     # A map of NaN has no colour; the gate names the NaN itself.
@@ -273,6 +211,8 @@ def by_the_paper(
     )
 
 
-def _first(batch: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Outputs of the one picture of a batch."""
-    return {name: value[0] for name, value in batch.items()}
+def _run(engine: Engine, network: Graph, picture: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Outputs of a network for one picture, without the batch dimension."""
+    outputs = [tensor.name for tensor in network.outputs]
+    computed = engine.run({network.inputs[0].name: picture[np.newaxis]}, outputs)
+    return {name: value[0] for name, value in computed.items()}

@@ -1,5 +1,5 @@
 """What follows the network, as ONNX graphs: detection and map rendering.
 
 Each graph is written in ONNX's own text syntax, which reads like the formula it is. Every
-target computes from these graphs, so that a GPU box needs no Python and no two boxes differ.
+target computes from these graphs, so that a GPU host needs no Python and no two hosts differ.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import warnings
 from collections.abc import Collection, Iterator
@@ -11,26 +12,15 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError, MissingDependency
+from infmap_kit.graphs.editing import casts_to, drop_unused_weights, set_nodes
 from infmap_kit.graphs.half_weights import with_plain_weights
 
 FP16_LARGEST = 65504.0
 
 KEPT_IN_FP32 = (
-    "Sigmoid",
-    "Softmax",
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceLogSum",
-    "ReduceLogSumExp",
-    "ReduceMax",
-    "ReduceMean",
-    "ReduceMin",
-    "ReduceProd",
-    "ReduceSum",
-    "ReduceSumSquare",
-    "GlobalAveragePool",
-    "CumSum",
-    "Range",
+    *("Sigmoid", "Softmax", "GlobalAveragePool", "CumSum", "Range"),
+    *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"),
+    *("ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"),
 )
 """Operators that are computed in FP32 all the same. Sums of many values lose digits in FP16 and may
 leave its range, and near 0.5 a sigmoid in FP16 knows steps of 5e-4, which could flip a detection."""
@@ -42,15 +32,7 @@ _NORMALISING = (*MOVING, "Cast", "Mul", "Add", "Sub", "Div")
 
 
 class Fp16Overflow(ExportError):
-    """A weight is beyond what FP16 can hold.
-
-    Parameters
-    ----------
-    message
-        One line for people.
-    node
-        Which node's weight it is.
-    """
+    """A weight of ``node`` is beyond what FP16 can hold."""
 
     def __init__(self, message: str, node: str) -> None:
         super().__init__(message)
@@ -59,18 +41,18 @@ class Fp16Overflow(ExportError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fp16Graph:
-    """What computing in FP16 did to a graph's weights.
+    """A graph that computes in FP16.
 
     Parameters
     ----------
     model
         The graph. Its inputs and outputs have the types they had.
     weights
-        Values that are FP16 now.
+        Number of values that are FP16 now.
     vanished
-        Of these, how many were not zero and are.
+        Number of these that were not zero and are.
     kept
-        Nodes that are computed in FP32 still.
+        Names of the nodes that are computed in FP32 still.
     """
 
     model: onnx.ModelProto
@@ -91,7 +73,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     """Let a graph compute in FP16, with normalisation, sigmoid and reductions in FP32.
 
     The graph itself says in which type each node computes, since TensorRT 11 knows no FP16 flag any more
-    and takes a strongly typed network at its word, as TensorRT 10 does when it is told to.
+    and takes a strongly typed network at its word, as TensorRT 10 does when it is asked to.
 
     Parameters
     ----------
@@ -110,43 +92,45 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     """
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.onnx_model import OnnxModel
     except ImportError as error:
         raise MissingDependency(
             "FP16 graphs are made with ONNX Runtime's converter: pip install 'infmap-kit[export]'"
         ) from error
-    copy = named_nodes(model)
-    unknown = sorted(set(keep_fp32) - {node.name for node in copy.graph.node})
+    named = named_nodes(model)
+    unknown = sorted(set(keep_fp32) - {node.name for node in named.graph.node})
     if unknown:
         raise ExportError(
             f"the graph has no node {unknown[0]!r} to keep in FP32: `infmap-kit verify bisect` names nodes"
         )
-    ends = [*_head(copy.graph), *_tail(copy.graph), *keep_fp32]
-    kept = {n.name for n in copy.graph.node if n.op_type in KEPT_IN_FP32 or n.name in ends}
-    _give_own_weights(copy.graph, kept)
-    weights, vanished = _prepare_weights(copy, kept)
-    del copy.graph.value_info[:]
+    ends = [*_head(named.graph), *_tail(named.graph), *keep_fp32]
+    kept = {n.name for n in named.graph.node if n.op_type in KEPT_IN_FP32 or n.name in ends}
+    _give_own_weights(named.graph, kept)
+    weights, vanished = _prepare_weights(named, kept)
+    del named.graph.value_info[:]
     with warnings.catch_warnings():
         # It warns of every tensor that it rounds; what matters is counted above.
         warnings.simplefilter("ignore", UserWarning)
         halved = convert_float_to_float16(
-            copy,
+            named,
             keep_io_types=True,
             op_block_list=list(KEPT_IN_FP32),
             node_block_list=ends,
         )
     del halved.graph.value_info[:]
     _remove_round_trips(halved.graph, kept)
-    _sort(halved.graph)
+    # The converter appends its casts at the end.
+    OnnxModel.graph_topological_sort(halved.graph)
     onnx.checker.check_model(halved, full_check=True)
     return Fp16Graph(model=halved, weights=weights, vanished=vanished, kept=frozenset(kept))
 
 
 def named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph that FP16 is made of: a copy with plain weights, in which every node has a name."""
-    copy = with_plain_weights(model)
-    for index, node in enumerate(copy.graph.node):
+    named = with_plain_weights(model)
+    for index, node in enumerate(named.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-    return copy
+    return named
 
 
 def _prepare_weights(model: onnx.ModelProto, kept: set[str]) -> tuple[int, int]:
@@ -164,7 +148,7 @@ def _prepare_weights(model: onnx.ModelProto, kept: set[str]) -> tuple[int, int]:
         computing = [n for n in users.get(name, []) if n.name not in kept]
         if not computing:
             continue
-        where = f"weight {name!r} of node {_name(computing[0])!r}"
+        where = f"weight {name!r} of node {computing[0].name!r}"
         if not np.isfinite(values).all():
             raise ExportError(f"{where} holds NaN or infinity: train again, this network is broken")
         # Scales of a Resize are read in FP32 whatever the picture is computed in.
@@ -195,14 +179,10 @@ def _give_own_weights(graph: onnx.GraphProto, kept: set[str]) -> None:
             continue
         for index, name in enumerate(node.input):
             if name in weights:
-                own = onnx.TensorProto()
-                own.CopyFrom(weights[name])
+                own = copy.deepcopy(weights[name])
                 own.name = node.input[index] = f"{name}_of_{node.name}_{index}"
                 graph.initializer.append(own)
-    used = {name for node in graph.node for name in node.input}
-    remaining = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(remaining)
+    drop_unused_weights(graph)
 
 
 def _float_weights(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:
@@ -255,11 +235,11 @@ def _remove_round_trips(graph: onnx.GraphProto, kept: set[str]) -> None:
     outputs = {value.name for value in graph.output}
     renamed: dict[str, str] = {}
     for node in graph.node:
-        back = makers.get(node.input[0]) if _casts_to(node, TensorProto.FLOAT) else None
+        back = makers.get(node.input[0]) if casts_to(node, TensorProto.FLOAT) else None
         there = makers.get(back.input[0]) if back is not None else None
         if back is None or there is None or there.name not in kept:
             continue
-        if not _casts_to(back, TensorProto.FLOAT16):
+        if not casts_to(back, TensorProto.FLOAT16):
             continue
         # An output keeps its name, whatever made it before.
         old, new = node.output[0], back.input[0]
@@ -271,36 +251,5 @@ def _remove_round_trips(graph: onnx.GraphProto, kept: set[str]) -> None:
                 names[index] = renamed.get(name, name)
     read = outputs | {name for node in graph.node for name in node.input}
     for _ in range(2):
-        used = [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read]
-        del graph.node[:]
-        graph.node.extend(used)
+        set_nodes(graph, [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read])
         read = outputs | {name for node in graph.node for name in node.input}
-
-
-def _casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
-
-
-def _name(node: onnx.NodeProto) -> str:
-    return node.name or f"{node.op_type} -> {node.output[0]}"
-
-
-def _sort(graph: onnx.GraphProto) -> None:
-    """Put nodes after what they read: the converter appends its casts at the end."""
-    known = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
-    known.add("")
-    waiting = list(graph.node)
-    ordered: list[onnx.NodeProto] = []
-    while waiting:
-        later = []
-        for node in waiting:
-            if known.issuperset(node.input):
-                known.update(node.output)
-                ordered.append(node)
-            else:
-                later.append(node)
-        if len(later) == len(waiting):
-            raise ExportError(f"node {_name(later[0])!r} reads a tensor that no node makes")
-        waiting = later
-    del graph.node[:]
-    graph.node.extend(ordered)

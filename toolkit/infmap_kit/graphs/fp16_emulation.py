@@ -11,20 +11,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from infmap_kit.graphs.editing import drop_unused_weights, set_nodes
 from infmap_kit.graphs.fp16 import Fp16Graph, named_nodes
 
 
 def emulated_fp16(model: onnx.ModelProto, halved: Fp16Graph) -> onnx.ModelProto:
-    """The FP32 graph with every weight and every layer's output rounded to FP16, except where FP32 is kept.
+    """Round every weight and every layer's output of an FP32 graph to FP16, except where FP32 is kept.
 
-    A GPU adds up products in FP32 and rounds the sum, which is what comes out of this.
-
-    Parameters
-    ----------
-    model
-        FP32, what ``halved`` was made of; stays as it is.
-    halved
-        Says which nodes are kept.
+    A GPU adds up products in FP32 and rounds the sum, which is what comes out of this. ``model`` is the graph
+    that ``halved`` was made of, and stays as it is.
     """
     emulated = named_nodes(model)
     graph = emulated.graph
@@ -54,12 +49,8 @@ def emulated_fp16(model: onnx.ModelProto, halved: Fp16Graph) -> onnx.ModelProto:
             if name in outputs:
                 node.output[index] = f"{name}_exact"
                 nodes += _casts(f"{name}_exact", name)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    remaining = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(remaining)
+    set_nodes(graph, nodes)
+    drop_unused_weights(graph)
     del graph.value_info[:]
     onnx.checker.check_model(emulated, full_check=True)
     return emulated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -9,20 +10,21 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from infmap_kit.errors import ExportError
+from infmap_kit.graphs.editing import casts_to, drop_unused_weights, set_nodes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HalvedWeights:
-    """What storing weights in FP16 did to them.
+    """The effect of storing weights in FP16.
 
     Parameters
     ----------
     tensors, values
         How many were stored in FP16.
     vanished
-        Values that were not zero and became zero.
+        Number of values that were not zero and became zero.
     largest_relative_error
-        Over all values that are in FP16's normal range.
+        Largest over all values that are in FP16's normal range.
     """
 
     tensors: int
@@ -80,9 +82,7 @@ def halve_weights(model: onnx.ModelProto, *, smallest_tensor: int = 1024) -> Hal
             )
         )
     # Before everything that uses them: ONNX wants nodes in topological order.
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    set_nodes(model.graph, [*casts, *model.graph.node])
     onnx.checker.check_model(model)
     return HalvedWeights(
         tensors=tensors, values=values, vanished=vanished, largest_relative_error=largest
@@ -92,25 +92,19 @@ def halve_weights(model: onnx.ModelProto, *, smallest_tensor: int = 1024) -> Hal
 def with_plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph with every weight stored in FP16 as the FP32 one that it is cast to.
 
-    What :func:`halve_weights` did, undone but for the rounding: compilers for GPUs want to see weights, not
-    the casts that make them.
+    It undoes :func:`halve_weights` but for the rounding: compilers for GPUs want to see weights, not the casts
+    that make them.
     """
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
+    plain = copy.deepcopy(model)
     graph = plain.graph
     stored = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
     nodes = []
     for node in graph.node:
-        to_fp32 = any(a.name == "to" and a.i == TensorProto.FLOAT for a in node.attribute)
-        if node.op_type == "Cast" and to_fp32 and node.input[0] in stored:
+        if casts_to(node, TensorProto.FLOAT) and node.input[0] in stored:
             values = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
             graph.initializer.append(numpy_helper.from_array(values, name=node.output[0]))
         else:
             nodes.append(node)
-    used = {name for node in nodes for name in node.input}
-    weights = [t for t in graph.initializer if t.name in used or t.name not in stored]
-    del graph.node[:]
-    del graph.initializer[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(weights)
+    set_nodes(graph, nodes)
+    drop_unused_weights(graph, among=stored)
     return plain

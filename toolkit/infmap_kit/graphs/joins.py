@@ -1,4 +1,4 @@
-"""Where a decoder joins what it has drawn so far with its encoder's features: two sums instead of one.
+"""The joins of a decoder's features with its encoder's: two convolutions instead of one.
 
 A convolution over a concatenation is the sum of two convolutions, one over each half of the channels. Nothing
 changes but the order of additions; what quantises the graph then treats the two halves each by itself.
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from infmap_kit.graphs.editing import set_nodes
 from infmap_kit.graphs.half_weights import with_plain_weights
 
 _CHANNELS = 1
@@ -22,22 +23,18 @@ def split_joins(segmentation: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
 
     Only a decoder upsamples, so that an encoder's own concatenations stay whole.
 
-    Parameters
-    ----------
-    segmentation
-        A graph; it stays as it is.
-
     Returns
     -------
     tuple
-        A graph that computes the same but for rounding, and how many convolutions were split.
+        A new graph that computes the same but for rounding, and how many convolutions were split.
     """
     model = with_plain_weights(segmentation)
     graph = model.graph
-    weights = {one.name: one for one in graph.initializer}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
     channels = _channels(model)
     nodes: list[onnx.NodeProto] = []
+    count = 0
     for node in graph.node:
         join = makers.get(node.input[0]) if node.op_type == "Conv" else None
         first = _upsampled(join, makers, channels) if join is not None else 0
@@ -61,11 +58,8 @@ def split_joins(segmentation: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
             nodes.append(part)
         parts = [f"{node.output[0]}_{number}" for number in range(2)]
         nodes.append(helper.make_node("Add", parts, [node.output[0]], name=f"{node.name}_sum"))
-    count = len([node for node in nodes if node.op_type == "Conv"]) - len(
-        [node for node in graph.node if node.op_type == "Conv"]
-    )
-    graph.ClearField("node")
-    graph.node.extend(nodes)
+        count += 1
+    set_nodes(graph, nodes)
     onnx.checker.check_model(model)
     return model, count
 
@@ -73,7 +67,7 @@ def split_joins(segmentation: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
 def _channels(model: onnx.ModelProto) -> dict[str, int]:
     """Channels of every picture-like tensor whose number of them is known."""
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
-    shapes = {one.name: one.type.tensor_type.shape.dim for one in inferred}
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in inferred}
     return {
         name: dims[_CHANNELS].dim_value
         for name, dims in shapes.items()
@@ -87,7 +81,7 @@ def _upsampled(
     """How many channels of a concatenation come first and are upsampled; 0 when it is none of a decoder."""
     if join.op_type != "Concat" or len(join.input) < 2:
         return 0
-    axis = next(one.i for one in join.attribute if one.name == "axis")
+    axis = helper.get_node_attr_value(join, "axis")
     maker = makers.get(join.input[0])
     if axis != _CHANNELS or maker is None or maker.op_type not in ("Resize", "Upsample"):
         return 0
@@ -95,13 +89,11 @@ def _upsampled(
 
 
 def _rest(join: onnx.NodeProto, nodes: list[onnx.NodeProto]) -> str:
-    """What a concatenation holds besides its first input, as one tensor."""
+    """All inputs of a concatenation but the first, as one tensor."""
     if len(join.input) == 2:
         return str(join.input[1])
     name = f"{join.output[0]}_rest"
     if not any(name in node.output for node in nodes):
-        axis = helper.make_attribute("axis", _CHANNELS)
-        rest = helper.make_node("Concat", list(join.input[1:]), [name], name=f"{join.name}_rest")
-        rest.attribute.append(axis)
-        nodes.append(rest)
+        inputs, label = list(join.input[1:]), f"{join.name}_rest"
+        nodes.append(helper.make_node("Concat", inputs, [name], name=label, axis=_CHANNELS))
     return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ MAX_BYTES = 2**31 - 1
 """A protobuf message ends here; a graph that is larger keeps its weights elsewhere."""
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
+_WHOLE_FACTORS = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 
 _ELEMENT_TYPE = {Dtype.UINT8: TensorProto.UINT8, Dtype.FLOAT32: TensorProto.FLOAT}
 
@@ -63,7 +65,7 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
     model
         (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities, as ``infmap-train`` writes it.
     network
-        Which of the served networks it is to be.
+        Name and tensors of the served network that it is to be.
 
     Returns
     -------
@@ -75,16 +77,13 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
     ExportError
         Naming the input, output, node or weight that does not fit.
     """
-    prepared = _with_standard_operators(model)
+    prepared = _fit_for_every_target(model, network)
     graph = prepared.graph
     inputs = _inputs(graph)
     _expect(inputs, network.inputs[0], "input")
     _expect(list(graph.output), network.outputs[0], "output")
-    _check_weights(graph)
-    rewrite_resizes(prepared)
     _rename(graph, inputs[0].name, network.inputs[0].name)
     _rename(graph, graph.output[0].name, network.outputs[0].name)
-    graph.name = network.name
     for value in (graph.input[0], graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     onnx.checker.check_model(prepared)
@@ -94,28 +93,18 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
 def prepare_network(
     model: onnx.ModelProto, network: Graph, *, kind: str, trained_with: str
 ) -> onnx.ModelProto:
-    """Make a network fit to stand beside the ensemble; as :func:`prepare_segmentation` does.
+    """Make a network fit to stand beside the ensemble; otherwise as :func:`prepare_segmentation`.
 
     Parameters
     ----------
     model
-        As its training writes it: tensors by the contract's names already.
+        The graph as its training writes it, with tensors by the contract's names already.
     network
-        Name and tensors of what it is to be.
+        Name and tensors that it is to have.
     kind, trained_with
         The kind of network and the command that makes one, for messages.
-
-    Returns
-    -------
-    onnx.ModelProto
-        A new model; the one given stays as it is.
-
-    Raises
-    ------
-    ExportError
-        Naming the input, output, node or weight that does not fit.
     """
-    prepared = _with_standard_operators(model)
+    prepared = _fit_for_every_target(model, network)
     graph = prepared.graph
     values = [*_inputs(graph), *graph.output]
     expected = [*network.inputs, *network.outputs]
@@ -126,17 +115,14 @@ def prepare_network(
         )
     for value, tensor in zip(values, expected, strict=True):
         _expect([value], tensor, "tensor")
-    _check_weights(graph)
-    rewrite_resizes(prepared)
-    graph.name = network.name
     onnx.checker.check_model(prepared)
     return prepared
 
 
-def _with_standard_operators(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy, if no node is of a converter's own making."""
-    prepared = onnx.ModelProto()
-    prepared.CopyFrom(model)
+def _fit_for_every_target(model: onnx.ModelProto, network: Graph) -> onnx.ModelProto:
+    """A copy with standard operators, finite weights and upsampling that every target takes."""
+    prepared = copy.deepcopy(model)
+    prepared.graph.name = network.name
     for node in _nodes(prepared.graph):
         if node.domain not in _STANDARD_DOMAINS:
             raise ExportError(
@@ -147,6 +133,8 @@ def _with_standard_operators(model: onnx.ModelProto) -> onnx.ModelProto:
     standard = [entry for entry in prepared.opset_import if entry.domain in _STANDARD_DOMAINS]
     del prepared.opset_import[:]
     prepared.opset_import.extend(standard)
+    _check_weights(prepared.graph)
+    rewrite_resizes(prepared)
     return prepared
 
 
@@ -176,9 +164,11 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     rewritten = 0
     for node in _nodes(model.graph):
-        if node.op_type != "Resize" or _attribute(node, "mode", "nearest") != "nearest":
+        if node.op_type != "Resize":
             continue
-        if _attribute(node, "coordinate_transformation_mode", "half_pixel") == "asymmetric":
+        texts = {attribute.name: attribute.s for attribute in node.attribute}
+        is_asymmetric = texts.get("coordinate_transformation_mode") == b"asymmetric"
+        if is_asymmetric or texts.get("mode", b"nearest") != b"nearest":
             continue
         scales = constants.get(node.input[2]) if len(node.input) > 2 else None
         factors = numpy_helper.to_array(scales) if scales is not None else np.empty(0)
@@ -187,8 +177,10 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
                 f"node {node.name!r}: expected upsampling by constant whole factors, found "
                 f"{factors.tolist() or 'sizes that are computed'}; use UpSampling2D with whole factors"
             )
-        _set_attribute(node, "coordinate_transformation_mode", "asymmetric")
-        _set_attribute(node, "nearest_mode", "floor")
+        unchanged = [a for a in node.attribute if a.name not in _WHOLE_FACTORS]
+        node.ClearField("attribute")
+        node.attribute.extend(unchanged)
+        node.attribute.extend(onnx.helper.make_attribute(*item) for item in _WHOLE_FACTORS.items())
         rewritten += 1
     return rewritten
 
@@ -201,31 +193,18 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
                 yield from _nodes(attribute.g)
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: str) -> str:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return attribute.s.decode()
-    return default
-
-
-def _set_attribute(node: onnx.NodeProto, name: str, value: str) -> None:
-    kept = [attribute for attribute in node.attribute if attribute.name != name]
-    del node.attribute[:]
-    node.attribute.extend([*kept, onnx.helper.make_attribute(name, value)])
-
-
-def _expect(values: list[onnx.ValueInfoProto], wanted: Tensor, role: str) -> None:
+def _expect(values: list[onnx.ValueInfoProto], expected: Tensor, role: str) -> None:
     if len(values) != 1:
         raise ExportError(
             f"expected one {role}, found {len(values)}: {', '.join(v.name for v in values)}"
         )
     tensor = values[0].type.tensor_type
     shape = tuple(dim.dim_value for dim in tensor.shape.dim)
-    if tensor.elem_type != _ELEMENT_TYPE[wanted.dtype] or shape[1:] != wanted.shape:
-        found = TensorProto.DataType.Name(tensor.elem_type).lower()
-        wanted_shape = ", ".join(["N", *map(str, wanted.shape)])
+    if tensor.elem_type != _ELEMENT_TYPE[expected.dtype] or shape[1:] != expected.shape:
+        actual = TensorProto.DataType.Name(tensor.elem_type).lower()
+        expected_shape = ", ".join(["N", *map(str, expected.shape)])
         raise ExportError(
-            f"expected {role} {wanted.dtype} of shape ({wanted_shape}), found {found} {shape} "
+            f"expected {role} {expected.dtype} of shape ({expected_shape}), found {actual} {shape} "
             f"({values[0].name!r}): convert with infmap-train, which puts the normalisation inside"
         )
 

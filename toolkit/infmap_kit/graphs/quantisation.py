@@ -94,9 +94,9 @@ def quantise(
         The XML to write.
     pictures
         Name and (224, 224) uint8 network input of what the ranges are taken from. A hundred radiographs of
-        the box's own kind are better than a few.
+        the host's own kind are better than a few.
     choice
-        How much of it.
+        How much of it becomes integers.
 
     Raises
     ------
@@ -144,12 +144,11 @@ def _overflow_fix(nncf: Any) -> Any:
         vnni = "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         vnni = False
-    kind = nncf.OverflowFix
-    return kind.DISABLE if vnni else kind.ENABLE
+    return nncf.OverflowFix.DISABLE if vnni else nncf.OverflowFix.ENABLE
 
 
 def _nncf() -> Any:
-    # NNCF tells Intel of its use unless it takes itself for a test; a hospital's box tells nobody.
+    # NNCF reports its use to Intel unless it takes itself for a test; a hospital's host reports nothing.
     os.environ.setdefault("NNCF_CI", "1")
     try:
         import nncf

@@ -6,6 +6,7 @@ probabilities mean what they say. A logit's sign stays, and with it every mask a
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -47,11 +48,11 @@ def checked_temperature(value: object, where: str) -> float:
         When it is no number above 0.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type,operator]
-        raise ExportError(
-            f"expected a temperature above 0 in {where}, found {value!r}: calibrate again"
-        )
-    return float(value)  # type: ignore[arg-type]
+    if number and 0 < value < math.inf:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    raise ExportError(
+        f"expected a temperature above 0 in {where}, found {value!r}: calibrate again"
+    )
 
 
 def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
@@ -62,15 +63,14 @@ def with_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelPr
     model
         Prepared by :func:`infmap_kit.graphs.preparation.prepare_segmentation`; stays as it is.
     temperature
-        With 1 the graph is the same.
+        Above 0; with 1 the graph is the same.
 
     Raises
     ------
     ExportError
         When the graph does not end in a sigmoid.
     """
-    calibrated = onnx.ModelProto()
-    calibrated.CopyFrom(model)
+    calibrated = copy.deepcopy(model)
     if temperature == 1:
         return calibrated
     graph = calibrated.graph

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import InfmapError, SpecError
-from infmap_kit.model.files import sha256_of
-from infmap_kit.model.run_folder import SPEC
+from infmap_kit.model.run_folder import SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.release.archive import is_archive
@@ -38,8 +37,8 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     if (path / MANIFEST).is_file():
         return _repository(path)
-    if (path / SPEC).is_file():
-        return _run(path)
+    if (run := RunFolder(path)).exists:
+        return _run(run)
     if path.is_file() and is_archive(path):
         return _bundle(path)
     what = "does not exist" if not path.exists() else "is none"
@@ -48,13 +47,12 @@ def inspect(path: Path) -> dict[str, Any]:
     )
 
 
-def _run(path: Path) -> dict[str, Any]:
-    spec = ModelSpec.read(path / SPEC)
-    fault = ""
+def _run(run: RunFolder) -> dict[str, Any]:
+    spec, fault = run.spec, ""
     for name, digest in spec.files.items():
-        if not (path / name).is_file():
+        if not (run.path / name).is_file():
             fault = f"{name} is missing"
-        elif sha256_of(path / name) != digest:
+        elif run.sha256(name) != digest:
             fault = f"{name} is not the file that {SPEC} names"
     return {"kind": "run", **_whole(fault), **_model(spec), "files": spec.files}
 

@@ -1,4 +1,4 @@
-"""What a network was trained to find: name, codes, threshold, colour and words, in one record.
+"""The finding that a network was trained on: name, codes, threshold, colour and words, in one record.
 
 COVID-19 infection is the one that is shipped. A run folder with a ``finding.toml`` is of another::
 
@@ -57,23 +57,23 @@ _PRESENT, _ABSENT = Code("52101004", "SCT", "Present"), Code("2667000", "SCT", "
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FindingSpec:
-    """What a network finds, and how results speak of it. Texts are ASCII, which every PACS shows.
+    """A finding, and how results speak of it. Texts are ASCII, which every PACS shows.
 
     Parameters
     ----------
     name
-        What the map shows, in up to 40 characters: ``COVID-19 infection``.
+        Name of what the map shows, in up to 40 characters: ``COVID-19 infection``.
     noun
         The same in titles, in up to 16 letters, digits and spaces: ``infection`` map, ``infection`` report.
     condition
         Code of what is detected; its meaning, up to 33 characters, stands over the column of a table.
     affected
-        What a pixel is that reaches the threshold: ``infected`` share of the lungs.
+        Adjective of a pixel that reaches the threshold: ``infected`` share of the lungs.
     threshold
         Probability in (0, 1) from which a pixel is affected, and a radiograph one with any such pixel; also
         from which a classifier detects.
     colour_table
-        Of the map: one of :data:`COLOUR_TABLES`.
+        The map's: one of :data:`COLOUR_TABLES`.
     display_colour
         CIELAB of the contour in a presentation state: L* in [0, 100], a* and b* in [-128, 127].
     opacity
@@ -85,10 +85,10 @@ class FindingSpec:
     detected, not_detected
         The two answers in tables and logs.
     notice, short_notice
-        What every JSON says of its use, and what DICOM objects show; the second fits one line with the name.
+        The notice of its use in every JSON and in DICOM objects; the second fits one line with the name.
     code_prefix
-        Of the codes of the project's own concepts that speak of this finding, since one code has one meaning
-        only; the noun, when it is not given.
+        Begins the codes of the project's own concepts that speak of this finding, since one code has one
+        meaning only; the noun, when it is not given.
 
     Raises
     ------
@@ -156,10 +156,7 @@ class FindingSpec:
         )
 
     def as_parameters(self) -> dict[str, str]:
-        """Wherein it differs from COVID-19 infection, as texts: for configs, manifests, identities.
-
-        Nothing for COVID-19 infection itself, of which nobody needs to be told.
-        """
+        """Its differences from COVID-19 infection, as texts for configs, manifests and identities."""
         shipped = COVID_19.as_document()
         return {
             f"{_PARAMETER}{key}": value if isinstance(value, str) else json.dumps(value)
@@ -169,45 +166,28 @@ class FindingSpec:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> FindingSpec:
-        """What :meth:`as_parameters` was made of; COVID-19 infection where nothing is said.
+        """The finding that :meth:`as_parameters` was made of; COVID-19 infection where there are none.
 
-        Parameters
-        ----------
-        parameters
-            Of a config or an identity; what does not concern the finding is left alone.
+        Other parameters of a config or an identity are ignored.
 
         Raises
         ------
         SpecError
             When they are of a newer kind, or damaged.
         """
-        told = {
-            key.removeprefix(_PARAMETER): text
-            for key, text in parameters.items()
-            if key.startswith(_PARAMETER)
-        }
-        if not told:
-            return COVID_19
         document = COVID_19.as_document()
-        for key, text in told.items():
+        stated = [name for name in parameters if name.startswith(_PARAMETER)]
+        for name in stated:
+            key, text = name.removeprefix(_PARAMETER), parameters[name]
             try:
                 document[key] = text if isinstance(document.get(key, ""), str) else json.loads(text)
             except ValueError as error:
-                raise SpecError(
-                    f"{_PARAMETER}{key} of the model is damaged: export again"
-                ) from error
-        return cls.of(document, "the model's finding")
+                raise SpecError(f"{name} of the model is damaged: export again") from error
+        return cls.of(document, "the model's finding") if stated else COVID_19
 
     @classmethod
     def of(cls, document: Mapping[str, Any], where: str) -> Self:
-        """The finding that a document says.
-
-        Parameters
-        ----------
-        document
-            Key to value, as TOML or JSON has them.
-        where
-            What to call it in an error.
+        """The finding of a document, which errors name as ``where``.
 
         Raises
         ------
@@ -229,12 +209,12 @@ class FindingSpec:
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
-        """The finding that the bytes of a TOML file say.
+        """The finding of the bytes of a TOML file, which errors name as ``where``.
 
         Raises
         ------
         SpecError
-            When it is not TOML, or says no finding.
+            When it is not TOML, or no finding.
         """
         try:
             document = tomllib.loads(content.decode("utf-8"))
@@ -249,7 +229,7 @@ class FindingSpec:
         Raises
         ------
         SpecError
-            When it cannot be read, is not TOML, or says no finding.
+            When it cannot be read, is not TOML, or no finding.
         """
         try:
             content = path.read_bytes()
@@ -295,16 +275,11 @@ def _number(key: str, value: object, low: float, high: float) -> float:
     return float(value)
 
 
-def _threshold(key: str, value: object) -> float:
-    # At 0 everything would be affected, and at 1 next to nothing could be.
-    return _number(key, value, 0.001, 0.999)
-
-
 def _colour(key: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list | tuple) or len(value) != 3:
         raise SpecError(f"{key}: expected L*, a* and b* of CIELAB, found {value!r}")
     bounds = ((0, 100), (-128, 127), (-128, 127))
-    return tuple(_number(f"{key}[{index}]", one, *bounds[index]) for index, one in enumerate(value))
+    return tuple(_number(f"{key}[{index}]", value[index], *bounds[index]) for index in range(3))
 
 
 def _table(key: str, value: object) -> str:
@@ -319,7 +294,8 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "noun": functools.partial(_text, longest=16, of=_WORDS),
     "condition": functools.partial(_code, longest=33),
     "affected": functools.partial(_text, longest=16),
-    "threshold": _threshold,
+    # At 0 everything would be affected, and at 1 next to nothing could be.
+    "threshold": functools.partial(_number, low=0.001, high=0.999),
     "colour_table": _table,
     "display_colour": _colour,
     **dict.fromkeys(("opacity", "site", "present", "absent"), _code),
@@ -335,4 +311,4 @@ COVID_19 = FindingSpec(
     affected="infected",
     code_prefix="",
 )
-"""What is found where nothing else is said (paper: Degerli et al., 2021)."""
+"""The finding where no other is named (paper: Degerli et al., 2021)."""

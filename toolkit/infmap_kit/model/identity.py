@@ -1,4 +1,4 @@
-"""Which model answered: its identity from manifest to config parameters, results, DICOM objects and courses."""
+"""A model's identity, from manifest to config parameters, results, DICOM objects and courses."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Self
 from infmap_kit.model.finding import FindingSpec
 
 _RUNNING = ("graphs",)
-"""Parameters of a config that say how it runs, and nothing of its model."""
+"""Parameters of a config that concern how it runs, and not its model."""
 
 
 class ModelIdentity(Mapping[str, str]):
     """The parameters by which a served model names itself.
 
-    A mapping of text to text as Triton's config holds it, so that nothing that a model says of itself gets
-    lost on the way; the properties give the meaning.
+    A mapping of text to text as Triton's config holds it, so that nothing gets lost on the way; the
+    properties give the meaning.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ class ModelIdentity(Mapping[str, str]):
             Name, version, network and hash of the infection's network; of each further part the same under the
             part's name, with its settings as text.
         target, precision
-            What the engines are for, and what they compute in.
+            The target and the precision of the engines.
         settings
-            Names of the parts' settings, which are told as they stand.
+            Names of the parts' settings, which are taken as they stand.
         """
         stated = {
             "model_name": model["name"],
@@ -106,9 +106,6 @@ class ModelIdentity(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._parameters)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and self._parameters == dict(other)
 
     def __hash__(self) -> int:
         return hash(tuple(self._parameters.items()))

@@ -1,4 +1,4 @@
-"""What networks compute in."""
+"""The precisions that networks compute in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Precision(enum.StrEnum):
-    """What the networks compute in; detection, rendering and opinions are always computed in FP32."""
+    """The precision of the networks; detection, rendering and classifiers are always computed in FP32."""
 
     FP32 = "fp32"
     BF16 = "bf16"

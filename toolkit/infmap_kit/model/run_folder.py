@@ -1,4 +1,4 @@
-"""The run folder: what training hands to the toolkit, each file the one whose hash its record names."""
+"""The run folder that training hands to the toolkit, each file the one whose hash its record names."""
 
 from __future__ import annotations
 
@@ -14,25 +14,17 @@ SPEC = "spec.json"
 SEGMENTATION_GRAPH = "segmentation.onnx"
 CLASSIFIER_GRAPH = "classifier.onnx"
 CALIBRATION = "calibration.json"
-"""What `infmap-train calibrate` found: ``temperature``, and ``spec_version``, the version of the run that it
-was found for."""
+"""The result of `infmap-train calibrate`: ``temperature``, and ``spec_version``, the version of its run."""
 METRICS = "metrics.json"
 MODEL_CARD = "MODEL_CARD.md"
 GATE_IMAGES = "gate_images.json"
-"""Which radiographs, that the network was not trained on, an engine is to be proved on."""
-
+"""Names radiographs that the network was not trained on, for an engine to be proved on."""
 FINDING = "finding.toml"
-"""What the network finds; a run without it finds COVID-19 infection."""
+"""The finding of the network; a run without it finds COVID-19 infection."""
 
 
 class RunFolder:
-    """A finished training on disk.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
+    """A finished training on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -86,12 +78,12 @@ class RunFolder:
         return self.path / name
 
     def finding(self) -> FindingSpec:
-        """What the network finds.
+        """The finding of the network.
 
         Raises
         ------
         SpecError
-            When the file is not the one that the record names, or says no finding.
+            When the file is not the one that the record names, or no finding.
         """
         path, expected = self.path / FINDING, self.spec.files.get(FINDING)
         actual = self.sha256(FINDING) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""What a model is: the network's name, and the record handed from training to the toolkit."""
+"""The names of networks, and the record that training hands to the toolkit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Architecture(enum.StrEnum):
 
 
 class Anatomy(enum.StrEnum):
-    """What a network learns to segment."""
+    """The anatomy that a network learns to segment."""
 
     INFECTION = "infection"
     LUNGS = "lungs"
@@ -58,9 +58,9 @@ def member(kind: type[_E], text: str) -> _E:
     SpecError
         Naming the allowed values.
     """
-    for one in kind:
-        if _plain(one) == _plain(text):
-            return one
+    for known in kind:
+        if _plain(known) == _plain(text):
+            return known
     raise SpecError(
         f"expected {kind.__name__.lower()} to be one of {', '.join(kind)}, found {text!r}"
     )
@@ -105,14 +105,9 @@ class NetworkSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierSpec:
-    """One of the paper's classifiers (III-C): an encoder that says whether, and not where.
+    """One of the paper's classifiers (III-C), which detects and does not segment.
 
-    Parameters
-    ----------
-    encoder
-        Member, or text in any spelling that is clear (``densenet121``).
-    encoder_frozen
-        Whether the encoder's layers, batch normalisation apart, keep their initial weights.
+    Its parameters are those of :class:`NetworkSpec`.
     """
 
     encoder: Encoder
@@ -139,11 +134,11 @@ class ModelSpec:
     version
         The model's version, one word.
     network
-        Which of the 24 networks it is, or which classifier: in JSON the one without an architecture.
+        One of the 24 networks, or a classifier: in JSON the one without an architecture.
     files
         File name to SHA-256 of everything in the run folder that the toolkit may load.
     data_licence
-        Licence of what the weights were learnt from.
+        Licence of the training data.
     dataset_fingerprint
         SHA-256 over the names and pixels of the training data.
     training
@@ -163,7 +158,7 @@ class ModelSpec:
 
     @property
     def anatomy(self) -> Anatomy | str:
-        """What the network was trained to segment: one of :class:`Anatomy`, or what another package trains.
+        """The anatomy that the network was trained on: one of :class:`Anatomy`, or another package's.
 
         Earlier versions called it the target, and before there was a choice it was the infection.
         """
@@ -188,12 +183,12 @@ class ModelSpec:
 
     @classmethod
     def of(cls, document: dict[str, Any], where: str) -> Self:
-        """The record that a JSON object is.
+        """The record of a JSON object, which errors name as ``where``.
 
         Raises
         ------
         SpecError
-            When it lacks a field; ``where`` says where it was found.
+            When it lacks a field.
         """
         try:
             network = document.pop("network")

@@ -45,7 +45,7 @@ _PICTURE = (IMAGE_SIZE, IMAGE_SIZE)
 
 IMAGE = Tensor("IMAGE", Dtype.UINT8, _PICTURE)
 CANVAS = Tensor("CANVAS", Dtype.UINT8, (-1, -1))
-# What the network says, inside the ensemble; PROBABILITY is the same, for the outside. They are two
+# The network's output, inside the ensemble; PROBABILITY is the same, for the outside. They are two
 # because Triton prunes an exposed tensor that a step also consumes (triton server#7482).
 RAW_PROBABILITY = Tensor("probability", Dtype.FLOAT32, _PICTURE)
 DETECTED = Tensor("DETECTED", Dtype.UINT8, ())

@@ -1,4 +1,4 @@
-"""A classifier beside the infection's network: whether, in its own view, and where it looked."""
+"""A classifier beside the infection's network: its own detection, and a map of where it looked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.run_folder import CLASSIFIER_GRAPH
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec
 from infmap_kit.model.tensors import ACTIVATION_MAP, CLASSIFIER, CLASSIFIER_PROBABILITY, Tensor
 from infmap_kit.parts.check import Check
@@ -34,9 +35,9 @@ class ClassifierBounds:
     Parameters
     ----------
     max_error
-        Of the probability. What it decides at 0.5 may not change at all.
+        Error of the probability. The decision at 0.5 may not change at all.
     max_activation_error
-        That 99.9 % of a map's pixels stay within, relative to the map's peak.
+        Error that 99.9 % of a map's pixels stay within, relative to the map's peak.
     """
 
     max_error: float = 0.01
@@ -73,15 +74,15 @@ class Classifier(Part):
         super().__init__(
             name="classifier",
             graph=CLASSIFIER,
-            graph_file="classifier.onnx",
-            help="Run folder of a classifier (`infmap-train classify`): its opinion is served beside, in fp32.",
+            graph_file=CLASSIFIER_GRAPH,
+            help="Run folder of a classifier (`infmap-train classify`): its answer is served beside, in fp32.",
             noun="a classifier",
             trained_with="infmap-train classify",
         )
 
     @property
     def asked_outputs(self) -> tuple[Tensor, ...]:
-        """See :attr:`Part.asked_outputs`: the activation map is for whoever wants to look at it."""
+        """See :attr:`Part.asked_outputs`: the activation map is for explanations."""
         return (CLASSIFIER_PROBABILITY,)
 
     def require(self, spec: ModelSpec, run: Path) -> None:
@@ -94,31 +95,15 @@ class Classifier(Part):
 
     def read(self, outputs: Outputs, model: ModelIdentity) -> ClassifierAnswer | None:
         """See :meth:`Part.read`."""
-        from infmap_kit.answer.classifier import ClassifierAnswer
-
         if CLASSIFIER_PROBABILITY.name not in outputs:
             return None
-        return ClassifierAnswer(
-            probability=float(outputs[CLASSIFIER_PROBABILITY.name]),
-            activation=outputs.get(ACTIVATION_MAP.name),
-            threshold=model.finding.threshold,
-        )
+        return _answer(outputs, model.finding)
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> ClassifierAnswer:
         """See :meth:`Part.reference`."""
-        from infmap_kit.answer.classifier import ClassifierAnswer
-
-        return ClassifierAnswer(
-            probability=float(raw[CLASSIFIER_PROBABILITY.name]),
-            activation=raw[ACTIVATION_MAP.name],
-            threshold=finding.threshold,
-        )
+        return _answer(raw, finding)
 
     def bounds(self, precision: str) -> ClassifierBounds:
         """See :meth:`Part.bounds`."""
@@ -130,10 +115,10 @@ class Classifier(Part):
 
         from infmap_kit.answer.answer import classifier_of
 
-        expected, said = classifier_of(reference), classifier_of(actual)
+        expected, classifier = classifier_of(reference), classifier_of(actual)
         if expected is None:
             return None
-        if said is None or said.activation is None or expected.activation is None:
+        if classifier is None or classifier.activation is None or expected.activation is None:
             return ClassifierComparison(
                 detected=False,
                 reference_detected=expected.detected,
@@ -142,17 +127,17 @@ class Classifier(Part):
             )
         return ClassifierComparison(
             # An engine's own answer carries no finding; both are held to the reference's threshold.
-            detected=said.probability >= expected.threshold,
+            detected=classifier.probability >= expected.threshold,
             reference_detected=expected.detected,
-            error=_quantile(np.array([expected.probability - said.probability])),
-            activation_error=_quantile(expected.activation - said.activation),
+            error=_quantile(np.array([expected.probability - classifier.probability])),
+            activation_error=_quantile(expected.activation - classifier.activation),
         )
 
     def checks(
         self, compared: Sequence[tuple[str, ClassifierComparison]], bounds: ClassifierBounds
     ) -> list[Check]:
         """See :meth:`Part.checks`."""
-        flips = [name for name, one in compared if one.flipped]
+        flips = [name for name, comparison in compared if comparison.flipped]
         return [
             Check(
                 key="flips",
@@ -168,48 +153,53 @@ class Classifier(Part):
                 "largest_error",
                 "probability",
                 bounds.max_error,
-                [(one.error, name) for name, one in compared],
+                max((comparison.error, name) for name, comparison in compared),
             ),
             _error_check(
                 "activation_error",
                 "activation map",
                 bounds.max_activation_error,
-                [(one.activation_error, name) for name, one in compared],
+                max((comparison.activation_error, name) for name, comparison in compared),
             ),
         ]
 
-    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
         from infmap_kit.parts.recording import packed_probability
 
-        if not isinstance(said, ClassifierAnswer) or said.activation is None:
+        if not isinstance(answer, ClassifierAnswer) or answer.activation is None:
             return {}
         return {
-            f"classifier/{number:04}.png": packed_probability(said.activation),
-            f"classifier/{number:04}.json": json.dumps(said.probability).encode(),
+            "png": packed_probability(answer.activation),
+            "json": json.dumps(answer.probability).encode(),
         }
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> ClassifierAnswer:
         """See :meth:`Part.unpack`."""
         from infmap_kit.answer.classifier import ClassifierAnswer
 
         return ClassifierAnswer(
-            probability=recording.number(f"classifier/{number:04}.json"),
-            activation=recording.probability(f"classifier/{number:04}.png"),
+            probability=recording.number(self.name),
+            activation=recording.probability(self.name),
             threshold=finding.threshold,
         )
 
 
-def _error_check(key: str, what: str, bound: float, errors: Sequence[tuple[float, str]]) -> Check:
-    error, name = max(errors)
+def _answer(outputs: Outputs, finding: FindingSpec) -> ClassifierAnswer:
+    from infmap_kit.answer.classifier import ClassifierAnswer
+
+    return ClassifierAnswer(
+        probability=float(outputs[CLASSIFIER_PROBABILITY.name]),
+        activation=outputs.get(ACTIVATION_MAP.name),
+        threshold=finding.threshold,
+    )
+
+
+def _error_check(key: str, what: str, bound: float, largest: tuple[float, str]) -> Check:
+    error, name = largest
     return Check(
         key=key,
         value=error,
@@ -217,14 +207,12 @@ def _error_check(key: str, what: str, bound: float, errors: Sequence[tuple[float
         text=f"{error:.2e}",
         at_most=bound,
         reason=f"expected the classifier's {what} within {bound} of its reference's, found {error:.3f} on "
-        f"{name}"
-        if error > bound
-        else "",
+        f"{name}",
     )
 
 
 def _quantile(difference: NDArray[np.floating]) -> float:
-    """The bound that 99.9 % of the differences stay within; what is no number is as far off as can be."""
+    """The error that 99.9 % of the differences stay within; what is no number counts as the largest, 1."""
     import numpy as np
 
     error = np.abs(difference)

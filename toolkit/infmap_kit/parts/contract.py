@@ -1,4 +1,4 @@
-"""What a model serves: graphs and tensors, by the parts that it has."""
+"""The contract of a model: the graphs and tensors that it serves, by the parts that it has."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
 
 @dataclasses.dataclass(frozen=True)
 class Contract:
-    """What a model serves.
+    """The graphs and tensors that a model serves.
 
-    A part adds graphs and outputs and takes none away, so that who asks for the four outputs that are
+    A part adds graphs and outputs and takes none away, so that a client of the four outputs that are
     always there asks every model in the same way.
 
     Parameters
@@ -50,11 +50,6 @@ class Contract:
         """The contract that graphs, or parts, of these names serve."""
         served = (p.name for p in optional_parts() if {p.name, p.graph.name} & set(names))
         return cls(tuple(served))
-
-    @classmethod
-    def whole(cls) -> Self:
-        """The contract of a model that has every part."""
-        return cls(tuple(part.name for part in optional_parts()))
 
     @property
     def optional(self) -> tuple[Part, ...]:

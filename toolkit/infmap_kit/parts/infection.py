@@ -7,18 +7,14 @@ Its answer is the :class:`~infmap_kit.answer.answer.Answer` itself, and its chec
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
 from infmap_kit.model.spec import ClassifierSpec, ModelSpec
 from infmap_kit.model.tensors import SEGMENTATION
-from infmap_kit.parts.part import Part
-
-if TYPE_CHECKING:
-    import onnx
+from infmap_kit.parts.part import SegmentationPart
 
 
-class Infection(Part):
+class Infection(SegmentationPart):
     """The segmentation of infected regions."""
 
     def __init__(self) -> None:
@@ -38,9 +34,3 @@ class Infection(Part):
                 f"{run} is a network of the lungs, which says nothing of infection: export the infection's "
                 f"run, and give this one as --lungs {run}"
             )
-
-    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """See :meth:`Part.prepare`."""
-        from infmap_kit.graphs.preparation import prepare_segmentation
-
-        return prepare_segmentation(model, self.graph)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.spec import DETECTION_THRESHOLD, ModelSpec
 from infmap_kit.model.tensors import (
@@ -22,12 +22,11 @@ from infmap_kit.model.tensors import (
     SEVERITY_OF_LUNGS,
     ZONE_SEVERITY,
 )
-from infmap_kit.parts.check import Check, some
-from infmap_kit.parts.part import Part
+from infmap_kit.parts.check import Check, dice_checks, dice_of, refusal
+from infmap_kit.parts.part import SegmentationPart
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnx
     from numpy.typing import NDArray
 
     from infmap_kit.answer.answer import Answer
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from infmap_kit.parts.part import Outputs
     from infmap_kit.parts.recording import Recording
 
-_COUNTED_PIXELS = 50
 _ALL = 100.0
 _ROUNDING_PERCENT = 1e-3
 
@@ -48,12 +46,12 @@ class LungBounds:
     Parameters
     ----------
     min_dice, min_image_dice
-        As for the infection: pooled, and of each picture.
+        Dice pooled over all pictures, and of each.
     max_severity_change_percent
-        Of both lungs or either, in percentage points of them. The coarsest expert score (geographic
+        Change of both lungs or either, in percentage points of them. The coarsest expert score (geographic
         extent, 0 to 8) moves by a step for an eighth of the lungs; a fifth of that is not seen.
     max_zone_change_percent
-        The same of a sixth: a zone's border moves with the first and the last row of its lung.
+        Change of a zone: its border moves with the first and the last row of its lung.
     """
 
     min_dice: float = 0.999
@@ -77,10 +75,10 @@ class LungComparison:
     reference_pixels, pixels, common_pixels
         Sizes of the two masks and of what they share.
     severity_change_percent
-        Largest of both lungs together, of each, and at each threshold; 100 where only one of the two runners
-        has a value.
+        Largest change of both lungs together, of each, and at each threshold; 100 where only one of the two
+        runners has a value.
     zone_change_percent
-        Largest of any zone.
+        Largest change of any zone.
     consistent
         Whether the figures are what the definition gives for the engine's own masks.
     """
@@ -98,7 +96,7 @@ class LungComparison:
         return _dice([self])
 
 
-class Lungs(Part):
+class Lungs(SegmentationPart):
     """The segmentation of the lungs."""
 
     def __init__(self) -> None:
@@ -115,6 +113,7 @@ class Lungs(Part):
                 "grades": "Where the grades none, mild and moderate end, in percent of the lungs; with "
                 "--lungs. Without it 0,25,50."
             },
+            settings_note="are of the severity of the lungs",
         )
 
     def require(self, spec: ModelSpec, run: Path) -> None:
@@ -124,12 +123,6 @@ class Lungs(Part):
                 f"{run} was trained on {spec.anatomy}, and --lungs takes a network of the lungs: train one "
                 f"with `{self.trained_with}`"
             )
-
-    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """See :meth:`Part.prepare`."""
-        from infmap_kit.graphs.preparation import prepare_segmentation
-
-        return prepare_segmentation(model, self.graph)
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
         """See :meth:`Part.identity`."""
@@ -157,11 +150,7 @@ class Lungs(Part):
         )
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> LungAnswer:
         """See :meth:`Part.reference`."""
         from infmap_kit.answer.severity import lung_answer
@@ -174,10 +163,10 @@ class Lungs(Part):
         from infmap_kit.answer.answer import lungs_of
         from infmap_kit.answer.severity import lung_answer
 
-        said = lungs_of(answer)
-        if said is None:
+        lungs = lungs_of(answer)
+        if lungs is None:
             return None
-        return lung_answer(answer.probability, said.mask, threshold=answer.finding.threshold)
+        return lung_answer(answer.probability, lungs.mask, threshold=answer.finding.threshold)
 
     def bounds(self, precision: str) -> LungBounds:
         """See :meth:`Part.bounds`."""
@@ -188,115 +177,84 @@ class Lungs(Part):
         from infmap_kit.answer.answer import lungs_of
         from infmap_kit.answer.severity import lung_answer
 
-        expected, said = lungs_of(reference), lungs_of(actual)
-        if expected is None and said is None:
+        expected, lungs = lungs_of(reference), lungs_of(actual)
+        if expected is None and lungs is None:
             return None
-        if expected is None or said is None:
-            sizes = [int(one.mask.sum()) if one is not None else 0 for one in (expected, said)]
+        if expected is None or lungs is None:
             return LungComparison(
-                reference_pixels=sizes[0],
-                pixels=sizes[1],
+                reference_pixels=int(expected.mask.sum()) if expected is not None else 0,
+                pixels=int(lungs.mask.sum()) if lungs is not None else 0,
                 common_pixels=0,
                 severity_change_percent=_ALL,
                 zone_change_percent=_ALL,
                 consistent=False,
             )
-        own = lung_answer(actual.probability, said.mask, threshold=reference.finding.threshold)
+        own = lung_answer(actual.probability, lungs.mask, threshold=reference.finding.threshold)
         return LungComparison(
             reference_pixels=int(expected.mask.sum()),
-            pixels=int(said.mask.sum()),
-            common_pixels=int((expected.mask & said.mask).sum()),
-            severity_change_percent=_severity_change(expected, said),
-            zone_change_percent=_largest(expected.zones, said.zones),
-            consistent=own.of_lungs == said.of_lungs
-            and _severity_change(own, said) < _ROUNDING_PERCENT
-            and _largest(own.zones, said.zones) < _ROUNDING_PERCENT,
+            pixels=int(lungs.mask.sum()),
+            common_pixels=int((expected.mask & lungs.mask).sum()),
+            severity_change_percent=_severity_change(expected, lungs),
+            zone_change_percent=_largest(expected.zones, lungs.zones),
+            consistent=_severity_change(own, lungs) < _ROUNDING_PERCENT
+            and _largest(own.zones, lungs.zones) < _ROUNDING_PERCENT,
         )
 
     def checks(
         self, compared: Sequence[tuple[str, LungComparison]], bounds: LungBounds
     ) -> list[Check]:
         """See :meth:`Part.checks`."""
-        everything = [one for _, one in compared]
-        dice, lowest = _dice(everything), min(one.dice for one in everything)
-        low = [
-            f"{name} {one.dice:.3f}"
-            for name, one in compared
-            if one.reference_pixels >= _COUNTED_PIXELS and one.dice < bounds.min_image_dice
-        ]
-        inconsistent = [name for name, one in compared if not one.consistent]
         return [
-            Check(
-                key="dice",
-                value=dice,
-                label="Dice of the lungs, pooled",
-                text=f"{dice:.6f}",
-                at_least=bounds.min_dice,
-                reason=f"expected lungs with Dice of at least {bounds.min_dice} against the reference, found "
-                f"{dice:.5f} over {len(compared)} pictures"
-                if dice < bounds.min_dice
-                else "",
-            ),
-            Check(
-                key="min_image_dice",
-                value=lowest,
-                reason=f"expected lungs with Dice of at least {bounds.min_image_dice} on each picture, found "
-                f"{some(low)}"
-                if low
-                else "",
+            *dice_checks(
+                _dice([comparison for _, comparison in compared]),
+                [(name, found.dice, found.reference_pixels) for name, found in compared],
+                min_dice=bounds.min_dice,
+                min_image_dice=bounds.min_image_dice,
+                of="lungs",
             ),
             _change_check(
                 "severity",
                 "the lungs",
                 bounds.max_severity_change_percent,
-                [(one.severity_change_percent, name) for name, one in compared],
+                max((comparison.severity_change_percent, name) for name, comparison in compared),
             ),
             _change_check(
                 "zone",
                 "zones",
                 bounds.max_zone_change_percent,
-                [(one.zone_change_percent, name) for name, one in compared],
+                max((comparison.zone_change_percent, name) for name, comparison in compared),
             ),
-            Check(
-                reason="severity of the lungs is not what the engine's own masks give on "
-                f"{some(inconsistent)}"
-                if inconsistent
-                else ""
+            refusal(
+                [name for name, comparison in compared if not comparison.consistent],
+                "severity of the lungs is not what the engine's own masks give on {}",
             ),
         ]
 
-    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
         """See :meth:`Part.pack`."""
         import numpy as np
 
         from infmap_kit.answer.severity import LungAnswer
         from infmap_kit.parts.recording import packed
 
-        if not isinstance(said, LungAnswer):
+        if not isinstance(answer, LungAnswer):
             return {}
-        return {f"lungs/{number:04}.png": packed(255 * said.mask.astype(np.uint8))}
+        return {"png": packed(255 * answer.mask.astype(np.uint8))}
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> LungAnswer:
         """See :meth:`Part.unpack`."""
         import numpy as np
 
         from infmap_kit.answer.severity import lung_answer
 
-        mask = recording.picture(f"lungs/{number:04}.png", np.uint8) > 0
+        mask = recording.picture(self.name, np.uint8) > 0
         return lung_answer(probability, mask, threshold=finding.threshold)
 
 
-def _change_check(
-    what: str, whose: str, bound: float, changes: Sequence[tuple[float, str]]
-) -> Check:
-    change, name = max(changes)
+def _change_check(what: str, whose: str, bound: float, largest: tuple[float, str]) -> Check:
+    change, name = largest
     return Check(
         key=f"{what}_change_percent",
         value=change,
@@ -304,31 +262,31 @@ def _change_check(
         text=f"{change:.4f}",
         at_most=bound,
         reason=f"expected severities of {whose} within {bound} percentage points, found a change of "
-        f"{change:.2f} on {name}"
-        if change > bound
-        else "",
+        f"{change:.2f} on {name}",
     )
 
 
 def _dice(compared: Sequence[LungComparison]) -> float:
-    sizes = sum(one.reference_pixels + one.pixels for one in compared)
-    return 2 * sum(one.common_pixels for one in compared) / sizes if sizes else 1.0
-
-
-def _severity_change(expected: LungAnswer, said: LungAnswer) -> float:
-    if expected.of_lungs != said.of_lungs:
-        return _ALL
-    return max(
-        abs(expected.severity_percent - said.severity_percent),
-        _largest(expected.lungs, said.lungs),
-        _largest(expected.at, said.at),
+    return dice_of(
+        sum(comparison.common_pixels for comparison in compared),
+        sum(comparison.reference_pixels + comparison.pixels for comparison in compared),
     )
 
 
-def _largest(expected: NDArray[np.float32], said: NDArray[np.float32]) -> float:
+def _severity_change(expected: LungAnswer, actual: LungAnswer) -> float:
+    if expected.of_lungs != actual.of_lungs:
+        return _ALL
+    return max(
+        abs(expected.severity_percent - actual.severity_percent),
+        _largest(expected.lungs, actual.lungs),
+        _largest(expected.at, actual.at),
+    )
+
+
+def _largest(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
     """Largest difference of two rows of percentages; a value that only one of them has counts as all."""
     import numpy as np
 
-    change = np.abs(expected - said)
-    change[np.isnan(expected) != np.isnan(said)] = _ALL
+    change = np.abs(expected - actual)
+    change[np.isnan(expected) != np.isnan(actual)] = _ALL
     return float(np.nan_to_num(change, nan=0.0).max())

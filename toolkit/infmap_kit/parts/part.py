@@ -1,4 +1,4 @@
-"""What tells one network of a served model from another.
+"""A part: one of the networks of a served model, and everything in which it differs from the others.
 
 A part is an instance of :class:`Part`, and :mod:`infmap_kit.parts.registry` lists them. Graphs, configs, the
 gate, bundles, manifests, commands and results walk over the parts that a model has.
@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.run_folder import SEGMENTATION_GRAPH
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.model.tensors import Graph, Tensor
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     """Output name to array of one picture, without the batch dimension."""
 
 
-# Each part is one thing, found by its name: two of the same fields are not the same.
+# Parts are found by their names: two with the same fields are not the same.
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
     """One network of a served model.
@@ -44,25 +45,27 @@ class Part:
     graph_file
         The graph in the part's run folder.
     help
-        What the option of commands says.
+        Help text of that option.
     noun
         The kind of network in messages, such as ``a lung network``.
     trained_with
         The command that makes such a run folder.
     record_prefix
-        Begins the keys under which a manifest tells how the part's engine was built.
+        Begins a manifest's keys about how the part's engine was built.
     is_lowered
         Whether its engine computes in the precision that was asked for; others compute in FP32.
     detection_outputs
-        What the detection graph computes of the part's raw output. Without any, detection does not read the
-        part, and the ensemble shows the graph's own outputs.
+        Outputs that the detection graph computes of the part's raw output. Without any, detection does not
+        read the part, and the ensemble shows the graph's own outputs.
     settings
         Further options of commands that belong to the part: name to help text.
+    settings_note
+        Why such an option needs the part, in the message that asks for it.
     """
 
     name: str
     graph: Graph
-    graph_file: str = "segmentation.onnx"
+    graph_file: str = SEGMENTATION_GRAPH
     help: str = ""
     noun: str = ""
     trained_with: str = ""
@@ -70,15 +73,16 @@ class Part:
     is_lowered: bool = False
     detection_outputs: tuple[Tensor, ...] = ()
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    settings_note: str = "needs its network"
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """What the ensemble shows because of the part."""
+        """The outputs that the ensemble has because of the part."""
         return self.detection_outputs or self.graph.outputs
 
     @property
     def asked_outputs(self) -> tuple[Tensor, ...]:
-        """What is asked of a server for every radiograph; the rest when somebody wants to look at it."""
+        """The outputs that are asked of a server for every radiograph; the others are for explanations."""
         return self.outputs
 
     @property
@@ -115,7 +119,7 @@ class Part:
         return prepare_network(model, self.graph, kind=self.noun, trained_with=self.trained_with)
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """What a manifest says of the part's settings.
+        """The part's settings for a manifest.
 
         Raises
         ------
@@ -127,25 +131,13 @@ class Part:
     # From outputs to an answer.
 
     def read(self, outputs: Outputs, model: ModelIdentity) -> PartAnswer | None:
-        """What a server or an engine says, or ``None`` where the part is not served.
-
-        Parameters
-        ----------
-        outputs
-            Outputs of the ensemble for one picture.
-        model
-            Identity of the model.
-        """
+        """The answer in an ensemble's outputs for one picture, or ``None`` where the part is not served."""
         raise NotImplementedError
 
     def reference(
-        self,
-        raw: Outputs,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, raw: Outputs, probability: NDArray[np.float32], finding: FindingSpec
     ) -> PartAnswer:
-        """What the trained network says, by formulas and without any of the graphs behind the ensemble.
+        """The answer of the trained network, by formulas and without any of the graphs behind the ensemble.
 
         Parameters
         ----------
@@ -154,12 +146,12 @@ class Part:
         probability
             (224, 224) float32 of infection.
         finding
-            What the model looks for, with the probability from which a pixel is affected.
+            The model's finding, with the probability from which a pixel is affected.
         """
         raise NotImplementedError
 
     def recomputed(self, answer: Answer) -> PartAnswer | None:
-        """What the formulas give for the part's own values in an answer; ``None`` where it has none."""
+        """The part's answer by formulas of its own values in an answer; ``None`` where it has none."""
         return answer.parts.get(self.name)
 
     # The gate.
@@ -173,30 +165,17 @@ class Part:
         raise NotImplementedError
 
     def checks(self, compared: Sequence[tuple[str, Any]], bounds: Any) -> list[Check]:
-        """What an engine is held to.
-
-        Parameters
-        ----------
-        compared
-            Picture's name and its comparison, at least one.
-        bounds
-            See :meth:`bounds`.
-        """
+        """The checks of an engine, by name and comparison of each picture, at least one."""
         raise NotImplementedError
 
     # Bundles.
 
-    def pack(self, number: int, said: PartAnswer) -> dict[str, bytes]:
-        """What the trained network said of a picture, as files of a bundle."""
+    def pack(self, answer: PartAnswer) -> dict[str, bytes]:
+        """The trained network's answer about a picture, as files of a bundle: suffix to content."""
         raise NotImplementedError
 
     def unpack(
-        self,
-        recording: Recording,
-        number: int,
-        probability: NDArray[np.float32],
-        *,
-        finding: FindingSpec = COVID_19,
+        self, recording: Recording, probability: NDArray[np.float32], finding: FindingSpec
     ) -> PartAnswer:
         """Read what :meth:`pack` wrote.
 
@@ -206,3 +185,13 @@ class Part:
             When a file is missing or damaged.
         """
         raise NotImplementedError
+
+
+class SegmentationPart(Part):
+    """A part that segments: its graph's tensors get the contract's names, whatever converted it."""
+
+    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """See :meth:`Part.prepare`."""
+        from infmap_kit.graphs.preparation import prepare_segmentation
+
+        return prepare_segmentation(model, self.graph)

@@ -18,7 +18,7 @@ def read_answer(
     model: ModelIdentity | None = None,
     timings_ms: Mapping[str, float] | None = None,
 ) -> Answer:
-    """The answer that the outputs about one radiograph are.
+    """Make an answer of the outputs for one radiograph.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def read_answer(
         severity_percent=float(outputs[SEVERITY.name]),
         probability=outputs[PROBABILITY.name],
         infection_map=outputs.get(INFECTION_MAP.name),
-        parts={name: said for name, said in parts.items() if said is not None},
+        parts={name: answer for name, answer in parts.items() if answer is not None},
         model=identity,
         timings_ms=dict(timings_ms or {}),
         finding=identity.finding,

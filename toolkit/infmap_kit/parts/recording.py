@@ -18,61 +18,65 @@ _LEVELS = 2**16
 
 
 class Recording:
-    """The files of a bundle, read one by one.
+    """The files of a bundle about one of its pictures.
 
     Parameters
     ----------
     path
         The bundle, for messages.
     files
-        Name to content.
+        Name to content, of the whole bundle.
+    number
+        The picture's number, from 1.
     """
 
-    def __init__(self, path: Path, files: Mapping[str, bytes]) -> None:
-        self.path = path
+    def __init__(self, path: Path, files: Mapping[str, bytes], number: int) -> None:
+        self._path = path
         self._files = files
+        self._number = number
 
-    def picture(self, name: str, dtype: type[Any]) -> NDArray[Any]:
-        """A (224, 224) picture.
+    def picture(self, folder: str, dtype: type[Any]) -> NDArray[Any]:
+        """The (224, 224) picture in a folder.
 
         Raises
         ------
         BundleError
-            When it is missing, or none of that type and of the network's size.
+            When it is missing, or is not of that type and of the network's size.
         """
+        name = f"{folder}/{self._number:04}.png"
         content = self._files.get(name, b"")
-        # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
-        sized = content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big")
         pixels = None
-        if sized:
+        # Width and height of a PNG stand at this place: what claims to be larger is not unpacked.
+        if content[16:24] == 2 * IMAGE_SIZE.to_bytes(4, "big"):
             pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if pixels is None or pixels.dtype != dtype or pixels.ndim != 2:
             raise BundleError(
-                f"{self.path} has no picture {name} as a bundle should: bundle the run again"
+                f"{self._path} has no picture {name} as a bundle should: bundle the run again"
             )
         return pixels
 
-    def probability(self, name: str) -> NDArray[np.float32]:
+    def probability(self, folder: str) -> NDArray[np.float32]:
         """Probabilities that :func:`packed_probability` wrote: the middle of each step."""
-        steps = self.picture(name, np.uint16).astype(np.float64)
+        steps = self.picture(folder, np.uint16).astype(np.float64)
         return ((steps + 0.5) / _LEVELS).astype(np.float32)
 
-    def number(self, name: str) -> float:
-        """A probability in a JSON file.
+    def number(self, folder: str) -> float:
+        """The probability in a JSON file.
 
         Raises
         ------
         BundleError
             When the file is missing or holds no number of 0 to 1.
         """
+        name = f"{folder}/{self._number:04}.json"
         try:
             value = json.loads(self._files[name])
         except (KeyError, ValueError) as error:
             raise BundleError(
-                f"{self.path} has no readable {name}: bundle the run again"
+                f"{self._path} has no readable {name}: bundle the run again"
             ) from error
         if not isinstance(value, float | int) or not 0 <= value <= 1:
-            raise BundleError(f"expected a probability in {name} of {self.path}, found {value!r}")
+            raise BundleError(f"expected a probability in {name} of {self._path}, found {value!r}")
         return float(value)
 
 

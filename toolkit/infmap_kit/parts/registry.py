@@ -15,7 +15,7 @@ _OPTIONAL: list[Part] = [Lungs(), Classifier()]
 
 
 def optional_parts() -> tuple[Part, ...]:
-    """What a model may have besides the infection's network."""
+    """The parts that a model may have besides the infection's network."""
     return tuple(_OPTIONAL)
 
 
@@ -32,12 +32,10 @@ def find_part(name: str) -> Part:
     SpecError
         Naming the parts that there are.
     """
-    for part in all_parts():
-        if part.name == name:
-            return part
-    raise SpecError(
-        f"expected a part of {', '.join(part.name for part in all_parts())}, found {name!r}"
-    )
+    parts = {part.name: part for part in all_parts()}
+    if name not in parts:
+        raise SpecError(f"expected a part of {', '.join(parts)}, found {name!r}")
+    return parts[name]
 
 
 def part_of(graph: str) -> Part:
@@ -56,4 +54,4 @@ def part_of(graph: str) -> Part:
 
 def register(part: Part) -> None:
     """Add a part of another package; one of the same name is replaced."""
-    _OPTIONAL[:] = [*(one for one in _OPTIONAL if one.name != part.name), part]
+    _OPTIONAL[:] = [*(other for other in _OPTIONAL if other.name != part.name), part]

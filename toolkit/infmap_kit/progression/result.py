@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
+from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import SpecError
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.progression.fields import Fields, printable
@@ -151,12 +152,11 @@ def parse_severity(fields: Fields) -> Severity:
 def _cut_offs(grades: str, where: str) -> tuple[float, ...]:
     """What a server states of its grades: ``0,25,50``."""
     try:
-        found = tuple(float(word) for word in grades.split(","))
-    except ValueError:
-        found = ()
-    if len(found) != len(GRADES) - 1 or not 0 <= found[0] <= found[1] <= found[2] <= 100:
-        raise SpecError(f'expected grades of {where} to be such as 0,25,50, found "{grades}"')
-    return found
+        return dataclasses.astuple(Grades.parse(grades))
+    except SpecError as error:
+        raise SpecError(
+            f'expected grades of {where} to be such as 0,25,50, found "{grades}"'
+        ) from error
 
 
 def parse_result(document: object, file: Path) -> Result:

@@ -1,1 +1,1 @@
-"""From the machine that trained to the box that serves: bundles, signatures, installation."""
+"""From the machine that trained to the host that serves: bundles, signatures, installation."""

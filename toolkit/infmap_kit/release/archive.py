@@ -20,6 +20,10 @@ from infmap_kit.model.files import write_bytes
 CHECKSUM = "checksum.sha256"
 SIGNATURE = "signature.ed25519"
 
+Verify = Callable[[bytes, bytes | None], None]
+"""Called with the SHA-256 digest of what was signed and the signature, or ``None`` where there is none; raises
+:class:`~infmap_kit.errors.BundleError` when that is not enough."""
+
 MAX_BYTES = 2**31
 MAX_MEMBERS = 10_000
 
@@ -39,15 +43,7 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Archive:
-    """An archive that was checked.
-
-    Parameters
-    ----------
-    files
-        Name to content.
-    signed
-        Whether it bears a signature; whose, only ``verify`` knows.
-    """
+    """The files of an archive that was checked, by name, and whether it bears a signature."""
 
     files: dict[str, bytes]
     signed: bool
@@ -65,7 +61,7 @@ class _Member:
 
     @property
     def end(self) -> int:
-        return self.offset + _padded(self.size)
+        return self.offset + self.size + -self.size % _BLOCK
 
 
 def write_archive(
@@ -99,29 +95,14 @@ def write_archive(
     return digest
 
 
-def read_archive(
-    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
-) -> Archive:
-    """Check an archive from its first byte to its last, then read its files.
-
-    Parameters
-    ----------
-    path
-        The archive.
-    verify
-        Given the SHA-256 digest of what was signed and the signature, or ``None``; raises when it is not
-        content.
-
-    Returns
-    -------
-    Archive
-        Its files, without checksum and signature.
+def read_archive(path: Path, *, verify: Verify = lambda *_: None) -> Archive:
+    """Check an archive and its signature from the first byte to the last, then read its files.
 
     Raises
     ------
     BundleError
-        When it is no such archive, cut off, altered in any byte, or holds what no archive of ours holds: links,
-        folders, names that lead out of it.
+        When it is no such archive, is cut off, was altered in any byte, or holds links, folders or names that
+        lead out of it.
     """
     # Read once: what is checked is what is used, whatever happens to the file meanwhile.
     content = _content(path)
@@ -165,7 +146,7 @@ def _content(path: Path) -> memoryview:
 def _member(name: str, content: bytes) -> list[bytes]:
     if not _NAME.fullmatch(name) or len(name) > 100:
         raise BundleError(f"a bundle cannot hold a file of the name {name!r}")
-    return [_header(name, len(content)), content, bytes(_padded(len(content)) - len(content))]
+    return [_header(name, len(content)), content, bytes(-len(content) % _BLOCK)]
 
 
 def _header(name: str, size: int) -> bytes:
@@ -199,7 +180,3 @@ def _members(path: Path, content: memoryview) -> Iterator[_Member]:
         names.add(info.name)
         yield member
         offset = member.end
-
-
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK

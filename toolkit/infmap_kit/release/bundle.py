@@ -1,18 +1,18 @@
-"""Bundles: everything that a box needs to build, prove and serve a model, in one file and with no network.
+"""Bundles: everything that a host needs to build, prove and serve a model, in one file and with no network.
 
 ::
 
     bundle.json        what it is, and the SHA-256 of each file
-    spec.json          of the run folder
+    spec.json          the run folder's
     metrics.json       figures on the held-back part, if the run has them
     finding.toml       what the network finds, if that is not COVID-19 infection
     MODEL_CARD.md      the run's, or a short one
     graphs/            segmentation, detection and rendering as they will be served
     gate/NNN.png       what the engine is proved on: 224x224, without names
-    expected/NNN.png   what the trained network says of it: probabilities in 65536 steps
-    lungs/spec.json    of the lungs' run, where lungs are served; their network is among the graphs
-    lungs/NNN.png      the lungs that it sees: 0 or 255
-    classifier/        of a classifier's run, where one is served: spec.json, NNN.json with its probability,
+    expected/NNN.png   the trained network's prediction: probabilities in 65536 steps
+    lungs/spec.json    the lungs' run, where lungs are served; their network is among the graphs
+    lungs/NNN.png      the predicted lungs: 0 or 255
+    classifier/        a classifier's run, where one is served: spec.json, NNN.json with its probability,
                        NNN.png with its activation map
 """
 
@@ -26,60 +26,40 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 import infmap_kit
 from infmap_kit.errors import BundleError, SpecError
 from infmap_kit.gate.pictures import Pictures
-from infmap_kit.gate.runners import Runner
+from infmap_kit.gate.runners import Prediction, RecordedRunner
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.model.finding import COVID_19, FindingSpec
-from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC
+from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
-from infmap_kit.parts.recording import packed
-from infmap_kit.parts.registry import INFECTION
+from infmap_kit.parts.recording import Recording, packed, packed_probability
+from infmap_kit.parts.registry import INFECTION, find_part
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.release.archive import write_archive
-from infmap_kit.release.contents import BUNDLE, SCHEMA, read_contents
+from infmap_kit.release.archive import Verify, write_archive
+from infmap_kit.release.contents import BUNDLE, SCHEMA, Contents, read_contents, read_spec
 from infmap_kit.release.publish import graphs_of, reference_runner
-from infmap_kit.release.recordings import files_of, read_recordings
 from infmap_kit.release.source import (
+    Origin,
     Source,
     identity_of,
-    read_source,
+    read_run,
     with_finding,
     with_parts,
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Bundle:
-    """A bundle that was checked.
+class Bundle(Origin):
+    """A bundle that was checked, with its ``bundle.json``; its reference was recorded elsewhere."""
 
-    Parameters
-    ----------
-    source
-        The network with its graphs.
-    spec
-        The hand-over record of its training.
-    pictures
-        What an engine is proved on.
-    reference
-        What the trained network says of these.
-    record
-        ``bundle.json``.
-    model_card
-        Markdown.
-    """
-
-    source: Source
-    spec: ModelSpec
-    pictures: Pictures
-    reference: Runner
     record: dict[str, Any]
-    model_card: str
 
 
 def write_bundle(
@@ -101,13 +81,13 @@ def write_bundle(
     path
         Where to write.
     pictures
-        Names and (224, 224) uint8; the names stay at home, since they may be patients'.
+        Names and (224, 224) uint8; the names stay here, since they may be patients'.
     parts, settings
-        Networks to be served beside; see :func:`~infmap_kit.release.source.with_parts`.
+        As :func:`~infmap_kit.release.source.with_parts` takes them.
     sign
         Makes the signature of a SHA-256 digest.
     progress
-        Told each picture.
+        Called for each picture.
 
     Returns
     -------
@@ -121,20 +101,20 @@ def write_bundle(
     BundleError
         When the file cannot be written.
     """
-    if not (run / SPEC).is_file():
+    folder = RunFolder(run)
+    if not folder.exists:
         raise SpecError(
             f"{run} is no run folder (it has no {SPEC}): bundle what `infmap-train fit` made"
         )
-    source = with_parts(read_source(run), parts, settings)
-    spec = ModelSpec.read(run / SPEC)
-    beside = {name: folder for name, folder in (parts or {}).items() if folder is not None}
+    source = with_parts(read_run(folder), parts, settings)
+    spec = folder.spec
+    optional = {name: folder.optional(name) for name in (MODEL_CARD, METRICS, FINDING)}
+    beside = {name: path / SPEC for name, path in (parts or {}).items() if path is not None}
     files = {
         SPEC: (run / SPEC).read_bytes(),
-        MODEL_CARD: _model_card(run, spec).encode(),
-        **{
-            name: (run / name).read_bytes() for name in (METRICS, FINDING) if (run / name).is_file()
-        },
-        **{_spec_of(name): (folder / SPEC).read_bytes() for name, folder in beside.items()},
+        MODEL_CARD: _model_card(spec).encode(),
+        **{name: path.read_bytes() for name, path in optional.items() if path is not None},
+        **{_spec_of(name): path.read_bytes() for name, path in beside.items()},
     }
     for name, graph in graphs_of(source).items():
         files[_graph(name)] = graph.SerializeToString(deterministic=True)
@@ -144,7 +124,10 @@ def write_bundle(
         if not answer.is_finite:
             raise BundleError(f"{run} gives NaN or infinity on {name}: the network is broken")
         files[f"gate/{number:04}.png"] = packed(picture)
-        files |= files_of(number, answer)
+        files[f"expected/{number:04}.png"] = packed_probability(answer.probability)
+        for part, part_answer in answer.parts.items():
+            by_suffix = find_part(part).pack(part_answer).items()
+            files |= {f"{part}/{number:04}.{suffix}": content for suffix, content in by_suffix}
         progress("asking the trained network", number, len(pictures))
     record = {
         "schema": SCHEMA,
@@ -165,17 +148,8 @@ def write_bundle(
     return {**record, "checksum": checksum}
 
 
-def read_bundle(
-    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
-) -> Bundle:
-    """Check a bundle whole, then read it.
-
-    Parameters
-    ----------
-    path
-        The bundle.
-    verify
-        See :func:`~infmap_kit.release.archive.read_archive`.
+def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
+    """Check every file of a bundle and its signature, then read it.
 
     Raises
     ------
@@ -186,19 +160,15 @@ def read_bundle(
     """
     contents = read_contents(path, verify=verify)
     files, record, spec = contents.files, contents.record, contents.spec
-    with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
-        folder = Path(scratch)
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        contract = Contract.of(record)
-        graphs = {graph.name: _read_graph(folder, graph.name) for graph in contract.graphs}
+    contract = Contract.of(record)
+    graphs = {graph.name: _read_graph(files, graph.name) for graph in contract.graphs}
     prepared = {
         part.name: part.prepare(graphs.pop(part.graph.name))
         for part in (INFECTION, *contract.optional)
     }
     finding = _finding(path, files, spec)
-    pictures, reference = read_recordings(path, files, record["pictures"], contract, finding)
+    pictures, predictions = _recorded(path, contents, contract, finding)
+    reference = RecordedRunner(predictions, finding=finding)
     source = Source(
         segmentation=prepared.pop(INFECTION.name),
         identity={
@@ -210,20 +180,31 @@ def read_bundle(
     )
     source = with_finding(source, finding)
     for part in contract.optional:
-        told = _part(path, files, record, part)
-        source = source.with_part(part, prepared[part.name], told)
-    return Bundle(
-        source=source,
-        spec=spec,
-        pictures=pictures,
-        reference=reference,
-        record=record,
-        model_card=files.get(MODEL_CARD, b"").decode("utf-8", "replace"),
-    )
+        source = source.with_part(part, prepared[part.name], _part(path, files, record, part))
+    return Bundle(source=source, pictures=pictures, reference=reference, record=record)
+
+
+def _recorded(
+    path: Path, contents: Contents, contract: Contract, finding: FindingSpec
+) -> tuple[Pictures, dict[str, Prediction]]:
+    """The pictures of a bundle, and what the trained networks predicted of them."""
+    pictures: Pictures = []
+    predictions: dict[str, Prediction] = {}
+    for number in range(1, contents.record["pictures"] + 1):
+        name, recording = f"gate-{number:04}", Recording(path, contents.files, number)
+        pictures.append((name, recording.picture("gate", np.uint8)))
+        probability = recording.probability("expected")
+        parts = {
+            part.name: part.unpack(recording, probability, finding) for part in contract.optional
+        }
+        predictions[name] = probability, parts
+    if not pictures:
+        raise BundleError(f"{path} holds no pictures that an engine could be proved on")
+    return pictures, predictions
 
 
 def _finding(path: Path, files: Mapping[str, bytes], spec: ModelSpec) -> FindingSpec:
-    """What the network finds; the run's own record must name the very file."""
+    """The network's finding; the run's own record must name the very file."""
     content = files.get(FINDING)
     actual = None if content is None else hashlib.sha256(content).hexdigest()
     if actual != spec.files.get(FINDING):
@@ -236,18 +217,15 @@ def _graph(name: str) -> str:
 
 
 def _spec_of(part: str) -> str:
-    return f"{part}/spec.json"
+    return f"{part}/{SPEC}"
 
 
 def _part(
     path: Path, files: Mapping[str, bytes], record: Mapping[str, Any], part: Part
 ) -> dict[str, Any]:
-    """What ``bundle.json`` says of a part, once the part's own record says the same."""
+    """A part's identity by ``bundle.json``, once the part's own record agrees."""
     name, stated = _spec_of(part.name), record[part.name]
-    try:
-        expected = identity_of(ModelSpec.of(json.loads(files[name]), f"{name} in {path}"))
-    except (KeyError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path} has no readable {name}: bundle the run again") from error
+    expected = identity_of(read_spec(path, files, name))
     same = isinstance(stated, dict) and all(stated.get(key) == expected[key] for key in expected)
     if not same or not isinstance(stated.get("onnx_sha256"), str):
         raise BundleError(
@@ -257,17 +235,18 @@ def _part(
     return dict(stated)
 
 
-def _read_graph(folder: Path, name: str) -> onnx.ModelProto:
-    path = folder / _graph(name)
-    if not path.is_file():
+def _read_graph(files: Mapping[str, bytes], name: str) -> onnx.ModelProto:
+    content = files.get(_graph(name))
+    if content is None:
         raise BundleError(f"the bundle lacks {_graph(name)}: bundle the run again")
-    return read_graph(path)
+    with tempfile.TemporaryDirectory(prefix="infmap-kit-") as folder:
+        path = Path(folder, f"{name}.onnx")
+        path.write_bytes(content)
+        return read_graph(path)
 
 
-def _model_card(run: Path, spec: ModelSpec) -> str:
-    card = run / MODEL_CARD
-    if card.is_file():
-        return card.read_text(encoding="utf-8")
+def _model_card(spec: ModelSpec) -> str:
+    """A short model card for a run that has none of its own."""
     return (
         f"# {spec.name} {spec.version}\n\n**For research use, not a medical device.**\n\n"
         f"- network: {spec.network.label}\n- licence of the training data: {spec.data_licence}\n"

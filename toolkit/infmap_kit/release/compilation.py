@@ -1,4 +1,4 @@
-"""The compile gate: would TensorRT take these graphs on a GPU box? Asked on a machine without one.
+"""The compile gate: whether TensorRT would take graphs on a GPU host, found on a machine without one.
 
 NVIDIA's tensorrt-rtx has the parser and the builder of TensorRT and needs no GPU to build. What it builds
 cannot be run here, and Triton does not load it: only the answer is used.
@@ -30,25 +30,21 @@ from infmap_kit.tensorrt.gpus import Gpu, gpu
 from infmap_kit.tensorrt.library import require_compiler
 from infmap_kit.tensorrt.profiles import profiles_of
 from infmap_kit.tensorrt.refusal import GraphRefused, Refusal
-from infmap_kit.triton.repository import (
-    MANIFEST,
-    check_repository,
-    served_contract,
-)
+from infmap_kit.triton.repository import MANIFEST, check_repository, served_contract
 
 DEFAULT_GPUS = ("sm75", "sm86")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GateOptions:
-    """What is compiled, and for what.
+    """How graphs are compiled.
 
     Parameters
     ----------
     gpus
         Short names, generations or compute capabilities.
     precision
-        Of the networks: fp16 or fp32.
+        Precision of the networks: fp16 or fp32.
     batches
         Batch sizes that the profiles cover.
     """
@@ -67,20 +63,20 @@ class GateOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compilation:
-    """What became of one graph for one GPU generation.
+    """The result of compiling one graph for one GPU generation.
 
     Parameters
     ----------
     graph, gpu, generation
-        What was compiled for what.
+        The names of the graph and of the GPU, and its generation.
     seconds, plan_bytes
-        How long it took and what came out; ``plan_bytes`` is 0 when nothing did.
+        Duration, and size of the plan; 0 when none came out.
     fp16_share
         Share of the convolutions and matrix products that are FP16; ``None`` when there are none.
     refusals
         Nodes that the parser does not take.
     error
-        What else went wrong, in one line.
+        Any other error, in one line.
     """
 
     graph: str
@@ -106,7 +102,7 @@ def graphs_at(
     Parameters
     ----------
     path
-        Which.
+        The folder or file.
     parts
         Run folders of the networks beside a run, by the parts' names; a repository has its own.
 
@@ -141,11 +137,11 @@ def compile_graphs(
     Parameters
     ----------
     graphs
-        By name: those of a contract, or some of them.
+        Graphs of a contract by name, all or some of them.
     options
         GPUs, precision and batches.
     progress
-        Told what is compiled, steps done and their number.
+        Called with what is compiled, steps done and their number.
 
     Raises
     ------
@@ -157,22 +153,22 @@ def compile_graphs(
     trt = require_compiler()
     contract = Contract.of(graphs)
     networks = [network.name for network in contract.networks]
-    chosen = [gpu(word) for word in options.gpus]
+    gpus = [gpu(name) for name in options.gpus]
     results = []
     for name, graph in graphs.items():
         fp16 = options.precision is Precision.FP16 and name in networks
         try:
             compiled = fp16_graph(graph).model if fp16 else graph
         except ExportError as error:
-            results += [_failed(name, one, error=str(error)) for one in chosen]
+            results += [_failed(name, target, error=str(error)) for target in gpus]
             continue
-        for one in chosen:
-            told = functools.partial(progress, f"{name} for {one.name}")
+        for target in gpus:
+            steps = functools.partial(progress, f"{name} for {target.name}")
             built = BuildOptions(
                 profiles=profiles_of(name, options.batches, contract),
-                compute_capabilities=(one.generation,),
+                compute_capabilities=(target.generation,),
             )
-            results.append(_compile(trt, name, compiled, one, built, fp16=fp16, progress=told))
+            results.append(_compile(trt, name, compiled, target, built, fp16=fp16, progress=steps))
     return tuple(results)
 
 
@@ -182,15 +178,14 @@ def as_json(results: tuple[Compilation, ...]) -> list[dict[str, Any]]:
 
 
 def require_passed(results: tuple[Compilation, ...]) -> None:
-    """Refuse graphs that would fail on a box.
+    """Refuse graphs that would fail on a host.
 
     Raises
     ------
     GateFailed
         With the first reason, by node and operator.
     """
-    failed = [result for result in results if not result.passed]
-    if failed:
+    if failed := [result for result in results if not result.passed]:
         first = failed[0]
         reason = str(first.refusals[0]) if first.refusals else first.error
         raise GateFailed(
@@ -210,9 +205,7 @@ def _compile(
 ) -> Compilation:
     started = time.monotonic()
     try:
-        engine = engine_from_onnx(
-            trt, graph, options, progress=lambda _, done, total: progress(done, total)
-        )
+        engine = engine_from_onnx(trt, graph, options, progress=lambda _, *steps: progress(*steps))
         if fp16:
             engine.layers.require_fp16(name)
     except GraphRefused as error:
@@ -229,16 +222,12 @@ def _compile(
     )
 
 
-def _failed(
-    name: str, target: Gpu, *, refusals: tuple[Refusal, ...] = (), error: str = ""
-) -> Compilation:
-    return Compilation(
-        graph=name, gpu=target.name, generation=target.generation, refusals=refusals, error=error
-    )
+def _failed(name: str, target: Gpu, **reason: Any) -> Compilation:
+    return Compilation(graph=name, gpu=target.name, generation=target.generation, **reason)
 
 
 def compilations_table(results: Sequence[Compilation]) -> Table:
-    """One row a graph and GPU: what came out, and what was refused."""
+    """One row a graph and GPU."""
     rows = [
         (
             result.graph,

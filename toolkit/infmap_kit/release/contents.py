@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import BundleError
 from infmap_kit.model.run_folder import SPEC
 from infmap_kit.model.spec import ModelSpec
-from infmap_kit.release.archive import read_archive
+from infmap_kit.release.archive import Verify, read_archive
 
 BUNDLE = "bundle.json"
 SCHEMA = 1
@@ -40,17 +40,8 @@ class Contents:
     signed: bool
 
 
-def read_contents(
-    path: Path, *, verify: Callable[[bytes, bytes | None], None] = lambda *_: None
-) -> Contents:
-    """Check a bundle whole.
-
-    Parameters
-    ----------
-    path
-        The bundle.
-    verify
-        See :func:`~infmap_kit.release.archive.read_archive`.
+def read_contents(path: Path, *, verify: Verify = lambda *_: None) -> Contents:
+    """Check every file of a bundle and its signature.
 
     Raises
     ------
@@ -59,11 +50,22 @@ def read_contents(
     """
     archive = read_archive(path, verify=verify)
     record = _record(path, archive.files)
-    try:
-        spec = ModelSpec.of(json.loads(archive.files[SPEC]), f"{SPEC} in {path}")
-    except (KeyError, ValueError, AttributeError) as error:
-        raise BundleError(f"{path} has no readable {SPEC}: bundle the run again") from error
+    spec = read_spec(path, archive.files, SPEC)
     return Contents(files=archive.files, record=record, spec=spec, signed=archive.signed)
+
+
+def read_spec(path: Path, files: Mapping[str, bytes], name: str) -> ModelSpec:
+    """A hand-over record among the files of a bundle.
+
+    Raises
+    ------
+    BundleError
+        When it is missing or damaged.
+    """
+    try:
+        return ModelSpec.of(json.loads(files[name]), f"{name} in {path}")
+    except (KeyError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path} has no readable {name}: bundle the run again") from error
 
 
 def _record(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:

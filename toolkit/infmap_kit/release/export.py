@@ -1,20 +1,23 @@
-"""From a network and the options of a target to a proved release."""
+"""`infmap-kit export`: from a network and the options of a target to a proved release."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from infmap_kit.gate.comparison import GateReport
+from infmap_kit.errors import GateFailed
+from infmap_kit.gate.bounds import thresholds_for
+from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import CachingRunner, Runner
 from infmap_kit.progress import Progress, no_progress
-from infmap_kit.release.publish import graphs_of, publish_build, reference_runner
+from infmap_kit.release.publish import graphs_of, reference_runner, serving_identity
 from infmap_kit.release.source import Source
 from infmap_kit.targets.registry import find
-from infmap_kit.targets.target import Build, Proof, TargetOptions
-from infmap_kit.triton.releases import Draft
-from infmap_kit.triton.repository import Manifest
+from infmap_kit.targets.target import Proof, TargetOptions
+from infmap_kit.triton.config import config_text
+from infmap_kit.triton.releases import publishing
+from infmap_kit.triton.repository import Manifest, versions, write_manifest
 
 
 def publish(
@@ -27,24 +30,60 @@ def publish(
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Manifest, GateReport]:
-    """Publish a network for the target that the options are of.
+    """Publish what a target makes of a network, once it is proved to decide as its reference.
 
-    Parameters, errors and what comes back are those of :func:`~infmap_kit.release.publish.publish_build`.
+    Parameters
+    ----------
+    source
+        The network.
+    repository
+        Where to publish; what was there is replaced in one step and kept, or stays.
+    options
+        The options of a target, which also say which target it is.
+    pictures
+        The pictures that the engine is proved on.
+    reference
+        The runner that it is compared with; without one, the source's own graphs in ONNX Runtime.
+    evidence
+        Where the report goes when the engine fails.
+    progress
+        Called for each step.
+
+    Raises
+    ------
+    GateFailed
+        When it decides otherwise; the repository is as it was.
     """
-    target = find(options.target)
     # A target that chooses between engines compares each of them.
-    reference = CachingRunner(reference or reference_runner(source))
-    proof = Proof(reference=reference, pictures=pictures)
-
-    def build(network: Source, draft: Draft, told: Progress) -> Build:
-        return target.build(options, graphs_of(network), draft=draft, proof=proof, progress=told)
-
-    return publish_build(
-        source,
-        repository,
-        build,
-        pictures=pictures,
-        reference=reference,
-        evidence=evidence,
-        progress=progress,
-    )
+    runner = CachingRunner(reference or reference_runner(source))
+    proof = Proof(reference=runner, pictures=pictures)
+    with publishing(repository) as draft:
+        progress("writing graphs and configs", 0, 1)
+        built = find(options.target).build(
+            options, graphs_of(source), draft=draft, proof=proof, progress=progress
+        )
+        gate = compare(
+            runner,
+            built.runner,
+            pictures,
+            thresholds=thresholds_for(built.precision),
+            progress=progress,
+            on_pair=evidence.see if evidence is not None else lambda *_: None,
+        )
+        if not gate.passed:
+            shown = f" (report in {evidence.write(gate)})" if evidence is not None else ""
+            raise GateFailed(f"{'; '.join(gate.reasons())}: nothing was published{shown}")
+        identity = serving_identity(source, target=built.target, precision=built.precision)
+        for name, config in built.configs(identity).items():
+            config.version_policy.specific.versions[:] = [draft.release]
+            (draft.folder / name / "config.pbtxt").write_text(config_text(config), encoding="utf-8")
+        manifest = write_manifest(
+            draft.folder,
+            target=built.target,
+            precision=built.precision,
+            model={**source.identity, **built.model},
+            built_with={**versions("onnx", "onnxruntime", "numpy", "openvino"), **built.built_with},
+            release=draft.release,
+            gate=gate.summary(),
+        )
+    return manifest, gate

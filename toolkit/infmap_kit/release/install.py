@@ -1,4 +1,4 @@
-"""`infmap-kit install`: from a bundle to a release, built for and proved on this very box."""
+"""`infmap-kit install`: from a bundle to a release, built for and proved on this very host."""
 
 from __future__ import annotations
 
@@ -31,16 +31,10 @@ def install_bundle(
     ----------
     path
         The bundle.
-    repository
-        Where; what is served now is kept.
-    options
-        What to build for this box.
     public_key
-        Whose signature it must bear; none is asked for without it.
-    evidence
-        Where the gate's report goes when the engine fails.
-    progress
-        Told each step.
+        The key that it must be signed with; without one, no signature is asked for.
+    repository, options, evidence, progress
+        As :func:`~infmap_kit.release.export.publish` takes them.
 
     Raises
     ------
@@ -49,7 +43,7 @@ def install_bundle(
     GateFailed
         When the engine that was built here does not decide as the trained network did there.
     HostMismatch
-        When this box cannot build or run what was asked for.
+        When this host cannot build or run what was asked for.
     """
     find(options.target).require_host()
     progress("checking the bundle", 0, 1)

@@ -6,15 +6,21 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from infmap_kit.errors import BundleError, MissingDependency
+from infmap_kit.release.archive import Verify
 
 KEY_VARIABLE = "INFMAP_KIT_PUBLIC_KEY"
-"""Environment variable that names the public key of whoever's bundles are installed."""
+"""Environment variable that names the public key whose bundles are installed."""
 
 KEY_FILE = Path("/etc/infmap-kit/bundle-key.pem")
 """Where that key lies when neither an option nor the variable names it."""
+
+_MADE_WITH = {
+    "private": "openssl genpkey -algorithm ed25519 -out key.pem",
+    "public": "openssl pkey -in key.pem -pubout -out key.pub.pem",
+}
 
 
 def configured_key(option: Path | None = None) -> Path | None:
@@ -27,43 +33,33 @@ def configured_key(option: Path | None = None) -> Path | None:
 
 
 def signer(key: Path) -> Callable[[bytes], bytes]:
-    """What signs with a private key (PEM, PKCS 8, without passphrase).
+    """A function that signs with a private key (PEM, PKCS 8, without passphrase).
 
     Raises
     ------
     BundleError
         When it is no such key.
     """
-    loaded = _load(key, "load_pem_private_key", password=None)
-    if not hasattr(loaded, "sign") or _kind(loaded) != "Ed25519PrivateKey":
-        raise BundleError(
-            f"expected a private Ed25519 key in {key}, found {_kind(loaded)}: make one with "
-            "`openssl genpkey -algorithm ed25519 -out key.pem`"
-        )
+    loaded = _load(key, "private")
     return lambda digest: bytes(loaded.sign(digest))
 
 
-def verifier(key: Path) -> Callable[[bytes, bytes | None], None]:
-    """What refuses a digest that was not signed with the private half of a public key (PEM).
+def verifier(key: Path) -> Verify:
+    """A function that refuses a digest that was not signed with the private half of a public key (PEM).
 
     Raises
     ------
     BundleError
         When it is no such key; and, from what is returned, when a signature is missing or another's.
     """
-    loaded = _load(key, "load_pem_public_key")
-    if _kind(loaded) != "Ed25519PublicKey":
-        raise BundleError(
-            f"expected a public Ed25519 key in {key}, found {_kind(loaded)}: make one with "
-            "`openssl pkey -in key.pem -pubout -out key.pub.pem`"
-        )
+    loaded = _load(key, "public")
 
     def verify(digest: bytes, signature: bytes | None) -> None:
         from cryptography.exceptions import InvalidSignature
 
         if signature is None:
             raise BundleError(
-                f"the bundle is not signed, and this box takes only what {key} vouches for: "
+                f"the bundle is not signed, and this host takes only what {key} vouches for: "
                 "have it signed with `infmap-kit bundle --sign`"
             )
         try:
@@ -78,11 +74,10 @@ def verifier(key: Path) -> Callable[[bytes, bytes | None], None]:
 
 def fingerprint(key: Path) -> str:
     """Sixteen hexadecimal digits by which people compare public keys."""
-    loaded = _load(key, "load_pem_public_key")
-    return hashlib.sha256(loaded.public_bytes_raw()).hexdigest()[:16]
+    return hashlib.sha256(_load(key, "public").public_bytes_raw()).hexdigest()[:16]
 
 
-def _load(path: Path, how: str, **options: Any) -> Any:
+def _load(path: Path, kind: Literal["private", "public"]) -> Any:
     try:
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives import serialization
@@ -91,13 +86,16 @@ def _load(path: Path, how: str, **options: Any) -> Any:
             "signatures need the package cryptography, which is not installed: pip install 'infmap-kit[sign]'"
         ) from error
     try:
-        return getattr(serialization, how)(path.read_bytes(), **options)
+        load = getattr(serialization, f"load_pem_{kind}_key")
+        key = load(path.read_bytes(), **({"password": None} if kind == "private" else {}))
     except OSError as error:
         raise BundleError(f"cannot read the key {path}: {error.strerror}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        wanted = "private key without passphrase" if "private" in how else "public key"
-        raise BundleError(f"expected a {wanted} in PEM in {path}: {error}") from error
-
-
-def _kind(key: object) -> str:
-    return type(key).__name__.lstrip("_")
+        expected = "public key" if kind == "public" else "private key without passphrase"
+        raise BundleError(f"expected a {expected} in PEM in {path}: {error}") from error
+    actual = type(key).__name__.lstrip("_")
+    if actual != f"Ed25519{kind.title()}Key":
+        raise BundleError(
+            f"expected a {kind} Ed25519 key in {path}, found {actual}: make one with `{_MADE_WITH[kind]}`"
+        )
+    return key

@@ -1,4 +1,4 @@
-"""What is exported: a run folder, an ONNX file, or a Keras model that is converted first; and further parts."""
+"""The sources of an export: a run folder, an ONNX file, or a Keras model that is converted first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from typing import Any
 import onnx
 
 from infmap_kit.errors import ExportError, MissingDependency
+from infmap_kit.gate.pictures import Pictures
+from infmap_kit.gate.runners import Runner
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
-from infmap_kit.model.tensors import SEGMENTATION
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
@@ -36,7 +37,7 @@ class Source:
     segmentation
         The infection's graph, prepared to stand behind the ensemble, calibrated where the run is.
     identity
-        Name, version, network, provenance: goes into the manifest and into every result.
+        Name, version, network and provenance, for the manifest and every result.
     postprocessing
         Detection and rendering by name, where they came with it; else they are made.
     trained
@@ -63,26 +64,6 @@ class Source:
         """What is served of it."""
         return Contract(tuple(self.parts))
 
-    @property
-    def networks(self) -> dict[str, onnx.ModelProto]:
-        """The graphs that compute in the precision that is asked for, by the graphs' names."""
-        return {
-            SEGMENTATION.name: self.segmentation,
-            **{part.graph.name: graph for part, graph in self._parts() if part.is_lowered},
-        }
-
-    @property
-    def fp32_networks(self) -> dict[str, onnx.ModelProto]:
-        """The graphs that always compute in FP32, by the graphs' names."""
-        return {part.graph.name: graph for part, graph in self._parts() if not part.is_lowered}
-
-    def with_networks(self, networks: Mapping[str, onnx.ModelProto]) -> Source:
-        """The same with other graphs for its networks, as by another precision."""
-        replaced = {
-            part.name: networks.get(part.graph.name, graph) for part, graph in self._parts()
-        }
-        return dataclasses.replace(self, segmentation=networks[SEGMENTATION.name], parts=replaced)
-
     def with_part(self, part: Part, graph: onnx.ModelProto, identity: Mapping[str, Any]) -> Source:
         """The same with one more part, whose graph and identity are at hand."""
         return dataclasses.replace(
@@ -91,19 +72,35 @@ class Source:
             identity={**self.identity, part.name: dict(identity)},
         )
 
-    def _parts(self) -> list[tuple[Part, onnx.ModelProto]]:
-        return [(part, self.parts[part.name]) for part in self.contract.optional]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What engines are compared with.
+
+    Parameters
+    ----------
+    source
+        The trained network.
+    pictures
+        Name and network input of the pictures that are compared.
+    reference
+        The trained network's runner.
+    """
+
+    source: Source
+    pictures: Pictures
+    reference: Runner
 
 
 def read_source(path: Path, *, encoder: str | None = None) -> Source:
-    """Read whatever ``export`` was given.
+    """Read a source of any kind.
 
     Parameters
     ----------
     path
         A run folder, an ONNX file, or a Keras model.
     encoder
-        Whose normalisation a Keras model wants, where no ``spec.json`` beside it says so.
+        The encoder whose normalisation a Keras model expects, where no ``spec.json`` beside it says so.
 
     Raises
     ------
@@ -113,10 +110,10 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
         When a Keras model is given and TensorFlow is not installed.
     """
     run = RunFolder(path)
-    if path.is_dir() and run.exists:
-        return with_finding(_from_run(run, INFECTION), run.finding())
+    if run.exists:
+        return read_run(run)
     if path.suffix == ".onnx":
-        return _from_onnx(path, {"name": path.stem, "version": "unversioned"})
+        return _from_onnx(path, path.stem)
     if path.suffix in (".keras", ".h5") or (path / "saved_model.pb").is_file():
         return _from_keras(path, encoder)
     if not path.exists():
@@ -124,6 +121,11 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
     raise ExportError(
         f"expected a run folder (with {SPEC}), .onnx, .keras, .h5 or a SavedModel folder, found {path}"
     )
+
+
+def read_run(run: RunFolder) -> Source:
+    """Read the infection's network of a run folder; errors are those of :func:`read_source`."""
+    return with_finding(_from_run(run, INFECTION), run.finding())
 
 
 def with_parts(
@@ -138,9 +140,9 @@ def with_parts(
     source
         The infection's network.
     parts
-        Run folders by the parts' names; what is ``None`` is not served.
+        Run folders by the parts' names; a part without one is not served.
     settings
-        The parts' settings by name, such as ``grades``; what is ``None`` is as usual.
+        The parts' settings by name, such as ``grades``; ``None`` is the default.
 
     Raises
     ------
@@ -153,19 +155,17 @@ def with_parts(
     given = {name: value for name, value in (settings or {}).items() if value is not None}
     for part in optional_parts():
         own = {name: given[name] for name in part.settings if name in given}
-        if part not in runs and own:
-            raise ExportError(
-                f"--{next(iter(own))} are of the severity of the {part.name}: give {part.option} too"
-            )
-    for part in optional_parts():
         if part not in runs:
+            if own:
+                raise ExportError(
+                    f"--{next(iter(own))} {part.settings_note}: give {part.option} too"
+                )
             continue
         run = RunFolder(runs[part])
         if not run.exists:
             raise ExportError(
                 f"expected the run folder of {part.noun} (with {SPEC}) after {part.option}, found {run.path}"
             )
-        own = {name: given[name] for name in part.settings if name in given}
         part.require(run.spec, run.path)
         finding = run.finding()
         if part.looks_for_the_finding and finding != source.finding:
@@ -181,7 +181,7 @@ def with_parts(
 
 
 def with_finding(source: Source, finding: FindingSpec) -> Source:
-    """A source that says what it finds."""
+    """The same source with the finding that its network looks for."""
     parameters = finding.as_parameters()
     identity = {**source.identity, **({"finding": parameters} if parameters else {})}
     return dataclasses.replace(source, finding=finding, identity=identity)
@@ -189,8 +189,9 @@ def with_finding(source: Source, finding: FindingSpec) -> Source:
 
 def _from_run(run: RunFolder, part: Part) -> Source:
     part.require(run.spec, run.path)
-    graph = run.graph(part.graph_file)
-    source = _from_onnx(graph, identity_of(run.spec), part, sha256=run.sha256(part.graph_file))
+    prepared = part.prepare(read_graph(run.graph(part.graph_file)))
+    identity = {**identity_of(run.spec), "onnx_sha256": run.sha256(part.graph_file)}
+    source = Source(segmentation=prepared, identity=identity)
     temperature = read_temperature(run) if part.is_lowered else 1.0
     if temperature == 1:
         return source
@@ -204,7 +205,7 @@ def _from_run(run: RunFolder, part: Part) -> Source:
 
 
 def identity_of(spec: ModelSpec) -> dict[str, Any]:
-    """What a manifest says of a trained model."""
+    """The identity of a trained model, for a manifest."""
     return {
         "name": spec.name,
         "version": spec.version,
@@ -215,13 +216,9 @@ def identity_of(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _from_onnx(
-    path: Path, identity: dict[str, Any], part: Part = INFECTION, *, sha256: str = ""
-) -> Source:
-    prepared = part.prepare(read_graph(path))
-    return Source(
-        segmentation=prepared, identity={**identity, "onnx_sha256": sha256 or sha256_of(path)}
-    )
+def _from_onnx(path: Path, name: str) -> Source:
+    identity = {"name": name, "version": "unversioned", "onnx_sha256": sha256_of(path)}
+    return Source(segmentation=INFECTION.prepare(read_graph(path)), identity=identity)
 
 
 def _from_keras(path: Path, encoder: str | None) -> Source:
@@ -234,15 +231,9 @@ def _from_keras(path: Path, encoder: str | None) -> Source:
     options = ["--encoder", encoder] if encoder else []
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
         target = Path(scratch) / SEGMENTATION_GRAPH
+        converter = [sys.executable, "-m", "infmap_train.training.convert"]
         result = subprocess.run(  # noqa: S603  # our own module in our own interpreter
-            [
-                sys.executable,
-                "-m",
-                "infmap_train.training.convert",
-                str(path),
-                str(target),
-                *options,
-            ],
+            [*converter, str(path), str(target), *options],
             capture_output=True,
             text=True,
             check=False,
@@ -251,6 +242,6 @@ def _from_keras(path: Path, encoder: str | None) -> Source:
             reason = (result.stderr.strip().splitlines() or ["the converter gave no reason"])[-1]
             raise ExportError(reason.removeprefix("error: "))
         converted = json.loads(result.stdout.splitlines()[-1])
-        source = _from_onnx(target, {"name": path.stem, "version": "unversioned"})
+        source = _from_onnx(target, path.stem)
     source.identity["encoder"] = converted.get("encoder")
     return source

@@ -33,6 +33,17 @@ def verify_repository(
 ) -> GateReport:
     """Compare the engines of a published repository with the network that they were made from.
 
+    Parameters
+    ----------
+    source
+        The network that is expected to be published.
+    repository
+        The repository.
+    reference, pictures, progress
+        As :func:`~infmap_kit.gate.comparison.compare` takes them.
+    evidence
+        Where the report goes.
+
     Raises
     ------
     SpecError
@@ -45,7 +56,7 @@ def verify_repository(
     manifest = check_repository(repository)
     stated = ModelIdentity.of(manifest.model, target=manifest.target, precision=manifest.precision)
     _require_same_networks(source, stated, str(repository))
-    runner = open_repository(repository, manifest).runner
+    runner = find(manifest.target).open(repository, manifest).runner
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
 
 
@@ -58,7 +69,7 @@ def verify_served(
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> GateReport:
-    """Compare a running server with the network that it says to serve.
+    """Compare a running server, at a gRPC address ``host:port``, as :func:`verify_repository` does.
 
     Raises
     ------
@@ -73,19 +84,6 @@ def verify_served(
         return _compare(
             reference, ServedRunner(client), pictures, model.precision, evidence, progress
         )
-
-
-def open_repository(repository: Path, manifest: Manifest) -> OpenedModel:
-    """The engines of a repository's own files, whatever target it is for.
-
-    Raises
-    ------
-    SpecError
-        For a target that this version does not know.
-    HostMismatch
-        When they do not run here.
-    """
-    return find(manifest.target).open(repository, manifest)
 
 
 def repository_reference(opened: OpenedModel, manifest: Manifest) -> Runner:

@@ -8,7 +8,7 @@ import io
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +37,19 @@ class Item:
         What a page shows when it is pointed at; empty for nothing.
     """
 
-    kind: ClassVar[str]
     colour: str = "text"
     title: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What a template tells the items apart by, such as ``line``."""
+        return type(self).__name__.lower()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line(Item):
     """A path through at least two points."""
 
-    kind = "line"
     points: Sequence[Point]
     width: float = 1.0
     is_dashed: bool = False
@@ -56,7 +59,6 @@ class Line(Item):
 class Area(Item):
     """A filled outline, so faint that lines on it stay legible."""
 
-    kind = "area"
     points: Sequence[Point]
     opacity: float = 0.16
 
@@ -65,7 +67,6 @@ class Area(Item):
 class Box(Item):
     """A filled rectangle; ``at`` is its upper left corner."""
 
-    kind = "box"
     at: Point
     width: float
     height: float
@@ -75,7 +76,6 @@ class Box(Item):
 class Dot(Item):
     """A mark."""
 
-    kind = "dot"
     at: Point
     radius: float = 4.0
 
@@ -84,7 +84,6 @@ class Dot(Item):
 class Text(Item):
     """A line of text whose baseline begins at ``at``, has its middle there, or ends there."""
 
-    kind = "text"
     at: Point
     text: str
     size: float = 12.0
@@ -95,7 +94,6 @@ class Text(Item):
 class Picture(Item):
     """Pixels, (H, W, 3) uint8 RGB, stretched to ``width`` and ``height``."""
 
-    kind = "picture"
     at: Point
     width: float
     height: float

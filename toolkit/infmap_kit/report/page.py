@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import jinja2
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""Even a slip could not make a page ask anybody: pictures stand in it, and there are no scripts."""
+"""A page makes no request, even by a slip: pictures stand in it, and there are no scripts."""
 
 PALETTE = {
     "ground": ("#ffffff", "#12171f"),

@@ -1,4 +1,4 @@
-"""One table for whatever people read it in: the terminal, a page, Markdown, CSV, LaTeX."""
+"""One table for every medium: the terminal, a page, Markdown, CSV, LaTeX."""
 
 from __future__ import annotations
 
@@ -21,20 +21,12 @@ _STYLES = {"good": "green", "warning": "yellow", "bad": "red", "soft": "dim"}
 
 
 class Toned(str):
-    """Text whose meaning is shown by a colour where there are colours.
-
-    Parameters
-    ----------
-    text
-        What it says.
-    tone
-        ``good``, ``warning``, ``bad`` or ``soft``; empty for plain text.
-    """
+    """Text with a tone, shown as a colour: ``good``, ``warning``, ``bad``, ``soft``, or none where empty."""
 
     tone: str
 
     def __new__(cls, text: str, tone: str) -> Self:
-        """A str cannot be given an attribute later than here."""
+        """Set the tone here: a str cannot be given an attribute later."""
         made = super().__new__(cls, text)
         made.tone = tone
         return made
@@ -102,7 +94,7 @@ class Table:
         for column, is_figures in zip(self.columns, self._figures(), strict=True):
             table.add_column(
                 Text(column),
-                # What is cut tells nobody which file it was; so it is folded.
+                # A name that is cut cannot be recognised; so it is folded.
                 overflow="fold",
                 no_wrap=bool(self.words) and column not in self.words,
                 justify="right" if is_figures else "left",
@@ -131,11 +123,11 @@ class Table:
 
     def _figures(self) -> list[bool]:
         """Which columns hold figures alone, and so stand to the right."""
-        found = []
+        are_figures = []
         for cells in zip(*self._lines(), strict=True):
             known = [cell for cell in cells[1:] if cell not in _NOTHING]
-            found.append(bool(known) and all(map(_FIGURE.match, known)))
-        return found
+            are_figures.append(bool(known) and all(map(_FIGURE.match, known)))
+        return are_figures
 
     def _lines(self) -> list[Sequence[str]]:
         return [self.columns, *filter(None, self.rows)]

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from infmap_kit.errors import StudyError
-from infmap_kit.sqlite import LastingDatabase
+from infmap_kit.sqlite import DurableDatabase
 
 APPLICATION_ID = 0x696E6661
 """Marks the file as a study ("infa"), so that no other SQLite file is taken for one."""
@@ -98,7 +98,7 @@ CREATE VIEW standing AS
 _KEPT = ("decision", "candidate", "picture", "model")
 
 
-class Database(LastingDatabase):
+class Database(DurableDatabase):
     """The study's file.
 
     Parameters

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.model.files import write_json
+from infmap_kit.model.run_folder import CALIBRATION
 from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
@@ -26,8 +27,6 @@ from infmap_train.evaluation.calibration import (
     tempered,
 )
 from infmap_train.evaluation.evaluate import evaluate_run
-
-CALIBRATION = "calibration.json"
 
 
 @dataclasses.dataclass(frozen=True)

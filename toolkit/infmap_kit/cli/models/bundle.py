@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,7 +18,7 @@ from infmap_kit.cli.app import (
 )
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
-from infmap_kit.cli.sentences import equivalent, published
+from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
@@ -34,15 +33,15 @@ def bundle(
     *,
     given: Given,
     sign: Annotated[
-        Optional[Path],  # noqa: UP045  # Typer reads this at run time
+        Path | None,
         typer.Option(help="Private Ed25519 key (PEM, as OpenSSL writes it) to sign with."),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Pack what a box without internet needs to build, prove and serve a model, in one file.
+    """Pack what a host without internet needs to build, prove and serve a model, in one file.
 
-    Holds the graphs, the gate's pictures (224x224, without their names) with what the trained network says of
-    them, the model card, and the SHA-256 of each. The same run gives the same file, byte for byte. The pictures
+    Holds the graphs, the gate's pictures (224x224, without their names) with the trained network's predictions,
+    the model card, and the SHA-256 of each. The same run gives the same file, byte for byte. The pictures
     are real radiographs where the run or --gate-images names any: hand the file on as you would those.
     """
     from infmap_kit.gate.pictures import pictures_of
@@ -50,8 +49,7 @@ def bundle(
     from infmap_kit.release.signature import signer
 
     signs = signer(sign) if sign is not None else None
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         pictures = pictures_of(run, gate_images)
         record = write_bundle(
             run,
@@ -83,11 +81,13 @@ def install(
     target: Annotated[
         str, typer.Option(help="What to build for; auto takes what this host has.")
     ] = "auto",
-    precision: Annotated[str, typer.Option(help="Of the segmentation; see `export`.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Precision of the segmentation; see `export`.")
+    ] = "auto",
     *,
     given: Given,
     public_key: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(
             help="Take only what this Ed25519 key signed. Without it: the one that the environment variable "
             "INFMAP_KIT_PUBLIC_KEY names, or /etc/infmap-kit/bundle-key.pem."
@@ -115,8 +115,4 @@ def install(
             evidence=Evidence(report),
             progress=progress,
         )
-    if json_:
-        print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
-        return
-    console.print(published(manifest, repository))
-    console.print(equivalent(gate))
+    print_published(manifest, repository, gate, as_json=json_)

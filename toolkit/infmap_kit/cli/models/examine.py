@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.command import page, print_json
+from infmap_kit.command import page, print_json, print_result
 from infmap_kit.errors import InputRejected
 
 
@@ -22,26 +22,22 @@ def doctor(
     metrics_port: Annotated[int, typer.Option(help="Triton's metrics port.")] = 8002,
     json_: Json = False,
 ) -> None:
-    """Say what on this box does not fit a repository, and what to do about it.
+    """Say what on this host does not fit a repository, and what to do about it.
 
     Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
     code is 1 when there is a problem; warnings leave it 0.
     """
     from infmap_kit.errors import InfmapError
     from infmap_kit.host.doctor import examine
-    from infmap_kit.targets.check import Status
+    from infmap_kit.targets.check import Status, checks_table
     from infmap_kit.triton.server.options import ServerOptions
 
     options = ServerOptions(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
     )
     checks = examine(repository, options)
-    if json_:
-        print_json([dataclasses.asdict(check) for check in checks])
-    else:
-        from infmap_kit.targets.check import checks_table
-
-        page.print(checks_table(checks))
+    document = [dataclasses.asdict(check) for check in checks]
+    print_result(document, checks_table(checks), as_json=json_, on=page)
     problems = [check for check in checks if check.status is Status.PROBLEM]
     if problems:
         raise InfmapError(f"{len(problems)} of {len(checks)} checks found a problem")
@@ -58,6 +54,7 @@ def inspect(
     """
     from infmap_kit.errors import SpecError
     from infmap_kit.host.inspection import inspect as inspect_path
+    from infmap_kit.host.inspection import inspection_lines
 
     if _is_dicom(path):
         _explain(path, json_=json_)
@@ -66,8 +63,6 @@ def inspect(
     if json_:
         print_json(document)
     else:
-        from infmap_kit.host.inspection import inspection_lines
-
         for line in inspection_lines(document):
             page.print(line, markup=False, highlight=False, soft_wrap=True)
     if not document["whole"]:
@@ -79,7 +74,7 @@ def _is_dicom(path: Path) -> bool:
 
     if not path.is_file() or is_archive(path):
         return False
-    # Readers bring OpenCV, which nobody waits for who asks about a repository.
+    # Readers bring OpenCV, which would slow down a look at a repository.
     from infmap_kit.imaging.readers import SIGNATURE_BYTES, is_dicom
 
     with path.open("rb") as file:
@@ -90,9 +85,6 @@ def _explain(path: Path, *, json_: bool) -> None:
     from infmap_kit.imaging.explain import explain_dicom, explained
 
     document = explain_dicom(path)
-    if json_:
-        print_json(document)
-    else:
-        page.print(explained(document))
+    print_result(document, explained(document), as_json=json_, on=page)
     if rejected := document["rejected"]:
         raise InputRejected(rejected["code"], rejected["reason"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -19,9 +18,9 @@ from infmap_kit.cli.app import (
 )
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
-from infmap_kit.cli.sentences import equivalent, published
+from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console
 from infmap_kit.progress import progress_bar
 from infmap_kit.targets.registry import choose
 
@@ -42,23 +41,23 @@ def export(
     target: Annotated[
         str,
         typer.Option(
-            help="What it is for: auto (what this host has), tensorrt (GPU box), onnxruntime, openvino "
+            help="What it is for: auto (what this host has), tensorrt (GPU host), onnxruntime, openvino "
             "(Triton's own backends), embedded (the server for CPUs)."
         ),
     ] = "auto",
     precision: Annotated[
         str,
         typer.Option(
-            help="Of the segmentation: fp32; fp16 (tensorrt, where it is the default, and onnxruntime); bf16 "
-            "(openvino and embedded, on CPUs that have it); int8 (embedded); auto (embedded: the fastest that "
-            "passes the gate here, by measurement)."
+            help="Precision of the segmentation: fp32; fp16 (tensorrt, where it is the default, and "
+            "onnxruntime); bf16 (openvino and embedded, on CPUs that have it); int8 (embedded); auto "
+            "(embedded: the fastest that passes the gate here, by measurement)."
         ),
     ] = "default",
     *,
     given: Given,
     encoder: Annotated[
-        Optional[str],  # noqa: UP045  # Typer reads this at run time
-        typer.Option(help="Of a Keras model without spec.json: whose normalisation it wants."),
+        str | None,
+        typer.Option(help="Encoder of a Keras model without spec.json, for its normalisation."),
     ] = None,
     gate_images: GateImages = None,
     report: Report = DEFAULT_REPORT,
@@ -70,7 +69,7 @@ def export(
     with the hash of every file, compares the engine with its reference, and replaces the repository
     in one step, keeping what was there (`infmap-kit rollback`). When the engine decides otherwise, nothing is
     published (exit code 3), and a report says why. With --lungs, severity is of the lungs, by lung and zone;
-    with --classifier, a second opinion is served beside, with a map of where it looked.
+    with --classifier, a classifier's answer is served beside, with a map of where it looked.
     """
     from infmap_kit.gate.pictures import pictures_of
     from infmap_kit.gate.report import Evidence
@@ -80,8 +79,7 @@ def export(
 
     options = target_options(target, precision, given)
     choose(options.target).require_host()
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         network = with_parts(
             read_source(source, encoder=encoder), parts_of(given), settings_of(given)
         )
@@ -93,11 +91,9 @@ def export(
             evidence=Evidence(report),
             progress=progress,
         )
+    print_published(manifest, repository, gate, as_json=json_)
     if json_:
-        print_json({"manifest": dataclasses.asdict(manifest), "gate": gate.as_json()})
         return
-    console.print(published(manifest, repository))
-    console.print(equivalent(gate))
     if candidates := manifest.model.get("candidates"):
         console.print(candidates_table(candidates))
     for what, key in (("", "int8"), ("The lungs: ", "lung_int8")):

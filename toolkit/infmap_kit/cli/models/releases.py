@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.cli.sentences import published
-from infmap_kit.command import console, page, print_json
+from infmap_kit.command import page, print_result
 
 
 @app.command(epilog="Example: `infmap-kit versions --repository model_repository`")
@@ -21,23 +21,17 @@ def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -
     # Without a manifest it is no repository, which is worth more than an empty list.
     Manifest.read(repository)
     releases = releases_of(repository)
-    if json_:
-        print_json(
-            [
-                {"current": release.current, **dataclasses.asdict(release.manifest)}
-                for release in releases
-            ]
-        )
-        return
-    page.print(releases_table(releases))
+    document = [
+        {"current": release.current, **dataclasses.asdict(release.manifest)} for release in releases
+    ]
+    print_result(document, releases_table(releases), as_json=json_, on=page)
 
 
 @app.command(epilog="Example: `infmap-kit rollback --repository model_repository`")
 def rollback(
     repository: Repository = DEFAULT_REPOSITORY,
     release: Annotated[
-        Optional[int],  # noqa: UP045  # Typer reads this at run time
-        typer.Option("--to", help="Number of the release; without it, the one before."),
+        int | None, typer.Option("--to", help="Number of the release; without it, the one before.")
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -48,7 +42,4 @@ def rollback(
     from infmap_kit.triton.releases import roll_back
 
     manifest = roll_back(repository, release)
-    if json_:
-        print_json(dataclasses.asdict(manifest))
-        return
-    console.print(published(manifest, repository))
+    print_result(dataclasses.asdict(manifest), published(manifest, repository), as_json=json_)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import shlex
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,27 +17,21 @@ from infmap_kit.cli.app import (
     Json,
     Report,
     Repository,
-    app,
 )
-from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, numbers, with_options
 from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_json, print_result
 from infmap_kit.progress import progress_bar
 
-
-class _PublishedFirst(FirstCommandGroup):
-    first = "published"
-
-
-verify = typer.Typer(
-    cls=_PublishedFirst,
-    rich_markup_mode="markdown",
+verify = add_group(
+    "verify",
+    first="published",
+    about="Prove that what was published, or what a server answers, is equivalent to the trained network.",
     epilog="Examples: `infmap-kit verify runs/unet --url 127.0.0.1:8001`, "
     "`infmap-kit verify bisect runs/unet`, `infmap-kit verify compile runs/unet --gpu 2080ti`",
 )
-app.add_typer(verify, name="verify")
 
 Origin = Annotated[
     Path,
@@ -47,21 +41,13 @@ Origin = Annotated[
 ]
 
 
-@verify.callback()
-def _verify() -> None:
-    """Prove that what was published, or what a server answers, is equivalent to the trained network.
-
-    Without a command: `published`.
-    """
-
-
 @verify.command(epilog="Example: `infmap-kit verify runs/unet --url 127.0.0.1:8001`")
 @with_options(part_options(), leave_out=SETTINGS)
 def published(
     origin: Origin,
     repository: Repository = DEFAULT_REPOSITORY,
     url: Annotated[
-        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        str | None,
         typer.Option(help="Verify a running server (gRPC, host:port) instead of the repository."),
     ] = None,
     *,
@@ -79,8 +65,7 @@ def published(
     from infmap_kit.release.origin import read_origin
     from infmap_kit.release.verify import verify_repository, verify_served
 
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         trained = read_origin(origin, gate_images, parts=parts_of(given))
         how = functools.partial(
             verify_served if url else verify_repository,
@@ -91,11 +76,7 @@ def published(
             progress=progress,
         )
         gate = how(url) if url else how(repository)
-    if json_:
-        print_json(gate.as_json())
-    else:
-        console.print(gate_table(gate))
-        console.print(f"Report in {report}.")
+    print_result(gate.as_json(), gate_table(gate), f"Report in {report}.", as_json=json_)
     gate.require()
     if not json_:
         console.print(equivalent(gate))
@@ -107,8 +88,7 @@ def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) 
     from infmap_kit.gate.bisect import leaving_table, localise
     from infmap_kit.release.origin import read_origin
 
-    with progress_bar() as progress:
-        progress("reading", 0, 1)
+    with progress_bar("reading") as progress:
         trained = read_origin(origin, gate_images)
         located = localise(
             trained.source.segmentation,
@@ -147,8 +127,7 @@ def compile_(
         ),
     ],
     gpu: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again."),
+        list[str] | None, typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again.")
     ] = None,
     precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
     batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,8,32",
@@ -179,8 +158,5 @@ def compile_(
             options,
             progress=lambda label, done, total: status.update(f"{label} {done}/{total}"),
         )
-    if json_:
-        print_json(as_json(results))
-    else:
-        console.print(compilations_table(results))
+    print_result(as_json(results), compilations_table(results), as_json=json_)
     require_passed(results)

@@ -1,1 +1,1 @@
-"""Commands that judge radiographs."""
+"""Commands that make results of radiographs."""

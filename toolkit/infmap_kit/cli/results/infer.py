@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_result
 from infmap_kit.errors import InputRejected
 from infmap_kit.progress import progress_bar
 
@@ -49,6 +50,7 @@ def infer(
     from infmap_kit.imaging.files import find_pictures
     from infmap_kit.results.folder import Outcome, ResultOptions
     from infmap_kit.results.infer import infer_files
+    from infmap_kit.results.tables import findings_table
 
     options = ResultOptions(
         formats=tuple(name.strip().lower() for name in format_.split(",") if name.strip()),
@@ -57,12 +59,10 @@ def infer(
     )
     pictures = find_pictures(files)
     with progress_bar() as progress:
-        done = 0
+        done = itertools.count(1)
 
         def show(outcome: Outcome) -> None:
-            nonlocal done
-            done += 1
-            progress("radiographs", done, len(pictures))
+            progress("radiographs", next(done), len(pictures))
             if outcome.rejection is not None:
                 # Not wrapped: a path is copied, and searched for.
                 line = f"rejected  {outcome.rejection}"
@@ -70,13 +70,9 @@ def infer(
 
         outcomes = infer_files(pictures, output, url=url, options=options, on_outcome=show)
     rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
-    if json_:
-        print_json([outcome.as_json() for outcome in outcomes])
-    else:
-        from infmap_kit.results.tables import findings_table
-
-        console.print(findings_table(outcomes))
-        console.print(f"Results are in {output}.")
+    document = [outcome.as_json() for outcome in outcomes]
+    where = f"Results are in {output}."
+    print_result(document, findings_table(outcomes), where, as_json=json_)
     if rejected:
         raise InputRejected(
             "rejected",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infmap_kit.cli.app import Json, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_json, print_result
 from infmap_kit.errors import MissingDependency, NodeError
 
 if TYPE_CHECKING:
@@ -22,8 +24,7 @@ app.add_typer(node, name="node")
 
 _DEFAULT_CONFIG = Path("node.toml")
 _Config = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file."),
+    Path, typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file.")
 ]
 _Identify = Annotated[
     bool, typer.Option("--identify", help="Show UIDs as they are, instead of a hash.")
@@ -37,29 +38,17 @@ def run(config: _Config = _DEFAULT_CONFIG) -> None:
 
     What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
     """
-    found = _read(config)
-    try:
-        from infmap_kit.node.log import log_to_stderr
+    with _node_extra():
         from infmap_kit.node.service import run_node
-    except ImportError as error:
-        raise _missing(error) from error
-
-    log_to_stderr()
-    run_node(found)
+    run_node(_read(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap/node.toml`")
 def work(config: _Config = _DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
-    found = _read(config)
-    try:
-        from infmap_kit.node.log import log_to_stderr
+    with _node_extra():
         from infmap_kit.node.service import run_worker
-    except ImportError as error:
-        raise _missing(error) from error
-
-    log_to_stderr()
-    run_worker(found)
+    run_worker(_read(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node check node.toml`")
@@ -68,11 +57,8 @@ def check(
     json_: Json = False,
 ) -> None:
     """Check a node's TOML file, and show every fault at its key."""
-    try:
+    with _node_extra():
         from infmap_kit.node.config import find_faults
-    except ImportError as error:
-        raise _missing(error) from error
-
     faults = find_faults(file)
     if json_:
         print_json({"file": str(file), "faults": faults})
@@ -87,12 +73,13 @@ def check(
 @node.command(epilog="Example: `infmap-kit node status --json`")
 def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
     """Show how many radiographs are where, whether the node runs or not."""
+    from infmap_kit.node.queue.tables import status_tables
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
 
-    found = _read(config)
-    database = _database(found)
-    spool = Spool(found.node.spool)
+    read = _read(config)
+    database = _database(read)
+    spool = Spool(read.node.spool)
     seen, reasons = overview(database), waiting_for(database)
     document = {
         "running": is_running(spool),
@@ -101,21 +88,15 @@ def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
         **seen.as_json(),
         "waiting_because": reasons,
     }
-    if json_:
-        print_json(document)
-        return
-    from infmap_kit.node.queue.tables import status_tables
-
-    console.print("The node runs." if document["running"] else "The node does not run.")
-    for table in status_tables(seen, reasons):
-        console.print(table)
+    running = "The node runs." if document["running"] else "The node does not run."
+    print_result(document, running, *status_tables(seen, reasons), as_json=json_)
 
 
 @node.command("list", epilog="Example: `infmap-kit node list --state failed`")
 def list_(
     config: _Config = _DEFAULT_CONFIG,
     state: Annotated[
-        Optional[str],  # noqa: UP045  # Typer reads this at run time
+        str | None,
         typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
@@ -124,22 +105,18 @@ def list_(
 ) -> None:
     """List radiographs, the latest first."""
     from infmap_kit.node.queue.states import State
+    from infmap_kit.node.queue.tables import images_table
     from infmap_kit.node.queue.view import images
 
     if state is not None and state not in list(State):
         raise NodeError(f"expected --state to be one of {', '.join(State)}, found {state!r}")
-    found = images(
+    listed = images(
         _database(_read(config)),
         state=State(state) if state else None,
         limit=limit,
         identify=identify,
     )
-    if json_:
-        print_json(found)
-        return
-    from infmap_kit.node.queue.tables import images_table
-
-    console.print(images_table(found))
+    print_result(listed, images_table(listed), as_json=json_)
 
 
 @node.command(epilog="Example: `infmap-kit node show 17`")
@@ -150,17 +127,14 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show one radiograph's history, its results and where they are."""
+    from infmap_kit.node.queue.tables import deliveries_table, history_table
     from infmap_kit.node.queue.view import image
 
-    found = image(_database(_read(config)), number, identify=identify)
-    if json_:
-        print_json(found)
-        return
-    from infmap_kit.node.queue.tables import deliveries_table, history_table
-
-    console.print(history_table(found))
-    if found["deliveries"]:
-        console.print(deliveries_table(found))
+    shown = image(_database(_read(config)), number, identify=identify)
+    tables = [history_table(shown)]
+    if shown["deliveries"]:
+        tables.append(deliveries_table(shown))
+    print_result(shown, *tables, as_json=json_)
 
 
 @node.command(epilog="Example: `infmap-kit node retry 17`")
@@ -194,22 +168,23 @@ def watch_folder(
     from infmap_kit.node.watch_folder import WatchFolder
     from infmap_kit.triton.server.process import ending_on_sigterm
 
-    found = _read(config)
-    store = Store(_database(found, make=True))
-    intake = Intake(Spool(found.node.spool), store, keep_free_bytes=found.limits.keep_free_mb << 20)
-    watched = WatchFolder(folder, intake, max_object_bytes=found.limits.max_object_mb << 20)
+    read = _read(config)
+    store = Store(_database(read, make=True))
+    intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
+    watched = WatchFolder(folder, intake, max_object_bytes=read.limits.max_object_mb << 20)
     log_to_stderr()
     with ending_on_sigterm():
         watched.watch(every_s=every_s)
 
 
-def _read(path: Path) -> NodeConfig:
-    try:
+def _read(path: Path, *, log: bool = False) -> NodeConfig:
+    with _node_extra():
         from infmap_kit.node.config import read_config
-    except ImportError as error:
-        raise _missing(error) from error
-
-    return read_config(path)
+        from infmap_kit.node.log import log_to_stderr
+    config = read_config(path)
+    if log:
+        log_to_stderr()
+    return config
 
 
 def _database(config: NodeConfig, *, make: bool = False) -> Database:
@@ -222,7 +197,12 @@ def _database(config: NodeConfig, *, make: bool = False) -> Database:
     return Database(Spool(config.node.spool).database)
 
 
-def _missing(error: ImportError) -> MissingDependency:
-    return MissingDependency(
-        f"the node needs {error.name}, which is not installed: pip install 'infmap-kit[node]'"
-    )
+@contextlib.contextmanager
+def _node_extra() -> Iterator[None]:
+    """Name the extra that brings what an import in the block lacks."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"the node needs {error.name}, which is not installed: pip install 'infmap-kit[node]'"
+        ) from error

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
-from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.app import DEFAULT_URL, Json, Url
+from infmap_kit.cli.groups import add_group
 from infmap_kit.command import console, page, print_json
 from infmap_kit.errors import InputRejected
 from infmap_kit.progress import progress_bar
 
-
-class _ReportFirst(FirstCommandGroup):
-    first = "report"
-
-
-progression = typer.Typer(
-    cls=_ReportFirst,
-    rich_markup_mode="markdown",
+progression = add_group(
+    "progression",
+    first="report",
+    about="Follow one patient's severity in time, and tell a change from the model's own noise.",
     epilog="Example: `infmap-kit progression maps --times times.csv --noise noise.json -o course`",
 )
-app.add_typer(progression, name="progression")
-
-
-@progression.callback()
-def _progression() -> None:
-    """Follow one patient's severity in time, and tell a change from the model's own noise.
-
-    Without a command: `report`.
-    """
 
 
 @progression.command(
@@ -39,30 +26,25 @@ def _progression() -> None:
 )
 def report(
     results: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="JSON files of `infer`, and folders of them."),
+        list[Path] | None, typer.Argument(help="JSON files of `infer`, and folders of them.")
     ] = None,
     node_store: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="A node's spool instead; read, never changed. Needs --patient."),
     ] = None,
-    patient: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Only results of this Patient ID."),
-    ] = None,
+    patient: Annotated[str | None, typer.Option(help="Only results of this Patient ID.")] = None,
     times: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="CSV with file,time: when each radiograph was taken."),
+        Path | None, typer.Option(help="CSV with file,time: when each radiograph was taken.")
     ] = None,
     noise: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="The model's own noise, from `infmap-kit progression noise`."),
     ] = None,
     mix_models: Annotated[
         bool, typer.Option("--mix-models", help="Let results of several models stand side by side.")
     ] = False,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="Folder for progression.{json,csv,png,html}."),
     ] = None,
     json_: Json = False,
@@ -101,7 +83,7 @@ def noise(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The record, JSON.")],
     variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the displacements.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements.")] = 0,
     shift: Annotated[float, typer.Option(help="Largest shift, in percent of the sides.")] = 2.0,
     rotation: Annotated[float, typer.Option(help="Largest turn, in degrees.")] = 2.0,
     tone: Annotated[float, typer.Option(help="Largest bend of the gray values, in percent.")] = 5.0,

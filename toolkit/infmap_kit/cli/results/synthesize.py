@@ -18,7 +18,7 @@ def synthesize(
         int, typer.Option(min=1, help="How many; every second one shows infection.")
     ] = 4,
     size: Annotated[int, typer.Option(min=64, help="Height and width in pixels.")] = 1024,
-    seed: Annotated[int, typer.Option(help="Of the first picture.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the first picture.")] = 0,
     course: Annotated[
         bool,
         typer.Option(
@@ -27,7 +27,7 @@ def synthesize(
         ),
     ] = False,
 ) -> None:
-    """Make synthetic radiographs with known infection masks, for whoever has no data yet."""
+    """Make synthetic radiographs with known infection masks, for trying the model without data."""
     from infmap_kit.imaging.synthetic.folder import write_synthetic, write_synthetic_course
 
     if course:

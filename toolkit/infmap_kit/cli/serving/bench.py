@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.cli.groups import FirstCommandGroup
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository
+from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
-from infmap_kit.command import console, print_json
+from infmap_kit.command import console, print_result
 from infmap_kit.progress import progress_bar
 
 DEFAULT_RESULTS = Path("benchmarks/results")
 Results = Annotated[Path, typer.Option(help="Folder for the record (JSON, Markdown, CSV, HTML).")]
 Tolerance = Annotated[
-    float,
-    typer.Option(min=0.1, help="Percent within which each p50 must be known and stay."),
+    float, typer.Option(min=0.1, help="Percent within which each p50 must be known and stay.")
 ]
 
 
-class _LatencyFirst(FirstCommandGroup):
-    first = "latency"
-
-
-bench = typer.Typer(
-    cls=_LatencyFirst,
-    rich_markup_mode="markdown",
+bench = add_group(
+    "bench",
+    first="latency",
+    about="Measure latency beside the paper's Table V.",
     epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`",
 )
-app.add_typer(bench, name="bench")
-
-
-@bench.callback()
-def _bench() -> None:
-    """Measure latency beside the paper's Table V.
-
-    Without a command: `latency`.
-    """
 
 
 @bench.command(epilog="Example: `infmap-kit bench chest.jpg --repository model_repository`")
 def latency(
     files: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Argument(help="Radiographs; without any, synthetic ones of a megapixel."),
     ] = None,
     repository: Repository = DEFAULT_REPOSITORY,
@@ -86,10 +73,7 @@ def latency(
     with progress_bar() as progress:
         record = measure(repository, files or [], options, progress=progress)
     paths = write_record(record, results)
-    if json_:
-        print_json(record.as_json())
-    else:
-        console.print(latency_table(record))
+    print_result(record.as_json(), latency_table(record), as_json=json_)
     console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
     require_settled(record)
 
@@ -105,10 +89,7 @@ def compare(
     from infmap_kit.bench.records.record import BenchRecord
 
     comparison = compare_records(BenchRecord.read(before), BenchRecord.read(after))
-    if json_:
-        print_json(comparison.as_json())
-        return
-    console.print(changes_table(comparison))
+    print_result(comparison.as_json(), changes_table(comparison), as_json=json_)
 
 
 @bench.command(epilog="Example: `infmap-kit bench table5 --only unet/densenet121`")
@@ -116,13 +97,15 @@ def compare(
 def table5(
     results: Results = DEFAULT_RESULTS / "table5",
     only: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="Network as architecture/encoder; may be given again. All by default."),
     ] = None,
     target: Annotated[
         str, typer.Option(help="What to build and serve; see `export`.")
     ] = "embedded",
-    precision: Annotated[str, typer.Option(help="Of the network; see `export`.")] = "default",
+    precision: Annotated[
+        str, typer.Option(help="Precision of the network; see `export`.")
+    ] = "default",
     *,
     given: Given,
     samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 100,
@@ -155,9 +138,7 @@ def table5(
             progress=progress,
         )
     paths = write_table5(outcomes, results)
-    if json_:
-        print_json([outcome.as_json() for outcome in outcomes])
-    else:
-        console.print(table5_table(outcomes))
+    document = [outcome.as_json() for outcome in outcomes]
+    print_result(document, table5_table(outcomes), as_json=json_)
     console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
     require_rows(outcomes)

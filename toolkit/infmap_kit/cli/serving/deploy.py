@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from infmap_kit.cli.app import DEFAULT_REPOSITORY, Repository, app
 from infmap_kit.command import console
 
 deploy = typer.Typer(
-    help="Write what runs a repository on a box of its own, or on a cluster.", no_args_is_help=True
+    help="Write what runs a repository on a host of its own, or on a cluster.", no_args_is_help=True
 )
 app.add_typer(deploy, name="deploy")
 
@@ -23,11 +23,10 @@ def compose(
     output: _Output = Path("compose.yaml"),
     repository: Repository = DEFAULT_REPOSITORY,
     host: Annotated[str, typer.Option(help="Address to publish on.")] = "127.0.0.1",
-    shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
-    image: Annotated[Optional[str], typer.Option(help="Another image.")] = None,  # noqa: UP045
+    shm_mib: Annotated[int, typer.Option(help="Size of the container's /dev/shm.")] = 256,
+    image: Annotated[str | None, typer.Option(help="Another image.")] = None,
     user: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="User and group ids to run as; without it, yours."),
+        str | None, typer.Option(help="User and group ids to run as; without it, yours.")
     ] = None,
 ) -> None:
     """Write a compose file: NVIDIA's stock image, confined, on loopback."""
@@ -37,7 +36,7 @@ def compose(
 
     options = ContainerOptions(image=image, shm_mib=shm_mib, user=user)
     write_yaml(output, compose_document(repository, ServerOptions(host=host), options))
-    console.print(f"Written to {output}. On the box: docker compose --file {output} up --detach")
+    console.print(f"Written to {output}. On the host: docker compose --file {output} up --detach")
 
 
 @deploy.command(
@@ -50,11 +49,8 @@ def kserve(
     output: _Output = Path("inferenceservice.yaml"),
     repository: Repository = DEFAULT_REPOSITORY,
     name: Annotated[str, typer.Option(help="The service's name.")] = "infmap",
-    namespace: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Without it, kubectl's own."),
-    ] = None,
-    replicas: Annotated[int, typer.Option(min=1, help="How many boxes at most.")] = 1,
+    namespace: Annotated[str | None, typer.Option(help="Without it, kubectl's own.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="How many hosts at most.")] = 1,
 ) -> None:
     """Write an InferenceService for KServe's Triton runtime."""
     from infmap_kit.host.deploy import KserveOptions, kserve_document, write_yaml

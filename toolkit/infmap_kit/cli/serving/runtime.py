@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -16,8 +16,8 @@ from infmap_kit.command import console
 )
 def runtime(
     wheel: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="The nvidia-pytriton wheel as a file, for a box without internet."),
+        Path | None,
+        typer.Option(help="The nvidia-pytriton wheel as a file, for a host without internet."),
     ] = None,
 ) -> None:
     """Bring the Triton server for machines without a GPU (55 MB, once)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -36,10 +37,10 @@ def serve(
             help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
         ),
     ] = "auto",
-    gpus: Annotated[str, typer.Option(help="Of the container: all, device=0, ...")] = "all",
-    shm_mib: Annotated[int, typer.Option(help="Of the container's /dev/shm.")] = 256,
+    gpus: Annotated[str, typer.Option(help="GPUs of the container: all, device=0, ...")] = "all",
+    shm_mib: Annotated[int, typer.Option(help="Size of the container's /dev/shm.")] = 256,
     image: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
     ] = None,
     print_command: Annotated[
@@ -58,14 +59,8 @@ def serve(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
     )
     if runtime == "docker" or print_command:
-        _serve_in_container(
-            repository,
-            options,
-            image=image,
-            gpus=gpus,
-            shm_mib=shm_mib,
-            print_only=print_command,
-        )
+        container = {"image": image, "gpus": gpus, "shm_mib": shm_mib}
+        _serve_in_container(repository, options, print_only=print_command, **container)
         return
     if runtime != "auto":
         raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
@@ -73,18 +68,13 @@ def serve(
     from infmap_kit.triton.server.supervisor import POLL_S, supervised
 
     started = time.monotonic()
-
-    def show_log(line: str) -> None:
-        if verbose:
-            console.print(line, markup=False, highlight=False)
-
-    def show_event(line: str) -> None:
-        console.print(line, markup=False, highlight=False)
-
+    show = functools.partial(console.print, markup=False, highlight=False)
     try:
         with (
             ending_on_sigterm(),
-            supervised(repository, options, on_log=show_log, on_event=show_event) as server,
+            supervised(
+                repository, options, on_log=show if verbose else _ignore, on_event=show
+            ) as server,
         ):
             endpoints = {
                 "grpc": server.grpc_url,
@@ -105,28 +95,18 @@ def serve(
         console.print("The server has ended.")
 
 
+def _ignore(_line: str) -> None: ...
+
+
 def _serve_in_container(
-    repository: Path,
-    server: ServerOptions,
-    *,
-    image: str | None,
-    gpus: str,
-    shm_mib: int,
-    print_only: bool,
+    repository: Path, server: ServerOptions, *, print_only: bool, **options: Any
 ) -> None:
     """`infmap-kit serve --runtime docker`."""
-    from infmap_kit.host.container import (
-        ContainerOptions,
-        check_host,
-        docker_command,
-        run_container,
-        shown,
-    )
+    from infmap_kit.host import container
 
-    options = ContainerOptions(image=image, gpus=gpus, shm_mib=shm_mib)
-    command = docker_command(repository, server, options)
+    command = container.docker_command(repository, server, container.ContainerOptions(**options))
     if print_only:
-        typer.echo(shown(command))
+        typer.echo(container.shown(command))
         return
-    check_host(repository)
-    run_container(command)
+    container.check_host(repository)
+    container.run_container(command)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import print_result
 from infmap_kit.progress import progress_bar
 
 
@@ -34,15 +34,11 @@ def tune(
     from infmap_kit.bench.tune import tune as tune_repository
     from infmap_kit.targets.target import Setting
 
-    wanted = parse_goal(goal)
     with progress_bar() as progress:
         manifest, trials = tune_repository(
-            repository, goal=wanted, seconds=seconds, progress=progress
+            repository, goal=parse_goal(goal), seconds=seconds, progress=progress
         )
     tuned = manifest.model["tuned"]
-    if json_:
-        print_json({"release": manifest.release, **tuned})
-        return
-    console.print(trials_table(trials))
-    chosen = tuned["chosen"]
-    console.print(f"Release {manifest.release} of {repository} runs {Setting(**chosen)}.")
+    chosen = f"Release {manifest.release} of {repository} runs {Setting(**tuned['chosen'])}."
+    document = {"release": manifest.release, **tuned}
+    print_result(document, trials_table(trials), chosen, as_json=json_)

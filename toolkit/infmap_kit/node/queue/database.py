@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from infmap_kit.errors import NodeError
-from infmap_kit.sqlite import LastingDatabase
+from infmap_kit.sqlite import DurableDatabase
 
 _VERSION = 1
 
@@ -64,7 +64,7 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
 
-class Database(LastingDatabase):
+class Database(DurableDatabase):
     """The store's file.
 
     Parameters

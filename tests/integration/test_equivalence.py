@@ -63,10 +63,10 @@ def test_the_commands_of_a_release(tmp_path: Path) -> None:
     done = _infmap_kit("bundle", run, "--output", bundle, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pictures"] == 8
-    for wanted in (1, 2):
+    for release in (1, 2):
         done = _infmap_kit("install", bundle, "--repository", repository, "--json")
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["manifest"]["release"] == wanted
+        assert json.loads(done.stdout)["manifest"]["release"] == release
     done = _infmap_kit("rollback", "--repository", repository, "--json")
     assert json.loads(done.stdout)["release"] == 1
     done = _infmap_kit("versions", "--repository", repository, "--json")

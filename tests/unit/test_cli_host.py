@@ -1,4 +1,4 @@
-"""The commands for GPU boxes, through the command line itself."""
+"""The commands for GPU hosts, through the command line itself."""
 
 from __future__ import annotations
 
