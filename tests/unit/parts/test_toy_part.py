@@ -56,7 +56,7 @@ def test_a_toy_part_is_published_proved_and_rolled_back(source: Source, tmp_path
     assert "brightness" in graphs_at(repository)
     others = {"lungs": tmp_path / "lungs", "classifier": tmp_path / "classifier"}
     alone = with_parts(read_source(tmp_path / "run"), others)
-    with pytest.raises(GateFailed, match="other brightness.*give its run as --brightness"):
+    with pytest.raises(GateFailed, match="serves another brightness.*give its run as --brightness"):
         verify_repository(alone, repository, reference=reference_runner(alone), pictures=PICTURES)
     publish(alone, repository, EmbeddedOptions(), pictures=PICTURES)
     assert len(releases_of(repository)) == 2

@@ -105,6 +105,7 @@ class Lungs(SegmentationPart):
             graph=LUNG_SEGMENTATION,
             help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), served beside the other.",
             noun="a lung network",
+            another="other lungs",
             trained_with="infmap-train fit --anatomy lungs",
             record_prefix="lung_",
             is_lowered=True,

@@ -48,6 +48,8 @@ class Part:
         Help text of that option.
     noun
         The kind of network in messages, such as ``a lung network``.
+    another
+        The part of another run in messages; ``another NAME`` when it is empty.
     trained_with
         The command that makes such a run folder.
     record_prefix
@@ -68,6 +70,7 @@ class Part:
     graph_file: str = SEGMENTATION_GRAPH
     help: str = ""
     noun: str = ""
+    another: str = ""
     trained_with: str = ""
     record_prefix: str = ""
     is_lowered: bool = False

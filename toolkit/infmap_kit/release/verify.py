@@ -113,7 +113,7 @@ def _require_same_networks(source: Source, actual: ModelIdentity, where: str) ->
         if part is INFECTION:
             difference, fix = "is of another network", "name the run that it was exported from"
         else:
-            difference = f"serves {'other' if part.name.endswith('s') else 'another'} {part.name}"
+            difference = f"serves {part.another or f'another {part.name}'}"
             fix = f"give its run as {part.option}" if served else f"leave {part.option} out"
         raise GateFailed(
             f"{where} {difference}: expected the graph {(expected or 'none')[:12]}, found "
