@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,7 @@ def doctor(
     metrics_port: Annotated[int, typer.Option(help="Triton's metrics port.")] = 8002,
     json_: Json = False,
 ) -> None:
-    """Say what on this box does not fit a repository, and what to do about it.
+    """Say what on this host does not fit a repository, and what to do about it.
 
     Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
     code is 1 when there is a problem; warnings leave it 0.
@@ -37,7 +36,7 @@ def doctor(
     )
     checks = examine(repository, options)
     if json_:
-        print_json([dataclasses.asdict(check) for check in checks])
+        print_json([check.as_json() for check in checks])
     else:
         from infmap_kit.targets.check import checks_table
 

@@ -1,4 +1,4 @@
-"""Triton's metrics on one port, whichever server is behind it just now."""
+"""Triton's metrics on a port that stays, whichever server is behind it just now."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MetricsRelay:
     Parameters
     ----------
     host, port
-        Where to listen.
+        Address and TCP port to listen on.
 
     Raises
     ------
