@@ -27,7 +27,7 @@ from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.report.table import Table
-from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
+from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, version_folder
 
 ARCHIVED = 5
 """Releases that are archived besides the present one."""
@@ -47,6 +47,13 @@ class Draft:
 
     folder: Path
     release: int
+
+    def write(self, model: str, file: str, content: bytes) -> Path:
+        """Write a file into a model's version folder; returns its path."""
+        path = version_folder(self.folder, model, self.release) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
