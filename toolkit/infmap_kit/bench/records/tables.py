@@ -9,12 +9,9 @@ from typing import Any
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.records.sentences import meaning_sentences, state_sentences
 from infmap_kit.bench.records.waterfall import stages_of
-from infmap_kit.bench.scopes import APART, BASELINES, FILE_TO_MAP, SCOPES, STAGES
+from infmap_kit.bench.scopes import APART, BASELINES, FILE_TO_MAP, MEANINGS, SCOPES
 from infmap_kit.bench.steps import PARTS
 from infmap_kit.report.table import Table
-
-MEANINGS = {**SCOPES, **APART, **BASELINES, **STAGES}
-"""Everything that has samples, in the order of a report."""
 
 _COLUMNS = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms", "sd_ms")
 _LOAD_COLUMNS = ("p50_ms", "p90_ms", "p99_ms", "max_ms")
