@@ -89,14 +89,7 @@ def measure(
     options
         Scopes and length.
 
-    Raises
-    ------
-    InputRejected
-        When a file is no suitable radiograph.
-    HostMismatch
-        When the repository's engines do not run here, or there is no server here that has its backend.
-    ServerError
-        When the server does not start.
+    Raises what :meth:`Subject.served` raises, and ``InputRejected`` when a file is no suitable radiograph.
     """
     pictures = bench_pictures(files)
     machine = describe_machine()

@@ -74,13 +74,12 @@ class Latencies:
     def summary(self) -> Statistics:
         """All figures."""
         samples = np.asarray(self.samples_ms)
-        p50, p90, p95, p99 = np.quantile(samples, (0.5, 0.9, 0.95, 0.99))
         low, high = self.p50_interval_ms()
         return Statistics(
-            p50_ms=float(p50),
-            p90_ms=float(p90),
-            p95_ms=float(p95),
-            p99_ms=float(p99),
+            p50_ms=self.p50_ms,
+            p90_ms=self.quantile_ms(0.9),
+            p95_ms=self.quantile_ms(0.95),
+            p99_ms=self.quantile_ms(0.99),
             max_ms=float(samples.max()),
             mean_ms=float(samples.mean()),
             sd_ms=float(samples.std(ddof=1)) if samples.size > 1 else 0.0,

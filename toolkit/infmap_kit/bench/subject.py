@@ -71,14 +71,8 @@ class Subject:
     def served(cls, repository: Path, pictures: list[BenchPicture]) -> Iterator[Self]:
         """Check a repository, serve it on free ports, and compile its graphs here too.
 
-        Raises
-        ------
-        SpecError
-            When a file is not what was exported.
-        HostMismatch
-            When its engines do not run here, or there is no server here that has its backend.
-        ServerError
-            When it does not start.
+        Raises what :func:`~infmap_kit.triton.server.serving.serving` raises, and ``HostMismatch`` when its
+        engines do not run here.
         """
         manifest = check_repository(repository)
         begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a server in a container may and may not do, for docker, compose and Kubernetes alike."""
+"""The confinement of a server in a container, for docker, compose and Kubernetes alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from infmap_kit.triton.server.options import STOP_TIMEOUT_S
 
 UNPRIVILEGED = "65534:65534"
-"""User and group of nobody on Linux."""
+"""The unprivileged user and group of Linux."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Mount:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Confinement:
-    """How a container is confined.
+    """The confinement of a container.
 
     Kubernetes has no word of its own for the number of processes (the kubelet limits them), for the signal that
     ends a container, and for a temporary folder's options; KServe's runtime names its ports and mounts the

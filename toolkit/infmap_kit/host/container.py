@@ -25,7 +25,7 @@ HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContainerOptions:
-    """How the container is confined.
+    """Options of the container.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def server_arguments(key: str | None = None) -> list[str]:
 
 
 def confinement(repository: Path, server: ServerOptions, options: ContainerOptions) -> Confinement:
-    """How a container with a repository is confined; it reads the repository and writes only /tmp."""
+    """The confinement of a container that reads a repository and writes only /tmp."""
     outer = (server.http_port, server.grpc_port, server.metrics_port)
     inner = (HTTP_PORT, GRPC_PORT, METRICS_PORT)
     return Confinement(

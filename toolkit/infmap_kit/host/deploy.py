@@ -34,7 +34,7 @@ _KSERVE_HTTP_PORT = 8080
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KserveOptions:
-    """How an InferenceService is named and sized.
+    """Name and size of an InferenceService.
 
     Parameters
     ----------

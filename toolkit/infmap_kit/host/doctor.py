@@ -21,7 +21,7 @@ def examine(repository: Path, options: ServerOptions) -> list[HostCheck]:
     repository
         The repository to serve.
     options
-        Where the server would listen.
+        Address and ports that the server would listen on.
     """
     manifest = target = None
     unknown: list[HostCheck] = []

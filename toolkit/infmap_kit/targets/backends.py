@@ -37,7 +37,7 @@ _GPU_INSTANCES = (1, 2, 4)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackendOptions(TargetOptions):
-    """How one of Triton's own backends runs the ensemble.
+    """Options of the ensemble on one of Triton's own backends.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class BackendOptions(TargetOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HalvableOptions(BackendOptions):
-    """How a backend that takes graphs in FP16 runs the ensemble.
+    """Options of the ensemble on a backend that takes graphs in FP16.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from infmap_kit.report.table import Table, Toned
 
 
 class Status(enum.StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -27,11 +27,11 @@ class HostCheck:
     name
         The part.
     status
-        How the check ended.
+        The outcome of the check.
     sentence
         The finding, as a sentence.
     fix
-        How to get it right; empty when there is nothing to do.
+        The step that gets it right; empty when there is nothing to do.
     """
 
     name: str

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbeddedOptions(TargetOptions):
-    """How the embedded target runs on a CPU.
+    """Options of the embedded target.
 
     Parameters
     ----------
@@ -109,14 +109,9 @@ class Embedded(Target):
         proof: Proof,
         progress: Progress,
     ) -> Build:
-        """Write the graphs into one model, with the runner beside them; see :meth:`Target.build`.
+        """Write the graphs into a single model, with the runner beside them; see :meth:`Target.build`.
 
-        Raises
-        ------
-        HostMismatch
-            When this CPU cannot compute in that precision.
-        MissingDependency
-            When INT8 is asked for and NNCF is not installed.
+        Raises what :func:`~infmap_kit.targets.candidates.chosen_candidate` raises.
         """
         from infmap_kit.parts.contract import ENSEMBLE
         from infmap_kit.targets.candidates import chosen_candidate

@@ -23,7 +23,7 @@ GRAPHS_PARAMETER = "graphs"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServedGraph:
-    """How the runner compiles one graph.
+    """A graph, as the runner compiles it.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnnxruntimeOptions(HalvableOptions):
-    """How ONNX Runtime runs the ensemble.
+    """Options of the ensemble on ONNX Runtime.
 
     Parameters
     ----------

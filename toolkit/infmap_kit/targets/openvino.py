@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenvinoOptions(BackendOptions):
-    """How OpenVINO runs the ensemble."""
+    """Options of the ensemble on OpenVINO."""
 
     target = "openvino"
     precisions = (Precision.FP32, Precision.BF16)

@@ -33,7 +33,7 @@ Graphs: TypeAlias = "Mapping[str, onnx.ModelProto]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetOptions:
-    """How a model is published for a target; each has a class of its own.
+    """Options of a target; each target has a class of its own.
 
     A field whose metadata has a ``help`` is an option of `export`, `install` and `bench table5`.
 
@@ -133,7 +133,7 @@ class OpenedModel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """How a served model runs, as `tune` tries it.
+    """A setting of a served model, as `tune` tries it.
 
     Parameters
     ----------

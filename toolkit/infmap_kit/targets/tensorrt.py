@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorrtOptions(HalvableOptions):
-    """How TensorRT runs the ensemble."""
+    """Options of the ensemble on TensorRT."""
 
     target = "tensorrt"
     precisions = (Precision.FP16, Precision.FP32)

@@ -31,7 +31,7 @@ _loggers: dict[str, Any] = {}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """How an engine is built.
+    """Options of an engine's build.
 
     Parameters
     ----------

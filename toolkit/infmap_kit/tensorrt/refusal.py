@@ -22,7 +22,7 @@ class Refusal:
     reason
         The parser's own message, in one line.
     hint
-        How to get the graph taken, where that is known.
+        A way to get the graph taken, where there is a known one.
     """
 
     node: str

@@ -43,7 +43,7 @@ class Manifest:
     gate
         Measurements of the equivalence gate.
     seal
-        SHA-256 of all of this, so that nobody edits a manifest by mistake.
+        SHA-256 of all of this, so that no manifest is edited by mistake.
     """
 
     target: str

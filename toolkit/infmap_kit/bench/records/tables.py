@@ -48,7 +48,7 @@ def csv_table(record: BenchRecord) -> str:
 
 
 def waterfall_table(record: BenchRecord) -> Table | None:
-    """Where the time of file to map goes; ``None`` where a scope is missing."""
+    """The stages of file to map; ``None`` where a scope is missing."""
     stages = stages_of(record)
     if not stages:
         return None
@@ -58,7 +58,7 @@ def waterfall_table(record: BenchRecord) -> Table | None:
 
 
 def steps_table(record: BenchRecord) -> Table | None:
-    """How Triton's own statistics split a request; ``None`` where they were not read."""
+    """The parts of a request in Triton's own statistics; ``None`` where they were not read."""
     rows = [
         (step, *(f"{parts[part]:.3f}" for part in ("total", *PARTS)), f"{parts['requests']:.0f}")
         for step, parts in record.server.items()

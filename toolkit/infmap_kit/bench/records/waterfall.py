@@ -1,4 +1,4 @@
-"""Where the time of a file on its way to the map goes."""
+"""The stages of a file on its way to the map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a server listens, and the options that every server is started with."""
+"""Address and ports of a server, and the options that every server is started with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STOP_TIMEOUT_S = 30.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """Where a server listens; the ports are Triton's usual ones.
+    """Address and ports of a server; the ports are Triton's usual ones.
 
     Parameters
     ----------

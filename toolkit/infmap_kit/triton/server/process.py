@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +40,7 @@ _BECOME_THE_SERVER = (
 _DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
 
 
+@dataclasses.dataclass(eq=False)
 class TritonServer:
     """A running server; use it as a context manager.
 
@@ -58,21 +59,15 @@ class TritonServer:
         kernel deals new connections out to both. Triton has no such option for metrics.
     """
 
-    def __init__(
-        self,
-        repository: Path,
-        *,
-        runtime: Runtime,
-        options: ServerOptions | None = None,
-        on_log: Callable[[str], None] = lambda _: None,
-        shared: bool = False,
-    ) -> None:
-        self._shared = shared
+    repository: Path
+    _: dataclasses.KW_ONLY
+    runtime: Runtime
+    options: ServerOptions = dataclasses.field(default_factory=ServerOptions)
+    on_log: Callable[[str], None] = lambda _: None
+    shared: bool = False
+
+    def __post_init__(self) -> None:
         self._memory_prefix = new_prefix()
-        self.options = options or ServerOptions()
-        self._repository = repository
-        self._runtime = runtime
-        self._on_log = on_log
         self._lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -98,8 +93,8 @@ class TritonServer:
         """The server's command line."""
         options = self.options
         command = [
-            str(self._runtime.executable),
-            f"--model-repository={self._repository.absolute()}",
+            str(self.runtime.executable),
+            f"--model-repository={self.repository.absolute()}",
             f"--http-address={options.host}",
             f"--http-port={options.http_port}",
             f"--grpc-address={options.host}",
@@ -109,10 +104,10 @@ class TritonServer:
             *hardened(),
             f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
         ]
-        if self._shared:
+        if self.shared:
             command += ["--reuse-http-port=true", "--reuse-grpc-port=true"]
-        if self._runtime.backends is not None:
-            command.append(f"--backend-directory={self._runtime.backends}")
+        if self.runtime.backends is not None:
+            command.append(f"--backend-directory={self.runtime.backends}")
         return command
 
     def start(
@@ -146,7 +141,7 @@ class TritonServer:
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
                 [*_DYING_WITH_US, *self.command()],
-                env=self._runtime.environment(),
+                env=self.runtime.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -157,7 +152,7 @@ class TritonServer:
             )
         except OSError as error:
             raise ServerError(
-                f"cannot start {self._runtime.executable}: {error.strerror}"
+                f"cannot start {self.runtime.executable}: {error.strerror}"
             ) from error
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -208,7 +203,7 @@ class TritonServer:
             return
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
-            self._on_log(line.rstrip())
+            self.on_log(line.rstrip())
 
     def _wait_until_ready(
         self, timeout_s: float, release: int | None, while_waiting: Callable[[], None]
@@ -239,7 +234,7 @@ def is_ready(http_url: str, release: int | None = None) -> bool:
         # A connection of its own each time: where two servers listen, each has its turn.
         with urllib.request.urlopen(f"{http_url}/v2/{path}/ready", timeout=2) as reply:  # noqa: S310  # ours
             return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 

@@ -62,7 +62,7 @@ class Runtime:
 
 
 def default_folder() -> Path:
-    """Where the server for CPUs lies: with this Python environment, so that it goes with it."""
+    """The folder of the server for CPUs, in this Python environment, so that both are removed together."""
     return Path(sys.prefix) / "share" / "infmap-kit" / f"tritonserver-{TRITON_VERSION}"
 
 

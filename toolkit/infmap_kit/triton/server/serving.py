@@ -51,6 +51,7 @@ def serving(
         When it does not start.
     """
     runtime = fitting_runtime(repository, check_repository(repository))
+    options = options or ServerOptions()
     server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
     with server:
         warm_up(server.grpc_url)

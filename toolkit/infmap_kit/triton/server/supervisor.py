@@ -22,13 +22,14 @@ from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
 
 POLL_S = 0.5
-"""How often the repository's manifest is looked at."""
+"""Seconds between two looks at the repository's manifest."""
 
 # What is in flight takes a second at most. Triton 2.51 sometimes waits for its full time-out when an ensemble
 # is cut off between two steps; whoever is still connected then asks the new server.
 _DRAIN_S = 5.0
 
 
+@dataclasses.dataclass(eq=False)
 class Supervisor:
     """A server that follows its repository; use :func:`supervised`.
 
@@ -40,18 +41,13 @@ class Supervisor:
         Called with a line for each change of release, or with the reason why there was none.
     """
 
-    def __init__(
-        self,
-        repository: Path,
-        options: ServerOptions,
-        *,
-        on_log: Callable[[str], None] = lambda _: None,
-        on_event: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._repository = repository
-        self._options = options
-        self._on_log = on_log
-        self._on_event = on_event
+    repository: Path
+    options: ServerOptions
+    _: dataclasses.KW_ONLY
+    on_log: Callable[[str], None] = lambda _: None
+    on_event: Callable[[str], None] = lambda _: None
+
+    def __post_init__(self) -> None:
         self._metrics: MetricsRelay | None = None
         self._server: TritonServer | None = None
         self._refused = ""
@@ -60,16 +56,16 @@ class Supervisor:
     @property
     def grpc_url(self) -> str:
         """Endpoint for clients, as ``host:port``."""
-        return self._options.grpc_url
+        return self.options.grpc_url
 
     @property
     def http_url(self) -> str:
         """Triton's HTTP endpoint, with scheme."""
-        return self._options.http_url
+        return self.options.http_url
 
     def start(self) -> None:
         """Start the present release; raises what :func:`~infmap_kit.triton.server.serving.serving` does."""
-        self._metrics = MetricsRelay(self._options.host, self._options.metrics_port)
+        self._metrics = MetricsRelay(self.options.host, self.options.metrics_port)
         self._server, self.manifest = self._start_release(beside=False)
         self._metrics.follow(self._server.options.metrics_port)
 
@@ -93,7 +89,7 @@ class Supervisor:
             return
         self._server.check_alive()
         try:
-            published = Manifest.read(self._repository)
+            published = Manifest.read(self.repository)
         except SpecError:
             # The repository is being taken away; what is loaded goes on.
             return
@@ -106,7 +102,7 @@ class Supervisor:
             server, manifest = self._start_release(beside=True)
         except InfmapError as error:
             self._refused = published.seal
-            self._on_event(
+            self.on_event(
                 f"release {published.release} is not served, and {self._shown()} goes on: {error}"
             )
             return
@@ -116,18 +112,18 @@ class Supervisor:
             self._metrics.follow(server.options.metrics_port)
         if before is not None:
             before.stop(timeout_s=_DRAIN_S)
-        self._on_event(
+        self.on_event(
             f"{self._shown()} has taken over after {time.monotonic() - started:.1f} s; {previous} has ended"
         )
 
     def _start_release(self, *, beside: bool) -> tuple[TritonServer, Manifest]:
         """Start whatever is published now, and make sure that it was one release that was loaded."""
-        manifest = check_repository(self._repository)
+        manifest = check_repository(self.repository)
         server = TritonServer(
-            self._repository,
-            runtime=fitting_runtime(self._repository, manifest),
-            options=dataclasses.replace(self._options, metrics_port=free_ports().metrics_port),
-            on_log=self._on_log,
+            self.repository,
+            runtime=fitting_runtime(self.repository, manifest),
+            options=dataclasses.replace(self.options, metrics_port=free_ports().metrics_port),
+            on_log=self.on_log,
             shared=True,
         )
         # A release that is published while Triton reads would leave it with half of each.
@@ -145,7 +141,7 @@ class Supervisor:
 
     def _require_published(self, manifest: Manifest) -> None:
         with contextlib.suppress(SpecError):
-            if Manifest.read(self._repository).seal == manifest.seal:
+            if Manifest.read(self.repository).seal == manifest.seal:
                 return
         raise ServerError("another release was published while this one was starting")
 
