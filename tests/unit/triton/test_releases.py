@@ -80,8 +80,8 @@ def test_an_altered_release_is_not_gone_back_to(repository: Path) -> None:
     assert texts_of(repository) == {"third"}
 
 
-def test_only_so_many_are_kept(repository: Path) -> None:
-    publish_text(repository, "fourth", kept=2)
+def test_only_so_many_are_archived(repository: Path) -> None:
+    publish_text(repository, "fourth", archived=2)
     assert _numbers(repository) == [(4, True), (3, False), (2, False)]
 
 

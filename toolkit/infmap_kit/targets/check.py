@@ -41,12 +41,9 @@ class HostCheck:
 
     def as_json(self) -> dict[str, str]:
         """The check for scripts, which know the fix as ``mend``."""
-        return {
-            "name": self.name,
-            "status": self.status,
-            "sentence": self.sentence,
-            "mend": self.fix,
-        }
+        document: dict[str, str] = dataclasses.asdict(self)
+        document["mend"] = document.pop("fix")
+        return document
 
 
 def ok(name: str, sentence: str) -> HostCheck:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import shutil
@@ -210,10 +211,9 @@ class Embedded(Target):
         """Whether the CPU computes in bf16, where the engine does."""
         if manifest.precision != Precision.BF16:
             return
-        try:
+        flags = ""
+        with contextlib.suppress(OSError):
             flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            flags = ""
         if "avx512_bf16" in flags or "amx_bf16" in flags:
             yield ok("bf16", "This CPU computes in bf16.")
         else:

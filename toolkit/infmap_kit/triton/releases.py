@@ -76,14 +76,14 @@ class Release:
 
 
 @contextlib.contextmanager
-def publishing(repository: Path, *, kept: int = ARCHIVED) -> Iterator[Draft]:
+def publishing(repository: Path, *, archived: int = ARCHIVED) -> Iterator[Draft]:
     """A draft beside ``repository`` that takes its place when the block ends well.
 
     Parameters
     ----------
     repository
         The repository to replace; the release in it is archived.
-    kept
+    archived
         Earlier releases that stay.
 
     Raises
@@ -101,7 +101,7 @@ def publishing(repository: Path, *, kept: int = ARCHIVED) -> Iterator[Draft]:
         except OSError as error:
             raise ExportError(f"cannot write beside {repository}: {error}") from error
         _take_place(folder, repository)
-        _forget(repository, kept)
+        _forget(repository, archived)
 
 
 def roll_back(repository: Path, release: int | None = None) -> Manifest:
@@ -215,10 +215,10 @@ def _archive_present(repository: Path) -> None:
     _sync_folder(archived.parent)
 
 
-def _forget(repository: Path, kept: int) -> None:
+def _forget(repository: Path, archived: int) -> None:
     """Take away old releases; renamed first, so that a crash leaves no half release to go back to."""
     earlier = [release for release in releases_of(repository) if not release.current]
-    for release in earlier[kept:]:
+    for release in earlier[archived:]:
         release.folder.rename(release.folder.with_name(f".{release.folder.name}.gone"))
     for gone in _archive(repository).glob(".*.gone"):
         shutil.rmtree(gone, ignore_errors=True)
