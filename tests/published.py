@@ -14,9 +14,9 @@ from infmap_kit.triton.releases import publishing
 from infmap_kit.triton.repository import Manifest, write_manifest
 
 
-def publish_text(repository: Path, text: str, *, kept: int = 5) -> None:
+def publish_text(repository: Path, text: str, *, archived: int = 5) -> None:
     """Publish two models whose engine is ``text``."""
-    with publishing(repository, kept=kept) as draft:
+    with publishing(repository, archived=archived) as draft:
         for model in ("one", "two"):
             (draft.folder / model / str(draft.release)).mkdir(parents=True)
             (draft.folder / model / "config.pbtxt").write_text(f'name: "{model}"')

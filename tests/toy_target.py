@@ -25,7 +25,6 @@ from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import embedded_configs, graph_file
 from infmap_kit.targets.registry import register
 from infmap_kit.targets.target import Build, OpenedModel, Proof, Setting, Target, TargetOptions
-from infmap_kit.targets.writing import write_model
 from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.triton import python_model
 from infmap_kit.triton.releases import Draft
@@ -62,7 +61,7 @@ class Toy(Target):
         """Write the graphs, and the runner of the embedded target beside them."""
         contract = Contract.of(graphs)
         for name, graph in graphs.items():
-            path = write_model(draft, ENSEMBLE.name, graph_file(name), graph.SerializeToString())
+            path = draft.write(ENSEMBLE.name, graph_file(name), graph.SerializeToString())
         shutil.copyfile(python_model.__file__, path.with_name(self.model_file))
         files = self.files(draft.folder, draft.release, [*graphs])
         engines = {name: OnnxRuntimeEngine(file.read_bytes()) for name, file in files.items()}

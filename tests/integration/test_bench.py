@@ -257,9 +257,9 @@ def test_a_second_load_generator_agrees_or_not(
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PERF_ANALYZER", str(program))
     with Subject.served(small_repository, bench_pictures([])) as subject:
-        found = measure_independently(subject, Latencies((8.0, 8.0, 8.0)))
-        assert found["agrees"] is agrees
-        assert found["difference_percent"] == pytest.approx(100 * (factor - 1))
+        figures = measure_independently(subject, Latencies((8.0, 8.0, 8.0)))
+        assert figures["agrees"] is agrees
+        assert figures["difference_percent"] == pytest.approx(100 * (factor - 1))
         monkeypatch.setenv("PERF_ANALYZER", str(tmp_path / "nowhere"))
         assert "not here" in measure_independently(subject, Latencies((8.0,)))["missing"]
 

@@ -96,8 +96,8 @@ def test_what_is_not_asked_for_is_not_computed(
 ) -> None:
     """Two canvases for one picture cannot be painted: who asks for no map never learns of it."""
     inputs = {"IMAGE": network_input(picture)[np.newaxis], "CANVAS": np.stack([picture] * 2)}
-    found = client.ask("infmap", inputs, ["DETECTED", "SEVERITY", "PROBABILITY"])
-    assert found["PROBABILITY"].shape == (1, 224, 224)
+    answer = client.ask("infmap", inputs, ["DETECTED", "SEVERITY", "PROBABILITY"])
+    assert answer["PROBABILITY"].shape == (1, 224, 224)
     with pytest.raises(ServerError):
         client.ask("infmap", inputs, ["INFECTION_MAP"])
     # And it answers still.

@@ -29,12 +29,12 @@ from published import seal_anew
 
 def _processes_naming(text: str) -> list[int]:
     """Ids of all processes with ``text`` on their command line."""
-    found = []
+    ids = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
-    return found
+                ids.append(int(path.parent.name))
+    return ids
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def test_kill_9_in_a_request_is_one_clear_error_and_the_next_serve_starts(reposi
         asking.join(timeout=30)
         assert len(errors) == 1
         assert "\n" not in str(errors[0])
-        assert "infmap-kit serve" in str(errors[0]), "the mend is named"
+        assert "infmap-kit serve" in str(errors[0]), "the fix is named"
         _, stderr = process.communicate(timeout=40)
         assert process.returncode == 1
         assert stderr.strip().splitlines()[-1].startswith("error: the server ended")

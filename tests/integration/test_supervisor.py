@@ -65,7 +65,7 @@ def _expected(release: int) -> float:
 
 
 class _Hammer(threading.Thread):
-    """Asks without a pause, and keeps what it was told."""
+    """Asks without a pause, and collects the answers."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -160,7 +160,7 @@ def test_a_release_that_cannot_be_served_leaves_the_old_one(
 def test_other_clients_need_a_retry_policy_and_no_more(
     server: Supervisor, repository: Path
 ) -> None:
-    """What docs/releases.md tells whoever uses tritonclient alone."""
+    """The advice of docs/releases.md for clients with tritonclient alone."""
     policy = (
         '{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.3s", '
         '"maxBackoff": "2s", "backoffMultiplier": 2, '

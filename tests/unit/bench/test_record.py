@@ -23,7 +23,7 @@ def test_a_record_is_read_back_with_every_sample(tmp_path: Path) -> None:
     assert again.scopes.keys() == record.scopes.keys()
     for name, latencies in record.scopes.items():
         assert again.scopes[name].samples_ms == pytest.approx(latencies.samples_ms, abs=5e-4)
-    emptied = [dataclasses.replace(one, scopes={}) for one in (record, again)]
+    emptied = [dataclasses.replace(each, scopes={}) for each in (record, again)]
     assert emptied[0] == emptied[1]
 
 
@@ -85,6 +85,6 @@ def test_doubts_and_failures_are_named_beside_the_changes() -> None:
     after = dataclasses.replace(
         bench_record(), doubts={ENGINE_ALONE: "wobbles"}, failure="the server ended"
     )
-    words = " ".join(compare_records(bench_record(), after).differences)
-    assert "not stable" in words
-    assert "the server ended" in words
+    sentences = " ".join(compare_records(bench_record(), after).differences)
+    assert "not stable" in sentences
+    assert "the server ended" in sentences

@@ -28,7 +28,7 @@ def test_table_5_stands_beside_with_its_machine() -> None:
     assert row is not None
     assert (row.time_ms, row.trainable_as_printed) == (2.58, "12.06M")
     for text in (markdown(record), page(record)):
-        for wanted in (
+        for expected in (
             "2.58 ms",
             "12.06M",
             "another machine",
@@ -36,7 +36,7 @@ def test_table_5_stands_beside_with_its_machine() -> None:
             "a processor",
             "no GPU",
         ):
-            assert wanted in text
+            assert expected in text
 
 
 def test_an_unknown_network_has_no_row() -> None:
@@ -88,8 +88,8 @@ def test_what_speaks_against_the_figures_stands_at_the_top() -> None:
     )
     for text in (markdown(record), page(record)):
         head = text[: text.index("Everything around")]
-        for words in ("The machine was loaded.", "the server ended", "engine alone: wobbles"):
-            assert words in head
+        for sentence in ("The machine was loaded.", "the server ended", "engine alone: wobbles"):
+            assert sentence in head
 
 
 def test_a_record_without_any_sample_still_makes_every_report(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_bars_length_is_its_value() -> None:
     chart = bars(
         "two", [Bar(label="a", value=1, note=""), Bar(label="b", value=3, note="")], unit="ms"
     ).svg()
-    one, three = (float(w) for w in re.findall(r'<rect[^>]* width="([\d.]+)"', chart))
+    one, three = (float(width) for width in re.findall(r'<rect[^>]* width="([\d.]+)"', chart))
     assert three / one == pytest.approx(3, rel=0.01)
 
 

@@ -66,7 +66,7 @@ def test_a_row_that_fails_leaves_its_reason_and_the_others_go_on(
 ) -> None:
     rows = chosen_rows(["unet/densenet121", "unet/inceptionv3", "unet/resnet50"])
     outcomes = run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
-    assert [bool(one.failure) for one in outcomes] == [
+    assert [bool(outcome.failure) for outcome in outcomes] == [
         row.network.encoder == "Inception-v3" for row in rows
     ]
     with pytest.raises(
@@ -78,7 +78,7 @@ def test_a_row_that_fails_leaves_its_reason_and_the_others_go_on(
     built.clear()
     again = run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     assert {network.encoder for network in built} == {"Inception-v3"}
-    assert [one.stable for one in again] == [one.stable for one in outcomes]
+    assert [outcome.stable for outcome in again] == [outcome.stable for outcome in outcomes]
     built.clear()
     run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions(), again=True)
     assert len(built) == 6
@@ -94,7 +94,8 @@ def test_a_damaged_record_is_measured_again(built: list[NetworkSpec], tmp_path: 
         path.write_text(path.read_text()[:500])
     built.clear()
     assert all(
-        one.stable for one in run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
+        outcome.stable
+        for outcome in run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     )
     assert len(built) == 2
 
@@ -110,7 +111,8 @@ def test_a_row_that_did_not_settle_is_measured_again(
     path.write_text(json.dumps(document))
     built.clear()
     assert all(
-        one.stable for one in run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
+        outcome.stable
+        for outcome in run_table5(rows, tmp_path, OPTIONS, published=EmbeddedOptions())
     )
     assert [network.encoder_frozen for network in built] == ["not-frozen" not in path.name]
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from infmap_kit.errors import HostMismatch, ServerError
-from infmap_kit.host.confinement import Confinement
+from infmap_kit.host.confinement import Confinement, Mount, PublishedPort
 from infmap_kit.host.container import ContainerOptions, docker_command, shown
 from infmap_kit.host.deploy import KserveOptions, compose_document, kserve_document, write_yaml
 from infmap_kit.triton.repository import write_manifest
@@ -101,8 +101,8 @@ OTHERWISE: dict[str, tuple[Any, bool]] = {
     "shm_mib": (64, True),
     "tmp_mib": (64, True),
     "tmp_options": (("rw", "nosuid"), False),
-    "ports": (("127.0.0.1:9001:8001",), False),
-    "mounts": ((("/other", Path("/srv/other")),), False),
+    "ports": ((PublishedPort(host="127.0.0.1", outer=9001, inner=8001),), False),
+    "mounts": ((Mount(source=Path("/srv/other"), target="/other"),), False),
 }
 
 
@@ -120,7 +120,7 @@ def _kubernetes(confinement: Confinement) -> list[Any]:
     return [
         confinement.container_security(),
         confinement.pod_security(),
-        confinement.writable_volumes(),
+        confinement.memory_volumes(),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The doctor names what does not fit, with the mend."""
+"""The doctor names what does not fit, with the fix."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _by_name(repository: Path, options: ServerOptions | None = None) -> dict[str
 
 
 @pytest.mark.alone
-def test_a_box_that_fits_has_no_problem_and_says_so_quickly(repository: Path) -> None:
+def test_a_host_that_fits_has_no_problem_and_says_so_quickly(repository: Path) -> None:
     started = time.monotonic()
     checks = examine(repository, free_ports())
     assert time.monotonic() - started < 2
@@ -52,13 +52,13 @@ def test_a_box_that_fits_has_no_problem_and_says_so_quickly(repository: Path) ->
     }
 
 
-def test_every_problem_has_a_mend_and_is_one_line(repository: Path) -> None:
+def test_every_problem_has_a_fix_and_is_one_line(repository: Path) -> None:
     (repository / "infmap" / "config.pbtxt").unlink()
     _, *_ = checks = examine(repository, free_ports())
     for check in checks:
         assert "\n" not in check.sentence
         if check.status in (Status.PROBLEM, Status.WARNING):
-            assert check.mend
+            assert check.fix
     assert "lacks infmap/config.pbtxt" in _by_name(repository)["repository"].sentence
 
 
@@ -74,7 +74,7 @@ def test_a_library_other_than_the_proved_one_is_a_warning(repository: Path) -> N
     check = _by_name(repository)["openvino"]
     assert check.status is Status.WARNING
     assert "was proved with 2020.1" in check.sentence
-    assert "verify" in check.mend
+    assert "verify" in check.fix
 
 
 def test_an_engine_that_was_not_proved_is_a_warning(repository: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_repository_that_everybody_may_write_is_a_warning(repository: Path) ->
     repository.chmod(0o777)
     check = _by_name(repository)["permissions"]
     assert check.status is Status.WARNING
-    assert check.mend == f"chmod o-w {repository}"
+    assert check.fix == f"chmod o-w {repository}"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_plans_that_do_not_fit_the_gpu(
     name: str,
     sentence: str,
 ) -> None:
-    """No GPU is here; what its driver would say is put in, the judgement is the doctor's own."""
+    """No GPU is here; what its driver would say is put in, the verdict is the doctor's own."""
     capability, driver = gpu
     present = PresentGpu(name="A GPU", capability=capability, driver=driver)
     monkeypatch.setattr(host_checks, "has_gpu", lambda: True)

@@ -34,42 +34,45 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path / "r"
 
 
-def test_a_repository_tells_its_history_and_gate(repository: Path) -> None:
-    found = inspect(repository)
-    assert (found["kind"], found["whole"], found["release"]) == ("repository", True, 2)
-    assert found["gate"]["passed"]
-    assert [(one["release"], one["current"]) for one in found["history"]] == [(2, True), (1, False)]
+def test_a_repository_has_its_history_and_gate(repository: Path) -> None:
+    document = inspect(repository)
+    assert (document["kind"], document["whole"], document["release"]) == ("repository", True, 2)
+    assert document["gate"]["passed"]
+    assert [(release["release"], release["current"]) for release in document["history"]] == [
+        (2, True),
+        (1, False),
+    ]
 
 
-def test_damage_is_told(repository: Path) -> None:
+def test_damage_is_reported(repository: Path) -> None:
     (repository / "infmap" / "2" / "segmentation.onnx").write_bytes(b"")
-    found = inspect(repository)
-    assert not found["whole"]
-    assert "is not what was exported" in found["fault"]
+    document = inspect(repository)
+    assert not document["whole"]
+    assert "is not what was exported" in document["fault"]
 
 
-def test_a_run_tells_its_figures(demo_model: Path) -> None:
-    found = inspect(demo_model)
-    assert (found["kind"], found["whole"]) == ("run", True)
+def test_a_run_has_its_figures(demo_model: Path) -> None:
+    document = inspect(demo_model)
+    assert (document["kind"], document["whole"]) == ("run", True)
     spec = json.loads((demo_model / "spec.json").read_text())
-    assert found["metrics"] == spec["metrics"]
+    assert document["metrics"] == spec["metrics"]
 
 
-def test_a_bundle_tells_what_is_in_it(demo_model: Path, tmp_path: Path) -> None:
+def test_a_bundle_has_its_contents(demo_model: Path, tmp_path: Path) -> None:
     write_bundle(demo_model, tmp_path / "b", pictures=synthetic_pictures()[:1])
-    found = inspect(tmp_path / "b")
-    assert (found["kind"], found["pictures"], found["signed"]) == ("bundle", 1, False)
-    assert found["version"] == inspect(demo_model)["version"]
+    document = inspect(tmp_path / "b")
+    assert (document["kind"], document["pictures"], document["signed"]) == ("bundle", 1, False)
+    assert document["version"] == inspect(demo_model)["version"]
 
 
-def test_what_is_none_of_them_is_said(tmp_path: Path) -> None:
+def test_what_is_none_of_them_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("hello")
-    for path, what in (
+    for path, reason in (
         (tmp_path, "is none"),
         (tmp_path / "file", "is none"),
         (tmp_path / "no", "not exist"),
     ):
-        with pytest.raises(SpecError, match=what):
+        with pytest.raises(SpecError, match=reason):
             inspect(path)
 
 

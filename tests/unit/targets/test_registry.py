@@ -71,7 +71,7 @@ def test_a_toy_target_is_verified_listed_examined_and_rolled_back(
     assert "target" not in checks
     assert _run(TOY, "rollback", "--repository", repository).returncode == 0
     releases = json.loads(_run(TOY, "versions", "--repository", repository, "--json").stdout)
-    assert [(one["model"]["marbles"], one["current"]) for one in releases] == [
+    assert [(release["model"]["marbles"], release["current"]) for release in releases] == [
         (7, False),
         (4, True),
     ]
@@ -97,11 +97,11 @@ def test_options_of_another_target_are_refused_by_name(model: Path) -> None:
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_a_target_that_is_unknown_is_said_in_one_line(
+def test_a_target_that_is_unknown_is_named_in_one_line(
     arguments: tuple[str, ...], model: Path, repository: Path
 ) -> None:
-    words = [word.format(model=model) for word in arguments]
-    done = _run(PLAIN, *words, "--repository", repository)
+    filled = [argument.format(model=model) for argument in arguments]
+    done = _run(PLAIN, *filled, "--repository", repository)
     assert done.returncode == 1, done.stderr
     assert re.fullmatch(r"error: expected a target of .* found 'toy': export .*\n", done.stderr)
     assert not model.with_name("small.onnx.yaml").exists()
@@ -119,8 +119,8 @@ def test_the_doctor_names_an_unknown_target_and_examines_the_rest(repository: Pa
 
 def test_an_unknown_target_is_still_listed(repository: Path) -> None:
     for command in ("versions", "inspect"):
-        words = ("--repository", repository) if command == "versions" else (repository,)
-        done = _run(PLAIN, command, *words, "--json")
+        place = ("--repository", repository) if command == "versions" else (repository,)
+        done = _run(PLAIN, command, *place, "--json")
         assert done.returncode == 0, done.stderr
         assert '"target": "toy"' in done.stdout
 
@@ -138,7 +138,7 @@ def test_an_unknown_target_is_still_listed(repository: Path) -> None:
         (("--target", "onnxruntime", "--calibration-images", "."), ("--calibration-images",)),
         (("--calibration-images", ".", "--precision", "fp32"), ("--calibration-images",)),
     ],
-    ids=lambda words: words[-1] if isinstance(words[0], str) else None,
+    ids=lambda arguments: arguments[-1] if isinstance(arguments[0], str) else None,
 )
 @pytest.mark.parametrize("command", ["export", "install", "bench table5"])
 def test_what_the_target_does_not_know_is_refused(
@@ -156,7 +156,7 @@ def test_what_the_target_does_not_know_is_refused(
         main()
     assert ended.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert all(word in line for word in named)
+    assert all(flag in line for flag in named)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -44,9 +45,7 @@ def test_an_engine_that_silently_became_fp32_is_refused() -> None:
 
 
 def test_both_gpu_generations_in_one_build() -> None:
-    options = BuildOptions(
-        profiles=TURING.profiles, compute_capabilities=("SM75", "SM86"), timing_cache=None
-    )
+    options = dataclasses.replace(TURING, compute_capabilities=("SM75", "SM86"))
     assert engine_from_onnx(trt, prepare_segmentation(small_network()), options).plan
 
 
@@ -93,7 +92,7 @@ def test_every_refused_node_is_named() -> None:
     assert "-> cut" in {refusal.node for refusal in caught.value.refusals}
 
 
-def test_the_librarys_own_progress_is_told() -> None:
+def test_the_librarys_own_progress_is_reported() -> None:
     phases: dict[str, tuple[int, int]] = {}
     engine_from_onnx(
         trt,
@@ -116,34 +115,26 @@ def test_ctrl_c_stops_the_build() -> None:
 def test_a_timing_cache_goes_from_build_to_build() -> None:
     """This library keeps an empty one; what is shown is that it is taken and given back."""
     graph = prepare_segmentation(small_network())
-    first = engine_from_onnx(
-        trt,
-        graph,
-        BuildOptions(profiles=TURING.profiles, compute_capabilities=("SM75",), timing_cache=b""),
-    )
+    first = engine_from_onnx(trt, graph, dataclasses.replace(TURING, timing_cache=b""))
     assert first.timing_cache
-    again = BuildOptions(
-        profiles=TURING.profiles, compute_capabilities=("SM75",), timing_cache=first.timing_cache
-    )
+    again = dataclasses.replace(TURING, timing_cache=first.timing_cache)
     assert engine_from_onnx(trt, graph, again).plan
 
 
-def test_a_generation_that_the_library_does_not_know_is_said() -> None:
-    options = BuildOptions(profiles=TURING.profiles, compute_capabilities=("SM61",))
+def test_a_generation_that_the_library_does_not_know_is_named() -> None:
+    options = dataclasses.replace(TURING, compute_capabilities=("SM61",))
     with pytest.raises(HostMismatch, match=r"SM75, SM80.*found SM61"):
         engine_from_onnx(trt, prepare_segmentation(small_network()), options)
 
 
 def test_shapes_that_do_not_fit_the_graph_are_said() -> None:
-    options = BuildOptions(
-        profiles=({"IMAGE": ((1, 100, 100), (1, 100, 100), (1, 100, 100))},),
-        compute_capabilities=("SM75",),
-    )
+    shapes = {"IMAGE": ((1, 100, 100),) * 3}
+    options = dataclasses.replace(TURING, profiles=(shapes,))
     with pytest.raises(ExportError, match="IMAGE"):
         engine_from_onnx(trt, prepare_segmentation(small_network()), options)
 
 
-def test_the_inspectors_words_are_read() -> None:
+def test_the_inspectors_json_is_read() -> None:
     """In the form that NVIDIA's documentation of the engine inspector shows."""
     document = {
         "Layers": [

@@ -9,7 +9,7 @@ from infmap_kit.tensorrt.gpus import gpu, image_for, images, recommended_image
 from infmap_kit.tensorrt.present_gpu import PresentGpu, parse_gpu
 
 
-def test_every_image_is_whole_and_the_recommended_one_is_patched() -> None:
+def test_every_image_is_complete_and_the_recommended_one_is_patched() -> None:
     assert [image.release for image in images()] == sorted(
         (image.release for image in images()), reverse=True
     )
@@ -32,7 +32,7 @@ def test_plans_that_no_image_loads_are_refused(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "generation"),
+    ("name", "generation"),
     [
         ("2080ti", "SM75"),
         ("T4", "SM75"),
@@ -43,18 +43,18 @@ def test_plans_that_no_image_loads_are_refused(version: str) -> None:
         ("SM120", "SM120"),
     ],
 )
-def test_gpus_by_name_generation_and_capability(word: str, generation: str) -> None:
-    assert gpu(word).generation == generation
+def test_gpus_by_name_generation_and_capability(name: str, generation: str) -> None:
+    assert gpu(name).generation == generation
 
 
-@pytest.mark.parametrize("word", ["", "voodoo", "75", "sm", "sm7", "sm75x"])
-def test_other_words_are_refused(word: str) -> None:
+@pytest.mark.parametrize("name", ["", "voodoo", "75", "sm", "sm7", "sm75x"])
+def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(HostMismatch, match="2080ti.*such as sm75, found"):
-        gpu(word)
+        gpu(name)
 
 
-def test_the_drivers_words_are_read() -> None:
-    found = parse_gpu("NVIDIA GeForce RTX 2080 Ti, 7.5, 580.95.05\nNVIDIA T4, 7.5, 580.95.05\n")
-    assert found == PresentGpu(name="NVIDIA GeForce RTX 2080 Ti", capability="7.5", driver=580)
+def test_the_drivers_listing_is_read() -> None:
+    present = parse_gpu("NVIDIA GeForce RTX 2080 Ti, 7.5, 580.95.05\nNVIDIA T4, 7.5, 580.95.05\n")
+    assert present == PresentGpu(name="NVIDIA GeForce RTX 2080 Ti", capability="7.5", driver=580)
     with pytest.raises(ValueError, match="."):
         parse_gpu("No devices were found\n")

@@ -174,11 +174,11 @@ def test_a_plan_of_any_graph_is_run_in_the_profile_that_fits(
     plan = PlanEngine(trt, b"")
     for count in (1, 3):
         images = np.arange(4 * count, dtype=np.uint8).reshape(count, 2, 2)
-        found = plan.run({"IMAGE": images}, ("double", "mean"))
-        np.testing.assert_array_equal(found["double"], 2.0 * images)
-        np.testing.assert_array_equal(found["mean"], images.mean((1, 2)))
+        outputs = plan.run({"IMAGE": images}, ("double", "mean"))
+        np.testing.assert_array_equal(outputs["double"], 2.0 * images)
+        np.testing.assert_array_equal(outputs["mean"], images.mean((1, 2)))
     assert engine.profiles == [0, 1]
-    assert list(plan.infer(images)) == list(found["mean"])
+    assert list(plan.infer(images)) == list(outputs["mean"])
     assert memory.blocks == {}, "memory of the GPU is given back"
     with pytest.raises(HostMismatch, match=r"no profile for inputs of .*\(5, 2, 2\)"):
         plan.run({"IMAGE": np.zeros((5, 2, 2), np.uint8)}, ("mean",))

@@ -20,7 +20,7 @@ TESTS = Path(__file__).parents[2]
 
 
 def _numbers(repository: Path) -> list[tuple[int, bool]]:
-    return [(one.manifest.release, one.current) for one in releases_of(repository)]
+    return [(release.manifest.release, release.current) for release in releases_of(repository)]
 
 
 @pytest.fixture
@@ -73,15 +73,15 @@ def test_the_first_release_has_none_before(tmp_path: Path) -> None:
 
 
 def test_an_altered_release_is_not_gone_back_to(repository: Path) -> None:
-    kept = releases_of(repository)[1].folder
-    (kept / "one" / "2" / "model.onnx").write_text("altered")
+    archived = releases_of(repository)[1].folder
+    (archived / "one" / "2" / "model.onnx").write_text("altered")
     with pytest.raises(SpecError, match="is not what was exported"):
         roll_back(repository)
     assert texts_of(repository) == {"third"}
 
 
-def test_only_so_many_are_kept(repository: Path) -> None:
-    publish_text(repository, "fourth", kept=2)
+def test_only_so_many_are_archived(repository: Path) -> None:
+    publish_text(repository, "fourth", archived=2)
     assert _numbers(repository) == [(4, True), (3, False), (2, False)]
 
 
@@ -102,7 +102,7 @@ def test_two_cannot_publish_at_once(repository: Path) -> None:
     assert _numbers(repository)[0] == (4, True)
 
 
-def test_kill_9_while_publishing_and_going_back_leaves_one_whole_release(tmp_path: Path) -> None:
+def test_kill_9_while_publishing_and_going_back_leaves_a_complete_release(tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     publish_text(repository, "0")
     script = (

@@ -1,4 +1,4 @@
-"""Publishing: the old repository or the new one, whole, whatever happens in between."""
+"""Publishing: the old repository or the new one, complete, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_harm_is_named(tmp_path: Path, harm: object, reason: str) -> None:
         check_repository(repository)
 
 
-def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years of work")
     with pytest.raises(ExportError, match=r"thesis\.tex, which no export made"):

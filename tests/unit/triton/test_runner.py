@@ -32,10 +32,10 @@ class _Counted:
 )  # fmt: skip
 def test_only_what_is_asked_for_is_computed(outputs: list[str], calls: tuple[int, ...]) -> None:
     graphs: list[Any] = [_Counted("a", "b"), _Counted("b", "c", "d"), _Counted("b", "e")]
-    found = Pipeline(graphs).infer({"a": np.zeros(1)}, outputs)
-    assert list(found) == outputs
+    results = Pipeline(graphs).infer({"a": np.zeros(1)}, outputs)
+    assert list(results) == outputs
     assert tuple(graph.calls for graph in graphs) == calls
-    assert all(found[name][0] == (1 if name == "b" else 2) for name in outputs)
+    assert all(results[name][0] == (1 if name == "b" else 2) for name in outputs)
 
 
 @pytest.fixture(scope="module")

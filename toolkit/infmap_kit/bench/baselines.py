@@ -10,14 +10,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self
 
 from infmap_kit.bench.scopes import KERAS_PREDICT, ONNX_RUNTIME
 from infmap_kit.errors import MissingDependency, SpecError
-
-Starter = Callable[[], contextlib.AbstractContextManager["Baseline"]]
 
 
 class Baseline:
@@ -26,9 +24,9 @@ class Baseline:
     Parameters
     ----------
     name
-        What it is.
+        Name of the baseline, for messages.
     command
-        Of the process; see :func:`answer_blocks` for what it has to do.
+        Command line of the process, which calls :func:`answer_blocks`.
     """
 
     def __init__(self, name: str, command: list[str]) -> None:
@@ -47,7 +45,7 @@ class Baseline:
         Raises
         ------
         SpecError
-            When the process has ended, with its last words.
+            When the process has ended, with the last line of its errors.
         """
         process = self._process
         answer = ""
@@ -73,15 +71,17 @@ class Baseline:
         self._process.wait(timeout=60)
 
 
-def baselines_of(reference: Path | None, network: dict[str, Any] | None) -> dict[str, Starter]:
-    """What can be held against an engine.
+def baselines_of(
+    reference: Path | None, network: dict[str, Any] | None
+) -> dict[str, Callable[[], Baseline]]:
+    """Scope to what starts its baseline; starting raises ``InfmapError`` where it cannot be measured.
 
     Parameters
     ----------
     reference
         The network in FP32 as ONNX; ``None`` where there is none.
     network
-        Which of the paper's networks it is; ``None`` for another.
+        The network's entry in the paper; ``None`` for a network that the paper does not have.
     """
     return {
         ONNX_RUNTIME: functools.partial(_onnx_runtime, reference),
@@ -89,24 +89,20 @@ def baselines_of(reference: Path | None, network: dict[str, Any] | None) -> dict
     }
 
 
-@contextlib.contextmanager
-def _onnx_runtime(reference: Path | None) -> Iterator[Baseline]:
+def _onnx_runtime(reference: Path | None) -> Baseline:
     if reference is None:
         raise SpecError("the repository keeps no network in FP32")
     command = [sys.executable, "-m", "infmap_kit.bench.onnxruntime_baseline", str(reference)]
-    with Baseline(ONNX_RUNTIME, command) as running:
-        yield running
+    return Baseline(ONNX_RUNTIME, command)
 
 
-@contextlib.contextmanager
-def _keras(network: dict[str, Any] | None) -> Iterator[Baseline]:
+def _keras(network: dict[str, Any] | None) -> Baseline:
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingDependency("TensorFlow is not installed: pip install 'infmap-kit[train]'")
     if network is None:
         raise SpecError("the network is none of the paper's, so that it cannot be built anew")
     command = [sys.executable, "-m", "infmap_train.networks.predict_baseline", json.dumps(network)]
-    with Baseline(KERAS_PREDICT, command) as running:
-        yield running
+    return Baseline(KERAS_PREDICT, command)
 
 
 def replies() -> IO[str]:

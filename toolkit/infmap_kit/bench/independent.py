@@ -1,4 +1,4 @@
-"""Triton's own load generator against the same server, to see whether it finds what we find.
+"""Triton's own load generator against the same server, for a second measurement.
 
 ``perf_analyzer`` is optional. It is looked for on the PATH and in the environment variable
 ``PERF_ANALYZER``; Debian's older systems take the one from the wheel tritonclient 2.41 (see
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -25,16 +24,11 @@ from infmap_kit.model.tensors import CANVAS
 from infmap_kit.parts.contract import ENSEMBLE
 
 AGREEMENT_PERCENT = 10.0
-"""The two generators' p50 may differ by so much."""
+"""Largest difference of the p50 of two load generators that agree."""
 
 _REQUESTS = 100
 _TIMEOUT_S = 240.0
 _LIBRARY = "libcudart.so.12"
-
-
-def find_perf_analyzer() -> str | None:
-    """The program, where there is one."""
-    return shutil.which(os.environ.get("PERF_ANALYZER", "perf_analyzer"))
 
 
 def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
@@ -43,7 +37,7 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
     Parameters
     ----------
     ours
-        Samples of the same scope from our own clock.
+        Our own samples of the same scope.
 
     Returns
     -------
@@ -51,7 +45,7 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
         ``p50_ms``, ``p90_ms``, ``p95_ms``, ``p99_ms``, ``difference_percent`` of its p50 from ours and
         ``agrees``; or ``missing`` with the reason why there is none.
     """
-    program = find_perf_analyzer()
+    program = shutil.which(os.environ.get("PERF_ANALYZER", "perf_analyzer"))
     if program is None:
         return {"missing": "perf_analyzer is not here (neither on the PATH nor in PERF_ANALYZER)"}
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch, _libraries(scratch) as path:
@@ -66,7 +60,7 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
             "--stability-percentage", "10", "--max-trials", "5", "-f", str(table),
         ]  # fmt: skip
         try:
-            done = subprocess.run(  # noqa: S603  # our own words
+            done = subprocess.run(  # noqa: S603  # our own command line
                 command,
                 capture_output=True,
                 text=True,
@@ -79,8 +73,8 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
         except OSError as error:
             return {"missing": f"perf_analyzer cannot be started: {error.strerror}"}
         if not table.is_file():
-            words = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
-            return {"missing": f"perf_analyzer failed: {words[-1].rstrip('.')}"}
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
+            return {"missing": f"perf_analyzer failed: {lines[-1].rstrip('.')}"}
         return _figures(table.read_text(encoding="utf-8"), ours.p50_ms)
 
 
@@ -108,10 +102,8 @@ def _libraries(scratch: str) -> Iterator[str]:
     from infmap_kit.triton.server.runtime import find_runtime
 
     folders = [*map(str, find_runtime().libraries)]
-    for folder in folders:
-        for library in Path(folder).glob("libcudart-*.so.12*"):
-            if re.search(r"\.so\.12", library.name):
-                (Path(scratch) / _LIBRARY).symlink_to(library)
-                break
+    libraries = [path for folder in folders for path in Path(folder).glob("libcudart-*.so.12*")]
+    for library in libraries[:1]:
+        (Path(scratch) / _LIBRARY).symlink_to(library)
     before = os.environ.get("LD_LIBRARY_PATH", "")
     yield os.pathsep.join(part for part in (scratch, *folders, before) if part)

@@ -9,10 +9,12 @@ from when it was due.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,7 @@ lateness counts."""
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """What load is put on the server.
+    """The load that is put on the server.
 
     Parameters
     ----------
@@ -46,9 +48,9 @@ class LoadOptions:
     offered_shares
         Rates of the open loop, as shares of the highest throughput of single pictures.
     seconds
-        How long each of these is measured.
+        Duration of each measurement.
     seed
-        Of the arrivals.
+        Seed of the arrivals.
     """
 
     concurrencies: tuple[int, ...] = (1, 2, 4, 8)
@@ -77,18 +79,26 @@ def closed_loop(
     results = []
     for done, (batch, clients) in enumerate(points):
         progress("throughput", done, len(points))
+        images = np.stack([subject.image(number) for number in range(batch)])
+        ask = functools.partial(
+            InfmapClient.ask,
+            model=ENSEMBLE.name,
+            inputs={IMAGE.name: images, CANVAS.name: images},
+            outputs=_OUTPUTS,
+        )
         # The first requests of a new batch size compile nothing, but they make Triton's memory.
-        _closed(subject, batch, clients, min(1.0, options.seconds / 4))
-        samples, seconds = _closed(subject, batch, clients, options.seconds)
-        latencies = Latencies(tuple(samples))
+        for seconds in (min(1.0, options.seconds / 4), options.seconds):
+            samples, took = ask_repeatedly(
+                subject.server.grpc_url, ask, clients=clients, seconds=seconds
+            )
         results.append(
             {
                 "batch": batch,
                 "concurrency": clients,
                 "requests": len(samples),
-                "seconds": round(seconds, 3),
-                "images_per_s": round(batch * len(samples) / seconds, 3),
-                **_figures(latencies),
+                "seconds": round(took, 3),
+                "images_per_s": round(batch * len(samples) / took, 3),
+                **_figures(samples),
             }
         )
     return results
@@ -118,19 +128,15 @@ def open_loop(
         progress("open loop", done, len(options.offered_shares))
         rate = share * fastest_per_s
         arrivals = poisson_arrivals(rate, options.seconds, seed=options.seed + done)
-        clients = _Clients(subject)
-        try:
-            samples, seconds = replay(arrivals, clients.ask)
-        finally:
-            clients.close()
-        latencies = Latencies(tuple(samples))
+        with contextlib.ExitStack() as connections:
+            samples, seconds = replay(arrivals, _ask_by_thread(subject, connections))
         results.append(
             {
                 "offered_per_s": round(rate, 3),
                 "offered_share": share,
                 "requests": len(samples),
                 "answered_per_s": round(len(samples) / seconds, 3),
-                **_figures(latencies),
+                **_figures(samples),
             }
         )
     return results
@@ -150,14 +156,14 @@ def replay(
     *,
     clients: int = _WAITING_CLIENTS,
 ) -> tuple[list[float], float]:
-    """Ask when requests are due, whatever became of those before.
+    """Ask when requests are due, whether or not those before were answered.
 
     Parameters
     ----------
     arrivals
         Seconds from the beginning, rising.
     ask
-        Makes the request of this number; called in several threads at once.
+        Makes the request of a number; called in several threads at once.
 
     Returns
     -------
@@ -181,57 +187,57 @@ def replay(
     return samples, time.perf_counter() - begun
 
 
-class _Clients:
-    """A connection for each thread that asks."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._of_thread = threading.local()
-        self._lock = threading.Lock()
-        self._opened: list[InfmapClient] = []
-
-    def ask(self, number: int) -> None:
-        client: InfmapClient | None = getattr(self._of_thread, "client", None)
-        if client is None:
-            client = self._of_thread.client = InfmapClient(self._subject.server.grpc_url)
-            with self._lock:
-                self._opened.append(client)
-        image = self._subject.pictures[number % len(self._subject.pictures)].image
-        client.infer(image, image)
-
-    def close(self) -> None:
-        for client in self._opened:
-            client.close()
-
-
-def _closed(
-    subject: Subject, batch: int, clients: int, seconds: float
+def ask_repeatedly(
+    url: str, ask: Callable[[InfmapClient], object], *, clients: int, seconds: float
 ) -> tuple[list[float], float]:
-    """Some clients ask for some seconds; milliseconds of every request, and how long it was in all."""
-    pictures = [subject.pictures[i % len(subject.pictures)].image for i in range(batch)]
-    images = np.stack(pictures)
-    inputs = {IMAGE.name: images, CANVAS.name: images}
+    """Let some clients ask for some seconds, each again as soon as it has its answer.
+
+    Parameters
+    ----------
+    url
+        The server's gRPC endpoint.
+    ask
+        Makes a request.
+
+    Returns
+    -------
+    tuple
+        Milliseconds of every request, and how many seconds passed until the last answer.
+    """
     begun = time.perf_counter()
 
     def loop() -> list[float]:
         samples: list[float] = []
-        with InfmapClient(subject.server.grpc_url) as client:
+        with InfmapClient(url) as client:
             while not samples or time.perf_counter() - begun < seconds:
                 asked = time.perf_counter()
-                client.ask(ENSEMBLE.name, inputs, _OUTPUTS)
+                ask(client)
                 samples.append(1e3 * (time.perf_counter() - asked))
         return samples
 
     with concurrent.futures.ThreadPoolExecutor(clients) as pool:
         loops = [pool.submit(loop) for _ in range(clients)]
-        samples = [ms for one in loops for ms in one.result()]
+        samples = [ms for future in loops for ms in future.result()]
     return samples, time.perf_counter() - begun
 
 
-def _figures(latencies: Latencies) -> dict[str, Any]:
-    figures = dataclasses.asdict(latencies.summary())
-    kept = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms")
+def _ask_by_thread(subject: Subject, connections: contextlib.ExitStack) -> Callable[[int], None]:
+    """Ask about the picture of a number; each thread has a connection of its own."""
+    of_thread = threading.local()
+
+    def ask(number: int) -> None:
+        if not hasattr(of_thread, "client"):
+            of_thread.client = connections.enter_context(InfmapClient(subject.server.grpc_url))
+        image = subject.image(number)
+        of_thread.client.infer(image, image)
+
+    return ask
+
+
+def _figures(samples: Sequence[float]) -> dict[str, Any]:
+    figures = dataclasses.asdict(Latencies(tuple(samples)).summary())
+    keys = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms")
     return {
-        **{key: round(figures[key], 3) for key in kept},
-        "samples_ms": [round(ms, 3) for ms in latencies.samples_ms],
+        **{key: round(figures[key], 3) for key in keys},
+        "samples_ms": [round(ms, 3) for ms in samples],
     }

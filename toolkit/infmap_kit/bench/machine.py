@@ -1,10 +1,11 @@
-"""On what a figure was measured, and what else that machine was doing."""
+"""The machine of a measurement, and its load by others."""
 
 from __future__ import annotations
 
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from infmap_kit.tensorrt.present_gpu import present_gpu
 _CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
 
 BUSY_PERCENT = 20.0
-"""Share of all cores that others may use before a measurement; beyond it a record is marked as of a loaded
-machine."""
+"""Share of all cores that others may use before a measurement; beyond it the machine counts as loaded."""
 
 _LOOK_S = 1.0
 
@@ -33,7 +33,7 @@ def describe_machine() -> dict[str, Any]:
         "cores_allowed": len(os.sched_getaffinity(0)),
         "cpu_features": [feature for feature in _CPU_FEATURES if feature in flags],
         "clock_mhz": clock_mhz(),
-        "governor": _line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
         or "not readable",
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
@@ -55,17 +55,14 @@ def loaded(machine: dict[str, Any]) -> str:
 
 
 def clock_mhz() -> list[int] | str:
-    """Each core's clock just now, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "not readable"
+    """Each core's present clock in MHz, as far as the system tells."""
+    lines = _text("/proc/cpuinfo").splitlines()
     clocks = [round(float(line.partition(":")[2])) for line in lines if line.startswith("cpu MHz")]
     return clocks or "not readable"
 
 
 def busy_percent(seconds: float) -> float:
-    """Share of all cores that is in use, looked at for some seconds in which the caller sleeps."""
+    """Share of all cores that is in use during some seconds, in which the caller sleeps."""
     before = _ticks()
     time.sleep(seconds)
     after = _ticks()
@@ -75,16 +72,13 @@ def busy_percent(seconds: float) -> float:
 
 
 def stolen_ticks() -> int:
-    """Time that the host took from this virtual machine since it started, in ticks of the system."""
+    """Time that the hypervisor took from this virtual machine since it started, in ticks of the system."""
     return _ticks().get("steal", 0)
 
 
 def _ticks() -> dict[str, int]:
     names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-    try:
-        first = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")[0]
-    except OSError:
-        return {}
+    first = _text("/proc/stat").partition("\n")[0]
     return dict(zip(names, map(int, first.split()[1:]), strict=False))
 
 
@@ -96,18 +90,22 @@ def _gpu() -> dict[str, str | int]:
     return {"gpu": gpu.name, "driver": gpu.driver}
 
 
-def _line(path: str) -> str:
+def machine_summary(machine: Mapping[str, Any]) -> str:
+    """Processor, cores and GPU of a described machine, for a sentence."""
+    gpu = str(machine.get("gpu", "none"))
+    gpu = "no GPU" if gpu.startswith("none") else gpu
+    return f"{machine.get('processor')} with {machine.get('cores')} cores and {gpu}"
+
+
+def _text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return Path(path).read_text(encoding="utf-8")
     except OSError:
         return ""
 
 
 def _cpu_fields() -> dict[str, str]:
     """The first processor of /proc/cpuinfo."""
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return {}
+    first = _text("/proc/cpuinfo").partition("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}

@@ -34,16 +34,14 @@ from infmap_kit.triton.server.runtime import TRITON_VERSION
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """How long and what to measure.
+    """The scopes of a measurement, and its length.
 
     Parameters
     ----------
-    samples
-        Requests of each scope, at least.
+    samples, tolerance_percent
+        See :class:`~infmap_kit.bench.statistics.StabilityRule`.
     warm_up
-        Requests of each scope before.
-    tolerance_percent
-        Of the rule of stability.
+        Requests of each scope before it is measured.
     budget_s
         Seconds after which scopes that are not stable are given up.
     baselines
@@ -51,7 +49,7 @@ class BenchOptions:
     load
         Throughput and open-loop load; ``None`` leaves them out.
     independent
-        Whether ``perf_analyzer`` is asked too, where it is.
+        Whether ``perf_analyzer`` measures too, where it is installed.
     only
         Names of the scopes to measure; all when empty.
     """
@@ -67,7 +65,7 @@ class BenchOptions:
 
     @property
     def rule(self) -> StabilityRule:
-        """When a scope has been measured long enough."""
+        """The rule by which a scope has been measured long enough."""
         return StabilityRule(samples=self.samples, tolerance_percent=self.tolerance_percent)
 
 
@@ -89,16 +87,9 @@ def measure(
     files
         Radiographs or folders of them; without any, synthetic JPEGs of a megapixel are made.
     options
-        How long, and what.
+        Scopes and length.
 
-    Raises
-    ------
-    InputRejected
-        When a file is no suitable radiograph.
-    HostMismatch
-        When the repository's engines do not run here, or there is no server here that has its backend.
-    ServerError
-        When the server does not start.
+    Raises what :meth:`Subject.served` raises, and ``InputRejected`` when a file is no suitable radiograph.
     """
     pictures = bench_pictures(files)
     machine = describe_machine()
@@ -116,7 +107,7 @@ def measure(
     machine["load_after"] = round(os.getloadavg()[0], 2)
     machine["stolen_s"] = round((stolen_ticks() - stolen) / os.sysconf("SC_CLK_TCK"), 2)
     warning = loaded(machine)
-    # To the microsecond, as the record keeps them: what is read again gives the same figures.
+    # To the microsecond, as in the record's file, which then gives the same figures.
     latencies = {
         name: Latencies(tuple(round(ms, 3) for ms in values))
         for name, values in run.samples.items()
@@ -134,13 +125,11 @@ def measure(
         target=subject.manifest.target,
         precision=subject.manifest.precision,
         inspected=dict(subject.model.inspected),
-        accuracy=accuracy_of(subject.manifest),
+        accuracy=_accuracy(subject.manifest),
         pictures=[picture.description for picture in pictures],
         machine=machine,
-        versions={
-            **versions("openvino", "onnxruntime", "tritonclient", "numpy"),
-            "triton": TRITON_VERSION,
-        },
+        versions=versions("openvino", "onnxruntime", "tritonclient", "numpy")
+        | {"triton": TRITON_VERSION},
         started=started,
         duration_s=round(time.monotonic() - begun, 1),
         rule=options.rule.sentence,
@@ -156,7 +145,7 @@ def measure(
 
 
 def require_settled(record: BenchRecord) -> None:
-    """Refuse a record that says nothing sure; it is written before.
+    """Refuse a record whose figures are not sure; it is written before.
 
     Raises
     ------
@@ -175,8 +164,8 @@ def require_settled(record: BenchRecord) -> None:
         )
 
 
-def accuracy_of(manifest: Manifest) -> dict[str, Any]:
-    """What is known of how well this very engine, and its network, decide."""
+def _accuracy(manifest: Manifest) -> dict[str, Any]:
+    """The gate of this very engine, and the held-back metrics of its network."""
     metrics = manifest.model.get("metrics") or {}
     held_back = {
         f"{group} F1": metrics[group]["f1"]
@@ -190,12 +179,10 @@ def accuracy_of(manifest: Manifest) -> dict[str, Any]:
 def _baselines(
     subject: Subject, options: BenchOptions, not_measured: dict[str, str]
 ) -> Iterator[dict[str, Baseline]]:
-    if not options.baselines:
-        yield {}
-        return
     with contextlib.ExitStack() as stack:
         running = {}
-        for name, start in baselines_of(subject.reference, subject.network).items():
+        baselines = baselines_of(subject.reference, subject.network) if options.baselines else {}
+        for name, start in baselines.items():
             try:
                 running[name] = stack.enter_context(start())
             except (MissingDependency, SpecError) as error:
@@ -226,7 +213,7 @@ class _Run:
             )
         chosen = self.options.only or tuple(timed)
         blocks: dict[str, Callable[[int, int], list[float]]] = {
-            name: _block_of(one) for name, one in timed.items() if name in chosen
+            name: _block_of(work) for name, work in timed.items() if name in chosen
         }
         blocks |= {name: baseline.block for name, baseline in baselines.items()}
         for done, (name, block) in enumerate(blocks.items()):
@@ -238,7 +225,7 @@ class _Run:
         unstable = list(blocks)
         while unstable:
             for name, block in blocks.items():
-                # What is stable goes on with the rest: scopes that stop early would be of another hour.
+                # A stable scope goes on with the others, or its figures would be of another hour.
                 counting = (
                     server.counting() if name == SERVED_ENSEMBLE else contextlib.nullcontext()
                 )

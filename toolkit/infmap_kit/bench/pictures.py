@@ -25,16 +25,14 @@ class BenchPicture:
 
     Parameters
     ----------
-    name
-        Of the file.
+    name, media_type
+        Name and format of the file.
     content
         The file's bytes.
     pixels
         (H, W) uint8.
     image
         (224, 224) uint8 network input.
-    media_type
-        Of the file.
     """
 
     name: str
@@ -58,16 +56,20 @@ def bench_pictures(files: Sequence[Path]) -> list[BenchPicture]:
     InputRejected
         When a file is no suitable radiograph, or a folder holds none.
     """
-    found = find_pictures(files)
-    if files and not found:
+    paths = find_pictures(files)
+    if files and not paths:
         raise InputRejected("empty", f"found no picture in {', '.join(map(str, files))}")
     try:
-        contents = [(path.name, path.read_bytes()) for path in found]
+        contents = [(path.name, path.read_bytes()) for path in paths]
     except OSError as error:
         raise InputRejected(
             "unreadable", f"cannot read {error.filename}: {error.strerror}"
         ) from error
-    return [_picture(name, content) for name, content in contents or _synthetic()]
+    for seed in range(0 if contents else _SYNTHETIC_PICTURES):
+        pixels = synthetic_radiograph(seed).radiograph.pixels
+        _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        contents.append((f"synthetic-{seed}.jpg", jpeg.tobytes()))
+    return [_picture(name, content) for name, content in contents]
 
 
 def _picture(name: str, content: bytes) -> BenchPicture:
@@ -79,14 +81,3 @@ def _picture(name: str, content: bytes) -> BenchPicture:
         image=network_input(radiograph.pixels),
         media_type=radiograph.media_type,
     )
-
-
-def _synthetic() -> list[tuple[str, bytes]]:
-    return [
-        (f"synthetic-{seed}.jpg", _jpeg(synthetic_radiograph(seed).radiograph.pixels))
-        for seed in range(_SYNTHETIC_PICTURES)
-    ]
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()

@@ -1,4 +1,4 @@
-"""What is timed, from where to where."""
+"""The scopes that are timed, from where to where."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ APART = {
     NATIVE_MAP: "as served ensemble, but painted at the picture's own size",
     ENCODE_PNG: "encoding that map",
 }
-"""What comes on top for a map at native size on disk."""
+"""Times that come on top for a map at native size on disk."""
 
 STAGES = {
     DECODE: "encoded bytes to pixels",
@@ -48,4 +48,7 @@ BASELINES = {
     ONNX_RUNTIME: "the same graph in FP32 on ONNX Runtime with all cores, in a process of its own",
     KERAS_PREDICT: "the same network, built anew, by Keras' predict, in a process of its own",
 }
-"""What the engine alone is held against, measured in turn with it."""
+"""Runners that the engine alone is compared with, measured in turn with it."""
+
+MEANINGS = {**SCOPES, **APART, **BASELINES, **STAGES}
+"""Everything that has samples, in the order of a report."""

@@ -1,4 +1,4 @@
-"""What a set of latencies says, how surely, and when it is enough of them."""
+"""Figures of a set of latencies, their certainty, and the rule by which there are enough of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from infmap_kit.errors import SpecError
 
 BLOCK = 10
-"""Requests of one scope in a row before the next scope has its turn. What disturbs a machine lasts longer than
-one request, so that neighbours resemble each other; blocks of them are what is drawn in the bootstrap."""
+"""Requests of one scope in a row before the next scope has its turn. A disturbance of the machine lasts longer
+than a request, so that neighbours resemble each other; therefore the bootstrap draws blocks of them."""
 
 _RESAMPLES = 1000
 _CONFIDENCE = 0.95
@@ -29,9 +29,9 @@ class Statistics:
     max_ms, mean_ms, sd_ms
         Largest, mean, standard deviation (of the sample, n - 1).
     p50_low_ms, p50_high_ms
-        Between these the median lies with 95 % confidence (bootstrap of blocks).
+        Interval in which the median lies with 95 % confidence (bootstrap of blocks).
     n
-        How many samples.
+        Number of samples.
     """
 
     p50_ms: float
@@ -74,13 +74,12 @@ class Latencies:
     def summary(self) -> Statistics:
         """All figures."""
         samples = np.asarray(self.samples_ms)
-        p50, p90, p95, p99 = np.quantile(samples, (0.5, 0.9, 0.95, 0.99))
         low, high = self.p50_interval_ms()
         return Statistics(
-            p50_ms=float(p50),
-            p90_ms=float(p90),
-            p95_ms=float(p95),
-            p99_ms=float(p99),
+            p50_ms=self.p50_ms,
+            p90_ms=self.quantile_ms(0.9),
+            p95_ms=self.quantile_ms(0.95),
+            p99_ms=self.quantile_ms(0.99),
             max_ms=float(samples.max()),
             mean_ms=float(samples.mean()),
             sd_ms=float(samples.std(ddof=1)) if samples.size > 1 else 0.0,
@@ -90,21 +89,21 @@ class Latencies:
         )
 
     def p50_interval_ms(self) -> tuple[float, float]:
-        """Between what the median lies with 95 % confidence."""
+        """The interval in which the median lies with 95 % confidence."""
         return interval(bootstrap_p50(self.samples_ms))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StabilityRule:
-    """When a scope has been measured long enough.
+    """The rule by which a scope has been measured long enough.
 
     Parameters
     ----------
     samples
-        At least so many.
+        The least number of requests of each scope.
     tolerance_percent
-        The median's 95 % interval reaches at most so far to either side, and the medians of the first and the
-        second half differ by no more; both in percent of the median.
+        The farthest that the median's 95 % interval may reach to either side, and that the medians of the
+        first and the second half may differ; in percent of the median.
     """
 
     samples: int
@@ -127,7 +126,7 @@ class StabilityRule:
         )
 
     def doubt(self, latencies: Latencies) -> str:
-        """Why these samples are not stable yet; empty when they are."""
+        """The reason why these samples are not stable yet; empty when they are."""
         samples, p50 = latencies.samples_ms, latencies.p50_ms
         if len(samples) < self.samples:
             return f"{len(samples)} of {self.samples} samples"
@@ -151,7 +150,7 @@ def bootstrap_p50(samples_ms: Sequence[float], *, seed: int = 0) -> NDArray[np.f
     samples_ms
         In the order of measurement.
     seed
-        Of the drawing; the same samples give the same interval.
+        Seed of the drawing; the same samples give the same interval.
 
     Returns
     -------
@@ -164,7 +163,7 @@ def bootstrap_p50(samples_ms: Sequence[float], *, seed: int = 0) -> NDArray[np.f
     """
     samples = np.asarray(samples_ms, dtype=np.float64)
     size = BLOCK if samples.size >= 5 * BLOCK else 1
-    # What is left over at the end joins no block, and is too little to matter.
+    # The samples that are left over at the end join no block, and are too few to matter.
     blocks = samples[: samples.size // size * size].reshape(-1, size)
     drawn = np.random.default_rng(seed).integers(len(blocks), size=(_RESAMPLES, len(blocks)))
     medians: NDArray[np.float64] = np.median(blocks[drawn].reshape(_RESAMPLES, -1), axis=1)

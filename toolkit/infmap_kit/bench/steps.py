@@ -1,4 +1,4 @@
-"""Triton's own account of where a request's time goes."""
+"""Triton's own statistics of where a request's time goes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from infmap_kit.bench.subject import Subject
 
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
-"""What Triton's statistics split a successful request's time into."""
+"""Parts of a successful request's time in Triton's statistics."""
 
 
 class ServerSteps:
@@ -18,7 +18,7 @@ class ServerSteps:
     Parameters
     ----------
     subject
-        Whose server is asked.
+        The subject with the server.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -27,7 +27,7 @@ class ServerSteps:
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[None]:
-        """Add what the server does while the block runs."""
+        """Add the requests that the server answers while the block runs."""
         before = self._client.statistics()
         yield
         for model, counts in self._client.statistics().items():

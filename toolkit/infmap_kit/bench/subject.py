@@ -1,4 +1,4 @@
-"""What is measured: a repository, served, and its engines in this process beside it."""
+"""The subject of a measurement: a served repository, and its engines in this process beside it."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Subject:
     Parameters
     ----------
     manifest
-        Of the repository.
+        The repository's manifest.
     pictures
-        What is asked about.
+        The radiographs that are asked about.
     server, client
         Triton, and a connection to it.
     model
@@ -71,14 +71,8 @@ class Subject:
     def served(cls, repository: Path, pictures: list[BenchPicture]) -> Iterator[Self]:
         """Check a repository, serve it on free ports, and compile its graphs here too.
 
-        Raises
-        ------
-        SpecError
-            When a file is not what was exported.
-        HostMismatch
-            When its engines do not run here, or there is no server here that has its backend.
-        ServerError
-            When it does not start.
+        Raises what :func:`~infmap_kit.triton.server.serving.serving` raises, and ``HostMismatch`` when its
+        engines do not run here.
         """
         manifest = check_repository(repository)
         begun = time.perf_counter()
@@ -111,8 +105,12 @@ class Subject:
 
     @property
     def network(self) -> dict[str, Any] | None:
-        """Which of the paper's networks it is, as its spec says."""
+        """The network's entry in the paper, as the model's spec has it."""
         return self.manifest.model.get("network")
+
+    def image(self, number: int) -> NDArray[np.uint8]:
+        """Network input of the picture of a request's number, (224, 224) uint8."""
+        return self.pictures[number % len(self.pictures)].image
 
     def _compute(
         self, graph: Graph, tensors: Mapping[str, NDArray[Any]]
@@ -122,22 +120,16 @@ class Subject:
         return self.model.engines[graph.name].run(inputs, outputs)
 
     def scopes(self) -> dict[str, Timed]:
-        """Every scope, part and stage, as something that can be timed."""
+        """Scope, part or stage to its timed work."""
         client, pictures, contract = self.client, self.pictures, self.model.contract
         canvases = [picture.image[np.newaxis] for picture in pictures]
         decoded = [_decoded(picture) for picture in pictures]
         needed = [graph for graph in contract.graphs if graph not in contract.fp32_networks]
-        # What each graph is given when it is timed alone: of the first picture, what others computed.
+        # Inputs of each graph when it is timed alone: of the first picture, the outputs of the others.
         tensors: dict[str, NDArray[Any]] = {IMAGE.name: canvases[0], CANVAS.name: canvases[0]}
         for graph in needed:
             tensors |= self._compute(graph, tensors)
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
-
-        def served_segmentation(number: int) -> None:
-            client.infer(pictures[number].image, outputs=[PROBABILITY.name])
-
-        def served_ensemble(number: int) -> None:
-            client.infer(pictures[number].image, pictures[number].image)
 
         def file_to_map(number: int) -> None:
             image = quick_input(pictures[number].content, pictures[number].name)
@@ -153,15 +145,15 @@ class Subject:
         network, *others = contract.networks
         works: dict[str, Callable[[int], object]] = {
             ENGINE_ALONE: alone(network),
-            SERVED_SEGMENTATION: served_segmentation,
-            SERVED_ENSEMBLE: served_ensemble,
-            FILE_TO_MAP: file_to_map,
-            NATIVE_MAP: lambda number: client.infer(
-                pictures[number].image, pictures[number].pixels
+            SERVED_SEGMENTATION: lambda i: client.infer(
+                pictures[i].image, outputs=[PROBABILITY.name]
             ),
-            ENCODE_PNG: lambda number: encode_png(maps[number]),
-            DECODE: lambda number: _decoded(pictures[number]),
-            RESIZE: lambda number: network_input(decoded[number]),
+            SERVED_ENSEMBLE: lambda i: client.infer(pictures[i].image, pictures[i].image),
+            FILE_TO_MAP: file_to_map,
+            NATIVE_MAP: lambda i: client.infer(pictures[i].image, pictures[i].pixels),
+            ENCODE_PNG: lambda i: encode_png(maps[i]),
+            DECODE: lambda i: _decoded(pictures[i]),
+            RESIZE: lambda i: network_input(decoded[i]),
             **{graph.name: alone(graph) for graph in needed if graph not in contract.networks},
             **{part_of(other.name).name: alone(other) for other in others},
         }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import enum
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.bench.load import ask_repeatedly
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import SpecError
 from infmap_kit.gate.bounds import thresholds_for
@@ -31,13 +30,13 @@ from infmap_kit.targets.target import Setting, Target
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.releases import Draft, publishing
-from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, write_manifest
+from infmap_kit.triton.repository import Manifest, check_repository, files_of, write_manifest
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
 
 
 class Goal(enum.StrEnum):
-    """What a choice is made for."""
+    """The goal of a choice."""
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
@@ -45,16 +44,16 @@ class Goal(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A setting, measured.
+    """The measurement of a setting.
 
     Parameters
     ----------
     setting
-        Which.
+        The setting.
     p50_ms
-        Of the served ensemble with one client.
+        Median latency of the served ensemble with a single client.
     images_per_s
-        With two clients for each instance.
+        Throughput with two clients for each instance.
     """
 
     setting: Setting
@@ -76,7 +75,7 @@ def parse_goal(text: str) -> Goal:
 
 
 def best(trials: Sequence[Trial], goal: Goal) -> Trial:
-    """The trial to keep: the least latency, or the highest throughput."""
+    """The trial with the least latency, or with the highest throughput."""
     if goal is Goal.LATENCY:
         return min(trials, key=lambda trial: trial.p50_ms)
     return max(trials, key=lambda trial: trial.images_per_s)
@@ -93,20 +92,20 @@ def tune(
 ) -> tuple[Manifest, list[Trial]]:
     """Try threads and instances, and publish the repository anew with the best.
 
-    What is published is the same engine in another setting; it passes the gate again, through its server.
+    The same engine is published in another setting; it passes the gate again, through its server.
 
     Parameters
     ----------
     repository
-        Its release is kept, so that `infmap-kit rollback` goes back.
+        The repository; its release is archived, so that `infmap-kit rollback` goes back.
     goal
-        What to choose for.
+        The goal of the choice.
     seconds
-        Each setting is measured twice as long: alone, and with several clients.
+        Half the time that each setting is measured: alone, and with several clients.
     pictures
-        What the gate is passed with; synthetic ones, when they are not given.
+        Pictures of the gate; synthetic ones, when they are not given.
     settings
-        What to try; by default what fits this machine's cores.
+        Settings to try; by default those that fit this machine's cores.
 
     Raises
     ------
@@ -162,32 +161,20 @@ def tune(
 
 def _trial(url: str, setting: Setting, seconds: float) -> Trial:
     warm_up(url)
-    alone, _ = _ask(url, 1, seconds)
-    samples, took = _ask(url, 2 * setting.instances, seconds)
+    picture: NDArray[np.uint8] = synthetic_pictures()[0][1]
+
+    def measure(clients: int) -> tuple[list[float], float]:
+        return ask_repeatedly(
+            url, lambda client: client.infer(picture, picture), clients=clients, seconds=seconds
+        )
+
+    alone, _ = measure(1)
+    samples, took = measure(2 * setting.instances)
     return Trial(
         setting=setting,
         p50_ms=round(Latencies(tuple(alone)).p50_ms, 3),
         images_per_s=round(len(samples) / took, 3),
     )
-
-
-def _ask(url: str, clients: int, seconds: float) -> tuple[list[float], float]:
-    picture: NDArray[np.uint8] = synthetic_pictures()[0][1]
-    begun = time.perf_counter()
-
-    def loop() -> list[float]:
-        samples: list[float] = []
-        with InfmapClient(url) as client:
-            while not samples or time.perf_counter() - begun < seconds:
-                asked = time.perf_counter()
-                client.infer(picture, picture)
-                samples.append(1e3 * (time.perf_counter() - asked))
-        return samples
-
-    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
-        loops = [pool.submit(loop) for _ in range(clients)]
-        samples = [ms for one in loops for ms in one.result()]
-    return samples, time.perf_counter() - begun
 
 
 @contextlib.contextmanager
@@ -201,15 +188,13 @@ def _changed(repository: Path, target: Target, setting: Setting) -> Iterator[Pat
 
 
 def _copy(repository: Path, release: int, draft: Draft) -> None:
-    """Copy a repository into a draft, whose version folders carry the draft's number."""
-    for path in sorted(repository.rglob("*")):
-        parts = path.relative_to(repository).parts
-        if not path.is_file() or parts[0] == MANIFEST or "__pycache__" in parts:
-            continue
+    """Copy a repository into a draft, whose version folders have the draft's number."""
+    for name in files_of(repository):
+        parts = Path(name).parts
         renamed = [str(draft.release) if part == str(release) else part for part in parts]
         target = draft.folder.joinpath(*renamed)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        shutil.copyfile(repository / name, target)
     for path in draft.folder.glob("*/config.pbtxt"):
         config = parse_config(path.read_text(encoding="utf-8"))
         config.version_policy.specific.versions[:] = [draft.release]

@@ -1,1 +1,1 @@
-"""What fits on this host, what lies on it, and how a server is deployed on it."""
+"""The host: its checks, the files on it, and the deployment of a server."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
-from infmap_kit.host.confinement import NOBODY, Confinement
+from infmap_kit.host.confinement import UNPRIVILEGED, Confinement, Mount, PublishedPort
 from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.tensorrt.present_gpu import present_gpu
@@ -19,25 +18,25 @@ from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.options import ServerOptions, hardened
 
 MODELS = "/models"
-"""Where the repository lies in the container."""
+"""Folder of the repository in the container."""
 
 HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContainerOptions:
-    """How the container is confined.
+    """Options of the container.
 
     Parameters
     ----------
     image
-        What docker pulls; ``None`` takes the image that fits the repository.
+        The image that docker pulls; ``None`` takes the image that fits the repository.
     gpus
-        What docker's ``--gpus`` takes, such as ``all`` or ``device=0``; empty for none.
+        The value of docker's ``--gpus``, such as ``all`` or ``device=0``; empty for none.
     shm_mib
         Size of /dev/shm.
     user
-        User and group that the server runs as, never root; ``None`` takes whoever calls.
+        User and group that the server runs as, never root; ``None`` takes those of the caller.
     """
 
     image: str | None = None
@@ -54,10 +53,10 @@ class ContainerOptions:
             )
 
     def run_as(self) -> str:
-        """User and group ids; for root that calls, nobody's."""
+        """User and group ids; those of an unprivileged user, when root calls."""
         if self.user is not None:
             return self.user
-        return f"{os.getuid()}:{os.getgid()}" if os.getuid() else NOBODY
+        return f"{os.getuid()}:{os.getgid()}" if os.getuid() else UNPRIVILEGED
 
 
 def wants_gpu(manifest: Manifest) -> bool:
@@ -80,47 +79,39 @@ def fitting_image(manifest: Manifest) -> Image:
 
 def server_arguments(key: str | None = None) -> list[str]:
     """Triton's command line inside a container, where it listens on the container's own addresses."""
-    return [
-        "tritonserver",
-        f"--model-repository={MODELS}",
-        *hardened(key if key is not None else secrets.token_hex(16)),
-    ]
+    return ["tritonserver", f"--model-repository={MODELS}", *hardened(key)]
 
 
 def confinement(repository: Path, server: ServerOptions, options: ContainerOptions) -> Confinement:
-    """How a container with a repository is confined; it reads the repository and writes only /tmp."""
-    ports = (
-        (server.http_port, HTTP_PORT),
-        (server.grpc_port, GRPC_PORT),
-        (server.metrics_port, METRICS_PORT),
-    )
+    """The confinement of a container that reads a repository and writes only /tmp."""
+    outer = (server.http_port, server.grpc_port, server.metrics_port)
+    inner = (HTTP_PORT, GRPC_PORT, METRICS_PORT)
     return Confinement(
         user=options.run_as(),
         shm_mib=options.shm_mib,
-        ports=tuple(f"{server.host}:{outer}:{inner}" for outer, inner in ports),
-        mounts=((MODELS, repository.absolute()),),
+        ports=tuple(
+            PublishedPort(host=server.host, outer=outer_port, inner=inner_port)
+            for outer_port, inner_port in zip(outer, inner, strict=True)
+        ),
+        mounts=(Mount(source=repository.absolute(), target=MODELS),),
     )
 
 
 def docker_command(
-    repository: Path,
-    server: ServerOptions,
-    options: ContainerOptions,
-    *,
-    key: str | None = None,
+    repository: Path, server: ServerOptions, options: ContainerOptions, *, key: str | None = None
 ) -> list[str]:
-    """What starts a repository in a container; nothing in it can be written but /tmp.
+    """The command that starts a repository in a container; nothing in it can be written but /tmp.
 
     Parameters
     ----------
     repository
-        Checked against its manifest.
+        A repository, which is checked against its manifest.
     server
-        Where it is published: address and ports.
+        Address and ports at which it is published.
     options
-        How it is confined.
+        Image, GPUs and confinement.
     key
-        For tests; a random one else.
+        See :func:`~infmap_kit.triton.server.options.hardened`.
 
     Raises
     ------
@@ -169,7 +160,7 @@ def check_host(repository: Path) -> None:
     if gpu.capability != expected:
         raise HostMismatch(
             f"these plans were built for compute capability {expected}, and {gpu.name} has {gpu.capability}: "
-            "export on this box"
+            "export on this host"
         )
     if gpu.driver < image.driver:
         raise HostMismatch(

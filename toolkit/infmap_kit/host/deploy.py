@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +34,20 @@ _KSERVE_HTTP_PORT = 8080
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KserveOptions:
-    """How an InferenceService is named and sized.
+    """Name and size of an InferenceService.
 
     Parameters
     ----------
     storage_uri
-        Where the cluster finds the repository's root, such as ``pvc://models/infmap``.
+        Address of the repository's root in the cluster, such as ``pvc://models/infmap``.
     name
         The service's name.
     namespace
-        ``None`` leaves it to ``kubectl``.
+        The service's namespace; ``None`` leaves it to ``kubectl``.
     replicas
-        How many hosts at most; one is always up.
+        The most hosts; one is always up.
     cpus, memory
-        What each gets, as Kubernetes writes it.
+        Resources of each, as Kubernetes writes them.
     """
 
     storage_uri: str
@@ -63,41 +62,22 @@ class KserveOptions:
             raise ServerError(
                 f"expected a storage URI of {', '.join(_STORAGE)}, found {self.storage_uri!r}"
             )
-        for word in (self.name, self.namespace):
-            if word is not None and not _DNS_LABEL.fullmatch(word):
+        for name in (self.name, self.namespace):
+            if name is not None and not _DNS_LABEL.fullmatch(name):
                 raise ServerError(
-                    f"expected a name of lower-case letters, digits and dashes, found {word!r}"
+                    f"expected a name of lower-case letters, digits and dashes, found {name!r}"
                 )
         if self.replicas < 1:
             raise ServerError(f"expected 1 replica or more, found {self.replicas}")
 
 
 def compose_document(
-    repository: Path,
-    server: ServerOptions,
-    options: ContainerOptions,
-    *,
-    key: str | None = None,
+    repository: Path, server: ServerOptions, options: ContainerOptions, *, key: str | None = None
 ) -> dict[str, Any]:
     """A compose file with the same confinement as ``infmap-kit serve --runtime docker``.
 
-    Parameters
-    ----------
-    repository
-        Checked against its manifest; mounted read-only from where it is.
-    server
-        Where it is published: address and ports.
-    options
-        How it is confined.
-    key
-        For tests; a random one else.
-
-    Raises
-    ------
-    SpecError
-        When a file of the repository is not what was exported.
-    HostMismatch
-        When no image fits the repository.
+    Takes and raises what :func:`~infmap_kit.host.container.docker_command` does; the repository is mounted
+    read-only from where it is.
     """
     manifest = check_repository(repository)
     service: dict[str, Any] = {
@@ -124,22 +104,16 @@ def kserve_document(
 ) -> dict[str, Any]:
     """An InferenceService for KServe's own Triton runtime.
 
+    Raises what :func:`~infmap_kit.host.container.docker_command` raises.
+
     Parameters
     ----------
     repository
-        A copy of what lies at the storage URI, checked against its manifest: it says which image and
-        which GPUs fit.
+        A copy of the repository at the storage URI; its manifest says which image and which GPUs fit.
     options
         Name, place and size.
     key
-        For tests; a random one else.
-
-    Raises
-    ------
-    SpecError
-        When a file of the repository is not what was exported.
-    HostMismatch
-        When no image fits the repository.
+        See :func:`~infmap_kit.triton.server.options.hardened`.
     """
     manifest = check_repository(repository)
     image, confined = fitting_image(manifest), Confinement()
@@ -152,33 +126,28 @@ def kserve_document(
         "protocolVersion": "v2",
         "storageUri": options.storage_uri,
         # Added to the runtime's own, which name the repository and the ports.
-        "args": hardened(key if key is not None else secrets.token_hex(16)),
+        "args": hardened(key),
         "resources": {"requests": dict(size), "limits": dict(size)},
-        "securityContext": {
-            "privileged": False,
-            **confined.container_security(),
-        },
+        "securityContext": {"privileged": False, **confined.container_security()},
         "readinessProbe": {
             "httpGet": {"path": "/v2/health/ready", "port": _KSERVE_HTTP_PORT},
             "periodSeconds": 5,
             "failureThreshold": 60,
         },
         "volumeMounts": [
-            {"name": Path(path).name, "mountPath": path} for path, _ in confined.writable_volumes()
+            {"name": Path(path).name, "mountPath": path} for path, _ in confined.memory_volumes()
         ],
     }
+    pod_security = {**confined.pod_security(), "seccompProfile": {"type": "RuntimeDefault"}}
     predictor: dict[str, Any] = {
         "minReplicas": 1,
         "maxReplicas": options.replicas,
         "automountServiceAccountToken": False,
-        "securityContext": {
-            **confined.pod_security(),
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security,
         "model": model,
         "volumes": [
             {"name": Path(path).name, "emptyDir": volume}
-            for path, volume in confined.writable_volumes()
+            for path, volume in confined.memory_volumes()
         ],
     }
     capability = manifest.built_with.get("compute_capability")
@@ -189,13 +158,11 @@ def kserve_document(
             "nvidia.com/gpu.compute.major": major,
             "nvidia.com/gpu.compute.minor": minor,
         }
-    metadata: dict[str, Any] = {"name": options.name}
-    if options.namespace is not None:
-        metadata["namespace"] = options.namespace
+    namespace = {"namespace": options.namespace} if options.namespace is not None else {}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": metadata,
+        "metadata": {"name": options.name, **namespace},
         "spec": {"predictor": predictor},
     }
 

@@ -1,4 +1,4 @@
-"""`infmap-kit doctor`: what does not fit on this box, in one sentence each, with the mend."""
+"""`infmap-kit doctor`: what does not fit on this host, a sentence and a fix each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def examine(repository: Path, options: ServerOptions) -> list[HostCheck]:
     Parameters
     ----------
     repository
-        What is to be served.
+        The repository to serve.
     options
-        Where.
+        Address and ports that the server would listen on.
     """
     manifest = target = None
     unknown: list[HostCheck] = []
@@ -31,8 +31,8 @@ def examine(repository: Path, options: ServerOptions) -> list[HostCheck]:
         try:
             target = find(manifest.target)
         except InfmapError as error:
-            advice = "Export or install again with this version."
-            unknown.append(problem("target", as_sentence(error), advice))
+            fix = "Export or install again with this version."
+            unknown.append(problem("target", as_sentence(error), fix))
     return [
         *host_checks.python(),
         *host_checks.server(target),

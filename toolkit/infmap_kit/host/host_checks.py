@@ -1,10 +1,11 @@
-"""What the machine must be: Python, server, GPU, memory, space, ports."""
+"""Checks of the host itself: Python, server, GPU, memory, space, ports."""
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
-import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from infmap_kit.triton.server.process import is_ready
 from infmap_kit.triton.server.runtime import find_runtime
 
 PYTHONS = ((3, 11), (3, 13))
-"""First and last minor version that the toolkit and Triton's python backend run with."""
+"""The first and the last minor version that the toolkit and Triton's python backend run with."""
 
 MIN_MEMORY_MIB = 1024
 """A server with the largest of the 24 networks, twice while a release takes over, stays below this."""
@@ -30,15 +31,14 @@ MIN_SHARED_MEMORY_MIB = 64
 
 def python() -> Iterator[HostCheck]:
     """Whether this Python is one of those supported."""
-    found = tuple(map(int, platform.python_version_tuple()[:2]))
     first, last = PYTHONS
-    if first <= found <= last:
+    if first <= sys.version_info[:2] <= last:
         yield ok("Python", f"Python {platform.python_version()} fits.")
     else:
-        wanted = " to ".join(".".join(map(str, one)) for one in PYTHONS)
+        supported = " to ".join(".".join(map(str, version)) for version in PYTHONS)
         yield problem(
             "Python",
-            f"This is Python {platform.python_version()}, and {wanted} are supported.",
+            f"This is Python {platform.python_version()}, and {supported} are supported.",
             "Make the environment with one of these.",
         )
 
@@ -67,32 +67,33 @@ def server(target: Target | None) -> Iterator[HostCheck]:
 
 def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]:
     """Whether a GPU is here and what it runs, and whether that fits the repository."""
-    found = None
+    present = None
     if has_gpu():
         try:
-            found = present_gpu()
+            present = present_gpu()
         except InfmapError as error:
             yield problem("GPU", as_sentence(error), "Install NVIDIA's driver with its tools.")
             return
         yield ok(
-            "GPU", f"{found.name}, compute capability {found.capability}, driver {found.driver}."
+            "GPU",
+            f"{present.name}, compute capability {present.capability}, driver {present.driver}.",
         )
-        fitting = [image for image in images() if image.driver <= found.driver]
+        fitting = [image for image in images() if image.driver <= present.driver]
         if not any(image.patched for image in fitting):
             yield warning(
                 "driver",
-                f"Driver {found.driver} runs no Triton image with the known security fixes.",
+                f"Driver {present.driver} runs no Triton image with the known security fixes.",
                 "Update the driver to 580 or newer.",
             )
     if target is not None and manifest is not None:
-        yield from target.gpu_checks(manifest, found)
-    elif found is None:
+        yield from target.gpu_checks(manifest, present)
+    elif present is None:
         yield no_gpu_needed()
 
 
 def memory() -> Iterator[HostCheck]:
     """Whether there is memory enough, and shared memory."""
-    available = _meminfo_mib("MemAvailable")
+    available = _available_memory_mib()
     if available is not None and available < MIN_MEMORY_MIB:
         yield problem(
             "memory",
@@ -132,11 +133,7 @@ def space(repository: Path) -> Iterator[HostCheck]:
 
 def ports(options: ServerOptions) -> Iterator[HostCheck]:
     """Whether the ports are free, or a server of ours is on them."""
-    busy = [
-        port
-        for port in (options.http_port, options.grpc_port, options.metrics_port)
-        if not _is_free(options.host, port)
-    ]
+    busy = options.unusable_ports()
     shown = ", ".join(map(str, busy))
     if not busy:
         yield ok("ports", "HTTP, gRPC and metrics ports are free.")
@@ -150,25 +147,9 @@ def ports(options: ServerOptions) -> Iterator[HostCheck]:
         )
 
 
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _meminfo_mib(key: str) -> int | None:
-    for line in _text_of(Path("/proc/meminfo")).splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) >> 10
+def _available_memory_mib() -> int | None:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) >> 10
     return None
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -17,7 +17,7 @@ from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Say what a path holds, without a GPU, a server, a network, or the packages that would run it.
+    """Describe what a path holds, without a GPU, a server, a network, or the packages that would run it.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def inspect(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``kind`` and what there is to say; ``whole`` is whether every file has its hash, and ``fault`` what
-        is wrong when not.
+        ``kind`` and its details; ``whole`` is whether every file has its hash, and ``fault`` what is wrong
+        when not.
 
     Raises
     ------
@@ -41,9 +41,9 @@ def inspect(path: Path) -> dict[str, Any]:
         return _run(run)
     if path.is_file() and is_archive(path):
         return _bundle(path)
-    what = "does not exist" if not path.exists() else "is none"
+    state = "is none" if path.exists() else "does not exist"
     raise SpecError(
-        f"expected a run folder ({SPEC}), a repository ({MANIFEST}), a bundle or a DICOM file: {path} {what}"
+        f"expected a run folder ({SPEC}), a repository ({MANIFEST}), a bundle or a DICOM file: {path} {state}"
     )
 
 
@@ -54,7 +54,7 @@ def _run(run: RunFolder) -> dict[str, Any]:
             fault = f"{name} is missing"
         elif run.sha256(name) != digest:
             fault = f"{name} is not the file that {SPEC} names"
-    return {"kind": "run", **_whole(fault), **_model(spec), "files": spec.files}
+    return {"kind": "run", **_integrity(fault), **_model(spec), "files": spec.files}
 
 
 def _bundle(path: Path) -> dict[str, Any]:
@@ -62,16 +62,15 @@ def _bundle(path: Path) -> dict[str, Any]:
     record = contents.record
     return {
         "kind": "bundle",
-        **_whole(""),
+        **_integrity(""),
         **_model(contents.spec),
-        "made_with": record["made_with"],
-        "pictures": record["pictures"],
+        **{key: record[key] for key in ("made_with", "pictures")},
         "signed": contents.signed,
-        "onnx_sha256": record["onnx_sha256"],
         **{
-            key: record[key] for key in ("temperature", *Contract.of(record).parts) if key in record
+            key: record[key]
+            for key in ("onnx_sha256", "temperature", *Contract.of(record).parts, "files")
+            if key in record
         },
-        "files": record["files"],
     }
 
 
@@ -84,21 +83,15 @@ def _repository(path: Path) -> dict[str, Any]:
         fault = str(error)
     return {
         "kind": "repository",
-        **_whole(fault),
-        "release": manifest.release,
-        "published": manifest.published,
-        "target": manifest.target,
-        "precision": manifest.precision,
-        "model": manifest.model,
-        "gate": manifest.gate,
-        "built_with": manifest.built_with,
+        **_integrity(fault),
+        **_fields(manifest, "release", "published", "target", "precision"),
+        **_fields(manifest, "model", "gate", "built_with"),
         "history": [
             {
                 "release": release.manifest.release,
                 "current": release.current,
                 "version": release.manifest.model.get("version"),
-                "precision": release.manifest.precision,
-                "published": release.manifest.published,
+                **_fields(release.manifest, "precision", "published"),
             }
             for release in releases_of(path)
         ],
@@ -106,24 +99,24 @@ def _repository(path: Path) -> dict[str, Any]:
     }
 
 
-def _whole(fault: str) -> dict[str, Any]:
+def _integrity(fault: str) -> dict[str, Any]:
     return {"whole": not fault, **({"fault": fault} if fault else {})}
 
 
 def _model(spec: ModelSpec) -> dict[str, Any]:
     return {
-        "name": spec.name,
-        "version": spec.version,
+        **_fields(spec, "name", "version"),
         "network": spec.network.label,
-        "data_licence": spec.data_licence,
-        "dataset_fingerprint": spec.dataset_fingerprint,
-        "training": spec.training,
-        "metrics": spec.metrics,
+        **_fields(spec, "data_licence", "dataset_fingerprint", "training", "metrics"),
     }
 
 
+def _fields(record: ModelSpec | Manifest, *names: str) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in names}
+
+
 def inspection_lines(document: Mapping[str, Any], *, indent: str = "") -> list[str]:
-    """What was found in a path, as indented lines; hashes of single files are left to --json."""
+    """The details of a path as indented lines; hashes of single files are left to --json."""
     lines = []
     for key, value in document.items():
         label = f"{indent}{key.replace('_', ' ')}"
@@ -146,11 +139,9 @@ def inspection_lines(document: Mapping[str, Any], *, indent: str = "") -> list[s
 
 
 def _release_line(release: Mapping[str, Any]) -> str:
-    served = ", served" if release["current"] else ""
-    return (
-        f"{release['release']}: {release['version']}, {release['precision']}, {release['published']}"
-        f"{served}"
-    )
+    served = ["served"] if release["current"] else []
+    details = [str(release[key]) for key in ("version", "precision", "published")] + served
+    return f"{release['release']}: {', '.join(details)}"
 
 
 def _shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What the repository must be: whole, proved, with the libraries it was proved with, safe from strangers."""
+"""Checks of the repository: its files, its gate, the libraries that it was proved with, its permissions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infmap_kit.triton.repository import Manifest, check_repository
 
 
 def repository(repository: Path, manifest: Manifest | None) -> Iterator[HostCheck]:
-    """Whether the release is whole, and was proved."""
+    """Whether every file of the release is there, and the engine was proved."""
     try:
         check_repository(repository)
     except InfmapError as error:
@@ -57,17 +57,17 @@ def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[Host
             )
             continue
         try:
-            found = version(name)
+            present = version(name)
         except PackageNotFoundError:
-            found = "unknown"
-        if built and built != found:
+            present = "unknown"
+        if built and built != present:
             yield warning(
                 name,
-                f"{name} is {found}, and the engine was proved with {built}.",
+                f"{name} is {present}, and the engine was proved with {built}.",
                 "Prove it again: `infmap-kit verify RUN`, or install the bundle again.",
             )
         else:
-            yield ok(name, f"{name} {found} is what the engine was proved with.")
+            yield ok(name, f"{name} {present} is what the engine was proved with.")
 
 
 def permissions(repository: Path) -> Iterator[HostCheck]:
@@ -79,8 +79,7 @@ def permissions(repository: Path) -> Iterator[HostCheck]:
         yield problem(
             "permissions", f"{repository} cannot be read by this user.", "Give it read permission."
         )
-        return
-    if repository.stat().st_mode & stat.S_IWOTH:
+    elif repository.stat().st_mode & stat.S_IWOTH:
         yield warning(
             "permissions",
             f"Everybody on this machine may write to {repository}.",

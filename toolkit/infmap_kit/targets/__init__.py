@@ -1,1 +1,1 @@
-"""What engines are made for."""
+"""The targets that engines are made for."""

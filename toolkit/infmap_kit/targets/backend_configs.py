@@ -37,18 +37,18 @@ def backend_configs(
 ) -> dict[str, pb.ModelConfig]:
     """Configs of the ensemble and of every model behind it.
 
-    None asks for Triton's response cache, which would keep patients' data in the server's memory.
+    None asks for Triton's response cache, which would hold patients' data in the server's memory.
 
     Parameters
     ----------
     target
-        Whose backend.
+        The target with the backend.
     options
-        Precision, batches.
+        Precision, batches and instances.
     identity
-        What the ensemble says of its model.
+        The identity of the model, as parameters of the ensemble.
     contract
-        What is served.
+        The contract of the model.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def backend_configs(
     """
     networks = {graph.name: _network(graph, options) for graph in contract.networks}
     unbatched = (contract.detection, RENDERING, *contract.fp32_networks)
-    rest = {graph.name: graph_config(graph) for graph in unbatched}
-    for config in (*networks.values(), *rest.values()):
+    others = {graph.name: graph_config(graph) for graph in unbatched}
+    for config in (*networks.values(), *others.values()):
         config.backend = target.backend
         config.default_model_filename = target.model_file
         kind = pb.ModelInstanceGroup.KIND_GPU if options.gpu else pb.ModelInstanceGroup.KIND_CPU
@@ -68,30 +68,28 @@ def backend_configs(
     for graph in unbatched:
         for batch in options.batches:
             shapes = {tensor.name: (batch, *_PICTURE) for tensor in graph.inputs}
-            _warm_up(rest[graph.name], f"batch-{batch}", shapes)
+            _warm_up(others[graph.name], f"batch-{batch}", shapes)
     ensemble = ensemble_config(identity, contract)
-    return {ensemble.name: ensemble, **networks, **rest}
+    return {ensemble.name: ensemble, **networks, **others}
 
 
 def write_warm_up(folder: Path, options: BackendOptions, contract: Contract = PLAIN) -> None:
     """Write the radiograph that each model warms up on, as often as the largest batch needs it.
 
-    It is a synthetic one: no patient's picture belongs into a model repository.
+    It is synthetic: no patient's picture belongs into a model repository.
     """
     picture = network_input(synthetic_radiograph(0, height=512, width=512).radiograph.pixels)
-    networks = [(network.name, 1) for network in contract.networks]
-    unbatched = [
-        (graph.name, options.batches[-1]) for graph in (RENDERING, *contract.fp32_networks)
-    ]
-    for name, count in (*networks, *unbatched):
-        warm_up = folder / name / "warmup"
+    unbatched = (RENDERING, *contract.fp32_networks)
+    for graph in (*contract.networks, *unbatched):
+        warm_up = folder / graph.name / "warmup"
         warm_up.mkdir(parents=True)
+        count = options.batches[-1] if graph in unbatched else 1
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 
 def _network(graph: Graph, options: BackendOptions) -> pb.ModelConfig:
     config = graph_config(graph, max_batch_size=options.batches[-1])
-    # What waits already is joined, and nothing waits to be joined: one radiograph's latency comes first.
+    # Requests that wait already are joined, and none waits to be joined: latency comes first.
     config.dynamic_batching.max_queue_delay_microseconds = 0
     for batch in options.batches:
         _warm_up(config, f"batch-{batch}", {IMAGE.name: _PICTURE}, batch=batch)
@@ -101,7 +99,7 @@ def _network(graph: Graph, options: BackendOptions) -> pb.ModelConfig:
 def _warm_up(
     config: pb.ModelConfig, name: str, shapes: Mapping[str, tuple[int, ...]], *, batch: int = 1
 ) -> None:
-    """Let a model answer once before it is said to be ready; pixels come from a radiograph.
+    """Let a model answer once before it counts as ready; pixels come from a radiograph.
 
     Triton reads as many bytes of the file as the shape needs, so one file serves every batch.
     """

@@ -1,18 +1,20 @@
-"""What the targets that run on Triton's own backends share: no Python in the server, a model for each graph."""
+"""The base of targets on Triton's own backends: no Python in the server, a model for each graph."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
 from infmap_kit.targets.target import (
     Build,
     Graphs,
+    OpenedModel,
     Proof,
     Setting,
     Target,
@@ -30,20 +32,19 @@ if TYPE_CHECKING:
     from infmap_kit.tensorrt.gpus import Image
     from infmap_kit.triton.releases import Draft
 
-_E = TypeVar("_E", bound="Engine")
 _GPU_INSTANCES = (1, 2, 4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackendOptions(TargetOptions):
-    """How one of Triton's own backends runs the ensemble.
+    """Options of the ensemble on one of Triton's own backends.
 
     Parameters
     ----------
     batches
         Batch sizes that the engine is tuned and warmed up for; the largest is the most that Triton joins.
     instances
-        How many copies of a network run side by side.
+        Copies of a network that run side by side.
     """
 
     gpu: ClassVar[bool] = False
@@ -51,14 +52,12 @@ class BackendOptions(TargetOptions):
 
     batches: tuple[int, ...] = dataclasses.field(
         default=(1, 8, 32),
-        metadata={
-            "help": "Batch sizes that Triton's own backends are tuned and warmed up for.",
-        },
+        metadata={"help": "Batch sizes that Triton's own backends are tuned and warmed up for."},
     )
     instances: int = dataclasses.field(
         default=1,
         metadata={
-            "help": "Of the segmentation, side by side; `tune` finds how many.",
+            "help": "Copies of the segmentation that run side by side; `tune` finds how many.",
             "min": 1,
         },
     )
@@ -67,11 +66,8 @@ class BackendOptions(TargetOptions):
         super().__post_init__()
         if self.precision is None:
             object.__setattr__(self, "precision", self.precisions[0])
-        if (
-            not self.batches
-            or list(self.batches) != sorted(set(self.batches))
-            or self.batches[0] < 1
-        ):
+        rising = list(self.batches) == sorted(set(self.batches))
+        if not (self.batches and rising and self.batches[0] >= 1):
             raise SpecError(
                 f"expected rising batch sizes of 1 or more, such as 1,8,32, found {self.batches}"
             )
@@ -81,7 +77,7 @@ class BackendOptions(TargetOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HalvableOptions(BackendOptions):
-    """The same, for a backend that takes graphs in FP16.
+    """Options of the ensemble on a backend that takes graphs in FP16.
 
     Parameters
     ----------
@@ -108,16 +104,14 @@ class HalvableOptions(BackendOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a backend was given to load.
+    """The files of a backend, opened.
 
     Parameters
     ----------
     engines
-        By the graph's name: what is compared with the reference.
-    model
-        What there is to say of them, for the manifest.
-    built_with
-        Versions and host.
+        Graph name to engine, to be compared with the reference.
+    model, built_with
+        See :class:`~infmap_kit.targets.target.Build`.
     """
 
     engines: Mapping[str, Engine]
@@ -132,35 +126,43 @@ class BackendTarget(Target):
     options: ClassVar[type[BackendOptions]]
 
     def write(self, options: Any, graphs: Graphs, *, draft: Draft, progress: Progress) -> Written:
-        """Write each graph's file, in the precision that was asked for, and open it."""
+        """Write each graph's file and open it."""
         from infmap_kit.parts.contract import Contract
-        from infmap_kit.targets.writing import write_graphs
 
-        networks = [network.name for network in Contract.of(graphs).networks]
-        return Written(
-            engines={
-                name: self.engine(path, options, network=name in networks)
-                for name, path in write_graphs(draft, graphs, self.model_file).items()
-            }
-        )
+        files = {
+            name: draft.write(name, self.model_file, graph.SerializeToString(deterministic=True))
+            for name, graph in graphs.items()
+        }
+        return Written(engines=self._engines(files, Contract.of(graphs), options.precision))
 
-    def engine(self, path: Path, options: Any, *, network: bool) -> Engine:
-        """A graph's file on the library that the backend has."""
-        raise NotImplementedError
+    @abc.abstractmethod
+    def engine(self, path: Path, precision: Precision) -> Engine:
+        """A graph's file on the library that the backend has; what is no network is in FP32."""
+
+    def _engines(
+        self, files: Mapping[str, Path], contract: Contract, precision: str
+    ) -> dict[str, Engine]:
+        networks = [network.name for network in contract.networks]
+        return {
+            name: self.engine(path, Precision(precision if name in networks else Precision.FP32))
+            for name, path in files.items()
+        }
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
-        """Add to a graph's config what only this backend knows."""
+        """Add the backend's own settings to a graph's config; a network is a graph that Triton batches."""
 
     def build(
         self, options: Any, graphs: Graphs, *, draft: Draft, proof: Proof, progress: Progress
     ) -> Build:
-        """Write plans or graphs, and what they warm up on; see :meth:`Target.build`."""
+        """Write plans or graphs, and the pictures that they warm up on; see :meth:`Target.build`."""
         from infmap_kit.gate.runners import EngineRunner
-        from infmap_kit.parts.contract import Contract
+        from infmap_kit.parts.contract import ENSEMBLE, Contract
         from infmap_kit.targets.backend_configs import backend_configs, write_warm_up
 
         contract = Contract.of(graphs)
         written = self.write(options, graphs, draft=draft, progress=progress)
+        # Object stores know no empty folders, and Triton wants a folder for each version.
+        draft.write(ENSEMBLE.name, "README.txt", b"An ensemble has no file of its own.\n")
         write_warm_up(draft.folder, options, contract)
         return Build(
             target=self.name,
@@ -175,37 +177,43 @@ class BackendTarget(Target):
         )
 
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
-        """Each in its own model's version folder."""
+        """The file of each graph in the version folder of its own model."""
         return {name: version_folder(folder, name, release) / self.model_file for name in graphs}
 
-    def opened(
-        self, repository: Path, manifest: Manifest, engine: Callable[..., _E]
-    ) -> dict[str, _E]:
-        """Every graph of a repository by name, as ``engine`` opens it: given its path, and ``network``."""
+    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
+        """Open every file with the library that the backend has; see :meth:`Target.open`."""
         contract = served_contract(manifest)
-        networks = [network.name for network in contract.networks]
         names = [graph.name for graph in contract.graphs]
-        engines = {}
-        for name, path in self.files(repository, manifest.release, names).items():
+        files = self.files(repository, manifest.release, names)
+        for name, path in files.items():
             if not path.is_file():
                 raise SpecError(f"{repository} has no graph for {name!r}: export again")
-            engines[name] = engine(path, network=name in networks)
-        return engines
+        engines = self._engines(files, contract, manifest.precision)
+        return OpenedModel(
+            contract=contract,
+            engines=engines,
+            references=self.references(repository, manifest),
+            inspected=self.inspected(manifest, engines[contract.networks[0].name]),
+        )
+
+    def inspected(self, manifest: Manifest, network: Any) -> Mapping[str, int]:
+        """Type to number of a network's convolutions that compute in it; empty where it is not known."""
+        return {}
 
     def image(self, manifest: Manifest) -> Image:
-        """The recommended one: every image has these backends."""
+        """The recommended image: every image has these backends."""
         from infmap_kit.tensorrt.gpus import recommended_image
 
         return recommended_image()
 
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
-        """Copies of each network; how many threads one takes is the backend's own affair."""
+        """Numbers of copies of each network; the backend itself chooses their threads."""
         on_gpu = manifest.model.get("backend", {}).get("gpu", False)
         counts = _GPU_INSTANCES if on_gpu else (1 << n for n in range(cores.bit_length()))
         return [Setting(threads=0, instances=count) for count in counts]
 
     def set(self, folder: Path, setting: Setting) -> None:
-        """Write how many copies of each network run; the other graphs have one."""
+        """Write how many copies of each network run; the other graphs have a single copy."""
         from infmap_kit.triton.config import config_text, parse_config
 
         if setting.threads:
@@ -215,7 +223,6 @@ class BackendTarget(Target):
             )
         for path in sorted(folder.glob("*/config.pbtxt")):
             config = parse_config(path.read_text(encoding="utf-8"))
-            # What Triton batches is a network.
             if config.max_batch_size:
                 config.instance_group[0].count = setting.instances
                 path.write_text(config_text(config), encoding="utf-8")
@@ -224,9 +231,9 @@ class BackendTarget(Target):
 def halved(
     graphs: Graphs, options: HalvableOptions
 ) -> tuple[dict[str, onnx.ModelProto], dict[str, onnx.ModelProto], dict[str, Any]]:
-    """The graphs with their networks in FP16, what a GPU computes of these, and what there is to say of it.
+    """The graphs with their networks in FP16, emulations of these networks on a GPU, and the manifest's record.
 
-    Nodes to keep in FP32 are the infection's: whatever breaks another network is exported in FP32.
+    Nodes that compute in FP32 are the infection's: whatever breaks another network is exported in FP32.
     """
     from infmap_kit.graphs.fp16 import fp16_graph
     from infmap_kit.graphs.fp16_emulation import emulated_fp16
@@ -234,12 +241,12 @@ def halved(
     from infmap_kit.parts.registry import part_of
 
     served, on_gpu = dict(graphs), {}
-    told: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     for number, network in enumerate(Contract.of(graphs).networks):
         name = network.name
         half = fp16_graph(graphs[name], keep_fp32=options.keep_fp32 if number == 0 else ())
         served[name] = half.model
         if options.gpu:
             on_gpu[name] = emulated_fp16(graphs[name], half)
-        told |= half.record() if number == 0 else {part_of(name).name: half.record()}
-    return served, on_gpu, told
+        record |= half.record() if number == 0 else {part_of(name).name: half.record()}
+    return served, on_gpu, record

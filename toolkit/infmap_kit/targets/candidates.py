@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,15 +41,15 @@ class Candidate:
     Parameters
     ----------
     precision
-        They compute in.
+        Precision of the networks.
     rest
-        What the layers compute in that are not 8-bit integers.
+        Precision of their layers that are not 8-bit integers.
     engines
-        By the graph's name.
+        Graph name to engine.
     contract
-        What is served.
+        The contract of the model.
     details
-        What there is to say of them, for the manifest.
+        Details of the engines, for the manifest.
     """
 
     precision: Precision
@@ -59,12 +60,12 @@ class Candidate:
 
     @property
     def runner(self) -> EngineRunner:
-        """Judges pictures with them."""
+        """A runner of the engines."""
         return EngineRunner(self.engines, self.contract)
 
     @property
     def networks(self) -> dict[str, OpenvinoEngine]:
-        """Those of the networks, in the order that they are computed in."""
+        """The engines of the networks, in the order that they are computed in."""
         return {network.name: self.engines[network.name] for network in self.contract.networks}
 
 
@@ -75,20 +76,20 @@ def chosen_candidate(
     proof: Proof,
     progress: Progress,
 ) -> tuple[Candidate, list[dict[str, Any]]]:
-    """The engines to publish, and what became of each precision where the choice was free.
+    """The engines to publish, and a record of each precision that was tried where the choice was free.
 
     Parameters
     ----------
     options
         Precision and threads; without a precision the fastest is taken that passes the gate here.
     graphs
-        By name.
+        Graph name to graph.
     folder
-        Where they lie, and where quantised ones go; those that are not chosen are taken away.
+        The folder of the graphs, and of quantised networks; networks that are not chosen are taken away.
     proof
-        What they pass the gate with.
+        Reference and pictures of the gate.
     progress
-        Told each candidate.
+        Called with each candidate.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def chosen_candidate(
     if options.precision is not None:
         chosen = build(options.precision)
     else:
-        chosen, tried = _fastest(build, proof, progress)
+        chosen, tried = _fastest(options.precisions, build, proof, progress)
     if chosen.precision is not Precision.INT8:
         for name in chosen.networks:
             quantised = folder / network_file(name, Precision.INT8)
@@ -120,12 +121,15 @@ def chosen_candidate(
 
 
 def _fastest(
-    build: Callable[[Precision], Candidate], proof: Proof, progress: Progress
+    precisions: Sequence[Precision],
+    build: Callable[[Precision], Candidate],
+    proof: Proof,
+    progress: Progress,
 ) -> tuple[Candidate, list[dict[str, Any]]]:
-    """The quickest candidate that passes the gate on this machine, and what became of each."""
-    passed: list[tuple[float, Candidate]] = []
+    """The quickest candidate that passes the gate on this machine, and a record of each precision."""
+    passed: dict[float, Candidate] = {}
     tried: list[dict[str, Any]] = []
-    for precision in EmbeddedOptions.precisions:
+    for precision in precisions:
         try:
             candidate = build(precision)
         except (HostMismatch, MissingDependency) as error:
@@ -142,16 +146,17 @@ def _fastest(
         if gate.passed:
             progress(f"timing {precision}", 0, 1)
             entry["p50_ms"] = round(_p50_ms([*candidate.networks.values()], proof.pictures), 3)
-            passed.append((entry["p50_ms"], candidate))
+            passed.setdefault(entry["p50_ms"], candidate)
         else:
             entry["reasons"] = gate.reasons()
         tried.append(entry)
     if not passed:
         reasons = "; ".join(
-            f"{one['precision']}: {one.get('reasons') or one.get('not_built')}" for one in tried
+            f"{entry['precision']}: {entry.get('reasons') or entry.get('not_built')}"
+            for entry in tried
         )
         raise GateFailed(f"no precision passes the gate: {reasons}")
-    return min(passed, key=lambda pair: pair[0])[1], tried
+    return passed[min(passed)], tried
 
 
 def _candidate(
@@ -182,25 +187,21 @@ def _candidate(
     )
     if precision is not Precision.INT8:
         return candidate
-    named = options.calibration_images
-    calibration = radiographs_in(named) if named is not None else proof.pictures
-    # One network after the other: what makes the second fail is the second.
+    images = options.calibration_images
+    calibration = radiographs_in(images) if images is not None else proof.pictures
+    # A network after the other, so that a failure of the second is known to come from the second.
     for name in candidate.networks:
         path = folder / network_file(name, precision)
-        # Less and less of it becomes integers, until it decides as its reference does.
+        # Fewer and fewer layers become integers, until it is equivalent to its reference.
         for done, choice in enumerate(quantisation.CHOICES):
             progress(f"quantising {name}", done, len(quantisation.CHOICES))
             written = quantisation.quantise(graphs[name], path, calibration, choice=choice)
-            told = {
-                "kept": list(written.kept),
-                "split": written.split,
-                "rest": rest,
-                "calibration_pictures": written.calibration_pictures,
-            }
+            record = {"kept": list(written.kept), "split": written.split, "rest": rest}
+            record["calibration_pictures"] = written.calibration_pictures
             candidate = dataclasses.replace(
                 candidate,
                 engines={**candidate.engines, name: engine(path.name)},
-                details={**candidate.details, f"{part_of(name).record_prefix}int8": told},
+                details={**candidate.details, f"{part_of(name).record_prefix}int8": record},
             )
             if _gate(candidate, proof).passed:
                 break
@@ -208,7 +209,7 @@ def _candidate(
 
 
 def _rest(precision: Precision) -> Precision:
-    """What the layers compute in that are not 8-bit integers: for INT8, bf16 where this CPU has it."""
+    """Precision of the layers that are not 8-bit integers: for INT8, bf16 where this CPU has it."""
     if precision is not Precision.INT8:
         return precision
     try:
@@ -219,16 +220,12 @@ def _rest(precision: Precision) -> Precision:
 
 
 def _gate(candidate: Candidate, proof: Proof) -> GateReport:
-    return compare(
-        proof.reference,
-        candidate.runner,
-        proof.pictures,
-        thresholds=thresholds_for(candidate.precision),
-    )
+    thresholds = thresholds_for(candidate.precision)
+    return compare(proof.reference, candidate.runner, proof.pictures, thresholds=thresholds)
 
 
 def _p50_ms(engines: Sequence[OpenvinoEngine], pictures: Pictures) -> float:
-    """Of all networks together, one after the other, as the served model runs them."""
+    """Median latency of all networks, one after the other, as the served model runs them."""
     samples = []
     for number in range(_WARM_UP + _TIMED):
         picture = pictures[number % len(pictures)][1][np.newaxis]
@@ -236,18 +233,18 @@ def _p50_ms(engines: Sequence[OpenvinoEngine], pictures: Pictures) -> float:
         for engine in engines:
             engine.infer(picture)
         samples.append(1e3 * (time.perf_counter() - begun))
-    return float(np.median(samples[_WARM_UP:]))
+    return statistics.median(samples[_WARM_UP:])
 
 
 def candidates_table(candidates: Sequence[dict[str, Any]]) -> Table:
-    """One row a precision that was tried: what it takes, and whether it decides as its reference."""
+    """One row a precision that was tried: its latency, and whether it passed the gate."""
 
-    def row(one: dict[str, Any]) -> tuple[str, ...]:
-        if "not_built" in one:
-            return (one["precision"], "-", "-", "-", one["not_built"])
-        took = f"{one['p50_ms']:.2f}" if "p50_ms" in one else "-"
-        verdict = "passed" if one["passed"] else "; ".join(one["reasons"])
-        return (one["precision"], took, f"{one['dice']:.5f}", str(one["flips"]), verdict)
+    def row(entry: dict[str, Any]) -> tuple[str, ...]:
+        if "not_built" in entry:
+            return (entry["precision"], "-", "-", "-", entry["not_built"])
+        p50 = f"{entry['p50_ms']:.2f}" if "p50_ms" in entry else "-"
+        verdict = "passed" if entry["passed"] else "; ".join(entry["reasons"])
+        return (entry["precision"], p50, f"{entry['dice']:.5f}", str(entry["flips"]), verdict)
 
     return Table(
         "", ("precision", "engine p50 ms", "Dice", "flips", "gate"), [*map(row, candidates)]

@@ -1,4 +1,4 @@
-"""One thing that `infmap-kit doctor` looked at, and how it is."""
+"""The checks of `infmap-kit doctor`, and how they ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infmap_kit.report.table import Table, Toned
 
 
 class Status(enum.StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,24 +20,30 @@ class Status(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HostCheck:
-    """One thing that was looked at.
+    """A part of the host or of the repository, and whether it fits.
 
     Parameters
     ----------
     name
-        What.
+        The part.
     status
-        How it is.
+        The outcome of the check.
     sentence
-        What was found.
-    mend
-        What to do; empty when there is nothing to do.
+        The finding, as a sentence.
+    fix
+        The step that gets it right; empty when there is nothing to do.
     """
 
     name: str
     status: Status
     sentence: str
-    mend: str = ""
+    fix: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """The check for scripts, which know the fix as ``mend``."""
+        document: dict[str, str] = dataclasses.asdict(self)
+        document["mend"] = document.pop("fix")
+        return document
 
 
 def ok(name: str, sentence: str) -> HostCheck:
@@ -45,29 +51,29 @@ def ok(name: str, sentence: str) -> HostCheck:
     return HostCheck(name=name, status=Status.OK, sentence=sentence)
 
 
-def warning(name: str, sentence: str, mend: str) -> HostCheck:
+def warning(name: str, sentence: str, fix: str) -> HostCheck:
     """Something works, and should be looked at."""
-    return HostCheck(name=name, status=Status.WARNING, sentence=sentence, mend=mend)
+    return HostCheck(name=name, status=Status.WARNING, sentence=sentence, fix=fix)
 
 
-def problem(name: str, sentence: str, mend: str) -> HostCheck:
+def problem(name: str, sentence: str, fix: str) -> HostCheck:
     """Something does not fit."""
-    return HostCheck(name=name, status=Status.PROBLEM, sentence=sentence, mend=mend)
+    return HostCheck(name=name, status=Status.PROBLEM, sentence=sentence, fix=fix)
 
 
 def skipped(name: str, sentence: str) -> HostCheck:
-    """Something that does not matter here."""
+    """Something does not matter here."""
     return HostCheck(name=name, status=Status.SKIPPED, sentence=sentence)
 
 
 def as_sentence(error: Exception) -> str:
-    """What an error says, as a sentence."""
+    """The message of an error as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def no_gpu_needed() -> HostCheck:
-    """A host without a GPU, for a target that does not miss it."""
+    """The check of a GPU on a host without one, for a target that needs none."""
     return skipped("GPU", "No NVIDIA GPU is here, and none is needed.")
 
 
@@ -75,9 +81,9 @@ _TONES = {"ok": "good", "warning": "warning", "problem": "bad", "skipped": "soft
 
 
 def checks_table(checks: Sequence[HostCheck]) -> Table:
-    """One row a check: what was found, and what to do."""
+    """One row a check: the finding, and the fix."""
     rows = [
-        (Toned(check.status, _TONES[check.status]), check.name, check.sentence, check.mend)
+        (Toned(check.status, _TONES[check.status]), check.name, check.sentence, check.fix)
         for check in checks
     ]
-    return Table("", ("", "what", "found", "mend"), rows, words=("found", "mend"))
+    return Table("", ("", "what", "found", "fix"), rows, words=("found", "fix"))

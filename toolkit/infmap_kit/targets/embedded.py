@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import shutil
@@ -32,22 +33,22 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmbeddedOptions(TargetOptions):
-    """How the embedded target runs on a CPU.
+    """Options of the embedded target.
 
     Parameters
     ----------
     precision
-        Of the networks; the other graphs are always computed in FP32. ``None`` leaves the choice to the
-        export: the fastest that passes the gate.
+        Precision of the networks; the other graphs are always computed in FP32. ``None`` leaves the choice
+        to the export: the fastest precision that passes the gate.
     threads
-        Of networks and rendering; 0 is all cores. Detection has one: it would spend more on
-        handing over than on computing.
+        Threads of networks and rendering; 0 is all cores. Detection has a single thread: with more it would
+        spend more on handing over than on computing.
     instances
-        Of the pipeline, side by side, each with threads of its own.
+        Copies of the pipeline that run side by side, each with threads of its own.
     calibration_images
         Folder of the radiographs that INT8's ranges are taken from; ``None`` takes the gate's.
     rest
-        What INT8 leaves as it was computes in.
+        Precision of the layers that INT8 leaves as they were.
     """
 
     target = "embedded"
@@ -55,11 +56,15 @@ class EmbeddedOptions(TargetOptions):
 
     precision: Precision | None = Precision.FP32
     threads: int = dataclasses.field(
-        default=0, metadata={"help": "Of the embedded target's segmentation; 0 is all cores."}
+        default=0,
+        metadata={"help": "Threads of the embedded target's segmentation; 0 is all cores."},
     )
     instances: int = dataclasses.field(
         default=1,
-        metadata={"help": "Of the segmentation, side by side; `tune` finds how many.", "min": 1},
+        metadata={
+            "help": "Copies of the segmentation that run side by side; `tune` finds how many.",
+            "min": 1,
+        },
     )
     calibration_images: Path | None = dataclasses.field(
         default=None,
@@ -93,7 +98,7 @@ class Embedded(Target):
     libraries = ("openvino", "numpy")
 
     def preferred(self) -> bool:
-        """Everywhere: every host has a CPU."""
+        """Whether a CPU is here, as on every host."""
         return True
 
     def build(
@@ -105,24 +110,18 @@ class Embedded(Target):
         proof: Proof,
         progress: Progress,
     ) -> Build:
-        """Write the graphs into one model, with the runner beside them; see :meth:`Target.build`.
+        """Write the graphs into a single model, with the runner beside them; see :meth:`Target.build`.
 
-        Raises
-        ------
-        HostMismatch
-            When this CPU cannot compute in that precision.
-        MissingDependency
-            When INT8 is asked for and NNCF is not installed.
+        Raises what :func:`~infmap_kit.targets.candidates.chosen_candidate` raises.
         """
         from infmap_kit.parts.contract import ENSEMBLE
         from infmap_kit.targets.candidates import chosen_candidate
         from infmap_kit.targets.embedded_configs import embedded_configs, graph_file
-        from infmap_kit.targets.writing import write_model
         from infmap_kit.triton import python_model
 
         for name, graph in graphs.items():
             content = graph.SerializeToString(deterministic=True)
-            path = write_model(draft, ENSEMBLE.name, graph_file(name), content)
+            path = draft.write(ENSEMBLE.name, graph_file(name), content)
         shutil.copyfile(python_model.__file__, path.with_name(self.model_file))
         chosen, tried = chosen_candidate(options, graphs, path.parent, proof, progress)
         return Build(
@@ -145,7 +144,7 @@ class Embedded(Target):
         )
 
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
-        """The ONNX graphs, all beside the runner."""
+        """The ONNX graphs beside the runner."""
         from infmap_kit.parts.contract import ENSEMBLE
         from infmap_kit.targets.embedded_configs import graph_file
 
@@ -153,7 +152,7 @@ class Embedded(Target):
         return {name: version / graph_file(name) for name in graphs}
 
     def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
-        """As the runner compiles them; see :meth:`Target.open`."""
+        """Compile the graphs as the runner does; see :meth:`Target.open`."""
         from infmap_kit.gate.engines import OpenvinoEngine
         from infmap_kit.parts.contract import ENSEMBLE, Contract
         from infmap_kit.targets.embedded_configs import served_graphs
@@ -167,8 +166,8 @@ class Embedded(Target):
             if graph.name not in listed:
                 raise SpecError(f"{repository} has no graph for {graph.name!r}: export again")
         engines = {
-            name: OpenvinoEngine(folder / one.file, precision=one.precision, threads=one.threads)
-            for name, one in listed.items()
+            name: OpenvinoEngine(folder / g.file, precision=g.precision, threads=g.threads)
+            for name, g in listed.items()
         }
         return OpenedModel(
             contract=contract,
@@ -178,14 +177,14 @@ class Embedded(Target):
         )
 
     def image(self, manifest: Manifest) -> Image:
-        """No container serves it."""
+        """Refuse: no container serves it."""
         raise HostMismatch(
             "target embedded is for the server that infmap-kit brings, not for a container: serve it without "
             "--runtime docker, or export with --target tensorrt, onnxruntime or openvino"
         )
 
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
-        """Threads in powers of two, alone or as often as the cores allow."""
+        """Threads in powers of two, with a single instance or as many as the cores allow."""
         threads = sorted({1 << n for n in range(cores.bit_length()) if 1 << n <= cores} | {cores})
         pairs = [(count, instances) for count in threads for instances in {1, cores // count}]
         return [Setting(threads=count, instances=instances) for count, instances in sorted(pairs)]
@@ -198,7 +197,6 @@ class Embedded(Target):
 
         path = folder / ENSEMBLE.name / "config.pbtxt"
         config = parse_config(path.read_text(encoding="utf-8"))
-        # Detection keeps its one thread: it would spend more on handing over than on computing.
         graphs = [
             graph
             if graph.name == DETECTION.name
@@ -213,10 +211,9 @@ class Embedded(Target):
         """Whether the CPU computes in bf16, where the engine does."""
         if manifest.precision != Precision.BF16:
             return
-        try:
+        flags = ""
+        with contextlib.suppress(OSError):
             flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            flags = ""
         if "avx512_bf16" in flags or "amx_bf16" in flags:
             yield ok("bf16", "This CPU computes in bf16.")
         else:

@@ -1,4 +1,4 @@
-"""config.pbtxt of the embedded target: one model, and which graphs its runner compiles how."""
+"""config.pbtxt of the embedded target: a single model, and how its runner compiles the graphs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import openvino_precision
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import PLAIN, Contract
-from infmap_kit.triton.config import graph_config
+from infmap_kit.triton.config import graph_config, set_parameters
 
 if TYPE_CHECKING:
     from infmap_kit.targets.embedded import EmbeddedOptions
@@ -23,16 +23,16 @@ GRAPHS_PARAMETER = "graphs"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServedGraph:
-    """How the runner compiles one graph.
+    """A graph, as the runner compiles it.
 
     Parameters
     ----------
     file
-        Beside the runner.
+        Name of the file beside the runner.
     precision
-        As OpenVINO spells it.
+        The precision, as OpenVINO spells it.
     threads
-        0 is all cores.
+        Threads that compute it; 0 is all cores.
     """
 
     file: str
@@ -41,25 +41,23 @@ class ServedGraph:
 
     @property
     def name(self) -> str:
-        """The graph's."""
+        """The graph's name."""
         return self.file.partition(".")[0]
 
 
 def embedded_configs(
     options: EmbeddedOptions, identity: Mapping[str, str], contract: Contract = PLAIN
 ) -> dict[str, pb.ModelConfig]:
-    """Config of the one model that does all steps, in Triton's python backend with the OpenVINO runner.
+    """Config of the single model that does all steps, in Triton's python backend with the OpenVINO runner.
 
-    To whoever asks it is the ensemble: the same name, tensors and identity.
+    Clients cannot tell it from the ensemble: it has the same name, tensors and identity.
 
     Parameters
     ----------
     options
         Precision, threads, instances.
-    identity
-        What it says of its model.
-    contract
-        What is served.
+    identity, contract
+        See :func:`~infmap_kit.targets.backend_configs.backend_configs`.
 
     Returns
     -------
@@ -67,10 +65,9 @@ def embedded_configs(
         Model name to config.
     """
     precision = options.precision or Precision.FP32
-    # No ensemble of Triton's: a step of one is asked for all its outputs, whatever the client wants.
+    # No ensemble of Triton's, whose steps are asked for all their outputs, whatever the client asks for.
     pipeline = graph_config(contract.ensemble)
-    for key, value in sorted(identity.items()):
-        pipeline.parameters[key].string_value = value
+    set_parameters(pipeline, identity)
     pipeline.backend = "python"
     pipeline.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=options.instances)
     fp32 = openvino_precision(Precision.FP32)
@@ -102,7 +99,7 @@ def network_file(name: str, precision: Precision) -> str:
 def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> None:
     """Write into the pipeline's config which graphs the runner compiles, and how."""
     listed = json.dumps([dataclasses.asdict(graph) for graph in graphs])
-    config.parameters[GRAPHS_PARAMETER].string_value = listed
+    set_parameters(config, {GRAPHS_PARAMETER: listed})
 
 
 def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:

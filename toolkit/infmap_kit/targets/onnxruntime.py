@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import (
-    BackendTarget,
-    HalvableOptions,
-    Written,
-    halved,
-)
-from infmap_kit.targets.target import Graphs, OpenedModel
-from infmap_kit.triton.repository import Manifest, served_contract
+from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
+from infmap_kit.targets.target import Graphs
+from infmap_kit.triton.repository import Manifest
 
 if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnnxruntimeOptions(HalvableOptions):
-    """How ONNX Runtime runs the ensemble.
+    """Options of the ensemble on ONNX Runtime.
 
     Parameters
     ----------
@@ -72,38 +67,33 @@ class Onnxruntime(BackendTarget):
 
         if options.precision is not Precision.FP16:
             return super().write(options, graphs, draft=draft, progress=progress)
-        served, on_gpu, told = halved(graphs, options)
+        served, on_gpu, record = halved(graphs, options)
         written = super().write(options, served, draft=draft, progress=progress)
-        emulated = {n: OnnxRuntimeEngine(one.SerializeToString()) for n, one in on_gpu.items()}
-        return Written(engines={**written.engines, **emulated}, model={"fp16": told})
+        emulated = {n: OnnxRuntimeEngine(g.SerializeToString()) for n, g in on_gpu.items()}
+        return Written(engines={**written.engines, **emulated}, model={"fp16": record})
 
-    def engine(self, path: Path, options: Any = None, *, network: bool) -> Engine:
-        """On the CPU."""
+    def engine(self, path: Path, precision: Precision) -> Engine:
+        """The graph on this machine's CPU, wherever the server runs it."""
         from infmap_kit.gate.engines import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(path.read_bytes())
 
-    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
-        """On this machine's CPU, wherever the server runs it."""
+    def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
+        """The repository's own graphs, where they are in FP32."""
         fp32 = manifest.precision == Precision.FP32
-        return OpenedModel(
-            contract=served_contract(manifest),
-            engines=self.opened(repository, manifest, self.engine),
-            references=self.references(repository, manifest) if fp32 else {},
-        )
+        return super().references(repository, manifest) if fp32 else {}
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
         """Hand a network to TensorRT, where that is asked for."""
         from infmap_kit.model.spec import IMAGE_SIZE
         from infmap_kit.model.tensors import IMAGE
 
-        networks = [network.name for network in contract.networks]
-        if not options.accelerator or config.name not in networks:
+        if not (options.accelerator and config.max_batch_size):
             return
         accelerators = config.optimization.execution_accelerators
         accelerator = accelerators.gpu_execution_accelerator.add(name="tensorrt")
-        # One range for all batches, or TensorRT builds anew at each size it has not seen. No precision is
-        # asked for: the graph's own types say it.
+        # A common range for all batches, or TensorRT builds anew at each size it has not seen. No precision is
+        # asked for: it follows from the graph's own types.
         for key, batch in (
             ("trt_profile_min_shapes", 1),
             ("trt_profile_opt_shapes", options.batches[0]),

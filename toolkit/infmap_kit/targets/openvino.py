@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendOptions, BackendTarget
-from infmap_kit.targets.target import OpenedModel
-from infmap_kit.triton.repository import Manifest, served_contract
+from infmap_kit.targets.backends import BackendOptions, BackendTarget, Written
 
 if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
-    from infmap_kit.gate.engines import Engine
+    from infmap_kit.gate.engines import OpenvinoEngine
     from infmap_kit.parts.contract import Contract
-
-_HINT = "HINT_BF16"
+    from infmap_kit.progress import Progress
+    from infmap_kit.targets.target import Graphs
+    from infmap_kit.triton.releases import Draft
+    from infmap_kit.triton.repository import Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenvinoOptions(BackendOptions):
-    """How OpenVINO runs the ensemble."""
+    """Options of the ensemble on OpenVINO."""
 
     target = "openvino"
     precisions = (Precision.FP32, Precision.BF16)
@@ -34,42 +35,27 @@ class Openvino(BackendTarget):
     options = OpenvinoOptions
     backend = "openvino"
 
-    def engine(self, path: Path, options: Any, *, network: bool) -> Engine:
-        """Just as the backend compiles it; what is no network stays in FP32."""
-        from infmap_kit.gate.engines import (
-            OpenvinoEngine,
-            openvino_precision,
-            require_cpu_precision,
-        )
+    def write(
+        self, options: OpenvinoOptions, graphs: Graphs, *, draft: Draft, progress: Progress
+    ) -> Written:
+        """Write the graphs, on a CPU that computes in the precision."""
+        from infmap_kit.gate.engines import require_cpu_precision
 
-        precision = options.precision if network else Precision.FP32
-        require_cpu_precision(precision)
+        require_cpu_precision(options.precision or Precision.FP32)
+        return super().write(options, graphs, draft=draft, progress=progress)
+
+    def engine(self, path: Path, precision: Precision) -> OpenvinoEngine:
+        """The graph as the backend compiles it."""
+        from infmap_kit.gate.engines import OpenvinoEngine, openvino_precision
+
         return OpenvinoEngine(path, precision=openvino_precision(precision))
 
-    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
-        """As the server compiles them."""
-        from infmap_kit.gate.engines import OpenvinoEngine
-        from infmap_kit.triton.config import parse_config
-
-        def engine(path: Path, *, network: bool) -> OpenvinoEngine:
-            text = path.parents[1].joinpath("config.pbtxt").read_text(encoding="utf-8")
-            half = parse_config(text).parameters[_HINT].string_value == "YES"
-            return OpenvinoEngine(path, precision="bf16" if half else "f32")
-
-        engines = self.opened(repository, manifest, engine)
-        contract = served_contract(manifest)
-        return OpenedModel(
-            contract=contract,
-            engines=engines,
-            references=self.references(repository, manifest),
-            inspected=engines[contract.networks[0].name].precisions(),
-        )
+    def inspected(self, manifest: Manifest, network: OpenvinoEngine) -> Mapping[str, int]:
+        """Asked of the compiled network."""
+        return network.precisions()
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
-        """Ask for one radiograph's latency, and for bf16 where the networks have it."""
-        networks = [network.name for network in contract.networks]
-        parameters = {"PERFORMANCE_HINT": "LATENCY"}
-        if options.precision is Precision.BF16 and config.name in networks:
-            parameters[_HINT] = "YES"
-        for key, value in parameters.items():
-            config.parameters[key].string_value = value
+        """Ask for the latency of single radiographs, and for bf16 where the networks have it."""
+        config.parameters["PERFORMANCE_HINT"].string_value = "LATENCY"
+        if options.precision is Precision.BF16 and config.max_batch_size:
+            config.parameters["HINT_BF16"].string_value = "YES"

@@ -1,4 +1,4 @@
-"""Which targets there are: one line each."""
+"""The targets, a line each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TARGETS: dict[str, Target] = {}
 
 
 def register(target: Target) -> None:
-    """Add a target; one of the same name is replaced."""
+    """Add a target, or replace the target of the same name."""
     _TARGETS[target.name] = target
 
 
@@ -26,7 +26,7 @@ register(Embedded())
 
 
 def targets() -> tuple[Target, ...]:
-    """All that are registered."""
+    """All registered targets."""
     return tuple(_TARGETS.values())
 
 
@@ -53,7 +53,7 @@ def find(name: str) -> Target:
     Raises
     ------
     SpecError
-        For one that this version does not know.
+        For a target that this version does not know.
     """
     if name not in _TARGETS:
         raise SpecError(

@@ -33,19 +33,19 @@ Graphs: TypeAlias = "Mapping[str, onnx.ModelProto]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetOptions:
-    """How a model is published for a target; each has a class of its own.
+    """Options of a target; each target has a class of its own.
 
     A field whose metadata has a ``help`` is an option of `export`, `install` and `bench table5`.
 
     Parameters
     ----------
     precision
-        Of the networks; ``None`` leaves the choice to the target.
+        Precision of the networks; ``None`` leaves the choice to the target.
     """
 
     target: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]]
-    """What it can compute in; the first is what it does when nothing is said."""
+    """Precisions that it can compute in; the first is the default."""
 
     precision: Precision | None = None
 
@@ -62,14 +62,14 @@ class TargetOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What an engine is proved with.
+    """The reference and the pictures that an engine is proved with.
 
     Parameters
     ----------
     reference
         The trained network.
     pictures
-        What both judge.
+        The pictures of which both compute their predictions.
     """
 
     reference: Runner
@@ -78,20 +78,20 @@ class Proof:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Build:
-    """What a target made of a network, before it is proved.
+    """The engines that a target made of a model, before they are proved.
 
     Parameters
     ----------
     target, precision
-        What it is for, and what it computes in.
+        Name of the target, and precision of the networks.
     runner
-        Judges pictures with the very files that were written.
+        Computes predictions with the very files that were written.
     configs
-        Makes the configs from what the ensemble says of its model.
+        Makes the configs from the identity of the model.
     model
-        What there is to say of the engine, for the manifest.
+        Details of the engines, for the manifest.
     built_with
-        Versions and host.
+        Versions and host, for the manifest.
     """
 
     target: str
@@ -109,11 +109,11 @@ class OpenedModel:
     Parameters
     ----------
     contract
-        What is served.
+        The contract of the model.
     engines
-        By the graph's name, every graph behind the ensemble.
+        Graph name to engine, for every graph behind the ensemble.
     references
-        The trained networks in FP32 as ONNX, by name; empty where the repository keeps none.
+        Network name to the trained network in FP32 as ONNX; empty where the repository has none.
     inspected
         Type to number of the infection network's convolutions that compute in it, where that is known.
     """
@@ -125,7 +125,7 @@ class OpenedModel:
 
     @property
     def runner(self) -> EngineRunner:
-        """All of them, one after the other."""
+        """A runner of all engines, one after the other."""
         from infmap_kit.gate.runners import EngineRunner
 
         return EngineRunner(self.engines, self.contract)
@@ -133,14 +133,14 @@ class OpenedModel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """How a served model runs, as `tune` tries it.
+    """A setting of a served model, as `tune` tries it.
 
     Parameters
     ----------
     threads
-        Of each instance; 0 leaves them to the server.
+        Threads of each instance; 0 leaves them to the server.
     instances
-        Side by side.
+        Instances side by side.
     """
 
     threads: int
@@ -153,16 +153,16 @@ class Setting:
 
 
 class Target(abc.ABC):
-    """What a repository is made for: one class a file, and one line in the registry."""
+    """A kind of server that repositories are made for: one class a file, and one line in the registry."""
 
     options: ClassVar[type[TargetOptions]]
-    """How it is published; brings its name and precisions."""
+    """Class of its options, with its name and precisions."""
 
     model_file: ClassVar[str]
-    """What lies in a graph's version folder, or beside the runner."""
+    """Name of a graph's file in its version folder, or of the runner."""
 
     backend: ClassVar[str]
-    """Triton's, that runs the graphs."""
+    """Triton's backend that runs the graphs."""
 
     in_container: ClassVar[bool] = True
     """Whether NVIDIA's images serve it."""
@@ -172,16 +172,16 @@ class Target(abc.ABC):
 
     @property
     def name(self) -> str:
-        """As `--target` and a manifest spell it."""
+        """Its name in `--target` and in a manifest."""
         return self.options.target
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """What it can compute in; the first is what it does when nothing is said."""
+        """Precisions that it can compute in; the first is the default."""
         return self.options.precisions
 
     def preferred(self) -> bool:
-        """Whether this is what ``auto`` comes to on this machine; the first such target is."""
+        """Whether ``auto`` may choose it on this machine; it chooses the first such target."""
         return False
 
     def require_host(self) -> None:
@@ -203,15 +203,15 @@ class Target(abc.ABC):
         Parameters
         ----------
         options
-            Of its own class.
+            Options of its own class.
         graphs
-            Behind the ensemble, by name.
+            The graphs behind the ensemble, by name.
         draft
-            Where to write.
+            The draft to write into.
         proof
-            What a choice between engines is made with.
+            Reference and pictures, for a choice between engines.
         progress
-            Told each step.
+            Called with each step.
 
         Raises
         ------
@@ -221,10 +221,10 @@ class Target(abc.ABC):
 
     @abc.abstractmethod
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
-        """Where each graph's file lies in a repository of this target."""
+        """The file of each graph in a repository of this target."""
 
     def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
-        """The files of networks and opinions, which are the trained ones where they are in FP32."""
+        """The files of networks and classifiers, which are the trained ones where they are in FP32."""
         contract = served_contract(manifest)
         names = [graph.name for graph in (*contract.networks, *contract.fp32_networks)]
         return self.files(repository, manifest.release, names)
@@ -243,7 +243,7 @@ class Target(abc.ABC):
 
     @abc.abstractmethod
     def image(self, manifest: Manifest) -> Image:
-        """Which of NVIDIA's images serves a repository.
+        """The image of NVIDIA's that serves a repository.
 
         Raises
         ------
@@ -253,18 +253,18 @@ class Target(abc.ABC):
 
     @abc.abstractmethod
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
-        """What `tune` tries on so many cores."""
+        """The settings that `tune` tries on a host with so many cores."""
 
     @abc.abstractmethod
     def set(self, folder: Path, setting: Setting) -> None:
         """Write a setting into the configs of a repository."""
 
     def checks(self, manifest: Manifest) -> Iterator[HostCheck]:
-        """What `doctor` looks at for its sake, besides libraries and GPU."""
+        """Checks of `doctor` for its sake, besides libraries and GPU."""
         return iter(())
 
     def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
-        """What `doctor` says of the GPU that is here, or of none, for its sake."""
+        """Checks of `doctor` for its sake of the GPU that is here; ``None`` is no GPU."""
         from infmap_kit.targets.check import no_gpu_needed
 
         if gpu is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.util
 import os
 from collections.abc import Iterator, Mapping
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorrtOptions(HalvableOptions):
-    """How TensorRT runs the ensemble."""
+    """Options of the ensemble on TensorRT."""
 
     target = "tensorrt"
     precisions = (Precision.FP16, Precision.FP32)
@@ -45,13 +44,13 @@ class Tensorrt(BackendTarget):
     backend = "tensorrt"
 
     def preferred(self) -> bool:
-        """Where a GPU and the library are."""
+        """Whether a GPU and the library are here."""
         from infmap_kit.tensorrt.present_gpu import has_gpu
 
         return has_gpu() and importlib.util.find_spec("tensorrt") is not None
 
     def require_host(self) -> None:
-        """A GPU, and NVIDIA's library; see :meth:`Target.require_host`."""
+        """Require a GPU, and NVIDIA's library; see :meth:`Target.require_host`."""
         from infmap_kit.tensorrt.library import require_tensorrt
 
         require_tensorrt()
@@ -59,10 +58,9 @@ class Tensorrt(BackendTarget):
     def write(
         self, options: TensorrtOptions, graphs: Graphs, *, draft: Draft, progress: Progress
     ) -> Written:
-        """Build the plans; say what their layers compute in, and what host they are for."""
+        """Build the plans; record the types of their layers, and their host."""
         from infmap_kit.model.files import write_bytes
         from infmap_kit.parts.contract import Contract
-        from infmap_kit.targets.writing import write_ensemble, write_model
         from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
         from infmap_kit.tensorrt.gpus import image_for
         from infmap_kit.tensorrt.library import require_tensorrt
@@ -92,7 +90,7 @@ class Tensorrt(BackendTarget):
                 BuildOptions(
                     profiles=profiles_of(name, options.batches, contract), timing_cache=timing
                 ),
-                progress=functools.partial(_of_graph, progress, name),
+                progress=_labelled(progress, name),
             )
             if name in networks and fp16:
                 built.layers.require_fp16(name)
@@ -102,39 +100,42 @@ class Tensorrt(BackendTarget):
                 "fp16_share": built.layers.fp16_share,
                 "inspected": built.layers.inspected,
             }
-            write_model(draft, name, self.model_file, built.plan)
+            draft.write(name, self.model_file, built.plan)
             engines[name] = PlanEngine(trt, built.plan)
         if timing:
             write_bytes(cache, timing)
-        write_ensemble(draft)
         return Written(engines=engines, model=model, built_with=host)
 
     def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
-        """On the GPU of this machine, which must be the one that they were built for."""
-        from infmap_kit.tensorrt.library import require_tensorrt
-        from infmap_kit.tensorrt.plan import PlanEngine
-
+        """Open the plans on the GPU of this machine, which must be the GPU that they were built for."""
         try:
-            trt = require_tensorrt()
+            self.require_host()
         except HostMismatch as error:
             raise HostMismatch(
                 f"{repository} holds TensorRT plans, which only their own GPU host runs: run this there, with "
                 "'infmap-kit[tensorrt]', or serve it and verify with --url"
             ) from error
-        contract = served_contract(manifest)
-        layers = manifest.model.get("layers", {}).get(contract.networks[0].name, {})
+        return super().open(repository, manifest)
 
-        def engine(path: Path, *, network: bool) -> Engine:
-            return PlanEngine(trt, path.read_bytes())
+    def engine(self, path: Path, precision: Precision) -> Engine:
+        """The plan on this machine's GPU."""
+        from infmap_kit.tensorrt.library import require_tensorrt
+        from infmap_kit.tensorrt.plan import PlanEngine
 
-        return OpenedModel(
-            contract=contract,
-            engines=self.opened(repository, manifest, engine),
-            inspected=layers.get("counts", {}),
-        )
+        return PlanEngine(require_tensorrt(), path.read_bytes())
+
+    def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
+        """None: a repository of plans has no graphs."""
+        return {}
+
+    def inspected(self, manifest: Manifest, network: Any) -> Mapping[str, int]:
+        """Read from the manifest, where the builder wrote it."""
+        name = served_contract(manifest).networks[0].name
+        counts: dict[str, int] = manifest.model.get("layers", {}).get(name, {}).get("counts", {})
+        return counts
 
     def image(self, manifest: Manifest) -> Image:
-        """The one whose TensorRT built the plans."""
+        """The image whose TensorRT built the plans."""
         from infmap_kit.tensorrt.gpus import image_for
 
         return image_for(manifest.built_with.get("tensorrt", "unknown"))
@@ -146,7 +147,7 @@ class Tensorrt(BackendTarget):
 
         count = len(profiles_of(config.name, options.batches, contract))
         config.instance_group[0].profile.extend(map(str, range(count)))
-        if config.name not in [network.name for network in contract.networks]:
+        if not config.max_batch_size:
             return
         # There is a profile, and a CUDA graph, for each of these sizes.
         config.dynamic_batching.preferred_batch_size.extend(b for b in options.batches if b > 1)
@@ -164,7 +165,7 @@ class Tensorrt(BackendTarget):
             yield problem(
                 "GPU",
                 "The repository holds TensorRT plans, and no NVIDIA GPU is here.",
-                "Serve it on the box that it was built on, or export with --target embedded.",
+                "Serve it on the host that it was built on, or export with --target embedded.",
             )
             return
         capability = manifest.built_with.get("compute_capability", gpu.capability)
@@ -172,7 +173,7 @@ class Tensorrt(BackendTarget):
             yield problem(
                 "plan",
                 f"The plans were built for compute capability {capability}, and this GPU has {gpu.capability}.",
-                "Export or install on this box.",
+                "Export or install on this host.",
             )
         try:
             image = self.image(manifest)
@@ -189,11 +190,11 @@ class Tensorrt(BackendTarget):
             yield ok("TensorRT", f"Triton {image.release} loads these plans.")
 
 
-def _of_graph(progress: Progress, graph: str, phase: str, done: int, total: int) -> None:
-    progress(f"{graph}: {phase}", done, total)
+def _labelled(progress: Progress, graph: str) -> Progress:
+    return lambda phase, done, total: progress(f"{graph}: {phase}", done, total)
 
 
 def _cache_file(host: Mapping[str, str]) -> Path:
-    """What was timed on this kind of GPU with this TensorRT, kept for the next export."""
+    """The timing cache of this kind of GPU and this TensorRT, for the next export."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "infmap-kit" / f"timing-{host['tensorrt']}-{host['compute_capability']}.cache"

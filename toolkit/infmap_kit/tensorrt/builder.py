@@ -1,6 +1,6 @@
 """ONNX graphs to TensorRT engines: one function for ``tensorrt`` 10 and 11 and for ``tensorrt_rtx``.
 
-The three modules offer the same API, so the module is handed in. On a GPU box it is ``tensorrt``, whose
+The three modules offer the same API, so the module is handed in. On a GPU host it is ``tensorrt``, whose
 plans Triton loads; on a machine without a GPU it is ``tensorrt_rtx_bindings``, which parses and compiles with
 the same code of NVIDIA and refuses what it cannot take, though nothing of it can be run there.
 """
@@ -31,18 +31,18 @@ _loggers: dict[str, Any] = {}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """How an engine is built.
+    """Options of an engine's build.
 
     Parameters
     ----------
     profiles
-        For which shapes the engine is tuned; Triton takes the one that fits a request best.
+        Shapes that the engine is tuned for; Triton takes the profile that fits a request best.
     compute_capabilities
-        GPU generations such as ``"SM75"``, for a library that can build for other GPUs than the one
-        present; empty builds for the one present.
+        GPU generations such as ``"SM75"``, for a library that can build for GPUs that are not present; empty
+        builds for the GPU that is.
     timing_cache
-        What an earlier build learnt, so that this one need not measure again; empty for the first build, and
-        ``None`` keeps none.
+        Timings of an earlier build, which need not be measured again; empty for the first build, ``None`` for
+        a build without a cache.
     """
 
     profiles: tuple[Profile, ...]
@@ -59,9 +59,9 @@ class TensorrtEngine:
     plan
         The serialized engine.
     layers
-        What it computes in.
+        Types that its layers compute in.
     timing_cache
-        For the next build; empty when none was kept.
+        Timings for the next build; empty for a build without a cache.
     """
 
     plan: bytes
@@ -83,11 +83,11 @@ def engine_from_onnx(
     trt
         The module: ``tensorrt`` or ``tensorrt_rtx_bindings``.
     graph
-        What to build; :func:`infmap_kit.graphs.half_weights.fp16_graph` makes it FP16.
+        The graph to build; :func:`infmap_kit.graphs.fp16.fp16_graph` makes it FP16.
     options
         Shapes, GPU generations, timing cache.
     progress
-        Told TensorRT's phase, its steps done and their number.
+        Called with TensorRT's phase, its steps done and their number.
 
     Raises
     ------
@@ -116,11 +116,10 @@ def engine_from_onnx(
             raise ExportError(f"TensorRT does not take the shapes {dict(shapes)}")
     if options.timing_cache is not None:
         cache = config.create_timing_cache(options.timing_cache)
-        # One of another GPU or version is left aside.
+        # A cache of another GPU or version is ignored.
         config.set_timing_cache(cache, ignore_mismatch=False)
-    monitor = _monitor(trt, progress)
-    config.progress_monitor = monitor
-    built = layers_of(network)
+    config.progress_monitor = monitor = _monitor(trt, progress)
+    layers = layers_of(network)
     plan = builder.build_serialized_network(network, config)
     if monitor.interrupted:
         raise KeyboardInterrupt
@@ -130,13 +129,13 @@ def engine_from_onnx(
     used = config.get_timing_cache() if options.timing_cache is not None else None
     return TensorrtEngine(
         plan=content,
-        layers=_inspect(trt, content, logger, built),
+        layers=_inspect(trt, content, logger, layers),
         timing_cache=bytes(used.serialize()) if used is not None else b"",
     )
 
 
 def logger_of(trt: Any) -> Any:
-    """The one logger that TensorRT gets; it keeps the errors and can say the last one."""
+    """The only logger that TensorRT gets; it collects the errors."""
     if trt.__name__ not in _loggers:
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # the module is known at run time only
@@ -167,7 +166,7 @@ def _builder(trt: Any, logger: Any) -> Any:
 
 
 def _strongly_typed(trt: Any) -> int:
-    # Known to both 10 and 11; looked up, should a later one have nothing else and drop the word.
+    # Known to both 10 and 11; looked up, since a later version may have nothing else and drop the name.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 1 << int(flag) if flag is not None else 0
 
@@ -182,13 +181,13 @@ def _set_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> N
             "install infmap-kit[compile]"
         )
     config.num_compute_capabilities = len(capabilities)
-    for index, name in enumerate(capabilities):
-        member = getattr(known, name, None)
+    for index, generation in enumerate(capabilities):
+        member = getattr(known, generation, None)
         if member is None:
-            allowed = sorted(word for word in known.__members__ if word.startswith("SM"))
+            allowed = sorted(name for name in known.__members__ if name.startswith("SM"))
             raise HostMismatch(
                 f"expected a GPU generation of {', '.join(allowed)} for {trt.__name__} {trt.__version__}, "
-                f"found {name}"
+                f"found {generation}"
             )
         config.set_compute_capability(member, index)
 
@@ -238,7 +237,7 @@ def _monitor(trt: Any, progress: Progress) -> Any:
 
 
 def _inspect(trt: Any, plan: bytes, logger: Any, network: LayerTypes) -> LayerTypes:
-    """Ask the engine itself, or else keep what its network says.
+    """Layers as the engine itself reports them, or else as its network does.
 
     Without a GPU no engine can be loaded, and TensorRT may fuse so much that no convolution is left to
     be named.
@@ -247,5 +246,6 @@ def _inspect(trt: Any, plan: bytes, logger: Any, network: LayerTypes) -> LayerTy
     if engine is None:
         return network
     inspector = engine.create_engine_inspector()
-    told = layers_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-    return network if told.fp16_share is None and network.fp16_share is not None else told
+    document = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    reported = layers_from_inspector(document)
+    return network if reported.fp16_share is None and network.fp16_share is not None else reported

@@ -23,7 +23,7 @@ class Image:
     release
         Year and month, such as ``"26.09"``.
     reference
-        What ``docker pull`` takes.
+        The image's name for ``docker pull``.
     tensorrt
         TensorRT's version in it, as far as it is known, such as ``"11.2.1"``.
     cuda
@@ -54,7 +54,7 @@ class Gpu:
     Parameters
     ----------
     name
-        For people.
+        Name for people.
     capability
         CUDA compute capability, such as ``"7.5"``.
     """
@@ -64,7 +64,7 @@ class Gpu:
 
     @property
     def generation(self) -> str:
-        """As TensorRT names it, such as ``"SM75"``."""
+        """TensorRT's name of the generation, such as ``"SM75"``."""
         return "SM" + self.capability.replace(".", "")
 
 
@@ -79,8 +79,8 @@ def images() -> tuple[Image, ...]:
 
 def recommended_image() -> Image:
     """The image to name when nothing else is known."""
-    wanted = _table()["recommended"]
-    return next(image for image in images() if image.release == wanted)
+    recommended = _table()["recommended"]
+    return next(image for image in images() if image.release == recommended)
 
 
 def image_for(tensorrt: str) -> Image:
@@ -101,24 +101,24 @@ def image_for(tensorrt: str) -> Image:
     )
 
 
-def gpu(word: str) -> Gpu:
+def gpu(name: str) -> Gpu:
     """A GPU by its short name (``2080ti``), generation (``sm75``) or compute capability (``7.5``).
 
     Raises
     ------
     HostMismatch
-        Naming what is known.
+        For a GPU that is not known, with the names that are.
     """
-    plain = "".join(c for c in word.lower() if c.isalnum())
+    plain = "".join(c for c in name.lower() if c.isalnum())
     known = _table()["gpus"]
     if plain in known:
         return Gpu(**known[plain])
     digits = plain.removeprefix("sm")
-    if digits.isdigit() and len(digits) in (2, 3) and (plain.startswith("sm") or "." in word):
+    if digits.isdigit() and len(digits) in (2, 3) and (plain.startswith("sm") or "." in name):
         capability = f"{digits[:-1]}.{digits[-1]}"
         return Gpu(name=f"compute capability {capability}", capability=capability)
     raise HostMismatch(
-        f"expected a GPU of {', '.join(known)}, or a generation such as sm75, found {word!r}"
+        f"expected a GPU of {', '.join(known)}, or a generation such as sm75, found {name!r}"
     )
 
 

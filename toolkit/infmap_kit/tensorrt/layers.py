@@ -1,29 +1,38 @@
-"""What the layers of an engine compute in: precision is what was inspected, not what was asked for."""
+"""The types that the layers of an engine compute in, as inspected and not as asked for."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from infmap_kit.errors import ExportError
 
 COMPUTING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
-"""Layers in which the time goes: their types are what a precision means."""
+"""Layers that take the time: their types are what a precision means."""
+
+_KINDS = {
+    "DECONVOLUTION": ("deconv",),
+    "CONVOLUTION": ("conv",),
+    "MATRIX_MULTIPLY": ("matrix", "gemm", "matmul"),
+}
+_TYPES = {"HALF": ("half", "fp16", "f16"), "FLOAT": ("fp32", "float", "f32"), "INT8": ("int8",)}
+"""Kinds and types, each to parts of their names in the inspector's JSON; the first that fits counts."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerTypes:
-    """Which layers compute in which type.
+    """The types that layers compute in.
 
     Parameters
     ----------
     counts
         Kind of layer to type to number of layers, such as ``{"CONVOLUTION": {"HALF": 131}}``.
     inspected
-        Whether the built engine was asked; else it is what the strongly typed network says, which
-        the builder must keep.
+        Whether they are those of the built engine, or else of the strongly typed network, which the builder
+        must follow.
     """
 
     counts: dict[str, dict[str, int]]
@@ -56,52 +65,38 @@ class LayerTypes:
 
 def layers_of(network: Any) -> LayerTypes:
     """Read a strongly typed TensorRT network, before it is built."""
-    counts: dict[str, collections.Counter[str]] = {}
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        counts.setdefault(layer.type.name, collections.Counter())[
-            layer.get_output(0).dtype.name
-        ] += 1
-    return LayerTypes(counts={k: dict(v) for k, v in counts.items()}, inspected=False)
+    layers = map(network.get_layer, range(network.num_layers))
+    pairs = [(layer.type.name, layer.get_output(0).dtype.name) for layer in layers]
+    return LayerTypes(counts=_counts(pairs), inspected=False)
 
 
 def layers_from_inspector(document: str) -> LayerTypes:
-    """Read what the engine inspector says (JSON, with detailed profiling verbosity).
+    """Read the engine inspector's answer (JSON, with detailed profiling verbosity).
 
     A fused layer counts for the kind that its ``LayerType`` names. It computes in FP16 when it reads or gives
-    FP16: the last convolution may be fused with the cast to FP32 that the sigmoid wants.
+    FP16: the last convolution may be fused with the cast to FP32 before the sigmoid.
     """
-    counts: dict[str, collections.Counter[str]] = {}
+    pairs = []
     for layer in json.loads(document).get("Layers", []):
         # With little verbosity a layer is its name alone.
         if not isinstance(layer, dict) or not layer.get("Outputs"):
             continue
-        kind = _kind(f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}")
+        described = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".split()
+        kind = _first_match(" ".join(described), _KINDS, (*described, "UNKNOWN")[0])
         ends = [*layer["Outputs"][:1], *(layer.get("Inputs") or [])[:1]]
-        types = [_type(str(end.get("Format/Datatype", ""))) for end in ends]
-        counts.setdefault(kind, collections.Counter())["HALF" if "HALF" in types else types[0]] += 1
-    return LayerTypes(counts={k: dict(v) for k, v in counts.items()}, inspected=True)
+        formats = [str(end.get("Format/Datatype", "")) for end in ends]
+        types = [_first_match(text, _TYPES, text or "UNKNOWN") for text in formats]
+        pairs.append((kind, "HALF" if "HALF" in types else types[0]))
+    return LayerTypes(counts=_counts(pairs), inspected=True)
 
 
-def _kind(described: str) -> str:
-    words = described.lower()
-    for kind, signs in (
-        ("DECONVOLUTION", ("deconv",)),
-        ("CONVOLUTION", ("conv",)),
-        ("MATRIX_MULTIPLY", ("matrix", "gemm", "matmul")),
-    ):
-        if any(sign in words for sign in signs):
-            return kind
-    return described.split()[0].upper() if described.split() else "UNKNOWN"
+def _counts(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for (kind, type_), count in collections.Counter(pairs).items():
+        counts.setdefault(kind, {})[type_] = count
+    return counts
 
 
-def _type(described: str) -> str:
-    words = described.lower()
-    for name, signs in (
-        ("HALF", ("half", "fp16", "f16")),
-        ("FLOAT", ("fp32", "float", "f32")),
-        ("INT8", ("int8",)),
-    ):
-        if any(sign in words for sign in signs):
-            return name
-    return described.upper() or "UNKNOWN"
+def _first_match(text: str, names: Mapping[str, Sequence[str]], default: str) -> str:
+    matches = (name for name, parts in names.items() if any(part in text.lower() for part in parts))
+    return next(matches, default.upper())

@@ -1,4 +1,4 @@
-"""What this machine has to build engines with: NVIDIA's libraries, and a GPU."""
+"""NVIDIA's libraries and the GPU that engines are built with on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def require_tensorrt() -> Any:
     """
     if not has_gpu():
         raise HostMismatch(
-            "target tensorrt builds on the GPU box itself, and there is no NVIDIA GPU here: run this export "
+            "target tensorrt builds on the GPU host itself, and there is no NVIDIA GPU here: run this export "
             "there, or check that the network compiles with `infmap-kit verify compile RUN`"
         )
     try:

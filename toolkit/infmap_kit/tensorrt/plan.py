@@ -75,9 +75,9 @@ class PlanEngine:
         return {name: results[name][0] for name in outputs}
 
     def resident(self, inputs: Mapping[str, NDArray[Any]]) -> Callable[[], None]:
-        """Move inputs to the GPU once; what is returned computes on them again and again.
+        """Move inputs to the GPU once, for a function that computes on them again and again.
 
-        Raises what :meth:`run` raises. The memory is given back when nobody holds what is returned.
+        Raises what :meth:`run` raises. The memory is freed together with the returned function.
         """
         context, stack = self._engine.create_execution_context(), contextlib.ExitStack()
         with stack:
@@ -154,9 +154,9 @@ class PlanEngine:
             self._cuda.cudaFree(address)
 
     def _call(self, answer: tuple[Any, ...]) -> Any:
-        """What a CUDA call gives besides its error code, which must be none."""
+        """The value of a CUDA call besides its error code, which must be none."""
         code, *values = answer
         if int(code):
-            _, words = self._cuda.cudaGetErrorString(code)
-            raise HostMismatch(f"CUDA says: {words.decode()}")
+            _, message = self._cuda.cudaGetErrorString(code)
+            raise HostMismatch(f"CUDA says: {message.decode()}")
         return values[0] if values else None

@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of this machine, as its driver tells it."""
+"""The NVIDIA GPU of this machine, as its driver reports it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PresentGpu:
     Parameters
     ----------
     name
-        As NVIDIA calls it.
+        NVIDIA's name of it.
     capability
         CUDA compute capability, such as ``"7.5"``.
     driver
@@ -42,15 +42,15 @@ def present_gpu() -> PresentGpu:
     Raises
     ------
     HostMismatch
-        When there is no GPU, or ``nvidia-smi`` does not tell.
+        When there is no GPU, or ``nvidia-smi`` does not report it.
     """
     tool = shutil.which("nvidia-smi")
     if tool is None:
         raise HostMismatch(
-            "no NVIDIA GPU is here, or its driver lacks nvidia-smi: run this on the GPU box"
+            "no NVIDIA GPU is here, or its driver lacks nvidia-smi: run this on the GPU host"
         )
     command = [tool, "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # fixed words
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # constant arguments
     try:
         return parse_gpu(result.stdout)
     except ValueError as error:
@@ -66,6 +66,8 @@ def parse_gpu(listing: str) -> PresentGpu:
     ValueError
         When it is no such line.
     """
-    name, capability, driver = (word.strip() for word in listing.partition("\n")[0].rsplit(",", 2))
+    name, capability, driver = (
+        field.strip() for field in listing.partition("\n")[0].rsplit(",", 2)
+    )
     float(capability)
     return PresentGpu(name=name, capability=capability, driver=int(driver.partition(".")[0]))

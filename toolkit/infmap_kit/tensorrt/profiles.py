@@ -13,23 +13,23 @@ LARGEST_CANVAS = 5120
 43 cm with pixels of 0.1 mm give 4300."""
 
 LARGEST_BATCHED_CANVAS = 1024
-"""The same for a batch. Memory is set aside for the largest shape: 32 of these are about as much as one
-of the largest."""
+"""Height and width in pixels of the largest picture in a batch. Memory is set aside for the largest shape: 32
+of these take about as much as the largest picture alone."""
 
 
 def profiles_of(
     graph: str, batches: tuple[int, ...], contract: Contract = PLAIN
 ) -> tuple[Profile, ...]:
-    """Optimisation profiles of one of the graphs.
+    """Optimisation profiles of a graph.
 
     Parameters
     ----------
     graph
-        Its name.
+        Name of the graph.
     batches
         Rising batch sizes; a network has a profile tuned for each.
     contract
-        What is served.
+        The contract of the model.
 
     Raises
     ------
@@ -37,14 +37,15 @@ def profiles_of(
         For a graph that is not served.
     """
     largest = batches[-1]
+    up_to_largest = (_pictures(1), _pictures(1), _pictures(largest))
     if graph in (network.name for network in contract.networks):
         return tuple({IMAGE.name: (_pictures(1), _pictures(b), _pictures(b))} for b in batches)
-    if graph in (opinion.name for opinion in contract.fp32_networks):
-        return ({IMAGE.name: (_pictures(1), _pictures(1), _pictures(largest))},)
+    if graph in (network.name for network in contract.fp32_networks):
+        return ({IMAGE.name: up_to_largest},)
     if graph == contract.detection.name:
-        shapes = (_pictures(1), _pictures(1), _pictures(largest))
-        return ({tensor.name: shapes for tensor in contract.detection.inputs},)
+        return ({tensor.name: up_to_largest for tensor in contract.detection.inputs},)
     if graph == RENDERING.name:
+        batched = (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS)
         return (
             {
                 RAW_PROBABILITY.name: (_pictures(1), _pictures(1), _pictures(1)),
@@ -52,11 +53,7 @@ def profiles_of(
             },
             {
                 RAW_PROBABILITY.name: (_pictures(1), _pictures(largest), _pictures(largest)),
-                CANVAS.name: (
-                    (1, 1, 1),
-                    (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS),
-                    (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS),
-                ),
+                CANVAS.name: ((1, 1, 1), batched, batched),
             },
         )
     names = ", ".join(served.name for served in contract.graphs)

@@ -1,4 +1,4 @@
-"""What TensorRT's parser does not take: by node and operator, with the mend where one is known."""
+"""Nodes that TensorRT's parser does not take, with a hint where there is a known fix."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class Refusal:
     Parameters
     ----------
     node, operator
-        The node's name (or what it makes, when it has none) and its operator.
+        The node's name (or that of its output, when it has none) and its operator.
     reason
-        The parser's own words, in one line.
-    mend
-        What to do about it, where that is known.
+        The parser's own message, in one line.
+    hint
+        A way to get the graph taken, where there is a known one.
     """
 
     node: str
     operator: str
     reason: str
-    mend: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
-        mend = f": {self.mend}" if self.mend else ""
-        return f"TensorRT refuses node {self.node!r} ({self.operator}), {self.reason}{mend}"
+        hint = f": {self.hint}" if self.hint else ""
+        return f"TensorRT refuses node {self.node!r} ({self.operator}), {self.reason}{hint}"
 
 
 class GraphRefused(ExportError):
@@ -57,20 +57,25 @@ def refusal_of(graph: onnx.ModelProto, error: Any) -> Refusal:
     nodes = graph.graph.node
     if not name and 0 <= index < len(nodes) and nodes[index].op_type == operator:
         name = f"-> {nodes[index].output[0]}"
-    reason = error.desc().strip().splitlines()
-    # Of several lines the second has the reason; where in the library it was noticed helps nobody.
-    said = _PLACE.sub("", (reason[1:2] or reason[:1] or [str(error.code())])[0])
+    lines = error.desc().strip().splitlines()
+    # Of several lines the second has the reason; its place in the library is no help.
+    reason = _PLACE.sub("", (lines[1:2] or lines[:1] or [str(error.code())])[0])
+    hints = (
+        hint
+        for refused, part, hint in _HINTS
+        if refused in ("", operator) and part.lower() in error.desc().lower()
+    )
     return Refusal(
         node=name or f"number {index}",
         operator=operator or "unknown",
-        reason=said.strip(' ".'),
-        mend=_mend(operator, error.desc()),
+        reason=reason.strip(' ".'),
+        hint=next(hints, ""),
     )
 
 
 _PLACE = re.compile(r"\s*In \w+ at /\S+")
 
-_MENDS = (
+_HINTS = (
     (
         "Resize",
         "tf_half_pixel_for_nn",
@@ -88,10 +93,4 @@ _MENDS = (
         "write it with ONNX operators that TensorRT knows, or serve it with --target onnxruntime",
     ),
 )
-
-
-def _mend(operator: str, reason: str) -> str:
-    for wanted, sign, mend in _MENDS:
-        if wanted in ("", operator) and sign.lower() in reason.lower():
-            return mend
-    return ""
+"""Operator (empty for any), part of the parser's message, and the hint."""

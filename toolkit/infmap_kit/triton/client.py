@@ -16,9 +16,9 @@ from infmap_kit.parts.contract import ENSEMBLE
 
 DEFAULT_URL = "127.0.0.1:8001"
 _OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
-"""What every model has."""
+"""The outputs of every model."""
 
-# Of connections that were lost on the way, as at a change of servers; each attempt after a short wait.
+# Attempts where a connection is lost on the way, as at a change of servers, each after a short wait.
 _ATTEMPTS = 40
 _WAIT_S = 0.05
 # A connection of its own for each client: gRPC would share one, to the server that is just ending.
@@ -28,8 +28,8 @@ _CHANNEL = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 _NO_SUCH_OUTPUT = "unexpected inference output"
-"""Triton's words for an output that a model does not have."""
-_CANVAS_NOBODY_LOOKS_AT = np.zeros((1, 1), np.uint8)
+"""Part of Triton's message about an output that a model does not have."""
+_EMPTY_CANVAS = np.zeros((1, 1), np.uint8)
 
 
 class InfmapClient:
@@ -40,7 +40,7 @@ class InfmapClient:
     url
         ``host:port`` of the server's gRPC endpoint.
     timeout_s
-        After which a request is given up.
+        Seconds after which a request is given up.
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 60.0) -> None:
@@ -69,13 +69,7 @@ class InfmapClient:
         return ModelIdentity({key: value.string_value for key, value in parameters.items()})
 
     def offered(self) -> tuple[str, ...]:
-        """Outputs of the model that gave the last answer, or that is served when there was none.
-
-        Raises
-        ------
-        ServerError
-            When the server cannot be reached or serves no infmap ensemble.
-        """
+        """Outputs of that model; raises what :meth:`model` raises."""
         return tuple(output.name for output in self._config().output)
 
     def infer(
@@ -97,7 +91,7 @@ class InfmapClient:
         outputs
             Names of the ensemble's outputs.
         where_served
-            Further names, of outputs that not every model has: they are asked of one that has them.
+            Names of outputs that not every model has; they are asked of a model that has them.
 
         Returns
         -------
@@ -109,42 +103,34 @@ class InfmapClient:
         ServerError
             When the server cannot be reached, dies, is too slow, or refuses.
         """
-        drawn_on = canvas if canvas is not None else _CANVAS_NOBODY_LOOKS_AT
-        inputs = {"IMAGE": image[np.newaxis], "CANVAS": drawn_on[np.newaxis]}
+        canvas = _EMPTY_CANVAS if canvas is None else canvas
+        inputs = {"IMAGE": image[np.newaxis], "CANVAS": canvas[np.newaxis]}
         answer = self._ask_where_served(inputs, outputs, where_served)
         return {name: value[0] for name, value in answer.items()}
 
     def ask(
         self, model: str, inputs: Mapping[str, NDArray[np.uint8]], outputs: Collection[str]
     ) -> dict[str, NDArray[Any]]:
-        """Ask any model of the server for some outputs of a batch.
+        """Ask the ensemble or a model behind it for some outputs of a batch; raises what :meth:`infer` does.
 
         Parameters
         ----------
-        model
-            The ensemble, or a model behind it.
         inputs
             Name to (N, H, W) uint8.
-        outputs
-            Names.
 
         Returns
         -------
         dict
             Output name to array, with the batch dimension.
-
-        Raises
-        ------
-        ServerError
-            When the server cannot be reached, dies, is too slow, or refuses.
         """
-        tensors = [self._input(*pair) for pair in inputs.items()]
+        tensors = [
+            self._grpc.InferInput(name, list(pictures.shape), "UINT8").set_data_from_numpy(pictures)
+            for name, pictures in inputs.items()
+        ]
+        requested = [self._grpc.InferRequestedOutput(name) for name in outputs]
         result = self._persistently(
             lambda: self._client.infer(
-                model,
-                tensors,
-                outputs=[self._grpc.InferRequestedOutput(name) for name in outputs],
-                client_timeout=self._timeout_s,
+                model, tensors, outputs=requested, client_timeout=self._timeout_s
             )
         )
         self.release = int(result.get_response().model_version)
@@ -161,13 +147,13 @@ class InfmapClient:
             return self.ask(ENSEMBLE.name, inputs, outputs)
         while True:
             offered = self.offered()
-            wanted = [*outputs, *(name for name in where_served if name in offered)]
+            names = [*outputs, *(name for name in where_served if name in offered)]
             try:
-                answer = self.ask(ENSEMBLE.name, inputs, wanted)
+                answer = self.ask(ENSEMBLE.name, inputs, names)
             except ServerError as error:
                 if _NO_SUCH_OUTPUT not in str(error):
                     raise
-                # What was known is of a model that is served no longer.
+                # The config that was known is that of a model that is served no longer.
                 self.release = None
                 if self.offered() == offered:
                     raise
@@ -217,21 +203,14 @@ class InfmapClient:
         if self.release in self._configs:
             return self._configs[self.release]
         version = "" if self.release is None else str(self.release)
-        config = self._persistently(
-            lambda: (
-                self._client.get_model_config(
-                    ENSEMBLE.name, version, client_timeout=self._timeout_s
-                ).config
+        answer = self._persistently(
+            lambda: self._client.get_model_config(
+                ENSEMBLE.name, version, client_timeout=self._timeout_s
             )
         )
         if self.release is not None:
-            self._configs[self.release] = config
-        return config
-
-    def _input(self, name: str, pictures: NDArray[np.uint8]) -> Any:
-        tensor = self._grpc.InferInput(name, list(pictures.shape), "UINT8")
-        tensor.set_data_from_numpy(pictures)
-        return tensor
+            self._configs[self.release] = answer.config
+        return answer.config
 
     def _connected(self) -> Any:
         with self._translated():
@@ -240,7 +219,7 @@ class InfmapClient:
     def _persistently(self, request: Callable[[], Any]) -> Any:
         """Ask, and ask again where a server that ends left the question to its successor.
 
-        Asking twice is safe: the same picture gives the same answer, and nothing is kept.
+        Asking twice is safe: the same picture gives the same answer, and the server stores nothing.
         """
         from tritonclient.utils import InferenceServerException
 
@@ -279,12 +258,12 @@ class InfmapClient:
 
 
 def _is_ending(error: Any) -> bool:
-    """Whether a server was there and is about to leave; where nobody listens there is no successor."""
+    """Whether a server was there and is about to leave; where none listens there is no successor."""
     status, message = error.status() or "", error.message() or ""
-    # What is still open when a server's patience ends; nobody here cancels a question.
-    if "CANCELLED" in status:
-        return True
-    # A server that has unloaded its models answers so for a moment, until it closes its connections.
-    if "has no available versions" in message:
-        return True
-    return "UNAVAILABLE" in status and "Connection refused" not in message
+    return (
+        # A request that is still open when a server has waited long enough; no client here cancels any.
+        "CANCELLED" in status
+        # A server that has unloaded its models answers so for a moment, until it closes its connections.
+        or "has no available versions" in message
+        or ("UNAVAILABLE" in status and "Connection refused" not in message)
+    )

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.tensors import RENDERING, Dtype, Graph, Tensor
+from infmap_kit.model.tensors import RENDERING, Dtype, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 
 VERSION = 1
@@ -21,26 +21,25 @@ _DTYPE = {Dtype.UINT8: pb.TYPE_UINT8, Dtype.FLOAT32: pb.TYPE_FP32}
 def ensemble_config(identity: Mapping[str, str], contract: Contract = PLAIN) -> pb.ModelConfig:
     """Config of the ensemble ``infmap``; but for identity and contract the same for every target.
 
-    Rendering stands first: Triton prunes the steps whose outputs nobody asked for, and when all steps that
+    Rendering stands first: Triton prunes the steps whose outputs were not asked for, and when all steps that
     read an input of the ensemble itself are pruned, its look-up falls through to step 0, which must
     then be such a step, or another output is lost too (triton server#7482). CANVAS is read by rendering alone;
     IMAGE is read by every network, and whatever is asked for, one of them is needed.
     """
     config = graph_config(contract.ensemble)
     config.platform = "ensemble"
-    for key, value in sorted(identity.items()):
-        config.parameters[key].string_value = value
+    set_parameters(config, identity)
     for graph in (RENDERING, *contract.networks, contract.detection, *contract.fp32_networks):
-        _add_step(config, graph)
+        step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
+        step.input_map.update({tensor.name: tensor.name for tensor in graph.inputs})
+        step.output_map.update({tensor.name: tensor.name for tensor in graph.outputs})
     return config
 
 
-def _add_step(config: pb.ModelConfig, graph: Graph) -> None:
-    step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
-    for tensor in graph.inputs:
-        step.input_map[tensor.name] = tensor.name
-    for tensor in graph.outputs:
-        step.output_map[tensor.name] = tensor.name
+def set_parameters(config: pb.ModelConfig, parameters: Mapping[str, str]) -> None:
+    """Write parameters into a config, where clients and backends read them."""
+    for key, value in sorted(parameters.items()):
+        config.parameters[key].string_value = value
 
 
 def config_text(config: pb.ModelConfig) -> str:
@@ -71,16 +70,9 @@ def graph_config(graph: Graph, *, max_batch_size: int = 0) -> pb.ModelConfig:
     """
     config = pb.ModelConfig(name=graph.name, max_batch_size=max_batch_size)
     config.version_policy.specific.versions.append(VERSION)
-    for tensor in graph.inputs:
-        config.input.add(
-            name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor, max_batch_size)
-        )
-    for tensor in graph.outputs:
-        config.output.add(
-            name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=_dims(tensor, max_batch_size)
-        )
+    batch = () if max_batch_size else (-1,)
+    for tensors, side in ((graph.inputs, config.input), (graph.outputs, config.output)):
+        for tensor in tensors:
+            dims = (*batch, *tensor.shape)
+            side.add(name=tensor.name, data_type=_DTYPE[tensor.dtype], dims=dims)
     return config
-
-
-def _dims(tensor: Tensor, max_batch_size: int) -> tuple[int, ...]:
-    return tensor.shape if max_batch_size else (-1, *tensor.shape)

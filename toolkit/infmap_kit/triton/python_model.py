@@ -35,7 +35,7 @@ which the graphs build on each other."""
 
 
 class CompiledGraph:
-    """A graph compiled for this CPU twice: for one usual picture, and for whatever comes.
+    """A graph compiled for this CPU twice: for one picture of the usual size, and for any shapes.
 
     With every shape known beforehand OpenVINO answers one picture noticeably sooner.
 
@@ -46,7 +46,7 @@ class CompiledGraph:
     precision
         ``f32`` or ``bf16``, as OpenVINO names them; what is quantised in the graph stays so.
     threads
-        0 is all cores.
+        Threads that compute it; 0 is all cores.
     """
 
     def __init__(self, path: Path, *, precision: str, threads: int) -> None:
@@ -74,7 +74,7 @@ class CompiledGraph:
 
     @property
     def compiled(self) -> Any:
-        """The engine for one usual picture."""
+        """The engine for one picture of the usual size."""
         return self._usual.get_compiled_model()
 
     def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -108,27 +108,19 @@ class CompiledGraph:
 
 
 class Pipeline:
-    """Graphs that build on each other, of which only those are computed that somebody asks for.
+    """Graphs that build on each other, of which only those are computed that are asked for.
 
     Parameters
     ----------
     graphs
-        Each after those whose outputs it takes.
+        The graphs, each after those whose outputs it takes.
     """
 
     def __init__(self, graphs: Sequence[CompiledGraph]) -> None:
         self._graphs = graphs
 
     def infer(self, inputs: dict[str, Any], outputs: Collection[str]) -> dict[str, Any]:
-        """Compute some outputs, as arrays of their own.
-
-        Parameters
-        ----------
-        inputs
-            Name to array, contiguous.
-        outputs
-            Names.
-        """
+        """Compute some outputs by name, as arrays of their own; ``inputs`` are as in :class:`CompiledGraph`."""
         tensors = dict(inputs)
         for graph in self._needed(outputs):
             tensors |= graph.infer({name: tensors[name] for name in graph.inputs})
@@ -136,12 +128,12 @@ class Pipeline:
         return {name: np.array(tensors[name]) for name in outputs}
 
     def _needed(self, outputs: Collection[str]) -> list[CompiledGraph]:
-        wanted = set(outputs)
+        names = set(outputs)
         needed: list[CompiledGraph] = []
         for graph in reversed(self._graphs):
-            if wanted.intersection(graph.outputs):
+            if names.intersection(graph.outputs):
                 needed.insert(0, graph)
-                wanted.update(graph.inputs)
+                names.update(graph.inputs)
         return needed
 
 

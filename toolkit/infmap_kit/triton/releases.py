@@ -1,15 +1,15 @@
-"""Releases of a repository: published whole or not at all, kept, and gone back to.
+"""Releases of a repository: published in one step or not at all, archived, and gone back to.
 
 ::
 
     model_repository/             what is served
-    .model_repository.releases/   what was served before, a whole repository each
+    .model_repository.releases/   what was served before, a complete repository each
         1/  2/  3/                hard links where the file system has them: they cost no space
-        lock                      held by whoever publishes
+        lock                      held while a release is published
 
-Publishing writes beside, keeps the present release, and lets the two folders change names in one step of
-the file system (``renameat2`` with exchange). A crash at any moment leaves the old repository or the new one,
-whole.
+Publishing writes beside, archives the present release, and lets the two folders change names in one step of
+the file system (``renameat2`` with exchange). A crash at any moment leaves either the old repository or the
+new one, complete.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.report.table import Table
-from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository
+from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, version_folder
 
-KEPT = 5
-"""How many releases besides the present one are kept."""
+ARCHIVED = 5
+"""Releases that are archived besides the present one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,13 +40,20 @@ class Draft:
     Parameters
     ----------
     folder
-        Where to write it.
+        The folder to write it into.
     release
         Its number, if it comes to be published.
     """
 
     folder: Path
     release: int
+
+    def write(self, model: str, file: str, content: bytes) -> Path:
+        """Write a file into a model's version folder; returns its path."""
+        path = version_folder(self.folder, model, self.release) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,11 +63,11 @@ class Release:
     Parameters
     ----------
     manifest
-        What it is.
+        Its manifest.
     folder
-        Where it lies.
+        The folder that holds it.
     current
-        Whether it is the one that is served.
+        Whether it is served.
     """
 
     manifest: Manifest
@@ -69,20 +76,20 @@ class Release:
 
 
 @contextlib.contextmanager
-def publishing(repository: Path, *, kept: int = KEPT) -> Iterator[Draft]:
+def publishing(repository: Path, *, archived: int = ARCHIVED) -> Iterator[Draft]:
     """A draft beside ``repository`` that takes its place when the block ends well.
 
     Parameters
     ----------
     repository
-        What will be replaced; the release in it is kept.
-    kept
-        How many earlier releases stay.
+        The repository to replace; the release in it is archived.
+    archived
+        Earlier releases that stay.
 
     Raises
     ------
     ExportError
-        When ``repository`` is no repository, its file system cannot exchange folders, or somebody else
+        When ``repository`` is no repository, its file system cannot exchange folders, or another process
         is publishing it.
     """
     repository = repository.absolute()
@@ -94,7 +101,7 @@ def publishing(repository: Path, *, kept: int = KEPT) -> Iterator[Draft]:
         except OSError as error:
             raise ExportError(f"cannot write beside {repository}: {error}") from error
         _take_place(folder, repository)
-        _forget(repository, kept)
+        _forget(repository, archived)
 
 
 def roll_back(repository: Path, release: int | None = None) -> Manifest:
@@ -103,46 +110,45 @@ def roll_back(repository: Path, release: int | None = None) -> Manifest:
     Parameters
     ----------
     repository
-        Where; the release in it is kept.
+        The repository; the release in it is archived.
     release
-        Its number; the one before the present one, when it is not given.
+        The number of the release to serve; without it, the highest below the present one.
 
     Returns
     -------
     Manifest
-        Of what is served now.
+        The manifest of the release that is served now.
 
     Raises
     ------
     SpecError
         When there is no such release, or a file of it was altered.
     ExportError
-        When somebody else is publishing, or the file system refuses.
+        When another process is publishing, or the file system refuses.
     """
     repository = repository.absolute()
     present = Manifest.read(repository).release
     with _locked(repository):
-        wanted = _release_to_go_back_to(repository, present, release)
+        earlier = _earlier_release(repository, present, release)
         # Before anything moves: what is gone back to must be what was published.
-        manifest = check_repository(wanted.folder)
+        manifest = check_repository(earlier.folder)
         with _beside(repository) as folder:
-            _link_all(wanted.folder, folder)
+            _link_all(earlier.folder, folder)
             _take_place(folder, repository)
     return manifest
 
 
 def releases_of(repository: Path) -> list[Release]:
-    """The present release and those that are kept, newest number first; empty when there is none."""
+    """The present release and those that are archived, newest number first; empty when there is none."""
     repository = repository.absolute()
-    found: dict[int, Release] = {}
-    folders = [folder for folder in _kept_folder(repository).glob("[0-9]*") if folder.is_dir()]
-    for folder in [*folders, repository]:
-        # One that lost its manifest can no longer be gone back to.
+    releases: dict[int, Release] = {}
+    for folder in (*_archive(repository).glob("[0-9]*"), repository):
+        # A release that lost its manifest can no longer be gone back to.
         with contextlib.suppress(SpecError):
             manifest = Manifest.read(folder)
             current = folder == repository
-            found[manifest.release] = Release(manifest=manifest, folder=folder, current=current)
-    return [found[number] for number in sorted(found, reverse=True)]
+            releases[manifest.release] = Release(manifest=manifest, folder=folder, current=current)
+    return [releases[number] for number in sorted(releases, reverse=True)]
 
 
 def releases_table(releases: Sequence[Release]) -> Table:
@@ -166,28 +172,26 @@ def releases_table(releases: Sequence[Release]) -> Table:
     return Table("", columns, rows)
 
 
-def _release_to_go_back_to(repository: Path, present: int, release: int | None) -> Release:
-    kept = [one for one in releases_of(repository) if not one.current]
-    if release is None:
-        kept = [one for one in kept if one.manifest.release < present]
-        if not kept:
+def _earlier_release(repository: Path, present: int, number: int | None) -> Release:
+    archived = {r.manifest.release: r for r in releases_of(repository) if not r.current}
+    if number is None:
+        number = max((earlier for earlier in archived if earlier < present), default=None)
+        if number is None:
             raise SpecError(f"{repository} has no release before {present} to go back to")
-        return kept[0]
-    if release == present:
-        raise SpecError(f"release {release} is what {repository} holds already")
-    for one in kept:
-        if one.manifest.release == release:
-            return one
-    numbers = ", ".join(str(one.manifest.release) for one in kept) or "none"
-    raise SpecError(f"{repository} has no release {release}: kept are {numbers}")
+    elif number == present:
+        raise SpecError(f"release {number} is what {repository} holds already")
+    if number not in archived:
+        numbers = ", ".join(map(str, archived)) or "none"
+        raise SpecError(f"{repository} has no release {number}: kept are {numbers}")
+    return archived[number]
 
 
 def _take_place(folder: Path, repository: Path) -> None:
-    """Let a whole folder become the repository, in one step; what it held is kept."""
+    """Let a folder become the repository in one step; what the repository held is archived."""
     try:
         _sync(folder)
         if repository.exists():
-            _keep(repository)
+            _archive_present(repository)
             _exchange(folder, repository)
         else:
             folder.rename(repository)
@@ -196,55 +200,49 @@ def _take_place(folder: Path, repository: Path) -> None:
         raise ExportError(f"cannot publish {repository}: {error}") from error
 
 
-def _keep(repository: Path) -> None:
-    """Keep the present release, before another one takes its place."""
+def _archive_present(repository: Path) -> None:
     try:
-        release = Manifest.read(repository).release
+        archived = _archive(repository) / str(Manifest.read(repository).release)
     except SpecError:
         return
-    kept = _kept_folder(repository) / str(release)
-    if kept.exists():
+    if archived.exists():
         return
-    part = kept.with_name(f".{kept.name}.part")
+    part = archived.with_name(f".{archived.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
     _link_all(repository, part)
     _sync(part)
-    part.rename(kept)
-    _sync_folder(kept.parent)
+    part.rename(archived)
+    _sync_folder(archived.parent)
 
 
-def _forget(repository: Path, kept: int) -> None:
-    """Take away old releases; renamed first, so that a crash leaves no half of one to go back to."""
+def _forget(repository: Path, archived: int) -> None:
+    """Take away old releases; renamed first, so that a crash leaves no half release to go back to."""
     earlier = [release for release in releases_of(repository) if not release.current]
-    for release in earlier[kept:]:
+    for release in earlier[archived:]:
         release.folder.rename(release.folder.with_name(f".{release.folder.name}.gone"))
-    for gone in _kept_folder(repository).glob(".*.gone"):
+    for gone in _archive(repository).glob(".*.gone"):
         shutil.rmtree(gone, ignore_errors=True)
 
 
 def _link_all(source: Path, target: Path) -> None:
-    """Fill ``target`` with what ``source`` holds; ``manifest.json`` comes last."""
-    paths = sorted(source.rglob("*"), key=lambda path: (path.name == MANIFEST, path))
-    for path in paths:
-        if "__pycache__" in path.parts:
-            continue
-        there = target / path.relative_to(source)
-        if path.is_dir():
-            there.mkdir(parents=True, exist_ok=True)
-            continue
-        there.parent.mkdir(parents=True, exist_ok=True)
+    """Fill ``target`` with what ``source`` holds, by hard links where the file system has them."""
+
+    def link(path: str, there: str) -> None:
         try:
             os.link(path, there, follow_symlinks=False)
         except OSError:
-            # A file system without hard links.
-            shutil.copy2(path, there, follow_symlinks=False)
+            shutil.copy2(path, there)
+
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(
+        source, target, symlinks=True, ignore=ignored, copy_function=link, dirs_exist_ok=True
+    )
 
 
 @contextlib.contextmanager
 def _locked(repository: Path) -> Iterator[None]:
-    """Let nobody else publish meanwhile; the system lets go of the lock when the process ends."""
-    folder = _kept_folder(repository)
+    """Let no other process publish meanwhile; the system releases the lock when the process ends."""
+    folder = _archive(repository)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
@@ -277,7 +275,7 @@ def _beside(repository: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _kept_folder(repository: Path) -> Path:
+def _archive(repository: Path) -> Path:
     return repository.with_name(f".{repository.name}.releases")
 
 
@@ -318,14 +316,15 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def _exchange(one: Path, other: Path) -> None:
+def _exchange(draft: Path, repository: Path) -> None:
     """Let two folders change names in one step (Linux ``renameat2``; Python has no call for it)."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+    paths = _AT_FDCWD, os.fsencode(draft), _AT_FDCWD, os.fsencode(repository)
+    if libc.renameat2(*paths, _RENAME_EXCHANGE):
         code = ctypes.get_errno()
         if code in (errno.EINVAL, errno.ENOSYS, errno.EBUSY):
             raise ExportError(
-                f"{other} cannot be replaced in one step ({os.strerror(code)}): put the repository on "
+                f"{repository} cannot be replaced in one step ({os.strerror(code)}): put the repository on "
                 "a local file system, below a mount point and not on it"
             )
         raise OSError(code, os.strerror(code))

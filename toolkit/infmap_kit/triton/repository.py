@@ -1,4 +1,4 @@
-"""Triton model repositories: what one holds, and whether it still holds just that."""
+"""Triton model repositories: what they hold, and whether they still hold just that."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _SCHEMA = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """``manifest.json``: what a repository holds and where it came from.
+    """``manifest.json``: the contents and the origin of a repository.
 
     Parameters
     ----------
     target, precision
-        What the engines are made for, and what they compute in.
+        Target that the engines are made for, and precision that they compute in.
     model
         Name, version, network and provenance of the trained model.
     files
         Path below the repository to SHA-256, of every file but the manifest.
     built_with
-        Versions of what made it.
+        Versions of the programs that made it.
     release
         Counted up with each publication; also the number of Triton's version folders, so that every
         answer says which release it is of.
     published
         UTC, ISO 8601.
     gate
-        What the equivalence gate measured.
+        Measurements of the equivalence gate.
     seal
-        SHA-256 of all of this: who edits a manifest by hand has to mean it.
+        SHA-256 of all of this, so that no manifest is edited by mistake.
     """
 
     target: str
@@ -91,29 +91,25 @@ class Manifest:
         text = json.dumps(document, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def write(self, folder: Path) -> None:
-        """Write it into a repository; written beside and renamed."""
-        write_json(folder / MANIFEST, dataclasses.asdict(self))
-
 
 def versions(*packages: str) -> dict[str, str]:
     """Installed versions of ``packages``, of Python and of infmap-kit."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"infmap-kit": infmap_kit.__version__, "python": platform.python_version()}
+    installed = {"infmap-kit": infmap_kit.__version__, "python": platform.python_version()}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            installed[package] = version(package)
+    return installed
 
 
 def served_contract(manifest: Manifest) -> Contract:
-    """Which parts a repository serves."""
+    """The contract that follows from the parts of a repository."""
     return Contract.of(manifest.model)
 
 
 def version_folder(repository: Path, model: str, release: int) -> Path:
-    """Where a model's files of a release lie."""
+    """The folder of a model's files of a release."""
     return repository / model / str(release)
 
 
@@ -126,11 +122,10 @@ def check_repository(repository: Path) -> Manifest:
         Naming the file that was altered, is missing, is a link or is not in the manifest.
     """
     manifest = Manifest.read(repository)
-    present = set(files_of(repository))
-    expected = set(manifest.files)
-    for name in sorted(expected - present):
+    actual, expected = set(files_of(repository)), set(manifest.files)
+    for name in sorted(expected - actual):
         raise SpecError(f"{repository} lacks {name}: export again")
-    for name in sorted(present - expected):
+    for name in sorted(actual - expected):
         raise SpecError(
             f"{repository} holds {name}, which its manifest does not name: export again"
         )
@@ -164,7 +159,7 @@ def write_manifest(
         gate=dict(gate or {}),
     )
     sealed = dataclasses.replace(manifest, seal=manifest.digest())
-    sealed.write(folder)
+    write_json(folder / MANIFEST, dataclasses.asdict(sealed))
     return sealed
 
 
@@ -174,7 +169,7 @@ def files_of(repository: Path) -> Iterator[str]:
     Raises
     ------
     SpecError
-        For a link: what it leads to is nobody's to vouch for.
+        For a link, whose target the manifest cannot vouch for.
     """
     for path in sorted(repository.rglob("*")):
         name = path.relative_to(repository).as_posix()

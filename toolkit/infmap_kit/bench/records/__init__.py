@@ -1,1 +1,1 @@
-"""Measurements as they are kept, compared and shown."""
+"""Records of measurements: their files, comparison and reports."""

@@ -1,4 +1,4 @@
-"""Two records: what changed beyond noise, and what else was different."""
+"""The comparison of two records: changes beyond noise, and other differences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from infmap_kit.bench.records.record import BenchRecord
-from infmap_kit.bench.scopes import APART, BASELINES, SCOPES, STAGES
+from infmap_kit.bench.scopes import MEANINGS
 from infmap_kit.bench.statistics import bootstrap_p50, interval
 from infmap_kit.report.table import Table
 
@@ -21,13 +21,13 @@ class LatencyChange:
     Parameters
     ----------
     scope
-        Which.
+        The scope.
     before_ms, after_ms
         The two medians.
     percent
         Change of the median, in percent of ``before_ms``.
     low_percent, high_percent
-        Between these it lies with 95 % confidence (bootstrap of both).
+        Interval in which it lies with 95 % confidence (bootstrap of both).
     verdict
         ``faster``, ``slower`` or ``no change beyond noise``.
     """
@@ -50,16 +50,11 @@ class Comparison:
     changes
         Scope by scope.
     differences
-        What else was different, one sentence each: such a change may have any of these causes.
+        Other differences, a sentence each: a change may have any of these causes.
     """
 
     changes: tuple[LatencyChange, ...]
     differences: tuple[str, ...]
-
-    @property
-    def slower(self) -> tuple[LatencyChange, ...]:
-        """What became slower beyond noise."""
-        return tuple(change for change in self.changes if change.verdict == "slower")
 
     def as_json(self) -> dict[str, Any]:
         """For scripts."""
@@ -67,24 +62,19 @@ class Comparison:
 
 
 def compare_records(before: BenchRecord, after: BenchRecord) -> Comparison:
-    """Hold one record against an earlier one, over the scopes that both have."""
-    names = {**SCOPES, **APART, **BASELINES, **STAGES}
-    changes = tuple(
+    """Compare a record with an earlier one, over the scopes that both have."""
+    changes = [
         _change(name, before, after)
-        for name in names
+        for name in MEANINGS
         if name in before.scopes and name in after.scopes
-    )
-    return Comparison(changes=changes, differences=tuple(_differences(before, after)))
+    ]
+    return Comparison(changes=tuple(changes), differences=tuple(_differences(before, after)))
 
 
 def changes_table(comparison: Comparison) -> Table:
     """One row a scope of two records."""
     differences = comparison.differences
-    notes = (
-        ("What else was different:", *differences)
-        if differences
-        else ("Nothing else was different.",)
-    )
+    heading = "What else was different:" if differences else "Nothing else was different."
     rows = [
         (
             change.scope,
@@ -97,7 +87,7 @@ def changes_table(comparison: Comparison) -> Table:
         for change in comparison.changes
     ]
     columns = ("scope", "before ms", "after ms", "change", "95 % interval", "verdict")
-    return Table("", columns, rows, notes=notes)
+    return Table("", columns, rows, notes=(heading, *differences))
 
 
 def _change(scope: str, before: BenchRecord, after: BenchRecord) -> LatencyChange:
@@ -121,21 +111,26 @@ def _change(scope: str, before: BenchRecord, after: BenchRecord) -> LatencyChang
 
 
 def _differences(before: BenchRecord, after: BenchRecord) -> list[str]:
-    pairs: dict[str, tuple[Any, Any]] = {
-        key: (getattr(before, key), getattr(after, key))
-        for key in ("precision", "target", "pictures", "inspected")
-    }
-    for key in ("onnx_sha256", "version"):
-        pairs[f"model {key}"] = (before.model.get(key), after.model.get(key))
-    for key in ("processor", "cores", "cpu_features", "system", "gpu", "driver"):
-        pairs[key] = (before.machine.get(key), after.machine.get(key))
-    for key in sorted(before.versions.keys() | after.versions.keys()):
-        pairs[f"version of {key}"] = (before.versions.get(key), after.versions.get(key))
-    found = [f"{key}: {old} before, {new} after" for key, (old, new) in pairs.items() if old != new]
+    versions = sorted(before.versions.keys() | after.versions.keys())
+
+    def conditions(record: BenchRecord) -> dict[str, Any]:
+        machine_keys = ("processor", "cores", "cpu_features", "system", "gpu", "driver")
+        return {
+            **{
+                key: getattr(record, key)
+                for key in ("precision", "target", "pictures", "inspected")
+            },
+            **{f"model {key}": record.model.get(key) for key in ("onnx_sha256", "version")},
+            **{key: record.machine.get(key) for key in machine_keys},
+            **{f"version of {key}": record.versions.get(key) for key in versions},
+        }
+
+    old, new = conditions(before), conditions(after)
+    differences = [f"{k}: {old[k]} before, {new[k]} after" for k in old if old[k] != new[k]]
     for when, record in (("before", before), ("after", after)):
-        found += [f"{when}: {sentence}" for sentence in record.warnings]
+        differences += [f"{when}: {sentence}" for sentence in record.warnings]
         if record.doubts:
-            found.append(f"{when}: not stable: {', '.join(record.doubts)}")
+            differences.append(f"{when}: not stable: {', '.join(record.doubts)}")
         if record.failure:
-            found.append(f"{when}: ended early: {record.failure}")
-    return found
+            differences.append(f"{when}: ended early: {record.failure}")
+    return differences

@@ -1,4 +1,4 @@
-"""One record as a page to look at."""
+"""The page of a record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from infmap_kit.bench.records.sentences import (
     state_sentences,
 )
 from infmap_kit.bench.records.tables import (
-    MEANINGS,
     open_loop_table,
     scopes_table,
     steps_table,
@@ -30,6 +29,7 @@ from infmap_kit.bench.scopes import (
     BASELINES,
     ENGINE_ALONE,
     FILE_TO_MAP,
+    MEANINGS,
     SCOPES,
     SERVED_ENSEMBLE,
 )
@@ -64,7 +64,7 @@ def page(record: BenchRecord) -> str:
         waterfall=_waterfall(record),
         distribution=_distribution(record),
         scopes=scopes_table(record),
-        scope_words=[*_scope_words(record), record.rule],
+        scope_notes=[*_scope_notes(record), record.rule],
         load=_load_chart(record),
         throughput=throughput_table(record),
         open_loop=open_loop_table(record),
@@ -121,16 +121,13 @@ def _waterfall(record: BenchRecord) -> Drawing | None:
 
 def _distribution(record: BenchRecord) -> Drawing | None:
     names = [name for name in (ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP) if name in record.scopes]
-    shares = np.linspace(0, 0.99, 100)
     lines = [
         Curve(
             label=name,
             colour=f"c{number}",
             points=[
-                (float(ms), 100 * float(share))
-                for ms, share in zip(
-                    np.quantile(record.scopes[name].samples_ms, shares), shares, strict=True
-                )
+                (record.scopes[name].quantile_ms(share), 100 * share)
+                for share in np.linspace(0, 0.99, 100).tolist()
             ],
         )
         for number, name in enumerate(names)
@@ -160,7 +157,7 @@ def _load_chart(record: BenchRecord) -> Drawing | None:
     return curves(title, lines, x_unit="images a second", y_unit="ms") if lines else None
 
 
-def _scope_words(record: BenchRecord) -> list[str]:
+def _scope_notes(record: BenchRecord) -> list[str]:
     return [
         f"{name}: {meaning}."
         if name in record.scopes

@@ -1,4 +1,4 @@
-"""A measurement as it is kept: one JSON file with every sample, from which all reports are made."""
+"""The record of a measurement: a JSON file with every sample, from which all reports are made."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from infmap_kit.bench.scopes import (
-    BASELINES,
-    ENGINE_ALONE,
-    FILE_TO_MAP,
-)
+from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_bytes
@@ -48,11 +44,11 @@ class BenchRecord:
         Poisson arrivals, one entry each: ``offered_per_s``, ``answered_per_s``, latency from the intended
         arrival.
     independent
-        What another load generator found of the same server.
+        Figures of another load generator for the same server.
     model
-        Manifest's account of the model.
+        The model, as the manifest has it.
     target, precision
-        Of the repository.
+        Target and precision of the repository.
     inspected
         Type to number of the engine's convolutions that compute in it.
     accuracy
@@ -61,21 +57,21 @@ class BenchRecord:
     pictures
         Name, size and format of the radiographs that were asked about.
     machine, versions
-        Where it was measured.
+        The machine that it was measured on, and the programs.
     started
         UTC, ISO 8601.
     duration_s
         Seconds that measuring took.
     rule
-        When a scope counts as stable, in words.
+        The rule of stability, as a sentence.
     doubts
-        Scope to why it is not stable; empty when all are.
+        Scope to the reason why it is not stable; empty when all are.
     warnings
-        What speaks against the figures, one sentence each.
+        Reservations about the figures, a sentence each.
     failure
-        Why the measurement ended early; empty when it did not.
+        The reason why the measurement ended early; empty when it did not.
     options
-        How it was measured.
+        The options of the measurement.
     """
 
     scopes: dict[str, Latencies]
@@ -104,26 +100,20 @@ class BenchRecord:
 
     @property
     def overhead_ms(self) -> float | None:
-        """What everything around the engine adds: file to map less engine alone, at p50."""
+        """The latency of everything around the engine: file to map less engine alone, at p50."""
         if not {FILE_TO_MAP, ENGINE_ALONE} <= self.scopes.keys():
             return None
         return self.scopes[FILE_TO_MAP].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
 
-    def ratio(self, scope: str, other: str) -> float | None:
-        """One scope's p50 over another's; ``None`` where one is missing."""
-        if not {scope, other} <= self.scopes.keys():
-            return None
-        return self.scopes[scope].p50_ms / self.scopes[other].p50_ms
-
     @property
     def ratios(self) -> dict[str, float]:
-        """What can be compared between machines, since both sides are of one run."""
-        pairs = {
-            f"{FILE_TO_MAP} / {ENGINE_ALONE}": (FILE_TO_MAP, ENGINE_ALONE),
-            **{f"{ENGINE_ALONE} / {name}": (ENGINE_ALONE, name) for name in BASELINES},
+        """Ratios of p50s, which can be compared between machines since both sides are of the same run."""
+        pairs = [(FILE_TO_MAP, ENGINE_ALONE), *((ENGINE_ALONE, name) for name in BASELINES)]
+        return {
+            f"{scope} / {other}": self.scopes[scope].p50_ms / self.scopes[other].p50_ms
+            for scope, other in pairs
+            if {scope, other} <= self.scopes.keys()
         }
-        found = {words: self.ratio(*pair) for words, pair in pairs.items()}
-        return {words: value for words, value in found.items() if value is not None}
 
     @property
     def paper_row(self) -> Table5Row | None:
@@ -131,17 +121,15 @@ class BenchRecord:
         network: Mapping[str, Any] | None = self.model.get("network")
         if not network:
             return None
-        wanted = NetworkSpec(**network)
-        return next((row for row in table5_rows() if row.network == wanted), None)
+        spec = NetworkSpec(**network)
+        return next((row for row in table5_rows() if row.network == spec), None)
 
     @property
     def slug(self) -> str:
         """The record's name for files: network, precision, time."""
-        row = self.paper_row
-        network = row.network if row else None
+        network = self.paper_row.network if self.paper_row else None
         name = f"{network.architecture}-{network.encoder}" if network else str(self.model["name"])
-        kept = "".join(c if c.isalnum() else "-" for c in name.lower().replace("+", "p"))
-        stem = "-".join(part for part in kept.split("-") if part)
+        stem = re.sub(r"[\W_]+", "-", name.lower().replace("+", "p")).strip("-")
         stamp = self.started[:19].replace(":", "").replace("-", "")
         return f"latency-{stem}-{self.precision}-{stamp}"
 
@@ -165,13 +153,7 @@ class BenchRecord:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a record.
-
-        Raises
-        ------
-        SpecError
-            When it is no record, or one of another schema.
-        """
+        """Read a record; raises what :meth:`from_json` raises."""
         return cls.from_json(read_json(path), str(path))
 
     @classmethod
@@ -181,7 +163,7 @@ class BenchRecord:
         Raises
         ------
         SpecError
-            When it is no record, or one of another schema.
+            When it is no record, or a record of another schema.
         """
         if document.get("schema") != SCHEMA or not isinstance(document.get("scopes"), dict):
             raise SpecError(
@@ -203,7 +185,7 @@ class BenchRecord:
 def compact_json(document: object) -> str:
     """JSON for people and for version control: indented, lists of numbers on one line."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+    return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
 
 
 def _rounded(figures: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from infmap_kit.bench.records.page import page
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.records.sentences import meaning_sentences, state_sentences
 from infmap_kit.bench.records.tables import (
-    MEANINGS,
     csv_table,
     open_loop_table,
     scopes_table,
@@ -16,6 +15,7 @@ from infmap_kit.bench.records.tables import (
     throughput_table,
     waterfall_table,
 )
+from infmap_kit.bench.scopes import MEANINGS
 from infmap_kit.model.files import write_bytes
 
 

@@ -1,8 +1,9 @@
-"""What the figures of a record mean, one sentence each; empty where there is nothing to say."""
+"""The meaning of a record's figures, a sentence each; empty where a figure is missing."""
 
 from __future__ import annotations
 
 from infmap_kit.bench.independent import AGREEMENT_PERCENT
+from infmap_kit.bench.machine import machine_summary
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, KERAS_PREDICT, ONNX_RUNTIME
 from infmap_kit.paper.table5 import MACHINE
@@ -12,12 +13,11 @@ GOALS = {
     f"{ENGINE_ALONE} / {ONNX_RUNTIME}": 0.30,
     f"{ENGINE_ALONE} / {KERAS_PREDICT}": 0.15,
 }
-"""What the CPU path is held to on two cores, U-Net with DenseNet-121, at its fastest precision that passes
-the gate."""
+"""Goals on a CPU with two cores, for U-Net with DenseNet-121 at the fastest precision that passes the gate."""
 
 
 def meaning_sentences(record: BenchRecord) -> list[str]:
-    """Everything that can be said of the figures."""
+    """All sentences about the figures."""
     return [
         overhead_sentence(record),
         *ratio_sentences(record),
@@ -29,7 +29,7 @@ def meaning_sentences(record: BenchRecord) -> list[str]:
 
 
 def overhead_sentence(record: BenchRecord) -> str:
-    """What everything around the engine adds."""
+    """The latency of everything around the engine."""
     if record.overhead_ms is None:
         return ""
     return (
@@ -39,23 +39,20 @@ def overhead_sentence(record: BenchRecord) -> str:
 
 
 def ratio_sentences(record: BenchRecord) -> list[str]:
-    """The ratios of this run beside what they are held to."""
+    """The ratios of this run beside their goals."""
     return [
-        f"{words}: {value:.2f} at p50 (goal: at most {GOALS[words]:.2f} for the fastest gated precision; "
-        f"{'reached' if value <= GOALS[words] else 'not reached'})."
-        for words, value in record.ratios.items()
+        f"{pair}: {ratio:.2f} at p50 (goal: at most {GOALS[pair]:.2f} for the fastest gated precision; "
+        f"{'reached' if ratio <= GOALS[pair] else 'not reached'})."
+        for pair, ratio in record.ratios.items()
     ]
 
 
 def paper_sentence(record: BenchRecord) -> str:
-    """Table V's figure, and why it is beside ours and not against it."""
+    """Table V's figure, and the reason why it stands beside ours and not against it."""
     row = record.paper_row
-    machine = record.machine
     if row is None:
         return "The network is not known, so that no row of the paper's Table V stands beside it."
-    here = (
-        f"this is {machine.get('processor')} with {machine.get('cores')} cores and {_gpu(record)}"
-    )
+    here = f"this is {machine_summary(record.machine)}"
     if ENGINE_ALONE in record.scopes:
         ratio = record.scopes[ENGINE_ALONE].p50_ms / row.time_ms
         here += f", and takes {ratio:.1f} times as long for the engine alone"
@@ -67,7 +64,7 @@ def paper_sentence(record: BenchRecord) -> str:
 
 
 def accuracy_sentence(record: BenchRecord) -> str:
-    """How well the engine that was timed decides."""
+    """The accuracy of the engine that was timed."""
     gate, held_back = record.accuracy.get("gate") or {}, record.accuracy.get("held_back") or {}
     parts = []
     if "dice" in gate:
@@ -84,7 +81,7 @@ def accuracy_sentence(record: BenchRecord) -> str:
 
 
 def cold_start_sentence(record: BenchRecord) -> str:
-    """How long until the first answer."""
+    """The time until the first answer."""
     cold = record.cold_start
     if not cold:
         return ""
@@ -96,20 +93,20 @@ def cold_start_sentence(record: BenchRecord) -> str:
 
 def independent_sentence(record: BenchRecord) -> str:
     """Whether another load generator agrees."""
-    found = record.independent
-    if not found:
+    figures = record.independent
+    if not figures:
         return ""
-    if "missing" in found:
-        return f"There is no figure of a second load generator: {found['missing']}."
+    if "missing" in figures:
+        return f"There is no figure of a second load generator: {figures['missing']}."
     return (
-        f"perf_analyzer finds a p50 of {found['p50_ms']:.2f} ms for the served ensemble, "
-        f"{found['difference_percent']:+.1f} % from ours "
-        f"({'within' if found['agrees'] else 'beyond'} {AGREEMENT_PERCENT:.0f} %)."
+        f"perf_analyzer finds a p50 of {figures['p50_ms']:.2f} ms for the served ensemble, "
+        f"{figures['difference_percent']:+.1f} % from ours "
+        f"({'within' if figures['agrees'] else 'beyond'} {AGREEMENT_PERCENT:.0f} %)."
     )
 
 
 def state_sentences(record: BenchRecord) -> list[str]:
-    """What speaks against the figures."""
+    """Reservations about the figures."""
     sentences = list(record.warnings)
     if record.failure:
         sentences.append(f"The measurement ended early: {record.failure}.")
@@ -117,8 +114,3 @@ def state_sentences(record: BenchRecord) -> list[str]:
         doubts = "; ".join(f"{name}: {why}" for name, why in record.doubts.items())
         sentences.append(f"Not stable ({doubts}).")
     return sentences
-
-
-def _gpu(record: BenchRecord) -> str:
-    gpu = str(record.machine.get("gpu", "none"))
-    return "no GPU" if gpu.startswith("none") else gpu

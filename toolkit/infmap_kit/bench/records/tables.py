@@ -9,12 +9,9 @@ from typing import Any
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.records.sentences import meaning_sentences, state_sentences
 from infmap_kit.bench.records.waterfall import stages_of
-from infmap_kit.bench.scopes import APART, BASELINES, FILE_TO_MAP, SCOPES, STAGES
+from infmap_kit.bench.scopes import APART, BASELINES, FILE_TO_MAP, MEANINGS, SCOPES
 from infmap_kit.bench.steps import PARTS
 from infmap_kit.report.table import Table
-
-MEANINGS = {**SCOPES, **APART, **BASELINES, **STAGES}
-"""Everything that has samples, in the order of a report."""
 
 _COLUMNS = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms", "sd_ms")
 _LOAD_COLUMNS = ("p50_ms", "p90_ms", "p99_ms", "max_ms")
@@ -51,7 +48,7 @@ def csv_table(record: BenchRecord) -> str:
 
 
 def waterfall_table(record: BenchRecord) -> Table | None:
-    """Where the time of file to map goes; ``None`` where a scope is missing."""
+    """The stages of file to map; ``None`` where a scope is missing."""
     stages = stages_of(record)
     if not stages:
         return None
@@ -61,7 +58,7 @@ def waterfall_table(record: BenchRecord) -> Table | None:
 
 
 def steps_table(record: BenchRecord) -> Table | None:
-    """How Triton's own statistics split a request; ``None`` where they were not read."""
+    """The parts of a request in Triton's own statistics; ``None`` where they were not read."""
     rows = [
         (step, *(f"{parts[part]:.3f}" for part in ("total", *PARTS)), f"{parts['requests']:.0f}")
         for step, parts in record.server.items()

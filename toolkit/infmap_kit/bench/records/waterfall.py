@@ -1,4 +1,4 @@
-"""Where the time of a file on its way to the map goes."""
+"""The stages of a file on its way to the map."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from infmap_kit.parts.contract import ENSEMBLE
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A part of the way.
+    """A stage of a file on its way to the map.
 
     Parameters
     ----------
     name
-        What happens.
+        The stage.
     ms
-        How long, in milliseconds; may be below 0 by noise, since most are differences.
+        Milliseconds; may be below 0 by noise, since most are differences.
     """
 
     name: str
@@ -37,9 +37,9 @@ class Stage:
 def stages_of(record: BenchRecord) -> list[Stage]:
     """Split file to map into stages whose sum is its p50; empty when a scope is missing.
 
-    Decoding, resizing, engine, detection and rendering are p50s measured by themselves; what Triton's own
-    account gives beyond the graphs is its python backend; what the client's clock gives beyond that
-    is gRPC and the client; what then is left of file to map is noise between scopes.
+    Decoding, resizing, engine, detection and rendering are p50s measured by themselves; the time in Triton's
+    own statistics beyond the graphs is its python backend; the time on the client's clock beyond that is gRPC
+    and the client; the remainder of file to map is noise between scopes.
     """
     scopes = record.scopes
     needed = (FILE_TO_MAP, SERVED_ENSEMBLE, ENGINE_ALONE, DECODE, RESIZE, DETECTION, RENDERING)
@@ -48,7 +48,7 @@ def stages_of(record: BenchRecord) -> list[Stage]:
         return []
     p50 = {name: scopes[name].p50_ms for name in needed}
     lungs = [Stage(LUNGS, scopes[LUNGS].p50_ms)] if LUNGS in scopes else []
-    graphs = p50[ENGINE_ALONE] + p50[DETECTION] + p50[RENDERING] + sum(one.ms for one in lungs)
+    graphs = p50[ENGINE_ALONE] + p50[DETECTION] + p50[RENDERING] + sum(stage.ms for stage in lungs)
     # Triton counts means; the client's clock is taken as a mean here too, lest a skewed tail move a stage.
     asked = scopes[SERVED_ENSEMBLE].summary().mean_ms
     client = max(asked - server["total"], 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from infmap_kit.bench.machine import machine_summary
 from infmap_kit.bench.records.record import compact_json
 from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, SERVED_ENSEMBLE
 from infmap_kit.bench.table5.run import RowOutcome
@@ -46,15 +47,11 @@ def cells(outcome: RowOutcome) -> tuple[str, ...]:
 
 
 def sentences(outcomes: Sequence[RowOutcome]) -> list[str]:
-    """What the table is, and what it is not."""
-    machine = next((one.record.machine for one in outcomes if one.record is not None), None)
-    here = (
-        f"{machine.get('processor')} with {machine.get('cores')} cores and "
-        f"{'no GPU' if str(machine.get('gpu', 'none')).startswith('none') else machine['gpu']}"
-        if machine
-        else "a machine on which nothing could be measured"
-    )
-    done = sum(one.record is not None for one in outcomes)
+    """The conditions of the table, and the limits of its figures."""
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    here = "a machine on which nothing could be measured"
+    if records:
+        here = machine_summary(records[0].machine)
     precision = outcomes[0].precision if outcomes else "fp32"
     hardware = (
         f"The paper measured on an {MACHINE}; this is {here}, precision {precision}. The ratio to the "
@@ -65,15 +62,17 @@ def sentences(outcomes: Sequence[RowOutcome]) -> list[str]:
         "Dice is that of the engine against its own FP32 reference, and says nothing of a trained network."
     )
     state = (
-        f"{done} of {len(outcomes)} networks were measured, "
-        f"{sum(one.stable for one in outcomes)} of them stable by the rule in their records."
+        f"{len(records)} of {len(outcomes)} networks were measured, "
+        f"{sum(outcome.stable for outcome in outcomes)} of them stable by the rule in their records."
     )
     return [hardware, weights, state]
 
 
 def table5_table(outcomes: Sequence[RowOutcome]) -> Table:
     """For the terminal: the columns that fit."""
-    notes = [f"{one.row.network.label}: {_note(one)}" for one in outcomes if _note(one)]
+    notes = [
+        f"{outcome.row.network.label}: {_note(outcome)}" for outcome in outcomes if _note(outcome)
+    ]
     return Table(
         "",
         ("network", "paper ms", "engine ms", "served ms", "to map ms", "ratio"),
@@ -82,7 +81,7 @@ def table5_table(outcomes: Sequence[RowOutcome]) -> Table:
     )
 
 
-def whole_table(outcomes: Sequence[RowOutcome]) -> Table:
+def full_table(outcomes: Sequence[RowOutcome]) -> Table:
     """Table V with our columns."""
     return Table("", HEADER, [cells(outcome) for outcome in outcomes], words=("note",))
 
@@ -90,11 +89,11 @@ def whole_table(outcomes: Sequence[RowOutcome]) -> Table:
 def markdown(outcomes: Sequence[RowOutcome]) -> str:
     """The table under its sentences."""
     parts = ["# The paper's Table V, measured here", *sentences(outcomes)]
-    return "\n\n".join([*parts, whole_table(outcomes).markdown()])
+    return "\n\n".join([*parts, full_table(outcomes).markdown()])
 
 
 def csv_table(outcomes: Sequence[RowOutcome]) -> str:
-    """The same for a spreadsheet, numbers without separators."""
+    """The table for a spreadsheet, numbers without separators."""
     rows = []
     for outcome in outcomes:
         first, *rest, note = cells(outcome)
@@ -103,7 +102,7 @@ def csv_table(outcomes: Sequence[RowOutcome]) -> str:
 
 
 def page(outcomes: Sequence[RowOutcome]) -> str:
-    """The same as a page to look at."""
+    """The table as a page."""
     rows = []
     for outcome in outcomes:
         row, record = outcome.row, outcome.record
@@ -119,7 +118,7 @@ def page(outcomes: Sequence[RowOutcome]) -> str:
         title="The paper's Table V, measured here",
         subtitle="24 networks, one picture a request",
         sentences=sentences(outcomes),
-        table=whole_table(outcomes),
+        table=full_table(outcomes),
         chart=bars("Engine alone beside Table V", rows, unit="ms"),
         machine=MACHINE,
     )

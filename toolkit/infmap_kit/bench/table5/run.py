@@ -1,4 +1,4 @@
-"""All 24 networks of Table V: built untrained, gated, timed, one after the other and each for itself."""
+"""The 24 networks of Table V: built untrained, gated and timed, one after the other."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _BUILD_TIMEOUT_S = 900.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowOutcome:
-    """What became of one row.
+    """The outcome of a row.
 
     Parameters
     ----------
     row
-        Of the paper.
+        The row of the paper.
     precision
-        That was asked for.
+        The precision that was asked for.
     record
-        Its latency; ``None`` when it failed.
+        Its measurement; ``None`` when it failed.
     failure
-        Why; empty when it did not.
+        The reason of a failure; empty when it did not fail.
     parameters
         ``trainable`` and ``non_trainable`` as counted on the network that was built.
     """
@@ -58,11 +58,11 @@ class RowOutcome:
 
     @property
     def stable(self) -> bool:
-        """Whether there is a record, and nothing in it is in doubt."""
+        """Whether there is a record without doubts."""
         return self.record is not None and not self.record.doubts and not self.record.failure
 
     def as_json(self) -> dict[str, Any]:
-        """For the row's own file."""
+        """The outcome for the row's own file."""
         return {
             "network": dataclasses.asdict(self.row.network),
             "precision": self.precision,
@@ -74,19 +74,16 @@ class RowOutcome:
 
 
 def chosen_rows(names: Iterable[str]) -> list[Table5Row]:
-    """Rows of the networks named as ``architecture/encoder``, frozen and not; all 24 when none is named.
+    """Rows of the networks named as ``architecture/encoder``, frozen and not; without names all 24.
 
     Raises
     ------
     SpecError
         For a network that Table V does not have.
     """
-    rows = table5_rows()
-    wanted = [NetworkSpec.parse(name) for name in names]
-    if not wanted:
-        return rows
-    kinds = {(network.architecture, network.encoder) for network in wanted}
-    return [row for row in rows if (row.network.architecture, row.network.encoder) in kinds]
+    networks = [NetworkSpec.parse(name) for name in names] or [r.network for r in table5_rows()]
+    kinds = {(network.architecture, network.encoder) for network in networks}
+    return [r for r in table5_rows() if (r.network.architecture, r.network.encoder) in kinds]
 
 
 def run_table5(
@@ -98,20 +95,20 @@ def run_table5(
     again: bool = False,
     progress: Progress = no_progress,
 ) -> list[RowOutcome]:
-    """Measure rows; what has a settled record already is read and not measured again.
+    """Measure rows; a row that has a settled record already is read and not measured again.
 
     Parameters
     ----------
     rows
-        Which.
+        The rows to measure.
     folder
-        For one file a row, written as soon as it is measured.
+        Folder of the rows' files, each written as soon as it is measured.
     options
-        How long.
+        Length of the measurements.
     published
-        What is built, and for which target.
+        Target and options of the engines.
     again
-        Measure rows anew that have a settled record.
+        Whether rows that have a settled record are measured anew.
 
     Returns
     -------
@@ -146,7 +143,7 @@ def run_table5(
 
 
 def require_rows(outcomes: Sequence[RowOutcome]) -> None:
-    """Say by the exit code that a row is missing or not sure; everything is written before.
+    """Refuse a table with a row that is missing or not sure; everything is written before.
 
     Raises
     ------
@@ -155,10 +152,10 @@ def require_rows(outcomes: Sequence[RowOutcome]) -> None:
     Unstable
         When a record did not settle.
     """
-    if failed := [one for one in outcomes if one.failure]:
-        names = "; ".join(f"{one.row.network.label}: {one.failure}" for one in failed[:3])
-        raise InfmapError(f"{len(failed)} of {len(outcomes)} networks failed: {names}")
-    if unsure := [one.row.network.label for one in outcomes if not one.stable]:
+    if failed := [f"{o.row.network.label}: {o.failure}" for o in outcomes if o.failure]:
+        reasons = "; ".join(failed[:3])
+        raise InfmapError(f"{len(failed)} of {len(outcomes)} networks failed: {reasons}")
+    if unsure := [outcome.row.network.label for outcome in outcomes if not outcome.stable]:
         raise Unstable(
             f"{len(unsure)} of {len(outcomes)} networks did not settle, such as {unsure[0]}: let the machine "
             "rest and call again; those alone are measured anew"
@@ -166,7 +163,7 @@ def require_rows(outcomes: Sequence[RowOutcome]) -> None:
 
 
 def _known(path: Path, row: Table5Row, published: TargetOptions) -> RowOutcome | None:
-    """What an earlier call wrote of this row; ``None`` when it must be measured."""
+    """The outcome in the file of an earlier call; ``None`` when the row must be measured."""
     if not path.is_file():
         return None
     # A damaged file is measured anew.
@@ -186,43 +183,29 @@ def _known(path: Path, row: Table5Row, published: TargetOptions) -> RowOutcome |
 def _measured(
     row: Table5Row, options: BenchOptions, published: TargetOptions, progress: Progress
 ) -> RowOutcome:
-    parameters: dict[str, int] = {}
-    precision = _precision(published)
+    outcome = RowOutcome(row=row, precision=_precision(published))
     try:
         with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
             progress("building", 0, 1)
             source, parameters = _untrained(row.network, Path(scratch) / "segmentation.onnx")
+            outcome = dataclasses.replace(outcome, parameters=parameters)
             repository = Path(scratch) / "model_repository"
-            publish(
-                source,
-                repository,
-                published,
-                pictures=synthetic_pictures(),
-                progress=progress,
-            )
+            pictures = synthetic_pictures()
+            publish(source, repository, published, pictures=pictures, progress=progress)
             record = measure(repository, [], options, progress=progress)
     except InfmapError as error:
-        return RowOutcome(row=row, precision=precision, failure=str(error), parameters=parameters)
-    return RowOutcome(
-        row=row,
-        precision=precision,
-        record=None if record.failure else record,
-        failure=record.failure,
-        parameters=parameters,
-    )
+        return dataclasses.replace(outcome, failure=str(error))
+    if record.failure:
+        return dataclasses.replace(outcome, failure=record.failure)
+    return dataclasses.replace(outcome, record=record)
 
 
 def _untrained(network: NetworkSpec, path: Path) -> tuple[Source, dict[str, int]]:
     """Build a network in a process of its own: TensorFlow never enters this one."""
-    command = [
-        sys.executable,
-        "-m",
-        "infmap_train.networks.untrained",
-        json.dumps(dataclasses.asdict(network)),
-    ]
+    arguments = json.dumps(dataclasses.asdict(network)), str(path)
     try:
         done = subprocess.run(  # noqa: S603  # our own module in our own interpreter
-            [*command, str(path)],
+            [sys.executable, "-m", "infmap_train.networks.untrained", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -245,12 +228,12 @@ def _untrained(network: NetworkSpec, path: Path) -> tuple[Source, dict[str, int]
 
 
 def _precision(published: TargetOptions) -> str:
-    """As it was asked for."""
+    """The precision that was asked for."""
     return published.precision or "auto"
 
 
 def _slug_of(published: TargetOptions) -> str:
-    """Tells records of other targets and precisions apart; the usual target goes without saying."""
+    """Part of a file name for target and precision; the default target is left out."""
     return f"{published.target}-{_precision(published)}".removeprefix(f"{DEFAULT_TARGET}-")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +35,7 @@ def doctor(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
     )
     checks = examine(repository, options)
-    document = [dataclasses.asdict(check) for check in checks]
+    document = [check.as_json() for check in checks]
     print_result(document, checks_table(checks), as_json=json_, on=page)
     problems = [check for check in checks if check.status is Status.PROBLEM]
     if problems:

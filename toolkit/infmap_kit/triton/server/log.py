@@ -1,4 +1,4 @@
-"""Why a Triton server failed, out of its own words."""
+"""The reason why a Triton server failed, from its log."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ _REASONS = (
 
 
 def explain_log(lines: list[str]) -> str:
-    """The reason of a failure in one line, from a server's log; empty when none is found."""
+    """The reason of a failure in one line, from a server's log; empty when it has none."""
     for pattern in _REASONS:
         for line in lines:
             if match := pattern.search(line):
-                found = match.groupdict()
                 # A Python traceback follows on the same line; its first part says what happened.
-                reason = found["reason"].strip().strip('"').partition("\\n")[0]
-                return (
-                    f"model {found['model']!r} does not load: {reason}"
-                    if found.get("model")
-                    else reason
-                )
+                reason = match["reason"].strip().strip('"').partition("\\n")[0]
+                model = match.groupdict().get("model")
+                return f"model {model!r} does not load: {reason}" if model else reason
     return ""

@@ -1,11 +1,10 @@
-"""Triton's metrics on one port, whichever server is behind it just now."""
+"""Triton's metrics on a port that stays, whichever server is behind it just now."""
 
 from __future__ import annotations
 
 import contextlib
 import http.server
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -22,7 +21,7 @@ class MetricsRelay:
     Parameters
     ----------
     host, port
-        Where to listen.
+        Address and TCP port to listen on.
 
     Raises
     ------
@@ -62,7 +61,7 @@ class MetricsRelay:
             with urllib.request.urlopen(url, timeout=5) as reply:  # our own server
                 content: bytes = reply.read()
                 return content
-        except (urllib.error.URLError, OSError):
+        except OSError:
             return None
 
 
@@ -79,6 +78,6 @@ def _handler(fetch: Callable[[], bytes | None]) -> type[http.server.BaseHTTPRequ
                 self.wfile.write(content or b"")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: a scrape every few seconds is no news."""
+            """Log nothing: a scrape comes every few seconds."""
 
     return RelayHandler

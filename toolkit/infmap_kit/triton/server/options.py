@@ -1,18 +1,20 @@
-"""Where a server listens, and the options that every server is started with."""
+"""Address and ports of a server, and the options that every server is started with."""
 
 from __future__ import annotations
 
 import dataclasses
+import secrets
+import socket
 
 from infmap_kit.errors import ServerError
 
 STOP_TIMEOUT_S = 30.0
-"""After which a server that was asked to end is killed."""
+"""Seconds after which a server that was asked to end is killed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """Where a server listens; the ports are Triton's usual ones.
+    """Address and ports of a server; the ports are Triton's usual ones.
 
     Parameters
     ----------
@@ -32,9 +34,28 @@ class ServerOptions:
         if len(set(ports)) != 3 or not all(1 <= port <= 65535 for port in ports):
             raise ServerError(f"expected three different ports of 1 to 65535, found {ports}")
 
+    def unusable_ports(self) -> dict[int, str]:
+        """Ports that cannot be listened on just now, each to which it is and the system's reason."""
+        reasons = {}
+        for name, port in (
+            ("HTTP", self.http_port),
+            ("gRPC", self.grpc_port),
+            ("metrics", self.metrics_port),
+        ):
+            with socket.socket() as probe:
+                # As Triton binds: a port in TIME_WAIT is free, a port with a listener is not.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self.host, port))
+                except OSError as error:
+                    reasons[port] = (
+                        f"port {port} ({name}) on {self.host} cannot be used ({error.strerror})"
+                    )
+        return reasons
+
     @property
     def grpc_url(self) -> str:
-        """Where clients ask, as ``host:port``."""
+        """Endpoint for clients, as ``host:port``."""
         return f"{self.host}:{self.grpc_port}"
 
     @property
@@ -44,19 +65,20 @@ class ServerOptions:
 
     @property
     def metrics_url(self) -> str:
-        """What Prometheus reads."""
+        """Endpoint for Prometheus."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
 
-def hardened(key: str) -> list[str]:
+def hardened(key: str | None = None) -> list[str]:
     """Options of every server that is started or deployed, wherever it runs.
 
     Parameters
     ----------
     key
-        Secret that loading models, mapping memory, tracing and changing logs would take. Nobody needs it.
-        Configs may be read: they say which model it is that answers.
+        Secret that loading models, mapping memory, tracing and changing logs would take; without it a random
+        one, which is never needed. Configs may be read: they say which model it is that answers.
     """
+    key = secrets.token_hex(16) if key is None else key
     guarded = "shared-memory,model-repository,trace,logging"
     return [
         f"--http-restricted-api={guarded}:infmap-key={key}",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +28,7 @@ from infmap_kit.triton.server.shared_memory import (
 )
 
 _PR_SET_PDEATHSIG = 1
-# Kept to find the reason of a failure; Triton is wordy when it loads.
+# The reason of a failure is looked for in these; Triton logs much when it loads.
 _LOG_LINES = 2000
 
 # Asks the kernel to end the server when we die, and becomes the server. In a process of its own and not in
@@ -42,6 +40,7 @@ _BECOME_THE_SERVER = (
 _DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
 
 
+@dataclasses.dataclass(eq=False)
 class TritonServer:
     """A running server; use it as a context manager.
 
@@ -50,9 +49,9 @@ class TritonServer:
     repository
         A published repository, checked by the caller.
     runtime
-        Which server to start.
+        The server to start.
     options
-        Where it listens.
+        Address and ports that it listens on.
     on_log
         Called with every line that the server logs.
     shared
@@ -60,21 +59,15 @@ class TritonServer:
         kernel deals new connections out to both. Triton has no such option for metrics.
     """
 
-    def __init__(
-        self,
-        repository: Path,
-        *,
-        runtime: Runtime,
-        options: ServerOptions | None = None,
-        on_log: Callable[[str], None] = lambda _: None,
-        shared: bool = False,
-    ) -> None:
-        self._shared = shared
+    repository: Path
+    _: dataclasses.KW_ONLY
+    runtime: Runtime
+    options: ServerOptions = dataclasses.field(default_factory=ServerOptions)
+    on_log: Callable[[str], None] = lambda _: None
+    shared: bool = False
+
+    def __post_init__(self) -> None:
         self._memory_prefix = new_prefix()
-        self.options = options or ServerOptions()
-        self._repository = repository
-        self._runtime = runtime
-        self._on_log = on_log
         self._lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -88,7 +81,7 @@ class TritonServer:
 
     @property
     def grpc_url(self) -> str:
-        """Where clients ask, as ``host:port``."""
+        """Endpoint for clients, as ``host:port``."""
         return self.options.grpc_url
 
     @property
@@ -100,28 +93,28 @@ class TritonServer:
         """The server's command line."""
         options = self.options
         command = [
-            str(self._runtime.executable),
-            f"--model-repository={self._repository.absolute()}",
+            str(self.runtime.executable),
+            f"--model-repository={self.repository.absolute()}",
             f"--http-address={options.host}",
             f"--http-port={options.http_port}",
             f"--grpc-address={options.host}",
             f"--grpc-port={options.grpc_port}",
             f"--metrics-address={options.host}",
             f"--metrics-port={options.metrics_port}",
-            *hardened(secrets.token_hex(16)),
+            *hardened(),
             f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
         ]
-        if self._shared:
+        if self.shared:
             command += ["--reuse-http-port=true", "--reuse-grpc-port=true"]
-        if self._runtime.backends is not None:
-            command.append(f"--backend-directory={self._runtime.backends}")
+        if self.runtime.backends is not None:
+            command.append(f"--backend-directory={self.runtime.backends}")
         return command
 
     def start(
         self,
         *,
         beside_release: int | None = None,
-        still_wanted: Callable[[], bool] = lambda: True,
+        while_waiting: Callable[[], None] = lambda: None,
         timeout_s: float = 120.0,
     ) -> Self:
         """Start the server and wait until every model is ready.
@@ -129,12 +122,12 @@ class TritonServer:
         Parameters
         ----------
         beside_release
-            Of which release this server is, when another one listens on its ports: it is ready when somebody
-            there answers for this release.
-        still_wanted
-            Asked while waiting; when it says no, the server is ended.
+            The release of this server, when another server listens on its ports: it is ready when this release
+            is answered for there.
+        while_waiting
+            Called again and again; when it raises, the server is ended.
         timeout_s
-            How long to wait.
+            Seconds until it must be ready.
 
         Raises
         ------
@@ -142,12 +135,13 @@ class TritonServer:
             In one line: a port in use, a missing library, a model that does not load, no answer in time.
         """
         if beside_release is None:
-            self._refuse_busy_ports()
+            for reason in self.options.unusable_ports().values():
+                raise ServerError(f"{reason}: end what listens there, or choose other ports")
         remove_stale_shared_memory()
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
                 [*_DYING_WITH_US, *self.command()],
-                env=self._runtime.environment(),
+                env=self.runtime.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -158,25 +152,19 @@ class TritonServer:
             )
         except OSError as error:
             raise ServerError(
-                f"cannot start {self._runtime.executable}: {error.strerror}"
+                f"cannot start {self.runtime.executable}: {error.strerror}"
             ) from error
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         try:
-            self._wait_until_ready(timeout_s, beside_release, still_wanted)
+            self._wait_until_ready(timeout_s, beside_release, while_waiting)
         except BaseException:
             self.stop()
             raise
         return self
 
     def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """End the server: it finishes what is in flight, and nothing of it is left behind.
-
-        Parameters
-        ----------
-        timeout_s
-            After which it is killed.
-        """
+        """End the server, which finishes what is in flight; after ``timeout_s`` seconds it is killed."""
         process = self._process
         if process is None:
             return
@@ -210,41 +198,22 @@ class TritonServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _refuse_busy_ports(self) -> None:
-        options = self.options
-        for name, port in (
-            ("HTTP", options.http_port),
-            ("gRPC", options.grpc_port),
-            ("metrics", options.metrics_port),
-        ):
-            with socket.socket() as probe:
-                # As Triton binds: a port in TIME_WAIT is free, one that is listened on is not.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((options.host, port))
-                except OSError as error:
-                    raise ServerError(
-                        f"port {port} ({name}) on {options.host} cannot be used ({error.strerror}): end what "
-                        "listens there, or choose other ports"
-                    ) from error
-
     def _read_log(self) -> None:
         if self._process is None or self._process.stdout is None:
             return
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
-            self._on_log(line.rstrip())
+            self.on_log(line.rstrip())
 
     def _wait_until_ready(
-        self, timeout_s: float, release: int | None, still_wanted: Callable[[], bool]
+        self, timeout_s: float, release: int | None, while_waiting: Callable[[], None]
     ) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self.check_alive()
             if is_ready(self.http_url, release):
                 return
-            if not still_wanted():
-                raise ServerError("another release was published while this one was starting")
+            while_waiting()
             time.sleep(0.05)
         raise ServerError(
             f"the server was not ready within {timeout_s:.0f} s: see its log with --verbose"
@@ -260,12 +229,12 @@ class TritonServer:
 
 def is_ready(http_url: str, release: int | None = None) -> bool:
     """Whether a server answers that all its models are ready, or its ensemble of a certain release."""
-    what = "health" if release is None else f"models/{ENSEMBLE.name}/versions/{release}"
+    path = "health" if release is None else f"models/{ENSEMBLE.name}/versions/{release}"
     try:
         # A connection of its own each time: where two servers listen, each has its turn.
-        with urllib.request.urlopen(f"{http_url}/v2/{what}/ready", timeout=2) as reply:  # noqa: S310  # ours
+        with urllib.request.urlopen(f"{http_url}/v2/{path}/ready", timeout=2) as reply:  # noqa: S310  # ours
             return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 

@@ -1,6 +1,6 @@
 """Finding, and bringing, a Triton server for this machine.
 
-On a GPU box Triton comes as NVIDIA's container. For CPUs the wheel ``nvidia-pytriton`` on PyPI carries the
+On a GPU host Triton comes as NVIDIA's container. For CPUs the wheel ``nvidia-pytriton`` on PyPI carries the
 real ``tritonserver``; its own Python package is left alone, since it pins NumPy below 2.
 """
 
@@ -24,7 +24,7 @@ WHEEL_SHA256 = "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df
 TRITON_VERSION = "2.51.0"
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-_WANTED = ("pytriton/tritonserver/", "nvidia_pytriton.libs/")
+_MEMBERS = ("pytriton/tritonserver/", "nvidia_pytriton.libs/")
 _NEEDED_MIB = 400
 
 
@@ -62,7 +62,7 @@ class Runtime:
 
 
 def default_folder() -> Path:
-    """Where the server for CPUs lies: with this Python environment, so that it goes with it."""
+    """The folder of the server for CPUs, in this Python environment, so that both are removed together."""
     return Path(sys.prefix) / "share" / "infmap-kit" / f"tritonserver-{TRITON_VERSION}"
 
 
@@ -96,7 +96,7 @@ def install_runtime(wheel: Path | None = None) -> Path:
     Parameters
     ----------
     wheel
-        The wheel as a file, for a box without internet; ``None`` downloads it with pip.
+        The wheel as a file, for a host without internet; ``None`` downloads it with pip.
 
     Returns
     -------
@@ -126,19 +126,16 @@ def install_runtime(wheel: Path | None = None) -> Path:
             )
         beside = Path(scratch) / "server"
         with zipfile.ZipFile(source) as archive:
-            members = [name for name in archive.namelist() if name.startswith(_WANTED)]
+            members = [name for name in archive.namelist() if name.startswith(_MEMBERS)]
             archive.extractall(beside, members)
         server = beside / "pytriton/tritonserver"
-        stub = server / "python_backend_stubs" / _PYTHON / "triton_python_backend_stub"
-        if not stub.is_file():
+        source_stub = server / "python_backend_stubs" / _PYTHON / "triton_python_backend_stub"
+        if not source_stub.is_file():
             raise HostMismatch(
                 f"expected Python 3.8 to 3.13 for Triton's python backend, found {_PYTHON}"
             )
-        shutil.copy(stub, server / "backends/python/triton_python_backend_stub")
-        for program in (
-            server / "bin/tritonserver",
-            server / "backends/python/triton_python_backend_stub",
-        ):
+        stub = Path(shutil.copy(source_stub, server / "backends/python"))
+        for program in (server / "bin/tritonserver", stub):
             program.chmod(0o755)
         (beside / "complete").touch()
         shutil.rmtree(folder, ignore_errors=True)
@@ -154,8 +151,7 @@ def _download(scratch: Path) -> Path:
         "download",
         "--quiet",
         "--no-deps",
-        "--only-binary",
-        ":all:",
+        "--only-binary=:all:",
     ]
     result = subprocess.run(  # noqa: S603  # our own interpreter and a constant requirement
         [*command, "--dest", str(scratch), WHEEL_REQUIREMENT],

@@ -1,4 +1,4 @@
-"""A repository, checked, served and warm: what `serve`, `bench` and the tests stand on."""
+"""Serving a repository: its check, a server that fits, and warm-up."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def serving(
     Parameters
     ----------
     repository
-        Checked against its manifest before anything of it is loaded.
+        The repository, checked against its manifest before anything of it is loaded.
     options
-        Where to listen.
+        Address and ports to listen on.
     on_log
         Called with every line of the server's log.
 
@@ -51,6 +51,7 @@ def serving(
         When it does not start.
     """
     runtime = fitting_runtime(repository, check_repository(repository))
+    options = options or ServerOptions()
     server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
     with server:
         warm_up(server.grpc_url)
@@ -66,22 +67,15 @@ def fitting_runtime(repository: Path, manifest: Manifest) -> Runtime:
         When there is none, or it has not.
     """
     runtime = find_runtime()
-    if runtime.backends is not None and not _backends_of(repository) <= _names_in(runtime.backends):
+    configs = (path.read_text("utf-8") for path in repository.glob("*/config.pbtxt"))
+    # An ensemble has no backend.
+    backends = filter(None, (parse_config(text).backend for text in configs))
+    if runtime.backends and not all((runtime.backends / name).is_dir() for name in backends):
         raise HostMismatch(
             f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
             "serve it with --runtime docker, or export with --target embedded"
         )
     return runtime
-
-
-def _backends_of(repository: Path) -> set[str]:
-    """Triton's backends that a repository's configs ask for; an ensemble needs none."""
-    configs = (path.read_text("utf-8") for path in repository.glob("*/config.pbtxt"))
-    return {backend for text in configs if (backend := parse_config(text).backend)}
-
-
-def _names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
 
 
 def warm_up(url: str, *, release: int | None = None) -> None:
@@ -92,7 +86,7 @@ def warm_up(url: str, *, release: int | None = None) -> None:
     url
         The server's gRPC endpoint.
     release
-        Which release is to answer, where two servers listen: each connection reaches one of them.
+        The release that is to answer, where two servers listen: each connection reaches one of them.
     """
     picture = synthetic_radiograph(0, height=512, width=512).radiograph.pixels
     image = network_input(picture)
@@ -106,7 +100,7 @@ def warm_up(url: str, *, release: int | None = None) -> None:
 
 
 def free_ports() -> ServerOptions:
-    """Options with three ports that nobody listens on just now."""
+    """Options with three ports that are free just now."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(3)]
         for probe in probes:

@@ -1,4 +1,4 @@
-"""Shared memory of Triton's python backend: named after who started the server, and taken away with it."""
+"""Shared memory of Triton's python backend: named after the process that started the server, and removed."""
 
 from __future__ import annotations
 

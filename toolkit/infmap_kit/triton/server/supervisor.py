@@ -22,68 +22,50 @@ from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
 
 POLL_S = 0.5
-"""How often the repository's manifest is looked at."""
+"""Seconds between two looks at the repository's manifest."""
 
 # What is in flight takes a second at most. Triton 2.51 sometimes waits for its full time-out when an ensemble
 # is cut off between two steps; whoever is still connected then asks the new server.
 _DRAIN_S = 5.0
 
 
+@dataclasses.dataclass(eq=False)
 class Supervisor:
     """A server that follows its repository; use :func:`supervised`.
 
     Parameters
     ----------
-    repository
-        Checked against its manifest before anything of it is loaded.
-    options
-        Where to listen.
-    on_log
-        Called with every line of a server's log.
+    repository, options, on_log
+        See :func:`~infmap_kit.triton.server.serving.serving`.
     on_event
-        Told in one line what changed, or why not.
+        Called with a line for each change of release, or with the reason why there was none.
     """
 
-    def __init__(
-        self,
-        repository: Path,
-        options: ServerOptions,
-        *,
-        on_log: Callable[[str], None] = lambda _: None,
-        on_event: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._repository = repository
-        self._options = options
-        self._on_log = on_log
-        self._on_event = on_event
+    repository: Path
+    options: ServerOptions
+    _: dataclasses.KW_ONLY
+    on_log: Callable[[str], None] = lambda _: None
+    on_event: Callable[[str], None] = lambda _: None
+
+    def __post_init__(self) -> None:
         self._metrics: MetricsRelay | None = None
         self._server: TritonServer | None = None
-        self._refused: tuple[int, str] | None = None
+        self._refused = ""
         self.manifest: Manifest | None = None
 
     @property
     def grpc_url(self) -> str:
-        """Where clients ask, as ``host:port``."""
-        return self._options.grpc_url
+        """Endpoint for clients, as ``host:port``."""
+        return self.options.grpc_url
 
     @property
     def http_url(self) -> str:
         """Triton's HTTP endpoint, with scheme."""
-        return self._options.http_url
+        return self.options.http_url
 
     def start(self) -> None:
-        """Start the present release.
-
-        Raises
-        ------
-        SpecError
-            When a file is not what was exported.
-        HostMismatch
-            When there is no Triton server on this machine, or none that has the repository's backend.
-        ServerError
-            When it does not start.
-        """
-        self._metrics = MetricsRelay(self._options.host, self._options.metrics_port)
+        """Start the present release; raises what :func:`~infmap_kit.triton.server.serving.serving` does."""
+        self._metrics = MetricsRelay(self.options.host, self.options.metrics_port)
         self._server, self.manifest = self._start_release(beside=False)
         self._metrics.follow(self._server.options.metrics_port)
 
@@ -107,22 +89,21 @@ class Supervisor:
             return
         self._server.check_alive()
         try:
-            found = Manifest.read(self._repository)
+            published = Manifest.read(self.repository)
         except SpecError:
-            # Somebody takes the repository away; what is loaded goes on.
+            # The repository is being taken away; what is loaded goes on.
             return
-        if _same(found, self.manifest) or _mark(found) == self._refused:
-            return
-        self._switch(found)
+        if published.seal not in (self.manifest.seal, self._refused):
+            self._switch(published)
 
-    def _switch(self, found: Manifest) -> None:
+    def _switch(self, published: Manifest) -> None:
         started = time.monotonic()
         try:
             server, manifest = self._start_release(beside=True)
         except InfmapError as error:
-            self._refused = _mark(found)
-            self._on_event(
-                f"release {found.release} is not served, and {self._shown()} goes on: {error}"
+            self._refused = published.seal
+            self.on_event(
+                f"release {published.release} is not served, and {self._shown()} goes on: {error}"
             )
             return
         before, self._server = self._server, server
@@ -131,36 +112,38 @@ class Supervisor:
             self._metrics.follow(server.options.metrics_port)
         if before is not None:
             before.stop(timeout_s=_DRAIN_S)
-        self._on_event(
+        self.on_event(
             f"{self._shown()} has taken over after {time.monotonic() - started:.1f} s; {previous} has ended"
         )
 
     def _start_release(self, *, beside: bool) -> tuple[TritonServer, Manifest]:
         """Start whatever is published now, and make sure that it was one release that was loaded."""
-        manifest = check_repository(self._repository)
+        manifest = check_repository(self.repository)
         server = TritonServer(
-            self._repository,
-            runtime=fitting_runtime(self._repository, manifest),
-            options=dataclasses.replace(self._options, metrics_port=free_ports().metrics_port),
-            on_log=self._on_log,
+            self.repository,
+            runtime=fitting_runtime(self.repository, manifest),
+            options=dataclasses.replace(self.options, metrics_port=free_ports().metrics_port),
+            on_log=self.on_log,
             shared=True,
         )
         # A release that is published while Triton reads would leave it with half of each.
-        wanted = functools.partial(self._still_publishes, manifest)
+        require_published = functools.partial(self._require_published, manifest)
         try:
-            server.start(beside_release=manifest.release if beside else None, still_wanted=wanted)
+            beside_release = manifest.release if beside else None
+            server.start(beside_release=beside_release, while_waiting=require_published)
             warm_up(server.grpc_url, release=manifest.release)
             server.check_alive()
-            _require(wanted)
+            require_published()
         except BaseException:
             server.stop()
             raise
         return server, manifest
 
-    def _still_publishes(self, manifest: Manifest) -> bool:
+    def _require_published(self, manifest: Manifest) -> None:
         with contextlib.suppress(SpecError):
-            return _same(Manifest.read(self._repository), manifest)
-        return False
+            if Manifest.read(self.repository).seal == manifest.seal:
+                return
+        raise ServerError("another release was published while this one was starting")
 
     def _shown(self) -> str:
         manifest = self.manifest
@@ -180,10 +163,7 @@ def supervised(
 ) -> Iterator[Supervisor]:
     """Serve a repository while the block runs; call ``look()`` now and then.
 
-    Raises
-    ------
-    InfmapError
-        See :meth:`Supervisor.start`.
+    Takes what :class:`Supervisor` takes, and raises what its ``start`` raises.
     """
     supervisor = Supervisor(
         repository, options or ServerOptions(), on_log=on_log, on_event=on_event
@@ -193,16 +173,3 @@ def supervised(
         yield supervisor
     finally:
         supervisor.stop()
-
-
-def _require(wanted: Callable[[], bool]) -> None:
-    if not wanted():
-        raise ServerError("another release was published while this one was starting")
-
-
-def _mark(manifest: Manifest) -> tuple[int, str]:
-    return manifest.release, manifest.published
-
-
-def _same(one: Manifest, other: Manifest) -> bool:
-    return _mark(one) == _mark(other) and one.files == other.files
