@@ -16,7 +16,7 @@ RULES = [
 
 
 @pytest.mark.parametrize(
-    ("caller", "modality", "body_part", "wanted"),
+    ("caller", "modality", "body_part", "expected"),
     [
         ("MOBILE", "DX", "HAND", "mobile"),
         ("ROOM1", "DX", "chest", "chest"),
