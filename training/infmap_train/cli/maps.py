@@ -9,13 +9,10 @@ import typer
 
 from infmap_kit import command
 from infmap_kit.progress import progress_bar
-from infmap_train.cli.app import AsJson, Data, app, show, start
+from infmap_train.cli.app import AsJson, Data, Everything, app, show, start
 
 Run = Annotated[Path, typer.Option(help="Run folder of `infmap-train fit`.")]
 Classifier = Annotated[Path, typer.Option(help="Run folder of `infmap-train classify`.")]
-Everything = Annotated[
-    bool, typer.Option("--all", help="All pictures, not only those that both runs held back.")
-]
 
 
 @app.command(
@@ -67,7 +64,7 @@ def detection_study(
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what tells COVID-19: the mask's peak, its area, a classifier; with which threshold."""
+    """Compare detectors of COVID-19 and thresholds: the mask's peak, its area, a classifier."""
     start()
     from infmap_train.data.output import json_ready
     from infmap_train.studies import detection_study as detecting
