@@ -80,16 +80,16 @@ def main() -> None:
             serving(options.repository, free_ports()) as triton,
             running_orthanc(folder / "pacs") as pacs,
         ):
-            box = NodeBox(folder / "box", triton.grpc_url, c_store_to(pacs))
-            box.config.write_text(
-                box.config.read_text().replace("[node]", f"[node]\nworkers = {options.workers}")
+            node = NodeBox(folder / "node", triton.grpc_url, c_store_to(pacs))
+            node.config.write_text(
+                node.config.read_text().replace("[node]", f"[node]\nworkers = {options.workers}")
             )
-            with running(box):
-                measure(box, pacs, pictures, folder, rate=2, count=10)
+            with running(node):
+                measure(node, pacs, pictures, folder, rate=2, count=10)
                 for rate in map(float, options.rates.split(",")):
                     count = max(10, round(rate * options.seconds))
                     latencies_s, took_s = measure(
-                        box, pacs, pictures, folder, rate=rate, count=count
+                        node, pacs, pictures, folder, rate=rate, count=count
                     )
                     p95 = statistics.quantiles(latencies_s, n=20)[-1]
                     print(
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def measure(
-    box: NodeBox,
+    node: NodeBox,
     pacs: Orthanc,
     pictures: list[np.ndarray],
     folder: Path,
@@ -108,7 +108,7 @@ def measure(
     rate: float,
     count: int,
 ) -> tuple[list[float], float]:
-    """Send so many at a pace; seconds from success to the last result of each, and of the sending."""
+    """Send radiographs at a pace; give the seconds from success to each last result, and of the sending."""
     from pydicom import dcmread
     from pydicom.uid import generate_uid
     from pynetdicom import AE
@@ -121,7 +121,7 @@ def measure(
     arrivals.start()
     entity = AE(ae_title=CALLER)
     entity.add_requested_context(ComputedRadiographyImageStorage)
-    association = entity.associate("127.0.0.1", box.port, ae_title="INFMAP")
+    association = entity.associate("127.0.0.1", node.port, ae_title="INFMAP")
     accepted_s: dict[str, float] = {}
     began_s = time.perf_counter()
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Who may sign in: names, tokens of which only hashes are kept, and sessions."""
+"""Readers who may sign in: names, tokens that are stored as hashes, and sessions."""
 
 from __future__ import annotations
 

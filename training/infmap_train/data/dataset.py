@@ -1,4 +1,4 @@
-"""Training data: an index of radiographs with masks, checked whole, split by patient group.
+"""Training data: an index of radiographs with masks, checked completely, split by patient group.
 
 The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
 or ``normal``, ``group``, optional), the pictures that it names, ``infection_masks/NAME.png`` for the
@@ -81,13 +81,13 @@ class Pictures:
     Parameters
     ----------
     samples
-        What the rows are.
+        The rows' samples.
     images
         (N, 224, 224) uint8.
     masks
         (N, 224, 224) uint8, 0 or 1; empty where there is no mask.
     anatomy
-        What the masks show.
+        The anatomy that the masks show.
     """
 
     samples: tuple[Sample, ...]
@@ -150,7 +150,7 @@ class UnfitData(TrainingError):
     Parameters
     ----------
     problems
-        One line each, all that were found.
+        One line for each problem.
     usable
         The samples without a problem of their own, so that a later step can look for more.
     """

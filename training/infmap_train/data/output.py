@@ -1,4 +1,4 @@
-"""What is written whole or not at all: folders, and tables as CSV."""
+"""Output that is written completely or not at all: folders, and tables as CSV."""
 
 from __future__ import annotations
 

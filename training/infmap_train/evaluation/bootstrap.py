@@ -54,8 +54,8 @@ def bootstrap(
     Parameters
     ----------
     statistic
-        From rows (any number of times each) to the figure; NaN where they do not define one, as an
-        AUC of one class alone, and such draws are left out.
+        Function of rows (any number of times each) that gives the figure; NaN where they do not define
+        one, as an AUC of one class alone, and such draws are left out.
     groups
         Patient group of each row.
     draws

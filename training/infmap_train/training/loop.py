@@ -1,4 +1,4 @@
-"""The epochs of a training, of whatever network: killed, it is taken up again after its last one."""
+"""The epochs of a training; killed, it is continued after its last one."""
 
 from __future__ import annotations
 
