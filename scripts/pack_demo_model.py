@@ -19,19 +19,19 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.graphs.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import sha256_of, write_bytes, write_json
+from infmap_kit.model.run_folder import METRICS, SEGMENTATION_GRAPH, SPEC
 from infmap_train import run_folder
 from infmap_train.data.dataset import load, read_index
+from infmap_train.data.output import json_ready
 from infmap_train.evaluation.evaluate import evaluate
-
-GRAPH = "segmentation.onnx"
 
 
 def main(run: Path, data: Path, target: Path) -> None:
     """Pack ``run``, measure it, and write graph, metrics and spec."""
     spec = run_folder.read(run)
-    graph = read_graph(run / GRAPH)
+    graph = read_graph(run / SEGMENTATION_GRAPH)
     print(halve_weights(graph))
-    held_back = set(run_folder.held_back_names(run))
+    held_back = run_folder.held_back_names(run)
     pictures = load(
         [sample for sample in read_index(data) if sample.name in held_back],
         anatomy=spec.anatomy,
@@ -39,19 +39,19 @@ def main(run: Path, data: Path, target: Path) -> None:
     content = graph.SerializeToString(deterministic=True)
     engine = OnnxRuntimeEngine(prepare_segmentation(graph).SerializeToString())
     probability = np.concatenate([engine.infer(image[np.newaxis]) for image in pictures.images])
-    report = run_folder.json_ready(evaluate(pictures, probability))
-    write_bytes(target / GRAPH, content)
-    write_json(target / "metrics.json", report)
-    write_bytes(target / "history.csv", (run / "history.csv").read_bytes())
-    names = (GRAPH, "metrics.json", "history.csv")
+    report = json_ready(evaluate(pictures, probability))
+    write_bytes(target / SEGMENTATION_GRAPH, content)
+    write_json(target / METRICS, report)
+    write_bytes(target / run_folder.HISTORY, (run / run_folder.HISTORY).read_bytes())
+    names = (SEGMENTATION_GRAPH, METRICS, run_folder.HISTORY)
     packed = dataclasses.replace(
         spec,
         files={name: sha256_of(target / name) for name in names},
         training={**spec.training, "weights": "stored in FP16, computed in FP32"},
         metrics=report,
     )
-    packed.write(target / "spec.json")
-    print(f"{(target / GRAPH).stat().st_size / 2**20:.1f} MiB")
+    packed.write(target / SPEC)
+    print(f"{(target / SEGMENTATION_GRAPH).stat().st_size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""``infmap-annotate``: make a study, add models' masks, serve it, and take out what came of it."""
+"""``infmap-annotate``: make a study, add models' masks, serve it, and export its result."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -25,7 +25,7 @@ app.add_typer(people, name="readers")
 
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Days = Annotated[int, typer.Option(min=1, help="How many days tokens are good.")]
+Days = Annotated[int, typer.Option(min=1, help="Days for which tokens are good.")]
 _DAYS = 90
 
 
@@ -39,11 +39,11 @@ def init(
     ],
     readers: Annotated[str, typer.Option(help="Names, with commas between them.")],
     third_readers: Annotated[
-        str, typer.Option(help="Who decides where the readers disagree.")
+        str, typer.Option(help="Names of those who decide where the readers disagree.")
     ] = "",
     subset: Annotated[
-        Optional[int],  # noqa: UP045  # Typer reads this at run time
-        typer.Option(min=1, help="So many radiographs with a mask are stage I. All by default."),
+        int | None,
+        typer.Option(min=1, help="Number of radiographs with a mask in stage I. All by default."),
     ] = None,
     dice_bound: Annotated[
         float, typer.Option(help="Different masks count as agreeing from this Dice on.")
@@ -52,10 +52,10 @@ def init(
         bool, typer.Option("--draw-in-stage-1", help="All masks may be rejected in stage I too.")
     ] = False,
     days: Days = _DAYS,
-    seed: Annotated[int, typer.Option(help="Of all orders.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all orders.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a study and print everybody's token, once: only hashes are kept."""
+    """Make a study and print all tokens, once: only hashes are stored."""
     from infmap_annotate.study.collection import init_study
     from infmap_annotate.study.folder import Rules
     from infmap_kit.progress import progress_bar
@@ -77,22 +77,24 @@ def init(
 @app.command(epilog="Example: `infmap-annotate predict study --run runs/unet-folds --name unet`")
 def predict(
     study: StudyFolder,
-    name: Annotated[str, typer.Option(help="What the statistics call the model.")],
+    name: Annotated[str, typer.Option(help="The model's name in the statistics.")],
     run: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option(help="Run folder, or cross-validation's folder of them; may be repeated."),
     ] = None,
     url: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             help="Ask the engine served there (gRPC, host:port); --run proves its training."
         ),
     ] = None,
     masks: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Folder of masks that were made elsewhere, NAME.png each."),
     ] = None,
-    stage: Annotated[int, typer.Option(min=1, max=2, help="Whose radiographs get the masks.")] = 1,
+    stage: Annotated[
+        int, typer.Option(min=1, max=2, help="Stage whose radiographs get the masks.")
+    ] = 1,
 ) -> None:
     """Add a model's masks to the radiographs of a stage, before its first decision.
 
@@ -126,19 +128,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
     name: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="Another name under which browsers reach it; may be repeated."),
     ] = None,
     certificate: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="PEM file, for HTTPS."),
     ] = None,
     key: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="PEM file of its key."),
     ] = None,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="Something in front speaks HTTPS.")
+        bool, typer.Option("--behind-proxy", help="A proxy in front speaks HTTPS.")
     ] = False,
 ) -> None:
     """Serve a study to its readers until Ctrl-C or SIGTERM; it may be killed at any time."""
@@ -156,7 +158,7 @@ def export(
     study: StudyFolder,
     folder: Annotated[Path, typer.Argument(help="New folder.")],
     stage: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, max=2, help="One stage alone."),
     ] = None,
     drawn: Annotated[
@@ -165,7 +167,7 @@ def export(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write what is settled as a training set for `infmap-train fit`, with its data card."""
+    """Write the settled radiographs as a training set for `infmap-train fit`, with its data card."""
     from infmap_annotate.results.export import export_set
     from infmap_annotate.study.folder import Study
     from infmap_kit.progress import progress_bar
@@ -215,7 +217,7 @@ def backup(
 @people.command(epilog="Example: `infmap-annotate readers add study dora --days 30`")
 def add(
     study: StudyFolder,
-    name: Annotated[str, typer.Argument(help="Who.")],
+    name: Annotated[str, typer.Argument(help="The reader's name.")],
     third: Annotated[
         bool, typer.Option("--third", help="Decides where the readers disagree.")
     ] = False,
@@ -233,8 +235,10 @@ def add(
 
 
 @people.command(epilog="Example: `infmap-annotate readers revoke study dora`")
-def revoke(study: StudyFolder, name: Annotated[str, typer.Argument(help="Who.")]) -> None:
-    """Let a reader in no more, at once; what was decided stays, and nobody waits for the rest."""
+def revoke(
+    study: StudyFolder, name: Annotated[str, typer.Argument(help="The reader's name.")]
+) -> None:
+    """Let a reader in no more, at once; their decisions stay, and the rest is not waited for."""
     from infmap_annotate.study.folder import Study
     from infmap_annotate.study.readers import revoke_reader
 
@@ -247,14 +251,14 @@ def revoke(study: StudyFolder, name: Annotated[str, typer.Argument(help="Who.")]
 def list_(study: StudyFolder, as_json: AsJson = False) -> None:
     """List who may sign in, and until when."""
     from infmap_annotate.study.folder import Study
-    from infmap_annotate.study.readers import readers as everybody
+    from infmap_annotate.study.readers import readers
     from infmap_kit.report.table import Table
 
-    found = everybody(Study(study))
+    known = readers(Study(study))
     if as_json:
-        command.print_json([dataclasses.asdict(reader) for reader in found])
+        command.print_json([dataclasses.asdict(reader) for reader in known])
         return
-    rows = [(r.name, r.role, r.expires_at[:10], (r.revoked_at or "")[:10]) for r in found]
+    rows = [(r.name, r.role, r.expires_at[:10], (r.revoked_at or "")[:10]) for r in known]
     command.page.print(Table("", ("name", "role", "token good until", "revoked"), rows))
 
 

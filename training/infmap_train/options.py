@@ -1,27 +1,31 @@
-"""How a network is trained; light to import, so that the command line can show the defaults."""
+"""Options of a training; light to import, so that the command line can show the defaults."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import field
-from typing import Self
+from typing import Any, Self
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, member
 
 
+def _option(default: Any, text: str, **metadata: str) -> Any:
+    """A field with its help on the command line, and what else `infmap_kit.cli.options` reads."""
+    return dataclasses.field(default=default, metadata={"help": text, **metadata})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """How to train; the defaults are the paper's (III-A).
+    """Options of a training; the defaults are the paper's (III-A).
 
     Parameters
     ----------
     anatomy
-        What is segmented. Where only some radiographs have a lung mask, the folds are those of the
-        infection all the same: one seed holds back the same patients for both.
+        The anatomy that is segmented. Where only some radiographs have a lung mask, the folds are those
+        of the infection all the same: one seed holds back the same patients for both.
     finding
-        TOML file of what is learnt, where that is not COVID-19 infection (see
-        :mod:`infmap_kit.model.finding`): the run folder takes a copy. Empty: COVID-19 infection.
+        TOML file of the finding (see :mod:`infmap_kit.model.finding`), which the run folder takes a copy
+        of. Empty: COVID-19 infection.
     encoder_weights
         Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
         paper takes the second, and the third for CheXNet; both must be downloaded.
@@ -29,7 +33,7 @@ class FitOptions:
         Run folder of a finished run of the same network, to begin with all its weights: to train
         longer, or to tune a network to another hospital's radiographs. Empty: begin anew.
     epochs, batch_size, learning_rate
-        As in the paper.
+        The paper's, by default.
     schedule
         ``constant`` as in the paper, or ``cosine``: one epoch of warm-up, then decay to zero.
     mixed_precision
@@ -38,8 +42,8 @@ class FitOptions:
         Begin with that many epochs at a smaller picture size (not in the paper): a from-scratch
         network learns the coarse things there at a third of the cost.
     image_dice_epochs
-        End with that many epochs in which the Dice loss is of each image, not of the batch: stray
-        pixels on normal images then count (see :func:`infmap_train.training.losses.dice_loss`).
+        End with that many epochs in which the Dice loss is each image's, not the batch's: stray pixels
+        on normal images then count (see :func:`infmap_train.training.losses.dice_loss`).
     tone_jitter
         Strength of brightness, contrast and gamma augmentation (not in the paper).
     flip
@@ -50,50 +54,25 @@ class FitOptions:
         Seed of the folds, the initial weights, the order and the augmentation.
     """
 
-    anatomy: Anatomy = field(
-        default=Anatomy.INFECTION, metadata={"help": "What is segmented: infection or lungs."}
+    anatomy: Anatomy = _option(Anatomy.INFECTION, "What is segmented: infection or lungs.")
+    finding: str = _option(
+        "", "TOML file that names what is learnt; COVID-19 infection without one.", metavar="<path>"
     )
-    finding: str = field(
-        default="",
-        metadata={
-            "help": "TOML file that names what is learnt; COVID-19 infection without one.",
-            "metavar": "<path>",
-        },
-    )
-    encoder_weights: str = field(
-        default="none", metadata={"help": "none, imagenet, chexnet, or the path of an .h5 file."}
-    )
-    start_from: str = field(
-        default="",
-        metadata={"help": "Begin with the weights of this finished run.", "metavar": "<path>"},
-    )
-    epochs: int = field(default=50, metadata={"help": "Passes over the training data."})
-    batch_size: int = field(default=32, metadata={"help": "Radiographs a step."})
-    learning_rate: float = field(default=1e-4, metadata={"help": "Adam's learning rate."})
-    schedule: str = field(
-        default="constant", metadata={"help": "Of the learning rate: constant or cosine."}
-    )
-    mixed_precision: bool = field(
-        default=False, metadata={"help": "Compute in bfloat16, keep weights in FP32."}
-    )
-    small_epochs: int = field(
-        default=0, metadata={"help": "Begin with so many epochs of smaller pictures."}
-    )
-    small_size: int = field(
-        default=128, metadata={"help": "Height and width of those.", "unit": "pixels"}
-    )
-    image_dice_epochs: int = field(
-        default=0, metadata={"help": "End with so many epochs of Dice loss image by image."}
-    )
-    tone_jitter: float = field(
-        default=0.0, metadata={"help": "Strength of tone augmentation; 0 is the paper."}
-    )
-    flip: bool = field(default=False, metadata={"help": "Mirror half of the pictures."})
-    folds: int = field(
-        default=5, metadata={"help": "In how many parts the data are split, by patient."}
-    )
-    fold: int = field(default=0, metadata={"help": "Which part is held back, counted from 0."})
-    seed: int = field(default=0, metadata={"help": "Of split, weights, order and augmentation."})
+    encoder_weights: str = _option("none", "none, imagenet, chexnet, or the path of an .h5 file.")
+    start_from: str = _option("", "Begin with the weights of this finished run.", metavar="<path>")
+    epochs: int = _option(50, "Passes over the training data.")
+    batch_size: int = _option(32, "Radiographs a step.")
+    learning_rate: float = _option(1e-4, "Adam's learning rate.")
+    schedule: str = _option("constant", "The learning rate's schedule: constant or cosine.")
+    mixed_precision: bool = _option(False, "Compute in bfloat16, keep weights in FP32.")
+    small_epochs: int = _option(0, "Begin with so many epochs of smaller pictures.")
+    small_size: int = _option(128, "Height and width of those.", unit="pixels")
+    image_dice_epochs: int = _option(0, "End with so many epochs of Dice loss image by image.")
+    tone_jitter: float = _option(0.0, "Strength of tone augmentation; 0 is the paper.")
+    flip: bool = _option(False, "Mirror half of the pictures.")
+    folds: int = _option(5, "Number of parts that the data are split into, by patient.")
+    fold: int = _option(0, "Which part is held back, counted from 0.")
+    seed: int = _option(0, "Seed of split, weights, order and augmentation.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "anatomy", member(Anatomy, self.anatomy))
@@ -123,7 +102,7 @@ class FitOptions:
 
     @classmethod
     def of_classifiers(cls) -> Self:
-        """The paper's for its classifiers (III-A): fewer epochs and smaller steps, else the same."""
+        """The paper's options for its classifiers (III-A): fewer epochs and smaller steps."""
         return cls(epochs=10, learning_rate=1e-5)
 
     def image_size(self, epoch: int) -> int:

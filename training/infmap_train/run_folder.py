@@ -1,12 +1,12 @@
-"""The run folder: what training hands to the toolkit, and what evaluation reads again.
+"""The run folder: handed to the toolkit by training, and read again by evaluation.
 
 ::
 
     spec.json            ModelSpec, written last: a folder without it is not finished
     model.weights.h5     FP32 weights
-    finding.toml         what it finds, where that is not COVID-19 infection
+    finding.toml         the finding that it was trained for, where that is not COVID-19 infection
     segmentation.onnx    the network with its normalisation, gray uint8 in, probability out
-    classifier.onnx      instead, of a classifier: probability and activation map out
+    classifier.onnx      a classifier's graph, in its place: probability and activation map out
     metrics.json         figures on the held-back part
     history.csv          one row an epoch
     split.json           names of the pictures trained on and held back
@@ -16,10 +16,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -41,13 +38,13 @@ from infmap_kit.model.run_folder import (
 )
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec, NetworkSpec
 from infmap_train.data.dataset import Pictures
+from infmap_train.data.output import json_ready, write_csv
 from infmap_train.networks.classifiers import build
 from infmap_train.networks.onnx_from_keras import onnx_from_classifier, onnx_from_keras
 
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.csv"
 SPLIT = "split.json"
-
 _GATE_IMAGES_EACH = 32
 
 _PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
@@ -79,19 +76,19 @@ def write(
     model
         The trained network, built with FP32 and 224x224 pixels.
     network
-        Which one it is.
+        Its architecture and encoder.
     dataset_fingerprint
         Fingerprint of the training data, both sides of the split.
     training
         Options that it was trained with.
     report
-        What was measured on the held-back part.
+        Metrics on the held-back part.
     history
         One row an epoch, all with the same keys.
     draw
         Draws the plots into a folder and names them.
     data_licence
-        Licence of what the weights were learnt from.
+        Licence of the data that the weights were learnt from.
 
     Raises
     ------
@@ -108,7 +105,7 @@ def write(
         model.save_weights(str(beside / WEIGHTS))
         to_onnx(model, network.encoder, beside / graph)
         write_json(beside / METRICS, json_ready(report))
-        write_bytes(beside / HISTORY, _csv(history))
+        write_csv(beside / HISTORY, list(history[0]), (row.values() for row in history))
         drawn = draw(beside / "plots")
         names = [WEIGHTS, graph, METRICS, HISTORY, *(f"plots/{path.name}" for path in drawn)]
         (run / SPEC).unlink(missing_ok=True)
@@ -170,12 +167,12 @@ def read(run: Path) -> ModelSpec:
 
 
 def write_finding(run: Path, path: Path) -> None:
-    """Copy the record of what is learnt into the run folder, once it is read without a fault.
+    """Copy the record of the finding into the run folder, once it is read without a fault.
 
     Raises
     ------
     SpecError
-        When it cannot be read, or says no finding.
+        When it cannot be read, or describes no finding.
     """
     FindingSpec.read(path)
     write_bytes(run / FINDING, path.read_bytes())
@@ -195,22 +192,22 @@ def write_gate_images(run: Path, held_back: Pictures) -> None:
     write_json(run / GATE_IMAGES, {"folder": str(folder), "files": names})
 
 
-def train_names(run: Path) -> list[str]:
+def train_names(run: Path) -> set[str]:
     """Names of the pictures that a finished run was trained on.
 
     Raises
     ------
     SpecError
-        When the run is not finished, was changed, or does not tell.
+        When the run is not finished, was changed, or has no record of them.
     """
     if SPLIT not in read(run).files:
         raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
-    return list(read_json(run / SPLIT)["train"])
+    return set(read_json(run / SPLIT)["train"])
 
 
-def held_back_names(run: Path) -> list[str]:
+def held_back_names(run: Path) -> set[str]:
     """Names of the pictures that a run did not train on."""
-    return list(read_json(run / SPLIT)["held_back"])
+    return set(read_json(run / SPLIT)["held_back"])
 
 
 def load_network(run: Path) -> tuple[Any, ModelSpec]:
@@ -235,7 +232,7 @@ def start_from(run: Path, network: NetworkSpec) -> Any:
     ------
     SpecError
         When the run is not finished, was changed, or is of another network; frozen or not may
-        differ, as may what it segments.
+        differ, as may the anatomy.
     """
     spec = read(run)
     trained = spec.network
@@ -265,23 +262,6 @@ def load_weights(model: Any, path: Path) -> None:
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise SpecError(f"{path} does not hold weights of this network: {reason}") from error
-
-
-def json_ready(value: Any) -> Any:
-    """``value`` with NaN as null: JSON has no NaN, and a metric of no samples has no figure."""
-    if isinstance(value, Mapping):
-        return {key: json_ready(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _versions() -> dict[str, str]:

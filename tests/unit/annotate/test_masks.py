@@ -21,7 +21,7 @@ from infmap_annotate.study.masks import (
     dice,
     encode_mask,
     most_bytes,
-    write_lasting,
+    write_durably,
 )
 from infmap_kit.errors import InputRejected
 
@@ -148,13 +148,13 @@ def test_a_failed_write_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "mask.png"
-    write_lasting(path, b"before")
+    write_durably(path, b"before")
 
     def full_disk(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
-        write_lasting(path, b"after")
+        write_durably(path, b"after")
     assert [p.name for p in tmp_path.iterdir()] == ["mask.png"]
     assert path.read_bytes() == b"before"

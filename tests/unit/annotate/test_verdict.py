@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from doctors import HEIGHT, WIDTH, Mask, write_pictures
-from infmap_annotate.reading.decisions import Asked, Ledger, Refused
+from infmap_annotate.reading.decisions import Details, Ledger, Refused
 from infmap_annotate.reading.verdict import Jury, Verdict
 from infmap_annotate.reading.worklist import Worklist
 from infmap_annotate.study.candidates import add_model
@@ -51,7 +51,7 @@ class Bench:
             reader = self.reader(name)
             item = self.worklist.desk(reader).current
             assert item is not None
-            asked = Asked(elapsed_ms=1, tab="t", key=str(next(self._keys)))
+            asked = Details(elapsed_ms=1, tab="t", key=str(next(self._keys)))
             if isinstance(choice, int):
                 self.ledger.draw(reader, item.id, _bar(choice), 0, asked)
                 continue
@@ -146,7 +146,7 @@ def test_a_third_reader_whose_dispute_changed_meanwhile_has_to_look_again(bench:
     tom = bench.reader("tom")
     seen = bench.worklist.desk(tom).current
     assert seen is not None
-    asked = Asked(elapsed_ms=1, tab="t")
+    asked = Details(elapsed_ms=1, tab="t")
     bench.ledger.undo(bench.reader("cara"), None, asked)
     bench.choose(cara=70)
     with pytest.raises(Refused) as caught:
@@ -161,7 +161,7 @@ def test_a_third_reader_whose_dispute_changed_meanwhile_has_to_look_again(bench:
 
 def test_what_a_reader_takes_back_counts_no_more(bench: Bench) -> None:
     bench.choose(anna="base", ben="base")
-    bench.ledger.undo(bench.reader("ben"), None, Asked(elapsed_ms=0, tab="t"))
+    bench.ledger.undo(bench.reader("ben"), None, Details(elapsed_ms=0, tab="t"))
     assert bench.outcome == ("open", None)
 
 

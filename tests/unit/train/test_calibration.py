@@ -45,7 +45,7 @@ def test_the_error_is_what_it_is_by_hand() -> None:
     )
     assert measured.count.nonzero()[0].tolist() == [7, 14]
     assert measured.count.sum() == 5
-    assert measured.found[[7, 14]].tolist() == [0.25, 1.0]
+    assert measured.actual[[7, 14]].tolist() == [0.25, 1.0]
     assert measured.ece == pytest.approx(4 / 5 * 0.25)
     assert Reliability.measure(np.ones(3, bool), np.ones(3, np.float32)).ece == 0
 
@@ -54,8 +54,8 @@ def test_bins_are_those_of_scikit_learn() -> None:
     truth, probability = _answers(20_000, sure=1.7)
     measured = Reliability.measure(truth, probability)
     found, said = calibration_curve(truth, probability, n_bins=BINS)
-    assert measured.found == pytest.approx(found)
-    assert measured.said == pytest.approx(said, rel=1e-6)
+    assert measured.actual == pytest.approx(found)
+    assert measured.predicted == pytest.approx(said, rel=1e-6)
 
 
 def test_a_temperature_is_a_logistic_regression_without_intercept() -> None:

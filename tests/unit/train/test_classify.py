@@ -33,7 +33,7 @@ pytestmark = pytest.mark.train
 
 
 def _held_back(run: Path, pictures: data.Pictures) -> data.Pictures:
-    names = set(run_folder.held_back_names(run))
+    names = run_folder.held_back_names(run)
     return pictures.take([row for row, s in enumerate(pictures.samples) if s.name in names])
 
 

@@ -36,7 +36,7 @@ from infmap_train.studies.detection_study import (
     write_study,
 )
 from infmap_train.studies.map_sheets import spread_rows
-from infmap_train.studies.opinions import Opinions, ask_both
+from infmap_train.studies.predictions import Predictions, predict_both
 from pictures import read_picture
 
 pytestmark = pytest.mark.train
@@ -46,7 +46,7 @@ def _spec(network: NetworkSpec | ClassifierSpec) -> ModelSpec:
     return ModelSpec(name="made", version="1", network=network, files={})
 
 
-def _opinions(covid: int = 8, normal: int = 0) -> Opinions:
+def _predictions(covid: int = 8, normal: int = 0) -> Predictions:
     """The infection map is the truth; the activation map a corner outside of the lungs."""
     count = covid + normal
     masks = np.zeros((count, 224, 224), np.uint8)
@@ -66,7 +66,7 @@ def _opinions(covid: int = 8, normal: int = 0) -> Opinions:
         for row in range(count)
     )
     images = np.random.default_rng(0).integers(0, 256, masks.shape, np.uint8)
-    return Opinions(
+    return Predictions(
         network=_spec(NetworkSpec.parse("unet/densenet121")),
         classifier=_spec(ClassifierSpec(encoder="densenet121")),  # type: ignore[arg-type]
         pictures=data.Pictures(samples, images, masks),
@@ -78,8 +78,8 @@ def _opinions(covid: int = 8, normal: int = 0) -> Opinions:
 
 
 def test_a_perfect_map_and_a_corner_get_what_they_deserve() -> None:
-    opinions = _opinions()
-    maps = compare_maps(opinions).report["parts"]["all"]["maps"]
+    predictions = _predictions()
+    maps = compare_maps(predictions).report["parts"]["all"]["maps"]
     value = {name: {key: f["value"] for key, f in maps[name].items()} for name in maps}
     assert value[INFECTION] == {
         "outside_lungs": 0, "pointing_game": 1, "iou_at_equal_area": 1, "average_precision": 1,
@@ -87,17 +87,17 @@ def test_a_perfect_map_and_a_corner_get_what_they_deserve() -> None:
     assert value[ACTIVATION]["outside_lungs"] == 1
     assert value[ACTIVATION]["pointing_game"] == 0
     assert value[ACTIVATION]["iou_at_equal_area"] < 0.05
-    share = opinions.pictures.masks.mean(axis=(1, 2))
+    share = predictions.pictures.masks.mean(axis=(1, 2))
     assert value[UNIFORM]["average_precision"] == pytest.approx(share.mean())
     assert value[UNIFORM]["outside_lungs"] == pytest.approx(1 - 140 * 60 / 224**2)
     # Seven pictures with known lungs; every infection lies in them.
     assert value[LUNGS]["average_precision"] == pytest.approx(
-        (opinions.pictures.masks[1:].sum(axis=(1, 2)) / (140 * 60)).mean()
+        (predictions.pictures.masks[1:].sum(axis=(1, 2)) / (140 * 60)).mean()
     )
 
 
 def test_the_difference_is_of_pairs_and_parts_are_told_apart() -> None:
-    comparison = compare_maps(_opinions())
+    comparison = compare_maps(_predictions())
     parts = comparison.report["parts"]
     assert {name: part["images"] for name, part in parts.items()} == {
         "all": 8, "here": 4, "there": 4,
@@ -109,7 +109,7 @@ def test_the_difference_is_of_pairs_and_parts_are_told_apart() -> None:
 
 
 def test_files_hold_every_picture_and_the_sheets_show_small_and_large(tmp_path: Path) -> None:
-    comparison = compare_maps(_opinions())
+    comparison = compare_maps(_predictions())
     written = {path.name: path for path in write_comparison(comparison, tmp_path, cases=7)}
     assert {"maps.json", "maps.md", "maps.csv", "images.csv"} < set(written)
     with written["images.csv"].open(newline="") as file:
@@ -120,8 +120,8 @@ def test_files_hold_every_picture_and_the_sheets_show_small_and_large(tmp_path: 
     assert json.loads(written["maps.json"].read_text())["parts"]["all"]["images"] == 8
     sheets = [read_picture(written[f"sheet-{n}.png"]) for n in (1, 2)]
     assert sheets[0].shape[0] > 3 * sheets[1].shape[0]
-    assert spread_rows(comparison.opinions, 3) == [0, 4, 7]
-    assert spread_rows(comparison.opinions, 0) == []
+    assert spread_rows(comparison.predictions, 3) == [0, 4, 7]
+    assert spread_rows(comparison.predictions, 0) == []
 
 
 def test_the_best_threshold_is_found_by_trying_all() -> None:
@@ -133,8 +133,8 @@ def test_the_best_threshold_is_found_by_trying_all() -> None:
 
 
 def test_a_study_ranks_scores_and_reports_on_the_other_half(tmp_path: Path) -> None:
-    opinions = _opinions(covid=12, normal=12)
-    report = study(opinions, draws=50)
+    predictions = _predictions(covid=12, normal=12)
+    report = study(predictions, draws=50)
     assert report["scores"][PEAK]["auc"] == {"value": 1, "low": 1, "high": 1}
     assert report["scores"][CLASSIFIER]["auc"]["value"] == 1
     rule = report["rules"][ANY_PIXEL]
@@ -143,9 +143,9 @@ def test_a_study_ranks_scores_and_reports_on_the_other_half(tmp_path: Path) -> N
     halves = report["rules"], report["rules_with_halves_exchanged"]
     assert sum(half[ANY_PIXEL]["covid"] for half in halves) == 12
     # Where all infections are found and nothing else, the smallest of one half is the threshold.
-    areas = 100 * opinions.pictures.masks[:12].mean(axis=(1, 2))
+    areas = 100 * predictions.pictures.masks[:12].mean(axis=(1, 2))
     assert np.abs(areas - report["rules"][f"{AREA}, best F2"]["threshold"]).min() < 1e-9
-    names = {path.name for path in write_study(opinions, report, tmp_path)}
+    names = {path.name for path in write_study(predictions, report, tmp_path)}
     assert names == {
         "detection.json", "detection.md", "detection.csv", "detection.tex", "roc.png",
         "precision_recall.png",
@@ -155,9 +155,9 @@ def test_a_study_ranks_scores_and_reports_on_the_other_half(tmp_path: Path) -> N
 
 def test_a_threshold_is_not_reported_where_it_was_chosen() -> None:
     """Scores that are noise: chosen and reported on the same pictures they would look useful."""
-    opinions = _opinions(covid=40, normal=40)
+    predictions = _predictions(covid=40, normal=40)
     rng = np.random.default_rng(5)
-    noise = dataclasses.replace(opinions, probability=rng.random(80).astype(np.float32))
+    noise = dataclasses.replace(predictions, probability=rng.random(80).astype(np.float32))
     report = study(noise, draws=50)
     ways = [report["rules"], report["rules_with_halves_exchanged"]]
     assert ways[0][ANY_PIXEL]["covid"] == ways[1][ANY_PIXEL]["covid"] == 20
@@ -170,16 +170,16 @@ def test_both_runs_are_asked_about_what_both_held_back(
     finished_run: Path, classifier_run: Path, pictures: data.Pictures
 ) -> None:
     folder = pictures.samples[0].image.parent.parent
-    opinions = ask_both(finished_run, classifier_run, folder)
-    assert [s.name for s in opinions.pictures.samples] == [
-        s.name for s in pictures.samples if s.name in set(run_folder.held_back_names(finished_run))
+    predictions = predict_both(finished_run, classifier_run, folder)
+    assert [s.name for s in predictions.pictures.samples] == [
+        s.name for s in pictures.samples if s.name in run_folder.held_back_names(finished_run)
     ]
-    assert opinions.activation.shape == opinions.infection.shape == (16, 224, 224)
-    assert opinions.activation.max() == pytest.approx(1, abs=0.05)
-    only = ask_both(finished_run, classifier_run, folder, covid_only=True)
+    assert predictions.activation.shape == predictions.infection.shape == (16, 224, 224)
+    assert predictions.activation.max() == pytest.approx(1, abs=0.05)
+    only = predict_both(finished_run, classifier_run, folder, covid_only=True)
     assert only.pictures.covid.all()
     np.testing.assert_allclose(
-        only.probability, opinions.probability[opinions.pictures.covid], atol=1e-5
+        only.probability, predictions.probability[predictions.pictures.covid], atol=1e-5
     )
 
 
@@ -189,11 +189,11 @@ def test_runs_of_the_wrong_kind_are_named(
 ) -> None:
     folder = pictures.samples[0].image.parent.parent
     with pytest.raises(SpecError, match="expected a classifier"):
-        ask_both(finished_run, finished_run, folder)
+        predict_both(finished_run, finished_run, folder)
     with pytest.raises(SpecError, match="segments the infection"):
-        ask_both(classifier_run, classifier_run, folder)
+        predict_both(classifier_run, classifier_run, folder)
     with pytest.raises(InfmapError, match="not a finished run"):
-        ask_both(tmp_path, classifier_run, folder)
+        predict_both(tmp_path, classifier_run, folder)
 
 
 @pytest.mark.slow
@@ -204,4 +204,4 @@ def test_other_data_are_refused_unless_all_are_asked_for(
 
     folder = write_data(tmp_path / "other", covid=2, normal=1)
     with pytest.raises(TrainingError, match="--all"):
-        ask_both(finished_run, classifier_run, folder)
+        predict_both(finished_run, classifier_run, folder)

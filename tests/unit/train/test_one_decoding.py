@@ -22,7 +22,7 @@ from infmap_annotate.reading.worklist import Item
 from infmap_annotate.study.collection import init_study
 from infmap_annotate.study.folder import Study
 from infmap_annotate.study.predict import predict_by_runs
-from infmap_annotate.web.pictures import Shelf
+from infmap_annotate.web.pictures import PictureCache
 from infmap_kit.errors import InputRejected, TrainingError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import decode_radiograph
@@ -131,9 +131,9 @@ def test_training_and_annotation_see_what_serving_sees(
     picture = study.pictures()[0]
     assert (picture.height, picture.width) == served.shape
     np.testing.assert_array_equal(_predicted_on(study, tmp_path / "run"), network_input(served))
-    shelf = Shelf(study)
-    shown = shelf.get(Item("item", 1, picture, (), open_choice=False)).image
-    shelf.close()
+    pictures_of_study = PictureCache(study)
+    shown = pictures_of_study.get(Item("item", 1, picture, (), open_choice=False)).image
+    pictures_of_study.close()
     assert shown is not None
     np.testing.assert_array_equal(decoded(shown), served)
 

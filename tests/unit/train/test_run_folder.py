@@ -61,7 +61,7 @@ def test_graph_and_weights_answer_alike_and_as_reported(
     finished_run: Path, pictures: data.Pictures
 ) -> None:
     model, spec = run_folder.load_network(finished_run)
-    held_back = set(run_folder.held_back_names(finished_run))
+    held_back = run_folder.held_back_names(finished_run)
     chosen = pictures.take([r for r, s in enumerate(pictures.samples) if s.name in held_back])
     probability = predict(model, spec.network.encoder, chosen.images)
     session = onnxruntime.InferenceSession(finished_run / "segmentation.onnx")
@@ -130,9 +130,9 @@ def test_a_lung_run_says_so_and_holds_back_the_same_patients(
     assert "lungs" in spec.name
     assert "detection" not in spec.metrics
     lungs = {s.name for s in pictures.samples if s.lung_mask}
-    held_back = set(run_folder.held_back_names(lung_run))
-    assert held_back == set(run_folder.held_back_names(finished_run)) & lungs
-    assert held_back < set(run_folder.held_back_names(finished_run))
+    held_back = run_folder.held_back_names(lung_run)
+    assert held_back == run_folder.held_back_names(finished_run) & lungs
+    assert held_back < run_folder.held_back_names(finished_run)
     folder = pictures.samples[0].image.parent.parent
     again = evaluate_run(lung_run, folder)
     assert again.report["dice"]["mean"] == pytest.approx(spec.metrics["dice"]["mean"])

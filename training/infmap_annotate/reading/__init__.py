@@ -1,1 +1,1 @@
-"""What readers decide, and in which order they see it."""
+"""Readers' decisions, and the order in which they see things."""

@@ -1,4 +1,4 @@
-"""Recording what readers decide: checked and written in one transaction, and never changed."""
+"""Readers' decisions: checked and written in one transaction, and never changed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_annotate.reading.worklist import Desk, Item, Worklist
-from infmap_annotate.study.folder import MASKS, Study, now
-from infmap_annotate.study.masks import encode_mask
+from infmap_annotate.study.folder import Study, now
 from infmap_annotate.study.readers import Reader
-from infmap_kit.model.files import sha256_of
 
 
 class Refused(Exception):
-    """A decision that is not taken, and why.
+    """A decision that is refused, and why.
 
     Parameters
     ----------
     status
-        Of HTTP.
+        HTTP status.
     code
         Short machine-readable reason.
     message
@@ -36,15 +34,15 @@ class Refused(Exception):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What every decision says about itself.
+class Details:
+    """Details of a decision that the page sends with it.
 
     Parameters
     ----------
     elapsed_ms
-        How long the reader looked, as the page measured it.
+        Time that the reader looked, as the page measured it.
     tab
-        Which tab of the browser it came from.
+        Name of the browser's tab.
     key
         One for each decision: a page that lost the answer sends it again.
     """
@@ -60,16 +58,16 @@ class Ledger:
     Parameters
     ----------
     study
-        Where they are kept.
+        The study that holds them.
     worklist
-        Says what is to be decided.
+        The readers' items.
     """
 
     def __init__(self, study: Study, worklist: Worklist) -> None:
         self._study, self._worklist = study, worklist
 
     def choose(
-        self, reader: Reader, item_id: str, kind: str, slot: int | None, asked: Asked
+        self, reader: Reader, item_id: str, kind: str, slot: int | None, details: Details
     ) -> int:
         """Record a ``pick``, ``reject`` or ``skip``; returns the decision's number.
 
@@ -86,24 +84,26 @@ class Ledger:
             chosen = None
             if kind == "pick":
                 if slot is None or not 1 <= slot <= len(item.order):
-                    raise Refused(
-                        422,
-                        "bad-slot",
-                        f"expected a slot from 1 to {len(item.order)}, found {slot}",
-                    )
+                    text = f"expected a slot from 1 to {len(item.order)}, found {slot}"
+                    raise Refused(422, "bad-slot", text)
                 chosen = item.order[slot - 1].id
             if kind == "reject" and not item.open_choice:
                 raise Refused(
                     422, "may-not-reject", "In this stage one of the masks has to be picked."
                 )
             return self._insert(
-                sql, reader, item, kind, asked, slot=slot if chosen else None, candidate_id=chosen
+                sql, reader, item, kind, details, slot=slot if chosen else None, candidate_id=chosen
             )
 
-        return self._once(reader, asked, insert)
+        return self._once(reader, details, insert)
 
     def draw(
-        self, reader: Reader, item_id: str, mask: NDArray[np.bool_], from_slot: int, asked: Asked
+        self,
+        reader: Reader,
+        item_id: str,
+        mask: NDArray[np.bool_],
+        from_slot: int,
+        details: Details,
     ) -> int:
         """Record a drawing; its file is on disk before its row is.
 
@@ -112,45 +112,42 @@ class Ledger:
         mask
             (H, W) bool, at the radiograph's size.
         from_slot
-            Of the mask that the drawing began with; 0 for none.
+            Slot of the mask that the drawing began with; 0 for none.
 
         Raises
         ------
         Refused
             When the item is not the reader's current one, or may not be drawn.
         """
-        if self._done_before(reader, asked) is None:
+        if self._done_before(reader, details) is None:
             _may_draw(self._current(reader, item_id))
-        # Refused or killed after this, a file remains that no row names, and hurts nobody.
-        file = self._study.keep_mask(encode_mask(mask))
+        # Refused or killed after this, a file remains that no row names, and does no harm.
+        file, sha256 = self._study.add_mask(mask)
 
         def insert(sql: sqlite3.Connection) -> int:
             item = self._current(reader, item_id)
             _may_draw(item)
             if not 0 <= from_slot <= len(item.order):
-                raise Refused(
-                    422,
-                    "bad-slot",
-                    f"expected from_slot from 0 to {len(item.order)}, found {from_slot}",
-                )
+                text = f"expected from_slot from 0 to {len(item.order)}, found {from_slot}"
+                raise Refused(422, "bad-slot", text)
             candidate = sql.execute(
                 "INSERT INTO candidate (picture_id, kind, reader_id, file, sha256) "
                 "VALUES (?, 'reader', ?, ?, ?)",
-                (item.picture.id, reader.id, file, sha256_of(self._study.folder / MASKS / file)),
+                (item.picture.id, reader.id, file, sha256),
             ).lastrowid
             return self._insert(
                 sql,
                 reader,
                 item,
                 "draw",
-                asked,
+                details,
                 candidate_id=candidate,
                 begun_from_id=item.order[from_slot - 1].id if from_slot else None,
             )
 
-        return self._once(reader, asked, insert)
+        return self._once(reader, details, insert)
 
-    def undo(self, reader: Reader, item_id: str | None, asked: Asked) -> int:
+    def undo(self, reader: Reader, item_id: str | None, details: Details) -> int:
         """Take the reader's last decision back, by one more row.
 
         Parameters
@@ -172,30 +169,24 @@ class Ledger:
             if desk.last is None:
                 raise Refused(409, "nothing-to-undo", "There is nothing to undo.")
             last = desk.last
-            item = next(
-                (one for one in desk.items.values() if one.picture.id == last["picture_id"]), None
-            )
+            items = (i for i in desk.items.values() if i.picture.id == last["picture_id"])
+            item = next(items, None)
             if item is None:
                 raise Refused(409, "nothing-to-undo", "That decision cannot be undone any more.")
-            return self._insert(sql, reader, item, "undo", asked, undoes=last["id"])
+            return self._insert(sql, reader, item, "undo", details, undoes=last["id"])
 
-        return self._once(reader, asked, insert)
+        return self._once(reader, details, insert)
 
     def previous(self, reader: Reader, item: Item) -> sqlite3.Row | None:
-        """What a reader had decided on an open item before they took it back, or skipped it."""
-        row = (
-            self._study.database.reading()
-            .execute(
-                "SELECT kind, slot FROM decision WHERE reader_id = ? AND picture_id = ? "
-                "AND kind <> 'undo' ORDER BY id DESC LIMIT 1",
-                (reader.id, item.picture.id),
-            )
-            .fetchone()
+        """The decision that a reader took back on an open item, or with which they skipped it."""
+        return self._study.first(
+            "SELECT kind, slot FROM decision WHERE reader_id = ? AND picture_id = ? "
+            "AND kind <> 'undo' ORDER BY id DESC LIMIT 1",
+            *(reader.id, item.picture.id),
         )
-        return row if isinstance(row, sqlite3.Row) else None
 
     def why_absent(self, reader: Reader, desk: Desk, item_id: str) -> Refused:
-        """Why a name is not on a reader's desk."""
+        """The reason why a name is not on a reader's desk."""
         picture = self._worklist.picture_of(reader, item_id)
         if picture is None:
             return Refused(404, "unknown-item", "This radiograph is not in your list.")
@@ -204,16 +195,15 @@ class Ledger:
         return _not_current() if still_there else _elsewhere()
 
     def show(self, reader: Reader, item: Item) -> None:
-        """Remember since when a reader sees an item."""
-        sql = self._study.database.reading()
+        """Record since when a reader sees an item."""
         key = (reader.id, item.picture.id)
         known = "SELECT 1 FROM shown WHERE reader_id = ? AND picture_id = ?"
-        if sql.execute(known, key).fetchone() is None:
+        if self._study.first(known, *key) is None:
             with self._study.writing() as writing:
                 writing.execute("INSERT OR IGNORE INTO shown VALUES (?, ?, ?)", (*key, now()))
 
     def _current(self, reader: Reader, item_id: str) -> Item:
-        """Give the item if it is the one to decide, and say otherwise why it is not."""
+        """Give the item if it is the one to decide, and refuse it otherwise."""
         desk = self._worklist.desk(reader)
         item = desk.items.get(item_id)
         if item is None:
@@ -223,19 +213,15 @@ class Ledger:
         raise _not_current() if desk.standing(item) is None else _elsewhere()
 
     def _once(
-        self, reader: Reader, asked: Asked, insert: Callable[[sqlite3.Connection], int]
+        self, reader: Reader, details: Details, insert: Callable[[sqlite3.Connection], int]
     ) -> int:
         with self._study.writing() as sql:
-            before = self._done_before(reader, asked)
+            before = self._done_before(reader, details)
             return insert(sql) if before is None else before
 
-    def _done_before(self, reader: Reader, asked: Asked) -> int | None:
-        row = (
-            self._study.database.reading()
-            .execute(
-                "SELECT id FROM decision WHERE reader_id = ? AND key = ?", (reader.id, asked.key)
-            )
-            .fetchone()
+    def _done_before(self, reader: Reader, details: Details) -> int | None:
+        row = self._study.first(
+            "SELECT id FROM decision WHERE reader_id = ? AND key = ?", reader.id, details.key
         )
         return None if row is None else int(row["id"])
 
@@ -245,7 +231,7 @@ class Ledger:
         reader: Reader,
         item: Item,
         kind: str,
-        asked: Asked,
+        details: Details,
         *,
         slot: int | None = None,
         candidate_id: int | None = None,
@@ -253,10 +239,10 @@ class Ledger:
         undoes: int | None = None,
     ) -> int:
         moment = now()
-        shown = sql.execute(
+        shown = self._study.first(
             "SELECT at FROM shown WHERE reader_id = ? AND picture_id = ?",
-            (reader.id, item.picture.id),
-        ).fetchone()
+            *(reader.id, item.picture.id),
+        )
         number = sql.execute(
             "INSERT INTO decision (reader_id, picture_id, stage, kind, slot, candidate_id, "
             "begun_from_id, order_shown, started_at, decided_at, elapsed_ms, tab, key, undoes) "
@@ -272,13 +258,13 @@ class Ledger:
                 json.dumps([candidate.id for candidate in item.order]),
                 shown["at"] if shown else moment,
                 moment,
-                asked.elapsed_ms,
-                asked.tab,
-                asked.key,
+                details.elapsed_ms,
+                details.tab,
+                details.key,
                 undoes,
             ),
         ).lastrowid
-        # What comes now is seen from now on; in the same transaction, which is one sync less.
+        # The next item is seen from now on; in the same transaction, which is one sync less.
         current = self._worklist.desk(reader).current
         if current is not None:
             sql.execute(

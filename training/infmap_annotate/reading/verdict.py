@@ -1,7 +1,7 @@
-"""Which mask becomes the ground truth: the rule, and what is left for a third reader.
+"""The mask that becomes the ground truth: the rule, and the disputes that are left to a third reader.
 
-1. A mask that more than half of the readers chose is it.
-2. When all have chosen and their choices are alike, the one that is nearest to the others is it. Two
+1. A mask that more than half of the readers chose is taken.
+2. When all have chosen and their choices are alike, the mask nearest to the others is taken. Two
    choices are alike when they are one mask, or both picked or both drawn with a Dice that reaches the
    study's bound.
 3. Otherwise they disagree, and a third reader decides among the masks that they chose.
@@ -23,7 +23,7 @@ from infmap_annotate.study.masks import decode_mask, dice
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What one reader settled on for one radiograph: picked or drawn."""
+    """The mask that one reader picked or drew for one radiograph."""
 
     decision_id: int
     reader_id: int
@@ -33,17 +33,17 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What became of one radiograph.
+    """The outcome for one radiograph.
 
     Parameters
     ----------
     by
         ``only reader``, ``unanimous``, ``majority``, ``alike`` or ``third reader`` when there is a
-        mask; ``disputed`` when a third reader is waited for, ``open`` when a first one is.
+        mask; ``disputed`` while a third reader is missing, ``open`` while a first one is.
     candidate
         The mask.
     choices
-        Of the first readers.
+        The first readers' choices.
     """
 
     by: str
@@ -64,7 +64,7 @@ class Jury:
     Parameters
     ----------
     study
-        Its masks are compared, each pair once.
+        The study; each pair of its masks is compared once.
     """
 
     def __init__(self, study: Study) -> None:
@@ -73,63 +73,55 @@ class Jury:
         self._dice = functools.lru_cache(maxsize=200_000)(self._compare)
 
     def verdicts(self) -> dict[int, Verdict]:
-        """Every radiograph that somebody has chosen for, by its number."""
+        """Verdicts on all radiographs with a choice, by number."""
         first, third = self.choices("first"), self.choices("third")
-        voters = {
-            row["id"]
-            for row in self._study.database.reading().execute(
-                "SELECT id FROM reader WHERE role = 'first' AND revoked_at IS NULL"
-            )
-        }
+        active = "SELECT id FROM reader WHERE role = 'first' AND revoked_at IS NULL"
+        voters = {row["id"] for row in self._study.query(active)}
         return {
-            picture: self._settle(list(found.values()), voters, third.get(picture, {}))
-            for picture, found in first.items()
+            picture: self._settle(tuple(made.values()), voters, third.get(picture, {}))
+            for picture, made in first.items()
         }
 
     def choices(self, role: str) -> dict[int, dict[int, Choice]]:
-        """What readers of a role chose, by radiograph and reader; what was undone is left out."""
-        found: dict[int, dict[int, Choice]] = {}
-        rows = self._study.database.reading().execute(
+        """Choices of the readers of a role, by radiograph and reader; those undone are left out."""
+        choices: dict[int, dict[int, Choice]] = {}
+        rows = self._study.query(
             "SELECT made.id AS decision_id, made.reader_id AS by_reader, made.kind AS choice, "
             "candidate.* FROM standing AS made "
             "JOIN reader ON reader.id = made.reader_id "
             "LEFT JOIN candidate ON candidate.id = made.candidate_id "
             "WHERE reader.role = ? ORDER BY made.id",
-            (role,),
+            role,
         )
-        latest: dict[tuple[int, int], Choice] = {}
         for row in rows:
             values = dict(row)
             decision, reader, kind = (values.pop(k) for k in ("decision_id", "by_reader", "choice"))
             if kind in ("pick", "draw"):
                 choice = Choice(decision, reader, kind, Candidate(**values))
-                latest[choice.candidate.picture_id, reader] = choice
-        for (picture, reader), choice in latest.items():
-            found.setdefault(picture, {})[reader] = choice
-        return found
+                choices.setdefault(choice.candidate.picture_id, {})[reader] = choice
+        return choices
 
     def dice(self, a: Candidate, b: Candidate) -> float:
         """Dice of two masks of one radiograph."""
         return 1.0 if a.sha256 == b.sha256 else self._dice(*sorted((a.file, b.file)))
 
     def _settle(
-        self, choices: Sequence[Choice], active: set[int], third: Mapping[int, Choice]
+        self, choices: tuple[Choice, ...], active: set[int], third: Mapping[int, Choice]
     ) -> Verdict:
-        made = tuple(choices)
         voters = active | {choice.reader_id for choice in choices}
         sha, votes = Counter(choice.candidate.sha256 for choice in choices).most_common(1)[0]
         if 2 * votes > len(voters):
             leader = next(c.candidate for c in choices if c.candidate.sha256 == sha)
             by = "only reader" if len(voters) == 1 else "majority"
-            return Verdict("unanimous" if votes == len(voters) > 1 else by, leader, made)
+            return Verdict("unanimous" if votes == len(voters) > 1 else by, leader, choices)
         if len(choices) < len(voters):
-            return Verdict("open", None, made)
+            return Verdict("open", None, choices)
         if all(self._alike(a, b) for a, b in itertools.combinations(choices, 2)):
-            return Verdict("alike", self._middle(choices), made)
+            return Verdict("alike", self._middle(choices), choices)
         if third:
             decided = min(third.values(), key=lambda choice: choice.decision_id)
-            return Verdict("third reader", decided.candidate, made)
-        return Verdict("disputed", None, made)
+            return Verdict("third reader", decided.candidate, choices)
+        return Verdict("disputed", None, choices)
 
     def _alike(self, a: Choice, b: Choice) -> bool:
         if a.candidate.sha256 == b.candidate.sha256:
@@ -141,7 +133,7 @@ class Jury:
 
     def _middle(self, choices: Sequence[Choice]) -> Candidate:
         candidates = sorted((choice.candidate for choice in choices), key=lambda c: c.id)
-        return max(candidates, key=lambda one: sum(self.dice(one, other) for other in candidates))
+        return max(candidates, key=lambda c: sum(self.dice(c, other) for other in candidates))
 
     def _compare(self, a: str, b: str) -> float:
         masks = self._study.folder / MASKS

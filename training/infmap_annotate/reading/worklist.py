@@ -1,4 +1,4 @@
-"""What a reader has to do: which radiographs, in which order, with which masks at which places."""
+"""Readers' work: the radiographs, their order, and the masks at their places."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Item:
     Parameters
     ----------
     id
-        Name that only this reader sees, and that tells nothing.
+        Name that only this reader sees, and that shows nothing of the radiograph.
     number
         Its place in the reader's order, from 1.
     order
@@ -51,14 +51,14 @@ class Progress:
 
 
 class Desk:
-    """What lies before one reader at one moment.
+    """One reader's items and decisions at one moment.
 
     Parameters
     ----------
     items
-        By name, in the reader's order.
+        The items by name, in the reader's order.
     made
-        Their decisions that stand, oldest first.
+        The decisions that stand, oldest first.
     """
 
     def __init__(self, items: Mapping[str, Item], made: Sequence[sqlite3.Row]) -> None:
@@ -77,12 +77,12 @@ class Desk:
 
     @property
     def current(self) -> Item | None:
-        """What is to be decided now; ``None`` when all is done."""
+        """The item to decide now; ``None`` when all is done."""
         return next(iter(self._to_do), None)
 
     @property
     def following(self) -> Item | None:
-        """What comes after it."""
+        """The item after it."""
         return next(iter(self._to_do[1:]), None)
 
     @property
@@ -105,7 +105,7 @@ class Desk:
 
     @functools.cached_property
     def _to_do(self) -> list[Item]:
-        """What was rejected and waits for its drawing; what is open; what was skipped, oldest first."""
+        """Rejected items, which wait for a drawing; open ones; skipped ones, oldest first."""
         items = list(self.items.values())
         kinds = {item.id: self._kind(item) for item in items}
         skipped = [item for item in items if kinds[item.id] == "skip"]
@@ -122,9 +122,9 @@ class Worklist:
     Parameters
     ----------
     study
-        Whose.
+        The study.
     jury
-        Says what third readers have to decide.
+        Its verdicts are what third readers have to decide.
     """
 
     def __init__(self, study: Study, jury: Jury) -> None:
@@ -132,18 +132,16 @@ class Worklist:
         self._plans: dict[tuple[int, Any], dict[str, Item]] = {}
 
     def desk(self, reader: Reader) -> Desk:
-        """What lies before a reader now."""
-        made = (
-            self._study.database.reading()
-            .execute("SELECT * FROM standing WHERE reader_id = ? ORDER BY id", (reader.id,))
-            .fetchall()
+        """A reader's desk now."""
+        made = self._study.query(
+            "SELECT * FROM standing WHERE reader_id = ? ORDER BY id", reader.id
         )
         if reader.role == "owner":
             return Desk({}, ())
         if reader.role == "third":
             return Desk(self._disputes(reader, {row["picture_id"] for row in made}), made)
         # Masks come with models; between two of them the plan is the same.
-        (models,) = self._study.database.reading().execute("SELECT count(*) FROM model").fetchone()
+        ((models,),) = self._study.query("SELECT count(*) FROM model")
         if (reader.id, models) not in self._plans:
             self._plans[reader.id, models] = self._plan(reader)
         return Desk(self._plans[reader.id, models], made)
@@ -156,29 +154,24 @@ class Worklist:
         return None
 
     def _name(self, reader: Reader, picture: Picture, masks: Sequence[Candidate] = ()) -> str:
-        """Half of the name is the radiograph's, the other half of the masks and their order.
+        """Name an item: half of the name is the radiograph's, half of the masks and their order.
 
-        Who decides on masks that have changed since, by a model that joined or a first reader who thought
-        better of it, must not be taken to have seen the new ones.
+        Masks may change, by a model that joins or a first reader's new choice; a decision on the old ones
+        must not be taken for one on the new.
         """
-        of_picture = opaque_id(self._study.secret, reader.id, picture.id)[:_HALF]
-        of_order = opaque_id(self._study.secret, reader.id, picture.id, *(m.id for m in masks))[
-            :_HALF
-        ]
-        return of_picture + of_order if masks else of_picture
+        parts = [(), tuple(mask.id for mask in masks)] if masks else [()]
+        key = (self._study.secret, reader.id, picture.id)
+        return "".join(opaque_id(*key, *part)[:_HALF] for part in parts)
 
     def _plan(self, reader: Reader) -> dict[str, Item]:
-        found = self._study.candidates()
+        candidates = self._study.candidates()
         ready = []
         for picture in self._study.pictures():
-            masks = [c for c in found.get(picture.id, ()) if c.kind != "reader"]
+            masks = [c for c in candidates.get(picture.id, ()) if c.kind != "reader"]
             # Stage I is a choice between what a doctor drew and what machines did.
             if picture.stage is not None and len(masks) >= (2 if picture.stage == 1 else 1):
                 ready.append((picture, masks))
-        seed = self._study.rules.seed
-        mixed = shuffled(ready, seed, reader.name, key=lambda pair: pair[0].name)
-        mixed.sort(key=lambda pair: pair[0].stage or 0)
-        return self._items(reader, mixed)
+        return self._items(reader, ready, by_stage=True)
 
     def _disputes(self, reader: Reader, decided: set[int]) -> dict[str, Item]:
         by_number = {picture.id: picture for picture in self._study.pictures()}
@@ -186,17 +179,21 @@ class Worklist:
         for number, verdict in self._jury.verdicts().items():
             if verdict.by == "disputed" or number in decided:
                 disputed.append((by_number[number], list(verdict.disputed)))
-        mixed = shuffled(
-            disputed, self._study.rules.seed, reader.name, key=lambda pair: pair[0].name
-        )
-        return self._items(reader, mixed)
+        return self._items(reader, disputed)
 
     def _items(
-        self, reader: Reader, pairs: Sequence[tuple[Picture, list[Candidate]]]
+        self,
+        reader: Reader,
+        pairs: Sequence[tuple[Picture, list[Candidate]]],
+        *,
+        by_stage: bool = False,
     ) -> dict[str, Item]:
         seed = self._study.rules.seed
+        mixed = shuffled(pairs, seed, reader.name, key=lambda pair: pair[0].name)
+        if by_stage:
+            mixed.sort(key=lambda pair: pair[0].stage or 0)
         items = {}
-        for number, (picture, masks) in enumerate(pairs, start=1):
+        for number, (picture, masks) in enumerate(mixed, start=1):
             order = shuffled(masks, seed, reader.name, picture.name, key=lambda mask: mask.id)
             name = self._name(reader, picture, order)
             open_choice = (

@@ -1,1 +1,1 @@
-"""What came of a study."""
+"""The results of a study."""

@@ -45,11 +45,11 @@ def fleiss_kappa(choices: Sequence[Sequence[str]]) -> float:
     return (observed - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
 
 
-def share_with_interval(part: int, whole: int) -> tuple[float, float, float]:
+def share_with_interval(part: int, total: int) -> tuple[float, float, float]:
     """A share and its 95 % interval by Wilson's score, which stays within 0 and 1; NaN of nothing."""
-    if not whole:
+    if not total:
         return math.nan, math.nan, math.nan
     from scipy.stats import binomtest
 
-    interval = binomtest(part, whole).proportion_ci(0.95, method="wilson")
-    return part / whole, float(interval.low), float(interval.high)
+    interval = binomtest(part, total).proportion_ci(0.95, method="wilson")
+    return part / total, float(interval.low), float(interval.high)

@@ -1,4 +1,4 @@
-"""The card of an exported training set: who made it, how, and how far they agreed."""
+"""The card of an exported training set: its readers, their rules and their agreement."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def data_card(
     Parameters
     ----------
     statistics
-        Of the study.
+        The study's figures.
     counts
         ``covid``, ``normal``, ``left_out``.
     models
         Name, stage and record of each.
     as_drawn
-        Whether the masks are those from before the study, and not what the readers decided.
+        Whether the masks are those from before the study, and not the readers'.
     hashes
-        File name to SHA-256 of what the card vouches for.
+        SHA-256 by file name, for the files that the card vouches for.
     """
     people = (
         f"{person['name']} ({'third reader' if person['role'] == 'third' else 'reader'}, "
@@ -95,7 +95,7 @@ def data_card(
 
 
 def describe(record: Mapping[str, Any]) -> str:
-    """What is known of a model, in one phrase."""
+    """Describe a model's origin in one phrase."""
     if record["made_by"] == "runs":
         runs = record["runs"]
         versions = ", ".join(run["version"] for run in runs)

@@ -1,4 +1,4 @@
-"""What a study has found: progress, agreement, and whose masks the readers preferred."""
+"""A study's figures: progress, agreement, and whose masks the readers preferred."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from infmap_annotate.reading.verdict import Choice, Jury, Verdict
 from infmap_annotate.results.agreement import cohen_kappa, fleiss_kappa, share_with_interval
 from infmap_annotate.study.folder import Candidate, Study, now
 from infmap_annotate.study.readers import Reader, readers
+from infmap_train.data.output import json_ready
 
 OWN = "own drawing"
 DRAWN = "drawn before"
 
+_PERSON_COLUMNS = ("name", "role", "decided", "drawn", "skipped", "undone", "median_s")
 _Label = Callable[[Candidate], str]
 
 
 def study_statistics(study: Study) -> dict[str, Any]:
-    """Everything that is known of a study, as one JSON document.
+    """Give all figures of a study as one JSON document.
 
     Kappas compare which mask was chosen; ``own drawing`` is one answer whoever drew, as is each
     model. Figures of two readers are over the radiographs that both decided.
@@ -43,23 +45,19 @@ def study_statistics(study: Study) -> dict[str, Any]:
                 {n: c for n, c in choices.items() if n in numbers},
                 label,
             )
-    return {
-        key: _json_ready(value)
-        for key, value in {
-            "generated_at": now(),
-            "made_at": study.fact("made_at"),
-            "rules": study.fact("rules"),
-            "readers": [_person(study, reader) for reader in people if reader.role != "owner"],
-            "stages": stages,
-        }.items()
+    document = {
+        "generated_at": now(),
+        "made_at": study.fact("made_at"),
+        "rules": study.fact("rules"),
+        "readers": [_person(study, reader) for reader in people if reader.role != "owner"],
+        "stages": stages,
     }
+    return dict(json_ready(document))
 
 
 def labels(study: Study) -> _Label:
-    """What a mask is called in figures: by who made it, not which reader."""
-    models = {
-        row["id"]: row["name"] for row in study.database.reading().execute("SELECT * FROM model")
-    }
+    """Name masks in figures by their makers; readers' drawings have one name."""
+    models = {row["id"]: row["name"] for row in study.query("SELECT * FROM model")}
 
     def label(candidate: Candidate) -> str:
         if candidate.model_id is not None:
@@ -81,39 +79,23 @@ def page_of(document: Mapping[str, Any]) -> dict[str, Any]:
         _table(
             "Readers",
             ["reader", "role", "decided", "own drawings", "skipped", "taken back", "median s"],
-            [
-                [
-                    p["name"],
-                    p["role"],
-                    p["decided"],
-                    p["drawn"],
-                    p["skipped"],
-                    p["undone"],
-                    p["median_s"],
-                ]
-                for p in document["readers"]
-            ],
+            [[p[key] for key in _PERSON_COLUMNS] for p in document["readers"]],
         )
     ]
     for stage, figures in document["stages"].items():
         tables += _stage_tables(
             f"Stage {'I' * int(stage)}", figures, document["rules"]["dice_bound"]
         )
-    return {
-        "title": "Agreement",
-        "generated_at": document["generated_at"],
-        "tables": tables,
-    }
+    return {"title": "Agreement", "generated_at": document["generated_at"], "tables": tables}
 
 
 def _person(study: Study, reader: Reader) -> dict[str, Any]:
-    sql = study.database.reading()
-    standing = sql.execute("SELECT * FROM standing WHERE reader_id = ?", (reader.id,)).fetchall()
+    standing = study.query("SELECT * FROM standing WHERE reader_id = ?", reader.id)
     latest = {row["picture_id"]: row["kind"] for row in standing}
     kinds = Counter(latest.values())
-    (undone,) = sql.execute(
-        "SELECT count(*) FROM decision WHERE kind = 'undo' AND reader_id = ?", (reader.id,)
-    ).fetchone()
+    ((undone,),) = study.query(
+        "SELECT count(*) FROM decision WHERE kind = 'undo' AND reader_id = ?", reader.id
+    )
     times = [row["elapsed_ms"] / 1000 for row in standing if row["kind"] in ("pick", "draw")]
     return {
         "name": reader.name,
@@ -138,15 +120,15 @@ def _stage(
     settled = Counter(verdict.by for verdict in verdicts.values())
     settled["open"] += pictures - len(verdicts)
     final = Counter(label(v.candidate) for v in verdicts.values() if v.candidate is not None)
-    whole = [
-        [label(found[reader.id].candidate) for reader in first]
-        for found in choices.values()
-        if all(reader.id in found for reader in first)
+    by_all = [
+        [label(made[reader.id].candidate) for reader in first]
+        for made in choices.values()
+        if all(reader.id in made for reader in first)
     ]
     return {
         "pictures": pictures,
         "settled": dict(settled),
-        "final": {"masks": dict(final), "machine_over_drawn": _won(final)},
+        "final": _chosen(final),
         "readers": {
             reader.name: _chosen(
                 Counter(label(c[reader.id].candidate) for c in choices.values() if reader.id in c)
@@ -156,21 +138,22 @@ def _stage(
         "pairs": [_pair(jury, a, b, choices, label) for a, b in itertools.combinations(first, 2)],
         "fleiss": {
             "readers": len(first),
-            "pictures": len(whole),
-            "kappa": fleiss_kappa(whole),
+            "pictures": len(by_all),
+            "kappa": fleiss_kappa(by_all),
         },
     }
 
 
 def _chosen(masks: Counter[str]) -> dict[str, Any]:
-    return {"masks": dict(masks), "machine_over_drawn": _won(masks)}
-
-
-def _won(masks: Counter[str]) -> dict[str, Any]:
-    """How often a machine's mask was taken where the one drawn before could have been."""
-    machine = masks.total() - masks[OWN] - masks[DRAWN]
-    share, low, high = share_with_interval(machine, machine + masks[DRAWN])
-    return {"machine": machine, "drawn": masks[DRAWN], "share": share, "low": low, "high": high}
+    """Masks by their makers, and how often a machine's was preferred to the one drawn before."""
+    machine, drawn = masks.total() - masks[OWN] - masks[DRAWN], masks[DRAWN]
+    share, low, high = share_with_interval(machine, machine + drawn)
+    return {
+        "masks": dict(masks),
+        "machine_over_drawn": {
+            "machine": machine, "drawn": drawn, "share": share, "low": low, "high": high,
+        },
+    }  # fmt: skip
 
 
 def _pair(
@@ -187,7 +170,7 @@ def _pair(
     return {
         "readers": [a.name, b.name],
         "pictures": len(both),
-        "same_mask": sum(one.sha256 == other.sha256 for one, other in both),
+        "same_mask": sum(x.sha256 == y.sha256 for x, y in both),
         "cohen_kappa": cohen_kappa([label(x) for x, _ in both], [label(y) for _, y in both]),
         "dice_mean": statistics.fmean(dices) if dices else math.nan,
         "dice_min": min(dices, default=math.nan),
@@ -196,8 +179,8 @@ def _pair(
 
 def _stage_tables(title: str, figures: Mapping[str, Any], bound: float) -> list[dict[str, Any]]:
     fleiss = figures["fleiss"]
-    won = [("final masks", figures["final"]), *figures["readers"].items()]
-    made_by = sorted({name for _, entry in won for name in entry["masks"]})
+    chosen = [("final masks", figures["final"]), *figures["readers"].items()]
+    made_by = sorted({name for _, entry in chosen for name in entry["masks"]})
     tables = [
         _table(
             f"{title}: radiographs",
@@ -221,7 +204,7 @@ def _stage_tables(title: str, figures: Mapping[str, Any], bound: float) -> list[
         _table(
             f"{title}: whose masks were chosen",
             ["reader", *made_by],
-            [[who, *(entry["masks"].get(name, 0) for name in made_by)] for who, entry in won],
+            [[who, *(entry["masks"].get(name, 0) for name in made_by)] for who, entry in chosen],
         ),
     ]  # fmt: skip
     if title == "Stage I":
@@ -229,7 +212,7 @@ def _stage_tables(title: str, figures: Mapping[str, Any], bound: float) -> list[
             _table(
                 f"{title}: the machine's mask against the one drawn before",
                 ["reader", "machine's", "drawn", "machine's share", "from", "to"],
-                [[who, *entry["machine_over_drawn"].values()] for who, entry in won],
+                [[who, *entry["machine_over_drawn"].values()] for who, entry in chosen],
                 "With Wilson's 95 % interval. The paper's doctors took the machine's in three of five.",
             )
         )  # fmt: skip
@@ -240,12 +223,3 @@ def _table(
     title: str, columns: list[str], rows: list[list[Any]], note: str | None = None
 ) -> dict[str, Any]:
     return {"title": title, "note": note, "columns": columns, "rows": rows}
-
-
-def _json_ready(value: Any) -> Any:
-    """JSON has no NaN: what has no figure is null."""
-    if isinstance(value, dict):
-        return {key: _json_ready(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_json_ready(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

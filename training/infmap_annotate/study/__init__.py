@@ -1,1 +1,1 @@
-"""The study folder and what goes into it."""
+"""The study folder and its contents."""

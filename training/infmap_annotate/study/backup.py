@@ -1,8 +1,7 @@
-"""A copy of a whole study in one file, taken while it is in use."""
+"""A copy of a study in one file, taken while it is in use."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import sqlite3
@@ -18,7 +17,7 @@ def back_up(study: Study, file: Path) -> int:
     """Write decisions, masks and key into one tar archive; unpacked, it is the study again.
 
     SQLite's own online copy is taken first. Masks never change and are written before their rows, so that
-    all that the copy names are there.
+    every mask that the copy names is there.
 
     Parameters
     ----------
@@ -28,7 +27,7 @@ def back_up(study: Study, file: Path) -> int:
     Returns
     -------
     int
-        How many masks are in it.
+        Number of masks in it.
 
     Raises
     ------
@@ -47,7 +46,10 @@ def back_up(study: Study, file: Path) -> int:
                     archive.add(snapshot, DATABASE)
                     archive.add(study.folder / KEY, KEY)
                     for name, sha256 in rows:
-                        _add_mask(archive, study.folder / MASKS / name, sha256)
+                        content = study.read_mask(name, sha256)
+                        entry = tarfile.TarInfo(f"{MASKS}/{name}")
+                        entry.size, entry.mode = len(content), 0o644
+                        archive.addfile(entry, io.BytesIO(content))
                 stream.flush()
                 os.fsync(stream.fileno())
         beside.replace(file)
@@ -67,15 +69,3 @@ def _copy(study: Study, snapshot: Path) -> list[tuple[str, str]]:
         return [(r[0], r[1]) for r in target.execute("SELECT file, sha256 FROM candidate")]
     finally:
         target.close()
-
-
-def _add_mask(archive: tarfile.TarFile, path: Path, sha256: str) -> None:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise StudyError(f"cannot read {path}, which the study names: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise StudyError(f"{path} is not the file that was written (its SHA-256 differs)")
-    entry = tarfile.TarInfo(f"{MASKS}/{path.name}")
-    entry.size, entry.mode = len(content), 0o644
-    archive.addfile(entry, io.BytesIO(content))

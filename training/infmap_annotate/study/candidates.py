@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_annotate.study.collection import kept, read_mask, refuse
+from infmap_annotate.study.collection import read_mask, refuse
 from infmap_annotate.study.folder import MOST_CANDIDATES, Picture, Study, now
 from infmap_kit.errors import StudyError
 from infmap_kit.model.files import sha256_of
@@ -37,11 +38,10 @@ def check_can_join(study: Study, name: str, stage: int) -> None:
     StudyError
         Saying which of them.
     """
-    sql = study.database.reading()
-    names = [row["name"] for row in sql.execute("SELECT name FROM model WHERE stage = ?", (stage,))]
+    names = [row["name"] for row in study.query("SELECT name FROM model WHERE stage = ?", stage)]
     if name in names:
         raise StudyError(f"stage {stage} has masks of {name!r} already: take another --name")
-    (decisions,) = sql.execute("SELECT count(*) FROM decision WHERE stage = ?", (stage,)).fetchone()
+    ((decisions,),) = study.query("SELECT count(*) FROM decision WHERE stage = ?", stage)
     if decisions:
         raise StudyError(
             f"{decisions} decisions were made in stage {stage} without {name!r}: all readers must see "
@@ -66,21 +66,19 @@ def add_model(
     Parameters
     ----------
     name
-        What the statistics call it; readers never see it.
+        Its name in the statistics; readers never see it.
     masks
-        By the radiographs' numbers, (H, W) bool.
+        (H, W) bool, by the radiographs' numbers.
     record
-        What is known of the model, for the data card.
+        The model's origin, for the data card.
 
     Raises
     ------
     StudyError
         When the model cannot join.
     """
-    import json
-
     check_can_join(study, name, stage)
-    rows = [(number, *kept(study, mask)) for number, mask in masks.items()]
+    rows = [(number, *study.add_mask(mask)) for number, mask in masks.items()]
     with study.writing() as sql:
         check_can_join(study, name, stage)
         model = sql.execute(
@@ -100,7 +98,7 @@ def add_mask_folder(study: Study, name: str, stage: int, folder: Path) -> int:
     Returns
     -------
     int
-        How many.
+        Number of masks.
 
     Raises
     ------
@@ -110,19 +108,12 @@ def add_mask_folder(study: Study, name: str, stage: int, folder: Path) -> int:
     check_can_join(study, name, stage)
     masks: dict[int, NDArray[np.bool_]] = {}
     files: dict[str, str] = {}
-    problems = []
+    problems: list[str] = []
     for picture in pictures_of_stage(study, stage):
         path = folder / f"{picture.name}.png"
-        mask = read_mask(path)
-        if mask is None:
-            problems.append(f"{picture.name}: {path} is missing or cannot be decoded")
-        elif mask.shape != (picture.height, picture.width):
-            problems.append(
-                f"{picture.name}: expected a mask of {picture.width}x{picture.height}, its "
-                f"picture's size, found {mask.shape[1]}x{mask.shape[0]}"
-            )
-        else:
-            masks[picture.id] = mask >= 128
+        mask = read_mask(path, picture.name, picture.width, picture.height, problems)
+        if mask is not None:
+            masks[picture.id] = mask
             files[picture.name] = sha256_of(path)
     refuse(problems)
     add_model(study, name, stage, masks, {"made_by": "masks from a folder", "sha256": files})

@@ -94,8 +94,8 @@ CREATE VIEW standing AS
     WHERE kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM decision WHERE undoes = made.id);
 """
 
-# Whatever is written about a choice stays as it was written, whoever has the file open.
-_KEPT = ("decision", "candidate", "picture", "model")
+# Rows about a choice stay as they were written, whatever program has the file open.
+_UNCHANGING = ("decision", "candidate", "picture", "model")
 
 
 class Database(DurableDatabase):
@@ -131,7 +131,7 @@ class Database(DurableDatabase):
     def _make_tables(self) -> None:
         sql = self.reading()
         sql.executescript(_TABLES)
-        for table in _KEPT:
+        for table in _UNCHANGING:
             for change in ("UPDATE", "DELETE"):
                 sql.execute(
                     f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "

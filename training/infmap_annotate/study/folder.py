@@ -1,4 +1,4 @@
-"""The study folder: what `infmap-annotate init` makes and everything else reads.
+"""The study folder: made by `infmap-annotate init`, read by everything else.
 
 ::
 
@@ -6,8 +6,8 @@
     secret           key of the names under which readers see things; for its owner alone
     masks/           one file a candidate and drawing, all in one encoding
 
-The radiographs stay where they are: the study knows their paths and SHA-256. Whoever moves them leaves a
-link ``data`` in the study's folder that leads to their data set.
+The radiographs stay where they are: the study knows their paths and SHA-256. When they are moved, a link
+``data`` in the study's folder leads to their data set.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from infmap_annotate.study.database import Database
-from infmap_annotate.study.masks import write_lasting
+from infmap_annotate.study.masks import encode_mask, write_durably
 from infmap_kit.errors import StudyError
 
 DATABASE = "study.sqlite"
@@ -38,7 +41,7 @@ MOST_CANDIDATES = 6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What a study's owner decided about it, once.
+    """Decisions of a study's owner about it, made once.
 
     Parameters
     ----------
@@ -63,7 +66,7 @@ class Rules:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A radiograph of the study; ``stage`` is ``None`` for a normal one, which nobody annotates."""
+    """A radiograph of the study; ``stage`` is ``None`` for a normal one, which is not annotated."""
 
     id: int
     name: str
@@ -94,12 +97,12 @@ class Study:
     Parameters
     ----------
     folder
-        What ``init`` made.
+        The folder that ``init`` made.
 
     Raises
     ------
     StudyError
-        When it is none, or cannot be read.
+        When it is no study, or cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -114,45 +117,84 @@ class Study:
         self.data = moved if moved.exists() else Path(self.fact("data"))
         self._pictures: list[Picture] | None = None
 
+    def query(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Read rows."""
+        return self.database.reading().execute(sql, values).fetchall()
+
+    def first(self, sql: str, *values: object) -> sqlite3.Row | None:
+        """Read the first row of an answer; ``None`` when it has none."""
+        return next(iter(self.query(sql, *values)), None)
+
     def fact(self, key: str) -> Any:
-        """What was recorded under a key."""
-        (value,) = (
-            self.database.reading()
-            .execute("SELECT value FROM fact WHERE key = ?", (key,))
-            .fetchone()
-        )
+        """Read the value that was recorded under a key."""
+        ((value,),) = self.query("SELECT value FROM fact WHERE key = ?", key)
         return json.loads(value)
 
     def pictures(self) -> list[Picture]:
         """All radiographs, normal ones too; a study never gets others than it was made with."""
         if self._pictures is None:
-            rows = self.database.reading().execute("SELECT * FROM picture ORDER BY id")
-            self._pictures = [Picture(**row) for row in rows]
+            self._pictures = [
+                Picture(**row) for row in self.query("SELECT * FROM picture ORDER BY id")
+            ]
         return self._pictures
 
     def candidates(self) -> dict[int, list[Candidate]]:
         """All masks, by radiograph."""
         by_picture: dict[int, list[Candidate]] = {}
-        for row in self.database.reading().execute("SELECT * FROM candidate ORDER BY id"):
+        for row in self.query("SELECT * FROM candidate ORDER BY id"):
             candidate = Candidate(**row)
             by_picture.setdefault(candidate.picture_id, []).append(candidate)
         return by_picture
 
     def image_path(self, picture: Picture) -> Path:
-        """Where a radiograph lies."""
+        """Path of a radiograph's file."""
         return self.data / picture.file
 
-    def keep_mask(self, content: bytes) -> str:
-        """Write an encoded mask to a new file, for good, and give its name."""
-        name = f"{secrets.token_hex(8)}.png"
-        write_lasting(self.folder / MASKS / name, content)
-        return name
+    def read_image(self, picture: Picture) -> bytes:
+        """Read a radiograph's file.
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+        Raises
+        ------
+        StudyError
+            When it is missing, or not the file that the study was made with.
+        """
+        path = self.image_path(picture)
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == picture.sha256:
+                return content
+        raise StudyError(
+            f"{path} is missing or was changed since the study was made: bring back the file"
+        )
+
+    def read_mask(self, file: str, sha256: str) -> bytes:
+        """Read the file of a candidate's mask.
+
+        Raises
+        ------
+        StudyError
+            When it is missing or damaged.
+        """
+        path = self.folder / MASKS / file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise StudyError(
+                f"cannot read {path}: {error.strerror}; take it from a backup"
+            ) from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise StudyError(f"{path} is damaged (its SHA-256 differs): take it from a backup")
+        return content
+
+    def add_mask(self, mask: NDArray[np.bool_]) -> tuple[str, str]:
+        """Write an (H, W) mask to a new file, durably, and give the file's name and SHA-256."""
+        name, content = f"{secrets.token_hex(8)}.png", encode_mask(mask)
+        write_durably(self.folder / MASKS / name, content)
+        return name, hashlib.sha256(content).hexdigest()
+
+    def writing(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """Write all of it or nothing; it is on disk when the block has ended."""
-        with self.database.transaction() as sql:
-            yield sql
+        return self.database.transaction()
 
 
 def make_folder(folder: Path, facts: dict[str, Any]) -> None:
@@ -178,5 +220,5 @@ def now() -> str:
 
 
 def as_text(time: dt.datetime) -> str:
-    """A time as it stands in the study; texts sort as times do."""
+    """Format a time as the study stores it; texts sort as times do."""
     return time.astimezone(dt.UTC).isoformat(timespec="milliseconds")

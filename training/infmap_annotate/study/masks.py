@@ -1,4 +1,4 @@
-"""Masks: one encoding for all of them, files that last, and drawings that come from outside."""
+"""Masks: one encoding for all of them, durable files, and drawings that come from outside."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _EXTRA_BYTES = 2**16
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:
-    """Encode a mask so that its size in bytes tells nothing but its height and width.
+    """Encode a mask so that its size in bytes depends on its height and width alone.
 
-    One bit a pixel in a PNG without compression or metadata: whoever watches the network or the
-    browser's list of requests sees the same number for every mask of a radiograph.
+    One bit a pixel in a PNG without compression or metadata: the network's traffic and the browser's
+    list of requests show the same number for every mask of a radiograph.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def decode_mask(content: bytes) -> NDArray[np.bool_]:
 
 
 def most_bytes(*, width: int, height: int) -> int:
-    """How many bytes a drawing of this size can have: its pixels uncompressed, and a little."""
+    """The most bytes of a drawing of this size: its pixels uncompressed, and a little."""
     return (width + 1) * height + _EXTRA_BYTES
 
 
 def decode_drawing(content: bytes, *, width: int, height: int) -> NDArray[np.bool_]:
-    """Decode a mask that somebody drew.
+    """Decode a mask that a reader drew.
 
     Parameters
     ----------
@@ -96,11 +96,11 @@ def decode_drawing(content: bytes, *, width: int, height: int) -> NDArray[np.boo
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """Dice coefficient of two masks of one size, in [0, 1]; two empty masks agree."""
-    both = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / both if both else 1.0
+    total = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / total if total else 1.0
 
 
-def write_lasting(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
     """Write beside, sync, rename, and sync the folder: after this a power cut loses nothing."""
     beside = path.with_name(f".{path.name}.part")
     try:

@@ -14,8 +14,9 @@ from infmap_annotate.study.candidates import add_model, check_can_join, pictures
 from infmap_annotate.study.folder import Picture, Study
 from infmap_kit.errors import MissingDependency, StudyError
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.readers import decode_file
-from infmap_kit.model.files import read_json, sha256_of
+from infmap_kit.imaging.readers import decode
+from infmap_kit.model.files import read_json
+from infmap_kit.model.run_folder import SEGMENTATION_GRAPH, SPEC
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy, ModelSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 
@@ -27,7 +28,7 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished training, and what it trained on.
+    """A finished training, and its two sides of the data.
 
     Parameters
     ----------
@@ -50,12 +51,8 @@ class Run:
             When it is none, or not finished.
         """
         split = read_json(folder / "split.json")
-        return cls(
-            folder,
-            ModelSpec.read(folder / "spec.json"),
-            frozenset(split["train"]),
-            frozenset(split["held_back"]),
-        )
+        spec = ModelSpec.read(folder / SPEC)
+        return cls(folder, spec, frozenset(split["train"]), frozenset(split["held_back"]))
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
@@ -68,17 +65,13 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     """
     folders = []
     for path in paths:
-        inner = (
-            [path]
-            if (path / "spec.json").is_file()
-            else sorted(spec.parent for spec in path.glob("*/spec.json"))
-        )
-        if not inner:
+        specs = [path / SPEC] if (path / SPEC).is_file() else sorted(path.glob(f"*/{SPEC}"))
+        if not specs:
             raise StudyError(
                 f"{path} is no finished run, and has none in it: expected spec.json, which "
                 "`infmap-train fit` writes at its end"
             )
-        folders += inner
+        folders += [spec.parent for spec in specs]
     runs = [Run.read(folder) for folder in folders]
     for run in runs:
         segments = isinstance(run.spec.network, NetworkSpec)
@@ -98,7 +91,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 def assign(
     pictures: Sequence[Picture], runs: Sequence[Run], study: Study
 ) -> dict[Path, list[Picture]]:
-    """Give each radiograph to the run that held it back, or to the only one that knows nothing of it.
+    """Assign each radiograph to the run that held it back, or to the only one that knows nothing of it.
 
     A run knows a radiograph when it trained on it, or on another one of the same patient.
 
@@ -129,12 +122,12 @@ def assign(
     if trained:
         raise StudyError(
             f"{len(trained)} radiographs were trained on, or others of their patients were, by every run "
-            f"given: {_some(trained)}; a network may only predict what it has not seen: give the "
+            f"given: {_listed(trained)}; a network may only predict what it has not seen: give the "
             "cross-validation's folder, with all its folds"
         )
     if unsure:
         raise StudyError(
-            f"{len(unsure)} radiographs were held back by none of the {len(runs)} runs: {_some(unsure)}; "
+            f"{len(unsure)} radiographs were held back by none of the {len(runs)} runs: {_listed(unsure)}; "
             "give one run, that says whose masks they become"
         )
     return {folder: given for folder, given in by_run.items() if given}
@@ -156,7 +149,7 @@ def predict_by_runs(
     paths
         Run folders, or folders of them.
     load
-        Brings a run's network; by default its graph in ONNX Runtime, which needs no TensorFlow.
+        Loads a run's network; by default its graph in ONNX Runtime, which needs no TensorFlow.
 
     Raises
     ------
@@ -182,7 +175,7 @@ def predict_by_runs(
                 "run": run.folder.name,
                 "model": run.spec.name,
                 "version": run.spec.version,
-                "graph_sha256": run.spec.files.get("segmentation.onnx"),
+                "graph_sha256": run.spec.files.get(SEGMENTATION_GRAPH),
                 "dataset_fingerprint": run.spec.dataset_fingerprint,
                 "trained_on": len(run.trained),
                 "predicted": len(pictures),
@@ -209,8 +202,8 @@ def predict_by_server(
     url
         ``host:port`` of its gRPC endpoint.
     paths
-        The run folder that the engine was made from. It proves what the network was trained on; without
-        it the study's record says that nothing does.
+        The run folder that the engine was made from. It proves on which radiographs the network was
+        trained; without it the study records that they are not known.
 
     Raises
     ------
@@ -270,7 +263,7 @@ def _predicted(
 
 
 def native_mask(probability: NDArray[np.float32], *, width: int, height: int) -> NDArray[np.bool_]:
-    """A network's answer as a mask of the radiograph's own size.
+    """Turn a network's probabilities into a mask of the radiograph's own size.
 
     The probabilities are enlarged, not the mask: its outline follows them, and has no steps.
     """
@@ -279,16 +272,11 @@ def native_mask(probability: NDArray[np.float32], *, width: int, height: int) ->
 
 
 def _image(study: Study, picture: Picture) -> NDArray[np.uint8]:
-    path = study.image_path(picture)
-    if not path.is_file() or sha256_of(path) != picture.sha256:
-        raise StudyError(
-            f"{path} is missing or was changed since the study was made: bring back the file"
-        )
-    return network_input(decode_file(path).pixels)
+    return network_input(decode(study.read_image(picture), picture.name).pixels)
 
 
 def _network_of(folder: Path) -> Network:
-    """The run's own graph, normalisation included: what training wrote and `export` publishes."""
+    """Open the run's own graph, normalisation included: written by training, published by `export`."""
     try:
         from infmap_kit.gate.engines import OnnxRuntimeEngine
         from infmap_kit.release.source import read_source
@@ -300,6 +288,6 @@ def _network_of(folder: Path) -> Network:
     return OnnxRuntimeEngine(read_source(folder).segmentation.SerializeToString()).infer
 
 
-def _some(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

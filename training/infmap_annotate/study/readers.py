@@ -1,4 +1,4 @@
-"""Who may sign in: names, tokens of which only hashes are kept, and sessions."""
+"""Readers who may sign in: names, tokens that are stored as hashes, and sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infmap_annotate.study.folder import Study, as_text, now
 from infmap_kit.errors import StudyError
 
 OWNER = "owner"
-"""Name, and role, of whoever runs the study: sees the agreement, and annotates nothing."""
+"""Name, and role, of the study's owner, who sees the agreement and annotates nothing."""
 
 SESSION_HOURS = 12
 DEFAULT_DAYS = 90
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[\w][\w .-]{0,39}")
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Somebody who annotates (``first`` or ``third``), or the ``owner``."""
+    """A doctor who annotates (``first`` or ``third``), or the ``owner``."""
 
     id: int
     name: str
@@ -34,14 +34,9 @@ class Reader:
     expires_at: str
     revoked_at: str | None
 
-    @property
-    def may_enter(self) -> bool:
-        """Whether the token is still good."""
-        return self.revoked_at is None and self.expires_at > now()
-
 
 def add_reader(sql: sqlite3.Connection, name: str, role: str, *, days: int = DEFAULT_DAYS) -> str:
-    """Add a reader, or give one that is there a new token; returns the token, which is kept nowhere.
+    """Add a reader, or give a known one a new token; returns the token, which is stored nowhere.
 
     Raises
     ------
@@ -71,12 +66,12 @@ def add_reader(sql: sqlite3.Connection, name: str, role: str, *, days: int = DEF
 
 
 def revoke_reader(sql: sqlite3.Connection, name: str) -> None:
-    """Let a reader in no more; what was decided stays.
+    """Let a reader in no more; decisions stay.
 
     Raises
     ------
     StudyError
-        When nobody has that name.
+        When no reader has that name.
     """
     changed = sql.execute(
         "UPDATE reader SET revoked_at = coalesce(revoked_at, ?) WHERE name = ?", (now(), name)
@@ -87,15 +82,13 @@ def revoke_reader(sql: sqlite3.Connection, name: str) -> None:
 
 
 def readers(study: Study) -> list[Reader]:
-    """Everybody, in the order in which they were added."""
-    rows = study.database.reading().execute(
-        "SELECT id, name, role, expires_at, revoked_at FROM reader ORDER BY id"
-    )
+    """All readers and the owner, in the order in which they were added."""
+    rows = study.query("SELECT id, name, role, expires_at, revoked_at FROM reader ORDER BY id")
     return [Reader(**row) for row in rows]
 
 
 class SignInRefused(Exception):
-    """A name and token that let nobody in; the message is for whoever tried."""
+    """A name and token that are refused; the message is for the person who tried."""
 
 
 def sign_in(study: Study, name: str, token: str) -> str:
@@ -106,9 +99,8 @@ def sign_in(study: Study, name: str, token: str) -> str:
     SignInRefused
         When the token is wrong, revoked or expired.
     """
-    sql = study.database.reading()
-    row = sql.execute("SELECT * FROM reader WHERE name = ?", (name,)).fetchone()
-    # A name that is not there is compared too: how long it takes tells nothing.
+    row = study.first("SELECT * FROM reader WHERE name = ?", name)
+    # An unknown name is compared too: the time that it takes shows nothing.
     expected = row["token_sha256"] if row else _hash("")
     if not secrets.compare_digest(expected, _hash(token)) or row is None:
         raise SignInRefused("Name and token do not belong together.")
@@ -129,15 +121,13 @@ def sign_in(study: Study, name: str, token: str) -> str:
 
 
 def reader_of(study: Study, session: str) -> Reader | None:
-    """Whose session it is; ``None`` when it is nobody's, or was ended."""
-    row = (
-        study.database.reading()
-        .execute(
-            "SELECT reader.id, name, role, reader.expires_at, revoked_at FROM session "
-            "JOIN reader ON reader.id = reader_id WHERE sha256 = ? AND session.expires_at > ?",
-            (_hash(session), now()),
-        )
-        .fetchone()
+    """The reader of a session; ``None`` when there is no such session, or the token is not good any more."""
+    moment = now()
+    row = study.first(
+        "SELECT reader.id, name, role, reader.expires_at, revoked_at FROM session "
+        "JOIN reader ON reader.id = reader_id WHERE sha256 = ? AND session.expires_at > ? "
+        "AND revoked_at IS NULL AND reader.expires_at > ?",
+        *(_hash(session), moment, moment),
     )
     return Reader(**row) if row else None
 
@@ -149,12 +139,12 @@ def sign_out(study: Study, session: str) -> None:
 
 
 class Tries:
-    """How often somebody may fail: so many, and then one more every few seconds.
+    """A limit on failures: so many, and then one more every few seconds.
 
     Parameters
     ----------
     most
-        Failures in a row that are borne.
+        Failures in a row that are allowed.
     one_every_s
         Seconds after which one of them is forgotten.
     """
@@ -165,11 +155,10 @@ class Tries:
         self._lock = threading.Lock()
 
     def wait_s(self, *keys: object) -> float:
-        """Seconds until the next try is allowed; 0 when it is."""
+        """Seconds until the next try is allowed, by the key of most failures; 0 when it is."""
         with self._lock:
-            return max(0.0, *((self._count(key) - self._most + 1) for key in keys)) * (
-                self._one_every_s
-            )
+            above = max(self._count(key) for key in keys) - self._most + 1
+        return max(0.0, above) * self._one_every_s
 
     def failed(self, *keys: object) -> None:
         """Count a failure of each."""

@@ -1,4 +1,4 @@
-"""Who sees what in which order, and under which name: drawn from keys, so that it needs no record.
+"""Orders and names under which readers see things: drawn from keys, so that they need no record.
 
 A key is hashed rather than a generator run: what is added later moves nothing that was there.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -20,24 +20,20 @@ def shuffled(things: Iterable[_T], *keys: object, key: Callable[[_T], object]) -
     Parameters
     ----------
     things
-        What to order.
+        Things to order.
     keys
-        The seed, and for whom: plain values.
+        The seed, and whom the order is for: plain values.
     key
-        What tells one thing from another.
+        Identifies a thing.
     """
-    return sorted(things, key=lambda thing: _digest([*keys, key(thing)]))
+    return sorted(things, key=lambda thing: hashlib.sha256(_joined(*keys, key(thing))).digest())
 
 
 def opaque_id(secret: bytes, *parts: object) -> str:
-    """Name that tells nothing about its parts to whoever lacks the secret, 22 URL-safe letters."""
-    mac = hmac.new(secret, _joined(parts), hashlib.sha256).digest()
+    """Make a name of 22 URL-safe letters that shows nothing of its parts without the secret."""
+    mac = hmac.new(secret, _joined(*parts), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(mac[:16]).rstrip(b"=").decode()
 
 
-def _digest(parts: Sequence[object]) -> bytes:
-    return hashlib.sha256(_joined(parts)).digest()
-
-
-def _joined(parts: Sequence[object]) -> bytes:
+def _joined(*parts: object) -> bytes:
     return "\0".join(map(str, parts)).encode()

@@ -12,20 +12,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from infmap_annotate.reading.decisions import Asked, Ledger, Refused
+from infmap_annotate.reading.decisions import Details, Ledger, Refused
 from infmap_annotate.reading.verdict import Jury
 from infmap_annotate.reading.worklist import Desk, Item, Worklist
 from infmap_annotate.study.folder import Study
 from infmap_annotate.study.masks import decode_drawing, most_bytes
 from infmap_annotate.study.readers import Reader
-from infmap_annotate.web.pictures import Shelf
+from infmap_annotate.web.pictures import PictureCache, Prepared
 from infmap_kit.errors import InputRejected
 
 _KINDS = ("pick", "reject", "skip", "undo")
 _JSON_BYTES = 4096
-_THROWN_AWAY_BYTES = 2**26
+_DISCARDED_BYTES = 2**26
 _DAY_MS = 86_400_000
-_WORD = 64
+_TEXT_LETTERS = 64
 _DRAWING_STATUS = {"not-png": 415, "bad-drawing": 422}
 
 
@@ -35,16 +35,16 @@ class Api:
     Parameters
     ----------
     study
-        What is annotated.
-    who
-        Whose request it is; refuses who is signed out.
+        The study that is annotated.
+    reader_of
+        Gives the reader of a request; refuses one that is signed out.
     """
 
-    def __init__(self, study: Study, who: Callable[[Request], Reader]) -> None:
-        self._who = who
+    def __init__(self, study: Study, reader_of: Callable[[Request], Reader]) -> None:
+        self._reader_of = reader_of
         self._worklist = Worklist(study, Jury(study))
         self._ledger = Ledger(study, self._worklist)
-        self._shelf = Shelf(study)
+        self._pictures = PictureCache(study)
 
     def routes(self) -> list[Route]:
         """All paths below ``/api``."""
@@ -58,7 +58,7 @@ class Api:
         ]
 
     def current(self, reader: Reader) -> dict[str, Any]:
-        """The item that a reader is to decide, as JSON; its ``item`` is ``None`` when all is done."""
+        """The item that a reader has to decide, as JSON; its ``item`` is ``None`` when all is done."""
         desk = self._worklist.desk(reader)
         item = desk.current
         if item is not None:
@@ -66,12 +66,12 @@ class Api:
         return self._document(reader, desk, item)
 
     def get_current(self, request: Request) -> Response:
-        """Tell what is to be decided now."""
-        return JSONResponse(self.current(self._who(request)))
+        """Send the item to decide now."""
+        return JSONResponse(self.current(self._reader_of(request)))
 
     def get_following(self, request: Request) -> Response:
-        """Tell what comes after the current item, so that it can be loaded before."""
-        reader = self._who(request)
+        """Send the item after the current one, so that it can be loaded before."""
+        reader = self._reader_of(request)
         desk = self._worklist.desk(reader)
         item = self._find(reader, desk, request)
         return JSONResponse(
@@ -80,16 +80,14 @@ class Api:
 
     def get_image(self, request: Request) -> Response:
         """Send the radiograph."""
-        reader = self._who(request)
-        image = self._shelf.get(self._find(reader, self._worklist.desk(reader), request)).image
+        image = self._prepared(request).image
         if image is None:
             raise Refused(404, "missing-image", "The radiograph's file is missing or was changed.")
         return Response(image, media_type="image/png")
 
     def get_mask(self, request: Request) -> Response:
         """Send the mask at a slot."""
-        reader = self._who(request)
-        masks = self._shelf.get(self._find(reader, self._worklist.desk(reader), request)).masks
+        masks = self._prepared(request).masks
         slot: int = request.path_params["slot"]
         if not 1 <= slot <= len(masks):
             raise Refused(
@@ -101,13 +99,13 @@ class Api:
         return Response(mask, media_type="image/png")
 
     async def post_decision(self, request: Request) -> Response:
-        """Record a pick, a reject, a skip or an undo, and tell what comes next."""
-        asked = await read_body(request, _JSON_BYTES)
-        return await run_in_threadpool(self._decide, request, asked)
+        """Record a pick, a reject, a skip or an undo, and send the next item."""
+        body = await read_body(request, _JSON_BYTES)
+        return await run_in_threadpool(self._decide, request, body)
 
     async def put_drawing(self, request: Request) -> Response:
-        """Record a drawing, and tell what comes next."""
-        reader = await run_in_threadpool(self._who, request)
+        """Record a drawing, and send the next item."""
+        reader = await run_in_threadpool(self._reader_of, request)
         desk = await run_in_threadpool(self._worklist.desk, reader)
         try:
             item = self._find(reader, desk, request)
@@ -121,7 +119,7 @@ class Api:
         return await run_in_threadpool(self._draw, request, reader, item, content)
 
     def _decide(self, request: Request, body: bytes) -> Response:
-        reader = self._who(request)
+        reader = self._reader_of(request)
         try:
             document = json.loads(body)
         except ValueError:
@@ -129,13 +127,13 @@ class Api:
         if not isinstance(document, dict):
             raise _bad("expected a JSON object")
         kind, item, slot = (document.get(key) for key in ("kind", "item", "slot"))
-        asked = _asked(document)
+        details = _details(document)
         if kind not in _KINDS:
             raise _bad(f"expected kind to be one of {', '.join(_KINDS)}")
         if kind == "undo":
             if not isinstance(item, str | None):
                 raise _bad("expected item to be a text or null")
-            number = self._ledger.undo(reader, item, asked)
+            number = self._ledger.undo(reader, item, details)
             return self._answer(reader, number)
         if not isinstance(item, str):
             raise _bad("expected item to be a text")
@@ -143,17 +141,17 @@ class Api:
             if type(slot) is not int:
                 raise _bad("expected slot to be a number")
             self._refuse_unseen(reader, item, slot)
-        number = self._ledger.choose(reader, item, kind, slot if kind == "pick" else None, asked)
+        number = self._ledger.choose(reader, item, kind, slot if kind == "pick" else None, details)
         return self._answer(reader, number)
 
     def _draw(self, request: Request, reader: Reader, item: Item, content: bytes) -> Response:
-        asked = _asked(request.query_params)
-        from_slot = _whole(request.query_params.get("from_slot", "0"), "from_slot", 99)
+        details = _details(request.query_params)
+        from_slot = _integer(request.query_params.get("from_slot", "0"), "from_slot", 99)
         try:
             mask = decode_drawing(content, width=item.picture.width, height=item.picture.height)
         except InputRejected as error:
             raise Refused(_DRAWING_STATUS[error.code], error.code, error.reason) from error
-        return self._answer(reader, self._ledger.draw(reader, item.id, mask, from_slot, asked))
+        return self._answer(reader, self._ledger.draw(reader, item.id, mask, from_slot, details))
 
     def _answer(self, reader: Reader, number: int) -> Response:
         desk = self._worklist.desk(reader)
@@ -168,11 +166,15 @@ class Api:
             raise self._ledger.why_absent(reader, desk, name)
         return item
 
+    def _prepared(self, request: Request) -> Prepared:
+        reader = self._reader_of(request)
+        return self._pictures.get(self._find(reader, self._worklist.desk(reader), request))
+
     def _refuse_unseen(self, reader: Reader, item_id: str, slot: int) -> None:
         item = self._worklist.desk(reader).items.get(item_id)
         if item is None:
             return
-        prepared = self._shelf.get(item)
+        prepared = self._pictures.get(item)
         if prepared.image is None:
             raise Refused(422, "missing-image", prepared.missing[0])
         if 1 <= slot <= len(prepared.masks) and prepared.masks[slot - 1] is None:
@@ -191,9 +193,9 @@ class Api:
         }  # fmt: skip
         if item is None:
             return {"item": None, **shared}
-        prepared = self._shelf.get(item)
+        prepared = self._pictures.get(item)
         if item == desk.current and desk.following is not None:
-            self._shelf.prepare(desk.following)
+            self._pictures.prepare(desk.following)
         previous = self._ledger.previous(reader, item)
         return {
             "item": item.id,
@@ -218,41 +220,41 @@ class Api:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """Read a request's body, and keep nothing of one that grows beyond what it can be.
+    """Read a request's body of at most so many bytes.
 
     Raises
     ------
     Refused
-        413.
+        Status 413, when it is longer.
     """
-    content, found = bytearray(), 0
+    content, length = bytearray(), 0
     try:
         async for chunk in request.stream():
-            found += len(chunk)
-            # Read on for a while, and throw away: who is still sending would not hear the answer.
-            if found > most + _THROWN_AWAY_BYTES:
+            length += len(chunk)
+            # Read on for a while, and discard it: a client that still sends would not read the answer.
+            if length > most + _DISCARDED_BYTES:
                 break
-            if found <= most:
+            if length <= most:
                 content += chunk
     except ClientDisconnect as error:
         raise _bad("the request ended before its body did") from error
-    if found > most:
+    if length > most:
         raise Refused(413, "too-large", f"expected at most {most} bytes, found more: send less")
     return bytes(content)
 
 
-def _asked(fields: Any) -> Asked:
-    """What a decision says of itself, out of JSON or a query."""
+def _details(fields: Any) -> Details:
+    """Read the details of a decision from JSON or a query."""
     tab, key = fields.get("tab", ""), fields.get("key")
     for name, value in (("tab", tab), ("key", key or "")):
-        if not isinstance(value, str) or len(value) > _WORD:
-            raise _bad(f"expected {name} to be a text of at most {_WORD} letters")
-    return Asked(
-        elapsed_ms=_whole(fields.get("elapsed_ms", 0), "elapsed_ms", _DAY_MS), tab=tab, key=key
+        if not isinstance(value, str) or len(value) > _TEXT_LETTERS:
+            raise _bad(f"expected {name} to be a text of at most {_TEXT_LETTERS} letters")
+    return Details(
+        elapsed_ms=_integer(fields.get("elapsed_ms", 0), "elapsed_ms", _DAY_MS), tab=tab, key=key
     )
 
 
-def _whole(value: Any, name: str, most: int) -> int:
+def _integer(value: Any, name: str, most: int) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):

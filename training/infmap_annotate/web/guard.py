@@ -1,4 +1,4 @@
-"""What stands before every request: who may name this server, and what every answer carries."""
+"""A guard before every request, by host and origin, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Guard:
     Parameters
     ----------
     app
-        What is guarded.
+        The application that is guarded.
     hosts
         Names under which the server may be asked; on loopback, a page of the internet must not reach
         it under a name of its own.
@@ -73,13 +73,9 @@ class Guard:
         return None
 
 
-def error_answer(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
+def error_answer(status: int, code: str, message: str) -> JSONResponse:
     """An error as programs read it."""
-    return JSONResponse(
-        {"error": {"code": code, "message": message}}, status_code=status, headers=headers
-    )
+    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)
 
 
 def is_loopback(host: str) -> bool:

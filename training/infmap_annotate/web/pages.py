@@ -1,4 +1,4 @@
-"""The application that readers see: pages, and the interface that the pages talk to."""
+"""The application that readers see: pages, and the interface behind them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _Page = Callable[[Request, Reader], Response]
 
 
 class Pages:
-    """Everything that is HTML.
+    """All pages.
 
     Parameters
     ----------
     study
-        What is annotated.
+        The study that is annotated.
     api
-        Knows the items.
+        The interface behind the pages.
     secure
         Whether the cookie is for HTTPS alone.
     """
@@ -142,14 +142,14 @@ class Pages:
             return error_answer(status, code, message)
         return self._show(
             "error.html", status, status=status, title=code.replace("-", " ").capitalize(),
-            message=message, mend="Go back to the list and try again.", reader=None,
+            message=message, fix="Go back to the list and try again.", reader=None,
         )  # fmt: skip
 
     def _signed_in(self, page: _Page) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             session = request.cookies.get(COOKIE)
             reader = reader_of(self._study, session) if session else None
-            if reader is None or not reader.may_enter:
+            if reader is None:
                 return RedirectResponse("/sign-in?expired" if session else "/sign-in", 303)
             return page(request, reader)
 
@@ -181,7 +181,7 @@ def make_app(study: Study, *, hosts: frozenset[str], secure: bool = False) -> St
     Parameters
     ----------
     study
-        What is annotated.
+        The study that is annotated.
     hosts
         Names under which the server may be asked.
     secure
@@ -222,7 +222,7 @@ def make_app(study: Study, *, hosts: frozenset[str], secure: bool = False) -> St
 class _Static(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         answer = super().file_response(*args, **kwargs)
-        # Asked for each time, and answered by "not modified": a new version is seen at once.
+        # Requested each time, and answered by "not modified": a new version is seen at once.
         answer.headers["Cache-Control"] = "no-cache"
         return answer
 
@@ -230,7 +230,7 @@ class _Static(StaticFiles):
 def _session_reader(study: Study) -> Callable[[Request], Reader]:
     def find(request: Request) -> Reader:
         reader = reader_of(study, request.cookies.get(COOKIE, ""))
-        if reader is None or not reader.may_enter:
+        if reader is None:
             raise Refused(
                 401, "signed-out", "You are signed out, or your token expired: sign in again."
             )

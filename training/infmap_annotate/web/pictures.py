@@ -1,9 +1,8 @@
-"""Radiographs and masks, ready to be sent, from one place: what is read when tells nobody anything."""
+"""Radiographs and masks, ready to be sent, from one place: the time of reading shows nothing of a mask."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 
 from infmap_annotate.reading.worklist import Item
-from infmap_annotate.study.folder import MASKS, Candidate, Study
-from infmap_kit.errors import InputRejected
+from infmap_annotate.study.folder import Candidate, Study
+from infmap_kit.errors import InputRejected, StudyError
 from infmap_kit.imaging.readers import decode
 
 _MOST = 48
@@ -27,7 +26,7 @@ class Prepared:
     image
         The radiograph as a gray PNG of 8 bits; ``None`` when it is missing or was changed.
     masks
-        By slot, the first at 0; ``None`` for one whose file is missing or damaged.
+        The masks by slot, the first at 0; ``None`` where the file is missing or damaged.
     """
 
     image: bytes | None
@@ -35,40 +34,40 @@ class Prepared:
 
     @property
     def missing(self) -> list[str]:
-        """One sentence for whatever cannot be shown, without a name."""
+        """Sentences, without a name, about pictures that cannot be shown."""
         lost = self.masks.count(None)
-        found = []
+        sentences = []
         if self.image is None:
-            found.append(
+            sentences.append(
                 "The radiograph cannot be shown: its file is missing or was changed. Skip it, and tell "
                 "whoever runs the study."
             )
         if lost:
-            found.append(
+            sentences.append(
                 f"{lost} of {len(self.masks)} masks cannot be shown: tell whoever runs the study."
             )
-        return found
+        return sentences
 
 
-class Shelf:
-    """What was prepared last, and what will be needed next.
+class PictureCache:
+    """The items that were prepared last, and the one that will be needed next.
 
     All of an item is read before any of it is sent, in the order of its slots, and sent from memory.
 
     Parameters
     ----------
     study
-        Where the files are.
+        The study that holds the files.
     """
 
     def __init__(self, study: Study) -> None:
         self._study = study
         self._ready: OrderedDict[str, tuple[Item, Prepared]] = OrderedDict()
         self._lock = threading.Lock()
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="shelf")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="pictures")
 
     def get(self, item: Item) -> Prepared:
-        """Everything of one item."""
+        """All pictures of one item."""
         with self._lock:
             known = self._ready.get(item.id)
             # A third reader's masks may change while it waits.
@@ -77,7 +76,7 @@ class Shelf:
                 return known[1]
         prepared = Prepared(self._image(item), tuple(map(self._mask, item.order)))
         with self._lock:
-            # What cannot be shown is looked for again: somebody may bring it back.
+            # A missing file is looked for again: it may be brought back.
             if not prepared.missing:
                 self._ready[item.id] = (item, prepared)
                 while len(self._ready) > _MOST:
@@ -94,21 +93,14 @@ class Shelf:
 
     def _image(self, item: Item) -> bytes | None:
         try:
-            content = self._study.image_path(item.picture).read_bytes()
-        except OSError:
+            pixels = decode(self._study.read_image(item.picture), item.picture.name).pixels
+        except (StudyError, InputRejected):
             return None
-        if hashlib.sha256(content).hexdigest() != item.picture.sha256:
-            return None
-        try:
-            pixels = decode(content, item.picture.name).pixels
-        except InputRejected:
-            return None
-        # Encoded anew: what else a file carries, a patient's name say, stays where it is.
+        # Encoded anew: a patient's name, or whatever else a file carries, is not sent.
         return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1])
 
     def _mask(self, candidate: Candidate) -> bytes | None:
         try:
-            content = (self._study.folder / MASKS / candidate.file).read_bytes()
-        except OSError:
+            return self._study.read_mask(candidate.file, candidate.sha256)
+        except StudyError:
             return None
-        return content if hashlib.sha256(content).hexdigest() == candidate.sha256 else None

@@ -1,4 +1,4 @@
-"""The application that every command joins, and what several of them share."""
+"""The application that every command joins, and the options that several of them share."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-tr
 Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
 Licence = Annotated[str, typer.Option(help="Licence of the data, recorded with the weights.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Finished = Annotated[Path, typer.Argument(help="Run folder of a finished training.")]
+Everything = Annotated[
+    bool, typer.Option("--all", help="All pictures, not only those that were held back.")
+]
 
 
 def start() -> None:
@@ -44,7 +48,7 @@ def start() -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("infmap_train").addHandler(handler)
     logging.getLogger("infmap_train").setLevel(logging.INFO)
-    # TensorFlow gives the root a handler of its own, which would tell each line again.
+    # TensorFlow gives the root a handler of its own, which would print each line again.
     logging.getLogger("infmap_train").propagate = False
     import_tensorflow()
 
@@ -56,11 +60,11 @@ class _Console:
         command.console.print(text, end="", highlight=False, markup=False, soft_wrap=True)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: lines are printed at once."""
 
 
 def segmentation_options(given: Given, target: Anatomy | None) -> FitOptions:
-    """How to train by what was given, ``--target`` being the earlier spelling of ``--anatomy``."""
+    """Make the options that were given; ``--target`` is the earlier spelling of ``--anatomy``."""
     if target is None:
         return given.options(FitOptions)
     if "anatomy" in given.values:
@@ -85,7 +89,7 @@ def train(
     learn
         ``fit``, ``classify`` or ``cross_validate``.
     folder
-        Where it writes.
+        Folder that it fills.
 
     Raises
     ------

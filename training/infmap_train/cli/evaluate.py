@@ -9,16 +9,14 @@ import typer
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.progress import progress_bar
-from infmap_train.cli.app import AsJson, Data, app, show, start
+from infmap_train.cli.app import AsJson, Data, Everything, Finished, app, show, start
 
 
 @app.command(epilog="Example: `infmap-train evaluate runs/unet --data qata`")
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    run: Finished,
     data: Data,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All pictures, not only those that the run held back.")
-    ] = False,
+    everything: Everything = False,
     url: Annotated[
         str | None, typer.Option(help="Ask the engine served there (gRPC, host:port) instead.")
     ] = None,
@@ -65,12 +63,10 @@ def evaluate(
 
 @app.command(epilog="Example: `infmap-train calibrate runs/unet --data qata`")
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
+    run: Finished,
     data: Data,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All pictures, not only those that the run held back.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of the halves.")] = 0,
+    everything: Everything = False,
+    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Fit a temperature, so that probabilities mean what they say; masks stay as they are."""

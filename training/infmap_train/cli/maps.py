@@ -9,13 +9,10 @@ import typer
 
 from infmap_kit import command
 from infmap_kit.progress import progress_bar
-from infmap_train.cli.app import AsJson, Data, app, show, start
+from infmap_train.cli.app import AsJson, Data, Everything, app, show, start
 
 Run = Annotated[Path, typer.Option(help="Run folder of `infmap-train fit`.")]
 Classifier = Annotated[Path, typer.Option(help="Run folder of `infmap-train classify`.")]
-Everything = Annotated[
-    bool, typer.Option("--all", help="All pictures, not only those that both runs held back.")
-]
 
 
 @app.command(
@@ -36,15 +33,15 @@ def compare_maps(
 ) -> None:
     """Compare infection maps with a classifier's activation maps (the paper's Fig. 7), in numbers."""
     start()
-    from infmap_train.run_folder import json_ready
+    from infmap_train.data.output import json_ready
     from infmap_train.studies import compare_maps as comparing
-    from infmap_train.studies.opinions import ask_both
+    from infmap_train.studies.predictions import predict_both
 
     with progress_bar() as progress:
-        opinions = ask_both(
+        predictions = predict_both(
             run, classifier, data, everything=everything, covid_only=True, progress=progress
         )
-    comparison = comparing.compare_maps(opinions)
+    comparison = comparing.compare_maps(predictions)
     comparing.write_comparison(comparison, output, cases=cases)
     show(
         json_ready(comparison.report),
@@ -67,14 +64,14 @@ def detection_study(
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what tells COVID-19: the mask's peak, its area, a classifier; with which threshold."""
+    """Compare detectors of COVID-19 and thresholds: the mask's peak, its area, a classifier."""
     start()
-    from infmap_train.run_folder import json_ready
+    from infmap_train.data.output import json_ready
     from infmap_train.studies import detection_study as detecting
-    from infmap_train.studies.opinions import ask_both
+    from infmap_train.studies.predictions import predict_both
 
     with progress_bar() as progress:
-        opinions = ask_both(run, classifier, data, everything=everything, progress=progress)
-    report = detecting.study(opinions)
-    detecting.write_study(opinions, report, output)
+        predictions = predict_both(run, classifier, data, everything=everything, progress=progress)
+    report = detecting.study(predictions)
+    detecting.write_study(predictions, report, output)
     show(json_ready(report), detecting.study_tables(report), as_json=as_json)

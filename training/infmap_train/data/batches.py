@@ -48,7 +48,7 @@ def training_batches(
     pictures
         What is trained on.
     encoder
-        Whose normalisation.
+        The encoder, whose normalisation is applied.
     options
         How to train.
     epoch

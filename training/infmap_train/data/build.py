@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected, TrainingError
 from infmap_kit.imaging.readers import read_radiograph
-from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.files import write_json
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import quality
 from infmap_train.data.dataset import (
@@ -29,11 +26,13 @@ from infmap_train.data.dataset import (
     refuse,
 )
 from infmap_train.data.layouts import read_dataset, read_normals
+from infmap_train.data.output import new_folder, write_csv
 
-_MEASURES = [field.name for field in dataclasses.fields(quality.Quality)]
-_INDEX = ["name", "file", "class", "group", "source", "lung_mask", "original_file", *_MEASURES]
+_INDEX = (
+    *("name", "file", "class", "group", "source", "lung_mask", "original_file"),
+    *(field.name for field in dataclasses.fields(quality.Quality)),
+)
 _PARTS = ("images", INFECTION_MASKS, LUNG_MASKS)
-_LEFT_OUT = ["name", "original_file", "reason"]
 
 
 def build_dataset(
@@ -61,12 +60,12 @@ def build_dataset(
     keep_all
         Keep repeated and low-quality radiographs in the index, and list them all the same.
     progress
-        Told after every radiograph.
+        Called after every radiograph.
 
     Returns
     -------
     dict
-        What ``dataset.json`` says: counts, reasons, limits of the measures, fingerprint.
+        The content of ``dataset.json``: counts, reasons, limits of the measures, fingerprint.
 
     Raises
     ------
@@ -79,8 +78,8 @@ def build_dataset(
     samples += [s for folder in normals for s in read_normals(folder)]
     refuse(
         [
-            f"no {what} radiograph among the folders: {mend}"
-            for what, mend, covid in (
+            f"no {what} radiograph among the folders: {fix}"
+            for what, fix, covid in (
                 ("COVID-19", "pass --data", True),
                 ("normal", "pass --normal", False),
             )
@@ -90,16 +89,8 @@ def build_dataset(
     samples = _with_unique_names(samples)
     # COVID-19 first: of two that are the same picture, the one with a mask is kept.
     samples.sort(key=lambda sample: not sample.covid)
-    beside = output.with_name(f".{output.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        report = _build(samples, beside, output=output, keep_all=keep_all, progress=progress)
-        if output.exists():
-            output.rmdir()
-        beside.replace(output)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return report
+    with new_folder(output) as beside:
+        return _build(samples, beside, output=output, keep_all=keep_all, progress=progress)
 
 
 def _build(
@@ -107,7 +98,7 @@ def _build(
 ) -> dict[str, Any]:
     for part in _PARTS:
         (folder / part).mkdir(parents=True)
-    kept: list[Sample] = []
+    read: list[Sample] = []
     hashes: list[NDArray[np.uint8]] = []
     measured: list[quality.Quality] = []
     left_out: list[tuple[Sample, str]] = []
@@ -119,50 +110,44 @@ def _build(
         except InputRejected as error:
             left_out.append((sample, str(error)))
             continue
-        kept.append(sample)
+        read.append(sample)
         hashes.append(quality.perceptual_hash(pixels))
         measured.append(quality.Quality.measure(pixels))
-    if not kept:
+    if not read:
         raise TrainingError("not one radiograph could be read: " + left_out[0][1])
     pairs = quality.repeated_pictures(np.stack(hashes))
-    reasons = _complaints(kept, pairs, measured)
-    kept = _with_joined_groups(kept, pairs)
-    left_out += [(kept[row], "; ".join(why)) for row, why in sorted(reasons.items())]
-    rows = [row for row in range(len(kept)) if keep_all or row not in reasons]
-    for row in set(range(len(kept))) - set(rows):
-        for part in _PARTS:
-            (folder / part / f"{kept[row].name}.png").unlink(missing_ok=True)
-    _write_csv(
-        folder / "index.csv",
-        _INDEX,
-        [
+    reasons = _complaints(read, pairs, measured)
+    lines = []
+    for row, sample in enumerate(_with_joined_groups(read, pairs)):
+        if row in reasons:
+            left_out.append((sample, "; ".join(reasons[row])))
+            if not keep_all:
+                for part in _PARTS:
+                    (folder / part / f"{sample.name}.png").unlink(missing_ok=True)
+                continue
+        lines.append(
             [
-                kept[row].name,
-                f"images/{kept[row].name}.png",
-                "covid" if kept[row].covid else "normal",
-                kept[row].group,
-                kept[row].source,
-                int(kept[row].lung_mask is not None),
-                _relative(kept[row].image, output),
-                *(round(getattr(measured[row], name), 4) for name in _MEASURES),
+                sample.name,
+                f"images/{sample.name}.png",
+                "covid" if sample.covid else "normal",
+                sample.group,
+                sample.source,
+                int(sample.lung_mask is not None),
+                _relative(sample.image, output),
+                *(round(value, 4) for value in dataclasses.astuple(measured[row])),
             ]
-            for row in rows
-        ],
-    )
-    _write_csv(
-        folder / "left_out.csv",
-        _LEFT_OUT,
-        [[sample.name, _relative(sample.image, output), why] for sample, why in left_out],
-    )
+        )
+    write_csv(folder / "index.csv", _INDEX, lines)
+    listed = [(sample.name, _relative(sample.image, output), why) for sample, why in left_out]
+    write_csv(folder / "left_out.csv", ("name", "original_file", "reason"), listed)
     return _record(folder, left_out)
 
 
 def _record(folder: Path, left_out: Sequence[tuple[Sample, str]]) -> dict[str, Any]:
     pictures = load(read_index(folder))
     report = {
-        "covid": int(pictures.covid.sum()),
-        "normal": int((~pictures.covid).sum()),
-        "patient_groups": len({sample.group for sample in pictures.samples}),
+        **pictures.counts(),
+        "patient_groups": len(set(pictures.groups)),
         "listed": len(left_out),
         "fingerprint": pictures.fingerprint(),
         "limits": {
@@ -183,7 +168,7 @@ def _complaints(
     pairs: Sequence[tuple[int, int]],
     measured: Sequence[quality.Quality],
 ) -> dict[int, list[str]]:
-    """Row to what speaks against it; of pictures that are the same, the first is kept."""
+    """By row, what speaks against it; of pictures that are the same, nothing against the first."""
     reasons = {row: m.complaints() for row, m in enumerate(measured)}
     repeated: set[int] = set()
     for first, second in pairs:
@@ -199,8 +184,8 @@ def _with_joined_groups(
     """Make one group of two that share a picture: it is one patient, whatever the files say."""
     groups = [sample.group for sample in samples]
     for first, second in pairs:
-        kept, joined = groups[first], groups[second]
-        groups = [kept if group == joined else group for group in groups]
+        group, joined = groups[first], groups[second]
+        groups = [group if other == joined else other for other in groups]
     return [
         dataclasses.replace(sample, group=group)
         for sample, group in zip(samples, groups, strict=True)
@@ -248,13 +233,5 @@ def _with_unique_names(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _relative(path: Path, output: Path) -> str:
-    # Relative, so that the record does not tell whose machine it was made on.
+    # Relative: the record does not show whose machine it was made on.
     return os.path.relpath(path, output.parent)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())

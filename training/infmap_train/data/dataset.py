@@ -1,4 +1,4 @@
-"""Training data: an index of radiographs with masks, checked whole, split by patient group.
+"""Training data: an index of radiographs with masks, checked completely, split by patient group.
 
 The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
 or ``normal``, ``group``, optional), the pictures that it names, ``infection_masks/NAME.png`` for the
@@ -81,13 +81,13 @@ class Pictures:
     Parameters
     ----------
     samples
-        What the rows are.
+        The rows' samples.
     images
         (N, 224, 224) uint8.
     masks
         (N, 224, 224) uint8, 0 or 1; empty where there is no mask.
     anatomy
-        What the masks show.
+        The anatomy that the masks show.
     """
 
     samples: tuple[Sample, ...]
@@ -99,6 +99,25 @@ class Pictures:
     def covid(self) -> NDArray[np.bool_]:
         """(N,) bool, true for COVID-19."""
         return np.array([s.covid for s in self.samples], dtype=bool)
+
+    @property
+    def masked(self) -> NDArray[np.bool_]:
+        """(N,) bool, true where a mask is expected: lungs on all, an infection on COVID-19 ones."""
+        return self.covid | (self.anatomy is Anatomy.LUNGS)
+
+    @property
+    def groups(self) -> list[str]:
+        """Patient group of each row."""
+        return [sample.group for sample in self.samples]
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        """(N,) where each picture came from."""
+        return np.array([sample.source for sample in self.samples])
+
+    def counts(self) -> dict[str, int]:
+        """How many pictures of each class."""
+        return {"covid": int(self.covid.sum()), "normal": int((~self.covid).sum())}
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pictures:
         """The pictures of those rows only."""
@@ -131,7 +150,7 @@ class UnfitData(TrainingError):
     Parameters
     ----------
     problems
-        One line each, all that were found.
+        One line for each problem.
     usable
         The samples without a problem of their own, so that a later step can look for more.
     """
@@ -148,8 +167,14 @@ def refuse(problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
         raise UnfitData(problems, usable)
 
 
-def read_index(folder: Path) -> list[Sample]:
+def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
     """Read ``index.csv``.
+
+    Parameters
+    ----------
+    to_train
+        Expect both classes, and a mask of every COVID-19 radiograph; otherwise masks are taken where
+        they are, and those of lungs are left out.
 
     Raises
     ------
@@ -178,7 +203,9 @@ def read_index(folder: Path) -> list[Sample]:
         image = folder / row["file"]
         covid = row["class"] == "covid"
         infection_mask = folder / INFECTION_MASKS / f"{name}.png" if covid else None
-        lung_mask = _lung_mask(folder, row)
+        lung_mask = _lung_mask(folder, row) if to_train else None
+        if infection_mask and not to_train and not infection_mask.is_file():
+            infection_mask = None
         files = (image, infection_mask, lung_mask)
         wrong = [f"{name}: {path} is missing" for path in files if path and not path.is_file()]
         if row["class"] not in _CLASSES:
@@ -199,14 +226,15 @@ def read_index(folder: Path) -> list[Sample]:
                     lung_mask=lung_mask,
                 )
             )
-    given = {row["class"] for row in rows}
-    problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
+    if to_train:
+        given = {row["class"] for row in rows}
+        problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
     refuse(problems, samples)
     return samples
 
 
 def _lung_mask(folder: Path, row: Mapping[str, str]) -> Path | None:
-    """Where a row's lung mask is to be: by the column ``lung_mask``, or else where there is one."""
+    """Find a row's lung mask: by the column ``lung_mask``, or without it where there is a file."""
     path = folder / LUNG_MASKS / f"{row['name']}.png"
     if not path.parent.is_dir():
         return None
@@ -262,7 +290,7 @@ def load(
 
 
 def _doubts(radiograph: Radiograph) -> list[str]:
-    """What serving would say of a radiograph: why it is refused, or its warnings."""
+    """Why serving would refuse a radiograph, or its warnings."""
     try:
         return [warning.text for warning in judge(radiograph).warnings]
     except InputRejected as error:
@@ -284,7 +312,7 @@ def split_by_group(
     UnfitData
         When there are fewer groups in a class than folds.
     """
-    groups = np.array([s.group for s in samples])
+    groups = [s.group for s in samples]
     strata = np.array([f"{s.source} {s.covid}" for s in samples])
     refuse(too_few_groups(samples, folds))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)

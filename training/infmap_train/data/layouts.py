@@ -78,7 +78,7 @@ def open_dataset(
     anatomy
         Whose masks are decoded.
     progress
-        Told after every radiograph.
+        Called after every radiograph.
 
     Raises
     ------
@@ -146,12 +146,11 @@ def read_covid_qu_ex(folder: Path) -> list[Sample]:
         masks = _by_stem(masks_folder)
         lungs = _by_stem(masks_folder.parent / _QUEX_LUNGS)
         for stem, image in images.items():
-            if kind == "normal":
-                samples.append(_sample("quex", stem, image, None, lungs.get(stem)))
-            elif stem in masks:
-                samples.append(_sample("quex", stem, image, masks[stem], lungs.get(stem)))
-            else:
+            mask = masks.get(stem) if kind == "covid-19" else None
+            if mask is None and kind == "covid-19":
                 problems.append(f"{image} has no mask in {masks_folder}")
+            else:
+                samples.append(_sample("quex", stem, image, mask, lungs.get(stem)))
     refuse(
         [*problems, *_repeated(samples, "pass the folder 'Infection Segmentation Data' alone")],
         samples,
@@ -169,19 +168,19 @@ def read_normals(folder: Path) -> list[Sample]:
     if not files:
         raise TrainingError(f"expected radiographs in {folder}, found none")
     taken = Counter(path.stem for path in files)
-    return [
-        # A stem that is there twice is told apart by its folder.
-        _sample(
-            source, path.stem if taken[path.stem] == 1 else _long_stem(path, folder), path, None
-        )
-        for path in files
-    ]
+    samples = []
+    for path in files:
+        # Files of one stem are distinguished by their folders.
+        parts = path.relative_to(folder).with_suffix("").parts
+        stem = path.stem if taken[path.stem] == 1 else "-".join(parts)
+        samples.append(_sample(source, stem, path, None))
+    return samples
 
 
 def _sample(
     source: str, stem: str, image: Path, infection: Path | None, lungs: Path | None = None
 ) -> Sample:
-    """A sample by its files; with an infection mask it is COVID-19, without one normal."""
+    """Make a sample of its files; with an infection mask it is COVID-19, without one normal."""
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", stem)
     # BIMCV names a file by subject and session: sub-S03045_ses-E06111_run-1_bp-chest_vp-ap_dx.
     subject = re.match(r"sub-[A-Za-z0-9]+", stem)
@@ -196,13 +195,9 @@ def _sample(
     )
 
 
-def _long_stem(path: Path, folder: Path) -> str:
-    return "-".join(path.relative_to(folder).with_suffix("").parts)
-
-
-def _repeated(samples: Iterable[Sample], mend: str) -> list[str]:
+def _repeated(samples: Iterable[Sample], fix: str) -> list[str]:
     counts = Counter(sample.name for sample in samples)
-    return [f"{name} is there {count} times: {mend}" for name, count in counts.items() if count > 1]
+    return [f"{name} is there {count} times: {fix}" for name, count in counts.items() if count > 1]
 
 
 def _folders_named(folder: Path, name: str, depth: int = _DEPTH) -> Iterator[Path]:

@@ -47,16 +47,16 @@ _SCORES = (
 
 @dataclasses.dataclass(frozen=True)
 class Rating:
-    """What one rater says of pictures: an expert, a network, or masks.
+    """The scores that one rater gave to pictures: an expert, a network, or masks.
 
     Parameters
     ----------
     label
-        Who.
+        The rater's name.
     total
-        (N,) float64 in percent of the most that can be said; NaN where nothing was said.
+        (N,) float64 in percent of the highest score; NaN where there is none.
     zones
-        (N, 6) float64 likewise, Brixia's A to F; ``None`` for who does not part the lungs.
+        (N, 6) float64 likewise, Brixia's A to F; ``None`` for a rater without zones.
     """
 
     label: str

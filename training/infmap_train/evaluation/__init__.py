@@ -1,1 +1,1 @@
-"""What a network is worth: metrics, tables and plots."""
+"""Evaluation of a network: metrics, tables and plots."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
+
+from infmap_train.evaluation.bootstrap import Interval, bootstrap
 
 _Z_95 = 1.96
 
@@ -24,9 +25,9 @@ class Agreement:
     Parameters
     ----------
     pictures, patients
-        How many pictures, and patient groups among them.
+        Number of pictures, and of patient groups among them.
     spearman, kendall
-        Rank correlations (Kendall's tau-b), each in [-1, 1]; NaN where a rater always says the same.
+        Rank correlations (Kendall's tau-b), each in [-1, 1]; NaN where a rater's scores are all the same.
     spearman_ci95, kendall_ci95
         Percentile intervals of a bootstrap over patient groups: pictures of one patient resemble each other.
     bias
@@ -58,37 +59,40 @@ def agreement(
     Parameters
     ----------
     first, second
-        (N,) float64 in percent, NaN where nothing was said; or (N, Z) for Z zones of a picture, which are
-        then counted each.
+        (N,) float64 in percent, NaN where there is no score; or (N, Z) for Z zones of a picture, which
+        are then counted each.
     patients
         (N,) patient group of each picture.
     resamples, seed
-        How often the bootstrap draws, and its seed.
+        Number of the bootstrap's draws, and its seed.
     """
-    first, second = (np.reshape(one, (len(patients), -1)) for one in (first, second))
+    first, second = (np.reshape(scores, (len(patients), -1)) for scores in (first, second))
     both = ~(np.isnan(first) | np.isnan(second))
-    groups = np.asarray(patients)[both.any(axis=1)]
-    members = [np.flatnonzero(np.asarray(patients) == group) for group in dict.fromkeys(groups)]
+    rated = np.flatnonzero(both.any(axis=1))
+    names = list(dict.fromkeys(patients[row] for row in rated.tolist()))
+    groups = np.array([names.index(patients[row]) for row in rated.tolist()], dtype=np.intp)
 
-    def of(
+    def interval(
         measure: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
-    ) -> Callable[..., float]:
+    ) -> Interval:
         def statistic(drawn: NDArray[np.intp]) -> float:
-            rows = np.concatenate([members[int(one)] for one in drawn])
-            chosen = both[rows]
-            return measure(first[rows][chosen], second[rows][chosen])
+            rows = rated[drawn]
+            return measure(first[rows][both[rows]], second[rows][both[rows]])
 
-        return statistic
+        if len(names) < _FEWEST:
+            return Interval(math.nan, math.nan, math.nan)
+        return bootstrap(statistic, groups, draws=resamples, seed=seed)
 
+    by_spearman, by_kendall = interval(spearman), interval(kendall)
     apart = (first - second)[both]
     bias, spread = (apart.mean(), apart.std(ddof=1)) if apart.size > 1 else (math.nan, math.nan)
     return Agreement(
-        pictures=int(both.any(axis=1).sum()),
-        patients=len(members),
-        spearman=_value(of(spearman), len(members)),
-        spearman_ci95=_interval(of(spearman), len(members), resamples, seed),
-        kendall=_value(of(kendall), len(members)),
-        kendall_ci95=_interval(of(kendall), len(members), resamples, seed),
+        pictures=len(rated),
+        patients=len(names),
+        spearman=by_spearman.value,
+        spearman_ci95=(by_spearman.low, by_spearman.high),
+        kendall=by_kendall.value,
+        kendall_ci95=(by_kendall.low, by_kendall.high),
         bias=float(bias),
         limits=(float(bias - _Z_95 * spread), float(bias + _Z_95 * spread)),
     )
@@ -105,27 +109,3 @@ def spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
 def kendall(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Kendall's tau-b; NaN where one does not vary."""
     return float(scipy.stats.kendalltau(first, second, method="asymptotic").statistic)
-
-
-def _value(statistic: Callable[..., float], patients: int) -> float:
-    return statistic(np.arange(patients)) if patients >= _FEWEST else math.nan
-
-
-def _interval(
-    statistic: Callable[..., float], patients: int, resamples: int, seed: int
-) -> tuple[float, float]:
-    if patients < _FEWEST:
-        return (math.nan, math.nan)
-    with warnings.catch_warnings():
-        # A resample in which a rater always says the same has no correlation; it is left out below.
-        warnings.simplefilter("ignore")
-        drawn = scipy.stats.bootstrap(
-            (np.arange(patients),),
-            statistic,
-            vectorized=False,
-            n_resamples=resamples,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).bootstrap_distribution
-        low, high = np.nanquantile(drawn, (0.025, 0.975)).tolist()
-    return (low, high)

@@ -20,7 +20,7 @@ class Interval:
     Parameters
     ----------
     value
-        Over all that was measured.
+        The figure over all rows.
     low, high
         Percentiles 2.5 and 97.5 over the draws.
     """
@@ -42,31 +42,30 @@ class Interval:
 
 def bootstrap(
     statistic: Callable[[NDArray[np.intp]], float],
-    groups: Sequence[str],
+    groups: Sequence[str] | NDArray[np.intp],
     *,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Interval:
-    """Draw patient groups with replacement, and look how a figure moves.
+    """Draw patient groups with replacement, and measure how far a figure moves.
 
     Pictures of one patient are alike: drawing pictures one by one would promise too much.
 
     Parameters
     ----------
     statistic
-        From rows (any number of times each) to the figure; NaN where they do not define one, as an
-        AUC of one class alone, and such draws are left out.
+        Function of rows (any number of times each) that gives the figure; NaN where they do not define
+        one, as an AUC of one class alone, and such draws are left out.
     groups
         Patient group of each row.
     draws
-        How many.
+        Number of draws.
     seed
-        The same seed gives the same interval.
+        Seed of the draws.
     """
     rng = np.random.default_rng(seed)
-    everything = np.arange(len(groups))
-    value = statistic(everything)
-    names, number = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    value = statistic(np.arange(len(groups)))
+    names, number = np.unique(groups, return_inverse=True)
     if math.isnan(value) or len(names) < 2:
         return Interval(value, math.nan, math.nan)
     order = np.argsort(number, kind="stable")
@@ -87,12 +86,10 @@ def bootstrap(
 def bootstrap_mean(
     values: NDArray[np.float64], groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0
 ) -> Interval:
-    """Mean over pictures with its interval; NaN pictures count for nothing."""
-    known = ~np.isnan(values)
-    kept = values[known]
-    chosen = [group for group, here in zip(groups, known, strict=True) if here]
+    """Mean over pictures with its interval; pictures of NaN are left out."""
+    known = np.flatnonzero(~np.isnan(values))
 
     def mean(rows: NDArray[np.intp]) -> float:
-        return float(kept[rows].mean()) if rows.size else math.nan
+        return float(values[known][rows].mean()) if rows.size else math.nan
 
-    return bootstrap(mean, chosen, draws=draws, seed=seed)
+    return bootstrap(mean, [groups[row] for row in known.tolist()], draws=draws, seed=seed)

@@ -1,4 +1,4 @@
-"""Calibrate a finished run: a temperature, and what it does to pictures that it was not fitted on."""
+"""Calibrate a finished run: a temperature, and its effect on pictures that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
 from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, split_by_group
+from infmap_train.data.output import json_ready
 from infmap_train.evaluation import plots
 from infmap_train.evaluation.calibration import (
     BINS,
@@ -31,7 +32,7 @@ from infmap_train.evaluation.evaluate import evaluate_run
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """Pictures with what the network said of them, before and after a temperature."""
+    """Pictures with the network's probabilities, before and after a temperature."""
 
     pictures: Pictures
     before: NDArray[np.float32]
@@ -66,7 +67,7 @@ def calibrate_run(
     Returns
     -------
     dict
-        What is in ``calibration.json``.
+        The content of ``calibration.json``.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def calibrate_run(
     evaluation = evaluate_run(run, folder, everything=everything, progress=progress)
     pictures, probability = evaluation.pictures, evaluation.probability
     document, parts = calibrate(pictures, probability, seed=seed)
-    document = run_folder.json_ready(
+    document = json_ready(
         {
             "temperature": document["temperature"],
             "spec_version": spec.version,
@@ -88,14 +89,13 @@ def calibrate_run(
             "fitted_on": {
                 "what": "all pictures of the folder" if everything else "all held-back pictures",
                 "pictures": len(pictures.samples),
-                "patient_groups": len({sample.group for sample in pictures.samples}),
+                "patient_groups": len(set(pictures.groups)),
                 "dataset_fingerprint": pictures.fingerprint(),
             },
         }
     )
     write_json(run / CALIBRATION, document)
-    (run / "plots").mkdir(exist_ok=True)
-    plots.draw_reliability(parts).savefig(run / "plots" / "reliability.png", dpi=110)
+    plots.save({"reliability.png": plots.draw_reliability(parts)}, run / "plots")
     return dict(document)
 
 
@@ -120,50 +120,47 @@ def calibrate(
             {"temperature": temperature, "fitted_on": len(fitted), "told_on": len(measured)}
             | _figures(half)
         )
-    whole = _Part(pictures, probability, after)
-    counted = _reliability(whole)
+    together = _Part(pictures, probability, after)
+    counted = _reliability(together)
     document = {
         "temperature": fit_temperature(truth, probability),
-        **_figures(whole),
+        **_figures(together),
         "bins": f"{BINS} of one width from 0 to 1",
         "probabilities_kept_from_0_and_1": LEAST_PROBABILITY,
         "halves": halves,
         "reliability": {
-            what: {"before": before.rows(), "after": then.rows()}
-            for what, (before, then) in counted.items()
+            what: {"before": before.rows(), "after": later.rows()}
+            for what, (before, later) in counted.items()
         },
     }
     return document, counted
 
 
 def calibration_table(document: dict[str, Any]) -> Table:
-    """One row a half, and both together; all on pictures that the temperature was not fitted on."""
+    """Make a row for each half and for both, on pictures that the temperature was not fitted on."""
     rows = [
         (f"half {n}, fitted on {half['fitted_on']} others", half["temperature"], half)
         for n, half in enumerate(document["halves"], start=1)
     ]
     rows.append(("both", document["temperature"], document))
-    images = "ece_images_before" in document
+    measures = [("ECE %", "ece", 100, ".2f"), ("log loss", "nll", 1, ".4f")]
+    if "ece_images_before" in document:
+        measures.append(("ECE % of images", "ece_images", 100, ".2f"))
     return Table(
         f"Calibration of pixels ({document['bins']}); 'both' is served with the temperature fitted on all",
-        (
-            *("", "temperature", "ECE % before", "after", "log loss before", "after"),
-            *(("ECE % of images before", "after") if images else ()),
-        ),
-        tuple(
+        ("", "temperature", *(s for title, *_ in measures for s in (f"{title} before", "after"))),
+        [
             (
                 label,
                 f"{temperature:.3f}",
-                *(f"{100 * part[f'ece_{when}']:.2f}" for when in ("before", "after")),
-                *(f"{part[f'nll_{when}']:.4f}" for when in ("before", "after")),
                 *(
-                    (f"{100 * part[f'ece_images_{when}']:.2f}" for when in ("before", "after"))
-                    if images
-                    else ()
+                    format(factor * part[f"{key}_{when}"], form)
+                    for _, key, factor, form in measures
+                    for when in ("before", "after")
                 ),
             )
             for label, temperature, part in rows
-        ),
+        ],
     )
 
 
@@ -183,8 +180,8 @@ def _figures(part: _Part) -> dict[str, float]:
     figures = {}
     for what, pair in _reliability(part).items():
         suffix = "" if what == "pixels" else f"_{what}"
-        for when, one in zip(("before", "after"), pair, strict=True):
-            figures[f"ece{suffix}_{when}"] = one.ece
+        for when, reliability in zip(("before", "after"), pair, strict=True):
+            figures[f"ece{suffix}_{when}"] = reliability.ece
     for when, probability in (("before", part.before), ("after", part.after)):
         figures[f"nll_{when}"] = negative_log_likelihood(truth, logit(probability))
     return figures

@@ -1,11 +1,11 @@
-"""Whether a probability means what it says, and the temperature that mends it (Guo et al., ICML 2017).
+"""Whether a probability means what it says, and the temperature that corrects it (Guo et al., ICML 2017).
 
 Probabilities are cut into :data:`BINS` bins of one width from 0 to 1; the last one holds 1 too. The expected
-calibration error is the mean distance between what a bin says (mean probability) and what is there (share of
-positives), weighted by how much falls into the bin.
+calibration error is the mean distance between a bin's mean probability and its share of positives, weighted
+by the number of probabilities in the bin.
 
 A temperature T divides the logit. It leaves 0.5 where it is, and the order of all pixels: masks, detection and
-severity stay, only how sure they are said to be changes.
+severity stay, only the probabilities change.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Reliability:
     Parameters
     ----------
     count
-        (BINS,) int64: how many probabilities fall into each bin.
-    said
+        (BINS,) int64: number of probabilities in each bin.
+    predicted
         (BINS,) float64: their mean; NaN in an empty bin.
-    found
+    actual
         (BINS,) float64: the share of them that are positive; NaN in an empty bin.
     """
 
     count: NDArray[np.int64]
-    said: NDArray[np.float64]
-    found: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    actual: NDArray[np.float64]
 
     @classmethod
     def measure(
@@ -54,36 +54,32 @@ class Reliability:
         bins = np.searchsorted(edges, probability.astype(np.float64), side="right")
         count = np.bincount(bins, minlength=BINS)
         with np.errstate(invalid="ignore"):
-            said = np.bincount(bins, weights=probability, minlength=BINS) / count
-            found = np.bincount(bins, weights=truth, minlength=BINS) / count
-        return cls(count, said, found)
+            predicted = np.bincount(bins, weights=probability, minlength=BINS) / count
+            actual = np.bincount(bins, weights=truth, minlength=BINS) / count
+        return cls(count, predicted, actual)
 
     @property
     def ece(self) -> float:
         """Expected calibration error, in [0, 1]; NaN of nothing."""
         if not self.count.any():
             return float("nan")
-        apart = np.nan_to_num(np.abs(self.said - self.found))
+        apart = np.nan_to_num(np.abs(self.predicted - self.actual))
         return float((self.count * apart).sum() / self.count.sum())
 
     def rows(self) -> list[dict[str, float | int]]:
         """One row a bin: ``from``, ``to``, ``count``, ``said``, ``found``."""
         return [
-            {
-                "from": n / BINS,
-                "to": (n + 1) / BINS,
-                "count": int(c),
-                "said": float(s),
-                "found": float(f),
-            }
-            for n, (c, s, f) in enumerate(zip(self.count, self.said, self.found, strict=True))
+            {"from": n / BINS, "to": (n + 1) / BINS, "count": count, "said": mean, "found": share}
+            for n, (count, mean, share) in enumerate(
+                zip(*(a.tolist() for a in (self.count, self.predicted, self.actual)), strict=True)
+            )
         ]
 
 
 def logit(probability: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Log odds, of probabilities kept ``LEAST_PROBABILITY`` from 0 and 1."""
-    kept = np.clip(probability.astype(np.float64), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    return np.asarray(np.log(kept) - np.log1p(-kept))
+    inside = np.clip(probability.astype(np.float64), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
 def tempered(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -94,7 +90,7 @@ def tempered(probability: NDArray[np.float32], temperature: float) -> NDArray[np
 def negative_log_likelihood(
     truth: NDArray[np.bool_], logits: NDArray[np.float64], temperature: float = 1.0
 ) -> float:
-    """Mean over all of the negative log of the probability that was given to what is there."""
+    """Mean negative log of the probability that was given to the truth."""
     # logaddexp(0, -z) is -log sigmoid(z), without overflow.
     against = np.where(truth, -logits, logits) / temperature
     return float(np.logaddexp(0, against).mean())

@@ -1,4 +1,4 @@
-"""Curves of what tells COVID-19 from normal radiographs: ROC, precision and recall. No radiograph."""
+"""Curves of detection scores: ROC, precision and recall. No radiograph."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from infmap_train.evaluation.plots import new_figure
-
-_HEIGHT = 1.18
-"""Of a plot alone: nearly square."""
 
 
 def draw_roc(
@@ -67,5 +64,5 @@ def _mark(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _axes() -> tuple[Figure, Axes]:
-    figure = new_figure(height=_HEIGHT)
+    figure = new_figure(height=1.18)  # nearly square
     return figure, figure.subplots()

@@ -1,4 +1,4 @@
-"""What a network says of pictures, and how good that is."""
+"""A network's predictions on pictures, and how good they are."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def predict(
 def answers(
     model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Give what a network or a classifier says of gray pictures, batch by batch.
+    """Give the answers of a network or a classifier to gray pictures, batch by batch.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def answers(
     Yields
     ------
     tuple
-        Which pictures, and the model's answer to them as float32.
+        The rows of a batch, and the model's answer to them as float32.
     """
     for start in range(0, len(images), _BATCH_SIZE):
         rows = slice(start, min(start + _BATCH_SIZE, len(images)))
@@ -72,7 +72,7 @@ def answers(
 def ask_server(
     url: str, images: NDArray[np.uint8], *, progress: Progress = no_progress
 ) -> NDArray[np.float32]:
-    """Probabilities of whatever engine a Triton server runs, over gray pictures.
+    """Probabilities of the engine that a Triton server runs, over gray pictures.
 
     Parameters
     ----------
@@ -100,24 +100,23 @@ def ask_server(
 
 
 def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
-    """Pixel metrics over all pictures and by source; of the infection, detection metrics too.
+    """Pixel metrics over all pictures and by source; for the infection, detection metrics too.
 
-    Sources are told apart because their masks were drawn by different doctors to different
-    habits. Of the infection, a source's figures are over its COVID-19 pictures alone; lungs are on
+    Sources are measured apart because their masks were drawn by different doctors to different
+    habits. For the infection, a source's figures are over its COVID-19 pictures alone; lungs are on
     every picture, and nothing is detected by them.
 
     Parameters
     ----------
     pictures
-        With a known mask each.
+        Pictures with a known mask each.
     probability
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     """
-    covid = pictures.covid
-    masked = np.ones_like(covid) if pictures.anatomy is Anatomy.LUNGS else covid
+    covid, masked, sources = pictures.covid, pictures.masked, pictures.sources
     report: dict[str, Any] = {
         "pixels": {
-            **figures(metrics.pixel_confusion(pictures.masks, probability)),
+            **metrics.pixel_confusion(pictures.masks, probability).figures(),
             "auc": metrics.pixel_auc(pictures.masks, probability),
         }
     }
@@ -125,32 +124,26 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
         report["dice"] = _spread(metrics.dice_per_image(pictures.masks, probability))
     else:
         report["detection"] = {
-            **figures(metrics.detection_confusion(covid, probability)),
+            **metrics.detection_confusion(covid, probability).figures(),
             "auc": metrics.detection_auc(covid, probability),
         }
-    report["images"] = {"covid": int(covid.sum()), "normal": int((~covid).sum())}
+    report["images"] = pictures.counts()
     report["by_source"] = {}
-    sources = np.array([s.source for s in pictures.samples])
     for source in sorted(set(sources[masked])):
         chosen = masked & (sources == source)
         masks, answers = pictures.masks[chosen], probability[chosen]
         report["by_source"][source] = {
             "images": int(chosen.sum()),
-            "pixels": figures(metrics.pixel_confusion(masks, answers)),
+            "pixels": metrics.pixel_confusion(masks, answers).figures(),
             "dice_mean": float(metrics.dice_per_image(masks, answers).mean()),
         }
     return report
 
 
 def _spread(dice: NDArray[np.float64]) -> dict[str, float]:
-    """What the images' Dice coefficients are like; a mean alone hides the lost ones."""
+    """Mean, lowest, 5th percentile and median; a mean alone hides the images that were lost."""
     lowest, p05, median = np.quantile(dice, (0, 0.05, 0.5)).tolist()
     return {"mean": float(dice.mean()), "min": lowest, "p05": p05, "median": median}
-
-
-def figures(confusion: metrics.Confusion) -> dict[str, Any]:
-    """Give the six metrics of a confusion matrix and its four counts."""
-    return {**confusion.as_dict(), **dataclasses.asdict(confusion)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,9 +153,9 @@ class Evaluation:
     Parameters
     ----------
     network
-        Which one.
+        The network that was measured.
     pictures
-        What it was measured on.
+        Pictures that it was measured on.
     probability
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     report
@@ -216,7 +209,7 @@ def evaluate_run(
     if not samples:
         raise TrainingError(f"{folder} has no mask of the {anatomy}, which {run} was trained on")
     if not everything:
-        names = set(run_folder.held_back_names(run))
+        names = run_folder.held_back_names(run)
         samples = [sample for sample in samples if sample.name in names]
         if len(samples) < len(names):
             raise TrainingError(

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 
@@ -20,8 +20,8 @@ _Z_95 = 1.96
 _STEPS = 10_000
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
+def _ratio(part: float, total: float) -> float:
+    return part / total if total else math.nan
 
 
 def half_width(value: float, samples: int) -> float:
@@ -41,14 +41,11 @@ class Confusion:
     @classmethod
     def count(cls, truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> Self:
         """Count two boolean arrays of one shape."""
-        (tn, fp), (fn, tp) = confusion_matrix(
-            truth.ravel(), predicted.ravel(), labels=[False, True]
-        )
         return cls(
-            true_positive=int(tp),
-            false_positive=int(fp),
-            false_negative=int(fn),
-            true_negative=int(tn),
+            true_positive=int((truth & predicted).sum()),
+            false_positive=int((~truth & predicted).sum()),
+            false_negative=int((truth & ~predicted).sum()),
+            true_negative=int((~truth & ~predicted).sum()),
         )
 
     @classmethod
@@ -96,7 +93,7 @@ class Confusion:
     def ci95(self, metric: str) -> float:
         """Half the width of the 95 % confidence interval (eq. 13).
 
-        Which N the paper takes was found from its Table III: positives for the sensitivity,
+        The paper's N follows from its Table III: positives for the sensitivity,
         negatives for the specificity, all samples for the rest.
         """
         samples = {"sensitivity": self.positives, "specificity": self.negatives}
@@ -106,12 +103,8 @@ class Confusion:
 
     def __add__(self, other: Confusion) -> Confusion:
         """Both matrices cumulated, as the paper's Table IV does over the folds."""
-        return Confusion(
-            true_positive=self.true_positive + other.true_positive,
-            false_positive=self.false_positive + other.false_positive,
-            false_negative=self.false_negative + other.false_negative,
-            true_negative=self.true_negative + other.true_negative,
-        )
+        counts = dataclasses.asdict(self).items()
+        return Confusion(**{name: count + getattr(other, name) for name, count in counts})
 
     def as_dict(self) -> dict[str, float]:
         """Give the six metrics of the paper's Tables I and III, each in [0, 1]."""
@@ -123,6 +116,11 @@ class Confusion:
             "f2": self.f_score(2),
             "accuracy": self.accuracy,
         }
+
+    def figures(self, *, intervals: bool = False) -> dict[str, Any]:
+        """Give the six metrics, the four counts, and in ``ci95`` the metrics' intervals (eq. 13)."""
+        ci95 = {"ci95": {name: self.ci95(name) for name in self.as_dict()}} if intervals else {}
+        return {**self.as_dict(), **dataclasses.asdict(self), **ci95}
 
 
 def pixel_confusion(

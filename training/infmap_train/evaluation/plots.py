@@ -16,43 +16,8 @@ from infmap_train.data.dataset import Pictures
 from infmap_train.evaluation import metrics
 from infmap_train.evaluation.calibration import BINS, Reliability
 
-_SIZE_INCHES = (6.4, 4.4)
-
 # A share of fewer is noise; they count in the calibration error all the same.
 _FEWEST = 10
-
-
-def draw(
-    folder: Path,
-    *,
-    history: Sequence[Mapping[str, Any]],
-    held_back: Pictures,
-    probability: NDArray[np.float32],
-) -> list[Path]:
-    """Draw all plots of a run.
-
-    Parameters
-    ----------
-    folder
-        Made when missing.
-    history
-        One row an epoch.
-    held_back, probability
-        The held-back pictures and the network's (N, 224, 224) answer.
-
-    Returns
-    -------
-    list
-        The PNG files.
-    """
-    figures = {
-        "history.png": draw_history(history),
-        "precision_recall.png": draw_precision_recall(
-            metrics.precision_recall(held_back.masks, probability)
-        ),
-        "dice.png": draw_dice(held_back, probability),
-    }
-    return save(figures, folder)
 
 
 def save(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
@@ -64,7 +29,7 @@ def save(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
 
 
 def draw_history(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss and the watched figures, epoch by epoch."""
+    """Draw the loss and the watched figures, epoch by epoch."""
     figure = new_figure()
     loss_axes, share_axes = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
@@ -99,13 +64,11 @@ def draw_precision_recall(curve: metrics.PrecisionRecall, label: str = "") -> Fi
 
 
 def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
-    """Distribution of the images' Dice coefficients, by source; of infections COVID-19 ones alone."""
+    """Draw the distribution of the images' Dice coefficients by source; infections on COVID-19 ones alone."""
     figure = new_figure()
     axes = figure.subplots()
     dice = metrics.dice_per_image(pictures.masks, probability)
-    sources = np.array([s.source for s in pictures.samples])
-    lungs = pictures.anatomy is Anatomy.LUNGS
-    masked = np.ones_like(pictures.covid) if lungs else pictures.covid
+    sources, masked = pictures.sources, pictures.masked
     for source in sorted(set(sources[masked])):
         chosen = dice[masked & (sources == source)]
         axes.hist(
@@ -115,6 +78,7 @@ def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
             histtype="step",
             label=f"{source}: {chosen.size} images, mean {chosen.mean():.3f}",
         )
+    lungs = pictures.anatomy is Anatomy.LUNGS
     what = "the lungs of an image" if lungs else "a COVID-19 image"
     axes.set(xlabel=f"Dice coefficient of {what}", ylabel="images", xlim=(0, 1))
     axes.legend(loc="upper left")
@@ -122,12 +86,12 @@ def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
 
 
 def draw_reliability(counted: Mapping[str, tuple[Reliability, Reliability]]) -> Figure:
-    """Reliability diagrams before and after a temperature; below, how much falls into each bin.
+    """Draw reliability diagrams before and after a temperature; below them, the count in each bin.
 
     Parameters
     ----------
     counted
-        What was counted, and its reliability before and after.
+        By what was counted, its reliability before and after.
     """
     figure = new_figure(width=len(counted))
     axes = np.reshape(
@@ -135,17 +99,20 @@ def draw_reliability(counted: Mapping[str, tuple[Reliability, Reliability]]) -> 
     )
     for (upper, lower), (what, pair) in zip(axes.T, counted.items(), strict=True):
         upper.plot((0, 1), (0, 1), color="lightgray", linewidth=1)
-        for when, one, color in zip(("before", "after"), pair, ("firebrick", "black"), strict=True):
+        styles = (("before", "firebrick"), ("after", "black"))
+        for (when, color), bins in zip(styles, pair, strict=True):
             # A bin that is not drawn interrupts the line: nothing was seen between its neighbours.
-            said, found = (np.where(one.count >= _FEWEST, x, np.nan) for x in (one.said, one.found))
+            drawn = bins.count >= _FEWEST
             upper.plot(
-                *(said, found, "o-"),
+                np.where(drawn, bins.predicted, np.nan),
+                np.where(drawn, bins.actual, np.nan),
+                "o-",
                 color=color,
                 markersize=4,
-                label=f"{when}: expected calibration error {100 * one.ece:.2f} %",
+                label=f"{when}: expected calibration error {100 * bins.ece:.2f} %",
             )
             centres = (np.arange(BINS) + 0.5) / BINS
-            lower.step(centres, np.maximum(one.count, 0.5), where="mid", color=color)
+            lower.step(centres, np.maximum(bins.count, 0.5), where="mid", color=color)
         upper.set(
             title=f"{what} (bins of {_FEWEST} and more)",
             ylabel="share that is positive",
@@ -157,10 +124,11 @@ def draw_reliability(counted: Mapping[str, tuple[Reliability, Reliability]]) -> 
     return figure
 
 
-def new_figure(width: float = 1.0, height: float = 1.0) -> Figure:
-    """An empty figure, so many times as wide and high as a plot alone."""
+def new_figure(
+    width: float = 1.0, height: float = 1.0, *, inches: tuple[float, float] = (6.4, 4.4)
+) -> Figure:
+    """Make an empty figure, so many times as wide and high as ``inches``, the size of a plot alone."""
     # Without pyplot nothing global is touched and no window system is asked for.
-    size = (width * _SIZE_INCHES[0], height * _SIZE_INCHES[1])
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(width * inches[0], height * inches[1]), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -13,23 +13,22 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.colour import infection_map
-from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
-from infmap_kit.report.table import Table
+from infmap_train.data.output import json_ready, write_csv
 from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
-from infmap_train.run_folder import json_ready
 
 _COLUMNS = 4
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> list[Path]:
-    """Write everything that is known of an evaluation.
+    """Write all files of an evaluation.
 
     Parameters
     ----------
     evaluation
-        What ``evaluate_run`` or ``evaluate_served`` measured.
+        The result of ``evaluate_run``.
     folder
         Made when missing; gets ``metrics.json``, ``tables.md``, ``.csv`` and ``.tex``,
         ``images.csv``, ``precision_recall.png``, ``dice.png`` and ``worst_cases.png``.
@@ -45,7 +44,7 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
     pictures, probability = evaluation.pictures, evaluation.probability
     dice = metrics.dice_per_image(pictures.masks, probability)
     write_json(folder / "metrics.json", json_ready(evaluation.report))
-    write_bytes(folder / "images.csv", _images_csv(evaluation, dice))
+    _write_images(evaluation, dice, folder / "images.csv")
     made = tables.evaluation_tables(evaluation.network, evaluation.report)
     figures = {
         "precision_recall.png": plots.draw_precision_recall(
@@ -71,25 +70,24 @@ def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) ->
     return [int(row) for row in order[:count]]
 
 
-def _images_csv(evaluation: Evaluation, dice: NDArray[np.float64]) -> bytes:
+def _write_images(evaluation: Evaluation, dice: NDArray[np.float64], path: Path) -> None:
     # By a lung nothing is detected.
     detects = evaluation.pictures.anatomy is Anatomy.INFECTION
-    found = evaluation.probability >= DETECTION_THRESHOLD
+    predicted = evaluation.probability >= DETECTION_THRESHOLD
     rows = [
         (
             sample.name,
-            str(int(sample.covid)),
-            *((str(int(found[row].any())),) if detects else ()),
+            int(sample.covid),
+            *((int(predicted[row].any()),) if detects else ()),
             f"{evaluation.probability[row].max():.4f}",
             f"{dice[row]:.4f}",
-            str((evaluation.pictures.masks[row] > 0).sum()),
-            str(found[row].sum()),
+            (evaluation.pictures.masks[row] > 0).sum(),
+            predicted[row].sum(),
         )
         for row, sample in enumerate(evaluation.pictures.samples)
     ]
     columns = ("name", "covid", *(("detected",) if detects else ()))
-    figures = ("probability_max", "dice", "pixels_true", "pixels_found")
-    return Table("", (*columns, *figures), rows).csv().encode()
+    write_csv(path, (*columns, "probability_max", "dice", "pixels_true", "pixels_found"), rows)
 
 
 def _draw_worst(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -> Figure:

@@ -12,7 +12,7 @@ from infmap_train.networks.segmentation import build_encoder, build_network, fre
 keras = tf.keras
 
 COVID = 1
-"""Which of the two neurons is COVID-19's; the other is of normal radiographs."""
+"""Index of COVID-19's neuron; the other is that of normal radiographs."""
 
 _POOL, _SCORES, _SHARES = "classifier_pool", "classifier_scores", "classifier_shares"
 
@@ -23,22 +23,13 @@ def build_classifier(
     encoder_weights: str | None = None,
     image_size: int | None = IMAGE_SIZE,
 ) -> Any:
-    """Build one of the four classifiers.
-
-    Parameters
-    ----------
-    spec
-        Which one.
-    encoder_weights
-        ``None`` for random weights, ``"imagenet"`` to let segmentation-models download them.
-    image_size
-        Height and width of the input; ``None`` leaves them open (the weights are the same).
+    """Build one of the four classifiers; parameters as of ``build_network``.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) float32, normalised as the encoder wants it, to (N, 2) float32: the
-        probabilities of normal and of COVID-19, which sum to 1.
+        (N, H, W, 3) float32, normalised for the encoder, to (N, 2) float32: the probabilities of normal
+        and of COVID-19, which sum to 1.
     """
     encoder = build_encoder(spec.encoder, encoder_weights=encoder_weights, image_size=image_size)
     pooled = keras.layers.GlobalAveragePooling2D(name=_POOL)(encoder.output)
@@ -56,14 +47,14 @@ def build(
     encoder_weights: str | None = None,
     image_size: int | None = IMAGE_SIZE,
 ) -> Any:
-    """Build whatever a run was trained with: one of the 24 networks, or a classifier."""
+    """Build a run's network: one of the 24, or a classifier."""
     if isinstance(spec, ClassifierSpec):
         return build_classifier(spec, encoder_weights=encoder_weights, image_size=image_size)
     return build_network(spec, encoder_weights=encoder_weights, image_size=image_size)
 
 
 def opened(model: Any) -> Any:
-    """Give a classifier's inner figures beside its answer; the weights are shared.
+    """Give a classifier's features and scores beside its answer; the weights are shared.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How large the 24 networks are: parameters and multiplications, counted on the networks built."""
+"""Sizes of the 24 networks: parameters and multiplications, counted on the networks built."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def count_macs(model: Any) -> int:
 
 
 def network_rows(*, progress: Progress = no_progress) -> list[dict[str, Any]]:
-    """All 24 networks with what was counted, and what Table V prints."""
+    """List all 24 networks with their counts, and Table V's."""
     table = table5_rows()
     counted = complexities([row.network for row in table], progress=progress)
     return [

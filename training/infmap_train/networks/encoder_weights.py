@@ -25,7 +25,7 @@ CHEXNET_FILE = "brucechou1983_CheXNet_Keras_0.3.0_weights.h5"
 
 
 class Source(enum.StrEnum):
-    """What ``--encoder-weights`` takes besides a path."""
+    """Values of ``--encoder-weights`` other than a path."""
 
     NONE = "none"
     IMAGENET = "imagenet"
@@ -38,13 +38,13 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     Parameters
     ----------
     network
-        Which one.
+        Architecture and encoder.
     weights
         ``none`` for random weights; ``imagenet`` to have segmentation-models download them;
         ``chexnet`` for the public CheXNet file in Keras' folder (``~/.keras/models``); or the path
         of an .h5 file.
     image_size
-        As ``build_network`` takes it.
+        Height and width of the input, or ``None``, as of ``build_network``.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
 
 
 def load_encoder(model: Any, network: Network, path: Path) -> None:
-    """Put the weights of an .h5 file into a network's encoder; the file's head is left out.
+    """Load the weights of an .h5 file into a network's encoder; the file's head is left out.
 
     Layers are found by name, as Keras names them, and else by their order.
 
@@ -97,7 +97,7 @@ def load_encoder(model: Any, network: Network, path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, list[NDArray[np.float32]]]:
-    """Layers with weights of a Keras .h5 file, in its order; of whole models too."""
+    """Read the layers with weights of a Keras .h5 file, in its order; whole models have them, too."""
     try:
         with h5py.File(path, "r") as file:
             group = file.get("model_weights", file)

@@ -1,4 +1,4 @@
-"""Where a classifier looked: Grad-CAM (paper, eq. 14 and 15), and the same without gradients.
+"""A classifier's activation maps: Grad-CAM (paper, eq. 14 and 15), and the same without gradients.
 
 For a network that ends in an average over the picture and one dense layer, the score before the
 softmax is m = b + (1/Z) sum_k w_k sum_ij A^k_ij, so that dm/dA^k_ij = w_k / Z in every pixel, eq. 14
@@ -30,22 +30,22 @@ def grad_cam(model: Any, pixels: Any, *, of_class: int = COVID) -> Any:
     Parameters
     ----------
     model
-        As :func:`~infmap_train.networks.classifiers.opened` gives it: pixels to features, scores, and more.
+        A model of :func:`~infmap_train.networks.classifiers.opened`: pixels to features, scores, and more.
     pixels
         (N, H, W, 3) float32, normalised.
     of_class
-        Whose score before the softmax is asked about.
+        The class, whose score before the softmax is explained.
 
     Returns
     -------
     tf.Tensor
         (N, h, w) float32, zero or positive, of the size of the last feature maps.
     """
-    return _asked_and_explained(model, pixels, of_class)[1]
+    return _answer_and_map(model, pixels, of_class)[1]
 
 
-def _asked_and_explained(model: Any, pixels: Any, of_class: int) -> tuple[Any, Any]:
-    """All that the model answers, and Grad-CAM, in one pass."""
+def _answer_and_map(model: Any, pixels: Any, of_class: int) -> tuple[Any, Any]:
+    """Give the model's answer, and Grad-CAM, in one pass."""
     with tf.GradientTape() as tape:
         # What is not upstream of a watched tensor is not recorded, were every layer frozen.
         tape.watch(pixels)
@@ -79,7 +79,7 @@ def class_activation(features: Any, weights: Any) -> Any:
 def as_picture(activation: Any, size: int = IMAGE_SIZE) -> Any:
     """Bring an activation to the picture's size, relative to its own peak.
 
-    So it says where the network looked, and nothing of how strongly: that is the probability's part.
+    It shows where the network looked, and not how strongly: that is the probability's part.
 
     Parameters
     ----------
@@ -99,16 +99,16 @@ def as_picture(activation: Any, size: int = IMAGE_SIZE) -> Any:
 
 
 def explain(model: Any, image: Any, encoder: Encoder) -> tuple[Any, Any]:
-    """Say what a classifier makes of gray pictures, and where it looked, without gradients.
+    """Classify gray pictures, with activation maps, without gradients.
 
     Parameters
     ----------
     model
-        As :func:`~infmap_train.networks.classifiers.build_classifier` gives it.
+        A model of :func:`~infmap_train.networks.classifiers.build_classifier`.
     image
         (N, 224, 224), 0 to 255.
     encoder
-        Whose normalisation it was trained with.
+        The encoder, whose normalisation it was trained with.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def activation_maps(
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
         pixels = normalise(images[rows], encoder)
-        (_, _, shares), activation = _asked_and_explained(inside, pixels, COVID)
+        (_, _, shares), activation = _answer_and_map(inside, pixels, COVID)
         probability[rows] = shares[:, COVID].numpy()
         maps[rows] = as_picture(activation).numpy()
         progress("activation maps", min(start + batch_size, len(images)), len(images))

@@ -1,4 +1,4 @@
-"""What each encoder expects of its pixels; part of the exported graph, never of the client."""
+"""Each encoder's normalisation of pixels; part of the exported graph, never of the client."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def normalise(gray: Any, encoder: Encoder) -> Any:
     gray
         (N, H, W) tensor, 0 to 255.
     encoder
-        Whose normalisation.
+        The encoder, whose normalisation is applied.
 
     Returns
     -------

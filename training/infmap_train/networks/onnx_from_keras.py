@@ -41,18 +41,20 @@ def onnx_from_keras(model: Any, encoder: Encoder, path: Path) -> None:
     model
         Callable from (N, 224, 224, 3) float32 to (N, 224, 224, 1).
     encoder
-        Whose normalisation the network was trained with.
+        The encoder, whose normalisation the network was trained with.
     path
-        Where the graph is written.
+        File to write.
 
     Raises
     ------
     ExportError
-        When a layer cannot be converted, or the graph does not compute what the network does.
+        When a layer cannot be converted, or the graph does not compute the network's answers.
     """
 
     def infer(image: Any) -> Any:
-        probability = _infer(model, normalise(image, encoder))
+        # The signature of a SavedModel knows no training.
+        mode = {"training": False} if isinstance(model, tf.keras.Model) else {}
+        probability = model(normalise(image, encoder), **mode)
         return {OUTPUT: tf.cast(probability[..., 0], tf.float32)}
 
     _convert(infer, [OUTPUT], path)
@@ -63,20 +65,7 @@ def onnx_from_classifier(model: Any, encoder: Encoder, path: Path) -> None:
 
     The graph takes ``IMAGE`` (N, 224, 224) uint8 and gives ``CLASSIFIER_PROBABILITY`` (N,) and
     ``ACTIVATION_MAP`` (N, 224, 224), both float32 in [0, 1], the latter relative to its peak.
-
-    Parameters
-    ----------
-    model
-        As ``build_classifier`` gives it.
-    encoder
-        Whose normalisation it was trained with.
-    path
-        Where the graph is written.
-
-    Raises
-    ------
-    ExportError
-        When a layer cannot be converted, or the graph does not compute what the network does.
+    Parameters and errors as of ``onnx_from_keras``, with a model of ``build_classifier``.
     """
 
     def infer(image: Any) -> Any:
@@ -114,15 +103,8 @@ def _convert(infer: Callable[[Any], dict[str, Any]], outputs: list[str], path: P
     _compare(function, outputs, path)
 
 
-def _infer(model: Any, normalised: Any) -> Any:
-    """Call a Keras model for inference, or the signature of a SavedModel."""
-    if isinstance(model, tf.keras.Model):
-        return model(normalised, training=False)
-    return model(normalised)
-
-
 def _name_batch(graph: onnx.ModelProto, outputs: list[str]) -> None:
-    """All tensors under their promised names and in that order, with the batch dimension ``N``."""
+    """Give tensors their names, in this order, and the batch dimension ``N``."""
     tensors = {tensor.name: tensor for tensor in (*graph.graph.input, *graph.graph.output)}
     if sorted(tensors) != sorted([INPUT, *outputs]):
         raise ExportError(
@@ -136,7 +118,7 @@ def _name_batch(graph: onnx.ModelProto, outputs: list[str]) -> None:
         batch.dim_param = "N"
         for length in size:
             length.dim_value = IMAGE_SIZE
-    # Shapes of inner tensors carry tf2onnx's own names of the batch; every engine infers them anew.
+    # Shapes of inner tensors have tf2onnx's own names of the batch; every engine infers them anew.
     del graph.graph.value_info[:]
 
 

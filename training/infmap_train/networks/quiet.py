@@ -14,18 +14,18 @@ from infmap_kit.errors import MissingDependency
 def silenced() -> Iterator[None]:
     """Send everything that is written to stderr, by C++ too, nowhere.
 
-    Errors are raised as ever: who catches one outside prints it where it is seen.
+    Errors are raised as ever, and printed outside.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(nowhere)
 
 

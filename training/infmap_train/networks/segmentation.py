@@ -44,7 +44,7 @@ def build_network(
     Parameters
     ----------
     spec
-        Which network.
+        Architecture and encoder.
     encoder_weights
         ``None`` for random weights, ``"imagenet"`` to let segmentation-models download them.
     image_size
@@ -53,7 +53,7 @@ def build_network(
     Returns
     -------
     keras.Model
-        (N, H, W, 3) float32, normalised as the encoder wants it, to (N, H, W, 1) probabilities.
+        (N, H, W, 3) float32, normalised for the encoder, to (N, H, W, 1) probabilities.
     """
     if spec.architecture is Architecture.UNET:
         network = sm.Unet(
@@ -103,7 +103,7 @@ def build_encoder(
     Returns
     -------
     keras.Model
-        (N, H, W, 3) float32, normalised as the encoder wants it, to (N, H / 32, W / 32, K) features.
+        (N, H, W, 3) float32, normalised for the encoder, to (N, H / 32, W / 32, K) features.
     """
     return Backbones.get_backbone(
         _BACKBONE[encoder],

@@ -21,10 +21,10 @@ from infmap_train.networks.quiet import import_tensorflow, silenced
 
 
 def settle_batch_norms(network: Any, encoder: Encoder) -> None:
-    """Give every batch norm the statistics of what it sees.
+    """Give every batch norm the statistics of its inputs.
 
-    With those it is born with, activations of an untrained ResNet-50 grow to thousands, and no two
-    libraries agree on what comes out.
+    With the initial ones, activations of an untrained ResNet-50 grow to thousands, and no two libraries
+    agree on the output.
     """
     import tensorflow as tf
 

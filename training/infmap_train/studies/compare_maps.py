@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.files import write_json
 from infmap_kit.report.table import Table
+from infmap_train.data.output import json_ready, write_csv
 from infmap_train.evaluation import tables
 from infmap_train.evaluation.bootstrap import Interval, bootstrap_mean
-from infmap_train.run_folder import json_ready
 from infmap_train.studies.map_quality import MEASURES, TITLES
 from infmap_train.studies.map_sheets import write_sheets
-from infmap_train.studies.opinions import Opinions
+from infmap_train.studies.predictions import Predictions
 
 INFECTION, ACTIVATION = "infection map", "activation map"
 LUNGS, UNIFORM = "the true lungs", "the same everywhere"
@@ -26,61 +26,63 @@ Values = dict[str, dict[str, NDArray[np.float64]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Both kinds of maps measured on the COVID-19 radiographs among the opinions.
+    """Both kinds of maps measured on COVID-19 radiographs.
 
     Parameters
     ----------
-    opinions
-        Of COVID-19 radiographs.
+    predictions
+        Predictions on COVID-19 radiographs.
     values
         By map and measure: (N,) float64, NaN where a measure is not defined.
     report
         JSON-ready: means with their intervals, over all and by source.
     """
 
-    opinions: Opinions
+    predictions: Predictions
     values: Values
     report: dict[str, Any]
 
 
-def compare_maps(opinions: Opinions, *, seed: int = 0) -> Comparison:
+def compare_maps(predictions: Predictions, *, seed: int = 0) -> Comparison:
     """Measure both maps of every radiograph, and two that know nothing of the infection.
 
-    The latter say what a figure is worth: a map that is the same everywhere, and the true lungs
-    themselves, which is all that anatomy alone could tell.
+    The latter show what a figure is worth: a map that is the same everywhere, and the true lungs
+    themselves, the most that anatomy alone could give.
 
     Parameters
     ----------
-    opinions
-        Of COVID-19 radiographs: a normal one has no infection to point at.
+    predictions
+        Predictions on COVID-19 radiographs: a normal one has no infection to point at.
     seed
-        Of the bootstrap over patient groups.
+        Seed of the bootstrap over patient groups.
     """
-    values = _measure(opinions)
-    sources = opinions.sources
+    values = _measure(predictions)
+    sources = predictions.pictures.sources
     parts = {"all": np.ones(len(sources), dtype=bool)}
     if len(set(sources)) > 1:
         parts |= {str(source): sources == source for source in sorted(set(sources))}
     report = {
-        "network": {"name": opinions.network.name, "version": opinions.network.version},
-        "classifier": {"name": opinions.classifier.name, "version": opinions.classifier.version},
-        "parts": {name: _part(values, opinions.groups, rows, seed) for name, rows in parts.items()},
+        **predictions.identity(),
+        "parts": {
+            name: _part(values, predictions.pictures.groups, rows, seed)
+            for name, rows in parts.items()
+        },
     }
-    return Comparison(opinions=opinions, values=values, report=report)
+    return Comparison(predictions=predictions, values=values, report=report)
 
 
-def _measure(opinions: Opinions) -> Values:
-    shape = opinions.infection.shape
+def _measure(predictions: Predictions) -> Values:
+    shape = predictions.infection.shape
     maps: dict[str, NDArray[Any]] = {
-        INFECTION: opinions.infection,
-        ACTIVATION: opinions.activation,
-        LUNGS: opinions.lungs,
+        INFECTION: predictions.infection,
+        ACTIVATION: predictions.activation,
+        LUNGS: predictions.lungs,
         UNIFORM: np.broadcast_to(np.float32(1), shape),
     }
-    known = opinions.lungs.max(axis=(1, 2)) > 0
+    known = predictions.lungs.max(axis=(1, 2)) > 0
     values: Values = {name: {key: np.full(shape[0], np.nan) for key in MEASURES} for name in maps}
-    for row, mask in enumerate(opinions.pictures.masks):
-        lungs = opinions.lungs[row] > 0 if known[row] else None
+    for row, mask in enumerate(predictions.pictures.masks):
+        lungs = predictions.lungs[row] > 0 if known[row] else None
         for name, pictures in maps.items():
             if name == LUNGS and lungs is None:
                 continue
@@ -102,7 +104,7 @@ def _part(values: Values, groups: list[str], rows: NDArray[np.bool_], seed: int)
             name: {key: mean(figures) for key, figures in measured.items()}
             for name, measured in values.items()
         },
-        # Of the same pictures: pairs, whose difference is known better than either.
+        # Pairs on the same pictures: their difference is known better than either.
         "infection_minus_activation": {
             key: mean(values[INFECTION][key] - values[ACTIVATION][key]) for key in MEASURES
         },
@@ -110,7 +112,7 @@ def _part(values: Values, groups: list[str], rows: NDArray[np.bool_], seed: int)
 
 
 def comparison_tables(report: dict[str, Any]) -> list[Table]:
-    """One table a part: all pictures, then each source."""
+    """Make a table for all pictures, and one for each source."""
     return [
         Table(
             f"Maps against the true masks, {name}: {part['images']} COVID-19 radiographs of "
@@ -130,12 +132,12 @@ def _row(label: str, measured: dict[str, dict[str, float]]) -> tuple[str, ...]:
 
 
 def write_comparison(comparison: Comparison, folder: Path, *, cases: int = 24) -> list[Path]:
-    """Write all of it; the sheets show radiographs, so the folder is no place to publish.
+    """Write all files; the sheets show radiographs, so the folder is no place to publish.
 
     Parameters
     ----------
     comparison
-        As ``compare_maps`` gives it.
+        The result of ``compare_maps``.
     folder
         Made when missing; gets ``maps.json``, ``maps.md``, ``.csv`` and ``.tex``, ``images.csv`` and
         ``sheet-1.png`` and so on.
@@ -144,31 +146,31 @@ def write_comparison(comparison: Comparison, folder: Path, *, cases: int = 24) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "maps.json", json_ready(comparison.report))
-    write_bytes(folder / "images.csv", _images_csv(comparison))
+    _write_images(comparison, folder / "images.csv")
     return [
         folder / "maps.json",
         folder / "images.csv",
         *tables.write(comparison_tables(comparison.report), folder, "maps"),
-        *write_sheets(comparison.opinions, folder, cases=cases),
+        *write_sheets(comparison.predictions, folder, cases=cases),
     ]
 
 
-def _images_csv(comparison: Comparison) -> bytes:
-    opinions = comparison.opinions
+def _write_images(comparison: Comparison, path: Path) -> None:
+    predictions = comparison.predictions
     named = ((INFECTION, "infection"), (ACTIVATION, "activation"), (LUNGS, "lungs"))
     rows = []
-    for row, sample in enumerate(opinions.pictures.samples):
+    for row, sample in enumerate(predictions.pictures.samples):
         figures = (comparison.values[name][key][row] for name, _ in named for key in MEASURES)
         rows.append(
             (
                 sample.name,
                 sample.source,
-                str((opinions.pictures.masks[row] > 0).sum()),
-                f"{opinions.infection[row].max():.4f}",
-                f"{opinions.probability[row]:.4f}",
+                (predictions.pictures.masks[row] > 0).sum(),
+                f"{predictions.infection[row].max():.4f}",
+                f"{predictions.probability[row]:.4f}",
                 *("" if np.isnan(figure) else f"{figure:.4f}" for figure in figures),
             )
         )
     columns = ("name", "source", "pixels_true", "probability_max", "classifier_probability")
     measures = (f"{short}_{key}" for _, short in named for key in MEASURES)
-    return Table("", (*columns, *measures), rows).csv().encode()
+    write_csv(path, (*columns, *measures), rows)

@@ -1,10 +1,12 @@
-"""What tells COVID-19 best: the mask's peak, its area, or a classifier; and from which score on.
+"""The best detector of COVID-19: the mask's peak, its area, or a classifier; and from which score on.
 
 The paper's rule (II-D) is one point among them: any pixel of 0.5 or more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ from sklearn.metrics import average_precision_score
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.report.table import Table
-from infmap_train.data.dataset import split_by_group
+from infmap_train.data.dataset import Pictures, split_by_group
+from infmap_train.data.output import json_ready
 from infmap_train.evaluation import detection_plots, metrics, plots, tables
 from infmap_train.evaluation.bootstrap import DRAWS, Interval, bootstrap
-from infmap_train.run_folder import json_ready
-from infmap_train.studies.opinions import Opinions
+from infmap_train.studies.predictions import Predictions
 
 PEAK, AREA, MEAN = "largest probability", "infected area (%)", "mean probability (%)"
 CLASSIFIER = "classifier"
@@ -29,21 +31,21 @@ ANY_PIXEL = "any pixel of 0.5 (the paper's rule)"
 Scores = dict[str, NDArray[np.float64]]
 
 
-def scores_of(opinions: Opinions) -> Scores:
+def scores_of(predictions: Predictions) -> Scores:
     """Every score of every radiograph, (N,) float64 each; higher is more like COVID-19."""
-    probability = opinions.infection.astype(np.float64)
+    probability = predictions.infection.astype(np.float64)
     peak = probability.max(axis=(1, 2))
     return {
         PEAK: peak,
         AREA: 100 * (probability >= DETECTION_THRESHOLD).mean(axis=(1, 2)),
         MEAN: 100 * probability.mean(axis=(1, 2)),
-        CLASSIFIER: opinions.probability.astype(np.float64),
-        BOTH: (peak + opinions.probability) / 2,
+        CLASSIFIER: predictions.probability.astype(np.float64),
+        BOTH: (peak + predictions.probability) / 2,
     }
 
 
 def best_threshold(covid: NDArray[np.bool_], score: NDArray[np.float64], beta: float = 2) -> float:
-    """Score from which on COVID-19 is said, for the highest F-score; among equals the highest.
+    """Find the score from which on an image is COVID-19, for the highest F-score; among equals the highest.
 
     Parameters
     ----------
@@ -59,17 +61,17 @@ def best_threshold(covid: NDArray[np.bool_], score: NDArray[np.float64], beta: f
     return float(candidates[int(np.argmax(f_scores))])
 
 
-def study(opinions: Opinions, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """Curves' areas of every score, and thresholds chosen on one half and reported on the other.
+def study(predictions: Predictions, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+    """Measure the curves' areas of every score, and thresholds chosen on one half and reported on the other.
 
     Parameters
     ----------
-    opinions
-        Of COVID-19 and normal radiographs.
+    predictions
+        Predictions on COVID-19 and normal radiographs.
     draws
-        Of the bootstrap.
+        Number of the bootstrap's draws.
     seed
-        Of the halves (by patient group, stratified) and of the bootstrap.
+        Seed of the halves (by patient group, stratified) and of the bootstrap.
 
     Returns
     -------
@@ -83,26 +85,24 @@ def study(opinions: Opinions, *, draws: int = DRAWS, seed: int = 0) -> dict[str,
     UnfitData
         When a class has fewer than two patient groups.
     """
-    covid, groups, scores = opinions.pictures.covid, opinions.groups, scores_of(opinions)
-    chosen_on, reported_on = split_by_group(opinions.pictures.samples, folds=2, seed=seed)[0]
+    pictures, scores = predictions.pictures, scores_of(predictions)
+    resample = partial(bootstrap, draws=draws, seed=seed)
+    chosen_on, reported_on = split_by_group(pictures.samples, folds=2, seed=seed)[0]
     return {
-        "network": {"name": opinions.network.name, "version": opinions.network.version},
-        "classifier": {"name": opinions.classifier.name, "version": opinions.classifier.version},
-        "images": {"covid": int(covid.sum()), "normal": int((~covid).sum())},
-        "patient_groups": len(set(groups)),
-        "scores": {
-            name: _areas(covid, score, groups, draws, seed) for name, score in scores.items()
-        },
-        "rules": _rules(opinions, scores, chosen_on, reported_on, draws, seed),
-        "rules_with_halves_exchanged": _rules(
-            opinions, scores, reported_on, chosen_on, draws, seed
-        ),
+        **predictions.identity(),
+        "images": pictures.counts(),
+        "patient_groups": len(set(pictures.groups)),
+        "scores": {name: _areas(pictures, score, resample) for name, score in scores.items()},
+        "rules": _rules(pictures, scores, chosen_on, reported_on, resample),
+        "rules_with_halves_exchanged": _rules(pictures, scores, reported_on, chosen_on, resample),
     }
 
 
 def _areas(
-    covid: NDArray[np.bool_], score: NDArray[np.float64], groups: list[str], draws: int, seed: int
+    pictures: Pictures, score: NDArray[np.float64], resample: Callable[..., Interval]
 ) -> dict[str, Any]:
+    covid, groups = pictures.covid, pictures.groups
+
     def precision(rows: NDArray[np.intp]) -> float:
         here = covid[rows]
         return float(average_precision_score(here, score[rows])) if here.any() else np.nan
@@ -111,20 +111,19 @@ def _areas(
         return metrics.image_auc(covid[rows], score[rows])
 
     return {
-        "auc": bootstrap(area, groups, draws=draws, seed=seed).as_dict(),
-        "average_precision": bootstrap(precision, groups, draws=draws, seed=seed).as_dict(),
+        "auc": resample(area, groups).as_dict(),
+        "average_precision": resample(precision, groups).as_dict(),
     }
 
 
 def _rules(
-    opinions: Opinions,
+    pictures: Pictures,
     scores: Scores,
     chosen_on: NDArray[np.intp],
     reported_on: NDArray[np.intp],
-    draws: int,
-    seed: int,
+    resample: Callable[..., Interval],
 ) -> dict[str, Any]:
-    covid = opinions.pictures.covid
+    covid = pictures.covid
     rules = {
         ANY_PIXEL: (PEAK, DETECTION_THRESHOLD),
         f"{CLASSIFIER}, 0.5": (CLASSIFIER, DETECTION_THRESHOLD),
@@ -133,29 +132,29 @@ def _rules(
             for name, score in scores.items()
         },
     }
-    groups = [opinions.groups[row] for row in reported_on]
+    reported = pictures.take(reported_on)
     return {
         label: {
             "score": name,
             "threshold": threshold,
-            **_judged(
-                covid[reported_on], scores[name][reported_on] >= threshold, groups, draws, seed
-            ),
+            **_decisions(reported, scores[name][reported_on] >= threshold, resample),
         }
         for label, (name, threshold) in rules.items()
     }
 
 
-def _judged(
-    covid: NDArray[np.bool_], said: NDArray[np.bool_], groups: list[str], draws: int, seed: int
+def _decisions(
+    pictures: Pictures, detected: NDArray[np.bool_], resample: Callable[..., Interval]
 ) -> dict[str, Any]:
+    covid, groups = pictures.covid, pictures.groups
+
     def figure(name: str) -> dict[str, float]:
         def statistic(rows: NDArray[np.intp]) -> float:
-            return _count(covid[rows], said[rows]).as_dict()[name]
+            return metrics.Confusion.count(covid[rows], detected[rows]).as_dict()[name]
 
-        return bootstrap(statistic, groups, draws=draws, seed=seed).as_dict()
+        return resample(statistic, groups).as_dict()
 
-    confusion = _count(covid, said)
+    confusion = metrics.Confusion.count(covid, detected)
     return {
         **{name: figure(name) for name in ("sensitivity", "specificity", "precision", "f1", "f2")},
         "covid": confusion.positives,
@@ -165,18 +164,8 @@ def _judged(
     }
 
 
-def _count(covid: NDArray[np.bool_], said: NDArray[np.bool_]) -> metrics.Confusion:
-    # Tens of thousands of times: scikit-learn's own count takes most of a millisecond.
-    return metrics.Confusion(
-        true_positive=int((covid & said).sum()),
-        false_positive=int((~covid & said).sum()),
-        false_negative=int((covid & ~said).sum()),
-        true_negative=int((~covid & ~said).sum()),
-    )
-
-
 def study_tables(report: dict[str, Any]) -> list[Table]:
-    """Two tables: the scores' curves, and the rules on the other half."""
+    """Make two tables: the scores' curves, and the rules on the other half."""
     images = report["images"]
     half = next(iter(report["rules"].values()))
     other_way = report["rules_with_halves_exchanged"]
@@ -194,13 +183,8 @@ def study_tables(report: dict[str, Any]) -> list[Table]:
             f"Rules on the half that no threshold was chosen on: {half['covid']} COVID-19, "
             f"{half['normal']} normal (95 % interval by patient group)",
             (
-                "rule",
-                "threshold",
-                "sensitivity",
-                "specificity",
-                "F2",
-                "with the halves exchanged: threshold",
-                "F2",
+                *("rule", "threshold", "sensitivity", "specificity", "F2"),
+                *("with the halves exchanged: threshold", "F2"),
             ),
             tuple(
                 (
@@ -216,13 +200,13 @@ def study_tables(report: dict[str, Any]) -> list[Table]:
     ]
 
 
-def write_study(opinions: Opinions, report: dict[str, Any], folder: Path) -> list[Path]:
+def write_study(predictions: Predictions, report: dict[str, Any], folder: Path) -> list[Path]:
     """Write ``detection.json``, ``.md``, ``.csv``, ``.tex``, ``roc.png`` and ``precision_recall.png``.
 
     None of it shows a radiograph. The marked point is the paper's rule over all pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    covid, scores = opinions.pictures.covid, scores_of(opinions)
+    covid, scores = predictions.pictures.covid, scores_of(predictions)
     rule = metrics.image_confusion(covid, scores[PEAK])
     labelled = {
         f"{name}: {report['scores'][name]['auc']['value']:.3f}": score

@@ -1,7 +1,7 @@
 """How well a map of one radiograph points at the infection, whatever the map's scale.
 
-All four measures ask for the order or the shares of a map's values and for no threshold, so that a
-probability and an activation are judged alike. Ties are shared out, not decided by the pixels' order.
+All four measures use the order or the shares of a map's values and no threshold, so that a probability
+and an activation are measured alike. Ties are shared out, not decided by the pixels' order.
 """
 
 from __future__ import annotations
@@ -14,24 +14,20 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 Map = NDArray[np.floating]
+"""(H, W), zero or positive."""
+
 Mask = NDArray[np.bool_]
+"""(H, W) of the same size."""
 
 
 def share_outside(values: Map, region: Mask) -> float:
     """Share of a map's sum that lies outside of a region; NaN for a map of zeros.
 
     One minus the energy-based pointing game (Wang et al., Score-CAM, CVPR Workshops 2020), with lungs
-    for the box.
-
-    Parameters
-    ----------
-    values
-        (H, W), zero or positive.
-    region
-        (H, W) bool.
+    for the bounding box.
     """
-    whole = float(values.sum(dtype=np.float64))
-    return float(values[~region].sum(dtype=np.float64)) / whole if whole > 0 else math.nan
+    total = float(values.sum(dtype=np.float64))
+    return float(values[~region].sum(dtype=np.float64)) / total if total > 0 else math.nan
 
 
 def pointing_game(values: Map, truth: Mask) -> float:
@@ -39,13 +35,6 @@ def pointing_game(values: Map, truth: Mask) -> float:
 
     Zhang et al., Top-down neural attention by excitation backprop, IJCV 2018, without its tolerance
     of 15 pixels. NaN for a map that is the same everywhere: it points nowhere.
-
-    Parameters
-    ----------
-    values
-        (H, W).
-    truth
-        (H, W) bool.
     """
     if values.min() == values.max():
         return math.nan
@@ -55,15 +44,8 @@ def pointing_game(values: Map, truth: Mask) -> float:
 def iou_at_equal_area(values: Map, truth: Mask) -> float:
     """Intersection over union with the truth of the map's highest pixels, as many as are infected.
 
-    The map is told the size and has to find the place. Where the last of these pixels are as high as
+    The map is given the size and has to find the place. Where the last of these pixels are as high as
     some that are left out, each counts by the share of them that is taken. NaN without infection.
-
-    Parameters
-    ----------
-    values
-        (H, W).
-    truth
-        (H, W) bool.
     """
     area = int(truth.sum())
     if area == 0:
@@ -71,21 +53,14 @@ def iou_at_equal_area(values: Map, truth: Mask) -> float:
     cut = np.partition(values.ravel(), values.size - area)[values.size - area]
     above, level = values > cut, values == cut
     share = (area - int(above.sum())) / int(level.sum())
-    found = int((truth & above).sum()) + share * int((truth & level).sum())
-    return found / (2 * area - found)
+    both = int((truth & above).sum()) + share * int((truth & level).sum())
+    return both / (2 * area - both)
 
 
 def average_precision(values: Map, truth: Mask) -> float:
     """Area under the precision-recall steps of the pixels; NaN without infection.
 
     A map that knows nothing reaches the infected share of the picture.
-
-    Parameters
-    ----------
-    values
-        (H, W).
-    truth
-        (H, W) bool.
     """
     if not truth.any():
         return math.nan
@@ -100,7 +75,7 @@ MEASURES: dict[str, Callable[[Map, Mask, Mask | None], float]] = {
     "iou_at_equal_area": lambda values, truth, _lungs: iou_at_equal_area(values, truth),
     "average_precision": lambda values, truth, _lungs: average_precision(values, truth),
 }
-"""By name: from a map, the true mask and the lungs (``None`` where unknown) to a share in [0, 1]."""
+"""Functions of a map, the true mask and the lungs (``None`` where unknown) that give a share in [0, 1]."""
 
 TITLES = {
     "outside_lungs": "outside the lungs",

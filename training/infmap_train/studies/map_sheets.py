@@ -9,65 +9,64 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from infmap_kit.imaging.colour import infection_map
-from infmap_train.studies.opinions import Opinions
+from infmap_train.evaluation import plots
+from infmap_train.studies.predictions import Predictions
 
 _ROWS = 6
-# Characters; a longer name would run into the next picture's title.
-_LONGEST_NAME = 34
+# A longer name would run into the next picture's title.
+_NAME_CHARACTERS = 34
 _TITLES = ("radiograph", "true mask (green), lungs (white)", "activation map", "infection map")
 
 
-def write_sheets(opinions: Opinions, folder: Path, *, cases: int) -> list[Path]:
+def write_sheets(predictions: Predictions, folder: Path, *, cases: int) -> list[Path]:
     """Draw ``cases`` radiographs, six a sheet, as ``sheet-1.png`` and so on.
 
     They are chosen evenly from the smallest infection to the largest, whatever the maps are like.
     """
-    rows = spread_rows(opinions, cases)
+    rows = spread_rows(predictions, cases)
     written = []
     for number, start in enumerate(range(0, len(rows), _ROWS), start=1):
         path = folder / f"sheet-{number}.png"
-        _draw(opinions, rows[start : start + _ROWS]).savefig(path, dpi=90)
+        _draw(predictions, rows[start : start + _ROWS]).savefig(path, dpi=90)
         written.append(path)
     return written
 
 
-def spread_rows(opinions: Opinions, cases: int) -> list[int]:
+def spread_rows(predictions: Predictions, cases: int) -> list[int]:
     """Rows of that many radiographs, from the smallest true infection to the largest."""
-    order = np.argsort(opinions.pictures.masks.sum(axis=(1, 2)), kind="stable")
+    order = np.argsort(predictions.pictures.masks.sum(axis=(1, 2)), kind="stable")
     places = np.linspace(0, len(order) - 1, min(cases, len(order))).round().astype(int)
     return [int(order[place]) for place in places]
 
 
-def _draw(opinions: Opinions, rows: list[int]) -> Figure:
-    figure = Figure(figsize=(2.6 * len(_TITLES), 2.85 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+def _draw(predictions: Predictions, rows: list[int]) -> Figure:
+    figure = plots.new_figure(inches=(2.6 * len(_TITLES), 2.85 * len(rows)))
     grid = figure.subplots(len(rows), len(_TITLES), squeeze=False)
     for line, row in zip(grid, rows, strict=True):
-        picture = opinions.pictures.images[row]
+        picture = predictions.pictures.images[row]
         plain = np.repeat(picture[..., np.newaxis], 3, axis=2)
-        sample = opinions.pictures.samples[row]
+        sample = predictions.pictures.samples[row]
         shown = (
-            (plain, sample.name[:_LONGEST_NAME]),
+            (plain, sample.name[:_NAME_CHARACTERS]),
             (plain, _TITLES[1]),
             (
-                infection_map(picture, opinions.activation[row]),
-                f"{_TITLES[2]}, COVID-19 {opinions.probability[row]:.2f}",
+                infection_map(picture, predictions.activation[row]),
+                f"{_TITLES[2]}, COVID-19 {predictions.probability[row]:.2f}",
             ),
             (
-                infection_map(picture, opinions.infection[row]),
-                f"{_TITLES[3]}, up to {opinions.infection[row].max():.2f}",
+                infection_map(picture, predictions.infection[row]),
+                f"{_TITLES[3]}, up to {predictions.infection[row].max():.2f}",
             ),
         )
         for axes, (image, title) in zip(line, shown, strict=True):
             axes.imshow(image)
             axes.set_title(title, fontsize=7)
             axes.set_axis_off()
-        _outline(line[1], opinions.lungs[row], "white")
-        _outline(line[1], opinions.pictures.masks[row], "lime")
+        _outline(line[1], predictions.lungs[row], "white")
+        _outline(line[1], predictions.pictures.masks[row], "lime")
     return figure
 
 

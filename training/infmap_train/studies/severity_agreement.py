@@ -1,4 +1,4 @@
-"""A network's severity beside experts' scores, beside what masks reach, and experts beside each other."""
+"""Agreement of a network's severity, of true masks and of experts' scores with each other."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.files import read_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
-from infmap_train.data.dataset import Pictures, Sample, load
+from infmap_train.data.dataset import load
 from infmap_train.data.layouts import read_dataset
+from infmap_train.data.output import json_ready
 from infmap_train.data.scores import ZONES, Rating, read_scores
 from infmap_train.evaluation.agreement import agreement
 from infmap_train.evaluation.evaluate import Evaluation, predict
@@ -29,18 +29,18 @@ MASKS = "masks"
 
 @dataclasses.dataclass(frozen=True)
 class SeverityAgreement:
-    """Who said what of the scored pictures, and how well they agree.
+    """The raters' scores of pictures, and how well they agree.
 
     Parameters
     ----------
     names
-        (N,) of all scored pictures in the data.
+        (N,) names of all scored pictures in the data.
     ratings
-        The network's first (NaN where it was not asked), the truth masks', then the experts'.
+        The network's first (NaN where it was not measured), the true masks', then the experts'.
     measured
-        Rows that the network was asked about.
+        Rows on which the network is measured.
     report
-        As JSON.
+        JSON-ready figures.
     """
 
     names: tuple[str, ...]
@@ -62,26 +62,26 @@ def severity_agreement(
 ) -> SeverityAgreement:
     """Compare severity with experts, on the pictures of an evaluation that they scored.
 
-    Severity is infected over lung area (:mod:`infmap_kit.answer.severity`). What needs no network, masks
-    and experts, is also compared on all scored pictures.
+    Severity is infected over lung area (:mod:`infmap_kit.answer.severity`). Masks and experts, which need
+    no network, are also compared on all scored pictures.
 
     Parameters
     ----------
     evaluation
-        Of an infection run.
+        Evaluation of an infection run.
     run
         That run's folder.
     folder
         The data, with lung masks.
     scores
-        As :func:`infmap_train.data.scores.read_scores` reads it.
+        CSV file for :func:`infmap_train.data.scores.read_scores`.
     lung_run
         Run folder of a lung network; without one the network's infection is held against the true lungs.
         Pictures that it was trained on are left out, unless ``everything``.
     everything
         Whether the evaluation is of all pictures.
     resamples
-        Of the bootstrap.
+        Number of the bootstrap's draws.
 
     Raises
     ------
@@ -98,31 +98,36 @@ def severity_agreement(
     by_name = {sample.name: sample for sample in read_dataset(folder)}
     rows = [row for row, name in enumerate(scored) if name in by_name]
     samples = [by_name[scored[row]] for row in rows]
-    lungs_trained_on = _trained_on(lung_run) if lung_run else set()
-    asked = {s.name: row for row, s in enumerate(evaluation.pictures.samples)}
-    fresh = [s.name in asked and (everything or s.name not in lungs_trained_on) for s in samples]
+    lungs_trained_on = run_folder.train_names(lung_run) if lung_run else set()
+    evaluated = {s.name: row for row, s in enumerate(evaluation.pictures.samples)}
+    fresh = [
+        s.name in evaluated and (everything or s.name not in lungs_trained_on) for s in samples
+    ]
     measured = np.flatnonzero(fresh)
     if not measured.size:
         raise TrainingError(
-            f"not one of the {len(scored)} pictures scored in {scores} is among the {len(asked)} that were "
-            "evaluated: pass --all to take those too that the network was trained on"
+            f"not one of the {len(scored)} pictures scored in {scores} is among the {len(evaluated)} that "
+            "were evaluated: pass --all to take those too that the network was trained on"
         )
     infections = load(samples)
     lungs = load(samples, anatomy=Anatomy.LUNGS)
-    truth = _rating(MASKS, infections.masks.astype(np.float32), _known_lungs(lungs))
-    probability = evaluation.probability[[asked[samples[row].name] for row in measured]]
-    if lung_run:
-        found: Sequence[NDArray[np.bool_] | None] = _found_lungs(
-            lung_run, lungs.images[measured], progress
-        )
-    else:
-        known = _known_lungs(lungs)
-        found = [known[row] for row in measured]
-    network = _spread_over(_rating(NETWORK, probability, found), measured, len(samples))
+    truth = _rating(MASKS, infections.masks, lungs.masks > 0)
+    probability = np.zeros(infections.masks.shape, np.float32)
+    probability[measured] = evaluation.probability[
+        [evaluated[samples[row].name] for row in measured]
+    ]
+    # No lung anywhere else: where the network is not measured, it has no score.
+    measured_lungs = np.zeros(lungs.masks.shape, bool)
+    measured_lungs[measured] = (
+        _predicted_lungs(lung_run, lungs.images[measured], progress)
+        if lung_run
+        else lungs.masks[measured] > 0
+    )
+    network = _rating(NETWORK, probability, measured_lungs)
     ratings = (network, truth, *(expert.take(rows) for expert in experts))
-    patients = [sample.group for sample in samples]
+    patients = infections.groups
     names = tuple(sample.name for sample in samples)
-    trained_on = (_trained_on(run) | lungs_trained_on) & {names[row] for row in measured}
+    trained_on = (run_folder.train_names(run) | lungs_trained_on) & {names[row] for row in measured}
 
     def pairs(who: Sequence[Rating], rows: NDArray[np.intp]) -> list[dict[str, Any]]:
         return list(_pairs(who, patients, rows, resamples=resamples, progress=progress))
@@ -138,7 +143,7 @@ def severity_agreement(
         "pairs": pairs(ratings, measured),
         "pairs_without_network": pairs(ratings[1:], np.arange(len(samples))),
     }
-    return SeverityAgreement(names, ratings, measured, run_folder.json_ready(report))
+    return SeverityAgreement(names, ratings, measured, json_ready(report))
 
 
 def _pairs(
@@ -149,67 +154,38 @@ def _pairs(
     resamples: int,
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
-    """Every two raters, in all, over the zones together, and zone by zone."""
+    """Compare every two raters: whole pictures, the zones together, and zone by zone."""
     chosen = [patients[row] for row in rows]
     pairs = list(itertools.combinations([rating.take(rows) for rating in ratings], 2))
-    for number, (one, other) in enumerate(pairs):
+    for number, (first, second) in enumerate(pairs):
         progress("comparing raters", number + 1, len(pairs))
-        who = {"first": one.label, "second": other.label}
-
-        def told(
-            part: str, a: NDArray[np.float64], b: NDArray[np.float64], who: dict[str, str] = who
-        ) -> dict[str, Any]:
-            figures = agreement(a, b, chosen, resamples=resamples)
-            return {**who, "part": part, **dataclasses.asdict(figures)}
-
-        yield told("whole", one.total, other.total)
-        if one.zones is None or other.zones is None:
-            continue
-        yield told("zones", one.zones, other.zones)
-        for column, zone in enumerate(ZONES):
-            yield told(zone, one.zones[:, column], other.zones[:, column])
+        parts = {"whole": (first.total, second.total)}
+        if first.zones is not None and second.zones is not None:
+            parts["zones"] = (first.zones, second.zones)
+            zoned = zip(ZONES, first.zones.T, second.zones.T, strict=True)
+            parts |= {zone: (a, b) for zone, a, b in zoned}
+        for part, (a, b) in parts.items():
+            figures = dataclasses.asdict(agreement(a, b, chosen, resamples=resamples))
+            yield {"first": first.label, "second": second.label, "part": part, **figures}
 
 
-def _rating(
-    label: str, probability: NDArray[np.float32], lungs: Sequence[NDArray[np.bool_] | None]
-) -> Rating:
-    """Severity of pictures by the definition; nothing where no lung is known."""
-    total = np.full(len(probability), np.nan)
-    zones = np.full((len(probability), len(ZONES)), np.nan)
-    for row, lung in enumerate(lungs):
-        if lung is None or not lung.any():
-            continue
-        figures = lung_answer(probability[row], lung, threshold=DETECTION_THRESHOLD)
+def _rating(label: str, infection: NDArray[Any], lungs: NDArray[np.bool_]) -> Rating:
+    """Severity of pictures by the definition; no score where there is no lung."""
+    total = np.full(len(lungs), np.nan)
+    zones = np.full((len(lungs), len(ZONES)), np.nan)
+    for row in np.flatnonzero(lungs.any(axis=(1, 2))):
+        figures = lung_answer(
+            infection[row].astype(np.float32), lungs[row], threshold=DETECTION_THRESHOLD
+        )
         total[row], zones[row] = figures.severity_percent, figures.zones
     return Rating(label, total, zones)
 
 
-def _spread_over(rating: Rating, rows: NDArray[np.intp], count: int) -> Rating:
-    total = np.full(count, np.nan)
-    zones = np.full((count, len(ZONES)), np.nan)
-    total[rows], zones[rows] = rating.total, rating.zones
-    return Rating(rating.label, total, zones)
-
-
-def _known_lungs(lungs: Pictures) -> list[NDArray[np.bool_] | None]:
-    def known(sample: Sample) -> bool:
-        return sample.has_truth(Anatomy.LUNGS)
-
-    return [
-        mask > 0 if known(sample) else None
-        for sample, mask in zip(lungs.samples, lungs.masks, strict=True)
-    ]
-
-
-def _found_lungs(
+def _predicted_lungs(
     lung_run: Path, images: NDArray[np.uint8], progress: Progress
-) -> list[NDArray[np.bool_]]:
+) -> NDArray[np.bool_]:
     model, spec = run_folder.load_network(lung_run)
     if spec.anatomy is not Anatomy.LUNGS:
         raise TrainingError(f"expected a run of the lungs, found {lung_run} of the infection")
     probability = predict(model, spec.network.encoder, images, progress=progress)
-    return list(probability >= DETECTION_THRESHOLD)
-
-
-def _trained_on(run: Path) -> set[str]:
-    return set(read_json(run / run_folder.SPLIT)["train"])
+    return np.asarray(probability >= DETECTION_THRESHOLD)

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from infmap_kit.model.files import write_bytes, write_json
+from infmap_kit.model.files import write_json
 from infmap_kit.report.table import Table
+from infmap_train.data.output import write_csv
 from infmap_train.data.scores import ZONES, Rating
 from infmap_train.evaluation import plots, tables
 from infmap_train.studies.severity_agreement import MASKS, NETWORK, SeverityAgreement
@@ -25,13 +26,13 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-def write_severity(found: SeverityAgreement, folder: Path) -> list[Path]:
+def write_severity(compared: SeverityAgreement, folder: Path) -> list[Path]:
     """Write ``severity.json``, ``.md``, ``.csv`` and ``.tex``, the ratings, and two plots.
 
     Parameters
     ----------
-    found
-        What was compared.
+    compared
+        The raters and their agreement.
     folder
         Made when missing.
 
@@ -41,16 +42,16 @@ def write_severity(found: SeverityAgreement, folder: Path) -> list[Path]:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "severity.json", found.report)
-    write_bytes(folder / "severity_ratings.csv", _ratings_csv(found))
+    write_json(folder / "severity.json", compared.report)
+    _write_ratings(compared, folder / "severity_ratings.csv")
     figures = {
-        "severity_scatter.png": draw_scatter(found),
-        "severity_bland_altman.png": draw_bland_altman(found),
+        "severity_scatter.png": draw_scatter(compared),
+        "severity_bland_altman.png": draw_bland_altman(compared),
     }
     return [
         folder / "severity.json",
         folder / "severity_ratings.csv",
-        *tables.write(severity_tables(found.report), folder, "severity"),
+        *tables.write(severity_tables(compared.report), folder, "severity"),
         *plots.save(figures, folder),
     ]
 
@@ -84,7 +85,7 @@ def _whole(title: str, pairs: Sequence[_Pair]) -> Table:
         ),
         tuple(
             (
-                f"{pair['first']} - {pair['second']}",
+                _raters(pair),
                 str(pair["pictures"]),
                 str(pair["patients"]),
                 _with_interval(pair, "spearman"),
@@ -100,46 +101,45 @@ def _whole(title: str, pairs: Sequence[_Pair]) -> Table:
 
 def _by_zone(title: str, pairs: Sequence[_Pair]) -> Table:
     zoned = [pair for pair in pairs if pair["part"] != "whole"]
-    who = list(dict.fromkeys(f"{pair['first']} - {pair['second']}" for pair in zoned))
-    cells = {
-        (pair["part"], f"{pair['first']} - {pair['second']}"): _with_interval(pair, "spearman")
-        for pair in zoned
-    }
+    raters = list(dict.fromkeys(_raters(pair) for pair in zoned))
+    cells = {(pair["part"], _raters(pair)): _with_interval(pair, "spearman") for pair in zoned}
     return Table(
         title,
-        ("zone", *who),
+        ("zone", *raters),
         tuple(
-            (label, *(cells[part, one] for one in who))
+            (label, *(cells[part, two] for two in raters))
             for part, label in (("zones", "all six"), *((zone, zone) for zone in ZONES))
             if zoned
         ),
     )
 
 
-def draw_scatter(found: SeverityAgreement) -> Figure:
-    """Severity against each expert's score: of the network, and of the masks on the same pictures."""
-    figure, panels = _panels(found)
+def draw_scatter(compared: SeverityAgreement) -> Figure:
+    """Draw the network's and the masks' severity against each expert's score."""
+    figure, panels = _panels(compared)
     for axes, expert in panels:
         axes.plot((0, 100), (0, 100), color="lightgray", linewidth=1)
-        for rating in found.ratings[:2]:
-            said, scored = rating.total[found.measured], expert.total[found.measured]
-            axes.scatter(scored, said, s=22, label=rating.label, **_STYLES[rating.label])
+        for rating in compared.ratings[:2]:
+            severity, scored = rating.total[compared.measured], expert.total[compared.measured]
+            axes.scatter(scored, severity, s=22, label=rating.label, **_STYLES[rating.label])
         axes.set(xlabel=f"{expert.label}, % of its range", ylabel="severity, % of the lungs")
         axes.set(xlim=(-3, 103), ylim=(-3, 103))
     figure.axes[0].legend(loc="upper left", fontsize=8)
     return figure
 
 
-def draw_bland_altman(found: SeverityAgreement) -> Figure:
-    """Difference against mean (Bland and Altman, Lancet 1986), with bias and limits of agreement."""
-    figure, panels = _panels(found)
-    pairs = {(p["first"], p["second"]): p for p in found.report["pairs"] if p["part"] == "whole"}
+def draw_bland_altman(compared: SeverityAgreement) -> Figure:
+    """Draw difference against mean (Bland and Altman, Lancet 1986), with bias and limits of agreement."""
+    figure, panels = _panels(compared)
+    pairs = {(p["first"], p["second"]): p for p in compared.report["pairs"] if p["part"] == "whole"}
     for axes, expert in panels:
         axes.axhline(0, color="lightgray", linewidth=1)
-        for rating in found.ratings[:2]:
-            said, scored = rating.total[found.measured], expert.total[found.measured]
+        for rating in compared.ratings[:2]:
+            severity, scored = rating.total[compared.measured], expert.total[compared.measured]
             style = _STYLES[rating.label]
-            axes.scatter((said + scored) / 2, said - scored, s=22, label=rating.label, **style)
+            axes.scatter(
+                (severity + scored) / 2, severity - scored, s=22, label=rating.label, **style
+            )
             pair = pairs[rating.label, expert.label]
             for level, dashes in ((pair["bias"], "-"), *((x, ":") for x in pair["limits"])):
                 if level is not None:
@@ -152,8 +152,8 @@ def draw_bland_altman(found: SeverityAgreement) -> Figure:
     return figure
 
 
-def _panels(found: SeverityAgreement) -> tuple[Figure, list[tuple[Axes, Rating]]]:
-    experts = found.ratings[2:]
+def _panels(compared: SeverityAgreement) -> tuple[Figure, list[tuple[Axes, Rating]]]:
+    experts = compared.ratings[2:]
     columns = min(2, len(experts))
     lines = -(-len(experts) // columns)
     figure = plots.new_figure(width=0.75 * columns, height=0.95 * lines)
@@ -163,14 +163,20 @@ def _panels(found: SeverityAgreement) -> tuple[Figure, list[tuple[Axes, Rating]]
     return figure, list(zip(axes, experts, strict=False))
 
 
-def _ratings_csv(found: SeverityAgreement) -> bytes:
-    measured = set(found.measured.tolist())
+def _write_ratings(compared: SeverityAgreement, path: Path) -> None:
+    measured = set(compared.measured.tolist())
     rows = []
-    for row, name in enumerate(found.names):
-        values = ("" if math.isnan(r.total[row]) else f"{r.total[row]:.2f}" for r in found.ratings)
-        rows.append((name, str(int(row in measured)), *values))
-    columns = (f"{rating.label} percent" for rating in found.ratings)
-    return Table("", ("name", "measured", *columns), rows).csv().encode()
+    for row, name in enumerate(compared.names):
+        values = (
+            "" if math.isnan(r.total[row]) else f"{r.total[row]:.2f}" for r in compared.ratings
+        )
+        rows.append((name, int(row in measured), *values))
+    columns = (f"{rating.label} percent" for rating in compared.ratings)
+    write_csv(path, ("name", "measured", *columns), rows)
+
+
+def _raters(pair: _Pair) -> str:
+    return f"{pair['first']} - {pair['second']}"
 
 
 def _with_interval(pair: _Pair, name: str) -> str:

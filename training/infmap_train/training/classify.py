@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from infmap_kit.model.spec import ClassifierSpec, Encoder
 from infmap_kit.progress import Progress, no_progress
-from infmap_train import run_folder
 from infmap_train.data import dataset as data
-from infmap_train.data.batches import resize, training_batches
+from infmap_train.data.batches import resize
 from infmap_train.evaluation import detection_plots, metrics
 from infmap_train.evaluation.bootstrap import bootstrap
-from infmap_train.evaluation.evaluate import answers, figures
-from infmap_train.evaluation.plots import draw_history
-from infmap_train.networks.classifiers import COVID, build_classifier
-from infmap_train.networks.encoder_weights import build_initialised
+from infmap_train.evaluation.evaluate import answers
+from infmap_train.networks.classifiers import COVID
 from infmap_train.options import FitOptions
 from infmap_train.training.loop import Task, train
 
@@ -35,65 +32,34 @@ def classify(
     data_licence: str = "not stated",
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Train ``classifier`` and fill the run folder; as :func:`infmap_train.training.fit.fit` does.
+    """Train ``classifier`` by :func:`infmap_train.training.loop.train`, with categorical cross-entropy.
 
-    The folds are those of a segmentation with the same seed: the same patients are held back. The
-    loss is categorical cross-entropy.
-
-    Returns
-    -------
-    dict
-        The held-back metrics, as in ``metrics.json``.
-
-    Raises
-    ------
-    TrainingError
-        When the folder belongs to a run with other options or data.
+    The folds are those of a segmentation with the same seed: the same patients are held back.
     """
     encoder = classifier.encoder
-    build = partial(_build, classifier)
     entropy = tf.keras.losses.CategoricalCrossentropy()
-    task = Task(
-        network=classifier,
-        initial=partial(build_initialised, classifier, options.encoder_weights, image_size=None),
-        build=build,
-        loss=lambda _epoch: entropy,
-        batches=lambda learnt, epoch: training_batches(
-            learnt, encoder, options, epoch, classes=True
-        ),
-        watch=partial(_watch, encoder),
-    )
-    trained = train(task, pictures, run, options, progress=progress)
-    if trained is None:
-        return run_folder.read(run).metrics
-    held_back = trained.held_back
-    probability = predict_classes(trained.model, encoder, held_back.images, progress=progress)
-    report = evaluate_classes(held_back, probability)
 
-    def draw(folder: Path) -> list[Path]:
-        folder.mkdir(parents=True, exist_ok=True)
-        label = f"{classifier.label}, AUC {report['detection']['auc']:.3f}"
-        plots = {
-            "history.png": draw_history(trained.history),
-            "roc.png": detection_plots.draw_roc(held_back.covid, {label: probability}),
+    def watch(model: Any, watched: data.Pictures, size: int) -> dict[str, float]:
+        images, _ = resize(watched.images, watched.masks, size)
+        probability = predict_classes(model, encoder, images.numpy()[..., 0])
+        detection = metrics.image_confusion(watched.covid, probability)
+        return {
+            "watched_accuracy": round(detection.accuracy, 4),
+            "watched_sensitivity": round(detection.sensitivity, 4),
+            "watched_specificity": round(detection.specificity, 4),
         }
-        for name, figure in plots.items():
-            figure.savefig(folder / name, dpi=110)
-        return [folder / name for name in plots]
 
-    run_folder.write(
-        trained.folder,
-        model=trained.in_fp32(build),
-        network=classifier,
-        dataset_fingerprint=trained.fingerprint,
-        training={**dataclasses.asdict(options), "images": len(trained.train.samples)},
-        report=report,
-        history=trained.history,
-        draw=draw,
-        data_licence=data_licence,
-    )
-    trained.clear(run)
-    return dict(run_folder.json_ready(report))
+    def measure(
+        model: Any, held_back: data.Pictures, progress: Progress
+    ) -> tuple[dict[str, Any], Mapping[str, Figure]]:
+        probability = predict_classes(model, encoder, held_back.images, progress=progress)
+        report = evaluate_classes(held_back, probability)
+        label = f"{classifier.label}, AUC {report['detection']['auc']:.3f}"
+        roc = detection_plots.draw_roc(held_back.covid, {label: probability})
+        return report, {"roc.png": roc}
+
+    task = Task(network=classifier, loss=lambda _epoch: entropy, watch=watch, evaluate=measure)
+    return train(task, pictures, run, options, data_licence=data_licence, progress=progress)
 
 
 def predict_classes(
@@ -123,7 +89,7 @@ def evaluate_classes(pictures: data.Pictures, probability: NDArray[np.float32]) 
     Parameters
     ----------
     pictures
-        What was classified.
+        Pictures that were classified.
     probability
         (N,) float32 in [0, 1]; COVID-19 from 0.5 on, the larger of the two neurons.
 
@@ -136,18 +102,16 @@ def evaluate_classes(pictures: data.Pictures, probability: NDArray[np.float32]) 
     covid = pictures.covid
     confusion = metrics.image_confusion(covid, probability)
     area = bootstrap(
-        lambda rows: metrics.image_auc(covid[rows], probability[rows]),
-        [sample.group for sample in pictures.samples],
+        lambda rows: metrics.image_auc(covid[rows], probability[rows]), pictures.groups
     )
-    sources = np.array([sample.source for sample in pictures.samples])
+    sources = pictures.sources
     return {
         "detection": {
-            **figures(confusion),
-            "ci95": {name: confusion.ci95(name) for name in confusion.as_dict()},
+            **confusion.figures(intervals=True),
             "auc": area.value,
             "auc_ci95": [area.low, area.high],
         },
-        "images": {"covid": int(covid.sum()), "normal": int((~covid).sum())},
+        "images": pictures.counts(),
         "by_source": {
             str(source): {
                 "images": int((sources == source).sum()),
@@ -156,20 +120,4 @@ def evaluate_classes(pictures: data.Pictures, probability: NDArray[np.float32]) 
             }
             for source in sorted(set(sources))
         },
-    }
-
-
-def _build(classifier: ClassifierSpec, image_size: int | None) -> Any:
-    return build_classifier(classifier, image_size=image_size)
-
-
-def _watch(encoder: Encoder, model: Any, pictures: data.Pictures, size: int) -> dict[str, float]:
-    """How training goes, on pictures of the size that is trained on."""
-    images, _ = resize(pictures.images, pictures.masks, size)
-    probability = predict_classes(model, encoder, images.numpy()[..., 0])
-    detection = metrics.image_confusion(pictures.covid, probability)
-    return {
-        "watched_accuracy": round(detection.accuracy, 4),
-        "watched_sensitivity": round(detection.sensitivity, 4),
-        "watched_specificity": round(detection.specificity, 4),
     }

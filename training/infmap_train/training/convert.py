@@ -19,6 +19,7 @@ import typer
 from infmap_kit import command
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.model.files import sha256_of
+from infmap_kit.model.run_folder import SPEC
 from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, Encoder, ModelSpec, member
 from infmap_train.networks.quiet import import_tensorflow, silenced
 
@@ -88,7 +89,9 @@ def convert(
     target: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     encoder: Annotated[
         str | None,
-        typer.Option(help="Whose normalisation the network wants, where no spec.json says so."),
+        typer.Option(
+            help="Encoder whose normalisation the network needs, where no spec.json names it."
+        ),
     ] = None,
 ) -> None:
     """Write SOURCE as an ONNX graph: gray uint8 IMAGE in, PROBABILITY out.
@@ -114,12 +117,12 @@ def refuse_code(source: Path) -> None:
     Raises
     ------
     ExportError
-        Naming what was found and what is taken.
+        Naming the source, and the kinds of sources that are taken.
     """
     if not source.exists():
         raise ExportError(f"{source} does not exist")
     if source.is_dir():
-        if not any((source / name).is_file() for name in ("spec.json", "saved_model.pb")):
+        if not any((source / name).is_file() for name in (SPEC, "saved_model.pb")):
             raise ExportError(
                 f"{source} is neither a run folder (spec.json) nor a SavedModel (saved_model.pb)"
             )
@@ -179,7 +182,7 @@ def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
     """
     from infmap_train import run_folder
 
-    beside = source / "spec.json" if source.is_dir() else source.parent / "spec.json"
+    beside = (source if source.is_dir() else source.parent) / SPEC
     spec = ModelSpec.read(beside) if beside.is_file() else None
     if spec and encoder and spec.network.encoder is not encoder:
         raise ExportError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from infmap_kit.model.spec import ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures
+from infmap_train.data.output import json_ready
 from infmap_train.evaluation import tables
-from infmap_train.evaluation.evaluate import figures
 from infmap_train.evaluation.metrics import Confusion
 from infmap_train.options import FitOptions
-from infmap_train.run_folder import json_ready
 from infmap_train.training.classify import classify
 from infmap_train.training.fit import fit
 
@@ -41,7 +39,7 @@ def cross_validate(
     folder
         Gets ``fold-1`` and so on, ``summary.json``, ``summary.csv`` and ``summary.md``.
     options
-        ``fold`` is not looked at.
+        Options of every fold; ``fold`` is ignored.
 
     Returns
     -------
@@ -51,28 +49,24 @@ def cross_validate(
     Raises
     ------
     TrainingError
-        As ``fit`` does.
+        Whatever ``fit`` raises.
     """
-    if isinstance(network, ClassifierSpec):
-        learn: Callable[..., dict[str, Any]] = partial(classify, network)
-    else:
-        learn = partial(fit, network)
-    reports = []
-    for fold in range(options.folds):
+    learn: Callable[..., dict[str, Any]] = classify if isinstance(network, ClassifierSpec) else fit
 
-        def of_fold(description: str, done: int, total: int, fold: int = fold) -> None:
+    def train(fold: int) -> dict[str, Any]:
+        def progress_of_fold(description: str, done: int, total: int) -> None:
             progress(f"fold {fold + 1}/{options.folds}  {description}", done, total)
 
-        reports.append(
-            learn(
-                pictures,
-                folder / f"fold-{fold + 1}",
-                dataclasses.replace(options, fold=fold),
-                data_licence=data_licence,
-                progress=of_fold,
-            )
+        return learn(
+            network,
+            pictures,
+            folder / f"fold-{fold + 1}",
+            dataclasses.replace(options, fold=fold),
+            data_licence=data_licence,
+            progress=progress_of_fold,
         )
-    return summarise(network, reports, folder)
+
+    return summarise(network, [train(fold) for fold in range(options.folds)], folder)
 
 
 def summarise(
@@ -101,12 +95,17 @@ def summarise(
     return dict(summary)
 
 
+def _confusions(reports: list[dict[str, Any]], part: str) -> tuple[list[Confusion], Confusion]:
+    """Every fold's confusion matrix, and their sum."""
+    folds = [Confusion.from_dict(report[part]) for report in reports]
+    return folds, sum(folds[1:], start=folds[0])
+
+
 def _cumulated(reports: list[dict[str, Any]], part: str) -> dict[str, Any]:
-    confusions = [Confusion.from_dict(report[part]) for report in reports]
-    together = sum(confusions[1:], start=confusions[0])
+    _, together = _confusions(reports, part)
     return {
-        **_with_intervals(together),
-        "auc": _mean([report[part]["auc"] for report in reports]),
+        **together.figures(intervals=True),
+        "auc": _mean([_number(report[part]["auc"]) for report in reports]),
     }
 
 
@@ -119,16 +118,13 @@ def _lungs(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _detection_tables(network: NetworkSpec, reports: list[dict[str, Any]]) -> list[Table]:
     labels = [f"fold {number}" for number in range(1, len(reports) + 1)]
-    pixels, images = (
-        [Confusion.from_dict(report[part]) for report in reports]
-        for part in ("pixels", "detection")
-    )
-    all_pixels, all_images = (sum(c[1:], start=c[0]) for c in (pixels, images))
+    pixels, all_pixels = _confusions(reports, "pixels")
+    images, all_images = _confusions(reports, "detection")
     aucs = [_number(report["pixels"]["auc"]) for report in reports]
     return [
         tables.segmentation_table(
             network,
-            [*zip(labels, pixels, aucs, strict=True), ("all folds", all_pixels, _mean([*aucs]))],
+            [*zip(labels, pixels, aucs, strict=True), ("all folds", all_pixels, _mean(aucs))],
         ),
         tables.detection_table(
             network, [*zip(labels, images, strict=True), ("all folds", all_images)]
@@ -137,17 +133,10 @@ def _detection_tables(network: NetworkSpec, reports: list[dict[str, Any]]) -> li
     ]
 
 
-def _with_intervals(confusion: Confusion) -> dict[str, Any]:
-    return {
-        **figures(confusion),
-        "ci95": {name: confusion.ci95(name) for name in confusion.as_dict()},
-    }
-
-
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _mean(values: list[float | None]) -> float:
-    known = [value for value in map(_number, values) if not math.isnan(value)]
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan

@@ -1,7 +1,7 @@
-"""One GPU, all GPUs of a machine, or several machines: found out, never asked for.
+"""One GPU, all GPUs of a machine, or several machines: detected, never an option.
 
-Several machines are told of each other by TensorFlow's own variable ``TF_CONFIG``, and see the run
-folder on a shared disk. Every one of them does the same; the first alone keeps what it writes.
+TensorFlow's own variable ``TF_CONFIG`` names several machines to each other; they see the run folder on
+a shared disk. Every machine does the same, and the files of the first one remain.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ def find_strategy() -> Any:
 
 
 def own_folder(run: Path) -> Path:
-    """Where this machine writes: the run folder, or one beside it that is thrown away."""
+    """The folder that this machine writes to: the run folder, or one beside it that is removed."""
     number = _task().get("index", 0)
     return run if number == 0 else run.with_name(f".{run.name}.worker-{number}")
 
 
 def on_one_device(strategy: Any, model: Any, build: Any) -> Any:
-    """Give a model that can be asked without the other GPUs and machines.
+    """Give a model that answers without the other GPUs and machines.
 
     Parameters
     ----------
     strategy
-        That ``model`` was built under.
+        Strategy that ``model`` was built under.
     model
         The network in training.
     build

@@ -1,4 +1,4 @@
-"""The epochs of a training, of whatever network: killed, it is taken up again after its last one."""
+"""The epochs of a training; killed, it is continued after its last one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from matplotlib.figure import Figure
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json, write_json
@@ -19,7 +20,11 @@ from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, ClassifierSpec, NetworkSp
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
 from infmap_train.data import dataset as data
-from infmap_train.data.batches import steps_per_epoch
+from infmap_train.data.batches import steps_per_epoch, training_batches
+from infmap_train.data.output import json_ready
+from infmap_train.evaluation import plots
+from infmap_train.networks.classifiers import build
+from infmap_train.networks.encoder_weights import build_initialised
 from infmap_train.options import FitOptions
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
 
@@ -29,68 +34,24 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is learnt: all that tells one kind of training from another.
+    """A kind of training: of segmentation networks, or of classifiers.
 
     Parameters
     ----------
     network
-        What is trained.
-    initial
-        Builds it with its initial weights, for pictures of any size.
-    build
-        Builds it with any weights, for pictures of the given size.
+        The network that is trained.
     loss
         Keras' loss in an epoch, counted from 0.
-    batches
-        One epoch of augmented batches from the pictures to train on.
     watch
-        How training goes: figures of a model on pictures brought to a size, named ``watched_...``.
+        Figures of a model on pictures brought to a size, named ``watched_...``, after each epoch.
+    evaluate
+        Report and plots of the trained model on the held-back pictures.
     """
 
     network: NetworkSpec | ClassifierSpec
-    initial: Callable[[], Any]
-    build: Callable[[int | None], Any]
     loss: Callable[[int], Any]
-    batches: Callable[[data.Pictures, int], Any]
     watch: Callable[[Any, data.Pictures, int], dict[str, float]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A network after its last epoch, and what its record needs.
-
-    Parameters
-    ----------
-    model
-        For pictures of any size, in the precision that it was trained in.
-    history
-        One row an epoch.
-    train, held_back
-        The two sides of the split.
-    fingerprint
-        Fingerprint of both together.
-    folder
-        Where this machine writes; other machines than the first write beside the run, and in vain.
-    """
-
-    model: Any
-    history: list[dict[str, Any]]
-    train: data.Pictures
-    held_back: data.Pictures
-    fingerprint: str
-    folder: Path
-
-    def in_fp32(self, build: Callable[[int | None], Any]) -> Any:
-        """Give the network as it is handed over, whatever it was trained in."""
-        keras.mixed_precision.set_global_policy("float32")
-        final = build(IMAGE_SIZE)
-        final.set_weights(self.model.get_weights())
-        return final
-
-    def clear(self, run: Path) -> None:
-        """Remove what only an unfinished run needs."""
-        unfinished = self.folder / "checkpoints" if self.folder == run else self.folder
-        shutil.rmtree(unfinished, ignore_errors=True)
+    evaluate: Callable[[Any, data.Pictures, Progress], tuple[dict[str, Any], Mapping[str, Figure]]]
 
 
 def train(
@@ -99,27 +60,33 @@ def train(
     run: Path,
     options: FitOptions,
     *,
+    data_licence: str = "not stated",
     progress: Progress = no_progress,
-) -> Trained | None:
-    """Train to the last epoch, from wherever an interrupted run with the same options came to.
+) -> dict[str, Any]:
+    """Train, and fill the run folder with weights, history and held-back metrics.
+
+    An interrupted run with the same options is continued after its last epoch; a finished one is
+    only read.
 
     Parameters
     ----------
     task
-        What is learnt.
+        The kind of training.
     pictures
         All data; the held-back part is taken from it.
     run
         The run folder.
     options
-        How to train.
+        Options of the training.
+    data_licence
+        Licence of the data, for the run's record.
     progress
-        Told after every batch.
+        Called after every batch.
 
     Returns
     -------
-    Trained or None
-        ``None`` when the run is finished already.
+    dict
+        The held-back metrics, as in ``metrics.json``.
 
     Raises
     ------
@@ -136,9 +103,9 @@ def train(
         "options": dataclasses.asdict(options),
         "dataset": fingerprint,
     }
-    state = _take_up(run, identity)
+    state = _state(run, identity)
     if run_folder.is_finished(run):
-        return None
+        return run_folder.read(run).metrics
     keras.utils.set_random_seed(options.seed)
     if not tf.config.list_physical_devices("GPU"):
         # On CPUs it costs little, and a resumed run equals an unbroken one to the last digit.
@@ -176,7 +143,7 @@ def train(
     first = len(state["history"])
     loss_function = task.loss(first)
     with strategy.scope():
-        model = task.initial()
+        model = _initial(task.network, options)
         optimizer = keras.optimizers.Adam(_learning_rate(options, steps))
         model.compile(optimizer, loss=loss_function)
         # Slots exist before the first step only if asked for; a checkpoint restores into them.
@@ -188,15 +155,16 @@ def train(
         _restore(checkpoint, run / "checkpoints" / state["checkpoint"])
 
     def alone() -> Any:
-        return on_one_device(strategy, model, lambda: task.build(None))
+        return on_one_device(strategy, model, lambda: build(task.network, image_size=None))
 
+    classes = isinstance(task.network, ClassifierSpec)
     for epoch in range(first, options.epochs):
         started = time.monotonic()
         if task.loss(epoch) is not loss_function:
             loss_function = task.loss(epoch)
             model.compile(optimizer, loss=loss_function)
         ticker = _Ticker(f"epoch {epoch + 1}/{options.epochs}", steps, progress)
-        batches = task.batches(learnt, epoch)
+        batches = training_batches(learnt, task.network.encoder, options, epoch, classes=classes)
         loss = model.fit(batches, epochs=1, verbose=0, callbacks=[ticker]).history["loss"][0]
         if not np.isfinite(loss):
             raise TrainingError(
@@ -217,17 +185,35 @@ def train(
         write_json(own / "state.json", state)
         _scalars(summary, row)
         _log.info("%s", "  ".join(f"{key} {value}" for key, value in row.items()))
-    return Trained(
-        model=alone(),
+    trained = alone()
+    report, figures = task.evaluate(trained, held_back, progress)
+    figures = {"history.png": plots.draw_history(state["history"]), **figures}
+    # Networks are handed over in FP32, whatever they were trained in.
+    keras.mixed_precision.set_global_policy("float32")
+    final = build(task.network, image_size=IMAGE_SIZE)
+    final.set_weights(trained.get_weights())
+    run_folder.write(
+        own,
+        model=final,
+        network=task.network,
+        dataset_fingerprint=fingerprint,
+        training={**dataclasses.asdict(options), "images": len(learnt.samples)},
+        report=report,
         history=state["history"],
-        train=learnt,
-        held_back=held_back,
-        fingerprint=fingerprint,
-        folder=own,
+        draw=lambda folder: plots.save(figures, folder),
+        data_licence=data_licence,
     )
+    shutil.rmtree(own / "checkpoints" if own == run else own, ignore_errors=True)
+    return dict(json_ready(report))
 
 
-def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
+def _initial(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> Any:
+    if options.start_from and isinstance(network, NetworkSpec):
+        return run_folder.start_from(Path(options.start_from), network)
+    return build_initialised(network, options.encoder_weights, image_size=None)
+
+
+def _state(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
     path = run / "state.json"
     if not path.exists():
         return {"identity": identity, "history": [], "checkpoint": ""}
@@ -249,8 +235,8 @@ def _take_up(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_known(earlier: Path, held_back: data.Pictures) -> None:
-    """Figures on pictures that the weights were learnt from would say nothing."""
-    learnt_from = set(run_folder.train_names(earlier))
+    """Figures on pictures that the weights were learnt from would be worth nothing."""
+    learnt_from = run_folder.train_names(earlier)
     known = [sample.name for sample in held_back.samples if sample.name in learnt_from]
     if known:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""What a segmentation network and a classifier say of the same radiographs, held back by both."""
+"""Predictions of a segmentation network and a classifier on the same radiographs, held back by both."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from infmap_train.networks.gradcam import activation_maps
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Opinions:
-    """Both networks' answers, row by row with the pictures.
+class Predictions:
+    """Both networks' predictions, row by row with the pictures.
 
     Parameters
     ----------
     network, classifier
         The two runs' records.
     pictures
-        With infection masks.
+        Radiographs with infection masks.
     lungs
         (N, 224, 224) uint8, 0 or 1; empty where no lung mask is known.
     infection
@@ -35,7 +35,7 @@ class Opinions:
     activation
         (N, 224, 224) float32 in [0, 1]: the classifier's Grad-CAM, relative to its own peak.
     probability
-        (N,) float32 in [0, 1]: the classifier's, of COVID-19.
+        (N,) float32 in [0, 1]: the classifier's probability of COVID-19.
     """
 
     network: ModelSpec
@@ -46,18 +46,15 @@ class Opinions:
     activation: NDArray[np.float32]
     probability: NDArray[np.float32]
 
-    @property
-    def groups(self) -> list[str]:
-        """Patient group of each row."""
-        return [sample.group for sample in self.pictures.samples]
-
-    @property
-    def sources(self) -> NDArray[np.str_]:
-        """(N,) where each picture came from."""
-        return np.array([sample.source for sample in self.pictures.samples])
+    def identity(self) -> dict[str, dict[str, str]]:
+        """Name and version of both, as reports have them."""
+        return {
+            "network": {"name": self.network.name, "version": self.network.version},
+            "classifier": {"name": self.classifier.name, "version": self.classifier.version},
+        }
 
 
-def ask_both(
+def predict_both(
     run: Path,
     classifier_run: Path,
     folder: Path,
@@ -65,8 +62,8 @@ def ask_both(
     everything: bool = False,
     covid_only: bool = False,
     progress: Progress = no_progress,
-) -> Opinions:
-    """Ask both networks about the pictures that neither was trained on.
+) -> Predictions:
+    """Run both networks over the pictures that neither was trained on.
 
     Parameters
     ----------
@@ -99,12 +96,11 @@ def ask_both(
         )
     samples = read_dataset(folder)
     if not everything:
-        wanted = set(run_folder.held_back_names(run))
-        wanted &= set(run_folder.held_back_names(classifier_run))
-        samples = [sample for sample in samples if sample.name in wanted]
-        if not wanted or len(samples) < len(wanted):
+        names = run_folder.held_back_names(run) & run_folder.held_back_names(classifier_run)
+        samples = [sample for sample in samples if sample.name in names]
+        if not names or len(samples) < len(names):
             raise TrainingError(
-                f"{run} and {classifier_run} held back {len(wanted)} pictures in common, and {folder} "
+                f"{run} and {classifier_run} held back {len(names)} pictures in common, and {folder} "
                 f"has {len(samples)} of them: pass the data that both were trained on, with the same "
                 "folds and seed, or --all for other data"
             )
@@ -118,7 +114,7 @@ def ask_both(
     probability, activation = activation_maps(
         model, classifier_spec.network.encoder, pictures.images, progress=progress
     )
-    return Opinions(
+    return Predictions(
         network=spec,
         classifier=classifier_spec,
         pictures=pictures,
