@@ -50,10 +50,7 @@ def answers(
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Give the answers of a network or a classifier to gray pictures, batch by batch.
 
-    Parameters
-    ----------
-    images
-        (N, H, W), 0 to 255.
+    Parameters as of ``predict``.
 
     Yields
     ------

@@ -1,4 +1,8 @@
-"""The paper's metrics (eq. 8 to 13), over pixels and over images."""
+"""The paper's metrics (eq. 8 to 13), over pixels and over images.
+
+In all functions ``masks`` are (N, H, W), 0 or 1, ``probability`` is (N, H, W) in [0, 1], and ``covid`` is the
+images' truth, (N,) bool.
+"""
 
 from __future__ import annotations
 
@@ -128,15 +132,7 @@ def pixel_confusion(
     probability: NDArray[np.float32],
     threshold: float = DETECTION_THRESHOLD,
 ) -> Confusion:
-    """Pixels over all images, normal ones included, as the paper's Table I counts them.
-
-    Parameters
-    ----------
-    masks
-        (N, H, W), 0 or 1.
-    probability
-        (N, H, W) in [0, 1].
-    """
+    """Pixels over all images, normal ones included, as the paper's Table I counts them."""
     return Confusion.count(masks > 0, probability >= threshold)
 
 
@@ -163,13 +159,7 @@ def dice_per_image(
     probability: NDArray[np.float32],
     threshold: float = DETECTION_THRESHOLD,
 ) -> NDArray[np.float64]:
-    """Dice coefficient of each image (eq. 6); two empty masks agree with 1.
-
-    Returns
-    -------
-    NDArray
-        (N,) float64 in [0, 1].
-    """
+    """Dice coefficient of each image (eq. 6), (N,) float64 in [0, 1]; two empty masks agree with 1."""
     truth, predicted = masks > 0, probability >= threshold
     both = (truth & predicted).sum(axis=(1, 2))
     either = truth.sum(axis=(1, 2)) + predicted.sum(axis=(1, 2))
@@ -197,15 +187,7 @@ class PrecisionRecall:
 
 
 def precision_recall(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> PrecisionRecall:
-    """Precision and recall of the pixels at every threshold.
-
-    Parameters
-    ----------
-    masks
-        (N, H, W), 0 or 1.
-    probability
-        (N, H, W) in [0, 1].
-    """
+    """Precision and recall of the pixels at every threshold."""
     infected, healthy = _histograms(masks, probability)
     true_positive, false_positive = infected[::-1].cumsum(), healthy[::-1].cumsum()
     predicted = true_positive + false_positive

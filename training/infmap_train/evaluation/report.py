@@ -40,7 +40,6 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
     list
         The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     pictures, probability = evaluation.pictures, evaluation.probability
     dice = metrics.dice_per_image(pictures.masks, probability)
     write_json(folder / "metrics.json", json_ready(evaluation.report))

@@ -144,7 +144,6 @@ def write_comparison(comparison: Comparison, folder: Path, *, cases: int = 24) -
     cases
         How many radiographs the sheets show; 0 for none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "maps.json", json_ready(comparison.report))
     _write_images(comparison, folder / "images.csv")
     return [

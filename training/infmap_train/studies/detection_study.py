@@ -205,7 +205,6 @@ def write_study(predictions: Predictions, report: dict[str, Any], folder: Path) 
 
     None of it shows a radiograph. The marked point is the paper's rule over all pictures.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     covid, scores = predictions.pictures.covid, scores_of(predictions)
     rule = metrics.image_confusion(covid, scores[PEAK])
     labelled = {

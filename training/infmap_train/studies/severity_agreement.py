@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import TrainingError
+from infmap_kit.model.files import read_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
@@ -98,7 +99,7 @@ def severity_agreement(
     by_name = {sample.name: sample for sample in read_dataset(folder)}
     rows = [row for row, name in enumerate(scored) if name in by_name]
     samples = [by_name[scored[row]] for row in rows]
-    lungs_trained_on = run_folder.train_names(lung_run) if lung_run else set()
+    lungs_trained_on = _trained_on(lung_run) if lung_run else set()
     evaluated = {s.name: row for row, s in enumerate(evaluation.pictures.samples)}
     fresh = [
         s.name in evaluated and (everything or s.name not in lungs_trained_on) for s in samples
@@ -127,7 +128,7 @@ def severity_agreement(
     ratings = (network, truth, *(expert.take(rows) for expert in experts))
     patients = infections.groups
     names = tuple(sample.name for sample in samples)
-    trained_on = (run_folder.train_names(run) | lungs_trained_on) & {names[row] for row in measured}
+    trained_on = (_trained_on(run) | lungs_trained_on) & {names[row] for row in measured}
 
     def pairs(who: Sequence[Rating], rows: NDArray[np.intp]) -> list[dict[str, Any]]:
         return list(_pairs(who, patients, rows, resamples=resamples, progress=progress))
@@ -189,3 +190,7 @@ def _predicted_lungs(
         raise TrainingError(f"expected a run of the lungs, found {lung_run} of the infection")
     probability = predict(model, spec.network.encoder, images, progress=progress)
     return np.asarray(probability >= DETECTION_THRESHOLD)
+
+
+def _trained_on(run: Path) -> set[str]:
+    return set(read_json(run / run_folder.SPLIT)["train"])

@@ -41,7 +41,6 @@ def write_severity(compared: SeverityAgreement, folder: Path) -> list[Path]:
     list
         The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "severity.json", compared.report)
     _write_ratings(compared, folder / "severity_ratings.csv")
     figures = {

@@ -65,18 +65,7 @@ def classify(
 def predict_classes(
     model: Any, encoder: Encoder, images: NDArray[Any], *, progress: Progress = no_progress
 ) -> NDArray[np.float32]:
-    """Probability of COVID-19 by a classifier.
-
-    Parameters
-    ----------
-    images
-        (N, H, W), 0 to 255.
-
-    Returns
-    -------
-    NDArray
-        (N,) float32 in [0, 1].
-    """
+    """Probability of COVID-19 by a classifier, (N,) float32 in [0, 1], for (N, H, W) images from 0 to 255."""
     probability = np.empty(len(images), np.float32)
     for rows, answer in answers(model, encoder, images, progress=progress):
         probability[rows] = answer[:, COVID]

@@ -1,4 +1,8 @@
-"""The paper's hybrid loss: focal plus Dice (II-C3, eq. 5 and 7)."""
+"""The paper's hybrid loss: focal plus Dice (II-C3, eq. 5 and 7).
+
+In all functions ``truth`` is 0 or 1 and ``probability`` in [0, 1], both tensors of (N, H, W, 1); a loss is a
+scalar of float32.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,7 @@ _EPSILON = 1e-7
 
 
 def focal_loss(truth: Any, probability: Any) -> Any:
-    """Focal loss, mean over all pixels (eq. 5).
-
-    Parameters
-    ----------
-    truth, probability
-        (N, H, W, 1) tensors, 0 or 1, and in [0, 1].
-
-    Returns
-    -------
-    tf.Tensor
-        Scalar float32.
-    """
+    """Focal loss, mean over all pixels (eq. 5)."""
     p = tf.cast(truth, tf.float32)
     q = tf.cast(probability, tf.float32)
     # Each on its own: 1 - 1e-7 is no FP32 number, and the loss at 1 would be another than at 0.
@@ -40,24 +33,17 @@ def focal_loss(truth: Any, probability: Any) -> Any:
 
 
 def dice_loss(truth: Any, probability: Any, *, per_image: bool = False) -> Any:
-    """Dice loss (eq. 7).
+    """Dice loss (eq. 7), in [0, 1].
 
-    Over the batch as one large picture, as segmentation-models computes it, or of each image, as the
-    equation reads. In a batch a stray pixel on a normal image costs next to nothing; image by
+    It is that of the batch as one large picture, as segmentation-models computes it, or of each image, as
+    the equation reads. In a batch a stray pixel on a normal image costs next to nothing; image by
     image it costs nearly all, which is what the any-pixel rule asks for. But from random
     weights that is a trap: predicting nothing anywhere is then right for every normal image.
 
     Parameters
     ----------
-    truth, probability
-        (N, H, W, 1) tensors, 0 or 1, and in [0, 1].
     per_image
         Whether to take each image by itself, and their mean.
-
-    Returns
-    -------
-    tf.Tensor
-        Scalar float32 in [0, 1].
     """
     p = tf.cast(truth, tf.float32)
     q = tf.cast(probability, tf.float32)
