@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,7 +29,6 @@ INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
 
 _CLASSES = ("covid", "normal")
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,12 +86,15 @@ class Pictures:
         (N, 224, 224) uint8, 0 or 1; empty where there is no mask.
     anatomy
         The anatomy that the masks show.
+    doubts
+        What serving would refuse, or warn of, among the radiographs that were read.
     """
 
     samples: tuple[Sample, ...]
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     anatomy: Anatomy = Anatomy.INFECTION
+    doubts: tuple[str, ...] = ()
 
     @property
     def covid(self) -> NDArray[np.bool_]:
@@ -251,7 +252,7 @@ def load(
     """Decode samples, and their masks of one anatomy, and bring them to the networks' size.
 
     Radiographs are decoded as they are where a network is served. What would be refused or warned of there
-    is loaded all the same; the log names it.
+    is loaded all the same, and named in ``doubts``.
 
     Raises
     ------
@@ -283,10 +284,7 @@ def load(
         else:
             masks[row] = network_mask(mask.astype(np.uint8, copy=False))
     refuse(problems)
-    if doubts:
-        lines = "\n  ".join(doubts)
-        _log.info("serving would refuse these radiographs or warn of them:\n  %s", lines)
-    return Pictures(tuple(samples), images, masks, anatomy)
+    return Pictures(tuple(samples), images, masks, anatomy, tuple(doubts))
 
 
 def _doubts(radiograph: Radiograph) -> list[str]:

@@ -102,6 +102,9 @@ def open_dataset(
     except UnfitData as error:
         problems += error.problems
     refuse(problems)
+    if pictures.doubts:
+        lines = "\n  ".join(pictures.doubts)
+        _log.info("serving would refuse these radiographs or warn of them:\n  %s", lines)
     return pictures
 
 
