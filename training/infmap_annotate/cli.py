@@ -89,8 +89,7 @@ def predict(
         ),
     ] = None,
     masks: Annotated[
-        Path | None,
-        typer.Option(help="Folder of masks that were made elsewhere, NAME.png each."),
+        Path | None, typer.Option(help="Folder of masks that were made elsewhere, NAME.png each.")
     ] = None,
     stage: Annotated[
         int, typer.Option(min=1, max=2, help="Stage whose radiographs get the masks.")
@@ -131,14 +130,8 @@ def serve(
         list[str] | None,
         typer.Option(help="Another name under which browsers reach it; may be repeated."),
     ] = None,
-    certificate: Annotated[
-        Path | None,
-        typer.Option(help="PEM file, for HTTPS."),
-    ] = None,
-    key: Annotated[
-        Path | None,
-        typer.Option(help="PEM file of its key."),
-    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM file, for HTTPS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="A proxy in front speaks HTTPS.")
     ] = False,
@@ -157,10 +150,7 @@ def serve(
 def export(
     study: StudyFolder,
     folder: Annotated[Path, typer.Argument(help="New folder.")],
-    stage: Annotated[
-        int | None,
-        typer.Option(min=1, max=2, help="One stage alone."),
-    ] = None,
+    stage: Annotated[int | None, typer.Option(min=1, max=2, help="One stage alone.")] = None,
     drawn: Annotated[
         bool,
         typer.Option("--drawn", help="Stage I with its masks from before the study, to train on."),

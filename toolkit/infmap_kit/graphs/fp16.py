@@ -112,10 +112,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
         # It warns of every tensor that it rounds; what matters is counted above.
         warnings.simplefilter("ignore", UserWarning)
         halved = convert_float_to_float16(
-            named,
-            keep_io_types=True,
-            op_block_list=list(KEPT_IN_FP32),
-            node_block_list=ends,
+            named, keep_io_types=True, op_block_list=list(KEPT_IN_FP32), node_block_list=ends
         )
     del halved.graph.value_info[:]
     _remove_round_trips(halved.graph, kept)

@@ -94,23 +94,16 @@ def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]
 def memory() -> Iterator[HostCheck]:
     """Whether there is memory enough, and shared memory."""
     available = _available_memory_mib()
-    if available is not None and available < MIN_MEMORY_MIB:
-        yield problem(
-            "memory",
-            f"{available} MiB of memory are available, and serving takes up to {MIN_MEMORY_MIB}.",
-            "End other programs, or add memory.",
-        )
-    elif available is not None:
-        yield ok("memory", f"{available} MiB of memory are available.")
+    if available is not None:
+        there = f"{available} MiB of memory are available"
+        wanted = f"serving takes up to {MIN_MEMORY_MIB}"
+        fix = "End other programs, or add memory."
+        yield _enough("memory", available >= MIN_MEMORY_MIB, there, wanted, fix)
     shared = shutil.disk_usage("/dev/shm").free >> 20 if Path("/dev/shm").is_dir() else 0  # noqa: S108
-    if shared < MIN_SHARED_MEMORY_MIB:
-        yield problem(
-            "shared memory",
-            f"{shared} MiB are free in /dev/shm, and Triton's python backend wants {MIN_SHARED_MEMORY_MIB}.",
-            "In a container: --shm-size 256m.",
-        )
-    else:
-        yield ok("shared memory", f"{shared} MiB are free in /dev/shm.")
+    free = f"{shared} MiB are free in /dev/shm"
+    wanted = f"Triton's python backend wants {MIN_SHARED_MEMORY_MIB}"
+    fix = "In a container: --shm-size 256m."
+    yield _enough("shared memory", shared >= MIN_SHARED_MEMORY_MIB, free, wanted, fix)
 
 
 def space(repository: Path) -> Iterator[HostCheck]:
@@ -121,14 +114,9 @@ def space(repository: Path) -> Iterator[HostCheck]:
     held = sum(path.stat().st_size for path in repository.rglob("*") if path.is_file())
     needed = max(2 * held, 200 * 2**20) >> 20
     free = shutil.disk_usage(folder).free >> 20
-    if free < needed:
-        yield problem(
-            "space",
-            f"{free} MiB are free beside the repository, and a release needs {needed}.",
-            "Make space, or take old releases away.",
-        )
-    else:
-        yield ok("space", f"{free} MiB are free beside the repository.")
+    there = f"{free} MiB are free beside the repository"
+    fix = "Make space, or take old releases away."
+    yield _enough("space", free >= needed, there, f"a release needs {needed}", fix)
 
 
 def ports(options: ServerOptions) -> Iterator[HostCheck]:
@@ -145,6 +133,10 @@ def ports(options: ServerOptions) -> Iterator[HostCheck]:
             f"Something else than a ready Triton server listens on {shown}.",
             "End it, or serve on other ports.",
         )
+
+
+def _enough(subject: str, enough: bool, there: str, wanted: str, fix: str) -> HostCheck:
+    return ok(subject, f"{there}.") if enough else problem(subject, f"{there}, and {wanted}.", fix)
 
 
 def _available_memory_mib() -> int | None:

@@ -59,11 +59,7 @@ class Reason(enum.StrEnum):
 
 def rejection_document(rejection: InputRejected) -> dict[str, Any]:
     """The JSON of a rejection."""
-    return {
-        "code": str(rejection.code),
-        "reason": rejection.reason,
-        "found": rejection.found,
-    }
+    return {"code": str(rejection.code), "reason": rejection.reason, "found": rejection.found}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -91,11 +91,7 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     if scaling:
         remarks.notes.append(scaling)
     return Radiograph(
-        pixels,
-        name,
-        header.media_type,
-        tuple(remarks.notes),
-        objections=tuple(remarks.objections),
+        pixels, name, header.media_type, tuple(remarks.notes), objections=tuple(remarks.objections)
     )
 
 

@@ -119,8 +119,7 @@ def decode(
         if content.startswith(_RASTER_SIGNATURES):
             return decode_raster(content, name, for_network=for_network)
         raise InputRejected(
-            Reason.UNKNOWN_FORMAT,
-            f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}",
+            Reason.UNKNOWN_FORMAT, f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}"
         )
 
 

@@ -98,8 +98,7 @@ class Worker:
         """
         try:
             self._store.reclaim(
-                lambda name: is_dead(self._spool, name),
-                max_crashes=self._config.work.max_crashes,
+                lambda name: is_dead(self._spool, name), max_crashes=self._config.work.max_crashes
             )
             job = self._store.claim(self._lock.name)
             if job is None:

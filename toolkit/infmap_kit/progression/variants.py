@@ -25,11 +25,7 @@ from infmap_kit.triton.client import InfmapClient
 
 
 def measure_noise(
-    files: Sequence[Path],
-    *,
-    url: str,
-    variation: Variation,
-    progress: Progress = no_progress,
+    files: Sequence[Path], *, url: str, variation: Variation, progress: Progress = no_progress
 ) -> tuple[Noise, list[Skipped]]:
     """Ask a server about many variants of each radiograph.
 

@@ -127,10 +127,7 @@ def graphs_at(
 
 
 def compile_graphs(
-    graphs: dict[str, onnx.ModelProto],
-    options: GateOptions,
-    *,
-    progress: Progress = no_progress,
+    graphs: dict[str, onnx.ModelProto], options: GateOptions, *, progress: Progress = no_progress
 ) -> tuple[Compilation, ...]:
     """Compile each graph for each GPU generation.
 

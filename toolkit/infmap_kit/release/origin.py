@@ -14,10 +14,7 @@ from infmap_kit.release.source import Origin, read_source, with_parts
 
 
 def read_origin(
-    path: Path,
-    gate_images: Path | None = None,
-    *,
-    parts: Mapping[str, Path | None] | None = None,
+    path: Path, gate_images: Path | None = None, *, parts: Mapping[str, Path | None] | None = None
 ) -> Origin:
     """Read a run folder, a model file or a bundle.
 

@@ -24,11 +24,7 @@ _FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
 
 
 def find_infection(
-    radiograph: Radiograph,
-    client: InfmapClient,
-    *,
-    painted: bool = True,
-    explained: bool = False,
+    radiograph: Radiograph, client: InfmapClient, *, painted: bool = True, explained: bool = False
 ) -> Answer:
     """Ask a server about one radiograph; nothing but its pixels leaves this process.
 

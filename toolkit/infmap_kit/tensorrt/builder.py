@@ -70,11 +70,7 @@ class TensorrtEngine:
 
 
 def engine_from_onnx(
-    trt: Any,
-    graph: onnx.ModelProto,
-    options: BuildOptions,
-    *,
-    progress: Progress = no_progress,
+    trt: Any, graph: onnx.ModelProto, options: BuildOptions, *, progress: Progress = no_progress
 ) -> TensorrtEngine:
     """Build an engine that computes in the graph's own types.
 

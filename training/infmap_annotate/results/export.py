@@ -25,10 +25,7 @@ INDEX = "index.csv"
 SUMS = "SHA256SUMS"
 AS_DRAWN = "drawn before the study"
 
-_WHY_NOT = {
-    "open": "not all readers have decided",
-    "disputed": "waits for a third reader",
-}
+_WHY_NOT = {"open": "not all readers have decided", "disputed": "waits for a third reader"}
 
 
 def export_set(

@@ -136,11 +136,7 @@ def _stage(
             for reader in first
         },
         "pairs": [_pair(jury, a, b, choices, label) for a, b in itertools.combinations(first, 2)],
-        "fleiss": {
-            "readers": len(first),
-            "pictures": len(by_all),
-            "kappa": fleiss_kappa(by_all),
-        },
+        "fleiss": {"readers": len(first), "pictures": len(by_all), "kappa": fleiss_kappa(by_all)},
     }
 
 
@@ -157,11 +153,7 @@ def _chosen(masks: Counter[str]) -> dict[str, Any]:
 
 
 def _pair(
-    jury: Jury,
-    a: Reader,
-    b: Reader,
-    choices: Mapping[int, Mapping[int, Choice]],
-    label: _Label,
+    jury: Jury, a: Reader, b: Reader, choices: Mapping[int, Mapping[int, Choice]], label: _Label
 ) -> dict[str, Any]:
     both = [
         (c[a.id].candidate, c[b.id].candidate) for c in choices.values() if {a.id, b.id} <= set(c)

@@ -104,9 +104,7 @@ def train(
                 data, folds=options.folds, anatomy=options.anatomy, progress=progress
             )
             return learn(
-                *(network, pictures, folder, options),
-                data_licence=data_licence,
-                progress=progress,
+                *(network, pictures, folder, options), data_licence=data_licence, progress=progress
             )
     except KeyboardInterrupt:
         raise Interrupted(

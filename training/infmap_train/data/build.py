@@ -17,14 +17,7 @@ from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.model.files import write_json
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import quality
-from infmap_train.data.dataset import (
-    INFECTION_MASKS,
-    LUNG_MASKS,
-    Sample,
-    load,
-    read_index,
-    refuse,
-)
+from infmap_train.data.dataset import INFECTION_MASKS, LUNG_MASKS, Sample, load, read_index, refuse
 from infmap_train.data.layouts import read_dataset, read_normals
 from infmap_train.data.output import new_folder, write_csv
 
@@ -164,9 +157,7 @@ def _record(folder: Path, left_out: Sequence[tuple[Sample, str]]) -> dict[str, A
 
 
 def _complaints(
-    samples: Sequence[Sample],
-    pairs: Sequence[tuple[int, int]],
-    measured: Sequence[quality.Quality],
+    samples: Sequence[Sample], pairs: Sequence[tuple[int, int]], measured: Sequence[quality.Quality]
 ) -> dict[int, list[str]]:
     """By row, what speaks against it; of pictures that are the same, nothing against the first."""
     reasons = {row: m.complaints() for row, m in enumerate(measured)}
@@ -196,10 +187,7 @@ def _copy(sample: Sample, pixels: NDArray[np.uint8], folder: Path) -> None:
     """Write a radiograph, and its masks, as 8-bit gray PNG at its own size; all or nothing."""
     masks = {
         kind: _read_mask(path, pixels.shape)
-        for kind, path in (
-            (INFECTION_MASKS, sample.infection_mask),
-            (LUNG_MASKS, sample.lung_mask),
-        )
+        for kind, path in ((INFECTION_MASKS, sample.infection_mask), (LUNG_MASKS, sample.lung_mask))
         if path is not None
     }
     for kind, mask in masks.items():

@@ -72,9 +72,7 @@ def agreement(
     names = list(dict.fromkeys(patients[row] for row in rated.tolist()))
     groups = np.array([names.index(patients[row]) for row in rated.tolist()], dtype=np.intp)
 
-    def interval(
-        measure: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
-    ) -> Interval:
+    def interval(measure: Callable[[NDArray[np.float64], NDArray[np.float64]], float]) -> Interval:
         def statistic(drawn: NDArray[np.intp]) -> float:
             rows = rated[drawn]
             return measure(first[rows][both[rows]], second[rows][both[rows]])

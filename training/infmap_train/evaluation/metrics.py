@@ -146,9 +146,7 @@ def detection_confusion(
 
 
 def image_confusion(
-    covid: NDArray[np.bool_],
-    score: NDArray[np.floating],
-    threshold: float = DETECTION_THRESHOLD,
+    covid: NDArray[np.bool_], score: NDArray[np.floating], threshold: float = DETECTION_THRESHOLD
 ) -> Confusion:
     """Images: COVID-19 when its (N,) score reaches the threshold."""
     return Confusion.count(covid, score >= threshold)

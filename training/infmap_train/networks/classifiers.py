@@ -18,10 +18,7 @@ _POOL, _SCORES, _SHARES = "classifier_pool", "classifier_scores", "classifier_sh
 
 
 def build_classifier(
-    spec: ClassifierSpec,
-    *,
-    encoder_weights: str | None = None,
-    image_size: int | None = IMAGE_SIZE,
+    spec: ClassifierSpec, *, encoder_weights: str | None = None, image_size: int | None = IMAGE_SIZE
 ) -> Any:
     """Build one of the four classifiers; parameters as of ``build_network``.
 

@@ -27,20 +27,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 def write_severity(compared: SeverityAgreement, folder: Path) -> list[Path]:
-    """Write ``severity.json``, ``.md``, ``.csv`` and ``.tex``, the ratings, and two plots.
-
-    Parameters
-    ----------
-    compared
-        The raters and their agreement.
-    folder
-        Made when missing.
-
-    Returns
-    -------
-    list
-        The files.
-    """
+    """Write ``severity.json``, ``.md``, ``.csv`` and ``.tex``, the ratings, and two plots."""
     write_json(folder / "severity.json", compared.report)
     _write_ratings(compared, folder / "severity_ratings.csv")
     figures = {

@@ -31,8 +31,7 @@ def infer(
     identify: Annotated[
         bool,
         typer.Option(
-            "--identify",
-            help="Write UIDs, Patient ID, time and DICOM files' names as they are.",
+            "--identify", help="Write UIDs, Patient ID, time and DICOM files' names as they are."
         ),
     ] = False,
     url: Url = DEFAULT_URL,

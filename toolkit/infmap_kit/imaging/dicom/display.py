@@ -253,10 +253,7 @@ def _misses(missed: list[str], chosen: str) -> list[InputWarning]:
 
 
 def _own_range(
-    units: NDArray[Any],
-    padding: NDArray[np.bool_],
-    stored: NDArray[Any],
-    steps: list[Step],
+    units: NDArray[Any], padding: NDArray[np.bool_], stored: NDArray[Any], steps: list[Step]
 ) -> tuple[NDArray[np.uint8], str]:
     """Without a window: the range of the values that occur."""
     counts = np.zeros(len(units), np.int64)

@@ -61,12 +61,7 @@ class SyntheticRadiograph:
 
 
 def synthetic_radiograph(
-    seed: int,
-    *,
-    height: int = 1024,
-    width: int = 1024,
-    infected: bool = True,
-    extent: float = 1.0,
+    seed: int, *, height: int = 1024, width: int = 1024, infected: bool = True, extent: float = 1.0
 ) -> SyntheticRadiograph:
     """Draw a frontal chest radiograph.
 

@@ -35,10 +35,7 @@ _WARNINGS = {
     0x0107: "attribute list error",
     0x0116: "attribute value out of range",
 }
-_FOR_GOOD = {
-    0x0122: "SOP class not supported",
-    0x0117: "invalid object instance",
-}
+_FOR_GOOD = {0x0122: "SOP class not supported", 0x0117: "invalid object instance"}
 
 
 def response_of(status: int) -> StoreResponse:

@@ -9,13 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from infmap_kit.errors import NodeError
 from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
 from infmap_kit.node.queue.states import FINAL, DeliveryState, Job, ResultFile, State
-from infmap_kit.node.queue.transitions import (
-    Queue,
-    add_event,
-    count,
-    finish,
-    finish_if_delivered,
-)
+from infmap_kit.node.queue.transitions import Queue, add_event, count, finish, finish_if_delivered
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

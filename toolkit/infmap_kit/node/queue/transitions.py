@@ -60,8 +60,7 @@ def finish_if_delivered(sql: sqlite3.Connection, image_id: int) -> Finished | No
     """End a radiograph when none of its deliveries waits any more."""
     counts = dict(
         sql.execute(
-            "SELECT state, count(*) FROM delivery WHERE image_id = ? GROUP BY state",
-            (image_id,),
+            "SELECT state, count(*) FROM delivery WHERE image_id = ? GROUP BY state", (image_id,)
         ).fetchall()
     )
     if counts.get(DeliveryState.WAITING):

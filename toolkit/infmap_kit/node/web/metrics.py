@@ -115,9 +115,7 @@ class _QueueCollector(Collector):
                 {value: counters.get(counter, 0) for value, counter in counted.items()},
             )
         yield GaugeMetricFamily(
-            "infmap_node_spool_free_bytes",
-            "Space on the spool's disk.",
-            value=self._free_bytes(),
+            "infmap_node_spool_free_bytes", "Space on the spool's disk.", value=self._free_bytes()
         )
 
 
