@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
@@ -48,6 +48,11 @@ def test_the_first_time_that_can_be_read_counts(tags: dict[str, str], expected: 
 _TAGS = ("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "StudyDate", "StudyTime")
 
 
+_OF_AN_UNKNOWN_TYPE = bytes.fromhex("feff00e0 0a000000 08002000 5a5a0200 6162")
+"""An item with an element whose value representation is ZZ, which pydicom finds when the text is made."""
+
+
+@example("AcquisitionDateTime", "SQ", _OF_AN_UNKNOWN_TYPE)
 @given(
     keyword=st.sampled_from(_TAGS),
     vr=st.sampled_from(["DT", "DA", "TM", "US", "FD", "UN", "SQ", "LO"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.node.config import Rule
 
 
@@ -20,8 +21,8 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
     caller
         AE title of the sender.
     """
-    modality = str(header.get("Modality") or "").strip().upper()
-    body_part = str(header.get("BodyPartExamined") or "").strip().upper()
+    modality = text_of(header, "Modality").upper()
+    body_part = text_of(header, "BodyPartExamined").upper()
     for rule in rules:
         if (
             (not rule.callers or caller in rule.callers)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.answer.answer import Answer, encode_png
 from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
 from infmap_kit.imaging.radiograph import InputWarning, Radiograph, rejection_document
@@ -255,7 +256,7 @@ class ResultsFolder:
         unnamed = header is not None or is_dicom(content)
         if not unnamed or self.options.identify:
             return str(source), self._stem(source.stem, source.name.replace(".", "_"))
-        uid = str(header.get("SOPInstanceUID") or "") if header is not None else ""
+        uid = text_of(header, "SOPInstanceUID") if header is not None else ""
         digest = hashed_uid(uid).partition(":")[2] if uid else hashlib.sha256(content).hexdigest()
         stem = self._stem(f"dicom_{digest[:16]}")
         return stem, stem

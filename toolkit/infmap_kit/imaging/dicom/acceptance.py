@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.radiograph import InputWarning, Reason, refuse_size
 
 if TYPE_CHECKING:
@@ -96,13 +97,13 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
 
 def age_years(dataset: Dataset) -> int | None:
     """Age at the study in whole years, from Patient Age or the two dates; ``None`` when unknown."""
-    stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", _text(dataset, "PatientAge"))
+    stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", text_of(dataset, "PatientAge"))
     if stated:
         number, unit = int(stated[1]), stated[2]
         # Without a unit, as some converters write it, years are meant.
         return number // {"D": 365, "W": 52, "M": 12}.get(unit, 1)
     born, seen = (
-        re.fullmatch(r"(\d{4})(\d{4})", _text(dataset, keyword))
+        re.fullmatch(r"(\d{4})(\d{4})", text_of(dataset, keyword))
         for keyword in ("PatientBirthDate", "StudyDate")
     )
     if born is None or seen is None:
@@ -117,16 +118,12 @@ def term(text: object, known: Any) -> str:
     return plain if plain in known else "another one"
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip()
-
-
 def _codes(dataset: Dataset, keyword: str) -> set[str]:
-    return {_text(item, "CodeValue") for item in dataset.get(keyword) or []} - {""}
+    return {text_of(item, "CodeValue") for item in dataset.get(keyword) or []} - {""}
 
 
 def _modality(dataset: Dataset, secondary_capture: bool) -> None:
-    modality = _text(dataset, "Modality")
+    modality = text_of(dataset, "Modality")
     if modality not in MODALITIES and modality not in CAPTURE_MODALITIES:
         # A term of the standard is short capitals; anything else might be a person's name.
         known = modality.isalpha() and modality.isupper() and len(modality) <= 3
@@ -136,7 +133,7 @@ def _modality(dataset: Dataset, secondary_capture: bool) -> None:
             f"expected the modality of a plain X-ray ({', '.join(MODALITIES)}), found {stated}",
             found={"modality": stated},
         )
-    sop_class = _text(dataset, "SOPClassUID")
+    sop_class = text_of(dataset, "SOPClassUID")
     captured = sop_class == _CAPTURES or sop_class.startswith(f"{_CAPTURES}.")
     if (captured or modality in CAPTURE_MODALITIES) and not secondary_capture:
         raise InputRejected(
@@ -149,12 +146,12 @@ def _modality(dataset: Dataset, secondary_capture: bool) -> None:
 
 def _patient(dataset: Dataset) -> None:
     species = _codes(dataset, "PatientSpeciesCodeSequence") - {"337915000", "L-85003"}
-    described = _text(dataset, "PatientSpeciesDescription").upper()
+    described = text_of(dataset, "PatientSpeciesDescription").upper()
     signs = {
         "species": species or described not in ("", "HOMO SAPIENS", "HUMAN"),
         "breed": dataset.get("PatientBreedDescription") or dataset.get("PatientBreedCodeSequence"),
         "neutered": dataset.get("PatientSexNeutered"),
-        "owner": _text(dataset, "ResponsiblePersonRole") == "OWNER",
+        "owner": text_of(dataset, "ResponsiblePersonRole") == "OWNER",
     }
     shown = [name for name, sign in signs.items() if sign]
     if shown:
@@ -174,7 +171,7 @@ def _patient(dataset: Dataset) -> None:
 
 
 def _part(dataset: Dataset) -> list[InputWarning]:
-    part = "".join(filter(str.isalpha, _text(dataset, "BodyPartExamined").upper()))
+    part = "".join(filter(str.isalpha, text_of(dataset, "BodyPartExamined").upper()))
     regions = _codes(dataset, "AnatomicRegionSequence")
     if part in OTHER_PARTS:
         raise InputRejected(
@@ -194,7 +191,7 @@ def _part(dataset: Dataset) -> list[InputWarning]:
 
 
 def _view(dataset: Dataset) -> list[InputWarning]:
-    view = re.sub(r"[^A-Z]", "", _text(dataset, "ViewPosition").upper())
+    view = re.sub(r"[^A-Z]", "", text_of(dataset, "ViewPosition").upper())
     codes = _codes(dataset, "ViewCodeSequence")
     along = str((dataset.get("PatientOrientation") or [""])[0])[:1]
     if view in _OBLIQUE or codes & _OBLIQUE_CODES:
@@ -218,7 +215,7 @@ def _view(dataset: Dataset) -> list[InputWarning]:
 
 def _intent(dataset: Dataset) -> list[InputWarning]:
     raw = dataset.get("PresentationIntentType") == "FOR PROCESSING"
-    if not raw and _text(dataset, "SOPClassUID") not in _FOR_PROCESSING:
+    if not raw and text_of(dataset, "SOPClassUID") not in _FOR_PROCESSING:
         return []
     text = "the picture is meant for processing, not for presentation: its tones may be raw"
     return [InputWarning("for-processing", text)]

@@ -173,6 +173,17 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
     return dataset
 
 
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """Text of an attribute; empty when it is missing, cannot be read, or is a sequence."""
+    try:
+        if keyword not in dataset or (element := dataset[keyword]).VR == "SQ":
+            return ""
+        return "" if element.value is None else str(element.value).strip()
+    # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
+    except Exception:  # noqa: BLE001
+        return ""
+
+
 def native_pixels(dataset: Dataset, content: bytes) -> memoryview | None:
     """Pixel data that :func:`read_dataset` left in the file's bytes, and that need no copy.
 

@@ -8,8 +8,9 @@ import hmac
 import os
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.quiet import quiet
-from infmap_kit.imaging.dicom.study_time import stated, study_time
+from infmap_kit.imaging.dicom.study_time import study_time
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -51,12 +52,10 @@ def _key(key: str | None) -> bytes:
     return (os.environ.get(UID_KEY, "") if key is None else key).encode()
 
 
-def shown_uids(header: object, *, identify: bool) -> dict[str, str]:
+def shown_uids(header: Dataset, *, identify: bool) -> dict[str, str]:
     """The study, series and instance UIDs that a data set has, hashed unless ``identify`` shows them."""
     stems = {"study": "Study", "series": "Series", "instance": "SOP"}
-    uids = {
-        name: str(getattr(header, f"{stem}InstanceUID", None) or "") for name, stem in stems.items()
-    }
+    uids = {name: text_of(header, f"{stem}InstanceUID") for name, stem in stems.items()}
     return {name: uid if identify else hashed_uid(uid) for name, uid in uids.items() if uid}
 
 
@@ -85,7 +84,7 @@ def shown_patient(header: Dataset, *, identify: bool, key: str | None = None) ->
         ``study_time_shifted`` (only ever true).
     """
     with quiet():
-        patient, taken = stated(header, "PatientID"), study_time(header)
+        patient, taken = text_of(header, "PatientID"), study_time(header)
     if identify:
         shown = {"patient": patient, "study_time": taken.isoformat() if taken else ""}
         return {name: value for name, value in shown.items() if value}

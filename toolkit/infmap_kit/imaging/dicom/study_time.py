@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from infmap_kit.imaging.dicom.dataset import text_of
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
@@ -23,22 +25,12 @@ def study_time(header: Dataset) -> dt.datetime | None:
         C.8.11.7), else Acquisition Date and Time, else Study Date and Time (C.7.2.1), whichever can be
         read first; midnight where there is a date alone, ``None`` where there is none.
     """
-    moments = [stated(header, "AcquisitionDateTime")]
+    moments = [text_of(header, "AcquisitionDateTime")]
     for date, time in _DATES_AND_TIMES:
-        if day := stated(header, date):
+        if day := text_of(header, date):
             # A time that cannot be read must not take the date with it.
-            moments += [day + stated(header, time), day]
+            moments += [day + text_of(header, time), day]
     return next((known for known in map(_moment, moments) if known is not None), None)
-
-
-def stated(header: Dataset, keyword: str) -> str:
-    """Text of a tag; empty when it is missing or cannot be read."""
-    try:
-        value = header.get(keyword)
-    # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
-    except Exception:  # noqa: BLE001
-        return ""
-    return "" if value is None else str(value).strip()
 
 
 def _moment(text: str) -> dt.datetime | None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.results.dicom.uids import derived_uid
 
@@ -64,18 +65,17 @@ def reference(source: Dataset) -> Dataset:
     for keyword in _MAY_BE_EMPTY:
         setattr(referred, keyword, None)
     for keyword in _COPIED:
-        value = source.get(keyword)
-        if value not in (None, ""):
-            setattr(referred, keyword, value)
+        if text_of(source, keyword) or (keyword.endswith("Sequence") and source.get(keyword)):
+            setattr(referred, keyword, source[keyword].value)
     _set_character_set(referred, source)
     for keyword in ("WindowCenter", "WindowWidth"):
         # What was shown is the first of several.
         if isinstance(referred.get(keyword), MultiValue):
             setattr(referred, keyword, referred[keyword].value[0])
     for keyword in ("PatientBirthDate", "StudyDate"):
-        if not _is_date(str(referred.get(keyword) or "")):
+        if not _is_date(text_of(referred, keyword)):
             setattr(referred, keyword, None)
-    if not _TIME.fullmatch(str(referred.get("StudyTime") or "")):
+    if not _TIME.fullmatch(text_of(referred, "StudyTime")):
         referred.StudyTime = None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         if not _is_spacing(referred.get(keyword)):
@@ -97,7 +97,7 @@ def pixel_aspect(referred: Dataset) -> list[int]:
 
 def _uid(dataset: Dataset, keyword: str) -> str:
     """A UID's text, empty when it is missing or could not be one."""
-    text = str(dataset.get(keyword) or "")
+    text = text_of(dataset, keyword)
     return text if _UID.fullmatch(text) else ""
 
 
