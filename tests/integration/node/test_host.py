@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.server.process import TritonServer
@@ -100,6 +101,30 @@ def _status_of_sending(port: int, file: Path) -> str:
     )  # fmt: skip
     actual = re.search(r"Received Store Response \((?:\w+: )?(\w+)", done.stderr + done.stdout)
     return actual[1] if actual else done.stderr[-500:]
+
+
+_COMPRESSED_BY = {
+    "1.2.840.10008.1.2.4.70": ("dcmcjpeg", "+e1"),
+    "1.2.840.10008.1.2.4.57": ("dcmcjpeg", "+el"),
+    "1.2.840.10008.1.2.4.80": ("dcmcjpls", "+el"),
+    "1.2.840.10008.1.2.5": ("dcmcrle",),
+}
+
+
+def test_compressed_radiographs_are_taken_as_they_are(
+    tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
+) -> None:
+    files = []
+    for (syntax, compress), chest in zip(_COMPRESSED_BY.items(), chests, strict=False):
+        files.append(tmp_path / f"{syntax}.dcm")
+        subprocess.run([*compress, chest, files[-1]], check=True, timeout=60)
+        assert dcmread(files[-1]).file_meta.TransferSyntaxUID == syntax
+    host = NodeHost(tmp_path / "host", triton.grpc_url, c_store_to(pacs))
+    with running(host):
+        address = ("-aet", CALLER, "-aec", "INFMAP", "127.0.0.1", str(host.port))
+        for file in files:
+            subprocess.run(["dcmsend", "-dn", *address, file], check=True, timeout=60)
+        host.wait_for(done=len(files))
 
 
 _JUMPING_CLOCK = """

@@ -15,6 +15,7 @@ aborted association                     an object larger than the limit, or a si
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import tempfile
@@ -27,6 +28,7 @@ import pynetdicom
 from pynetdicom import AE, evt
 
 from infmap_kit.errors import NodeError
+from infmap_kit.imaging.dicom.decoding import pixel_decoder
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.dicom.bounds import ANNOUNCED_PDU_BYTES, BoundedSocket, Rate
 from infmap_kit.node.dicom.listener import Handler, Listener, server_tls
@@ -230,16 +232,13 @@ def transfer_syntaxes() -> list[str]:
     Deflated ones are not among them: a small file may inflate to any size, and a sender must be able to
     send without (PS3.5, 10.1).
     """
-    from pydicom.pixels import get_decoder
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     usable = []
     for uid in pynetdicom.ALL_TRANSFER_SYNTAXES:
-        try:
-            if get_decoder(uid).is_available and uid != DeflatedExplicitVRLittleEndian:
+        with contextlib.suppress(NotImplementedError):
+            if pixel_decoder(uid).is_available and uid != DeflatedExplicitVRLittleEndian:
                 usable.append(str(uid))
-        except NotImplementedError:
-            continue
     return usable
 
 
