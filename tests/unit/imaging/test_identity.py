@@ -111,3 +111,17 @@ def test_quiet_counts_threads() -> None:
     assert "Secret" not in done.stderr
     assert "spoken" in done.stderr
     assert "warned" in done.stderr
+
+
+def test_quiet_holds_for_the_first_dicom_of_a_process() -> None:
+    script = (
+        "import logging; from infmap_kit.imaging.dicom.quiet import quiet\n"
+        "logging.basicConfig()\n"
+        "with quiet():\n"
+        "    from pydicom import Dataset\n"
+        "    Dataset().PatientSex = 'Secret text that is no code string'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""

@@ -39,6 +39,9 @@ def quiet() -> Iterator[None]:
 
 
 def _silenced() -> contextlib.ExitStack:
+    # Its import sets its logger's level, and so comes first; without it nothing is to be silenced.
+    with contextlib.suppress(ImportError):
+        import pydicom  # noqa: F401
     stack = contextlib.ExitStack()
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")
