@@ -30,6 +30,7 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import ModelSpec, NetworkSpec
 from infmap_train.data.dataset import load, read_index
+from infmap_train.data.layouts import open_dataset
 from pictures import read_picture
 
 
@@ -154,7 +155,7 @@ def test_what_serving_would_refuse_is_trained_on_and_named(
     }
     data = _plain_set(tmp_path / "data", {"fine.png": _png(Image.fromarray(chest)), **odd})
     with caplog.at_level(logging.INFO, "infmap_train"):
-        pictures = load(read_index(data))
+        pictures = open_dataset(data, folds=1)
     for row, (name, content) in enumerate(odd.items(), start=1):
         with pytest.raises(InputRejected) as refused:
             decode_radiograph(content, name)
