@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import http.server
 import json
@@ -28,19 +29,43 @@ from infmap_kit.node.dicom.response import DestinationUnavailable, Meaning, Stor
 
 from .conftest import MakeFile
 
-_STORED = {"00081199": {"vr": "SQ", "Value": [{"00081150": {"vr": "UI", "Value": ["1.2"]}}]}}
-_WARNED = {"00081199": {"vr": "SQ", "Value": [{"00081196": {"vr": "US", "Value": [0xB000]}}]}}
+_UID = "2.25.7"
 
 
-def _failed(reason: int) -> dict[str, Any]:
-    return {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [reason]}}]}}
+def _says(sequence: str, uid: str | None = _UID, **reason: int) -> str:
+    """A Store Instances Response (PS3.18, annex I) about one object, as DICOM JSON."""
+    item: dict[str, Any] = {"00081155": {"vr": "UI", "Value": [uid]}} if uid else {}
+    item |= {tag.strip("_"): {"vr": "US", "Value": [value]} for tag, value in reason.items()}
+    url = {"00081190": {"vr": "UR", "Value": ["http://pacs/studies/1"]}}
+    return json.dumps(url | {sequence: {"vr": "SQ", "Value": [item]}})
+
+
+def _stored(uid: str = _UID, **reason: int) -> str:
+    return _says("00081199", uid, **reason)
+
+
+def _failed(reason: int, uid: str | None = _UID) -> str:
+    return _says("00081198", uid, _00081197=reason)
+
+
+def _xml(sequence: str, more: str = "") -> str:
+    return f"""<?xml version="1.0" encoding="utf-8"?>
+<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
+ <DicomAttribute tag="{sequence}" vr="SQ"><Item number="1">
+  <DicomAttribute tag="00081155" vr="UI"><Value number="1">{_UID}</Value></DicomAttribute>{more}
+ </Item></DicomAttribute></NativeDicomModel>"""
+
+
+_SIGN_IN = "<!DOCTYPE html><html><body><form action='/login'>Sign in</form></body></html>"
 
 
 class Web:
     """A STOW-RS server that answers as it is told."""
 
     def __init__(self) -> None:
-        self.code, self.body = 200, json.dumps(_STORED)
+        self.code, self.body = 200, _stored()
+        self.headers: dict[str, str] = {}
+        self.ends = True
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         web = self
 
@@ -48,15 +73,28 @@ class Web:
             def do_POST(self) -> None:  # http.server's name
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 web.requests.append((self.path, dict(self.headers), content))
-                self.send_response(web.code)
+                self._answer(web.code, web.headers, web.body)
+
+            def do_GET(self) -> None:  # what a followed redirect becomes
+                web.requests.append((self.path, dict(self.headers), b""))
+                self._answer(200, {}, "[]")
+
+            def _answer(self, code: int, headers: dict[str, str], body: str) -> None:
+                self.send_response(code)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(web.body.encode())
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body.encode())
+                    while not web.ends:
+                        self.wfile.write(b" " * 2**16)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        serve = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
+        serve.start()
 
     def destination(self, **options: Any) -> StowDestination:
         url = f"http://127.0.0.1:{self.server.server_port}/dicom-web/"
@@ -68,15 +106,24 @@ class Web:
 
 
 @pytest.fixture
+def file(make_file: MakeFile) -> Path:
+    """A file of the object that the servers' answers name."""
+    path = make_file()
+    dataset = dcmread(path)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = _UID
+    dataset.save_as(path)
+    return path
+
+
+@pytest.fixture
 def web() -> Iterator[Web]:
     started = Web()
     yield started
     started.server.shutdown()
 
 
-def test_stow_posts_the_file_as_it_is(web: Web, make_file: MakeFile, tmp_path: Path) -> None:
+def test_stow_posts_the_file_as_it_is(web: Web, file: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("secret\n")
-    file = make_file()
     assert web.send(file, token_file=tmp_path / "token") == StoreResponse(Meaning.STORED)
     ((path, headers, content),) = web.requests
     assert path == "/dicom-web/studies"
@@ -89,45 +136,101 @@ def test_stow_posts_the_file_as_it_is(web: Web, make_file: MakeFile, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("code", "document", "response"),
+    ("code", "body", "response"),
     [
-        (200, _STORED, StoreResponse(Meaning.STORED)),
-        (200, None, StoreResponse(Meaning.STORED)),
-        (202, _WARNED, StoreResponse(Meaning.STORED, "0xB000 coercion of data elements")),
-        (202, None, StoreResponse(Meaning.STORED, "HTTP 202")),
-        (202, _failed(0xC122), StoreResponse(Meaning.REFUSED, "0xC122 cannot understand")),
+        (200, _stored(), StoreResponse(Meaning.STORED)),
+        (202, _stored(), StoreResponse(Meaning.STORED)),
+        (
+            202,
+            _stored(_00081196=0xB000),
+            StoreResponse(Meaning.STORED, "0xB000 coercion of data elements"),
+        ),
+        (200, _xml("00081199"), StoreResponse(Meaning.STORED)),
         (
             409,
-            _failed(0x0122),
+            _xml("00081198", '<DicomAttribute tag="00081197"><Value>290</Value></DicomAttribute>'),
             StoreResponse(Meaning.REFUSED_FOR_GOOD, "0x0122 SOP class not supported"),
         ),
-        (409, None, StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")),
-        (400, None, StoreResponse(Meaning.REFUSED, "HTTP 400 bad request")),
-        (413, None, StoreResponse(Meaning.REFUSED_FOR_GOOD, "HTTP 413 too large")),
+        (202, _failed(0xC122), StoreResponse(Meaning.REFUSED, "0xC122 cannot understand")),
+        (200, _failed(0xC122), StoreResponse(Meaning.REFUSED, "0xC122 cannot understand")),
+        (200, _failed(0xC122, None), StoreResponse(Meaning.REFUSED, "0xC122 cannot understand")),
+        (202, _failed(0x0000), StoreResponse(Meaning.REFUSED, "0x0110 refused")),
+        (202, _xml("00081198"), StoreResponse(Meaning.REFUSED, "0x0110 refused")),
+        (202, _failed(0xB000), StoreResponse(Meaning.REFUSED, "0xB000 refused")),
+        (
+            409,
+            _says("0008119A", None, _00081197=0x0122),
+            StoreResponse(Meaning.REFUSED_FOR_GOOD, "0x0122 SOP class not supported"),
+        ),
+        (409, _stored(), StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")),
+        (409, "", StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")),
+        (400, "", StoreResponse(Meaning.REFUSED, "HTTP 400 bad request")),
+        (413, "", StoreResponse(Meaning.REFUSED_FOR_GOOD, "HTTP 413 too large")),
     ],
 )
-def test_stow_answers(
-    web: Web,
-    make_file: MakeFile,
-    code: int,
-    document: dict[str, Any] | None,
-    response: StoreResponse,
+def test_stow_answers(web: Web, file: Path, code: int, body: str, response: StoreResponse) -> None:
+    web.code, web.body = code, body
+    assert web.send(file) == response
+
+
+@pytest.mark.parametrize("code", [200, 202])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "", "[]", "{}", "null", "[" * 100_000, _SIGN_IN, "<a>" * 100_000,
+        _stored("2.25.70"), _failed(0xC122, "2.25.70"), '{"00081199": ["2.25.7"]}',
+        _stored(_00081196=0xB000)[:-9],
+        _stored().replace('"vr"', f'"more": "{" " * 2**21}", "vr"'),
+        _stored(_00081196=7).replace("[7]", "[1e999]"),
+        _xml("00081199").replace("utf-8", "no-such"),
+    ],
+)  # fmt: skip
+def test_stow_delivers_only_what_the_answer_names(
+    web: Web, file: Path, code: int, body: str
 ) -> None:
-    web.code, web.body = code, json.dumps(document) if document else "<html>?</html>"
-    assert web.send(make_file()) == response
+    web.code, web.body = code, body
+    with pytest.raises(DestinationUnavailable, match=f"it answers HTTP {code} and does not name"):
+        web.send(file)
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 429, 500, 503])
-def test_stow_is_away(web: Web, make_file: MakeFile, code: int) -> None:
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_stow_follows_no_redirect(web: Web, file: Path, code: int) -> None:
+    web.code, web.body = code, _stored()
+    web.headers = {"Location": "/sign-in/studies?session=secret"}
+    with pytest.raises(DestinationUnavailable) as error:
+        web.send(file)
+    assert str(error.value) == (
+        f"it answers HTTP {code}, a redirect to '/sign-in/studies': "
+        "redirects are not followed, its url in the node's file must be the final one"
+    )
+    assert [path for path, *_ in web.requests] == ["/dicom-web/studies"]
+
+
+@pytest.mark.parametrize("code", [200, 301, 500])
+def test_an_answer_without_an_end_is_not_read_to_it(web: Web, file: Path, code: int) -> None:
+    web.code, web.ends = code, False
+    web.headers = {"Location": "http://["}
+    with pytest.raises(DestinationUnavailable, match=f"it answers HTTP {code}"):
+        web.send(file)
+
+
+def test_a_connection_that_ends_within_the_answer_is_away(web: Web, file: Path) -> None:
+    web.headers = {"Content-Length": "100000"}
+    with pytest.raises(DestinationUnavailable, match=r"does not answer \(ChunkedEncodingError\)"):
+        web.send(file)
+
+
+@pytest.mark.parametrize("code", [204, 304, 401, 403, 404, 429, 500, 503])
+def test_stow_is_away(web: Web, file: Path, code: int) -> None:
     web.code, web.body = code, ""
     with pytest.raises(DestinationUnavailable, match=f"it answers HTTP {code}"):
-        web.send(make_file())
+        web.send(file)
 
 
-def test_stow_out_of_resources_is_away(web: Web, make_file: MakeFile) -> None:
-    web.code, web.body = 409, json.dumps(_failed(0xA700))
+def test_stow_out_of_resources_is_away(web: Web, file: Path) -> None:
+    web.code, web.body = 409, _failed(0xA700)
     with pytest.raises(DestinationUnavailable, match="out of resources"):
-        web.send(make_file())
+        web.send(file)
 
 
 def test_nobody_listens(make_file: MakeFile) -> None:

@@ -29,6 +29,12 @@ def test_states_are_seen_at_a_glance_and_callers_are_text() -> None:
     assert "XRAY<1>" not in html
 
 
+def test_a_destination_with_dead_letters_is_not_well() -> None:
+    (archive,) = node_status()["destinations"]
+    html = status_html({**node_status(), "destinations": [{**archive, "trouble": ""}]})
+    assert re.search(r'class="words bad">has dead letters: infmap-kit node retry ID<', html)
+
+
 def test_an_empty_node_says_that_nothing_came_yet() -> None:
     html = status_html({**node_status(), "destinations": [], "latest": []})
     assert "None: results stay here." in html

@@ -74,7 +74,7 @@ def test_a_radiograph_from_arrival_to_done(database: Database) -> None:
     assert [event["what"] for event in shown["history"]] == [
         "received from A",
         "processed: detected",
-        "delivered with a warning: 0xB000 coercion of data elements",
+        "sc delivered to b with a warning: 0xB000 coercion of data elements",
         "done: detected",
     ]
     assert view.image(database, number, identify=True)["sop_instance_uid"] == "1.2.1"
@@ -155,6 +155,41 @@ def test_retry_of_what_is_dead_and_of_what_is_done(database: Database, outcome: 
     else:
         assert store.retry(number) is State.WAITING
         assert view.overview(database).deliveries == {}
+
+
+def test_dead_letters_are_retried_while_another_destination_is_away(database: Database) -> None:
+    store, outbox = Store(database), Outbox(database)
+    number = _add(store, 1)
+    results = [ResultFile(kind=k, sop_instance_uid=k, file=f"{k}.dcm") for k in ("seg", "sr")]
+    store.processed(
+        _claimed(store), "w", outcome=State.DONE, reason="",
+        results=results, destinations=["away", "strict"],
+    )  # fmt: skip
+    with pytest.raises(NodeError, match="1 is delivering: only what is finished or a dead letter"):
+        store.retry(number)
+    seg, sr = outbox.deliveries("strict", besides=(), limit=9)
+    outbox.refused(seg, "0xC000", is_dead=False)
+    outbox.refused(seg, "0xA900", is_dead=True)
+    outbox.delivered(sr, "0xB000")
+    outbox.waited("away", 60, "it does not answer", give_up_after_s=3600)
+    assert store.retry(number) is State.DELIVERING
+    assert outbox.deliveries("strict", besides=(), limit=9) == [seg]
+    shown = view.image(database, number)
+    assert [one["waited_s"] for one in shown["deliveries"] if one["destination"] == "away"] == [
+        60, 60,
+    ]  # fmt: skip
+    outbox.delivered(seg, "")
+    outbox.waited("away", 3600, "it does not answer", give_up_after_s=3600)
+    history = [event["what"] for event in view.image(database, number)["history"]]
+    assert history[2:] == [
+        "seg refused by strict: 0xC000",
+        "seg refused by strict for good: 0xA900",
+        "sr delivered to strict with a warning: 0xB000",
+        "retried, it was delivering",
+        "seg to away given up: it does not answer",
+        "sr to away given up: it does not answer",
+        "failed: not delivered to away: it does not answer",
+    ]
 
 
 def test_a_transaction_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def show(
 
 @node.command(epilog="Example: `infmap-kit node retry 17`")
 def retry(number: _Number, config: _Config = _DEFAULT_CONFIG) -> None:
-    """Take up a finished radiograph again.
+    """Take up a finished radiograph again, or the dead letters of one that is still being delivered.
 
     A failed one goes on where it stopped, a rejected or ignored one is read anew, and the results of one
     that is done are delivered once more.

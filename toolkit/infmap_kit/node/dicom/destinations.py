@@ -16,6 +16,7 @@ from infmap_kit.node.dicom.response import (
     DestinationUnavailable,
     Meaning,
     StoreResponse,
+    response_about,
     response_of,
 )
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Send = Callable[[Path], StoreResponse]
 """Sends one file; raises :class:`~infmap_kit.node.dicom.response.DestinationUnavailable`."""
 
+# Far more than an answer about one object needs; one that is longer is cut, and read as none.
+_LONGEST_ANSWER = 2**20
 _HTTP_FOR_GOOD = {413: "too large", 415: "media type not supported"}
 
 
@@ -131,6 +134,9 @@ def _session(destination: StowDestination) -> Iterator[requests.Session]:
     with requests.Session() as session:
         # Passwords of ~/.netrc and proxies of the environment are not meant for the PACS.
         session.trust_env = False
+        # A redirect would be followed with a GET, whose answer says nothing of the object. Asked not to
+        # follow it, requests reads it all the same, however long it is.
+        session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
         tls = destination.tls or ClientTls()
         if tls.ca is not None:
             session.verify = str(tls.ca)
@@ -151,8 +157,9 @@ def _stow(session: requests.Session, destination: StowDestination, path: Path) -
 
     boundary = uuid.uuid4().hex
     start = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    body = b""
     try:
-        answer = session.post(
+        with session.post(
             f"{destination.url.rstrip('/')}/studies",
             data=start + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode(),
             headers={
@@ -160,42 +167,42 @@ def _stow(session: requests.Session, destination: StowDestination, path: Path) -
                 "Accept": "application/dicom+json",
             },
             timeout=destination.timeout_s,
-        )
+            stream=True,
+        ) as answer:
+            for piece in answer.iter_content(2**16):
+                body += piece
+                if len(body) > _LONGEST_ANSWER:
+                    body = b""
+                    break
     except requests.RequestException as error:
         raise DestinationUnavailable(f"it does not answer ({type(error).__name__})") from error
-    return _stow_response(answer)
+    if answer.is_redirect:
+        # Without the query, which may hold a session of somebody's.
+        target = answer.headers["Location"].partition("?")[0]
+        raise DestinationUnavailable(
+            f"it answers HTTP {answer.status_code}, a redirect to {target[:200]!r}: redirects are "
+            "not followed, its url in the node's file must be the final one"
+        )
+    return _stow_response(answer.status_code, body, _header(path).SOPInstanceUID)
 
 
-def _stow_response(answer: requests.Response) -> StoreResponse:
-    code = answer.status_code
+def _stow_response(code: int, body: bytes, instance: str) -> StoreResponse:
     if code in (HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT):
-        stored = _stow_reason(answer)
-        if stored is not None:
-            return stored
+        response = response_about(instance, body)
         if code == HTTPStatus.CONFLICT:
-            return StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")
-        return StoreResponse(Meaning.STORED, "" if code == HTTPStatus.OK else "HTTP 202")
+            if response is None or response.meaning is Meaning.STORED:
+                return StoreResponse(Meaning.REFUSED, "HTTP 409 without a reason")
+        elif response is None:
+            raise DestinationUnavailable(
+                f"it answers HTTP {code} and does not name the object as stored (PS3.18, 10.5.3): "
+                "its url must be the root of DICOMweb, with no page to sign in before it"
+            )
+        return response
     if code in _HTTP_FOR_GOOD:
         return StoreResponse(Meaning.REFUSED_FOR_GOOD, f"HTTP {code} {_HTTP_FOR_GOOD[code]}")
     if code == HTTPStatus.BAD_REQUEST:
         return StoreResponse(Meaning.REFUSED, "HTTP 400 bad request")
     raise DestinationUnavailable(f"it answers HTTP {code}")
-
-
-def _stow_reason(answer: requests.Response) -> StoreResponse | None:
-    """The response in an answer's body about the object that was sent; ``None`` when there is none."""
-    from pydicom import Dataset
-
-    try:
-        statement = Dataset.from_json(answer.json())
-    # An answer of no JSON, or of none that is DICOM's; the status code stands.
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    for failed in statement.get("FailedSOPSequence") or ():
-        return response_of(int(failed.get("FailureReason") or 0x0110))
-    for stored in statement.get("ReferencedSOPSequence") or ():
-        return response_of(int(stored.get("WarningReason") or 0))
-    return None
 
 
 def _not_taken(path: Path) -> str:
@@ -205,7 +212,7 @@ def _not_taken(path: Path) -> str:
 def _header(path: Path) -> Dataset:
     from pydicom import dcmread
 
-    return dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+    return dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
 
 
 def _secret(path: Path) -> str:

@@ -1,9 +1,12 @@
-"""The meaning of a destination's answers (DICOM PS3.4, B.2.3 and PS3.7, annex C)."""
+"""The meaning of a destination's answers (DICOM PS3.4, B.2.3; PS3.7, annex C; PS3.18, annex I)."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import json
+from typing import Any
+from xml.etree import ElementTree as ET
 
 from infmap_kit.errors import InfmapError
 
@@ -37,6 +40,11 @@ _WARNINGS = {
 }
 _FOR_GOOD = {0x0122: "SOP class not supported", 0x0117: "invalid object instance"}
 
+# Tags of a Store Instances Response.
+_STORED, _FAILED, _OTHER_FAILURES = "00081199", "00081198", "0008119A"
+_INSTANCE, _WARNING, _FAILURE = "00081155", "00081196", "00081197"
+_PROCESSING_FAILURE = 0x0110
+
 
 def response_of(status: int) -> StoreResponse:
     """Read a status of C-STORE, or a failure reason of STOW-RS, which are the same numbers.
@@ -61,3 +69,70 @@ def response_of(status: int) -> StoreResponse:
     return StoreResponse(
         Meaning.REFUSED, f"{shown} {'cannot understand' if status >> 12 == 0xC else 'refused'}"
     )
+
+
+def response_about(instance: str, document: bytes) -> StoreResponse | None:
+    """Read what a Store Instances Response (PS3.18, 10.5.3 and annex I) says of the object that was sent.
+
+    Parameters
+    ----------
+    instance
+        SOP Instance UID of the object, the only one of its request.
+    document
+        What was answered: DICOM JSON, or XML of those who know nothing else.
+
+    Returns
+    -------
+    StoreResponse | None
+        ``None`` when it does not name the object, or is something else, such as a page to sign in.
+
+    Raises
+    ------
+    DestinationUnavailable
+        When the destination is out of resources.
+    """
+    try:
+        statement = _parsed(document)
+        for item in _values(statement, _FAILED) + _values(statement, _OTHER_FAILURES):
+            # A failure without a name is of the one object there was.
+            if _values(item, _INSTANCE) in ([], [instance]):
+                return _failure(int((_values(item, _FAILURE) or [0])[0]) or _PROCESSING_FAILURE)
+        for item in _values(statement, _STORED):
+            if _values(item, _INSTANCE) == [instance]:
+                return response_of(int((_values(item, _WARNING) or [0])[0]))
+    # What strangers answer can be malformed in each of these ways.
+    except (
+        ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError,
+        ET.ParseError,
+    ):  # fmt: skip
+        pass
+    return None
+
+
+def _failure(reason: int) -> StoreResponse:
+    response = response_of(reason)
+    if response.meaning is Meaning.STORED:
+        return StoreResponse(Meaning.REFUSED, f"0x{reason:04X} refused")
+    return response
+
+
+def _parsed(document: bytes) -> Any:
+    if document.lstrip().startswith(b"<"):
+        # The document is short, and expat itself bounds what entities grow to.
+        return _as_json(ET.fromstring(document))  # noqa: S314
+    return json.loads(document)
+
+
+def _as_json(item: ET.Element) -> dict[str, Any]:
+    """An item of the Native DICOM Model (PS3.19, annex A) in the form of DICOM JSON (PS3.18, annex F)."""
+    return {
+        attribute.attrib["tag"]: {
+            "Value": [_as_json(inner) for inner in attribute.findall("{*}Item")]
+            or [value.text for value in attribute.findall("{*}Value")]
+        }
+        for attribute in item.findall("{*}DicomAttribute")
+    }
+
+
+def _values(item: Any, tag: str) -> list[Any]:
+    return list(item.get(tag, {}).get("Value", []))

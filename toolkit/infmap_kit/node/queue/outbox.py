@@ -17,8 +17,8 @@ class Outbox(Queue):
     ) -> list[Delivery]:
         """At most ``limit`` waiting deliveries, the oldest first, besides those whose time has not come."""
         rows = self.database.reading().execute(
-            "SELECT delivery.id AS delivery_id, delivery.image_id, attempts, file FROM delivery"
-            " JOIN result ON result.id = result_id"
+            "SELECT delivery.id AS delivery_id, delivery.image_id, attempts, file, kind, destination"
+            " FROM delivery JOIN result ON result.id = result_id"
             " WHERE destination = ? AND state = ? ORDER BY delivery.id LIMIT ?",
             (destination, DeliveryState.WAITING, limit + len(besides)),
         )
@@ -34,7 +34,8 @@ class Outbox(Queue):
             )
             count(sql, "warned" if remark else "delivered")
             if remark:
-                add_event(sql, delivery.image_id, f"delivered with a warning: {remark}")
+                what = f"{delivery.kind} delivered to {delivery.destination} with a warning"
+                add_event(sql, delivery.image_id, f"{what}: {remark}")
             finished = finish_if_delivered(sql, delivery.image_id)
         self._report(finished)
 
@@ -47,7 +48,8 @@ class Outbox(Queue):
                 "UPDATE delivery SET state = ?, reason = ?, attempts = attempts + 1 WHERE id = ?",
                 (state, reason, delivery.delivery_id),
             )
-            add_event(sql, delivery.image_id, f"delivery refused{' for good' * is_dead}: {reason}")
+            what = f"{delivery.kind} refused by {delivery.destination}{' for good' * is_dead}"
+            add_event(sql, delivery.image_id, f"{what}: {reason}")
             if is_dead:
                 finished = finish_if_delivered(sql, delivery.image_id)
         self._report(finished)
@@ -64,7 +66,6 @@ class Outbox(Queue):
         int
             How many deliveries were given up.
         """
-        finished = []
         with self.database.transaction() as sql:
             sql.execute(
                 "UPDATE delivery SET waited_s = waited_s + ?, reason = ?"
@@ -73,12 +74,14 @@ class Outbox(Queue):
             )
             rows = sql.execute(
                 "UPDATE delivery SET state = ? WHERE destination = ? AND state = ? AND waited_s > ?"
-                " RETURNING image_id",
+                " RETURNING image_id, (SELECT kind FROM result WHERE id = result_id) AS kind",
                 (DeliveryState.DEAD, destination, DeliveryState.WAITING, give_up_after_s),
             ).fetchall()
-            for image_id in {row["image_id"] for row in rows}:
-                add_event(sql, image_id, f"delivery to {destination} given up: {reason}")
-                finished.append(finish_if_delivered(sql, image_id))
+            for row in rows:
+                what = f"{row['kind']} to {destination} given up: {reason}"
+                add_event(sql, row["image_id"], what)
+            given_up = {row["image_id"] for row in rows}
+            finished = [finish_if_delivered(sql, image_id) for image_id in given_up]
         for image in finished:
             self._report(image)
         return len(rows)

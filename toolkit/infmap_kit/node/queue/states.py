@@ -100,9 +100,13 @@ class Delivery:
         Name in the spool's ``results``.
     attempts
         How often the destination refused this object.
+    kind, destination
+        Kind of the result, and the destination's name.
     """
 
     delivery_id: int
     image_id: int
     file: str
     attempts: int
+    kind: str
+    destination: str

@@ -238,24 +238,24 @@ class Store(Queue):
         Raises
         ------
         NodeError
-            When there is no such radiograph, or it is not finished.
+            When there is no such radiograph, or it is not finished and has no dead letters.
         """
         with self.database.transaction() as sql:
             row = sql.execute("SELECT state FROM image WHERE id = ?", (image_id,)).fetchone()
             if row is None:
                 raise NodeError(f"there is no radiograph {image_id}: see `infmap-kit node list`")
             state = State(row["state"])
-            if state not in FINAL:
-                raise NodeError(
-                    f"radiograph {image_id} is {state}: only what is finished can be retried"
-                )
-            # Of a failed radiograph's results, those that arrived stay delivered.
-            excepted = DeliveryState.DELIVERED if state == State.FAILED else ""
+            # What arrived of a failed radiograph stays delivered; what still waits goes on waiting.
+            is_all = state not in (State.FAILED, State.DELIVERING)
             cursor = sql.execute(
                 "UPDATE delivery SET state = ?, attempts = 0, waited_s = 0"
-                " WHERE image_id = ? AND state != ?",
-                (DeliveryState.WAITING, image_id, excepted),
+                " WHERE image_id = ? AND (? OR state = ?)",
+                (DeliveryState.WAITING, image_id, is_all, DeliveryState.DEAD),
             )
+            if state not in FINAL and not (state == State.DELIVERING and cursor.rowcount):
+                raise NodeError(
+                    f"radiograph {image_id} is {state}: only what is finished or a dead letter can be retried"
+                )
             now = State.DELIVERING
             if cursor.rowcount == 0 or state == State.REJECTED:
                 sql.execute("DELETE FROM result WHERE image_id = ?", (image_id,))

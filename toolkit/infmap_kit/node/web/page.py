@@ -33,7 +33,7 @@ def page(seen: Mapping[str, Any]) -> str:
             pacs["kind"],
             *(str(pacs["counts"].get(state, 0)) for state in ("waiting", "delivered")),
             _count(pacs["counts"].get("dead", 0), alarming=True),
-            _state(pacs["trouble"], "well"),
+            _state(pacs["trouble"] or _dead_letters(pacs["counts"]), "well"),
         )
         for pacs in seen["destinations"]
     ]
@@ -76,6 +76,10 @@ def page(seen: Mapping[str, Any]) -> str:
 
 def _state(trouble: str, well: str) -> Toned:
     return Toned(trouble, "bad") if trouble else Toned(well, "good")
+
+
+def _dead_letters(counts: Mapping[str, int]) -> str:
+    return "has dead letters: infmap-kit node retry ID" if counts.get("dead") else ""
 
 
 def _count(number: int, *, alarming: bool) -> Toned:
