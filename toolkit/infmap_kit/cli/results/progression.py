@@ -53,7 +53,7 @@ def report(
 
     What is there twice counts once. Results of two patients or two models are refused, and so are
     severities of the image beside those of the lungs. A difference is called a change only when it
-    exceeds the noise.
+    exceeds the noise. A damaged result in a folder is rejected by name; the exit code is 6 when any was.
     """
     from infmap_kit.progression.course import line_up
     from infmap_kit.progression.noise import Noise
@@ -74,6 +74,16 @@ def report(
             page.print(sentence, markup=False, highlight=False)
     if output is not None:
         console.print(f"Written to {output}/progression.{{json,csv,png,html}}.", highlight=False)
+    damaged = [one for one in reading.skipped if one.damaged]
+    for one in damaged:
+        line = f"rejected  {one.name}: {one.reason}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if damaged:
+        raise InputRejected(
+            "rejected",
+            f"{len(damaged)} of {len(damaged) + len(reading.results)} results were damaged; the course is of "
+            "the others",
+        )
 
 
 @progression.command(epilog="Example: `infmap-kit progression noise chest1.dcm -o noise.json`")
