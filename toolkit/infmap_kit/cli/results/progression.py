@@ -71,13 +71,13 @@ def report(
     else:
         page.print(course_table(course))
         for sentence in sentences(course):
-            page.print(sentence, markup=False, highlight=False)
+            page.print(sentence, highlight=False)
     if output is not None:
         console.print(f"Written to {output}/progression.{{json,csv,png,html}}.", highlight=False)
     damaged = [one for one in reading.skipped if one.damaged]
     for one in damaged:
         line = f"rejected  {one.name}: {one.reason}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     if damaged:
         raise InputRejected(
             "rejected",
@@ -126,10 +126,10 @@ def noise(
         print_json(measured.as_json())
     else:
         page.print(noise_table(measured))
-        page.print(f"{variation.sentence}.", markup=False, highlight=False)
+        page.print(f"{variation.sentence}.", highlight=False)
     console.print(f"Written to {output}.", highlight=False)
     for one in skipped:
-        console.print(f"skipped  {one.name}: {one.reason}", markup=False, highlight=False)
+        console.print(f"skipped  {one.name}: {one.reason}", highlight=False)
     if skipped:
         raise InputRejected(
             "rejected",
