@@ -158,6 +158,26 @@ def test_a_damaged_result_of_another_patient_is_no_matter(tmp_path: Path) -> Non
     assert [one.name for one in read([tmp_path], patient="P").skipped] == ["2.json"]
 
 
+def test_a_damaged_result_in_a_spool_is_said_unless_it_is_anothers(tmp_path: Path) -> None:
+    (tmp_path / "node.db").touch()
+    (tmp_path / "results").mkdir()
+    texts = {
+        "good": json.dumps(result_document()),
+        "cut": "{",
+        "hers": json.dumps(result_document(study_time="never")),
+        "nobodys": json.dumps(result_document(patient=7)),
+        "anothers": json.dumps(result_document(patient="Q", study_time="never")),
+        "silent": json.dumps(result_document(patient=None)),
+    }
+    for name, text in texts.items():
+        (tmp_path / "results" / f"{name}-finding.json").write_text(text)
+    reading = read([], spool=tmp_path, patient="P")
+    assert [result.file.name for result in reading.results] == ["good-finding.json"]
+    assert all(one.damaged for one in reading.skipped)
+    names = [one.name.removesuffix("-finding.json") for one in reading.skipped]
+    assert names == ["cut", "hers", "nobodys"]
+
+
 @pytest.mark.parametrize(
     ("total", "right", "left", "upper", "is_good"),
     [
