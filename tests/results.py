@@ -96,7 +96,10 @@ def course_with_maps() -> tuple[Course, list[NDArray[np.uint8] | None]]:
             number,
             severity_percent=severity,
             severity_of="lungs",
-            lungs={"right": {"severity_percent": 1.3 * severity}, "left": None},
+            lungs={
+                "right": {"severity_percent": 1.3 * severity},
+                "left": {"severity_percent": 0.6 * severity},
+            },
             grade="mild",
         )
         for number, severity in enumerate((3.1, 9.5, 14.2, 13.8))

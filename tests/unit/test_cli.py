@@ -158,6 +158,12 @@ def test_errors_are_one_line_and_a_code(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_brackets_and_colons_of_a_name_are_printed(tmp_path: Path) -> None:
+    output = tmp_path / "[red]x:bug:"
+    done = _infmap_kit("synthesize", "--output", output, "--count", 1, "--size", 256)
+    assert str(output) in "".join(done.stderr.split("\n"))
+
+
 def test_synthetic_radiographs_come_with_masks(tmp_path: Path) -> None:
     done = _infmap_kit("synthesize", "--output", tmp_path, "--count", 2, "--size", 256, "--seed", 7)
     assert done.returncode == 0

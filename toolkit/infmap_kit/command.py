@@ -14,10 +14,11 @@ from infmap_kit.errors import InfmapError, Interrupted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-console = Console(stderr=True)
+# What is printed holds names of files, in which brackets and colons are neither markup nor an emoji.
+console = Console(stderr=True, markup=False, emoji=False)
 """For people: progress, tables, logs. Stdout is for results."""
 
-page = Console()
+page = Console(markup=False, emoji=False)
 """For people, too, on stdout: where a list or a report is the result itself."""
 
 

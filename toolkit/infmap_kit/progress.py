@@ -22,7 +22,7 @@ def progress_bar(first: str = "getting ready") -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    description = TextColumn("{task.description}")
+    description = TextColumn("{task.description}", markup=False)
     columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # In a log file a bar is noise.
     hidden = not console.is_terminal

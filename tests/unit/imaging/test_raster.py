@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.raster import decode_raster
@@ -220,6 +222,48 @@ def test_orientation_is_obeyed(kind: str, orientation: int, gray: NDArray[np.uin
     radiograph = decode_raster(content, "x")
     np.testing.assert_array_equal(radiograph.pixels, _UPRIGHT[orientation](stored))
     assert bool(radiograph.notes) is (orientation != 1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", ["png", "png, at its end", "png, with a prefix", "tiff"])
+def test_orientation_is_that_of_pillow(
+    kind: str, mode: str, orientation: int, gray: NDArray[np.uint8]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    picture = Image.fromarray(gray.astype(np.uint16) * 257 if mode == "I;16" else gray)
+    picture = picture if mode == "I;16" else picture.convert(mode)
+    if kind in ("png", "tiff"):
+        picture.save(file, kind, exif=exif)
+    else:
+        picture.save(file, "png")
+        prefix = b"Exif\0\0" if "prefix" in kind else b""
+        chunk = _png_chunk(b"eXIf", prefix + exif.tobytes().removeprefix(b"Exif\0\0"))
+        place = -12 if "end" in kind else 33
+        file = io.BytesIO(file.getvalue()[:place] + chunk + file.getvalue()[place:])
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(file)))
+    expected = upright // 257 if mode == "I;16" else upright if mode == "L" else upright[..., 0]
+    radiograph = decode_raster(file.getvalue(), "x")
+    np.testing.assert_array_equal(radiograph.pixels, expected)
+    assert any("upright" in note for note in radiograph.notes) is (orientation != 1)
+
+
+@pytest.mark.parametrize("exif", [b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"\xff" * 40])
+def test_a_png_with_damaged_exif_is_read_as_stored(exif: bytes, gray: NDArray[np.uint8]) -> None:
+    plain = _encoded(".png", gray)
+    content = plain[:33] + _png_chunk(b"eXIf", exif) + plain[33:]
+    np.testing.assert_array_equal(decode_raster(content, "x").pixels, gray)
+
+
+def test_a_chunk_that_is_longer_than_its_png_is_refused(gray: NDArray[np.uint8]) -> None:
+    plain = _encoded(".png", gray)
+    longer = plain[:33] + b"\xff\xff\xff\xffeXIf" + plain[33:]
+    assert _rejected(longer).code == "truncated"
+    assert (
+        _rejected(plain[:33] + _png_chunk(b"teXt", b"") * 2**17 + plain[33:]).code == "unreadable"
+    )
 
 
 def test_a_tint_is_dropped_with_a_note(gray: NDArray[np.uint8]) -> None:

@@ -236,10 +236,10 @@ def test_noise_of_the_image_says_nothing_about_lungs(tmp_path: Path) -> None:
 def test_lungs_are_followed_where_they_are_known() -> None:
     def of_lungs(number: int, left: float | None) -> Result:
         lungs = {
-            "right": {"severity_percent": 5.0, "zones": {"upper": 1.0, "lower": None}},
+            "right": {"severity_percent": 5.0, "zones": {"upper": 5.0, "lower": None}},
             "left": None if left is None else {"severity_percent": left},
         }
-        return _result(number, severity_of="lungs", lungs=lungs)
+        return _result(number, severity_of="lungs", severity_percent=5.0, lungs=lungs)
 
     course = _course(of_lungs(0, 4.0), of_lungs(1, None), of_lungs(2, 9.0))
     assert course.parts == ("total", "right", "left")
@@ -247,7 +247,7 @@ def test_lungs_are_followed_where_they_are_known() -> None:
     assert course.since_first["left"].points == 5
     document = course_document(course)["results"][1]
     assert document["lungs"] == {
-        "right": {"severity_percent": 5.0, "noise_percent": None, "zones": {"upper": 1.0}}
+        "right": {"severity_percent": 5.0, "noise_percent": None, "zones": {"upper": 5.0}}
     }
 
 

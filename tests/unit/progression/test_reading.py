@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,7 +116,90 @@ def test_in_a_folder_the_others_go_on(tmp_path: Path) -> None:
     (tmp_path / "4.json").write_text("{")
     reading = read([tmp_path])
     assert [result.source for result in reading.results] == ["chest_0.png", "chest_1.png"]
-    assert [one.name for one in reading.skipped] == ["2.json", "4.json"]
+    assert [(one.name, one.damaged) for one in reading.skipped] == [
+        ("2.json", False),
+        ("4.json", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(result_document(2))[:-9],
+        json.dumps(result_document(2)).replace("12.0", "NaN"),
+        json.dumps(result_document(2, study_time="2026-02-30")),
+        json.dumps([result_document(2), result_document(3, probability_max=7)]),
+    ],
+    ids=["cut", "NaN", "no date", "in a list"],
+)
+def test_a_course_without_a_damaged_result_says_so_and_ends_with_6(
+    tmp_path: Path, text: str
+) -> None:
+    maps, report = tmp_path / "maps", tmp_path / "report"
+    write_results(maps, result_document(0), result_document(1), {"other": 1})
+    (maps / "last.json").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "infmap_kit", "progression", maps, "-o", report],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 6
+    rejected, error = done.stderr.splitlines()[-2:]
+    assert rejected.startswith("rejected  last.json: ")
+    assert error.startswith("error: 1 of 3 results were damaged")
+    document = json.loads((report / "progression.json").read_text())
+    (damaged,) = (one for one in document["skipped"] if one["damaged"])
+    assert damaged["reason"] in html.unescape((report / "progression.html").read_text())
+    assert "may be another" in (report / "progression.html").read_text()
+
+
+def test_a_damaged_result_of_another_patient_is_no_matter(tmp_path: Path) -> None:
+    others = result_document(2, study_time="never", patient="Q")
+    write_results(tmp_path, result_document(0), others, result_document(3, study_time="never"))
+    assert [one.name for one in read([tmp_path], patient="P").skipped] == ["2.json"]
+
+
+def test_a_damaged_result_in_a_spool_is_said_unless_it_is_anothers(tmp_path: Path) -> None:
+    (tmp_path / "node.db").touch()
+    (tmp_path / "results").mkdir()
+    texts = {
+        "good": json.dumps(result_document()),
+        "cut": "{",
+        "hers": json.dumps(result_document(study_time="never")),
+        "nobodys": json.dumps(result_document(patient=7)),
+        "anothers": json.dumps(result_document(patient="Q", study_time="never")),
+        "silent": json.dumps(result_document(patient=None)),
+    }
+    for name, text in texts.items():
+        (tmp_path / "results" / f"{name}-finding.json").write_text(text)
+    reading = read([], spool=tmp_path, patient="P")
+    assert [result.file.name for result in reading.results] == ["good-finding.json"]
+    assert all(one.damaged for one in reading.skipped)
+    names = [one.name.removesuffix("-finding.json") for one in reading.skipped]
+    assert names == ["cut", "hers", "nobodys"]
+
+
+@pytest.mark.parametrize(
+    ("total", "right", "left", "upper", "is_good"),
+    [
+        (99.0, 45.0, 15.0, 45.0, False),
+        (14.9, 45.0, 15.0, 45.0, False),
+        (14.96, 45.0, 15.0, 45.0, True),
+        (30.0, 45.0, 15.0, 45.0, True),
+        (45.0, 45.0, None, 45.0, True),
+        (30.0, 45.0, None, 45.0, False),
+        (30.0, 45.0, 15.0, 50.0, False),
+    ],
+)
+def test_a_total_lies_between_its_parts(
+    *, total: float, right: float, left: float | None, upper: float, is_good: bool
+) -> None:
+    lungs = {
+        "right": {"severity_percent": right, "zones": {"upper": upper, "lower": None}},
+        "left": {"severity_percent": left},
+    }
+    document = result_document(severity_percent=total, severity_of="lungs", lungs=lungs)
+    result = _unless_refused(lambda: parse_result(document, Path("x.json")))
+    assert (result is not None) is is_good
 
 
 def test_what_infer_printed_is_read_with_its_rejections(tmp_path: Path) -> None:

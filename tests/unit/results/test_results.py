@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import io
 import json
@@ -31,6 +32,8 @@ from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
 from infmap_kit.results.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.results.dicom.uids import derived_uid
+from infmap_kit.results.folder import ResultOptions, ResultsFolder
+from infmap_kit.results.tables import findings_table
 
 _Turn = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -129,6 +132,17 @@ def test_a_repeated_run_makes_the_same_objects() -> None:
         }
         assert as_file(later[kind]) != as_file(first[kind]), "the time is told"
         assert differing
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    files = [Path("a/chest.png"), Path("b/chest.png"), Path("b/other.png")]
+    folder = ResultsFolder(tmp_path, ResultOptions(formats=("json",)), files=files)
+    radiograph = _radiograph()
+    plain = dataclasses.replace(radiograph, header=None)
+    outcomes = [folder.write_finding(file, plain, made_up(plain)) for file in files]
+    written = [json.loads(o.json_path.read_text())["source"] for o in outcomes if o.json_path]
+    assert written == ["a/chest.png", "b/chest.png", "other.png"]
+    assert [row[0] for row in findings_table(outcomes).rows] == written
 
 
 def test_every_source_model_and_kind_has_its_own_uids() -> None:

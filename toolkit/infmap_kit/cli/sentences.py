@@ -24,7 +24,7 @@ def print_published(
 def published(manifest: Manifest, repository: Path) -> str:
     """The sentence that names the release that is served from now on."""
     return (
-        f"[bold]{manifest.model['name']}[/] {manifest.model['version']} is release {manifest.release} of "
+        f"{manifest.model['name']} {manifest.model['version']} is release {manifest.release} of "
         f"{repository}, for target {manifest.target}, {manifest.precision}."
     )
 

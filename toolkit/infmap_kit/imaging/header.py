@@ -24,8 +24,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 
-# The last chunk of every PNG: no data, its name, and the checksum of that.
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+# What goes before the Exif block of a JPEG.
+_EXIF = b"Exif\0\0"
 
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN, _JPEG_EXIF = 0xDA, 0xE1
@@ -48,6 +48,7 @@ _TAGS_READ = frozenset(
 
 # More than any real file has; a bound on the work that a hostile one can make.
 _MAX_SEGMENTS = 4096
+_MAX_CHUNKS = 2**16
 _MAX_TAG_VALUES = 2**20
 
 
@@ -109,12 +110,26 @@ def _png(content: bytes) -> Header:
     channels = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(colour)
     if kind != b"IHDR" or channels is None:
         raise _nonsense("PNG")
+    orientation, position = 1, len(PNG_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        # Of the last chunk in a file that is cut, length or name may be missing.
+        length, kind = struct.unpack(">I4s", content[position : position + 8].ljust(8, b"\0"))
+        start, position = position + 8, position + 12 + length
+        if kind == b"IEND" or position > len(content):
+            break
+        if kind == b"eXIf":
+            # Some write the prefix, which a JPEG has and a PNG should not.
+            block = content[start : start + length].removeprefix(_EXIF)
+            orientation = _exif_orientation(block)
+    else:
+        raise _nonsense("PNG")
     return Header(
         media_type="image/png",
         width=width,
         height=height,
         channels=channels,
-        complete=content.rfind(_PNG_END) >= 0,
+        orientation=orientation,
+        complete=position <= len(content),
     )
 
 
@@ -151,7 +166,7 @@ def _jpeg(content: bytes) -> Header:
             raise _nonsense("JPEG")
         if marker in JPEG_FRAMES and frame is None:
             frame = struct.unpack_from(">xxxHHB", content, position)
-        elif marker == _JPEG_EXIF and content.startswith(b"Exif\0\0", position + 2):
+        elif marker == _JPEG_EXIF and content.startswith(_EXIF, position + 2):
             (length,) = struct.unpack_from(">H", content, position)
             orientation = _exif_orientation(content[position + 8 : position + length])
     if frame is None or 0 in frame:

@@ -45,6 +45,12 @@ class Orientation:
             return cls(transposed=True, upside_down=along == "H", mirrored=down == "R")
         return None
 
+    @classmethod
+    def of_exif(cls, orientation: int) -> Self:
+        """Read the orientation of Exif and TIFF, 1 to 8 (TIFF 6.0, section 8)."""
+        turn = (orientation - 1) % 4
+        return cls(transposed=orientation > 4, upside_down=turn in (2, 3), mirrored=turn in (1, 2))
+
     @property
     def is_upright(self) -> bool:
         """Whether nothing has to be done."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.header import Header, read_header
 from infmap_kit.imaging.network_input import halvings
+from infmap_kit.imaging.orientation import Orientation
 from infmap_kit.imaging.radiograph import Radiograph, Reason, refuse_size
 from infmap_kit.imaging.tone import eight_bits
 
@@ -76,7 +77,7 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     if header.more_pages:
         reason = "expected one picture, found a TIFF of several pages: pass one page"
         remarks.objections.append(InputRejected(Reason.MULTI_FRAME, reason))
-    if header.orientation != 1 and header.media_type != "image/png":
+    if header.orientation != 1:
         remarks.notes.append(f"turned upright from orientation {header.orientation}")
     if header.media_type == "image/jpeg":
         halved = halvings(header.height, header.width) if for_network else 0
@@ -105,6 +106,9 @@ def _jpeg(content: bytes, header: Header, remarks: _Remarks, halved: int) -> NDA
 
 def _png_or_tiff(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
     picture = _of_size(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
+    if header.media_type == "image/png":
+        # With this flag OpenCV turns a TIFF, and no PNG.
+        picture = Orientation.of_exif(header.orientation).upright(picture)
     if picture.dtype not in (np.uint8, np.uint16):
         raise InputRejected(
             Reason.PIXEL_TYPE, f"expected values of 8 or 16 bits, found {picture.dtype}"

@@ -21,10 +21,19 @@ _IN_SPOOL = "*-finding.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A radiograph or a file that is no result to line up, and the reason."""
+    """A radiograph or a file that is no result to line up.
+
+    Parameters
+    ----------
+    name, reason
+        Its name, and why it is left out.
+    damaged
+        Whether it may be a result that cannot be read, without which the course may be another.
+    """
 
     name: str
     reason: str
+    damaged: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +56,7 @@ class Reading:
 
     def of_patient(self, patient: str) -> Reading:
         """The results of a patient alone, by ID or stand-in."""
-        names = (patient.strip(), stand_in(patient.strip().encode()))
+        names = _names_of_patient(patient)
         results = tuple(result for result in self.results if result.patient in names)
         return dataclasses.replace(self, results=results)
 
@@ -99,7 +108,7 @@ def read(
             "expected either results (files, folders) or --node-store, not both or none"
         )
     if spool is None:
-        reading = read_results(paths)
+        reading = read_results(paths, patient)
         reading = reading.of_patient(patient) if patient else reading
     elif patient:
         reading = read_spool(spool, patient)
@@ -110,10 +119,11 @@ def read(
     return reading.timed(read_times(times)) if times is not None else reading
 
 
-def read_results(paths: Sequence[Path]) -> Reading:
+def read_results(paths: Sequence[Path], patient: str | None = None) -> Reading:
     """Read JSON files of `infmap-kit infer`, what `infer --json` printed, and folders of both.
 
-    In a folder, what is no result is passed over, with its reason.
+    In a folder, what is no result is passed over, with its reason; so is a damaged one, unless it says that
+    it is of another than this patient.
 
     Raises
     ------
@@ -127,12 +137,15 @@ def read_results(paths: Sequence[Path]) -> Reading:
     for path in paths:
         if path.is_dir():
             for file in _json_files(path, "*.json"):
+                document: object = None
                 try:
                     document = read_document(file)
                     if not _is_report(document):
                         _add_all(document, file, results, skipped)
                 except SpecError as error:
-                    skipped.append(Skipped(name=file.name, reason=str(error)))
+                    if not patient or _may_be_of(patient, document):
+                        damaged = document is None or _holds_severity(document)
+                        skipped.append(Skipped(name=file.name, reason=str(error), damaged=damaged))
         else:
             _add_all(read_document(path), path, results, skipped)
     return Reading(results=tuple(results), skipped=tuple(skipped))
@@ -161,13 +174,14 @@ def read_spool(spool: Path, patient: str) -> Reading:
     for file in _json_files(folder, _IN_SPOOL):
         try:
             document = read_document(file)
+            whose = document.get("patient") or "" if isinstance(document, dict) else None
             # Nothing of other patients is read or reported.
-            if isinstance(document, dict) and document.get("patient") == patient.strip():
+            if whose == patient.strip() or not isinstance(whose, str):
                 _add(document, file, results, skipped)
         except SpecError as error:
             # Retention may just have taken it away.
             if file.exists():
-                skipped.append(Skipped(name=file.name, reason=str(error)))
+                skipped.append(Skipped(name=file.name, reason=str(error), damaged=True))
     return Reading(results=tuple(results), skipped=tuple(skipped))
 
 
@@ -224,9 +238,34 @@ def _is_report(document: object) -> bool:
     return isinstance(kind, str) and kind.startswith("infmap-kit ")
 
 
+def _names_of_patient(patient: str) -> tuple[str, str]:
+    return patient.strip(), stand_in(patient.strip().encode())
+
+
+def _may_be_of(patient: str, document: object) -> bool:
+    """Whether a document names this patient, or none."""
+    stated = document.get("patient") if isinstance(document, dict) else None
+    return not isinstance(stated, str) or stated in _names_of_patient(patient)
+
+
+def _entries(document: object) -> list[Any]:
+    return document if isinstance(document, list) else [document]
+
+
+def _holds_severity(document: object) -> bool:
+    """Whether it is a result, be it a damaged one, and no other JSON that lies in the folder."""
+    keys = {"severity_percent", "severity_of"}
+    return any(isinstance(entry, dict) and entry.keys() & keys for entry in _entries(document))
+
+
 def _add_all(document: object, file: Path, results: list[Result], skipped: list[Skipped]) -> None:
-    for entry in document if isinstance(document, list) else [document]:
-        _add(entry, file, results, skipped)
+    """Add what a file holds: all of it, or nothing where an entry is damaged."""
+    good: list[Result] = []
+    rejected: list[Skipped] = []
+    for entry in _entries(document):
+        _add(entry, file, good, rejected)
+    results += good
+    skipped += rejected
 
 
 def _add(document: Any, file: Path, results: list[Result], skipped: list[Skipped]) -> None:

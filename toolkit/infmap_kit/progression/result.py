@@ -21,6 +21,9 @@ GRADES = ("none", "mild", "moderate", "severe")
 _GRADES = "0,25,50"
 """Cut-offs of a server that states none."""
 
+_ROUNDING = 0.05
+"""Percentage points by which a whole may lie outside its parts: half of what is shown."""
+
 _SECONDARY_CAPTURES = (".sc.dcm", "-sc.dcm")
 """Ends of the names of maps in DICOM, of `infer` and of the node."""
 
@@ -138,8 +141,11 @@ def parse_severity(fields: Fields) -> Severity:
             # A zone without a pixel of lung has no severity.
             inner = lung.inner("zones")
             zones[side] = {name: inner.number(name) for name in inner.names() if name in inner}
+            _require_between(lungs[side], zones[side], lung)
+    percent = fields.number("severity_percent")
+    _require_between(percent, lungs, fields)
     return Severity(
-        percent=fields.number("severity_percent"),
+        percent=percent,
         of=of,
         lungs=lungs,
         zones=zones,
@@ -147,6 +153,17 @@ def parse_severity(fields: Fields) -> Severity:
         grade=grade,
         cut_offs=_cut_offs(stated.get("grades", _GRADES), fields.where) if grade else (),
     )
+
+
+def _require_between(percent: float, parts: Mapping[str, float], whole: Fields) -> None:
+    """Every pixel of a whole is of one of its parts, so its severity lies between theirs."""
+    values = parts.values()
+    if values and not min(values) - _ROUNDING <= percent <= max(values) + _ROUNDING:
+        stated = ", ".join(f"{name} {value:g}" for name, value in parts.items())
+        raise SpecError(
+            f"expected severity_percent of {whole.where} to lie between those of its parts ({stated}), found "
+            f"{percent:g}: make the result again"
+        )
 
 
 def _cut_offs(grades: str, where: str) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,11 +134,19 @@ class ResultsFolder:
         Results to write.
     finding
         The finding that was not looked for in a file that is rejected.
+    files
+        Every file to come: where several have one name, results hold it with its folder.
     """
 
     def __init__(
-        self, folder: Path, options: ResultOptions, *, finding: FindingSpec = COVID_19
+        self,
+        folder: Path,
+        options: ResultOptions,
+        *,
+        finding: FindingSpec = COVID_19,
+        files: Sequence[Path] = (),
     ) -> None:
+        self._files_of = Counter(file.name for file in files)
         self._finding = finding
         self.folder = folder
         self.options = options
@@ -171,7 +180,7 @@ class ResultsFolder:
             document = finding_document(
                 radiograph,
                 answer,
-                source=Path(called).name,
+                source=called if self._files_of[source.name] > 1 else Path(called).name,
                 infection_map=map_path,
                 dicom=dicom_paths,
                 warnings=warnings,

@@ -111,7 +111,8 @@ def infer_files(
     with InfmapClient(url) as client:
         # Before any file is read, so that a server that is missing is noticed at once.
         finding = client.model().finding
-        results = ResultsFolder(output, options or ResultOptions(), finding=finding)
+        options = options or ResultOptions()
+        results = ResultsFolder(output, options, finding=finding, files=files)
         for source in files:
             outcome = _infer_file(source, results, client)
             outcomes.append(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from infmap_kit.answer.answer import Answer
@@ -11,9 +12,13 @@ from infmap_kit.results.folder import Outcome
 
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
-    """One row a radiograph, rejected ones left out."""
+    """One row a radiograph, rejected ones left out; files of one name stand with their folders."""
+    files_of = Counter(outcome.source.name for outcome in outcomes)
     answers = [
-        (outcome.source.name, outcome.finding)
+        (
+            str(outcome.source) if files_of[outcome.source.name] > 1 else outcome.source.name,
+            outcome.finding,
+        )
         for outcome in outcomes
         if outcome.finding is not None
     ]

@@ -57,7 +57,7 @@ class _Console:
     """Log lines go through the console, which keeps them above the progress bar."""
 
     def write(self, text: str) -> None:
-        command.console.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+        command.console.print(text, end="", highlight=False, soft_wrap=True)
 
     def flush(self) -> None:
         """Do nothing: lines are printed at once."""

@@ -65,7 +65,7 @@ def bundle(
         return
     signed = "signed" if sign is not None else "not signed"
     console.print(
-        f"[bold]{record['name']}[/] {record['version']} is packed in {output}: "
+        f"{record['name']} {record['version']} is packed in {output}: "
         f"{output.stat().st_size / 1e6:.1f} MB, {record['pictures']} pictures for the gate, {signed}.\n"
         f"SHA-256 of its content {record['checksum']}"
     )

@@ -63,7 +63,7 @@ def inspect(
         print_json(document)
     else:
         for line in inspection_lines(document):
-            page.print(line, markup=False, highlight=False, soft_wrap=True)
+            page.print(line, highlight=False, soft_wrap=True)
     if not document["whole"]:
         raise SpecError(document["fault"])
 

@@ -65,7 +65,7 @@ def infer(
             if outcome.rejection is not None:
                 # Not wrapped: a path is copied, and searched for.
                 line = f"rejected  {outcome.rejection}"
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.print(line, highlight=False, soft_wrap=True)
 
         outcomes = infer_files(pictures, output, url=url, options=options, on_outcome=show)
     rejected = [outcome for outcome in outcomes if outcome.rejection is not None]

@@ -63,7 +63,7 @@ def check(
     if json_:
         print_json({"file": str(file), "faults": faults})
     for fault in faults:
-        console.print(fault, markup=False, highlight=False, soft_wrap=True)
+        console.print(fault, highlight=False, soft_wrap=True)
     if faults:
         raise NodeError(f"{file} has faults: {len(faults)}")
     if not json_:

@@ -53,7 +53,7 @@ def report(
 
     What is there twice counts once. Results of two patients or two models are refused, and so are
     severities of the image beside those of the lungs. A difference is called a change only when it
-    exceeds the noise.
+    exceeds the noise. A damaged result in a folder is rejected by name; the exit code is 6 when any was.
     """
     from infmap_kit.progression.course import line_up
     from infmap_kit.progression.noise import Noise
@@ -71,9 +71,19 @@ def report(
     else:
         page.print(course_table(course))
         for sentence in sentences(course):
-            page.print(sentence, markup=False, highlight=False)
+            page.print(sentence, highlight=False)
     if output is not None:
         console.print(f"Written to {output}/progression.{{json,csv,png,html}}.", highlight=False)
+    damaged = [one for one in reading.skipped if one.damaged]
+    for one in damaged:
+        line = f"rejected  {one.name}: {one.reason}"
+        console.print(line, highlight=False, soft_wrap=True)
+    if damaged:
+        raise InputRejected(
+            "rejected",
+            f"{len(damaged)} of {len(damaged) + len(reading.results)} results were damaged; the course is of "
+            "the others",
+        )
 
 
 @progression.command(epilog="Example: `infmap-kit progression noise chest1.dcm -o noise.json`")
@@ -116,10 +126,10 @@ def noise(
         print_json(measured.as_json())
     else:
         page.print(noise_table(measured))
-        page.print(f"{variation.sentence}.", markup=False, highlight=False)
+        page.print(f"{variation.sentence}.", highlight=False)
     console.print(f"Written to {output}.", highlight=False)
     for one in skipped:
-        console.print(f"skipped  {one.name}: {one.reason}", markup=False, highlight=False)
+        console.print(f"skipped  {one.name}: {one.reason}", highlight=False)
     if skipped:
         raise InputRejected(
             "rejected",

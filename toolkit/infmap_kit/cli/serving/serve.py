@@ -68,7 +68,7 @@ def serve(
     from infmap_kit.triton.server.supervisor import POLL_S, supervised
 
     started = time.monotonic()
-    show = functools.partial(console.print, markup=False, highlight=False)
+    show = functools.partial(console.print, highlight=False)
     try:
         with (
             ending_on_sigterm(),

@@ -10,6 +10,7 @@ from infmap_kit.progression.course import Course, Point
 from infmap_kit.progression.noise import Noise, Range
 from infmap_kit.progression.output.chart import caption_lines, chart
 from infmap_kit.progression.output.picture import Map, tiles
+from infmap_kit.progression.reading import Skipped
 from infmap_kit.report.page import render
 from infmap_kit.report.table import Table, Toned
 
@@ -49,8 +50,15 @@ def sentences(course: Course) -> list[str]:
         f"From the first ({course.when(first)}) to the last: {change}.",
         course.noise_sentence,
         *(f"Note: {note}." for note in course.notes),
-        *(f"Skipped {file.name}: {file.reason}." for file in course.skipped),
+        *(_left_out(file) for file in course.skipped),
     ]
+
+
+def _left_out(file: Skipped) -> str:
+    """A sentence about what is not in the course."""
+    if file.damaged:
+        return f"Rejected {file.name}, with which the course may be another: {file.reason}."
+    return f"Skipped {file.name}: {file.reason}."
 
 
 def page(course: Course, maps: Sequence[Map]) -> str:
