@@ -14,13 +14,18 @@ from infmap_kit.errors import StudyError
 app = typer.Typer(
     name="infmap-annotate",
     help="Doctors choose the best of several masks, blindly, in the browser. Research use only.",
+    epilog="Example: `infmap-annotate init study --data qata --readers anna,ben`",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-people = typer.Typer(help="Who may sign in.", no_args_is_help=True)
+people = typer.Typer(
+    help="Who may sign in.",
+    epilog="Example: `infmap-annotate readers add study dora`",
+    no_args_is_help=True,
+)
 app.add_typer(people, name="readers")
 
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from onnx import numpy_helper
 from infmap_kit.errors import GateFailed, HostMismatch, SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.report import Evidence
+from infmap_kit.model.finding import COVID_19, Code
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
-from infmap_kit.release.source import Source, read_source
+from infmap_kit.release.source import Source, read_source, with_finding
 from infmap_kit.release.verify import verify_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
@@ -88,6 +90,18 @@ def test_an_engine_that_was_exchanged_under_a_repaired_manifest_fails(
     seal_anew(repository)
     with pytest.raises(GateFailed, match="Dice of at least"):
         _verify(source, repository)
+
+
+def test_the_same_network_under_another_finding_is_named(source: Source, tmp_path: Path) -> None:
+    """Its numbers are the same, and every result would go by another disease's name."""
+    pneumonia = dataclasses.replace(
+        COVID_19, name="Pneumonia", condition=Code("233604007", "SCT", "Pneumonia")
+    )
+    publish(with_finding(source, pneumonia), tmp_path / "r", EmbeddedOptions(), pictures=PICTURES)
+    expected = "of another finding: expected COVID-19 infection, found Pneumonia .*name, condition"
+    with pytest.raises(GateFailed, match=expected):
+        _verify(source, tmp_path / "r")
+    _verify(with_finding(source, pneumonia), tmp_path / "r")
 
 
 def test_a_truncated_engine_is_found(source: Source, tmp_path: Path) -> None:

@@ -130,6 +130,12 @@ def test_a_fault_is_one_line_that_names_the_key(key: str, value: Any, message: s
     assert "\n" not in str(raised.value)
 
 
+def test_a_value_without_end_is_not_told_whole() -> None:
+    with pytest.raises(SpecError, match="^name: expected 1 to 40 characters") as raised:
+        dataclasses.replace(TUBERCULOSIS, name="x" * 1_000_000)
+    assert len(str(raised.value)) < 200
+
+
 def test_what_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "finding.toml").write_text('name = "Tuberculosis"\n')
     with pytest.raises(SpecError, match=r"finding.toml: noun is missing"):
@@ -137,6 +143,10 @@ def test_what_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "finding.toml").write_text("name = Tuberculosis\n")
     with pytest.raises(SpecError, match=r"finding.toml is not TOML"):
         FindingSpec.read(tmp_path / "finding.toml")
+    for hostile in ("x = " + "[" * 100_000, "threshold = " + "9" * 5000):
+        (tmp_path / "finding.toml").write_text(hostile)
+        with pytest.raises(SpecError, match=r"finding.toml is not TOML"):
+            FindingSpec.read(tmp_path / "finding.toml")
     with pytest.raises(SpecError, match="cannot read .*No such file"):
         FindingSpec.read(tmp_path / "nowhere.toml")
 
@@ -144,6 +154,8 @@ def test_what_must_be_there(tmp_path: Path) -> None:
 def test_parameters_that_are_damaged_or_newer_are_refused() -> None:
     with pytest.raises(SpecError, match="finding_threshold of the model is damaged"):
         FindingSpec.from_parameters({"finding_threshold": "0.6."})
+    with pytest.raises(SpecError, match="finding_threshold of the model is damaged"):
+        FindingSpec.from_parameters({"finding_threshold": "[" * 20_000})
     with pytest.raises(SpecError, match="colours is no key"):
         FindingSpec.from_parameters({"finding_colours": "many"})
 
@@ -157,7 +169,7 @@ def test_the_file_of_a_run_folder_is_the_one_that_its_record_names(tmp_path: Pat
     run = small_run(tmp_path / "run")
     (run / "finding.toml").write_text(TUBERCULOSIS_TOML)
     spec = ModelSpec.read(run / "spec.json")
-    with pytest.raises(SpecError, match=r"expected .*finding.toml .*SHA-256 of none.*take the run"):
+    with pytest.raises(SpecError, match=r"trained without .*finding.toml: train with .*--finding"):
         RunFolder(run).finding()
     spec.files["finding.toml"] = sha256_of(run / "finding.toml")
     spec.write(run / "spec.json")

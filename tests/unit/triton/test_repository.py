@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infmap_kit.errors import ExportError, SpecError
+from infmap_kit.model.files import read_json, write_json
 from infmap_kit.triton.releases import publishing
 from infmap_kit.triton.repository import MANIFEST, check_repository
 from published import publish_text, texts_of
@@ -40,6 +41,10 @@ def test_an_export_that_fails_leaves_the_old_state(tmp_path: Path) -> None:
     assert _beside(tmp_path) == [".repository.releases", "repository"]
 
 
+def _change(repository: Path, key: str, value: object) -> None:
+    write_json(repository / MANIFEST, {**read_json(repository / MANIFEST), key: value})
+
+
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
@@ -51,6 +56,14 @@ def test_an_export_that_fails_leaves_the_old_state(tmp_path: Path) -> None:
         (lambda r: (r / MANIFEST).write_text("{"), "is not JSON"),
         (lambda r: (r / MANIFEST).write_text('{"schema": 9}'), "of schema 1, found 9"),
         (lambda r: (r / MANIFEST).write_text('{"schema": 1}'), "is not a manifest"),
+        (lambda r: (r / MANIFEST).write_text("[" * 200_000), "is not JSON: it is nested too deep"),
+        (lambda r: (r / MANIFEST).write_text('{"schema": ' + "9" * 5000), "is not JSON"),
+        (lambda r: _change(r, "target", ["embedded"]), r"its target is \['embedded'\]"),
+        (lambda r: _change(r, "precision", 7), "its precision is 7"),
+        (lambda r: _change(r, "model", None), "its model is None"),
+        (lambda r: _change(r, "gate", "passed"), "its gate is 'passed'"),
+        (lambda r: _change(r, "built_with", []), r"its built_with is \[\]"),
+        (lambda r: _change(r, "release", True), "its release is True"),
     ],
 )
 def test_harm_is_named(tmp_path: Path, harm: object, reason: str) -> None:

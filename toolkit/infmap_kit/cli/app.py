@@ -14,6 +14,7 @@ app = typer.Typer(
     name="infmap-kit",
     help="COVID-19 infection maps from chest X-rays, served by Triton.\n\n"
     "For research use, not a medical device.",
+    epilog="Example: `infmap-kit export runs/unet`, then `infmap-kit serve`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

@@ -12,6 +12,20 @@ from typing import Any
 from infmap_kit.errors import InfmapError, SpecError
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON of outside.
+
+    Raises
+    ------
+    ValueError
+        When it is not JSON, no text, or nested deeper than it can be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file, or say in one line why not.
 
@@ -21,10 +35,10 @@ def read_json(path: Path) -> dict[str, Any]:
         When the file is missing, unreadable, or holds something else than an object.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SpecError(f"{path} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise SpecError(f"expected a JSON object in {path}, found {type(document).__name__}")

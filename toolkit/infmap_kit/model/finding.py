@@ -19,9 +19,11 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from reprlib import repr as _short
 from typing import Any, NamedTuple, Self
 
 from infmap_kit.errors import SpecError
+from infmap_kit.model.files import parse_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 COLOUR_TABLES = (
@@ -180,7 +182,7 @@ class FindingSpec:
         for name in stated:
             key, text = name.removeprefix(_PARAMETER), parameters[name]
             try:
-                document[key] = text if isinstance(document.get(key, ""), str) else json.loads(text)
+                document[key] = text if isinstance(document.get(key, ""), str) else parse_json(text)
             except ValueError as error:
                 raise SpecError(f"{name} of the model is damaged: export again") from error
         return cls.of(document, "the model's finding") if stated else COVID_19
@@ -218,7 +220,8 @@ class FindingSpec:
         """
         try:
             document = tomllib.loads(content.decode("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Besides what is no TOML: bytes that are no text, thousands of digits, and what is nested too deep.
+        except (ValueError, RecursionError) as error:
             raise SpecError(f"{where} is not TOML: {error}") from error
         return cls.of(document, where)
 
@@ -250,7 +253,7 @@ def _text(
     fits = isinstance(value, str) and len(value) <= longest and re.fullmatch(pattern, value)
     if not fits:
         raise SpecError(
-            f"{key}: expected 1 to {longest} characters of {described}, found {value!r}"
+            f"{key}: expected 1 to {longest} characters of {described}, found {_short(value)}"
         )
     return str(value)
 
@@ -260,7 +263,7 @@ def _code(key: str, value: object, *, longest: int = _LONG_STRING) -> Code:
     if not isinstance(value, list | tuple) or len(value) != len(Code._fields):
         raise SpecError(
             f'{key}: expected a code, its scheme and its meaning, such as ["56717001", "SCT", "Tuberculosis"], '
-            f"found {value!r}"
+            f"found {_short(value)}"
         )
     return Code(
         _text(f"{key}[0]", value[0], of=_SYMBOL),
@@ -271,20 +274,20 @@ def _code(key: str, value: object, *, longest: int = _LONG_STRING) -> Code:
 
 def _number(key: str, value: object, low: float, high: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise SpecError(f"{key}: expected a number from {low:g} to {high:g}, found {value!r}")
+        raise SpecError(f"{key}: expected a number from {low:g} to {high:g}, found {_short(value)}")
     return float(value)
 
 
 def _colour(key: str, value: object) -> tuple[float, ...]:
     if not isinstance(value, list | tuple) or len(value) != 3:
-        raise SpecError(f"{key}: expected L*, a* and b* of CIELAB, found {value!r}")
+        raise SpecError(f"{key}: expected L*, a* and b* of CIELAB, found {_short(value)}")
     bounds = ((0, 100), (-128, 127), (-128, 127))
     return tuple(_number(f"{key}[{index}]", value[index], *bounds[index]) for index in range(3))
 
 
 def _table(key: str, value: object) -> str:
     if value not in COLOUR_TABLES:
-        raise SpecError(f"{key}: expected one of {', '.join(COLOUR_TABLES)}, found {value!r}")
+        raise SpecError(f"{key}: expected one of {', '.join(COLOUR_TABLES)}, found {_short(value)}")
     return str(value)
 
 

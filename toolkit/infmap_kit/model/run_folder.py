@@ -89,8 +89,13 @@ class RunFolder:
         actual = self.sha256(FINDING) if path.is_file() else None
         if actual != expected:
             # A file that the record does not name is refused, too: results would go by the wrong name.
+            if expected is None:
+                raise SpecError(
+                    f"the network was trained without {path}: train with `infmap-train fit --finding`, or take "
+                    "the file out of the run folder"
+                )
             raise SpecError(
-                f"expected {path} to be the file that {SPEC} names (SHA-256 {(expected or 'of none')[:12]}), "
+                f"expected {path} to be the file that {SPEC} names (SHA-256 {expected[:12]}), "
                 f"found {(actual or 'none')[:12]}: take the run folder whole"
             )
         return COVID_19 if actual is None else FindingSpec.read(path)

@@ -222,7 +222,7 @@ def _checked(path: Path) -> tuple[NodeConfig | None, list[str]]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise NodeError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise NodeError(f"{path} is not TOML: {error}") from error
     config, faults = None, list(_loose_ends(document))
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import BundleError
+from infmap_kit.model.files import parse_json
 from infmap_kit.model.spec import IMAGE_SIZE
 
 _LEVELS = 2**16
@@ -70,7 +70,7 @@ class Recording:
         """
         name = f"{folder}/{self._number:04}.json"
         try:
-            value = json.loads(self._files[name])
+            value = parse_json(self._files[name])
         except (KeyError, ValueError) as error:
             raise BundleError(
                 f"{self._path} has no readable {name}: bundle the run again"

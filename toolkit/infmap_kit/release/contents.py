@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import BundleError
+from infmap_kit.model.files import parse_json
 from infmap_kit.model.run_folder import SPEC
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.release.archive import Verify, read_archive
@@ -63,7 +63,7 @@ def read_spec(path: Path, files: Mapping[str, bytes], name: str) -> ModelSpec:
         When it is missing or damaged.
     """
     try:
-        return ModelSpec.of(json.loads(files[name]), f"{name} in {path}")
+        return ModelSpec.of(parse_json(files[name]), f"{name} in {path}")
     except (KeyError, ValueError, AttributeError) as error:
         raise BundleError(f"{path} has no readable {name}: bundle the run again") from error
 
@@ -71,7 +71,7 @@ def read_spec(path: Path, files: Mapping[str, bytes], name: str) -> ModelSpec:
 def _record(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     """``bundle.json``, once every file is the one that it names."""
     try:
-        record = json.loads(files[BUNDLE])
+        record = parse_json(files[BUNDLE])
         named, schema = dict(record["files"]), record["schema"]
         pictures = record["pictures"]
     except (KeyError, ValueError, TypeError) as error:

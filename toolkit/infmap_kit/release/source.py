@@ -110,6 +110,8 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
         When a Keras model is given and TensorFlow is not installed.
     """
     run = RunFolder(path)
+    if encoder is not None and (run.exists or path.suffix == ".onnx"):
+        raise ExportError(f"expected no --encoder: {path} states its own, a Keras model may not")
     if run.exists:
         return read_run(run)
     if path.suffix == ".onnx":

@@ -55,7 +55,7 @@ def verify_repository(
     """
     manifest = check_repository(repository)
     stated = ModelIdentity.of(manifest.model, target=manifest.target, precision=manifest.precision)
-    _require_same_networks(source, stated, str(repository))
+    _require_same_model(source, stated, str(repository))
     runner = find(manifest.target).open(repository, manifest).runner
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
 
@@ -80,7 +80,7 @@ def verify_served(
     """
     with InfmapClient(url) as client:
         model = client.model()
-        _require_same_networks(source, model, f"the server at {url}")
+        _require_same_model(source, model, f"the server at {url}")
         return _compare(
             reference, ServedRunner(client), pictures, model.precision, evidence, progress
         )
@@ -103,7 +103,7 @@ def repository_reference(opened: OpenedModel, manifest: Manifest) -> Runner:
     )
 
 
-def _require_same_networks(source: Source, actual: ModelIdentity, where: str) -> None:
+def _require_same_model(source: Source, actual: ModelIdentity, where: str) -> None:
     for part in all_parts():
         named = source.identity if part is INFECTION else source.identity.get(part.name, {})
         expected = named.get("onnx_sha256")
@@ -118,6 +118,16 @@ def _require_same_networks(source: Source, actual: ModelIdentity, where: str) ->
         raise GateFailed(
             f"{where} {difference}: expected the graph {(expected or 'none')[:12]}, found "
             f"{(served or 'none')[:12]}; {fix}"
+        )
+    _require_same_finding(source.finding, actual.finding, where)
+
+
+def _require_same_finding(expected: FindingSpec, actual: FindingSpec, where: str) -> None:
+    differing = [key for key, value in vars(expected).items() if getattr(actual, key) != value]
+    if differing:
+        raise GateFailed(
+            f"{where} speaks of another finding: expected {expected.name}, found {actual.name} (other are: "
+            f"{', '.join(differing)}); name the run that it was exported from"
         )
 
 

@@ -68,8 +68,9 @@ class BackendOptions(TargetOptions):
             object.__setattr__(self, "precision", self.precisions[0])
         rising = list(self.batches) == sorted(set(self.batches))
         if not (self.batches and rising and self.batches[0] >= 1):
+            found = ",".join(map(str, self.batches))
             raise SpecError(
-                f"expected rising batch sizes of 1 or more, such as 1,8,32, found {self.batches}"
+                f"expected rising batch sizes of 1 or more, such as 1,8,32, found {found}"
             )
         if self.instances < 1:
             raise SpecError(f"expected 1 instance or more, found {self.instances}")
@@ -88,7 +89,7 @@ class HalvableOptions(BackendOptions):
     keep_fp32: tuple[str, ...] = dataclasses.field(
         default=(),
         metadata={
-            "help": "Node of the FP16 segmentation to compute in FP32; may be given again. `verify --bisect` "
+            "help": "Node of the FP16 segmentation to compute in FP32; may be given again. `verify bisect` "
             "names them."
         },
     )

@@ -11,6 +11,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import openvino_precision
+from infmap_kit.model.files import parse_json
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.triton.config import graph_config, set_parameters
@@ -111,7 +112,7 @@ def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
         When the config names no graphs.
     """
     try:
-        listed = json.loads(config.parameters[GRAPHS_PARAMETER].string_value)
+        listed = parse_json(config.parameters[GRAPHS_PARAMETER].string_value)
         return [ServedGraph(**graph) for graph in listed]
     except (ValueError, TypeError) as error:
         raise SpecError(

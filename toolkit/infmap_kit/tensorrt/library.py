@@ -19,7 +19,7 @@ def require_tensorrt() -> Any:
     """
     if not has_gpu():
         raise HostMismatch(
-            "target tensorrt builds on the GPU host itself, and there is no NVIDIA GPU here: run this export "
+            "target tensorrt builds on the GPU host itself, and there is no NVIDIA GPU here: run this "
             "there, or check that the network compiles with `infmap-kit verify compile RUN`"
         )
     try:

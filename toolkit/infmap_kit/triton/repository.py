@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import json
 import platform
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -75,12 +76,14 @@ class Manifest:
                 f"expected {path} of schema {_SCHEMA}, found {document.get('schema')!r}: "
                 "export again with this version"
             )
-        try:
-            manifest = cls(**document)
-        except TypeError as error:
-            raise SpecError(f"{path} is not a manifest: {error}") from error
-        if not isinstance(manifest.release, int) or not isinstance(manifest.files, dict):
-            raise SpecError(f"{path} is not a manifest: export again")
+        kinds = typing.get_type_hints(cls)
+        for name in sorted(document.keys() | kinds.keys()):
+            kind, value = kinds.get(name), document.get(name)
+            if type(value) is not (typing.get_origin(kind) or kind):
+                raise SpecError(
+                    f"{path} is not a manifest: its {name} is {value!r:.60}: export again"
+                )
+        manifest = cls(**document)
         if manifest.seal != manifest.digest():
             raise SpecError(f"{path} was altered since it was published: export again")
         return manifest

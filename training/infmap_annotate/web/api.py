@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from infmap_annotate.study.masks import decode_drawing, most_bytes
 from infmap_annotate.study.readers import Reader
 from infmap_annotate.web.pictures import PictureCache, Prepared
 from infmap_kit.errors import InputRejected
+from infmap_kit.model.files import parse_json
 
 _KINDS = ("pick", "reject", "skip", "undo")
 _JSON_BYTES = 4096
@@ -121,7 +121,7 @@ class Api:
     def _decide(self, request: Request, body: bytes) -> Response:
         reader = self._reader_of(request)
         try:
-            document = json.loads(body)
+            document = parse_json(body)
         except ValueError:
             document = None
         if not isinstance(document, dict):

@@ -20,6 +20,7 @@ from infmap_train.options import FitOptions
 app = typer.Typer(
     name="infmap-train",
     help="Train and evaluate the networks of COVID-19 infection maps. Research use only.",
+    epilog="Example: `infmap-train fit --data qata --run runs/unet`",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -11,7 +11,11 @@ from infmap_kit import command
 from infmap_kit.progress import progress_bar
 from infmap_train.cli.app import AsJson, app
 
-datasets = typer.Typer(help="Compose training data.", no_args_is_help=True)
+datasets = typer.Typer(
+    help="Compose training data.",
+    epilog="Example: `infmap-train dataset build --help`",
+    no_args_is_help=True,
+)
 app.add_typer(datasets, name="dataset")
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from infmap_kit.node.queue.database import Database
 
 node = typer.Typer(
-    help="A DICOM node beside the PACS: radiographs arrive, results go back.", no_args_is_help=True
+    help="A DICOM node beside the PACS: radiographs arrive, results go back.",
+    epilog="Example: `infmap-kit node check --config node.toml`",
+    no_args_is_help=True,
 )
 app.add_typer(node, name="node")
 

@@ -11,7 +11,9 @@ from infmap_kit.cli.app import DEFAULT_REPOSITORY, Repository, app
 from infmap_kit.command import console
 
 deploy = typer.Typer(
-    help="Write what runs a repository on a host of its own, or on a cluster.", no_args_is_help=True
+    help="Write what runs a repository on a host of its own, or on a cluster.",
+    epilog="Example: `infmap-kit deploy compose --output compose.yaml`",
+    no_args_is_help=True,
 )
 app.add_typer(deploy, name="deploy")
 
