@@ -237,7 +237,7 @@ def predict_by_server(
         masks = _predicted(study, pictures, ask, f"{name}, {url}", progress)
     record = {
         "made_by": "a served engine",
-        "served": served,
+        "served": dict(served),
         "trained_on": len(runs[0].trained) if runs else "not known",
         **_HOW,
     }

@@ -24,7 +24,7 @@ def course_table(course: Course) -> Table:
     for point in course.points:
         when, name, severity, noise, *others, points, called = _cells(course, point)
         since = Toned(f"{points}\n{called}", _TONES.get(called, ""))
-        rows.append((when.replace(" ", "\n"), name, f"{severity}\n{noise}", *others, since))
+        rows.append((when, name, f"{severity}\n{noise}", *others, since))
     when, name, _, _, *others, change, _ = _columns(course)
     return Table(
         f"Severity in percent of the {course.severity_of}, and 95 % of the noise",
