@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import time
 from collections.abc import Iterator
 
 from infmap_kit.bench.subject import Subject
@@ -28,12 +29,23 @@ class ServerSteps:
     @contextlib.contextmanager
     def counting(self) -> Iterator[None]:
         """Add the requests that the server answers while the block runs."""
-        before = self._client.statistics()
+        before = self._settled()
         yield
-        for model, counts in self._client.statistics().items():
+        for model, counts in self._settled().items():
             spent = self._spent_ns.setdefault(model, collections.Counter())
             for key, value in counts.items():
                 spent[key] += value - before.get(model, {}).get(key, 0)
+
+    def _settled(self) -> dict[str, dict[str, int]]:
+        """The counts once two readings agree: Triton counts a request a moment after it has answered it."""
+        counts = self._client.statistics()
+        # Others may ask the same server without a pause, so this does not wait for ever.
+        for _ in range(20):
+            time.sleep(0.002)
+            before, counts = counts, self._client.statistics()
+            if counts == before:
+                break
+        return counts
 
     def means(self) -> dict[str, dict[str, float]]:
         """Step to mean milliseconds of a request by part, and how many requests there were."""
