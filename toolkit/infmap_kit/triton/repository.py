@@ -35,7 +35,8 @@ class Manifest:
     files
         Path below the repository to SHA-256, of every file but the manifest.
     built_with
-        Versions of the programs that made it.
+        Versions of the programs that made it, and under ``confinement`` what kept the model's computing apart
+        from the rest of the machine meanwhile.
     release
         Counted up with each publication; also the number of Triton's version folders, so that every
         answer says which release it is of.

@@ -1,0 +1,31 @@
+"""Texts out of other people's files, made fit to be shown on a terminal or a page."""
+
+from __future__ import annotations
+
+LONGEST = 1500
+"""Characters of a line that are shown; of a longer one the middle is left out."""
+
+
+def shown(text: str) -> str:
+    r"""A text in which nothing acts on what shows it, in as many lines.
+
+    Control characters, which move a terminal's cursor or change its title, marks that turn the direction of
+    writing, other invisible characters and lone surrogates are shown as Python writes them: ``\x1b``,
+    ``\u202e``. Markup is text for our terminals (:mod:`infmap_kit.command`) and pages (:mod:`infmap_kit.report.page`).
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text)
+
+
+def one_line(text: str) -> str:
+    r"""The same in one line, of bounded length: line breaks are shown as ``\n``."""
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else _escaped(one) for one in text)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
