@@ -1,8 +1,8 @@
 """A process of its own for whatever a foreign model makes us compute: it can reach little and use up little.
 
-It has no network, writes to an empty folder of its own and to what its command writes, and is ended when it takes
-too long or too much memory. What the kernel offers is used: limits of resources everywhere, Landlock for files, a
-network namespace or Landlock for the network; :func:`in_force` says what it came to.
+It has no network, writes to an empty folder of its own and to what its command writes, and is ended when it
+takes too long or too much memory. What the kernel offers is used: limits of resources everywhere, Landlock for
+files, a network namespace or Landlock for the network; :func:`in_force` says what it came to.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def run_confined(
 ) -> int:
     """Run a function in a copy of this process that is confined, as a command's last act.
 
-    What it prints is printed, its errors become a line as ever (:func:`infmap_kit.command.exit_code_of`). This process
-    must not have threads yet.
+    What it prints is printed, and its errors become a line as ever (:func:`infmap_kit.command.exit_code_of`).
+    This process must not have threads yet.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def _confine(
 
 
 def _leave_network() -> bool:
-    """Move to a network of our own, in which there is nothing; as root at once, as others where the kernel lets."""
+    """Move to a network of our own, in which there is nothing; whether the kernel lets us."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not libc.unshare(_CLONE_NEWNET):
         return True
@@ -255,31 +255,35 @@ def _watch(pid: int, what: str, limits: Limits) -> int:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 break
-            if time.monotonic() > ends:
-                raise ExportError(
-                    f"{what} took longer than {limits.time_limit_minutes:g} minutes, and was ended: a graph that "
-                    "never ends, or --time-limit-minutes is too low"
-                )
-            if _memory_bytes(pid) > limits.memory_limit_gib * _GIB:
-                raise ExportError(
-                    f"{what} took more than {limits.memory_limit_gib:g} GiB of memory, and was ended: a graph "
-                    "that is larger than it looks, or --memory-limit-gib is too low"
-                )
+            if beyond := _beyond(pid, limits, ends):
+                _end(pid, signal.SIGKILL)
+                raise ExportError(f"{what} took {beyond}")
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         _end(pid, signal.SIGINT)
         raise
-    except ExportError:
-        _end(pid, signal.SIGKILL)
-        raise
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        name = signal.Signals(-code).name
         raise ExportError(
-            f"{what} died of {name}, in the library that computed the model: it is damaged, made to do so, or "
-            "needs more memory than there is"
+            f"{what} died of {signal.Signals(-code).name}, in the library that computed the model: it is "
+            "damaged, made to do so, or needs more memory than there is"
         )
     return code
+
+
+def _beyond(pid: int, limits: Limits, ends: float) -> str:
+    """What a process took too much of; empty while it keeps to its limits."""
+    if time.monotonic() > ends:
+        return (
+            f"longer than {limits.time_limit_minutes:g} minutes, and was ended: a graph that never ends, or "
+            "--time-limit-minutes is too low"
+        )
+    if _memory_bytes(pid) > limits.memory_limit_gib * _GIB:
+        return (
+            f"more than {limits.memory_limit_gib:g} GiB of memory, and was ended: a graph that is larger than "
+            "it looks, or --memory-limit-gib is too low"
+        )
+    return ""
 
 
 def _end(pid: int, first: signal.Signals) -> None:
@@ -318,7 +322,17 @@ def _main() -> None:
     """``python -m infmap_kit.sandbox JSON MODULE ARGUMENTS``: what :func:`run_module_confined` starts."""
     asked, module, *arguments = json.loads(sys.argv[1]), *sys.argv[2:]
     # Where Python and its packages lie, and what libraries look up about the machine.
-    system = [sys.prefix, sys.base_prefix, *sys.path, "/usr", "/lib", "/lib64", "/bin", "/etc", "/opt"]
+    system = [
+        sys.prefix,
+        sys.base_prefix,
+        *sys.path,
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/bin",
+        "/etc",
+        "/opt",
+    ]
     readable = [*filter(None, system), "/proc", "/sys", *asked["readable"]]
     _confine(
         Limits(**asked["limits"]),

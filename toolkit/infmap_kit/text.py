@@ -11,7 +11,7 @@ def shown(text: str) -> str:
 
     Control characters, which move a terminal's cursor or change its title, marks that turn the direction of
     writing, other invisible characters and lone surrogates are shown as Python writes them: ``\x1b``,
-    ``\u202e``. Markup is text for our terminals (:mod:`infmap_kit.command`) and pages (:mod:`infmap_kit.report.page`).
+    ``\u202e``. Markup is text for our terminals (:mod:`infmap_kit.command`) and our pages.
     """
     if text.isprintable():
         return text

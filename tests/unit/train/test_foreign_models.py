@@ -105,9 +105,9 @@ def test_layers_that_do_more_than_compute_are_refused(
     def change(layer: dict[str, Any]) -> None:
         layer.update(class_name=kind, config={"name": "first", **config})
 
-    assert str(config.get("function", kind)) in _refused(_described(harmless, tmp_path, change)) or (
-        kind == "Lambda"
-    )
+    assert str(config.get("function", kind)) in _refused(
+        _described(harmless, tmp_path, change)
+    ) or (kind == "Lambda")
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,28 @@ def test_layers_that_do_more_than_compute_are_refused(
     [
         {"activation": "deserialize"},
         {"kernel_initializer": "get"},
-        {"kernel_initializer": {"class_name": "Zeros", "registered_name": "Other>Zeros", "config": {}}},
+        {
+            "kernel_initializer": {
+                "class_name": "Zeros",
+                "registered_name": "Other>Zeros",
+                "config": {},
+            }
+        },
         {"kernel_initializer": {"class_name": "Zeros", "module": "keras_other", "config": {}}},
-        {"kernel_initializer": {"class_name": "load_model", "module": "keras.models", "config": {}}},
-        {"activation": {"class_name": "function", "module": "keras.models", "config": "load_model"}},
+        {
+            "kernel_initializer": {
+                "class_name": "load_model",
+                "module": "keras.models",
+                "config": {},
+            }
+        },
+        {
+            "activation": {
+                "class_name": "function",
+                "module": "keras.models",
+                "config": "load_model",
+            }
+        },
     ],
 )
 def test_names_that_stand_for_something_else_are_refused(
@@ -278,7 +296,7 @@ def test_of_a_saved_model_nothing_but_its_signature_is_loaded(tmp_path: Path) ->
         return tf.constant(1)
 
     module.writing = writing
-    tf.saved_model.save(module, str(source))
+    tf.saved_model.save(module, str(source), signatures=module.__call__)
     (source / "saved_model.pbtxt").write_text("not to be read")
     (source / "fingerprint.pb").write_bytes(b"nonsense")
     model, _ = convert.load(source, Encoder.DENSENET_121)

@@ -2,7 +2,7 @@
 
 The toolkit calls this in a process of its own, so that it never loads TensorFlow. One JSON line on
 stdout says what was made; an error is one line on stderr and exit code 1. Nothing that a source
-file carries is executed: see :mod:`infmap_train.training.keras_file` and :mod:`infmap_train.training.saved_model`.
+file carries is executed: see ``keras_file`` and ``saved_model`` beside this.
 """
 
 from __future__ import annotations

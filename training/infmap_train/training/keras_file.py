@@ -25,7 +25,8 @@ MAX_DESCRIPTION_BYTES = 2**26
 
 _DESCRIPTION, _WEIGHTS = "config.json", "model.weights.h5"
 
-# Layers that compute on pictures. Left out are those that read files, call functions, or make operations by name.
+# Layers that compute on pictures. Left out are those that read files, call functions, or make operations by
+# name.
 _LAYERS = frozenset(
     (
         *("Activation", "Add", "AdditiveAttention", "AlphaDropout", "Attention", "Average"),
@@ -222,7 +223,9 @@ def _refuse_links(file: Any, source: Path) -> None:
         for name in group:
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
-                kind = "a link into another file" if isinstance(link, h5py.ExternalLink) else "a link"
+                kind = (
+                    "a link into another file" if isinstance(link, h5py.ExternalLink) else "a link"
+                )
                 raise ExportError(
                     f"{source} holds {kind} ({name!r:.60}), as no weights do: save the model again"
                 )
@@ -249,7 +252,9 @@ def _refuse_elsewhere(item: Any, name: str, source: Path) -> None:
     import h5py
 
     if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
-        raise ExportError(f"{source} holds {name!r:.60}, which are no numbers: save the model again")
+        raise ExportError(
+            f"{source} holds {name!r:.60}, which are no numbers: save the model again"
+        )
     if item.external or item.is_virtual:
         raise ExportError(
             f"{source} takes the numbers of {name!r:.60} from another file: save the model again"

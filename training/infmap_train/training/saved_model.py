@@ -147,9 +147,9 @@ def _refuse_effects(functions: Mapping[str, Any], folder: Path) -> None:
         for node in function.node_def:
             if node.op in functions:
                 continue
-            # Asked for by name, an attribute that is missing would be made.
-            training = "is_training" in node.attr and node.attr["is_training"].b
-            if training and node.op.startswith("FusedBatchNorm"):
+            # An attribute that is left out has its default, which is training.
+            training = "is_training" not in node.attr or node.attr["is_training"].b
+            if node.op.startswith("FusedBatchNorm") and training:
                 raise ExportError(
                     f"{folder} normalises as in training at {node.name!r:.80}, where an answer depends on the "
                     "other pictures: export the network for inference"

@@ -18,8 +18,8 @@ from infmap_kit.cli.app import (
     Report,
     Repository,
 )
-from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.confined import confined
+from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, numbers, with_options
 from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
