@@ -341,6 +341,8 @@ def _main() -> None:
         Path(asked["scratch"]),
         network=False,
     )
+    # Libraries look for settings there, and would keep some.
+    os.environ["HOME"] = asked["scratch"]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__")
 

@@ -1,4 +1,4 @@
-"""Graphs that read files, never end, or answer by chance: refused by the node's name before anything computes."""
+"""Graphs that read files, never end, or answer by chance are refused by name before anything computes."""
 
 from __future__ import annotations
 

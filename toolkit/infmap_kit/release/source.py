@@ -20,11 +20,12 @@ from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
-from infmap_kit.model.spec import ModelSpec
+from infmap_kit.model.spec import LONGEST_NAME, ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
 from infmap_kit.sandbox import Limits, run_module_confined
+from infmap_kit.text import one_line
 
 DEFAULT_LIMITS = Limits()
 
@@ -224,7 +225,11 @@ def identity_of(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _from_onnx(path: Path, name: str) -> Source:
-    identity = {"name": name, "version": "unversioned", "onnx_sha256": sha256_of(path)}
+    identity = {
+        "name": one_line(name)[:LONGEST_NAME],
+        "version": "unversioned",
+        "onnx_sha256": sha256_of(path),
+    }
     return Source(segmentation=INFECTION.prepare(read_graph(path)), identity=identity)
 
 

@@ -97,6 +97,14 @@ def install(
             "INFMAP_KIT_PUBLIC_KEY names, or /etc/infmap-kit/bundle-key.pem."
         ),
     ] = None,
+    unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--unsigned",
+            help="Take a bundle that no configured key vouches for. Without a configured key, needed the "
+            "first time only.",
+        ),
+    ] = False,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
@@ -116,6 +124,7 @@ def install(
             repository,
             options,
             public_key=configured_key(public_key),
+            unsigned=unsigned,
             evidence=Evidence(report),
             progress=progress,
         )
