@@ -46,11 +46,21 @@ def typed(kind: type[_T], document: object, where: str, *, others: bool = False,
         values = msgspec.convert(document, _struct(kind, frozenset(made), not others))
         return kind(**made, **msgspec.structs.asdict(values))
     except msgspec.ValidationError as error:
-        raise SpecError(f"{where}: {str(error).replace('`', '')}") from error
+        raise SpecError(f"{where}: {_said(str(error))}") from error
     except RecursionError as error:
         raise SpecError(f"{where} is nested too deep") from error
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from error
+
+
+def _said(error: str) -> str:
+    """The words of msgspec, "Expected `int`, got `str` - at `$.release`", with the field in front."""
+    text, _, place = error.replace("`", "").partition(" - at $")
+    text = text.replace("Object missing required field ", "it lacks ")
+    text = text.replace("Object contains unknown field ", "there is no field ")
+    text = text.replace("Expected", "expected").replace(", got", ", found")
+    place = place.removeprefix(".")
+    return f"{place:.80}: {text:.200}" if place else text[:200]
 
 
 @functools.cache

@@ -103,18 +103,18 @@ class Manifest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Network:
-    """What a manifest must say of each network; the rest of it is shown, and nothing is computed of it."""
+    """What a manifest says of each network; the rest of it is shown, and nothing is computed of it."""
 
-    name: str
-    version: str
-    onnx_sha256: str
+    name: str = ""
+    version: str = ""
+    onnx_sha256: str = ""
     temperature: float = 1.0
     finding: dict[str, str] = dataclasses.field(default_factory=dict)
     network: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        require_text("name", self.name, LONGEST_NAME)
-        require_text("version", self.version, LONGEST_NAME)
+        require_text("name", self.name, LONGEST_NAME, empty=True)
+        require_text("version", self.version, LONGEST_NAME, empty=True)
         if not 0 < self.temperature < math.inf:
             raise SpecError(f"temperature: expected a number above 0, found {self.temperature}")
 
