@@ -16,10 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from infmap_kit import landlock
 from infmap_kit.errors import ExportError
-from infmap_kit.sandbox import Limits, run_module_confined
+from infmap_kit.sandbox import SandboxLimits, run_module_confined
 from small_network import small_network
 
-_LITTLE = Limits(time_limit_minutes=2, memory_limit_gib=2)
+_LITTLE = SandboxLimits(time_limit_minutes=2, memory_limit_gib=2)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "inside.py"
 
 
-def _inside(module: Path, code: str, *writable: Path, limits: Limits = _LITTLE) -> str:
+def _inside(module: Path, code: str, *writable: Path, limits: SandboxLimits = _LITTLE) -> str:
     module.write_text(code)
     done = run_module_confined(
         "inside", ["argument"], what="the trial", limits=limits, readable=[], writable=writable
@@ -109,7 +109,7 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_started(module: Path)
         _inside(
             module,
             "import subprocess\nsubprocess.run(['sleep', '86397'])",
-            limits=Limits(time_limit_minutes=0.02),
+            limits=SandboxLimits(time_limit_minutes=0.02),
         )
     assert time.monotonic() - started < 30
     time.sleep(0.2)
@@ -122,7 +122,7 @@ def test_one_that_takes_too_much_memory_is_ended(module: Path) -> None:
         _inside(
             module,
             "import time\nkept = []\nwhile True:\n    kept.append(bytearray(b'x' * 10_000_000))",
-            limits=Limits(memory_limit_gib=0.3),
+            limits=SandboxLimits(memory_limit_gib=0.3),
         )
 
 

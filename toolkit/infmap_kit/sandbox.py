@@ -38,8 +38,8 @@ _STATE = {"in force": "none"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Limits of a confined process and of all that it starts.
+class SandboxLimits:
+    """SandboxLimits of a confined process and of all that it starts.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def run_confined(
     work: Callable[[], None],
     *,
     what: str,
-    limits: Limits,
+    limits: SandboxLimits,
     writable: Collection[Path] = (),
     network: bool = False,
 ) -> int:
@@ -118,7 +118,7 @@ def run_module_confined(
     arguments: Sequence[str],
     *,
     what: str,
-    limits: Limits,
+    limits: SandboxLimits,
     readable: Collection[Path],
     writable: Collection[Path],
 ) -> subprocess.CompletedProcess[str]:
@@ -172,7 +172,7 @@ def _existing(path: Path) -> Path:
 
 def _work_and_exit(
     work: Callable[[], None],
-    limits: Limits,
+    limits: SandboxLimits,
     writable: Sequence[Path],
     scratch: Path,
     *,
@@ -191,7 +191,7 @@ def _work_and_exit(
 
 
 def _confine(
-    limits: Limits,
+    limits: SandboxLimits,
     readable: Sequence[Path],
     writable: Sequence[Path],
     scratch: Path,
@@ -247,7 +247,7 @@ def _leave_network() -> bool:
     return True
 
 
-def _watch(pid: int, what: str, limits: Limits) -> int:
+def _watch(pid: int, what: str, limits: SandboxLimits) -> int:
     """Wait for a process, and end it with all that it started when it goes beyond its limits."""
     ends = time.monotonic() + 60 * limits.time_limit_minutes
     try:
@@ -271,7 +271,7 @@ def _watch(pid: int, what: str, limits: Limits) -> int:
     return code
 
 
-def _beyond(pid: int, limits: Limits, ends: float) -> str:
+def _beyond(pid: int, limits: SandboxLimits, ends: float) -> str:
     """What a process took too much of; empty while it keeps to its limits."""
     if time.monotonic() > ends:
         return (
@@ -335,7 +335,7 @@ def _main() -> None:
     ]
     readable = [*filter(None, system), "/proc", "/sys", *asked["readable"]]
     _confine(
-        Limits(**asked["limits"]),
+        SandboxLimits(**asked["limits"]),
         [Path(path) for path in readable],
         [Path(path) for path in asked["writable"]],
         Path(asked["scratch"]),

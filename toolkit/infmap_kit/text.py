@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 LONGEST = 1500
 """Characters of a line that are shown; of a longer one the middle is left out."""
 
@@ -13,19 +15,23 @@ def shown(text: str) -> str:
     writing, other invisible characters and lone surrogates are shown as Python writes them: ``\x1b``,
     ``\u202e``. Markup is text for our terminals (:mod:`infmap_kit.command`) and our pages.
     """
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text)
+    return text if text.isprintable() else "".join(map(_inactive, text))
 
 
 def one_line(text: str) -> str:
     r"""The same in one line, of bounded length: line breaks are shown as ``\n``."""
     if not text.isprintable():
-        text = "".join(one if one.isprintable() else _escaped(one) for one in text)
+        text = "".join(map(_inactive, text)).replace("\n", "\\n").replace("\t", "\\t")
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
 
 
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+# Line breaks, and what words of some scripts are joined and kept apart with.
+_HARMLESS = "\n\t\u200c\u200d"
+
+
+def _inactive(one: str) -> str:
+    if one.isprintable() or one in _HARMLESS or unicodedata.category(one) == "Zs":
+        return one
+    return one.encode("unicode_escape").decode("ascii")

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from infmap_kit.sandbox import Limits, run_confined
+from infmap_kit.sandbox import SandboxLimits, run_confined
 
 if TYPE_CHECKING:
     from infmap_kit.cli.options import Given
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = SandboxLimits()
 
 
 def confined(
-    *writes: str, network: str = "", limits: Limits = DEFAULT_LIMITS
+    *writes: str, network: str = "", limits: SandboxLimits = DEFAULT_LIMITS
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Run a command in a sandbox, with the limits of :class:`~infmap_kit.sandbox.Limits` as its options.
+    """Run a command in a sandbox, with the limits of :class:`~infmap_kit.sandbox.SandboxLimits` as its options.
 
-    Stands below ``with_options``, which is given ``Limits`` too.
+    Stands below ``with_options``, which is given ``SandboxLimits`` too.
 
     Parameters
     ----------

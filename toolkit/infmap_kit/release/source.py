@@ -24,10 +24,10 @@ from infmap_kit.model.spec import LONGEST_NAME, ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
-from infmap_kit.sandbox import Limits, run_module_confined
+from infmap_kit.sandbox import SandboxLimits, run_module_confined
 from infmap_kit.text import one_line
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = SandboxLimits()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class Origin:
 
 
 def read_source(
-    path: Path, *, encoder: str | None = None, limits: Limits = DEFAULT_LIMITS
+    path: Path, *, encoder: str | None = None, limits: SandboxLimits = DEFAULT_LIMITS
 ) -> Source:
     """Read a source of any kind.
 
@@ -106,7 +106,7 @@ def read_source(
     encoder
         The encoder whose normalisation a Keras model expects, where no ``spec.json`` beside it says so.
     limits
-        Limits of the process that converts a Keras model.
+        SandboxLimits of the process that converts a Keras model.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def _from_onnx(path: Path, name: str) -> Source:
     return Source(segmentation=INFECTION.prepare(read_graph(path)), identity=identity)
 
 
-def _from_keras(path: Path, encoder: str | None, limits: Limits) -> Source:
+def _from_keras(path: Path, encoder: str | None, limits: SandboxLimits) -> Source:
     """Convert in a process of its own, which is confined: TensorFlow never enters this one."""
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingDependency(

@@ -23,11 +23,11 @@ from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
-from infmap_kit.sandbox import Limits
+from infmap_kit.sandbox import SandboxLimits
 
 
 @app.command(epilog="Example: `infmap-kit bundle runs/unet --output unet.bundle --sign key.pem`")
-@with_options(part_options(), Limits)
+@with_options(part_options(), SandboxLimits)
 @confined("output")
 def bundle(
     run: Annotated[Path, typer.Argument(help="Run folder of `infmap-train fit`.")],
@@ -77,7 +77,7 @@ def bundle(
 @app.command(
     epilog="Example: `infmap-kit install unet.bundle --repository model_repository --public-key key.pub.pem`"
 )
-@with_options(*TARGET_OPTIONS, Limits)
+@with_options(*TARGET_OPTIONS, SandboxLimits)
 @confined("repository", "report")
 def install(
     file: Annotated[Path, typer.Argument(help="Bundle of `infmap-kit bundle`.")],

@@ -23,7 +23,7 @@ from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console
 from infmap_kit.progress import progress_bar
-from infmap_kit.sandbox import Limits
+from infmap_kit.sandbox import SandboxLimits
 from infmap_kit.targets.registry import choose
 
 
@@ -31,7 +31,7 @@ from infmap_kit.targets.registry import choose
     epilog="Examples: `infmap-kit export training/demo_model --repository model_repository`, "
     "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`"
 )
-@with_options(*TARGET_OPTIONS, part_options(), Limits)
+@with_options(*TARGET_OPTIONS, part_options(), SandboxLimits)
 @confined("repository", "report")
 def export(
     source: Annotated[
@@ -84,7 +84,7 @@ def export(
     choose(options.target).require_host()
     with progress_bar("reading") as progress:
         network = with_parts(
-            read_source(source, encoder=encoder, limits=given.options(Limits)),
+            read_source(source, encoder=encoder, limits=given.options(SandboxLimits)),
             parts_of(given),
             settings_of(given),
         )

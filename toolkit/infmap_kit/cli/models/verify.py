@@ -25,7 +25,7 @@ from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
 from infmap_kit.command import console, print_json, print_result
 from infmap_kit.progress import progress_bar
-from infmap_kit.sandbox import Limits
+from infmap_kit.sandbox import SandboxLimits
 
 verify = add_group(
     "verify",
@@ -36,7 +36,7 @@ verify = add_group(
 )
 
 # A search makes and compares dozens of graphs.
-_SEARCH_LIMITS = Limits(time_limit_minutes=240)
+_SEARCH_LIMITS = SandboxLimits(time_limit_minutes=240)
 
 Origin = Annotated[
     Path,
@@ -47,7 +47,7 @@ Origin = Annotated[
 
 
 @verify.command(epilog="Example: `infmap-kit verify runs/unet --url 127.0.0.1:8001`")
-@with_options(part_options(), Limits, leave_out=SETTINGS)
+@with_options(part_options(), SandboxLimits, leave_out=SETTINGS)
 @confined("report", network="url")
 def published(
     origin: Origin,
@@ -128,7 +128,7 @@ def bisect(
     "compile",
     epilog="Example: `infmap-kit verify compile runs/unet --lungs runs/lungs --gpu 2080ti`",
 )
-@with_options(part_options(), Limits, leave_out=SETTINGS)
+@with_options(part_options(), SandboxLimits, leave_out=SETTINGS)
 @confined()
 def compile_(
     origin: Annotated[
