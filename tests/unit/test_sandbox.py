@@ -60,7 +60,7 @@ def tried(act):
 print(tried(lambda: open({str(secret)!r}).read()))
 print(tried(lambda: open({str(secret)!r}, "w")))
 print(tried(lambda: open({str(tmp_path / "new")!r}, "w")))
-print(tried(lambda: os.mkdir(os.path.expanduser("~/.planted"))))
+print(tried(lambda: os.mkdir({str(Path.home() / ".planted")!r})))
 print(tried(lambda: os.truncate({str(secret)!r}, 0)))
 print(tried(lambda: open({str(given / "result")!r}, "w")))
 print(tried(lambda: tempfile.TemporaryFile()))

@@ -16,7 +16,7 @@ from small_network import small_network
 
 
 def _before_the_sigmoid(
-    model: onnx.ModelProto, *nodes: onnx.NodeProto, **stated: np.ndarray | int | float | bool
+    model: onnx.ModelProto, *nodes: onnx.NodeProto, **stated: object
 ) -> onnx.ModelProto:
     """Put nodes from ``x`` to ``y`` between the last upsampling and the sigmoid."""
     graph = model.graph
@@ -56,7 +56,7 @@ def loop(iterations: int | None, *, keep_on: bool = True) -> onnx.ModelProto:
         stated["times"] = np.int64(iterations)
     count = "" if iterations is None else "times"
     node = helper.make_node("Loop", [count, "go", "x"], ["y"], name="endless", body=body)
-    return _before_the_sigmoid(small_network(), node, **stated)  # type: ignore[arg-type]
+    return _before_the_sigmoid(small_network(), node, **stated)
 
 
 def _batch_norm() -> onnx.ModelProto:

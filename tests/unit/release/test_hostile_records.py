@@ -126,6 +126,19 @@ def test_a_spec_that_is_no_file(tmp_path: Path) -> None:
     _one_line(lambda: ModelSpec.read(tmp_path / "spec.json" / "x"))
 
 
+_RECORD_FAULTS: dict[str, list[Any]] = {
+    "name": [NAME, 7],
+    "temperature": [float("nan"), 0, -1, "1", float("inf"), True],
+    "pictures": [0, -1, "1", 1.5, True, 10**9],
+    "onnx_sha256": ["x", None],
+    "lungs": [[], "x", {"name": "a"}],
+    "made_with": ["\x1b[2J"],
+    "schema": ["1"],
+    "surplus": [_deep(90)],
+    "files": [{"spec.json/x": 1}],
+}
+
+
 def _rebuilt(bundle: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """A bundle whose record was changed by somebody who knows how bundles are made."""
     files = dict(read_archive(bundle).files)
@@ -138,17 +151,7 @@ def _rebuilt(bundle: Path, folder: Path, change: Callable[[dict[str, Any]], None
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [
-        *(("name", one) for one in (NAME, 7)),
-        *(("temperature", one) for one in (float("nan"), 0, -1, "1", float("inf"), True)),
-        *(("pictures", one) for one in (0, -1, "1", 1.5, True, 10**9)),
-        *(("onnx_sha256", one) for one in ("x", None)),
-        *(("lungs", one) for one in ([], "x", {"name": "a"})),
-        ("made_with", "\x1b[2J"),
-        ("schema", "1"),
-        ("surplus", _deep(90)),
-        ("files", {"spec.json/x": 1}),
-    ],
+    [(key, value) for key, values in _RECORD_FAULTS.items() for value in values],
     ids=lambda value: repr(value)[:24],
 )
 def test_a_bundle(key: str, value: object, bundle: Path, tmp_path: Path) -> None:
