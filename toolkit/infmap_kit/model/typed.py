@@ -43,7 +43,9 @@ def typed(kind: type[_T], document: object, where: str, *, others: bool = False,
     import msgspec  # a fifth of what --help takes
 
     try:
-        values = msgspec.convert(document, _struct(typing.cast("Any", kind), frozenset(made), not others))
+        values = msgspec.convert(
+            document, _struct(typing.cast("Any", kind), frozenset(made), not others)
+        )
         return kind(**made, **msgspec.structs.asdict(values))
     except msgspec.ValidationError as error:
         raise SpecError(f"{where}: {_said(str(error))}") from error
