@@ -64,7 +64,7 @@ def test_the_commands_of_a_release(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["pictures"] == 8
     for release in (1, 2):
-        done = _infmap_kit("install", bundle, "--repository", repository, "--json")
+        done = _infmap_kit("install", bundle, "--unsigned", "--repository", repository, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["manifest"]["release"] == release
     done = _infmap_kit("rollback", "--repository", repository, "--json")
@@ -175,7 +175,7 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
         "print('ready', flush=True)\n"
         "while True:\n"
         "    publish(source, repository, EmbeddedOptions(threads=1), pictures=pictures)\n"
-        "    install_bundle(folder / 'b', repository, EmbeddedOptions(threads=1))\n"
+        "    install_bundle(folder / 'b', repository, EmbeddedOptions(threads=1), unsigned=True)\n"
         "    roll_back(repository)\n"
     )
     releases = []

@@ -80,8 +80,8 @@ def test_verify_proves_a_repository_of_tritons_own_backends(previous: Path, tmp_
 
 
 def test_install_publishes_its_bundle_beside_its_releases(copy: Path) -> None:
-    said = _json(copy, "install", "small.bundle", "--repository", "embedded", "--target", "embedded",
-                 "--precision", "fp32")  # fmt: skip
+    said = _json(copy, "install", "small.bundle", "--unsigned", "--repository", "embedded",
+                 "--target", "embedded", "--precision", "fp32")  # fmt: skip
     assert said["manifest"]["release"] == 3
     assert _releases(copy) == [(3, True), (2, False), (1, False)]
     assert _json(copy, "rollback", "--repository", "embedded")["release"] == 2

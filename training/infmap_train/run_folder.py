@@ -37,6 +37,7 @@ from infmap_kit.model.run_folder import (
     SPEC,
 )
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec, NetworkSpec
+from infmap_kit.model.typed import typed
 from infmap_train.data.dataset import Pictures
 from infmap_train.data.output import json_ready, write_csv
 from infmap_train.networks.classifiers import build
@@ -48,6 +49,14 @@ SPLIT = "split.json"
 _GATE_IMAGES_EACH = 32
 
 _PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """Names of the pictures that a run was trained on, and of those that were held back."""
+
+    train: list[str]
+    held_back: list[str]
 
 
 def is_finished(run: Path) -> bool:
@@ -202,12 +211,23 @@ def train_names(run: Path) -> set[str]:
     """
     if SPLIT not in read(run).files:
         raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
-    return set(read_json(run / SPLIT)["train"])
+    return set(read_split(run).train)
 
 
 def held_back_names(run: Path) -> set[str]:
     """Names of the pictures that a run did not train on."""
-    return set(read_json(run / SPLIT)["held_back"])
+    return set(read_split(run).held_back)
+
+
+def read_split(run: Path) -> Split:
+    """Read which pictures a run was trained on.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing or damaged.
+    """
+    return typed(Split, read_json(run / SPLIT), str(run / SPLIT))
 
 
 def load_network(run: Path) -> tuple[Any, ModelSpec]:

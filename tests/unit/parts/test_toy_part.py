@@ -83,7 +83,9 @@ def test_a_bundle_carries_a_toy_part(source: Source, tmp_path: Path) -> None:
     record = write_bundle(tmp_path / "run", tmp_path / "b", pictures=PICTURES, parts=parts)
     assert record["brightness"]["name"] == "brightness"
     assert read_bundle(tmp_path / "b").source.contract.parts == ("brightness",)
-    manifest, gate = install_bundle(tmp_path / "b", tmp_path / "r", EmbeddedOptions())
+    manifest, gate = install_bundle(
+        tmp_path / "b", tmp_path / "r", EmbeddedOptions(), unsigned=True
+    )
     gate.require()
     assert manifest.gate["brightness"]["largest_error"] < 1e-3
     with pytest.raises(BundleError, match="leave --brightness out"):

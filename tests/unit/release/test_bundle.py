@@ -100,7 +100,7 @@ def test_names_of_pictures_stay_at_home(run: Path, tmp_path: Path) -> None:
 def test_install_publishes_the_next_release(bundle: Path, tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
     for _ in range(2):
-        manifest, gate = install_bundle(bundle, repository, EmbeddedOptions())
+        manifest, gate = install_bundle(bundle, repository, EmbeddedOptions(), unsigned=True)
         assert gate.passed
     assert check_repository(repository) == manifest
     assert manifest.release == 2
@@ -117,7 +117,7 @@ def test_flipped_bytes_are_found_before_anything_is_used(bundle: Path, tmp_path:
         flipped[position] ^= 0x10
         bundle.write_bytes(flipped)
         with pytest.raises(BundleError):
-            install_bundle(bundle, repository, EmbeddedOptions())
+            install_bundle(bundle, repository, EmbeddedOptions(), unsigned=True)
     assert not repository.exists()
 
 
@@ -265,9 +265,11 @@ def test_sabotage_by_somebody_who_repairs_the_hashes_is_stopped(
 ) -> None:
     """No key is configured, so only the gate and the safe readers stand between this and the patients."""
     repository = tmp_path / "model_repository"
-    install_bundle(bundle, repository, EmbeddedOptions())
+    install_bundle(bundle, repository, EmbeddedOptions(), unsigned=True)
     with pytest.raises(error, match=reason) as caught:
-        install_bundle(altered_bundle(bundle, sabotage), repository, EmbeddedOptions())
+        install_bundle(
+            altered_bundle(bundle, sabotage), repository, EmbeddedOptions(), unsigned=True
+        )
     assert "\n" not in str(caught.value)
     assert check_repository(repository).release == 1, "what is served is untouched"
     assert len(releases_of(repository)) == 1
@@ -275,7 +277,7 @@ def test_sabotage_by_somebody_who_repairs_the_hashes_is_stopped(
 
 def test_a_manipulated_manifest_is_found(bundle: Path, tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
-    install_bundle(bundle, repository, EmbeddedOptions())
+    install_bundle(bundle, repository, EmbeddedOptions(), unsigned=True)
     path = repository / "manifest.json"
     document = json.loads(path.read_text())
     document["gate"]["dice"] = 1.0

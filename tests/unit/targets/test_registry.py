@@ -147,7 +147,7 @@ def test_what_the_target_does_not_know_is_refused(
     named: tuple[str, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     place = [] if command == "bench table5" else [str(tmp_path / "x")]
     monkeypatch.chdir(tmp_path)
@@ -155,7 +155,7 @@ def test_what_the_target_does_not_know_is_refused(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = capfd.readouterr().err.splitlines()
     assert all(flag in line for flag in named)
     assert list(tmp_path.iterdir()) == []
 

@@ -178,7 +178,7 @@ def test_a_saved_model_that_writes_a_file_is_refused(tmp_path: Path) -> None:
     tf.saved_model.save(Writing(), str(tmp_path / "net"))
     done = _run(tmp_path / "net", tmp_path / "net.onnx", "--encoder", "densenet121")
     assert done.returncode == 1
-    assert "the operation WriteFile, which does more than compute" in done.stderr
+    assert "the operation WriteFile, which does more than compute or cannot" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not mark.exists()
 

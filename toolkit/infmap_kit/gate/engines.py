@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import HostMismatch, MissingDependency
+from infmap_kit.errors import ExportError, HostMismatch, MissingDependency
 from infmap_kit.model.precision import Precision
 
 
@@ -32,6 +33,16 @@ class DeviceEngine(Engine, Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _in_one_line(failed: str) -> Iterator[None]:
+    """Translate what a library raises about a graph; each has a tree of its own, below ``Exception``."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ExportError(f"{failed}: {reason:.300}") from error
+
+
 class OnnxRuntimeEngine:
     """A serialized ONNX graph on ONNX Runtime on the CPU; every other engine is compared with one in FP32.
 
@@ -39,6 +50,8 @@ class OnnxRuntimeEngine:
     ------
     MissingDependency
         When ONNX Runtime is not installed.
+    ExportError
+        When it does not take the graph.
     """
 
     def __init__(self, graph: bytes) -> None:
@@ -51,15 +64,26 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         # What is recorded of it is compared bit by bit.
         options.use_deterministic_compute = True
-        self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
+        # What stops it is raised; its own lines would stand between ours.
+        options.log_severity_level = 4
+        with _in_one_line("ONNX Runtime cannot take the graph"):
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
-        """Compute some outputs by name."""
-        return dict(zip(outputs, self._session.run(list(outputs), dict(inputs)), strict=True))
+        """Compute some outputs by name.
+
+        Raises
+        ------
+        ExportError
+            When the graph cannot be computed.
+        """
+        with _in_one_line("ONNX Runtime cannot compute the graph"):
+            computed = self._session.run(list(outputs), dict(inputs))
+        return dict(zip(outputs, computed, strict=True))
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the first output of a graph whose one input is pictures.
@@ -87,6 +111,8 @@ class OpenvinoEngine:
     ------
     MissingDependency
         When OpenVINO is not installed.
+    ExportError
+        When it does not take the graph.
     """
 
     def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
@@ -97,13 +123,15 @@ class OpenvinoEngine:
                 "the embedded target runs on OpenVINO, which is not installed: "
                 "pip install 'infmap-kit[embedded]'"
             ) from error
-        self._graph = CompiledGraph(path, precision=precision, threads=threads)
+        with _in_one_line("OpenVINO cannot take the graph"):
+            self._graph = CompiledGraph(path, precision=precision, threads=threads)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Compute some outputs by name."""
-        computed = self._graph.infer(dict(inputs))
+        with _in_one_line("OpenVINO cannot compute the graph"):
+            computed = self._graph.infer(dict(inputs))
         # Copied, since the next request writes to the engine's own memory.
         return {name: np.array(computed[name]) for name in outputs}
 

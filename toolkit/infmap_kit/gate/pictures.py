@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import InputRejected, SpecError
+from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.files import find_pictures
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.files import read_json
 from infmap_kit.model.run_folder import GATE_IMAGES
+from infmap_kit.model.typed import typed
 
 Pictures = list[tuple[str, NDArray[np.uint8]]]
 """Name and (224, 224) uint8 network input of each."""
@@ -70,6 +72,14 @@ def synthetic_pictures() -> Pictures:
     ]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _GateImages:
+    """``gate_images.json``: a folder, and files below it."""
+
+    folder: str
+    files: list[str]
+
+
 def named_pictures(run: Path) -> list[Path]:
     """Files that a run folder names and that are here; a run that was carried elsewhere has none.
 
@@ -81,9 +91,7 @@ def named_pictures(run: Path) -> list[Path]:
     path = run / GATE_IMAGES
     if not path.is_file():
         return []
-    document = read_json(path)
-    folder, names = document.get("folder"), document.get("files")
-    if not isinstance(folder, str) or not isinstance(names, list):
-        raise SpecError(f"{path} does not name pictures: train again, or take the file away")
-    paths = [Path(folder, str(name)) for name in names]
+    where = f"{path} does not name pictures: train again, or take the file away"
+    named = typed(_GateImages, read_json(path), where)
+    paths = [Path(named.folder, name) for name in named.files]
     return [path for path in paths if path.is_file()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError
+from infmap_kit.graphs.refusal import all_nodes, refuse_graph
 from infmap_kit.model.tensors import SEGMENTATION, Dtype, Graph, Tensor
 
 MAX_BYTES = 2**31 - 1
@@ -29,8 +29,9 @@ def read_graph(path: Path) -> onnx.ModelProto:
     Raises
     ------
     ExportError
-        When it is not ONNX, is damaged, or refers to data outside the file. External data is
-        refused since it can name any file of the machine that loads it.
+        When it is not ONNX, is damaged, or does more than compute
+        (:func:`~infmap_kit.graphs.refusal.refuse_graph`): data outside the file, for one, can name any file of
+        the machine that loads it.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -40,11 +41,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise ExportError(f"cannot read {path}: {error.strerror}") from error
     except DecodeError as error:
         raise ExportError(f"{path} is not an ONNX file, or is cut off") from error
-    for tensor in model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise ExportError(
-                f"{path} keeps weight {tensor.name!r} in another file: store it inside the graph"
-            )
+    refuse_graph(model, str(path))
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -123,7 +120,7 @@ def _fit_for_every_target(model: onnx.ModelProto, network: Graph) -> onnx.ModelP
     """A copy with standard operators, finite weights and upsampling that every target takes."""
     prepared = copy.deepcopy(model)
     prepared.graph.name = network.name
-    for node in _nodes(prepared.graph):
+    for node in all_nodes(prepared.graph):
         if node.domain not in _STANDARD_DOMAINS:
             raise ExportError(
                 f"expected standard ONNX operators only, found {node.domain}::{node.op_type} in node "
@@ -163,7 +160,7 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     rewritten = 0
-    for node in _nodes(model.graph):
+    for node in all_nodes(model.graph):
         if node.op_type != "Resize":
             continue
         texts = {attribute.name: attribute.s for attribute in node.attribute}
@@ -183,14 +180,6 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
         node.attribute.extend(onnx.helper.make_attribute(*item) for item in _WHOLE_FACTORS.items())
         rewritten += 1
     return rewritten
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _nodes(attribute.g)
 
 
 def _expect(values: list[onnx.ValueInfoProto], expected: Tensor, role: str) -> None:
@@ -214,7 +203,7 @@ def _check_weights(graph: onnx.GraphProto) -> None:
         if tensor.data_type not in (TensorProto.FLOAT, TensorProto.FLOAT16):
             continue
         if not np.isfinite(numpy_helper.to_array(tensor)).all():
-            users = [node.name for node in _nodes(graph) if tensor.name in node.input]
+            users = [node.name for node in all_nodes(graph) if tensor.name in node.input]
             raise ExportError(
                 f"weight {tensor.name!r} of node {', '.join(users) or '(none)'} holds NaN or "
                 "infinity: train again, this network is broken"
@@ -225,7 +214,7 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     for value in [*graph.input, *graph.output]:
         if value.name == old:
             value.name = new
-    for node in _nodes(graph):
+    for node in all_nodes(graph):
         for names in (node.input, node.output):
             for index, name in enumerate(names):
                 if name == old:

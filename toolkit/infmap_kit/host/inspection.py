@@ -9,7 +9,6 @@ from typing import Any
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.model.run_folder import SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
-from infmap_kit.parts.contract import Contract
 from infmap_kit.release.archive import is_archive
 from infmap_kit.release.contents import read_contents
 from infmap_kit.triton.releases import releases_of
@@ -59,7 +58,7 @@ def _run(run: RunFolder) -> dict[str, Any]:
 
 def _bundle(path: Path) -> dict[str, Any]:
     contents = read_contents(path)
-    record = contents.record
+    record = contents.record.as_document()
     return {
         "kind": "bundle",
         **_integrity(""),
@@ -68,7 +67,7 @@ def _bundle(path: Path) -> dict[str, Any]:
         "signed": contents.signed,
         **{
             key: record[key]
-            for key in ("onnx_sha256", "temperature", *Contract.of(record).parts, "files")
+            for key in ("onnx_sha256", "temperature", *contents.record.parts, "files")
             if key in record
         },
     }

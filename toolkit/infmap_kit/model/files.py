@@ -11,6 +11,12 @@ from typing import Any
 
 from infmap_kit.errors import InfmapError, SpecError
 
+MAX_JSON_BYTES = 64 * 2**20
+"""Largest JSON file that is read."""
+
+MAX_DEPTH = 64
+"""Deepest nesting of a JSON document: whatever walks through one of our records gets there and back."""
+
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON of outside.
@@ -18,12 +24,28 @@ def parse_json(text: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        When it is not JSON, no text, or nested deeper than it can be read.
+        When it is not JSON, no text, nested deeper than any record, or holds half a character, which can be
+        written nowhere.
     """
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    level, depth = [document], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += item.keys()
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, str) and not item.isascii():
+                item.encode()
+        level, depth = below, depth + 1
+    return document
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -35,7 +57,14 @@ def read_json(path: Path) -> dict[str, Any]:
         When the file is missing, unreadable, or holds something else than an object.
     """
     try:
-        document = parse_json(path.read_text(encoding="utf-8"))
+        # A pipe would make it wait.
+        if path.exists() and not path.is_file():
+            raise SpecError(f"cannot read {path}: it is no file")
+        with path.open("rb") as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise SpecError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, which no record is")
+        document = parse_json(content.decode("utf-8"))
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

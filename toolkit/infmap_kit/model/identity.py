@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
+from infmap_kit.errors import SpecError
 from infmap_kit.model.finding import FindingSpec
 
 _RUNNING = ("graphs",)
@@ -49,7 +50,18 @@ class ModelIdentity(Mapping[str, str]):
             The target and the precision of the engines.
         settings
             Names of the parts' settings, which are taken as they stand.
+
+        Raises
+        ------
+        SpecError
+            When a network does not say what it is.
         """
+        networks = [model, *(named for named in model.values() if _is_network(named))]
+        for key in ("name", "version", "onnx_sha256"):
+            if any(key not in network for network in networks):
+                raise SpecError(
+                    f"the manifest does not say the {key} of its networks: export again"
+                )
         stated = {
             "model_name": model["name"],
             "model_version": model["version"],
@@ -62,7 +74,7 @@ class ModelIdentity(Mapping[str, str]):
         if "temperature" in model:
             stated["temperature"] = f"{model['temperature']:g}"
         for part, named in model.items():
-            if not isinstance(named, Mapping) or "onnx_sha256" not in named:
+            if not _is_network(named):
                 continue
             network = _network_name(named)
             stated |= {
@@ -114,6 +126,12 @@ class ModelIdentity(Mapping[str, str]):
         return f"{type(self).__name__}({self._parameters})"
 
 
+def _is_network(value: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping) and "onnx_sha256" in value
+
+
 def _network_name(model: Mapping[str, Any]) -> str:
     network: Mapping[str, Any] = model.get("network") or {}
-    return f"{network['architecture']} {network['encoder']}" if "architecture" in network else ""
+    return (
+        f"{network['architecture']} {network.get('encoder')}" if "architecture" in network else ""
+    )

@@ -9,6 +9,10 @@ from typing import Any, Self, TypeVar
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_json
+from infmap_kit.model.typed import require_files, require_text, typed
+
+LONGEST_NAME = 128
+"""Characters of a model's name, and of its version."""
 
 IMAGE_SIZE = 224
 """Height and width in pixels of every network's input (paper, III-A)."""
@@ -62,7 +66,7 @@ def member(kind: type[_E], text: str) -> _E:
         if _plain(known) == _plain(text):
             return known
     raise SpecError(
-        f"expected {kind.__name__.lower()} to be one of {', '.join(kind)}, found {text!r}"
+        f"expected {kind.__name__.lower()} to be one of {', '.join(kind)}, found {text!r:.60}"
     )
 
 
@@ -156,6 +160,13 @@ class ModelSpec:
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        require_text("name", self.name, LONGEST_NAME)
+        require_text("version", self.version, LONGEST_NAME)
+        require_text("data_licence", self.data_licence, 4000, empty=True)
+        require_text("dataset_fingerprint", self.dataset_fingerprint, LONGEST_NAME, empty=True)
+        require_files(self.files)
+
     @property
     def anatomy(self) -> Anatomy | str:
         """The anatomy that the network was trained on: one of :class:`Anatomy`, or another package's.
@@ -182,17 +193,20 @@ class ModelSpec:
         return cls.of(read_json(path), str(path))
 
     @classmethod
-    def of(cls, document: dict[str, Any], where: str) -> Self:
+    def of(cls, document: object, where: str) -> Self:
         """The record of a JSON object, which errors name as ``where``.
 
         Raises
         ------
         SpecError
-            When it lacks a field.
+            When it is no object, lacks a field, or a field is of another type or out of its range.
         """
-        try:
-            network = document.pop("network")
-            kind = NetworkSpec if "architecture" in network else ClassifierSpec
-            return cls(network=kind(**network), **document)
-        except (TypeError, KeyError) as error:
-            raise SpecError(f"{where} is not a model spec: {error}") from error
+        if not isinstance(document, dict):
+            raise SpecError(f"{where} is not a model spec: expected an object")
+        own = dict(document)
+        stated = own.pop("network", None)
+        if not isinstance(stated, dict):
+            raise SpecError(f"{where} is not a model spec: it names no network")
+        kind = NetworkSpec if "architecture" in stated else ClassifierSpec
+        network = typed(kind, stated, f"{where} is not a model spec: network")
+        return typed(cls, own, f"{where} is not a model spec", network=network)

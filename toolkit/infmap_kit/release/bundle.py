@@ -43,7 +43,14 @@ from infmap_kit.parts.recording import Recording, packed, packed_probability
 from infmap_kit.parts.registry import INFECTION, find_part
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.archive import Verify, write_archive
-from infmap_kit.release.contents import BUNDLE, SCHEMA, Contents, read_contents, read_spec
+from infmap_kit.release.contents import (
+    BUNDLE,
+    SCHEMA,
+    BundleRecord,
+    Contents,
+    read_contents,
+    read_spec,
+)
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import (
     Origin,
@@ -59,7 +66,7 @@ from infmap_kit.release.source import (
 class Bundle(Origin):
     """A bundle that was checked, with its ``bundle.json``; its reference was recorded elsewhere."""
 
-    record: dict[str, Any]
+    record: BundleRecord
 
 
 def write_bundle(
@@ -129,20 +136,17 @@ def write_bundle(
             by_suffix = find_part(part).pack(part_answer).items()
             files |= {f"{part}/{number:04}.{suffix}": content for suffix, content in by_suffix}
         progress("asking the trained network", number, len(pictures))
-    record = {
-        "schema": SCHEMA,
-        "made_with": f"infmap-kit {infmap_kit.__version__}",
-        "name": spec.name,
-        "version": spec.version,
-        "onnx_sha256": source.identity["onnx_sha256"],
-        "pictures": len(pictures),
-        **{
-            key: source.identity[key]
-            for key in ("temperature", *source.contract.parts)
-            if key in source.identity
-        },
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-    }
+    record = BundleRecord(
+        schema=SCHEMA,
+        made_with=f"infmap-kit {infmap_kit.__version__}",
+        name=spec.name,
+        version=spec.version,
+        onnx_sha256=source.identity["onnx_sha256"],
+        pictures=len(pictures),
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        temperature=source.identity.get("temperature"),
+        parts={name: source.identity[name] for name in source.contract.parts},
+    ).as_document()
     document = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
     checksum = write_archive(path, {BUNDLE: document, **files}, sign=sign)
     return {**record, "checksum": checksum}
@@ -160,7 +164,7 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
     """
     contents = read_contents(path, verify=verify)
     files, record, spec = contents.files, contents.record, contents.spec
-    contract = Contract.of(record)
+    contract = Contract(tuple(record.parts))
     graphs = {graph.name: _read_graph(files, graph.name) for graph in contract.graphs}
     prepared = {
         part.name: part.prepare(graphs.pop(part.graph.name))
@@ -173,8 +177,8 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
         segmentation=prepared.pop(INFECTION.name),
         identity={
             **identity_of(spec),
-            "onnx_sha256": record["onnx_sha256"],
-            **({"temperature": record["temperature"]} if "temperature" in record else {}),
+            "onnx_sha256": record.onnx_sha256,
+            **({} if record.temperature is None else {"temperature": record.temperature}),
         },
         postprocessing=graphs,
     )
@@ -190,7 +194,7 @@ def _recorded(
     """The pictures of a bundle, and what the trained networks predicted of them."""
     pictures: Pictures = []
     predictions: dict[str, Prediction] = {}
-    for number in range(1, contents.record["pictures"] + 1):
+    for number in range(1, contents.record.pictures + 1):
         name, recording = f"gate-{number:04}", Recording(path, contents.files, number)
         pictures.append((name, recording.picture("gate", np.uint8)))
         probability = recording.probability("expected")
@@ -221,12 +225,12 @@ def _spec_of(part: str) -> str:
 
 
 def _part(
-    path: Path, files: Mapping[str, bytes], record: Mapping[str, Any], part: Part
+    path: Path, files: Mapping[str, bytes], record: BundleRecord, part: Part
 ) -> dict[str, Any]:
     """A part's identity by ``bundle.json``, once the part's own record agrees."""
-    name, stated = _spec_of(part.name), record[part.name]
+    name, stated = _spec_of(part.name), record.parts[part.name]
     expected = identity_of(read_spec(path, files, name))
-    same = isinstance(stated, dict) and all(stated.get(key) == expected[key] for key in expected)
+    same = all(stated.get(key) == expected[key] for key in expected)
     if not same or not isinstance(stated.get("onnx_sha256"), str):
         raise BundleError(
             f"{BUNDLE} in {path} names another {part.name} than {name}: bundle it again"

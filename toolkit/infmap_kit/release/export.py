@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infmap_kit import sandbox
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
@@ -82,7 +83,11 @@ def publish(
             target=built.target,
             precision=built.precision,
             model={**source.identity, **built.model},
-            built_with={**versions("onnx", "onnxruntime", "numpy", "openvino"), **built.built_with},
+            built_with={
+                **versions("onnx", "onnxruntime", "numpy", "openvino"),
+                **built.built_with,
+                "confinement": sandbox.in_force(),
+            },
             release=draft.release,
             gate=gate.summary(),
         )

@@ -60,7 +60,7 @@ def verifier(key: Path) -> Verify:
         if signature is None:
             raise BundleError(
                 f"the bundle is not signed, and this host takes only what {key} vouches for: "
-                "have it signed with `infmap-kit bundle --sign`"
+                "have it signed with `infmap-kit bundle --sign`, or take it all the same with --unsigned"
             )
         try:
             loaded.verify(signature, digest)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +20,14 @@ from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
-from infmap_kit.model.spec import ModelSpec
+from infmap_kit.model.spec import LONGEST_NAME, ModelSpec
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
+from infmap_kit.sandbox import SandboxLimits, run_module_confined
+from infmap_kit.text import one_line
+
+DEFAULT_LIMITS = SandboxLimits()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,9 @@ class Origin:
     reference: Runner
 
 
-def read_source(path: Path, *, encoder: str | None = None) -> Source:
+def read_source(
+    path: Path, *, encoder: str | None = None, limits: SandboxLimits = DEFAULT_LIMITS
+) -> Source:
     """Read a source of any kind.
 
     Parameters
@@ -101,6 +105,8 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
         A run folder, an ONNX file, or a Keras model.
     encoder
         The encoder whose normalisation a Keras model expects, where no ``spec.json`` beside it says so.
+    limits
+        SandboxLimits of the process that converts a Keras model.
 
     Raises
     ------
@@ -117,7 +123,7 @@ def read_source(path: Path, *, encoder: str | None = None) -> Source:
     if path.suffix == ".onnx":
         return _from_onnx(path, path.stem)
     if path.suffix in (".keras", ".h5") or (path / "saved_model.pb").is_file():
-        return _from_keras(path, encoder)
+        return _from_keras(path, encoder, limits)
     if not path.exists():
         raise ExportError(f"{path} does not exist")
     raise ExportError(
@@ -219,12 +225,16 @@ def identity_of(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _from_onnx(path: Path, name: str) -> Source:
-    identity = {"name": name, "version": "unversioned", "onnx_sha256": sha256_of(path)}
+    identity = {
+        "name": one_line(name)[:LONGEST_NAME],
+        "version": "unversioned",
+        "onnx_sha256": sha256_of(path),
+    }
     return Source(segmentation=INFECTION.prepare(read_graph(path)), identity=identity)
 
 
-def _from_keras(path: Path, encoder: str | None) -> Source:
-    """Convert in a process of its own: TensorFlow never enters this one."""
+def _from_keras(path: Path, encoder: str | None, limits: SandboxLimits) -> Source:
+    """Convert in a process of its own, which is confined: TensorFlow never enters this one."""
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingDependency(
             f"{path.name} is a Keras model, and TensorFlow is not installed here: export it on the training "
@@ -233,12 +243,13 @@ def _from_keras(path: Path, encoder: str | None) -> Source:
     options = ["--encoder", encoder] if encoder else []
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
         target = Path(scratch) / SEGMENTATION_GRAPH
-        converter = [sys.executable, "-m", "infmap_train.training.convert"]
-        result = subprocess.run(  # noqa: S603  # our own module in our own interpreter
-            [*converter, str(path), str(target), *options],
-            capture_output=True,
-            text=True,
-            check=False,
+        result = run_module_confined(
+            "infmap_train.training.convert",
+            [str(path), str(target), *options],
+            what=f"the conversion of {path}",
+            limits=limits,
+            readable=[path, path.parent / SPEC],
+            writable=[target.parent],
         )
         if result.returncode:
             reason = (result.stderr.strip().splitlines() or ["the converter gave no reason"])[-1]

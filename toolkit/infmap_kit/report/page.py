@@ -6,6 +6,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.text import shown
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -57,8 +59,14 @@ def _environment(folder: Path) -> jinja2.Environment:
         loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_inactive,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals |= {"policy": POLICY, "palette": PALETTE}
     return environment
+
+
+def _inactive(value: object) -> object:
+    """Of a text, one in which nothing acts on the page; what is markup already was made by us."""
+    return shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

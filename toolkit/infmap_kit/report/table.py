@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from infmap_kit.report.page import render
+from infmap_kit.text import shown
 
 if TYPE_CHECKING:
     import rich.table
@@ -85,15 +86,15 @@ class Table:
         from rich.text import Text
 
         table = rich.table.Table(
-            title=Text(self.title, "table.title") if self.title else None,
-            caption=Text("\n".join(filter(None, self.notes)), "table.caption") or None,
+            title=Text(shown(self.title), "table.title") if self.title else None,
+            caption=Text(shown("\n".join(filter(None, self.notes))), "table.caption") or None,
             title_justify="left",
             caption_justify="left",
             show_lines=any("\n" in cell for row in self.rows for cell in row),
         )
         for column, is_figures in zip(self.columns, self._figures(), strict=True):
             table.add_column(
-                Text(column),
+                Text(shown(column)),
                 # A name that is cut cannot be recognised; so it is folded.
                 overflow="fold",
                 no_wrap=bool(self.words) and column not in self.words,
@@ -101,7 +102,7 @@ class Table:
             )
         for row in self.rows:
             if row:
-                table.add_row(*(Text(cell, _STYLES.get(_tone(cell), "")) for cell in row))
+                table.add_row(*(Text(shown(cell), _STYLES.get(_tone(cell), "")) for cell in row))
             else:
                 table.add_section()
         return table
@@ -138,7 +139,7 @@ def _tone(cell: str) -> str:
 
 
 def _markdown(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
+    return shown(cell).replace("|", "\\|").replace("\n", " ")
 
 
 def _latex(text: str) -> str:

@@ -13,6 +13,7 @@ from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import openvino_precision
 from infmap_kit.model.files import parse_json
 from infmap_kit.model.precision import Precision
+from infmap_kit.model.typed import typed
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.triton.config import graph_config, set_parameters
 
@@ -113,8 +114,11 @@ def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:
     """
     try:
         listed = parse_json(config.parameters[GRAPHS_PARAMETER].string_value)
-        return [ServedGraph(**graph) for graph in listed]
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise SpecError(
             f"the config of {config.name} does not say which graphs it runs: export again"
         ) from error
+    where = f"the config of {config.name} does not say which graphs it runs, export again"
+    if not isinstance(listed, list):
+        raise SpecError(where)
+    return [typed(ServedGraph, graph, where) for graph in listed]

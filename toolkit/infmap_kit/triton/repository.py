@@ -7,8 +7,8 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import math
 import platform
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,8 @@ from typing import Any, Self
 import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_json
+from infmap_kit.model.spec import LONGEST_NAME
+from infmap_kit.model.typed import require_files, require_text, typed
 from infmap_kit.parts.contract import Contract
 
 MANIFEST = "manifest.json"
@@ -35,7 +37,8 @@ class Manifest:
     files
         Path below the repository to SHA-256, of every file but the manifest.
     built_with
-        Versions of the programs that made it.
+        Versions of the programs that made it, and under ``confinement`` what kept the model's computing apart
+        from the rest of the machine meanwhile.
     release
         Counted up with each publication; also the number of Triton's version folders, so that every
         answer says which release it is of.
@@ -58,6 +61,16 @@ class Manifest:
     schema: int = _SCHEMA
     seal: str = ""
 
+    def __post_init__(self) -> None:
+        for key in ("target", "precision", "published"):
+            require_text(key, getattr(self, key), LONGEST_NAME, empty=True)
+        require_files(self.files)
+        named = {part: one for part, one in self.model.items() if _is_network(one)}
+        for part, one in {"": self.model, **named}.items():
+            typed(_Network, one, f"model {part}".rstrip(), others=True)
+        if self.gate.get("passed"):
+            typed(_PassedGate, self.gate, "gate", others=True)
+
     @classmethod
     def read(cls, repository: Path) -> Self:
         """Read a repository's manifest.
@@ -73,17 +86,10 @@ class Manifest:
         document = read_json(path)
         if document.get("schema") != _SCHEMA:
             raise SpecError(
-                f"expected {path} of schema {_SCHEMA}, found {document.get('schema')!r}: "
+                f"expected {path} of schema {_SCHEMA}, found {document.get('schema')!r:.20}: "
                 "export again with this version"
             )
-        kinds = typing.get_type_hints(cls)
-        for name in sorted(document.keys() | kinds.keys()):
-            kind, value = kinds.get(name), document.get(name)
-            if type(value) is not (typing.get_origin(kind) or kind):
-                raise SpecError(
-                    f"{path} is not a manifest: its {name} is {value!r:.60}: export again"
-                )
-        manifest = cls(**document)
+        manifest = typed(cls, document, f"{path} is not a manifest, export again")
         if manifest.seal != manifest.digest():
             raise SpecError(f"{path} was altered since it was published: export again")
         return manifest
@@ -93,6 +99,37 @@ class Manifest:
         document = dataclasses.asdict(dataclasses.replace(self, seal=""))
         text = json.dumps(document, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Network:
+    """What a manifest says of each network; the rest of it is shown, and nothing is computed of it."""
+
+    name: str = ""
+    version: str = ""
+    onnx_sha256: str = ""
+    temperature: float = 1.0
+    finding: dict[str, str] = dataclasses.field(default_factory=dict)
+    network: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        require_text("name", self.name, LONGEST_NAME, empty=True)
+        require_text("version", self.version, LONGEST_NAME, empty=True)
+        if not 0 < self.temperature < math.inf:
+            raise SpecError(f"temperature: expected a number above 0, found {self.temperature}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _PassedGate:
+    """What is shown of a gate that was passed."""
+
+    pictures: int
+    dice: float
+    flips: int
+
+
+def _is_network(value: object) -> bool:
+    return isinstance(value, Mapping) and "onnx_sha256" in value
 
 
 def versions(*packages: str) -> dict[str, str]:

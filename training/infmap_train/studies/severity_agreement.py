@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.files import read_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
@@ -193,4 +192,4 @@ def _predicted_lungs(
 
 
 def _trained_on(run: Path) -> set[str]:
-    return set(read_json(run / run_folder.SPLIT)["train"])
+    return set(run_folder.read_split(run).train)

@@ -16,16 +16,19 @@ from infmap_kit.cli.app import (
     Repository,
     app,
 )
+from infmap_kit.cli.confined import confined
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
 from infmap_kit.progress import progress_bar
+from infmap_kit.sandbox import SandboxLimits
 
 
 @app.command(epilog="Example: `infmap-kit bundle runs/unet --output unet.bundle --sign key.pem`")
-@with_options(part_options())
+@with_options(part_options(), SandboxLimits)
+@confined("output")
 def bundle(
     run: Annotated[Path, typer.Argument(help="Run folder of `infmap-train fit`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
@@ -74,7 +77,8 @@ def bundle(
 @app.command(
     epilog="Example: `infmap-kit install unet.bundle --repository model_repository --public-key key.pub.pem`"
 )
-@with_options(*TARGET_OPTIONS)
+@with_options(*TARGET_OPTIONS, SandboxLimits)
+@confined("repository", "report")
 def install(
     file: Annotated[Path, typer.Argument(help="Bundle of `infmap-kit bundle`.")],
     repository: Repository = DEFAULT_REPOSITORY,
@@ -93,6 +97,14 @@ def install(
             "INFMAP_KIT_PUBLIC_KEY names, or /etc/infmap-kit/bundle-key.pem."
         ),
     ] = None,
+    unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--unsigned",
+            help="Take a bundle that no configured key vouches for. Without a configured key, needed the "
+            "first time only.",
+        ),
+    ] = False,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
@@ -112,6 +124,7 @@ def install(
             repository,
             options,
             public_key=configured_key(public_key),
+            unsigned=unsigned,
             evidence=Evidence(report),
             progress=progress,
         )

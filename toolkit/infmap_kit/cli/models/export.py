@@ -16,12 +16,14 @@ from infmap_kit.cli.app import (
     Repository,
     app,
 )
+from infmap_kit.cli.confined import confined
 from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console
 from infmap_kit.progress import progress_bar
+from infmap_kit.sandbox import SandboxLimits
 from infmap_kit.targets.registry import choose
 
 
@@ -29,7 +31,8 @@ from infmap_kit.targets.registry import choose
     epilog="Examples: `infmap-kit export training/demo_model --repository model_repository`, "
     "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`"
 )
-@with_options(*TARGET_OPTIONS, part_options())
+@with_options(*TARGET_OPTIONS, part_options(), SandboxLimits)
+@confined("repository", "report")
 def export(
     source: Annotated[
         Path,
@@ -81,7 +84,9 @@ def export(
     choose(options.target).require_host()
     with progress_bar("reading") as progress:
         network = with_parts(
-            read_source(source, encoder=encoder), parts_of(given), settings_of(given)
+            read_source(source, encoder=encoder, limits=given.options(SandboxLimits)),
+            parts_of(given),
+            settings_of(given),
         )
         manifest, gate = publish(
             network,

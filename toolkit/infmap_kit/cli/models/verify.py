@@ -18,12 +18,14 @@ from infmap_kit.cli.app import (
     Report,
     Repository,
 )
+from infmap_kit.cli.confined import confined
 from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, numbers, with_options
 from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
 from infmap_kit.command import console, print_json, print_result
 from infmap_kit.progress import progress_bar
+from infmap_kit.sandbox import SandboxLimits
 
 verify = add_group(
     "verify",
@@ -32,6 +34,9 @@ verify = add_group(
     epilog="Examples: `infmap-kit verify runs/unet --url 127.0.0.1:8001`, "
     "`infmap-kit verify bisect runs/unet`, `infmap-kit verify compile runs/unet --gpu 2080ti`",
 )
+
+# A search makes and compares dozens of graphs.
+_SEARCH_LIMITS = SandboxLimits(time_limit_minutes=240)
 
 Origin = Annotated[
     Path,
@@ -42,7 +47,8 @@ Origin = Annotated[
 
 
 @verify.command(epilog="Example: `infmap-kit verify runs/unet --url 127.0.0.1:8001`")
-@with_options(part_options(), leave_out=SETTINGS)
+@with_options(part_options(), SandboxLimits, leave_out=SETTINGS)
+@confined("report", network="url")
 def published(
     origin: Origin,
     repository: Repository = DEFAULT_REPOSITORY,
@@ -83,7 +89,11 @@ def published(
 
 
 @verify.command(epilog="Example: `infmap-kit verify bisect runs/unet`")
-def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) -> None:
+@with_options(_SEARCH_LIMITS)
+@confined(limits=_SEARCH_LIMITS)
+def bisect(
+    origin: Origin, gate_images: GateImages = None, *, given: Given, json_: Json = False
+) -> None:
     """Find the layers that an FP16 graph of the network must keep in FP32."""
     from infmap_kit.gate.bisect import leaving_table, localise
     from infmap_kit.release.origin import read_origin
@@ -118,7 +128,8 @@ def bisect(origin: Origin, gate_images: GateImages = None, json_: Json = False) 
     "compile",
     epilog="Example: `infmap-kit verify compile runs/unet --lungs runs/lungs --gpu 2080ti`",
 )
-@with_options(part_options(), leave_out=SETTINGS)
+@with_options(part_options(), SandboxLimits, leave_out=SETTINGS)
+@confined()
 def compile_(
     origin: Annotated[
         Path,

@@ -1,0 +1,37 @@
+"""Texts out of other people's files, made fit to be shown on a terminal or a page."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST = 1500
+"""Characters of a line that are shown; of a longer one the middle is left out."""
+
+
+def shown(text: str) -> str:
+    r"""A text in which nothing acts on what shows it, in as many lines.
+
+    Control characters, which move a terminal's cursor or change its title, marks that turn the direction of
+    writing, other invisible characters and lone surrogates are shown as Python writes them: ``\x1b``,
+    ``\u202e``. Markup is text for our terminals (:mod:`infmap_kit.command`) and our pages.
+    """
+    return text if text.isprintable() else "".join(map(_inactive, text))
+
+
+def one_line(text: str) -> str:
+    r"""The same in one line, of bounded length: line breaks are shown as ``\n``."""
+    if not text.isprintable():
+        text = "".join(map(_inactive, text)).replace("\n", "\\n").replace("\t", "\\t")
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+
+
+# Line breaks, and what words of some scripts are joined and kept apart with.
+_HARMLESS = "\n\t\u200c\u200d"
+
+
+def _inactive(one: str) -> str:
+    if one.isprintable() or one in _HARMLESS or unicodedata.category(one) == "Zs":
+        return one
+    return one.encode("unicode_escape").decode("ascii")
