@@ -188,3 +188,18 @@ def test_too_few_of_a_kind_is_one_line(made_data: Callable[..., Path]) -> None:
     samples = data.read_index(made_data(covid=2, normal=9))
     with pytest.raises(TrainingError, match="expected at least 5 patient groups of COVID-19"):
         data.split_by_group(samples, folds=5, seed=0)
+
+
+def test_a_run_that_is_taken_up_again_holds_back_what_it_held_back(
+    pictures: Any, tmp_path: Path
+) -> None:
+    """Another version may draw other folds; a network must never be measured on what it learnt from."""
+    from infmap_train import run_folder
+
+    assert run_folder.split_rows(tmp_path, pictures) is None
+    held = [3, 0, 25]
+    others = [row for row in range(len(pictures.samples)) if row not in held]
+    run_folder.write_split(tmp_path, train=pictures.take(others), held_back=pictures.take(held))
+    rows = run_folder.split_rows(tmp_path, pictures)
+    assert rows is not None
+    assert [list(part) for part in rows] == [others, held]

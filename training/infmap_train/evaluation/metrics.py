@@ -186,17 +186,19 @@ class PrecisionRecall:
     recall: NDArray[np.float64]
 
     def at(self, threshold: float) -> tuple[float, float]:
-        """Precision and recall at the step nearest to a threshold."""
-        step = int(np.abs(self.threshold - threshold).argmin())
+        """Precision and recall of the pixels that reach a threshold."""
+        step = max(0, int(np.count_nonzero(self.threshold >= threshold)) - 1)
         return float(self.precision[step]), float(self.recall[step])
 
 
 def precision_recall(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> PrecisionRecall:
-    """Precision and recall of the pixels at every threshold."""
+    """Precision and recall of the pixels at every threshold that changes them."""
     infected, healthy = _histograms(masks, probability)
     true_positive, false_positive = infected[::-1].cumsum(), healthy[::-1].cumsum()
     predicted = true_positive + false_positive
-    edges = np.arange(_STEPS, -1, -1) / _STEPS_IN_ONE + _LEAST_LOGIT
+    changing = np.flatnonzero(np.diff(predicted, prepend=-1))
+    predicted, true_positive = predicted[changing], true_positive[changing]
+    edges = np.arange(_STEPS, -1, -1)[changing] / _STEPS_IN_ONE + _LEAST_LOGIT
     return PrecisionRecall(
         threshold=1 / (1 + np.exp(-edges)),
         precision=np.where(predicted == 0, 1.0, true_positive / np.maximum(predicted, 1)),
