@@ -24,6 +24,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_bytes, write_json
@@ -185,6 +188,19 @@ def write_finding(run: Path, path: Path) -> None:
     """
     FindingSpec.read(path)
     write_bytes(run / FINDING, path.read_bytes())
+
+
+def split_rows(run: Path, pictures: Pictures) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """The rows that a run learns from and those that it holds back, as recorded; ``None`` for a new run."""
+    if not (run / SPLIT).is_file():
+        return None
+    recorded = read_json(run / SPLIT)
+    rows = {sample.name: row for row, sample in enumerate(pictures.samples)}
+    learnt, held_back = (
+        np.array([rows[name] for name in recorded[part] if name in rows], dtype=np.intp)
+        for part in ("train", "held_back")
+    )
+    return learnt, held_back
 
 
 def write_gate_images(run: Path, held_back: Pictures) -> None:

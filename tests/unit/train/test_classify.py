@@ -136,7 +136,11 @@ def test_batches_carry_the_class_of_their_own_pictures(pictures: data.Pictures) 
 def test_figures_are_counted_by_hand() -> None:
     samples = tuple(
         data.Sample(
-            name=f"{'there' if n == 5 else 'here'}_{n}", image=Path("x"), covid=n < 3, group=str(n)
+            name=f"picture {n}",
+            image=Path("x"),
+            covid=n < 3,
+            group=str(n),
+            source="there" if n == 5 else "here",
         )
         for n in range(6)
     )

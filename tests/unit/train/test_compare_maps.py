@@ -58,7 +58,8 @@ def _predictions(covid: int = 8, normal: int = 0) -> Predictions:
     activation[:, :32, :32] = 1
     samples = tuple(
         data.Sample(
-            name=f"{'here' if row % 2 else 'there'}_{row}",
+            name=f"picture {row}",
+            source="here" if row % 2 else "there",
             image=Path("x"),
             covid=row < covid,
             group=str(row // 2),

@@ -78,6 +78,7 @@ def _evaluation(anatomy: Anatomy = Anatomy.INFECTION) -> Evaluation:
             name=f"{'here' if n % 2 else 'there'}_{n}",
             image=Path("x"),
             covid=n < 3,
+            source="here" if n % 2 else "there",
             infection_mask=Path("m") if n < 3 else None,
             lung_mask=Path("l"),
             group=str(n),

@@ -19,6 +19,7 @@ from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import quality
 from infmap_train.data.dataset import INFECTION_MASKS, LUNG_MASKS, Sample, load, read_index, refuse
 from infmap_train.data.layouts import read_dataset, read_normals
+from infmap_train.data.masks import read_mask
 from infmap_train.data.output import new_folder, write_csv
 
 _INDEX = (
@@ -186,24 +187,13 @@ def _with_joined_groups(
 def _copy(sample: Sample, pixels: NDArray[np.uint8], folder: Path) -> None:
     """Write a radiograph, and its masks, as 8-bit gray PNG at its own size; all or nothing."""
     masks = {
-        kind: _read_mask(path, pixels.shape)
+        kind: read_mask(path, pixels.shape)[0]
         for kind, path in ((INFECTION_MASKS, sample.infection_mask), (LUNG_MASKS, sample.lung_mask))
         if path is not None
     }
     for kind, mask in masks.items():
         cv2.imwrite(str(folder / kind / f"{sample.name}.png"), mask)
     cv2.imwrite(str(folder / "images" / f"{sample.name}.png"), pixels)
-
-
-def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise InputRejected("mask", f"{path} cannot be decoded")
-    if mask.shape != shape:
-        raise InputRejected("mask", f"{path} is {mask.shape}, its radiograph {shape}")
-    # Some sets store masks as 0 and 1, some with soft edges.
-    level = 0 if mask.max() <= 1 else 127
-    return np.where(mask > level, 255, 0).astype(np.uint8)
 
 
 def _with_unique_names(samples: Sequence[Sample]) -> list[Sample]:

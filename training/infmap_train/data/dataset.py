@@ -1,8 +1,8 @@
 """Training data: an index of radiographs with masks, checked completely, split by patient group.
 
 The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
-or ``normal``, ``group``, optional), the pictures that it names, ``infection_masks/NAME.png`` for the
-COVID-19 ones, and ``lung_masks/NAME.png`` for any that have one.
+or ``normal``, and, optional, ``group`` and ``source``), the pictures that it names,
+``infection_masks/NAME.png`` for the COVID-19 ones, and ``lung_masks/NAME.png`` for any that have one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
@@ -24,6 +25,7 @@ from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_file, judge
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy
 from infmap_kit.progress import Progress, no_progress
+from infmap_train.data.masks import read_mask
 
 INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
@@ -45,6 +47,9 @@ class Sample:
         Whether it shows COVID-19; else it is normal.
     group
         All that may be one patient; never on both sides of a split.
+    source
+        Where it came from, such as a hospital or a public set; splits keep the shares of each. Empty where it
+        is not known.
     infection_mask, lung_mask
         Masks of the same size, 0 or 255; ``None`` where there is none. What is infected on a normal
         radiograph is known without one: nothing.
@@ -54,6 +59,7 @@ class Sample:
     image: Path
     covid: bool
     group: str
+    source: str = ""
     infection_mask: Path | None = None
     lung_mask: Path | None = None
 
@@ -65,11 +71,6 @@ class Sample:
         """Whether it is known where it lies, or that it is nowhere."""
         known_empty = anatomy is Anatomy.INFECTION and not self.covid
         return known_empty or self.mask(anatomy) is not None
-
-    @property
-    def source(self) -> str:
-        """Where it came from: the name's first part (``qata_covid_12`` is ``qata``)."""
-        return self.name.partition("_")[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Pictures:
         The anatomy that the masks show.
     doubts
         What serving would refuse, or warn of, among the radiographs that were read.
+    notes
+        What was decided about masks, and which should be looked at.
     """
 
     samples: tuple[Sample, ...]
@@ -95,6 +98,7 @@ class Pictures:
     masks: NDArray[np.uint8]
     anatomy: Anatomy = Anatomy.INFECTION
     doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def covid(self) -> NDArray[np.bool_]:
@@ -223,6 +227,7 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
                     covid=covid,
                     # An unknown patient is a group of its own.
                     group=row.get("group") or name,
+                    source=(row.get("source") or "").strip(),
                     infection_mask=infection_mask,
                     lung_mask=lung_mask,
                 )
@@ -263,6 +268,8 @@ def load(
     masks = np.zeros_like(images)
     problems: list[str] = []
     doubts: list[str] = []
+    empty: list[str] = []
+    kinds = Counter[str]()
     for row, sample in enumerate(samples):
         progress("reading radiographs", row + 1, len(samples))
         try:
@@ -276,15 +283,19 @@ def load(
         path = sample.mask(anatomy)
         if path is None:
             continue
-        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            problems.append(f"{sample.name}: {path} cannot be decoded")
-        elif mask.shape != image.shape:
-            problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
-        else:
-            masks[row] = network_mask(mask.astype(np.uint8, copy=False))
+        try:
+            mask, kind = read_mask(path, image.shape)
+        except InputRejected as error:
+            problems.append(f"{sample.name}: {error}")
+            continue
+        kinds[kind] += 1
+        masks[row] = network_mask(mask)
+        if not mask.any():
+            empty.append(sample.name)
     refuse(problems)
-    return Pictures(tuple(samples), images, masks, anatomy, tuple(doubts))
+    notes = [f"{count} masks are {kind}" for kind, count in kinds.most_common() if kind]
+    notes += [f"{name}: its mask of the {anatomy} is empty" for name in empty]
+    return Pictures(tuple(samples), images, masks, anatomy, tuple(doubts), tuple(notes))
 
 
 def _doubts(radiograph: Radiograph) -> list[str]:
@@ -314,7 +325,10 @@ def split_by_group(
     strata = np.array([f"{s.source} {s.covid}" for s in samples])
     refuse(too_few_groups(samples, folds))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(samples)), strata, groups))
+    with warnings.catch_warnings():
+        # Of a source with few pictures not every fold has one, which is no fault of the classes' shares.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(splitter.split(np.zeros(len(samples)), strata, groups))
 
 
 def too_few_groups(samples: Sequence[Sample], folds: int) -> list[str]:

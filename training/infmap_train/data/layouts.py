@@ -105,6 +105,8 @@ def open_dataset(
     if pictures.doubts:
         lines = "\n  ".join(pictures.doubts)
         _log.info("serving would refuse these radiographs or warn of them:\n  %s", lines)
+    if pictures.notes:
+        _log.info("of the masks:\n  %s", "\n  ".join(pictures.notes))
     return pictures
 
 
@@ -193,6 +195,7 @@ def _sample(
         image=image,
         covid=infection is not None,
         group=subject[0] if subject else name,
+        source=source,
         infection_mask=infection,
         lung_mask=lungs,
     )

@@ -19,9 +19,14 @@ from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 _Z_95 = 1.96
 
-# Curves over tens of millions of pixels are counted in this many steps of probability instead of
-# sorted: a thousandth of the memory, and the AUC agrees with the sorted one to 1e-4.
-_STEPS = 10_000
+# Curves over tens of millions of pixels are counted in steps instead of sorted, which takes a thousandth of
+# the memory. The steps are even in log-odds, since nearly all pixels lie close to 0 or 1: at 1e-6 and at
+# 1 - 1e-6 they tell probabilities apart that differ by 2e-10, at 0.5 by 6e-5. They go from the least to the
+# greatest probability that 32 bits hold, and 0.5 is where one begins.
+_LEAST_LOGIT, _GREATEST_LOGIT = -104, 17
+_STEPS_IN_ONE = 4096
+_STEPS = (_GREATEST_LOGIT - _LEAST_LOGIT) * _STEPS_IN_ONE
+_PICTURES_AT_ONCE = 64
 
 
 def _ratio(part: float, total: float) -> float:
@@ -45,11 +50,13 @@ class Confusion:
     @classmethod
     def count(cls, truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> Self:
         """Count two boolean arrays of one shape."""
+        true_positive = int(np.count_nonzero(truth & predicted))
+        true, positive = int(np.count_nonzero(truth)), int(np.count_nonzero(predicted))
         return cls(
-            true_positive=int((truth & predicted).sum()),
-            false_positive=int((~truth & predicted).sum()),
-            false_negative=int((truth & ~predicted).sum()),
-            true_negative=int((~truth & ~predicted).sum()),
+            true_positive=true_positive,
+            false_positive=positive - true_positive,
+            false_negative=true - true_positive,
+            true_negative=truth.size - true - positive + true_positive,
         )
 
     @classmethod
@@ -179,18 +186,21 @@ class PrecisionRecall:
     recall: NDArray[np.float64]
 
     def at(self, threshold: float) -> tuple[float, float]:
-        """Precision and recall at the step nearest to a threshold."""
-        step = int(np.abs(self.threshold - threshold).argmin())
+        """Precision and recall of the pixels that reach a threshold."""
+        step = max(0, int(np.count_nonzero(self.threshold >= threshold)) - 1)
         return float(self.precision[step]), float(self.recall[step])
 
 
 def precision_recall(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> PrecisionRecall:
-    """Precision and recall of the pixels at every threshold."""
+    """Precision and recall of the pixels at every threshold that changes them."""
     infected, healthy = _histograms(masks, probability)
     true_positive, false_positive = infected[::-1].cumsum(), healthy[::-1].cumsum()
     predicted = true_positive + false_positive
+    changing = np.flatnonzero(np.diff(predicted, prepend=-1))
+    predicted, true_positive = predicted[changing], true_positive[changing]
+    edges = np.arange(_STEPS, -1, -1)[changing] / _STEPS_IN_ONE + _LEAST_LOGIT
     return PrecisionRecall(
-        threshold=np.arange(_STEPS, -1, -1) / _STEPS,
+        threshold=1 / (1 + np.exp(-edges)),
         precision=np.where(predicted == 0, 1.0, true_positive / np.maximum(predicted, 1)),
         recall=true_positive / max(1, int(infected.sum())),
     )
@@ -220,9 +230,17 @@ def _histograms(
     masks: NDArray[np.uint8], probability: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Infected and healthy pixels at each step of probability, (T,) each."""
-    # Floor, so that a pixel counts at a threshold if and only if it reaches it.
-    steps = np.floor(probability.astype(np.float64) * _STEPS + 1e-6).astype(np.int64).ravel()
-    infected = masks.ravel() > 0
-    both = np.bincount(steps, minlength=_STEPS + 1)
-    positive = np.bincount(steps[infected], minlength=_STEPS + 1)
+    both = np.zeros(_STEPS + 1, np.int64)
+    positive = np.zeros_like(both)
+    # A few pictures at a time: what is computed in between is eight times as large as they are.
+    for start in range(0, len(probability), _PICTURES_AT_ONCE):
+        rows = slice(start, start + _PICTURES_AT_ONCE)
+        exact = probability[rows].astype(np.float64).ravel()
+        with np.errstate(divide="ignore"):
+            logit = np.log(exact) - np.log1p(-exact)
+        inside = np.clip(logit, _LEAST_LOGIT, _GREATEST_LOGIT)
+        # Floor, so that a pixel counts at a threshold if and only if it reaches it.
+        steps = np.floor((inside - _LEAST_LOGIT) * _STEPS_IN_ONE).astype(np.int64)
+        both += np.bincount(steps, minlength=_STEPS + 1)
+        positive += np.bincount(steps[masks[rows].ravel() > 0], minlength=_STEPS + 1)
     return positive, both - positive

@@ -113,9 +113,12 @@ def train(
     keras.mixed_precision.set_global_policy(
         "mixed_bfloat16" if options.mixed_precision else "float32"
     )
-    train_rows, test_rows = data.split_by_group(
-        pictures.samples, folds=options.folds, seed=options.seed
-    )[options.fold]
+    # A run that is taken up again goes on with what it held back, whatever a later version would draw.
+    rows = run_folder.split_rows(own, pictures)
+    if rows is None:
+        folds = data.split_by_group(pictures.samples, folds=options.folds, seed=options.seed)
+        rows = folds[options.fold]
+    train_rows, test_rows = rows
     # The folds are of all pictures, so that every anatomy holds back the same patients.
     learnt, held_back = (pictures.take(rows).with_truth() for rows in (train_rows, test_rows))
     without = len(pictures.samples) - len(learnt.samples) - len(held_back.samples)
