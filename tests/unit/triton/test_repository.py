@@ -54,7 +54,7 @@ def _change(repository: Path, key: str, value: object) -> None:
         (lambda r: (r / "one/1/more.py").write_text(""), "holds one/1/more.py"),
         (lambda r: (r / "one/1/link").symlink_to("/etc/passwd"), "is a link"),
         (lambda r: os.mkfifo(r / "one/1/pipe"), "is neither file nor folder"),
-        (lambda r: (r / "two").mkdir(), "is an empty folder"),
+        (lambda r: (r / "three").mkdir(), "is an empty folder"),
         (lambda r: (r / "one/2").mkdir(), "is an empty folder"),
         (lambda r: (r / MANIFEST).unlink(), "fill it with `infmap-kit export`"),
         (lambda r: (r / MANIFEST).write_text("{"), "is not JSON"),
