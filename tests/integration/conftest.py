@@ -33,7 +33,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Pa
 # Of a module, so that test_server.py finds no server alive but its own.
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[TritonServer]:
-    with serving(repository, free_ports()) as running:
+    # HTTP too: another independent client speaks it.
+    with serving(repository, free_ports(http=True)) as running:
         yield running
 
 

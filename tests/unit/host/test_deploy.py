@@ -21,7 +21,6 @@ from infmap_kit.triton.server.options import ServerOptions
 
 KSERVE_SCHEMA = Path(__file__).parents[2] / "data" / "kserve" / "inferenceservice.schema.json"
 GOLDEN = Path(__file__).parents[2] / "data" / "confinement"
-KEY = "a-secret-for-this-test"
 OPTIONS = ContainerOptions(user="1000:1000")
 
 
@@ -43,7 +42,7 @@ def _repository(folder: Path, *, target: str = "tensorrt", tensorrt: str = "11.2
 
 def test_the_container_is_confined(tmp_path: Path) -> None:
     repository = _repository(tmp_path / "r")
-    command = docker_command(repository, ServerOptions(http_port=9000), OPTIONS, key=KEY)
+    command = docker_command(repository, ServerOptions(http_port=9000, http=True), OPTIONS)
     image = command.index("nvcr.io/nvidia/tritonserver:26.08-py3")
     confinement, server = command[:image], command[image + 1 :]
     for word in (
@@ -72,14 +71,14 @@ def test_the_container_is_confined(tmp_path: Path) -> None:
 def test_docker_compose_and_kserve_are_as_they_were(tmp_path: Path) -> None:
     repository = _repository(tmp_path / "r")
     server, options = (
-        ServerOptions(http_port=9000),
+        ServerOptions(http_port=9000, http=True),
         ContainerOptions(user="1000:1000", shm_mib=512),
     )
     kserve = KserveOptions(storage_uri="pvc://models/infmap", namespace="radiology", replicas=3)
-    command = shown(docker_command(repository, server, options, key=KEY))
+    command = shown(docker_command(repository, server, options))
     documents = {
-        "compose.yaml": compose_document(repository, server, options, key=KEY),
-        "kserve.yaml": kserve_document(repository, kserve, key=KEY),
+        "compose.yaml": compose_document(repository, server, options),
+        "kserve.yaml": kserve_document(repository, kserve),
     }
     place = str(repository)
     assert command.replace(place, "/srv/repository") == (GOLDEN / "docker.txt").read_text().strip()
@@ -131,15 +130,28 @@ def test_without_a_gpu_none_is_asked_for(tmp_path: Path) -> None:
     assert "deploy" not in document["services"]["triton"]
 
 
-def test_each_server_has_a_key_of_its_own(tmp_path: Path) -> None:
+def test_no_secret_stands_in_the_arguments(tmp_path: Path) -> None:
+    """Every user of a machine can read them; nothing that could be sent opens the restricted APIs."""
     repository = _repository(tmp_path / "r")
     first, second = (docker_command(repository, ServerOptions(), OPTIONS) for _ in range(2))
-    assert first != second
+    assert first == second
+    (restricted,) = (word for word in first if word.startswith("--grpc-restricted-protocol="))
+    assert "\n" in restricted
+
+
+def test_http_stays_in_the_container_unless_it_is_asked_for(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r")
+    inside = docker_command(repository, ServerOptions(http_port=9000), OPTIONS)
+    assert "--http-address=127.0.0.1" in inside
+    assert not any("9000" in word for word in inside)
+    outside = docker_command(repository, ServerOptions(http_port=9000, http=True), OPTIONS)
+    assert "--publish=127.0.0.1:9000:8000" in outside
+    assert "--http-address=127.0.0.1" not in outside
 
 
 def test_compose_files_are_valid_by_the_compose_specs_schema(tmp_path: Path) -> None:
     """The schema is the compose project's own, as the package check-jsonschema brings it."""
-    document = compose_document(_repository(tmp_path / "r"), ServerOptions(), OPTIONS, key=KEY)
+    document = compose_document(_repository(tmp_path / "r"), ServerOptions(), OPTIONS)
     write_yaml(tmp_path / "compose.yaml", document)
     schema = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json")
     read = yaml.safe_load((tmp_path / "compose.yaml").read_text())
@@ -157,7 +169,7 @@ def test_compose_files_are_valid_by_the_compose_specs_schema(tmp_path: Path) -> 
 
 def _kserve(folder: Path, **options: Any) -> dict[str, Any]:
     chosen = KserveOptions(**{"storage_uri": "pvc://models/infmap", **options})
-    document = kserve_document(_repository(folder / "r"), chosen, key=KEY)
+    document = kserve_document(_repository(folder / "r"), chosen)
     write_yaml(folder / "service.yaml", document)
     read: dict[str, Any] = yaml.safe_load((folder / "service.yaml").read_text())
     return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,9 @@ def _change(repository: Path, key: str, value: object) -> None:
         (lambda r: (r / "one/1/model.onnx").unlink(), "lacks one/1/model.onnx"),
         (lambda r: (r / "one/1/more.py").write_text(""), "holds one/1/more.py"),
         (lambda r: (r / "one/1/link").symlink_to("/etc/passwd"), "is a link"),
+        (lambda r: os.mkfifo(r / "one/1/pipe"), "is neither file nor folder"),
+        (lambda r: (r / "three").mkdir(), "is an empty folder"),
+        (lambda r: (r / "one/2").mkdir(), "is an empty folder"),
         (lambda r: (r / MANIFEST).unlink(), "fill it with `infmap-kit export`"),
         (lambda r: (r / MANIFEST).write_text("{"), "is not JSON"),
         (lambda r: (r / MANIFEST).write_text('{"schema": 9}'), "of schema 1, found 9"),

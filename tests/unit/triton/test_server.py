@@ -38,6 +38,15 @@ def test_other_reasons_are_found(line: str) -> None:
     assert reason in line
 
 
+def test_what_every_cpu_logs_is_no_reason() -> None:
+    harmless = 'E1121 12:00:00.0 1 cuda.cc:9] "CudaDriverHelper has not been initialized."'
+    assert explain_log([harmless]) == ""
+    told = 'E1121 12:00:01.0 1 model.cc:7] "out of memory"'
+    assert explain_log([harmless, told]) == "out of memory"
+    later = 'E1121 12:00:02.0 1 model.cc:7] "the last one"'
+    assert explain_log([told, later, harmless]) == "the last one"
+
+
 def test_no_reason_is_no_reason() -> None:
     assert explain_log(["I1121 12:00:00.0 1 x.cc:1] fine"]) == ""
 

@@ -81,7 +81,10 @@ class Subject:
         begun = time.perf_counter()
         with (
             TritonServer(
-                repository, runtime=fitting_runtime(repository, manifest), options=free_ports()
+                repository,
+                runtime=fitting_runtime(repository, manifest),
+                options=free_ports(),
+                manifest=manifest,
             ) as server,
             InfmapClient(server.grpc_url) as client,
         ):

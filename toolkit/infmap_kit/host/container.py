@@ -77,15 +77,21 @@ def fitting_image(manifest: Manifest) -> Image:
     return find(manifest.target).image(manifest)
 
 
-def server_arguments(key: str | None = None) -> list[str]:
-    """Triton's command line inside a container, where it listens on the container's own addresses."""
-    return ["tritonserver", f"--model-repository={MODELS}", *hardened(key)]
+def server_arguments(server: ServerOptions) -> list[str]:
+    """Triton's command line inside a container, where it listens on the container's own addresses.
+
+    HTTP stays inside unless it is asked for; the container's own health check uses it there.
+    """
+    inside = [] if server.http else ["--http-address=127.0.0.1"]
+    return ["tritonserver", f"--model-repository={MODELS}", *inside, *hardened()]
 
 
 def confinement(repository: Path, server: ServerOptions, options: ContainerOptions) -> Confinement:
     """The confinement of a container that reads a repository and writes only /tmp."""
-    outer = (server.http_port, server.grpc_port, server.metrics_port)
-    inner = (HTTP_PORT, GRPC_PORT, METRICS_PORT)
+    outer = [server.grpc_port, server.metrics_port]
+    inner = [GRPC_PORT, METRICS_PORT]
+    if server.http:
+        outer, inner = [server.http_port, *outer], [HTTP_PORT, *inner]
     return Confinement(
         user=options.run_as(),
         shm_mib=options.shm_mib,
@@ -97,9 +103,7 @@ def confinement(repository: Path, server: ServerOptions, options: ContainerOptio
     )
 
 
-def docker_command(
-    repository: Path, server: ServerOptions, options: ContainerOptions, *, key: str | None = None
-) -> list[str]:
+def docker_command(repository: Path, server: ServerOptions, options: ContainerOptions) -> list[str]:
     """The command that starts a repository in a container; nothing in it can be written but /tmp.
 
     Parameters
@@ -110,8 +114,6 @@ def docker_command(
         Address and ports at which it is published.
     options
         Image, GPUs and confinement.
-    key
-        See :func:`~infmap_kit.triton.server.options.hardened`.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def docker_command(
         *gpus,
         *confinement(repository, server, options).docker(),
         image,
-        *server_arguments(key),
+        *server_arguments(server),
     ]
 
 

@@ -72,7 +72,7 @@ class KserveOptions:
 
 
 def compose_document(
-    repository: Path, server: ServerOptions, options: ContainerOptions, *, key: str | None = None
+    repository: Path, server: ServerOptions, options: ContainerOptions
 ) -> dict[str, Any]:
     """A compose file with the same confinement as ``infmap-kit serve --runtime docker``.
 
@@ -82,7 +82,7 @@ def compose_document(
     manifest = check_repository(repository)
     service: dict[str, Any] = {
         "image": options.image or fitting_image(manifest).reference,
-        "command": server_arguments(key),
+        "command": server_arguments(server),
         **confinement(repository, server, options).compose(),
         "healthcheck": {
             "test": ["CMD", "curl", "-fsS", f"http://127.0.0.1:{HTTP_PORT}/v2/health/ready"],
@@ -99,9 +99,7 @@ def compose_document(
     return {"name": "infmap-kit", "services": {"triton": service}}
 
 
-def kserve_document(
-    repository: Path, options: KserveOptions, *, key: str | None = None
-) -> dict[str, Any]:
+def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
     """An InferenceService for KServe's own Triton runtime.
 
     Raises what :func:`~infmap_kit.host.container.docker_command` raises.
@@ -112,8 +110,6 @@ def kserve_document(
         A copy of the repository at the storage URI; its manifest says which image and which GPUs fit.
     options
         Name, place and size.
-    key
-        See :func:`~infmap_kit.triton.server.options.hardened`.
     """
     manifest = check_repository(repository)
     image, confined = fitting_image(manifest), Confinement()
@@ -126,7 +122,7 @@ def kserve_document(
         "protocolVersion": "v2",
         "storageUri": options.storage_uri,
         # Added to the runtime's own, which name the repository and the ports.
-        "args": hardened(key),
+        "args": hardened(),
         "resources": {"requests": dict(size), "limits": dict(size)},
         "securityContext": {"privileged": False, **confined.container_security()},
         "readinessProbe": {

@@ -124,8 +124,8 @@ def ports(options: ServerOptions) -> Iterator[HostCheck]:
     busy = options.unusable_ports()
     shown = ", ".join(map(str, busy))
     if not busy:
-        yield ok("ports", "HTTP, gRPC and metrics ports are free.")
-    elif is_ready(options.http_url):
+        yield ok("ports", "The ports of gRPC and metrics are free.")
+    elif is_ready(options.grpc_url):
         yield ok("ports", f"A Triton server is ready on {options.host} ({shown}).")
     else:
         yield problem(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -159,22 +160,34 @@ def check_repository(repository: Path) -> Manifest:
     Raises
     ------
     SpecError
-        Naming the file that was altered, is missing, is a link or is not in the manifest.
+        Naming the file that was altered, is missing, is a link or a pipe, or is not in the manifest, or an
+        empty folder.
     """
     manifest = Manifest.read(repository)
-    actual, expected = set(files_of(repository)), set(manifest.files)
-    for name in sorted(expected - actual):
-        raise SpecError(f"{repository} lacks {name}: export again")
-    for name in sorted(actual - expected):
+    for name in sorted(manifest.files):
+        if not (repository / name).exists():
+            raise SpecError(f"{repository} lacks {name}: export again")
+    for name in sorted(set(files_of(repository)) - set(manifest.files)):
         raise SpecError(
             f"{repository} holds {name}, which its manifest does not name: export again"
         )
+    check_files(repository, manifest)
+    return manifest
+
+
+def check_files(repository: Path, manifest: Manifest) -> None:
+    """Compare the files that a manifest names with their hashes.
+
+    Raises
+    ------
+    SpecError
+        Naming the file that is another one, or that cannot be read.
+    """
     for name, digest in sorted(manifest.files.items()):
         if sha256_of(repository / name) != digest:
             raise SpecError(
                 f"{repository / name} is not what was exported (SHA-256 differs): export again"
             )
-    return manifest
 
 
 def write_manifest(
@@ -203,18 +216,37 @@ def write_manifest(
     return sealed
 
 
-def files_of(repository: Path) -> Iterator[str]:
-    """Names below ``repository`` of everything in it but the manifest.
+def files_of(repository: Path, *, with_manifest: bool = False) -> Iterator[str]:
+    """Names below ``repository`` of every file in it, without the manifest unless that is asked for.
 
     Raises
     ------
     SpecError
-        For a link, whose target the manifest cannot vouch for.
+        For a link, whose target the manifest cannot vouch for; for whatever else is no file, such as a pipe;
+        and for an empty folder, which Triton takes for a model or a version.
     """
     for path in sorted(repository.rglob("*")):
         name = path.relative_to(repository).as_posix()
         if path.is_symlink():
             raise SpecError(f"{path} is a link; a repository holds plain files only")
-        # Python writes caches beside the runner when a server loads it.
-        if path.is_file() and name != MANIFEST and "__pycache__" not in path.parts:
+        if path.is_dir():
+            if not any(path.iterdir()):
+                raise SpecError(f"{path} is an empty folder, which no export made: take it away")
+        elif not path.is_file():
+            raise SpecError(
+                f"{path} is neither file nor folder, and no export made it: take it away"
+            )
+        elif with_manifest or name != MANIFEST:
             yield name
+
+
+def remove_bytecode(repository: Path) -> list[Path]:
+    """Take away the bytecode that servers of before left beside the runner; returns the folders.
+
+    Python prefers it to the source, whose hash the manifest names. What cannot be taken away is refused when
+    the repository is checked.
+    """
+    folders = [p for p in repository.rglob("__pycache__") if p.is_dir() and not p.is_symlink()]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [folder for folder in folders if not folder.exists()]

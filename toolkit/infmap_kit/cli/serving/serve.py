@@ -25,6 +25,12 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to bind to. Triton knows no sign-in: stay on loopback.")
     ] = "127.0.0.1",
+    http: Annotated[
+        bool,
+        typer.Option(
+            "--http", help="Speak HTTP too, which three small requests of anybody bring down."
+        ),
+    ] = False,
     http_port: HttpPort = 8000,
     grpc_port: GrpcPort = 8001,
     metrics_port: MetricsPort = 8002,
@@ -51,12 +57,14 @@ def serve(
     """Serve a repository with Triton until Ctrl-C or SIGTERM.
 
     Checks the hash of every file first, waits until the ensemble is ready, warms it up, and prints
-    the endpoints. A release that is published meanwhile (`export`, `install`, `rollback`) is started
-    beside, and takes over when it is ready. In a container it is confined: read-only, no root, no
+    the endpoints. What is loaded is a private copy of the files; all are looked at again every ten
+    minutes and at SIGHUP. A release that is published meanwhile (`export`, `install`, `rollback`) is
+    started beside, and takes over when it is ready. A server that ends by itself is started again, up
+    to four times in a quarter of an hour. In a container it is confined: read-only, no root, no
     capabilities, loopback.
     """
     options = ServerOptions(
-        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port
+        host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, http=http
     )
     if runtime == "docker" or print_command:
         container = {"image": image, "gpus": gpus, "shm_mib": shm_mib}
@@ -66,7 +74,7 @@ def serve(
         raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
     from infmap_kit.targets.registry import find
     from infmap_kit.triton.repository import Manifest
-    from infmap_kit.triton.server.process import ending_on_sigterm
+    from infmap_kit.triton.server.process import checking_at_sighup, ending_on_sigterm
     from infmap_kit.triton.server.supervisor import POLL_S, supervised
 
     find(Manifest.read(repository).target)
@@ -80,11 +88,8 @@ def serve(
                 repository, options, on_log=show if verbose else _ignore, on_event=show
             ) as server,
         ):
-            endpoints = {
-                "grpc": server.grpc_url,
-                "http": server.http_url,
-                "metrics": options.metrics_url,
-            }
+            spoken = {"http": server.http_url} if http else {}
+            endpoints = {"grpc": server.grpc_url, **spoken, "metrics": options.metrics_url}
             ready_s = time.monotonic() - started
             if json_:
                 print_json({"endpoints": endpoints, "ready_s": round(ready_s, 2)})
@@ -92,9 +97,14 @@ def serve(
                 console.print(f"Ready after {ready_s:.1f} s. Ctrl-C ends it.")
                 for name, url in endpoints.items():
                     console.print(f"  {name:8}{url}")
-            while True:
-                server.look()
-                time.sleep(POLL_S)
+            with checking_at_sighup() as asked:
+                while True:
+                    server.look()
+                    if asked.is_set():
+                        asked.clear()
+                        server.check_files()
+                        show("Looked at all files.")
+                    time.sleep(POLL_S)
     except KeyboardInterrupt:
         console.print("The server has ended.")
 

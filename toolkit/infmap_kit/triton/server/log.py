@@ -8,15 +8,19 @@ _REASONS = (
     re.compile(r"failed to load '(?P<model>[^']+)' version \d+: (?P<reason>.*)"),
     re.compile(r"(?P<reason>error while loading shared libraries: .*)"),
     re.compile(r"(?P<reason>.*(?:already in use|[Ff]ailed to start|failed to stat).*)"),
-    re.compile(r"^E\d{4} \S+ \d+ \S+\] \"?(?P<reason>.*)"),
     re.compile(r"^error: (?P<reason>.*)"),
+    re.compile(r"^E\d{4} \S+ \d+ \S+\] \"?(?P<reason>.*)"),
 )
+# Every server on a machine without a GPU logs this as an error, and goes on.
+_HARMLESS = ("CudaDriverHelper has not been initialized",)
 
 
 def explain_log(lines: list[str]) -> str:
     """The reason of a failure in one line, from a server's log; empty when it has none."""
+    telling = [line for line in lines if not any(words in line for words in _HARMLESS)]
     for pattern in _REASONS:
-        for line in lines:
+        # The last one is what it ended of.
+        for line in reversed(telling):
             if match := pattern.search(line):
                 # A Python traceback follows on the same line; its first part says what happened.
                 reason = match["reason"].strip().strip('"').partition("\\n")[0]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from infmap_kit.errors import ServerError
 
 _PATH = "/metrics"
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class MetricsRelay:
@@ -33,7 +34,9 @@ class MetricsRelay:
         self._host = host
         self._followed: int | None = None
         try:
-            self._listener = http.server.ThreadingHTTPServer((host, port), _handler(self._fetch))
+            self._listener = http.server.ThreadingHTTPServer(
+                (host, port), _handler(self._fetch, host)
+            )
         except OSError as error:
             raise ServerError(
                 f"port {port} (metrics) on {host} cannot be used ({error.strerror}): end what listens there, "
@@ -65,17 +68,34 @@ class MetricsRelay:
             return None
 
 
-def _handler(fetch: Callable[[], bytes | None]) -> type[http.server.BaseHTTPRequestHandler]:
+def _handler(
+    fetch: Callable[[], bytes | None], host: str
+) -> type[http.server.BaseHTTPRequestHandler]:
     class RelayHandler(http.server.BaseHTTPRequestHandler):
+        # Whoever connects and says nothing does not stay.
+        timeout = 10
+
         def do_GET(self) -> None:
-            content = fetch() if self.path == _PATH else None
-            status = 404 if self.path != _PATH else 503 if content is None else 200
+            content = None
+            if self._of_a_web_page():
+                status = 403
+            elif self.path != _PATH:
+                status = 404
+            else:
+                content = fetch()
+                status = 503 if content is None else 200
             self.send_response(status)
             self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
             with contextlib.suppress(BrokenPipeError):
                 self.wfile.write(content or b"")
+
+        def _of_a_web_page(self) -> bool:
+            """Whether a browser asks for a page of elsewhere; also one whose name was made to point here."""
+            asked, _, _ = self.headers.get("Host", "").rpartition(":")
+            at_home = host not in _LOOPBACK or asked in _LOOPBACK
+            return "Origin" in self.headers or not at_home
 
         def log_message(self, *_: object) -> None:
             """Log nothing: a scrape comes every few seconds."""

@@ -6,20 +6,22 @@ import collections
 import contextlib
 import dataclasses
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
 from infmap_kit.errors import ServerError
 from infmap_kit.parts.contract import ENSEMBLE
+from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.log import explain_log
 from infmap_kit.triton.server.options import STOP_TIMEOUT_S, ServerOptions, hardened
+from infmap_kit.triton.server.private_copy import PrivateCopy
 from infmap_kit.triton.server.runtime import Runtime
 from infmap_kit.triton.server.shared_memory import (
     new_prefix,
@@ -31,11 +33,15 @@ _PR_SET_PDEATHSIG = 1
 # The reason of a failure is looked for in these; Triton logs much when it loads.
 _LOG_LINES = 2000
 
-# Asks the kernel to end the server when we die, and becomes the server. In a process of its own and not in
-# Popen's preexec_fn: Python that runs between fork and exec crashes now and then where gRPC has threads.
+_MIN_OPEN_FILES = 1024
+
+# Asks the kernel to end the server when we die, takes as many open files as it may have, and becomes the
+# server. In a process of its own and not in Popen's preexec_fn: Python that runs between fork and exec crashes
+# now and then where gRPC has threads.
 _BECOME_THE_SERVER = (
-    f"import ctypes, os, sys; ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)}); "
-    "os.execv(sys.argv[1], sys.argv[1:])"
+    f"import ctypes, os, resource, sys; ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)}); "
+    "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; "
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)); os.execv(sys.argv[1], sys.argv[1:])"
 )
 _DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
 
@@ -47,11 +53,13 @@ class TritonServer:
     Parameters
     ----------
     repository
-        A published repository, checked by the caller.
+        A repository; what is loaded is a private copy of it.
     runtime
         The server to start.
     options
         Address and ports that it listens on.
+    manifest
+        What the repository must hold; ``None`` for a folder that was not published.
     on_log
         Called with every line that the server logs.
     shared
@@ -63,12 +71,14 @@ class TritonServer:
     _: dataclasses.KW_ONLY
     runtime: Runtime
     options: ServerOptions = dataclasses.field(default_factory=ServerOptions)
+    manifest: Manifest | None = None
     on_log: Callable[[str], None] = lambda _: None
     shared: bool = False
 
     def __post_init__(self) -> None:
         self._memory_prefix = new_prefix()
         self._lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
+        self._copy: PrivateCopy | None = None
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -89,14 +99,13 @@ class TritonServer:
         """Triton's HTTP endpoint, with scheme."""
         return self.options.http_url
 
-    def command(self) -> list[str]:
-        """The server's command line."""
+    def _command(self, copy: PrivateCopy) -> list[str]:
         options = self.options
+        http = [f"--http-address={options.host}", f"--http-port={options.http_port}"]
         command = [
             str(self.runtime.executable),
-            f"--model-repository={self.repository.absolute()}",
-            f"--http-address={options.host}",
-            f"--http-port={options.http_port}",
+            f"--model-repository={copy.models}",
+            *(http if options.http else ["--allow-http=false"]),
             f"--grpc-address={options.host}",
             f"--grpc-port={options.grpc_port}",
             f"--metrics-address={options.host}",
@@ -107,8 +116,19 @@ class TritonServer:
         if self.shared:
             command += ["--reuse-http-port=true", "--reuse-grpc-port=true"]
         if self.runtime.backends is not None:
-            command.append(f"--backend-directory={self.runtime.backends}")
+            command.append(f"--backend-directory={copy.backends(self.runtime.backends)}")
         return command
+
+    def check_files(self) -> None:
+        """Refuse to go on with files that are no longer those that were loaded.
+
+        Raises
+        ------
+        SpecError
+            Naming the file.
+        """
+        if self._copy is not None:
+            self._copy.check()
 
     def start(
         self,
@@ -131,16 +151,22 @@ class TritonServer:
 
         Raises
         ------
+        SpecError
+            When the repository does not hold what its manifest names.
         ServerError
             In one line: a port in use, a missing library, a model that does not load, no answer in time.
         """
+        _require_open_files()
         if beside_release is None:
             for reason in self.options.unusable_ports().values():
                 raise ServerError(f"{reason}: end what listens there, or choose other ports")
         remove_stale_shared_memory()
+        self._copy = PrivateCopy(
+            self.repository, prefix=self._memory_prefix, manifest=self.manifest
+        )
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                [*_DYING_WITH_US, *self.command()],
+                [*_DYING_WITH_US, *self._command(self._copy)],
                 env=self.runtime.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -151,6 +177,7 @@ class TritonServer:
                 start_new_session=True,
             )
         except OSError as error:
+            self._copy.remove()
             raise ServerError(
                 f"cannot start {self.runtime.executable}: {error.strerror}"
             ) from error
@@ -180,6 +207,8 @@ class TritonServer:
             self._reader.join(timeout=5)
         self._process = None
         remove_shared_memory(self._memory_prefix)
+        if self._copy is not None:
+            self._copy.remove()
 
     def check_alive(self) -> None:
         """Raise when the server has ended by itself.
@@ -211,7 +240,7 @@ class TritonServer:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self.check_alive()
-            if is_ready(self.http_url, release):
+            if is_ready(self.grpc_url, release):
                 return
             while_waiting()
             time.sleep(0.05)
@@ -223,19 +252,50 @@ class TritonServer:
         if self._reader is not None:
             self._reader.join(timeout=5)
         code = self._process.returncode if self._process is not None else 0
-        reason = explain_log(list(self._lines)) or f"exit code {code}"
-        return f"the server ended: {reason} (--verbose shows its log)"
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        reason = explain_log(list(self._lines))
+        logged = f": {reason}" if reason else ", and its log gives no reason"
+        return f"the server ended {how}{logged} (--verbose shows its log)"
 
 
-def is_ready(http_url: str, release: int | None = None) -> bool:
+def is_ready(grpc_url: str, release: int | None = None) -> bool:
     """Whether a server answers that all its models are ready, or its ensemble of a certain release."""
-    path = "health" if release is None else f"models/{ENSEMBLE.name}/versions/{release}"
+    import grpc
+    from tritonclient.grpc import service_pb2 as pb
+    from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
+
+    # A connection of its own each time: where two servers listen, each has its turn.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(grpc_url, options=options) as channel:
+        stub = GRPCInferenceServiceStub(channel)
+        try:
+            if release is None:
+                return bool(stub.ServerReady(pb.ServerReadyRequest(), timeout=2).ready)
+            request = pb.ModelReadyRequest(name=ENSEMBLE.name, version=str(release))
+            return bool(stub.ModelReady(request, timeout=2).ready)
+        except grpc.RpcError:
+            return False
+
+
+def _require_open_files() -> None:
+    """Refuse a limit of open files at which the server hangs without a word."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < _MIN_OPEN_FILES:
+        raise ServerError(
+            f"expected {_MIN_OPEN_FILES} open files or more to be allowed, found {hard}: raise the limit "
+            "(ulimit -n, or LimitNOFILE= of systemd)"
+        )
+
+
+@contextlib.contextmanager
+def checking_at_sighup() -> Iterator[threading.Event]:
+    """An event that SIGHUP sets while the block runs."""
+    asked = threading.Event()
+    before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
     try:
-        # A connection of its own each time: where two servers listen, each has its turn.
-        with urllib.request.urlopen(f"{http_url}/v2/{path}/ready", timeout=2) as reply:  # noqa: S310  # ours
-            return bool(reply.status == 200)
-    except OSError:
-        return False
+        yield asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextlib.contextmanager

@@ -56,8 +56,8 @@ class Runtime:
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(paths)
         packages = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
         environment["PYTHONPATH"] = os.pathsep.join(packages)
-        # The repository is read-only for the server, and hashed: no bytecode beside the runner.
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        # The stub's Python would read paths as ASCII in the C locale.
+        environment["LC_ALL"] = "C.UTF-8"
         return environment
 
 

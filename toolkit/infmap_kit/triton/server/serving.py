@@ -12,7 +12,7 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import parse_config
-from infmap_kit.triton.repository import Manifest, check_repository
+from infmap_kit.triton.repository import Manifest, check_repository, remove_bytecode
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import Runtime, find_runtime
@@ -50,12 +50,23 @@ def serving(
     ServerError
         When it does not start.
     """
-    runtime = fitting_runtime(repository, check_repository(repository))
-    options = options or ServerOptions()
-    server = TritonServer(repository, runtime=runtime, options=options, on_log=on_log)
+    manifest = checked(repository)
+    server = TritonServer(
+        repository,
+        runtime=fitting_runtime(repository, manifest),
+        options=options or ServerOptions(),
+        manifest=manifest,
+        on_log=on_log,
+    )
     with server:
         warm_up(server.grpc_url)
         yield server
+
+
+def checked(repository: Path) -> Manifest:
+    """Check a repository without the bytecode that servers of before left; raises as the check does."""
+    remove_bytecode(repository)
+    return check_repository(repository)
 
 
 def fitting_runtime(repository: Path, manifest: Manifest) -> Runtime:
@@ -99,11 +110,11 @@ def warm_up(url: str, *, release: int | None = None) -> None:
                 return
 
 
-def free_ports() -> ServerOptions:
+def free_ports(*, http: bool = False) -> ServerOptions:
     """Options with three ports that are free just now."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(3)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        http, grpc, metrics = (probe.getsockname()[1] for probe in probes)
-    return ServerOptions(http_port=http, grpc_port=grpc, metrics_port=metrics)
+        first, second, third = (probe.getsockname()[1] for probe in probes)
+    return ServerOptions(http_port=first, grpc_port=second, metrics_port=third, http=http)

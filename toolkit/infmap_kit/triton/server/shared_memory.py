@@ -6,14 +6,15 @@ import itertools
 import os
 from pathlib import Path
 
-_PREFIX = "infmap-kit-"
+PREFIX = "infmap-kit-"
+"""Beginning of the name of everything that belongs to a server; the process that started it follows."""
 _FOLDER = Path("/dev/shm")  # noqa: S108  # where Linux keeps it
 _serial = itertools.count(1)
 
 
 def new_prefix() -> str:
     """A prefix for the regions of one server that this process starts."""
-    return f"{_PREFIX}{os.getpid()}-{next(_serial)}-"
+    return f"{PREFIX}{os.getpid()}-{next(_serial)}-"
 
 
 def remove_shared_memory(prefix: str) -> None:
@@ -24,7 +25,12 @@ def remove_shared_memory(prefix: str) -> None:
 
 def remove_stale_shared_memory() -> None:
     """Take away what servers left whose starter is gone (a kill -9 gives them no time to)."""
-    for region in _FOLDER.glob(f"{_PREFIX}*"):
-        owner = region.name.removeprefix(_PREFIX).partition("-")[0]
-        if not Path(f"/proc/{owner}").exists():
+    for region in _FOLDER.glob(f"{PREFIX}*"):
+        if is_stale(region.name):
             region.unlink(missing_ok=True)
+
+
+def is_stale(name: str) -> bool:
+    """Whether the process that a name says it belongs to is gone."""
+    owner = name.removeprefix(PREFIX).partition("-")[0]
+    return owner.isdecimal() and not Path(f"/proc/{owner}").exists()

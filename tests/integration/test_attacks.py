@@ -1,0 +1,282 @@
+"""Who wants a server down, or something of his own in it: each attack succeeded on a server of before."""
+
+from __future__ import annotations
+
+import json
+import os
+import py_compile
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tritonclient.grpc import service_pb2
+
+from attacks import ATTACKS, attack
+from infmap_kit.errors import ServerError, SpecError
+from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.host.doctor import examine
+from infmap_kit.release.export import publish
+from infmap_kit.release.source import read_source
+from infmap_kit.targets.check import Status
+from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.repository import check_repository
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.runtime import find_runtime
+from infmap_kit.triton.server.serving import free_ports, serving
+from infmap_kit.triton.server.supervisor import Supervisor, supervised
+from small_network import small_network
+
+WHITE = np.full((224, 224), 255, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("attacked")
+    onnx.save(small_network(), folder / "small.onnx")
+    repository = folder / "model_repository"
+    publish(
+        read_source(folder / "small.onnx"),
+        repository,
+        EmbeddedOptions(threads=1),
+        pictures=synthetic_pictures()[:1],
+    )
+    return repository
+
+
+@pytest.fixture
+def own(small: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small, tmp_path / "model_repository"))
+
+
+@pytest.fixture(scope="module")
+def running(small: Path) -> Iterator[Supervisor]:
+    with supervised(small, free_ports()) as supervisor:
+        yield supervisor
+
+
+def _finds_white(url: str) -> bool:
+    with InfmapClient(url) as client:
+        return bool(client.infer(WHITE, WHITE)["DETECTED"])
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_nobody_listens_for_http_unless_asked_for(running: Supervisor, name: str) -> None:
+    assert attack(running.options.http_port, ATTACKS[name]()) is None
+    # Not the metrics either, nor gRPC's own port.
+    for port in (running.options.metrics_port, running.options.grpc_port):
+        attack(port, ATTACKS[name](), timeout_s=10)
+    running.look()
+    assert _finds_white(running.grpc_url)
+
+
+def test_a_server_that_was_brought_down_comes_back_and_says_why(small: Path) -> None:
+    """With HTTP on the attack still works; whoever asked for it is told, and goes on."""
+    events: list[str] = []
+    pauses = (0.1, 0.2)
+    with supervised(
+        small, free_ports(http=True), on_event=events.append, pauses_s=pauses
+    ) as server:
+        for end in range(3):
+            attack(server.options.http_port, ATTACKS["nested JSON"]())
+            deadline = time.monotonic() + 60
+            if end == len(pauses):
+                with pytest.raises(ServerError, match="ended 3 times within 15 minutes"):
+                    while time.monotonic() < deadline:
+                        server.look()
+                        time.sleep(0.05)
+                break
+            while sum("serves again" in event for event in events) <= end:
+                server.look()
+                assert time.monotonic() < deadline, events
+                time.sleep(0.05)
+            assert _finds_white(server.grpc_url)
+    assert events[0].startswith("the server ended by signal SIGSEGV")
+    assert "CudaDriverHelper" not in " ".join(events)
+    assert "again in 0.1 s" in events[0]
+    assert "again in 0.2 s" in events[2]
+
+
+def test_metrics_are_told_to_no_web_page(running: Supervisor) -> None:
+    url = running.options.metrics_url
+    with urllib.request.urlopen(url) as reply:
+        assert b"nv_inference" in reply.read()
+    for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(url, headers=headers))
+
+
+def _raw_grpc(port: int, method: str, message: bytes, header: tuple[bytes, bytes]) -> None:
+    """One gRPC request in hand-made HTTP/2, since clients refuse to send headers that are none."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(payload))[1:]
+            + bytes([kind, flags])
+            + struct.pack(">I", stream)
+            + payload
+        )
+
+    def literal(name: bytes, value: bytes) -> bytes:
+        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+    path = f"/inference.GRPCInferenceService/{method}".encode()
+    fields = [
+        *((b":method", b"POST"), (b":scheme", b"http"), (b":path", path)),
+        *(
+            (b":authority", b"localhost"),
+            (b"content-type", b"application/grpc"),
+            (b"te", b"trailers"),
+        ),
+        header,
+    ]
+    head = b"".join(literal(name, value) for name, value in fields)
+    body = b"\x00" + struct.pack(">I", len(message)) + message
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+        connection.sendall(frame(1, 4, 1, head) + frame(0, 1, 1, body))
+        time.sleep(1)
+
+
+def _turn_logs_on(server: TritonServer, header: tuple[bytes, bytes]) -> bool:
+    """Whether a request with a header reaches an API that is restricted: it makes the server talk."""
+    settings = service_pb2.LogSettingsRequest()
+    settings.settings["log_verbose_level"].uint32_param = 1
+    _raw_grpc(server.options.grpc_port, "LogSettings", settings.SerializeToString(), header)
+    with InfmapClient(server.grpc_url) as client:
+        client.infer(WHITE, WHITE)
+    return any("infer_handler" in line or "Process for" in line for line in server._lines)
+
+
+def test_restricted_apis_are_closed_even_to_whoever_reads_the_arguments(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key stood in /proc/PID/cmdline, which every user of a machine can read."""
+    from infmap_kit.triton.server import options, process
+
+    with serving(small, free_ports()) as server:
+        arguments = Path(f"/proc/{server.pid}/cmdline").read_bytes()
+        assert b":Closed=to\neverybody" in arguments
+        for header in (
+            (b"triton-grpc-protocol-Closed", b"to\neverybody"),
+            (b"triton-grpc-protocol-closed", b"to\neverybody"),
+            (b"Triton-Grpc-Protocol-Closed", b"to everybody"),
+        ):
+            assert not _turn_logs_on(server, header)
+        assert _finds_white(server.grpc_url)
+    # That the request itself is right shows a server with a key that can be sent.
+    monkeypatch.setattr(options, "_UNSENDABLE", "known=key")
+    assert process.hardened is options.hardened
+    with serving(small, free_ports()) as server:
+        assert _turn_logs_on(server, (b"triton-grpc-protocol-known", b"key"))
+
+
+def _plant_bytecode(repository: Path, witness: Path) -> None:
+    """Bytecode that Python takes without a look at the source: it answers and leaves a trace."""
+    (runner,) = repository.glob("infmap/*/model.py")
+    evil = witness.with_suffix(".py")
+    source = runner.read_text(encoding="utf-8")
+    evil.write_text(f"{source}\nopen({str(witness)!r}, 'w').close()\n", encoding="utf-8")
+    target = runner.parent / "__pycache__" / f"model.{sys.implementation.cache_tag}.pyc"
+    target.parent.mkdir()
+    py_compile.compile(
+        str(evil),
+        str(target),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        doraise=True,
+    )
+
+
+def test_planted_bytecode_is_found_and_never_runs(own: Path, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    _plant_bytecode(own, witness)
+    with pytest.raises(SpecError, match="__pycache__.*which its manifest does not name"):
+        check_repository(own)
+    checks = {check.name: check for check in examine(own, free_ports())}
+    assert checks["repository"].status is Status.PROBLEM
+    with serving(own, free_ports()) as server:
+        assert _finds_white(server.grpc_url)
+        # Planted again while it serves: what is loaded is a copy of its own.
+        shutil.rmtree(own / "infmap" / "1" / "__pycache__", ignore_errors=True)
+        _plant_bytecode(own, witness)
+        assert _finds_white(server.grpc_url)
+    assert not witness.exists()
+
+
+def test_files_that_change_while_they_are_served_are_found(own: Path) -> None:
+    events: list[str] = []
+    with supervised(own, free_ports(), on_event=events.append) as server:
+        server.check_files()
+        assert events == []
+        graph = next(own.glob("infmap/1/*.onnx"))
+        graph.write_bytes(graph.read_bytes() + b" ")
+        server.check_files()
+        assert len(events) == 1
+        assert "is not what was exported" in events[0]
+        assert "which is loaded, goes on" in events[0]
+        assert _finds_white(server.grpc_url)
+        # Whoever is us, or root, can still change what is loaded; then it must not go on.
+        assert server._server is not None
+        assert server._server._copy is not None
+        loaded = next(server._server._copy.models.glob("infmap/1/*.onnx"))
+        loaded.chmod(0o600)
+        loaded.write_bytes(loaded.read_bytes() + b" ")
+        with pytest.raises(SpecError, match="is not what was exported"):
+            server.check_files()
+
+
+@pytest.mark.parametrize(
+    "name", ["a space", "Gerät", "$(touch planted)", "a;touch planted;b", "'quoted'", "link"]
+)
+def test_a_repository_is_served_whatever_its_path_is_called(
+    own: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton's python backend starts its stub through a shell, and quotes nothing."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / name
+    if name == "link":
+        folder.symlink_to(own, target_is_directory=True)
+    else:
+        own.rename(folder)
+    with serving(folder, free_ports()) as server:
+        assert _finds_white(server.grpc_url)
+    assert not list(tmp_path.rglob("planted"))
+    assert not Path("planted").exists()
+
+
+def test_too_few_open_files_are_one_line_at_once(small: Path) -> None:
+    command = [sys.executable, "-m", "infmap_kit", "serve", "--repository", str(small)]
+    started = time.monotonic()
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+    )
+    assert done.returncode != 0
+    assert "found 64: raise the limit" in " ".join(done.stderr.split())
+    assert time.monotonic() - started < 30
+
+
+def test_nothing_is_left_of_a_server(small: Path, tmp_path: Path) -> None:
+    before = set(Path("/tmp").glob(f"infmap-kit-{os.getpid()}-*"))
+    with serving(small, free_ports()) as server:
+        assert set(Path("/tmp").glob(f"infmap-kit-{os.getpid()}-*")) > before
+        os.kill(server.pid, signal.SIGKILL)
+    assert set(Path("/tmp").glob(f"infmap-kit-{os.getpid()}-*")) == before
+    assert json.loads((small / "manifest.json").read_text())["release"] == 1
+    assert find_runtime().executable.is_file()
