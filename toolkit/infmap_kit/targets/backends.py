@@ -23,10 +23,10 @@ from infmap_kit.targets.target import (
 from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
 if TYPE_CHECKING:
-    import onnx
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
+    from infmap_kit.graphs.fp16 import Fp16Graph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.tensorrt.gpus import Image
@@ -229,25 +229,23 @@ class BackendTarget(Target):
                 path.write_text(config_text(config), encoding="utf-8")
 
 
-def halved(
-    graphs: Graphs, options: HalvableOptions
-) -> tuple[dict[str, onnx.ModelProto], dict[str, onnx.ModelProto], dict[str, Any]]:
-    """The graphs with their networks in FP16, emulations of these networks on a GPU, and the manifest's record.
+def halved(graphs: Graphs, options: HalvableOptions) -> dict[str, Fp16Graph]:
+    """The networks in FP16, by their graphs' names.
 
     Nodes that compute in FP32 are the infection's: whatever breaks another network is exported in FP32.
     """
     from infmap_kit.graphs.fp16 import fp16_graph
-    from infmap_kit.graphs.fp16_emulation import emulated_fp16
     from infmap_kit.parts.contract import Contract
+
+    return {
+        network.name: fp16_graph(graphs[network.name], keep_fp32=() if number else options.keep_fp32)
+        for number, network in enumerate(Contract.of(graphs).networks)
+    }
+
+
+def fp16_record(halves: Mapping[str, Fp16Graph]) -> dict[str, Any]:
+    """What the manifest says of networks in FP16: the infection's counts, and each other part's by its name."""
     from infmap_kit.parts.registry import part_of
 
-    served, on_gpu = dict(graphs), {}
-    record: dict[str, Any] = {}
-    for number, network in enumerate(Contract.of(graphs).networks):
-        name = network.name
-        half = fp16_graph(graphs[name], keep_fp32=options.keep_fp32 if number == 0 else ())
-        served[name] = half.model
-        if options.gpu:
-            on_gpu[name] = emulated_fp16(graphs[name], half)
-        record |= half.record() if number == 0 else {part_of(name).name: half.record()}
-    return served, on_gpu, record
+    first, *others = halves
+    return halves[first].record() | {part_of(n).name: halves[n].record() for n in others}

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
+from infmap_kit.targets.backends import (
+    BackendTarget,
+    HalvableOptions,
+    Written,
+    fp16_record,
+    halved,
+)
 from infmap_kit.targets.target import Graphs
 from infmap_kit.triton.repository import Manifest
 
@@ -64,13 +70,19 @@ class Onnxruntime(BackendTarget):
     ) -> Written:
         """Write the graphs; those in FP16 are proved as a GPU computes them, since a CPU would not round."""
         from infmap_kit.gate.engines import OnnxRuntimeEngine
+        from infmap_kit.graphs.fp16_emulation import emulated_fp16
 
         if options.precision is not Precision.FP16:
             return super().write(options, graphs, draft=draft, progress=progress)
-        served, on_gpu, record = halved(graphs, options)
+        halves = halved(graphs, options)
+        served = {**graphs, **{name: half.model for name, half in halves.items()}}
         written = super().write(options, served, draft=draft, progress=progress)
-        emulated = {n: OnnxRuntimeEngine(g.SerializeToString()) for n, g in on_gpu.items()}
-        return Written(engines={**written.engines, **emulated}, model={"fp16": record})
+        engines = dict(written.engines)
+        if options.gpu:
+            for name, half in halves.items():
+                rounding = emulated_fp16(graphs[name], half)
+                engines[name] = OnnxRuntimeEngine(rounding.SerializeToString())
+        return Written(engines=engines, model={"fp16": fp16_record(halves)})
 
     def engine(self, path: Path, precision: Precision) -> Engine:
         """The graph on this machine's CPU, wherever the server runs it."""

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import HostMismatch, InfmapError
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
+from infmap_kit.targets.backends import (
+    BackendTarget,
+    HalvableOptions,
+    Written,
+    fp16_record,
+    halved,
+)
 from infmap_kit.targets.check import HostCheck, as_sentence, ok, problem
 from infmap_kit.targets.target import Graphs, OpenedModel
 from infmap_kit.triton.repository import Manifest, served_contract
@@ -69,11 +75,11 @@ class Tensorrt(BackendTarget):
         from infmap_kit.tensorrt.profiles import profiles_of
 
         trt, contract = require_tensorrt(), Contract.of(graphs)
-        networks = [network.name for network in contract.networks]
         model: dict[str, Any] = {}
-        fp16 = options.precision is Precision.FP16
-        if fp16:
-            graphs, _, model["fp16"] = halved(graphs, options)
+        halves = halved(graphs, options) if options.precision is Precision.FP16 else {}
+        if halves:
+            graphs = {**graphs, **{name: half.model for name, half in halves.items()}}
+            model["fp16"] = fp16_record(halves)
         host = {
             "tensorrt": str(trt.__version__),
             "compute_capability": present_gpu().capability,
@@ -92,8 +98,8 @@ class Tensorrt(BackendTarget):
                 ),
                 progress=_labelled(progress, name),
             )
-            if name in networks and fp16:
-                built.layers.require_fp16(name)
+            if name in halves:
+                built.layers.require_fp16(name, kept_fp32=halves[name].kept_products)
             timing = built.timing_cache or timing
             layers[name] = {
                 "counts": built.layers.counts,

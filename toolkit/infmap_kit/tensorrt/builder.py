@@ -244,4 +244,10 @@ def _inspect(trt: Any, plan: bytes, logger: Any, network: LayerTypes) -> LayerTy
     inspector = engine.create_engine_inspector()
     document = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
     reported = layers_from_inspector(document)
-    return network if reported.fp16_share is None and network.fp16_share is not None else reported
+    if reported.computing or not network.computing:
+        return reported
+    _log.warning(
+        "TensorRT %s tells the type of no convolution: the types of its strongly typed network stand for them",
+        trt.__version__,
+    )
+    return network
