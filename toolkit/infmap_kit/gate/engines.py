@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import HostMismatch, MissingDependency
+from infmap_kit.errors import ExportError, HostMismatch, MissingDependency
 from infmap_kit.model.precision import Precision
 
 
@@ -58,8 +58,20 @@ class OnnxRuntimeEngine:
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
-        """Compute some outputs by name."""
-        return dict(zip(outputs, self._session.run(list(outputs), dict(inputs)), strict=True))
+        """Compute some outputs by name.
+
+        Raises
+        ------
+        ExportError
+            When ONNX Runtime cannot compute the graph for inputs of these shapes.
+        """
+        from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+        try:
+            computed = self._session.run(list(outputs), dict(inputs))
+        except (ort.Fail, ort.InvalidArgument, ort.RuntimeException) as error:
+            raise ExportError(f"ONNX Runtime cannot compute the graph: {error}") from error
+        return dict(zip(outputs, computed, strict=True))
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the first output of a graph whose one input is pictures.
@@ -102,8 +114,17 @@ class OpenvinoEngine:
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
-        """Compute some outputs by name."""
-        computed = self._graph.infer(dict(inputs))
+        """Compute some outputs by name.
+
+        Raises
+        ------
+        ExportError
+            When OpenVINO cannot compute the graph for inputs of these shapes.
+        """
+        try:
+            computed = self._graph.infer(dict(inputs))
+        except RuntimeError as error:
+            raise ExportError(f"OpenVINO cannot compute the graph: {error}") from error
         # Copied, since the next request writes to the engine's own memory.
         return {name: np.array(computed[name]) for name in outputs}
 

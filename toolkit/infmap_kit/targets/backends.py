@@ -175,6 +175,7 @@ class BackendTarget(Target):
                 **written.model,
             },
             built_with=written.built_with,
+            batches=tuple(batch for batch in options.batches if batch > 1),
         )
 
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:

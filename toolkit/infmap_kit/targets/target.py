@@ -92,14 +92,17 @@ class Build:
         Details of the engines, for the manifest.
     built_with
         Versions and host, for the manifest.
+    batches
+        Numbers of pictures in a request, besides 1, that are proved as well.
     """
 
     target: str
     precision: str
-    runner: Runner
+    runner: EngineRunner
     configs: Callable[[Mapping[str, str]], dict[str, pb.ModelConfig]]
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     built_with: dict[str, str] = dataclasses.field(default_factory=dict)
+    batches: tuple[int, ...] = (2,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

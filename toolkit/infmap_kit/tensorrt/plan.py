@@ -100,21 +100,25 @@ class PlanEngine:
         """Bring inputs to the GPU and make room for outputs: a stream, and each output here and there."""
         stream = stack.enter_context(self._stream())
         profile = self._profile({name: array.shape for name, array in inputs.items()})
-        context.set_optimization_profile_async(profile, int(stream))
+        if not context.set_optimization_profile_async(profile, int(stream)):
+            raise HostMismatch(f"TensorRT does not take profile {profile} of the plan: see its log")
         for name, array in inputs.items():
             pixels = np.ascontiguousarray(array)
             address = stack.enter_context(self._memory(pixels.nbytes))
             there = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
             self._call(self._cuda.cudaMemcpy(address, pixels.ctypes.data, pixels.nbytes, there))
-            context.set_input_shape(name, pixels.shape)
-            context.set_tensor_address(name, address)
+            if not context.set_input_shape(name, pixels.shape):
+                raise HostMismatch(
+                    f"TensorRT does not take {name} of shape {pixels.shape} in profile {profile} of the plan"
+                )
+            _set_address(context, name, address)
         results = {}
         # TensorRT writes every output, whichever is asked for.
         for name in self._outputs:
             dtype = self._trt.nptype(self._engine.get_tensor_dtype(name))
             array = np.empty(tuple(context.get_tensor_shape(name)), dtype)
             address = stack.enter_context(self._memory(array.nbytes))
-            context.set_tensor_address(name, address)
+            _set_address(context, name, address)
             results[name] = (array, address)
         return stream, results
 
@@ -160,3 +164,8 @@ class PlanEngine:
             _, message = self._cuda.cudaGetErrorString(code)
             raise HostMismatch(f"CUDA says: {message.decode()}")
         return values[0] if values else None
+
+
+def _set_address(context: Any, name: str, address: int) -> None:
+    if not context.set_tensor_address(name, address):
+        raise HostMismatch(f"TensorRT does not take memory for tensor {name} of the plan: see its log")
