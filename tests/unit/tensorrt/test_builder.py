@@ -129,6 +129,18 @@ def test_a_generation_that_the_library_does_not_know_is_named() -> None:
         engine_from_onnx(trt, prepare_segmentation(small_network()), options)
 
 
+def test_plans_for_every_gpu_of_a_compute_capability_compile() -> None:
+    options = dataclasses.replace(TURING, portable=True)
+    assert engine_from_onnx(trt, prepare_segmentation(small_network()), options).plan
+
+
+def test_version_compatible_plans_are_asked_for_as_such() -> None:
+    """This library lacks the lean runtime that goes into such a plan, and says so; `tensorrt` has it."""
+    options = dataclasses.replace(TURING, version_compatible=True)
+    with pytest.raises(ExportError, match="libnvinfer_lean"):
+        engine_from_onnx(trt, prepare_segmentation(small_network()), options)
+
+
 def test_shapes_that_do_not_fit_the_graph_are_said() -> None:
     shapes = {"IMAGE": ((1, 100, 100),) * 3}
     options = dataclasses.replace(TURING, profiles=(shapes,))

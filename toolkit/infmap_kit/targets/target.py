@@ -254,6 +254,22 @@ class Target(abc.ABC):
             When none does.
         """
 
+    def server_options(self, manifest: Manifest) -> list[str]:
+        """Options of Triton's command line that a repository needs besides those of every target."""
+        return []
+
+    def server_environment(self, manifest: Manifest) -> dict[str, str]:
+        """Environment variables of the server that a repository needs to compute as it was proved."""
+        return {}
+
+    def engine_cache(self, manifest: Manifest) -> str:
+        """The folder in a server's container that keeps what is built when it starts; empty for none."""
+        return ""
+
+    def gpu_labels(self, manifest: Manifest) -> dict[str, str]:
+        """Labels of NVIDIA's GPU feature discovery that a cluster's node must have."""
+        return {}
+
     @abc.abstractmethod
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
         """The settings that `tune` tries on a host with so many cores."""

@@ -24,6 +24,8 @@ class PlanEngine:
         The module that built it.
     plan
         The serialized engine.
+    version_compatible
+        Whether it is such a plan, which carries code that runs on the host.
 
     Raises
     ------
@@ -33,10 +35,11 @@ class PlanEngine:
         When cuda-bindings, which moves the pictures, is not installed.
     """
 
-    def __init__(self, trt: Any, plan: bytes) -> None:
+    def __init__(self, trt: Any, plan: bytes, *, version_compatible: bool = False) -> None:
         self._trt = trt
         logger = logger_of(trt)
         self._runtime = trt.Runtime(logger)
+        self._runtime.engine_host_code_allowed = version_compatible
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise HostMismatch(f"the plan does not load on this machine: {logger.last()}")
@@ -53,6 +56,15 @@ class PlanEngine:
                 "running a plan needs cuda-bindings, which is not installed: pip install 'infmap-kit[tensorrt]'"
             ) from error
         self._cuda = cuda
+
+    @property
+    def memory_bytes(self) -> dict[int, int]:
+        """GPU memory that each profile's context takes for activations, by the profile's number."""
+        engine = self._engine
+        if hasattr(engine, "get_device_memory_size_for_profile_v2"):
+            count = engine.num_optimization_profiles
+            return {n: int(engine.get_device_memory_size_for_profile_v2(n)) for n in range(count)}
+        return {0: int(engine.device_memory_size_v2)}
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -168,4 +180,6 @@ class PlanEngine:
 
 def _set_address(context: Any, name: str, address: int) -> None:
     if not context.set_tensor_address(name, address):
-        raise HostMismatch(f"TensorRT does not take memory for tensor {name} of the plan: see its log")
+        raise HostMismatch(
+            f"TensorRT does not take memory for tensor {name} of the plan: see its log"
+        )
