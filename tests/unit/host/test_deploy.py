@@ -35,13 +35,15 @@ def _repository(
     tensorrt: str = "11.2.1.2",
     precision: str = "fp16",
     accelerator: bool = False,
-    **built: str,
+    built: dict[str, str] | None = None,
 ) -> Path:
     """A repository whose manifest says that its plans were built on a Turing GPU."""
     (folder / "infmap").mkdir(parents=True)
     (folder / "infmap" / "config.pbtxt").write_text('name: "infmap"\n')
     built_with = (
-        {"tensorrt": tensorrt, "compute_capability": "7.5", **built} if target == "tensorrt" else {}
+        {"tensorrt": tensorrt, "compute_capability": "7.5", **(built or {})}
+        if target == "tensorrt"
+        else {}
     )
     gpu = target != "openvino"
     write_manifest(
@@ -164,11 +166,13 @@ def test_gpus_that_docker_does_not_know_are_refused(tmp_path: Path, gpus: str) -
 def test_plans_go_to_the_kind_of_gpu_that_built_them(tmp_path: Path) -> None:
     """Portable ones to its compute capability; labels are those of NVIDIA's GPU feature discovery."""
     built = {"compute_capability": "7.5", "gpu": "NVIDIA GeForce RTX 2080 Ti"}
-    one_kind = kserve_document(_repository(tmp_path / "a", **built), KSERVE)
+    one_kind = kserve_document(_repository(tmp_path / "a", built=built), KSERVE)
     assert one_kind["spec"]["predictor"]["nodeSelector"] == {
         "nvidia.com/gpu.product": "NVIDIA-GeForce-RTX-2080-Ti"
     }
-    portable = kserve_document(_repository(tmp_path / "b", **built, portable="yes"), KSERVE)
+    portable = kserve_document(
+        _repository(tmp_path / "b", built={**built, "portable": "yes"}), KSERVE
+    )
     assert portable["spec"]["predictor"]["nodeSelector"] == {
         "nvidia.com/gpu.compute.major": "7",
         "nvidia.com/gpu.compute.minor": "5",
@@ -176,7 +180,7 @@ def test_plans_go_to_the_kind_of_gpu_that_built_them(tmp_path: Path) -> None:
 
 
 def test_version_compatible_plans_are_let_in_everywhere(tmp_path: Path) -> None:
-    repository = _repository(tmp_path / "r", version_compatible="yes")
+    repository = _repository(tmp_path / "r", built={"version_compatible": "yes"})
     option = "--backend-config=tensorrt,version-compatible=true"
     command = docker_command(repository, ServerOptions(), OPTIONS)
     assert option in command

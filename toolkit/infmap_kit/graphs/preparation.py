@@ -203,7 +203,8 @@ def remove_whole_slices(graph: onnx.GraphProto) -> int:
     """
     constants = {t.name: t for t in graph.initializer if t.data_type in _INTEGERS}
     outputs = {value.name for value in graph.output}
-    kept, replaced = [], {}
+    kept: list[onnx.NodeProto] = []
+    replaced: dict[str, str] = {}
     for node in graph.node:
         if node.op_type == "Slice" and node.output[0] not in outputs and _is_whole(node, constants):
             replaced[node.output[0]] = replaced.get(node.input[0], node.input[0])
