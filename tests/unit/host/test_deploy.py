@@ -266,7 +266,7 @@ def _kserve(folder: Path, **options: Any) -> dict[str, Any]:
     return read
 
 
-def test_inference_services_are_valid_by_our_own_schema(tmp_path: Path) -> None:
+def test_inference_services_are_valid_by_kserves_own_api(tmp_path: Path) -> None:
     service = _kserve(tmp_path, namespace="radiology", replicas=3)
     jsonschema.validate(service, json.loads(KSERVE_SCHEMA.read_text(encoding="utf-8")))
     predictor = service["spec"]["predictor"]
