@@ -1,8 +1,9 @@
 """Write inferenceservice.schema.json anew from KServe's and Kubernetes' own Python packages.
 
-`python tests/data/kserve/generate.py FOLDER`, where FOLDER holds the unpacked wheels of both (`pip download --no-deps
-kserve 'kubernetes<36'`; later ones of Kubernetes are written in another form). Their model classes are made from the
-projects' own OpenAPI descriptions, of which the CRD of KServe is made too. The classes are read and not imported.
+`python tests/data/kserve/generate.py FOLDER`, where FOLDER holds the unpacked wheels of both (`pip download
+--no-deps kserve 'kubernetes<36'`; later ones of Kubernetes are written in another form). Their model classes
+are made from the projects' own OpenAPI descriptions, of which the CRD of KServe is made too. The classes are
+read and not imported.
 """
 
 from __future__ import annotations
