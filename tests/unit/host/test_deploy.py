@@ -24,17 +24,32 @@ GOLDEN = Path(__file__).parents[2] / "data" / "confinement"
 OPTIONS = ContainerOptions(user="1000:1000")
 
 
-def _repository(folder: Path, *, target: str = "tensorrt", tensorrt: str = "11.2.1.7") -> Path:
+KSERVE = KserveOptions(storage_uri="pvc://models/infmap")
+
+
+def _repository(
+    folder: Path,
+    *,
+    target: str = "tensorrt",
+    tensorrt: str = "11.2.1.2",
+    precision: str = "fp16",
+    accelerator: bool = False,
+    built: dict[str, str] | None = None,
+) -> Path:
     """A repository whose manifest says that its plans were built on a Turing GPU."""
     (folder / "infmap").mkdir(parents=True)
     (folder / "infmap" / "config.pbtxt").write_text('name: "infmap"\n')
-    built_with = {"tensorrt": tensorrt, "compute_capability": "7.5"} if target == "tensorrt" else {}
+    built_with = (
+        {"tensorrt": tensorrt, "compute_capability": "7.5", **(built or {})}
+        if target == "tensorrt"
+        else {}
+    )
     gpu = target != "openvino"
     write_manifest(
         folder,
         target=target,
-        precision="fp16",
-        model={"backend": {"gpu": gpu}},
+        precision=precision,
+        model={"backend": {"gpu": gpu}, "accelerator": accelerator},
         built_with=built_with,
     )
     return folder
@@ -123,6 +138,94 @@ def _kubernetes(confinement: Confinement) -> list[Any]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("gpus", "reserved"),
+    [
+        ("all", {"count": "all"}),
+        ("2", {"count": 2}),
+        ("device=1", {"device_ids": ["1"]}),
+        ("device=0,GPU-8a3f", {"device_ids": ["0", "GPU-8a3f"]}),
+    ],
+)
+def test_compose_reserves_the_gpus_that_docker_would(
+    tmp_path: Path, gpus: str, reserved: dict[str, Any]
+) -> None:
+    options = ContainerOptions(gpus=gpus)
+    document = compose_document(_repository(tmp_path / "r"), ServerOptions(), options)
+    (device,) = document["services"]["triton"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", **reserved, "capabilities": ["gpu"]}
+
+
+@pytest.mark.parametrize("gpus", ["device=", "none", "0", "device=0,,1"])
+def test_gpus_that_docker_does_not_know_are_refused(tmp_path: Path, gpus: str) -> None:
+    with pytest.raises(ServerError, match="--gpus of all, a number or device=0,1"):
+        compose_document(_repository(tmp_path / "r"), ServerOptions(), ContainerOptions(gpus=gpus))
+
+
+def test_plans_go_to_the_kind_of_gpu_that_built_them(tmp_path: Path) -> None:
+    """Portable ones to its compute capability; labels are those of NVIDIA's GPU feature discovery."""
+    built = {"compute_capability": "7.5", "gpu": "NVIDIA GeForce RTX 2080 Ti"}
+    one_kind = kserve_document(_repository(tmp_path / "a", built=built), KSERVE)
+    assert one_kind["spec"]["predictor"]["nodeSelector"] == {
+        "nvidia.com/gpu.product": "NVIDIA-GeForce-RTX-2080-Ti"
+    }
+    portable = kserve_document(
+        _repository(tmp_path / "b", built={**built, "portable": "yes"}), KSERVE
+    )
+    assert portable["spec"]["predictor"]["nodeSelector"] == {
+        "nvidia.com/gpu.compute.major": "7",
+        "nvidia.com/gpu.compute.minor": "5",
+    }
+
+
+def test_version_compatible_plans_are_let_in_everywhere(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r", built={"version_compatible": "yes"})
+    option = "--backend-config=tensorrt,version-compatible=true"
+    command = docker_command(repository, ServerOptions(), OPTIONS)
+    assert option in command
+    assert any(word.endswith(":26.10-py3") for word in command)
+    compose = compose_document(repository, ServerOptions(), OPTIONS)
+    assert option in compose["services"]["triton"]["command"]
+    assert option in kserve_document(repository, KSERVE)["spec"]["predictor"]["model"]["args"]
+    assert option not in docker_command(_repository(tmp_path / "s"), ServerOptions(), OPTIONS)
+
+
+def test_openvino_in_fp32_is_kept_from_bf16_everywhere(tmp_path: Path) -> None:
+    """Triton's backend answers as bf16 does where the CPU has it, whatever the repository says."""
+    repository = _repository(tmp_path / "r", target="openvino", precision="fp32")
+    name, value = "ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI"
+    assert f"--env={name}={value}" in docker_command(repository, ServerOptions(), OPTIONS)
+    compose = compose_document(repository, ServerOptions(), OPTIONS)
+    assert compose["services"]["triton"]["environment"] == {name: value}
+    model = kserve_document(repository, KSERVE)["spec"]["predictor"]["model"]
+    assert model["env"] == [{"name": name, "value": value}]
+    bf16 = _repository(tmp_path / "s", target="openvino", precision="bf16")
+    assert not any(
+        word.startswith("--env") for word in docker_command(bf16, ServerOptions(), OPTIONS)
+    )
+
+
+def test_what_onnx_runtime_builds_at_its_start_outlives_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    repository = _repository(tmp_path / "r", target="onnxruntime", accelerator=True)
+    cache = tmp_path / "cache" / "infmap-kit" / "engines"
+    command = docker_command(repository, ServerOptions(), OPTIONS)
+    assert f"--mount=type=bind,source={cache},target=/var/cache/infmap-kit" in command
+    assert cache.is_dir()
+    volumes = compose_document(repository, ServerOptions(), OPTIONS)["services"]["triton"][
+        "volumes"
+    ]
+    assert [volume["read_only"] for volume in volumes] == [True, False]
+    predictor = kserve_document(repository, KSERVE)["spec"]["predictor"]
+    mounted = {mount["mountPath"] for mount in predictor["model"]["volumeMounts"]}
+    assert "/var/cache/infmap-kit" in mounted
+    assert {m["name"] for m in predictor["model"]["volumeMounts"]} == {
+        volume["name"] for volume in predictor["volumes"]
+    }
+
+
 def test_without_a_gpu_none_is_asked_for(tmp_path: Path) -> None:
     repository = _repository(tmp_path / "r", target="openvino")
     assert not [w for w in docker_command(repository, ServerOptions(), OPTIONS) if "gpus" in w]
@@ -175,7 +278,7 @@ def _kserve(folder: Path, **options: Any) -> dict[str, Any]:
     return read
 
 
-def test_inference_services_are_valid_by_our_own_schema(tmp_path: Path) -> None:
+def test_inference_services_are_valid_by_kserves_own_api(tmp_path: Path) -> None:
     service = _kserve(tmp_path, namespace="radiology", replicas=3)
     jsonschema.validate(service, json.loads(KSERVE_SCHEMA.read_text(encoding="utf-8")))
     predictor = service["spec"]["predictor"]
@@ -227,6 +330,8 @@ def test_impossible_containers_are_refused(options: dict[str, Any], reason: str)
         ({"storage_uri": "s3://m", "name": "In fmap"}, "lower-case"),
         ({"storage_uri": "s3://m", "namespace": "-x"}, "lower-case"),
         ({"storage_uri": "s3://m", "replicas": 0}, "1 replica"),
+        ({"storage_uri": "s3://m", "gpu_resource": "amd.com/gpu"}, "nvidia.com/mig-1g.10gb"),
+        ({"storage_uri": "s3://m", "deployment_mode": "Serverless"}, "Standard, RawDeployment"),
     ],
 )
 def test_impossible_services_are_refused(options: dict[str, Any], reason: str) -> None:

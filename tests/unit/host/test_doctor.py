@@ -99,13 +99,23 @@ def test_a_repository_that_everybody_may_write_is_a_warning(repository: Path) ->
     assert check.fix == f"chmod o-w {repository}"
 
 
+def _built(tensorrt: str, capability: str, **more: str) -> dict[str, str]:
+    return {"tensorrt": tensorrt, "compute_capability": capability, **more}
+
+
 @pytest.mark.parametrize(
     ("built_with", "gpu", "name", "sentence"),
     [
-        ({"tensorrt": "11.3.0", "compute_capability": "8.6"}, ("7.5", 580), "plan", "7.5"),
-        ({"tensorrt": "11.3.0", "compute_capability": "7.5"}, ("7.5", 550), "TensorRT", "580"),
-        ({"tensorrt": "9.1", "compute_capability": "7.5"}, ("7.5", 580), "TensorRT", "9.1"),
-        ({"tensorrt": "10.5.0", "compute_capability": "7.5"}, ("7.5", 550), "driver", "security"),
+        (_built("11.3.0.99", "8.6"), ("7.5", 580), "plan", "7.5"),
+        (
+            _built("11.3.0.99", "7.5", gpu="NVIDIA T4"),
+            ("7.5", 580),
+            "plan",
+            "on NVIDIA T4, and this",
+        ),
+        (_built("11.3.0.99", "7.5"), ("7.5", 550), "image", "580"),
+        (_built("9.1", "7.5"), ("7.5", 580), "image", "9.1"),
+        (_built("10.5.0", "7.5"), ("7.5", 550), "driver", "security"),
     ],
 )
 def test_plans_that_do_not_fit_the_gpu(
@@ -118,13 +128,55 @@ def test_plans_that_do_not_fit_the_gpu(
 ) -> None:
     """No GPU is here; what its driver would say is put in, the verdict is the doctor's own."""
     capability, driver = gpu
-    present = PresentGpu(name="A GPU", capability=capability, driver=driver)
-    monkeypatch.setattr(host_checks, "has_gpu", lambda: True)
-    monkeypatch.setattr(host_checks, "present_gpu", lambda: present)
-    seal_anew(repository, target="tensorrt", precision="fp16", built_with=built_with)
+    _put_in(monkeypatch, PresentGpu(name="GeForce X", capability=capability, driver=driver))
+    _seal_plans(repository, built_with)
     check = _by_name(repository)[name]
     assert check.status in (Status.PROBLEM, Status.WARNING)
     assert sentence in check.sentence
+
+
+def _put_in(monkeypatch: pytest.MonkeyPatch, present: PresentGpu) -> None:
+    monkeypatch.setattr(host_checks, "has_gpu", lambda: True)
+    monkeypatch.setattr(host_checks, "present_gpu", lambda: present)
+
+
+def _seal_plans(repository: Path, built_with: dict[str, str], **model: object) -> None:
+    model = {**Manifest.read(repository).model, "backend": {"gpu": True}, **model}
+    seal_anew(repository, target="tensorrt", precision="fp16", built_with=built_with, model=model)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "status"), [("GeForce X", Status.PROBLEM), ("NVIDIA A10", Status.WARNING)]
+)
+def test_an_older_driver_stops_a_geforce_and_no_data_centre_gpu(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, gpu: str, status: Status
+) -> None:
+    """NVIDIA's compatibility package lets data-centre GPUs run newer images on older branches."""
+    _put_in(monkeypatch, PresentGpu(name=gpu, capability="8.6", driver=550))
+    _seal_plans(repository, _built("11.3.0.99", "8.6"))
+    assert _by_name(repository)["image"].status is status
+
+
+def test_portable_plans_fit_another_gpu_of_their_capability(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put_in(monkeypatch, PresentGpu(name="NVIDIA A10", capability="8.6", driver=580))
+    _seal_plans(repository, _built("11.3.0.99", "8.6", gpu="NVIDIA A40", portable="yes"))
+    assert "plan" not in _by_name(repository)
+
+
+def test_plans_that_take_more_memory_than_the_gpu_has_are_a_problem(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = PresentGpu(name="NVIDIA A10", capability="8.6", driver=580, memory_mib=8192)
+    _put_in(monkeypatch, gpu)
+    memory = {"segmentation": 3 << 30, "rendering": 6 << 30}
+    _seal_plans(repository, _built("11.3.0.99", "8.6"), gpu_memory_bytes=memory)
+    check = _by_name(repository)["GPU memory"]
+    assert check.status is Status.PROBLEM
+    assert "9216 MiB" in check.sentence
+    _seal_plans(repository, _built("11.3.0.99", "8.6"), gpu_memory_bytes={"rendering": 6 << 30})
+    assert "GPU memory" not in _by_name(repository)
 
 
 def test_a_key_that_is_none_is_a_problem(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import types
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -13,7 +15,7 @@ from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError, HostMismatch
 from infmap_kit.graphs.detection import detection_graph
-from infmap_kit.graphs.fp16 import fp16_graph
+from infmap_kit.graphs.fp16 import fp16_graph, named_nodes
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import colour_table
@@ -40,7 +42,7 @@ def test_an_fp16_graph_becomes_an_fp16_engine() -> None:
 def test_an_engine_that_silently_became_fp32_is_refused() -> None:
     engine = engine_from_onnx(trt, prepare_segmentation(small_network()), TURING)
     assert engine.layers.fp16_share == 0
-    with pytest.raises(ExportError, match="asked for in FP16, and only 0%"):
+    with pytest.raises(ExportError, match="asked for in FP16, and 1 of its 1 convolutions"):
         engine.layers.require_fp16("segmentation")
 
 
@@ -127,6 +129,18 @@ def test_a_generation_that_the_library_does_not_know_is_named() -> None:
         engine_from_onnx(trt, prepare_segmentation(small_network()), options)
 
 
+def test_plans_for_every_gpu_of_a_compute_capability_compile() -> None:
+    options = dataclasses.replace(TURING, portable=True)
+    assert engine_from_onnx(trt, prepare_segmentation(small_network()), options).plan
+
+
+def test_version_compatible_plans_are_asked_for_as_such() -> None:
+    """This library lacks the lean runtime that goes into such a plan, and says so; `tensorrt` has it."""
+    options = dataclasses.replace(TURING, version_compatible=True)
+    with pytest.raises(ExportError, match="libnvinfer_lean"):
+        engine_from_onnx(trt, prepare_segmentation(small_network()), options)
+
+
 def test_shapes_that_do_not_fit_the_graph_are_said() -> None:
     shapes = {"IMAGE": ((1, 100, 100),) * 3}
     options = dataclasses.replace(TURING, profiles=(shapes,))
@@ -134,19 +148,29 @@ def test_shapes_that_do_not_fit_the_graph_are_said() -> None:
         engine_from_onnx(trt, prepare_segmentation(small_network()), options)
 
 
-def test_the_inspectors_json_is_read() -> None:
-    """In the form that NVIDIA's documentation of the engine inspector shows."""
+FP16, FP32 = "Channel major FP16 format where C % 8 == 0", "Row major linear FP32"
+
+
+def _until_10(tensor: str, type_: str) -> dict[str, str]:
+    """A tensor in the form of TensorRT 10's documentation of the engine inspector."""
+    return {"Name": tensor, "Format/Datatype": type_}
+
+
+def _from_11(key: str) -> Callable[[str, str], dict[str, str]]:
+    """A tensor as NVIDIA's guide for migrating from TensorRT 10 to 11 has it: format and type apart."""
+    types = {FP16: "Half", FP32: "Float"}
+    return lambda tensor, type_: {"Name": tensor, "Format": "Row major", key: types[type_]}
+
+
+@pytest.mark.parametrize("tensor", [_until_10, _from_11("Datatype"), _from_11("DataType")])
+def test_the_inspectors_json_is_read(tensor: Callable[[str, str], dict[str, str]]) -> None:
     document = {
         "Layers": [
-            {"Name": "conv1 + relu", "LayerType": "CaskConvolution",
-             "Outputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}]},
-            {"Name": "conv2", "LayerType": "CaskConvolution",
-             "Outputs": [{"Name": "b", "Format/Datatype": "Row major linear FP32"}]},
+            {"Name": "conv1 + relu", "LayerType": "CaskConvolution", "Outputs": [tensor("a", FP16)]},
+            {"Name": "conv2", "LayerType": "CaskConvolution", "Outputs": [tensor("b", FP32)]},
             {"Name": "last conv + cast", "LayerType": "CaskConvolution",
-             "Inputs": [{"Name": "a", "Format/Datatype": "Channel major FP16 format where C % 8 == 0"}],
-             "Outputs": [{"Name": "d", "Format/Datatype": "Row major linear FP32"}]},
-            {"Name": "copy", "LayerType": "Reformat",
-             "Outputs": [{"Name": "c", "Format/Datatype": "Row major linear FP32"}]},
+             "Inputs": [tensor("a", FP16)], "Outputs": [tensor("d", FP32)]},
+            {"Name": "copy", "LayerType": "Reformat", "Outputs": [tensor("c", FP32)]},
             "a layer of which only the name is known",
         ]
     }  # fmt: skip
@@ -154,6 +178,46 @@ def test_the_inspectors_json_is_read() -> None:
     assert layers.counts == {"CONVOLUTION": {"HALF": 2, "FLOAT": 1}, "REFORMAT": {"FLOAT": 1}}
     assert layers.inspected
     assert layers.fp16_share == pytest.approx(2 / 3)
+
+
+def test_a_type_that_no_key_tells_is_not_taken_for_fp32(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later TensorRT may rename the key once more; its network's own types count then, and it is said."""
+    told = {
+        "Layers": [
+            {
+                "Name": "conv",
+                "LayerType": "CaskConvolution",
+                "Outputs": [{"Name": "a", "Format": "Row major", "Type": "Half"}],
+            }
+        ]
+    }
+    inspector = types.SimpleNamespace(get_engine_information=lambda _: json.dumps(told))
+    engine = types.SimpleNamespace(create_engine_inspector=lambda: inspector)
+    # No engine can be loaded without a GPU; what stands in for it says what a later version may say.
+    monkeypatch.setattr(
+        trt, "Runtime", lambda _: types.SimpleNamespace(deserialize_cuda_engine=lambda _: engine)
+    )
+    graph = fp16_graph(prepare_segmentation(small_network())).model
+    built = engine_from_onnx(trt, graph, TURING)
+    assert not built.layers.inspected
+    built.layers.require_fp16("segmentation")
+    assert "tells the type of no convolution" in caplog.text
+    in_fp32 = engine_from_onnx(trt, prepare_segmentation(small_network()), TURING)
+    with pytest.raises(ExportError, match="asked for in FP16"):
+        in_fp32.layers.require_fp16("segmentation")
+
+
+def test_what_was_kept_in_fp32_is_not_held_against_an_engine() -> None:
+    prepared = prepare_segmentation(small_network())
+    (product,) = [n.name for n in named_nodes(prepared).graph.node if n.op_type == "Conv"]
+    half = fp16_graph(prepared, keep_fp32=[product])
+    engine = engine_from_onnx(trt, half.model, TURING)
+    assert engine.layers.fp16_share == 0
+    engine.layers.require_fp16("segmentation", kept_fp32=half.kept_products)
+    with pytest.raises(ExportError, match="1 of its 1 convolutions"):
+        engine.layers.require_fp16("segmentation")
 
 
 def test_a_graph_without_products_has_no_share() -> None:

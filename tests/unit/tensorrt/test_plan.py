@@ -101,6 +101,7 @@ class _Doubling:
 
     def __init__(self) -> None:
         self.profiles: list[int] = []
+        self.refuses = ""
 
     def get_tensor_name(self, index: int) -> str:
         return ("IMAGE", "mean", "double")[index]
@@ -123,17 +124,20 @@ class _Context:
         self._engine = engine
         self._addresses: dict[str, int] = {}
 
-    def set_optimization_profile_async(self, index: int, _stream: int) -> None:
+    def set_optimization_profile_async(self, index: int, _stream: int) -> bool:
         self._engine.profiles.append(index)
+        return self._engine.refuses != "profile"
 
-    def set_input_shape(self, _name: str, shape: tuple[int, ...]) -> None:
+    def set_input_shape(self, _name: str, shape: tuple[int, ...]) -> bool:
         self._shape = shape
+        return self._engine.refuses != "shape"
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self._shape[:1] if name == "mean" else self._shape
 
-    def set_tensor_address(self, name: str, address: int) -> None:
+    def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
+        return self._engine.refuses != "address"
 
     def execute_async_v3(self, _stream: int) -> bool:
         count = math.prod(self._shape)
@@ -182,6 +186,18 @@ def test_a_plan_of_any_graph_is_run_in_the_profile_that_fits(
     assert memory.blocks == {}, "memory of the GPU is given back"
     with pytest.raises(HostMismatch, match=r"no profile for inputs of .*\(5, 2, 2\)"):
         plan.run({"IMAGE": np.zeros((5, 2, 2), np.uint8)}, ("mean",))
+
+
+@pytest.mark.parametrize("refused", ["profile", "shape", "address"])
+def test_what_tensorrt_refuses_by_false_ends_the_run(
+    stand_in: tuple[Any, _Doubling, _Memory], refused: str
+) -> None:
+    """Ignored, it would compute on what an earlier request left."""
+    trt, engine, memory = stand_in
+    engine.refuses = refused
+    with pytest.raises(HostMismatch, match=f"TensorRT does not take .*{refused[:4]}|memory for"):
+        PlanEngine(trt, b"").run({"IMAGE": np.zeros((1, 2, 2), np.uint8)}, ("mean",))
+    assert memory.blocks == {}
 
 
 def test_the_engine_alone_transfers_nothing(stand_in: tuple[Any, _Doubling, _Memory]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from infmap_kit.answer.answer import Answer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import LungAnswer
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import ExportError, GateFailed, SpecError
 from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.finding import COVID_19, FindingSpec
@@ -153,13 +153,66 @@ class EngineRunner:
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (224, 224) uint8."""
-        image = picture[np.newaxis]
-        tensors: dict[str, NDArray[Any]] = {IMAGE.name: image, CANVAS.name: image}
+        (answer,) = self.predict_batch(picture[np.newaxis])
+        return answer
+
+    def predict_batch(self, pictures: NDArray[np.uint8]) -> list[Answer]:
+        """Answer about the pictures of one request, (N, 224, 224) uint8."""
+        tensors: dict[str, NDArray[Any]] = {IMAGE.name: pictures, CANVAS.name: pictures}
         for graph in self._contract.graphs:
             inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
             outputs = tuple(tensor.name for tensor in graph.outputs)
             tensors |= self._engines[graph.name].run(inputs, outputs)
-        return read_answer({name: value[0] for name, value in tensors.items()})
+        return [
+            read_answer({name: value[row] for name, value in tensors.items()})
+            for row in range(len(pictures))
+        ]
+
+
+class BatchedRunner:
+    """Engines that get each picture in a request of several: a graph may mix them, or take only one.
+
+    Parameters
+    ----------
+    runner
+        The engines.
+    pictures
+        Name and (224, 224) uint8 of each picture, in the order in which they are asked for.
+    batch
+        Pictures in a request; the last request is filled up with the first pictures.
+    """
+
+    def __init__(
+        self, runner: EngineRunner, pictures: Sequence[tuple[str, NDArray[np.uint8]]], batch: int
+    ) -> None:
+        self._runner = runner
+        self._pictures = [picture for _, picture in pictures]
+        self._batch = batch
+        self._next = 0
+        self._answers: list[Answer] = []
+
+    def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
+        """Answer about the next picture, (224, 224) uint8.
+
+        Raises
+        ------
+        GateFailed
+            When the engines do not compute a request of several pictures.
+        """
+        row = self._next % self._batch
+        if row == 0:
+            indices = range(self._next, self._next + self._batch)
+            request = [self._pictures[index % len(self._pictures)] for index in indices]
+            try:
+                self._answers = self._runner.predict_batch(np.stack(request))
+            except (ExportError, IndexError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise GateFailed(
+                    f"the graph does not answer a request of {self._batch} pictures, so its batch may be "
+                    f"a constant in it: make its first dimension open ({reason[:300]})"
+                ) from error
+        self._next += 1
+        return self._answers[row]
 
 
 class ServedRunner:

@@ -28,6 +28,9 @@ leave its range, and near 0.5 a sigmoid in FP16 knows steps of 5e-4, which could
 MOVING = ("Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", "Flatten")
 """Operators that move values and change none: a converter puts some behind the sigmoid."""
 
+PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+"""Operators that take the time; their types are what a precision means."""
+
 _NORMALISING = (*MOVING, "Cast", "Mul", "Add", "Sub", "Div")
 
 
@@ -67,6 +70,11 @@ class Fp16Graph:
             "fp16_vanished_weights": self.vanished,
             "fp32_nodes": len(self.kept),
         }
+
+    @property
+    def kept_products(self) -> int:
+        """Number of the convolutions and matrix products that compute in FP32 all the same."""
+        return sum(n.op_type in PRODUCTS and n.name in self.kept for n in self.model.graph.node)
 
 
 def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp16Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError
+from infmap_kit.graphs.editing import drop_unused_weights, set_nodes
 from infmap_kit.graphs.refusal import all_nodes, refuse_graph
 from infmap_kit.model.tensors import SEGMENTATION, Dtype, Graph, Tensor
 
@@ -19,6 +21,9 @@ MAX_BYTES = 2**31 - 1
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 _WHOLE_FACTORS = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+_INTEGERS = (TensorProto.INT32, TensorProto.INT64)
+_BEYOND = 10**9
 
 _ELEMENT_TYPE = {Dtype.UINT8: TensorProto.UINT8, Dtype.FLOAT32: TensorProto.FLOAT}
 
@@ -132,6 +137,7 @@ def _fit_for_every_target(model: onnx.ModelProto, network: Graph) -> onnx.ModelP
     prepared.opset_import.extend(standard)
     _check_weights(prepared.graph)
     rewrite_resizes(prepared)
+    remove_whole_slices(prepared.graph)
     return prepared
 
 
@@ -180,6 +186,44 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
         node.attribute.extend(onnx.helper.make_attribute(*item) for item in _WHOLE_FACTORS.items())
         rewritten += 1
     return rewritten
+
+
+def remove_whole_slices(graph: onnx.GraphProto) -> int:
+    """Take away each Slice that keeps everything: from 0, in steps of 1, to an end beyond any picture.
+
+    tf2onnx leaves some, with ends of 1,000,000,000. OpenVINO infers a dimension with that upper bound, and
+    Triton's OpenVINO backend refuses to load a graph whose config has -1 there.
+
+    Returns
+    -------
+    int
+        How many nodes were taken away.
+    """
+    constants = {t.name: t for t in graph.initializer if t.data_type in _INTEGERS}
+    outputs = {value.name for value in graph.output}
+    kept: list[onnx.NodeProto] = []
+    replaced: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "Slice" and node.output[0] not in outputs and _is_whole(node, constants):
+            replaced[node.output[0]] = replaced.get(node.input[0], node.input[0])
+        else:
+            kept.append(node)
+    if replaced:
+        for node in kept:
+            node.input[:] = [replaced.get(name, name) for name in node.input]
+        set_nodes(graph, kept)
+        drop_unused_weights(graph)
+    return len(replaced)
+
+
+def _is_whole(node: onnx.NodeProto, constants: Mapping[str, TensorProto]) -> bool:
+    # The third input, axes, does not matter where every axis is kept.
+    starts, ends, _, steps = [*node.input[1:], "", "", ""][:4]
+    if starts not in constants or ends not in constants or (steps and steps not in constants):
+        return False
+    values = [numpy_helper.to_array(constants[name]) for name in (starts, ends)]
+    step = numpy_helper.to_array(constants[steps]) if steps else np.ones(1, np.int64)
+    return bool((values[0] == 0).all() and (values[1] >= _BEYOND).all() and (step == 1).all())
 
 
 def _expect(values: list[onnx.ValueInfoProto], expected: Tensor, role: str) -> None:

@@ -34,16 +34,19 @@ class PublishedPort:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A folder of the machine that the container can read and not write.
+    """A folder of the machine that the container can read, and write only where it says so.
 
     Parameters
     ----------
     source, target
         Absolute path on the machine, and path in the container.
+    read_only
+        Whether the container can only read it.
     """
 
     source: Path
     target: str
+    read_only: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,7 @@ class Confinement:
     ports
         Ports that can be reached from outside.
     mounts
-        Folders of the machine that it reads.
+        Folders of the machine that it sees.
     """
 
     user: str = UNPRIVILEGED
@@ -107,7 +110,8 @@ class Confinement:
             f"--tmpfs={self._tmpfs}",
             *(f"--publish={port}" for port in self.ports),
             *(
-                f"--mount=type=bind,source={mount.source},target={mount.target},readonly"
+                f"--mount=type=bind,source={mount.source},target={mount.target}"
+                + ",readonly" * mount.read_only
                 for mount in self.mounts
             ),
         ]
@@ -126,8 +130,13 @@ class Confinement:
             "tmpfs": [self._tmpfs],
             "ports": [str(port) for port in self.ports],
             "volumes": [
-                {"type": "bind", "source": str(m.source), "target": m.target, "read_only": True}
-                for m in self.mounts
+                {
+                    "type": "bind",
+                    "source": str(mount.source),
+                    "target": mount.target,
+                    "read_only": mount.read_only,
+                }
+                for mount in self.mounts
             ],
         }
 

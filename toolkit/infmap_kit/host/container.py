@@ -11,6 +11,9 @@ from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
 from infmap_kit.host.confinement import UNPRIVILEGED, Confinement, Mount, PublishedPort
+from infmap_kit.model.files import cache_folder
+from infmap_kit.targets.backends import on_gpu
+from infmap_kit.targets.check import Status
 from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.tensorrt.present_gpu import present_gpu
@@ -59,11 +62,6 @@ class ContainerOptions:
         return f"{os.getuid()}:{os.getgid()}" if os.getuid() else UNPRIVILEGED
 
 
-def wants_gpu(manifest: Manifest) -> bool:
-    """Whether a repository's models run on a GPU."""
-    return bool(manifest.model.get("backend", {}).get("gpu", False))
-
-
 def fitting_image(manifest: Manifest) -> Image:
     """The image for a repository: for plans the one whose TensorRT built them, else the recommended one.
 
@@ -77,17 +75,29 @@ def fitting_image(manifest: Manifest) -> Image:
     return find(manifest.target).image(manifest)
 
 
-def server_arguments(server: ServerOptions) -> list[str]:
+def server_arguments(manifest: Manifest, server: ServerOptions) -> list[str]:
     """Triton's command line inside a container, where it listens on the container's own addresses.
 
     HTTP stays inside unless it is asked for; the container's own health check uses it there.
     """
     inside = [] if server.http else ["--http-address=127.0.0.1"]
-    return ["tritonserver", f"--model-repository={MODELS}", *inside, *hardened()]
+    own = find(manifest.target).server_options(manifest)
+    return ["tritonserver", f"--model-repository={MODELS}", *inside, *own, *hardened()]
 
 
-def confinement(repository: Path, server: ServerOptions, options: ContainerOptions) -> Confinement:
-    """The confinement of a container that reads a repository and writes only /tmp."""
+def confinement(
+    repository: Path, manifest: Manifest, server: ServerOptions, options: ContainerOptions
+) -> Confinement:
+    """The confinement of a container that reads a repository and writes only /tmp.
+
+    What TensorRT builds when the server starts goes into a folder of the caller's cache, which is made here, so
+    that it outlives the container.
+    """
+    mounts = [Mount(source=repository.absolute(), target=MODELS)]
+    if cached := find(manifest.target).engine_cache(manifest):
+        engines = cache_folder() / "engines"
+        engines.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mounts.append(Mount(source=engines, target=cached, read_only=False))
     outer = [server.grpc_port, server.metrics_port]
     inner = [GRPC_PORT, METRICS_PORT]
     if server.http:
@@ -99,7 +109,7 @@ def confinement(repository: Path, server: ServerOptions, options: ContainerOptio
             PublishedPort(host=server.host, outer=outer_port, inner=inner_port)
             for outer_port, inner_port in zip(outer, inner, strict=True)
         ),
-        mounts=(Mount(source=repository.absolute(), target=MODELS),),
+        mounts=tuple(mounts),
     )
 
 
@@ -124,16 +134,18 @@ def docker_command(repository: Path, server: ServerOptions, options: ContainerOp
     """
     manifest = check_repository(repository)
     image = options.image or fitting_image(manifest).reference
-    gpus = [f"--gpus={options.gpus}"] if options.gpus and wants_gpu(manifest) else []
+    gpus = [f"--gpus={options.gpus}"] if options.gpus and on_gpu(manifest) else []
+    environment = find(manifest.target).server_environment(manifest)
     return [
         "docker",
         "run",
         "--rm",
         f"--name=infmap-kit-{server.grpc_port}",
         *gpus,
-        *confinement(repository, server, options).docker(),
+        *(f"--env={name}={value}" for name, value in environment.items()),
+        *confinement(repository, manifest, server, options).docker(),
         image,
-        *server_arguments(server),
+        *server_arguments(manifest, server),
     ]
 
 
@@ -143,32 +155,28 @@ def shown(command: list[str]) -> str:
 
 
 def check_host(repository: Path) -> None:
-    """Refuse a host that a repository's plans do not fit.
+    """Refuse a host that a repository does not fit.
 
     Raises
     ------
     HostMismatch
-        When docker is missing, the driver is too old or the GPU is of another generation.
+        When docker is missing, the driver is too old, or the GPU is another one or too small.
     """
     if shutil.which("docker") is None:
         raise HostMismatch(
             "docker is not installed here: install it with NVIDIA's container toolkit"
         )
     manifest = Manifest.read(repository)
-    if not wants_gpu(manifest):
+    if not on_gpu(manifest):
         return
-    gpu, image = present_gpu(), fitting_image(manifest)
-    expected = manifest.built_with.get("compute_capability", gpu.capability)
-    if gpu.capability != expected:
-        raise HostMismatch(
-            f"these plans were built for compute capability {expected}, and {gpu.name} has {gpu.capability}: "
-            "export on this host"
-        )
-    if gpu.driver < image.driver:
-        raise HostMismatch(
-            f"Triton {image.release} needs NVIDIA's driver {image.driver} or newer, found "
-            f"{gpu.driver}: update it"
-        )
+    for check in find(manifest.target).gpu_checks(manifest, present_gpu()):
+        if check.status is Status.PROBLEM:
+            sentence, fix = check.sentence.removesuffix("."), check.fix.removesuffix(".")
+            raise HostMismatch(f"{_uncapitalised(sentence)}: {_uncapitalised(fix)}")
+
+
+def _uncapitalised(sentence: str) -> str:
+    return f"{sentence[:1].lower()}{sentence[1:]}"
 
 
 def run_container(command: list[str]) -> None:

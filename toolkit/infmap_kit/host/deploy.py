@@ -20,14 +20,18 @@ from infmap_kit.host.container import (
     confinement,
     fitting_image,
     server_arguments,
-    wants_gpu,
 )
 from infmap_kit.model.files import write_bytes
+from infmap_kit.targets.backends import on_gpu
+from infmap_kit.targets.registry import find
 from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server.options import ServerOptions, hardened
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _STORAGE = ("pvc://", "s3://", "gs://", "hf://", "https://", "oci://", "abfs://")
+_GPU_RESOURCE = re.compile(r"nvidia\.com/(gpu|mig-[1-7]g\.[0-9]+gb(\.[a-z.]+)?)(\.shared)?")
+DEPLOYMENT_MODES = ("Standard", "RawDeployment")
+"""KServe's modes without Knative: since 0.16, and before."""
 # KServe's Triton runtime sets these two itself, and its health checks look there.
 _KSERVE_HTTP_PORT = 8080
 
@@ -48,6 +52,10 @@ class KserveOptions:
         The most hosts; one is always up.
     cpus, memory
         Resources of each, as Kubernetes writes them.
+    gpu_resource
+        Name of the GPU's resource: a whole GPU, or a slice of one such as ``nvidia.com/mig-1g.10gb``.
+    deployment_mode
+        KServe's name of the mode without Knative: ``Standard``, or ``RawDeployment`` before KServe 0.16.
     """
 
     storage_uri: str
@@ -56,6 +64,8 @@ class KserveOptions:
     replicas: int = 1
     cpus: str = "4"
     memory: str = "8Gi"
+    gpu_resource: str = "nvidia.com/gpu"
+    deployment_mode: str = "Standard"
 
     def __post_init__(self) -> None:
         if not self.storage_uri.startswith(_STORAGE):
@@ -67,6 +77,15 @@ class KserveOptions:
                 raise ServerError(
                     f"expected a name of lower-case letters, digits and dashes, found {name!r}"
                 )
+        if not _GPU_RESOURCE.fullmatch(self.gpu_resource):
+            raise ServerError(
+                "expected a GPU resource such as nvidia.com/gpu or nvidia.com/mig-1g.10gb, found "
+                f"{self.gpu_resource!r}"
+            )
+        if self.deployment_mode not in DEPLOYMENT_MODES:
+            raise ServerError(
+                f"expected a deployment mode of {', '.join(DEPLOYMENT_MODES)}, found {self.deployment_mode!r}"
+            )
         if self.replicas < 1:
             raise ServerError(f"expected 1 replica or more, found {self.replicas}")
 
@@ -80,10 +99,12 @@ def compose_document(
     read-only from where it is.
     """
     manifest = check_repository(repository)
+    environment = find(manifest.target).server_environment(manifest)
     service: dict[str, Any] = {
         "image": options.image or fitting_image(manifest).reference,
-        "command": server_arguments(server),
-        **confinement(repository, server, options).compose(),
+        "command": server_arguments(manifest, server),
+        **({"environment": environment} if environment else {}),
+        **confinement(repository, manifest, server, options).compose(),
         "healthcheck": {
             "test": ["CMD", "curl", "-fsS", f"http://127.0.0.1:{HTTP_PORT}/v2/health/ready"],
             "interval": "10s",
@@ -93,8 +114,8 @@ def compose_document(
         },
         "restart": "unless-stopped",
     }
-    if wants_gpu(manifest):
-        device = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    if on_gpu(manifest):
+        device = {"driver": "nvidia", **_reserved(options.gpus), "capabilities": ["gpu"]}
         service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
     return {"name": "infmap-kit", "services": {"triton": service}}
 
@@ -112,8 +133,11 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
         Name, place and size.
     """
     manifest = check_repository(repository)
-    image, confined = fitting_image(manifest), Confinement()
-    gpus = {"nvidia.com/gpu": "1"} if wants_gpu(manifest) else {}
+    image, confined, target = fitting_image(manifest), Confinement(), find(manifest.target)
+    volumes = confined.memory_volumes()
+    if cached := target.engine_cache(manifest):
+        volumes.append((cached, {}))
+    gpus = {options.gpu_resource: "1"} if on_gpu(manifest) else {}
     size = {"cpu": options.cpus, "memory": options.memory, **gpus}
     model: dict[str, Any] = {
         "modelFormat": {"name": "triton"},
@@ -122,7 +146,7 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
         "protocolVersion": "v2",
         "storageUri": options.storage_uri,
         # Added to the runtime's own, which name the repository and the ports.
-        "args": hardened(),
+        "args": [*target.server_options(manifest), *hardened()],
         "resources": {"requests": dict(size), "limits": dict(size)},
         "securityContext": {"privileged": False, **confined.container_security()},
         "readinessProbe": {
@@ -130,10 +154,10 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
             "periodSeconds": 5,
             "failureThreshold": 60,
         },
-        "volumeMounts": [
-            {"name": Path(path).name, "mountPath": path} for path, _ in confined.memory_volumes()
-        ],
+        "volumeMounts": [{"name": Path(path).name, "mountPath": path} for path, _ in volumes],
     }
+    if environment := target.server_environment(manifest):
+        model["env"] = [{"name": name, "value": value} for name, value in environment.items()]
     pod_security = {**confined.pod_security(), "seccompProfile": {"type": "RuntimeDefault"}}
     predictor: dict[str, Any] = {
         "minReplicas": 1,
@@ -141,26 +165,40 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "securityContext": pod_security,
         "model": model,
-        "volumes": [
-            {"name": Path(path).name, "emptyDir": volume}
-            for path, volume in confined.memory_volumes()
-        ],
+        "volumes": [{"name": Path(path).name, "emptyDir": volume} for path, volume in volumes],
     }
-    capability = manifest.built_with.get("compute_capability")
-    if capability is not None:
-        # Labels of NVIDIA's GPU feature discovery: plans load on the generation that built them.
-        major, _, minor = capability.partition(".")
-        predictor["nodeSelector"] = {
-            "nvidia.com/gpu.compute.major": major,
-            "nvidia.com/gpu.compute.minor": minor,
-        }
+    if labels := target.gpu_labels(manifest):
+        predictor["nodeSelector"] = labels
     namespace = {"namespace": options.namespace} if options.namespace is not None else {}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": options.name, **namespace},
+        "metadata": {
+            "name": options.name,
+            **namespace,
+            # KServe's default is Serverless, where Knative's flags forbid node selectors and security contexts.
+            "annotations": {"serving.kserve.io/deploymentMode": options.deployment_mode},
+        },
         "spec": {"predictor": predictor},
     }
+
+
+def _reserved(gpus: str) -> dict[str, Any]:
+    """Docker's ``--gpus`` in a compose file: all, a number, or devices by their numbers or UUIDs.
+
+    Raises
+    ------
+    ServerError
+        When it is none of these.
+    """
+    if gpus == "all":
+        return {"count": "all"}
+    if gpus.isdigit() and int(gpus):
+        return {"count": int(gpus)}
+    devices = gpus.removeprefix("device=").strip('"').split(",")
+    if not gpus.startswith("device=") or not all(devices):
+        raise ServerError(f"expected --gpus of all, a number or device=0,1, found {gpus!r}")
+    return {"device_ids": devices}
 
 
 def write_yaml(path: Path, document: dict[str, Any]) -> None:

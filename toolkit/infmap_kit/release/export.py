@@ -10,12 +10,12 @@ from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
-from infmap_kit.gate.runners import CachingRunner, Runner
+from infmap_kit.gate.runners import BatchedRunner, CachingRunner, Runner
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of, reference_runner, serving_identity
 from infmap_kit.release.source import Source
 from infmap_kit.targets.registry import find
-from infmap_kit.targets.target import Proof, TargetOptions
+from infmap_kit.targets.target import Build, Proof, TargetOptions
 from infmap_kit.triton.config import config_text
 from infmap_kit.triton.releases import publishing
 from infmap_kit.triton.repository import Manifest, versions, write_manifest
@@ -74,6 +74,10 @@ def publish(
         if not gate.passed:
             shown = f" (report in {evidence.write(gate)})" if evidence is not None else ""
             raise GateFailed(f"{'; '.join(gate.reasons())}: nothing was published{shown}")
+        in_batches = {
+            str(batch): _prove_batch(runner, built, pictures, batch, progress).summary()
+            for batch in built.batches
+        }
         identity = serving_identity(source, target=built.target, precision=built.precision)
         for name, config in built.configs(identity).items():
             config.version_policy.specific.versions[:] = [draft.release]
@@ -89,6 +93,35 @@ def publish(
                 "confinement": sandbox.in_force(),
             },
             release=draft.release,
-            gate=gate.summary(),
+            gate={
+                **gate.summary(),
+                "batches": {
+                    batch: {key: summary[key] for key in ("dice", "flips", "largest_error")}
+                    for batch, summary in in_batches.items()
+                },
+            },
         )
     return manifest, gate
+
+
+def _prove_batch(
+    reference: Runner, built: Build, pictures: Pictures, batch: int, progress: Progress
+) -> GateReport:
+    """Hold the engines to the reference once more, in requests of several pictures.
+
+    A plan computes each batch size by other kernels, and a graph may mix pictures or take only one.
+    """
+    report = compare(
+        reference,
+        BatchedRunner(built.runner, pictures, batch),
+        pictures,
+        thresholds=thresholds_for(built.precision),
+        progress=lambda _, done, total: progress(
+            f"comparing with the reference, {batch} pictures a request", done, total
+        ),
+    )
+    if not report.passed:
+        raise GateFailed(
+            f"in requests of {batch} pictures {'; '.join(report.reasons())}: nothing was published"
+        )
+    return report

@@ -1,8 +1,8 @@
 """config.pbtxt for Triton's own backends: TensorRT, ONNX Runtime and OpenVINO, with no Python in the server.
 
-The ensemble and its contract are those of every target. Networks are batched by Triton; detection and
-rendering take a batch as it comes, since they cost next to nothing and canvases of different sizes cannot be
-joined.
+The ensemble and its contract are those of every target. Networks are batched by Triton where their backend
+allows it; detection and rendering take a batch as it comes, since they cost next to nothing and canvases of
+different sizes cannot be joined.
 """
 
 from __future__ import annotations
@@ -55,35 +55,42 @@ def backend_configs(
     dict
         Model name to config, the ensemble's included.
     """
-    networks = {graph.name: _network(graph, options) for graph in contract.networks}
-    unbatched = (contract.detection, RENDERING, *contract.fp32_networks)
+    joined = contract.networks if target.joins_requests else ()
+    networks = {graph.name: _network(graph, options) for graph in joined}
+    unbatched = tuple(graph for graph in contract.graphs if graph not in joined)
     others = {graph.name: graph_config(graph) for graph in unbatched}
+    lowered = {graph.name for graph in contract.networks}
     for config in (*networks.values(), *others.values()):
         config.backend = target.backend
         config.default_model_filename = target.model_file
         kind = pb.ModelInstanceGroup.KIND_GPU if options.gpu else pb.ModelInstanceGroup.KIND_CPU
-        count = options.instances if config.name in networks else 1
+        count = options.instances if config.name in lowered else 1
         config.instance_group.add(kind=kind, count=count)
         target.config(config, options, contract)
     for graph in unbatched:
         for batch in options.batches:
             shapes = {tensor.name: (batch, *_PICTURE) for tensor in graph.inputs}
             _warm_up(others[graph.name], f"batch-{batch}", shapes)
-    ensemble = ensemble_config(identity, contract)
-    return {ensemble.name: ensemble, **networks, **others}
+    ensemble, configs = ensemble_config(identity, contract), {**networks, **others}
+    return {
+        ensemble.name: ensemble,
+        **{graph.name: configs[graph.name] for graph in contract.graphs},
+    }
 
 
-def write_warm_up(folder: Path, options: BackendOptions, contract: Contract = PLAIN) -> None:
+def write_warm_up(
+    folder: Path, target: BackendTarget, options: BackendOptions, contract: Contract = PLAIN
+) -> None:
     """Write the radiograph that each model warms up on, as often as the largest batch needs it.
 
     It is synthetic: no patient's picture belongs into a model repository.
     """
     picture = network_input(synthetic_radiograph(0, height=512, width=512).radiograph.pixels)
-    unbatched = (RENDERING, *contract.fp32_networks)
-    for graph in (*contract.networks, *unbatched):
+    joined = contract.networks if target.joins_requests else ()
+    for graph in (*contract.networks, RENDERING, *contract.fp32_networks):
         warm_up = folder / graph.name / "warmup"
         warm_up.mkdir(parents=True)
-        count = options.batches[-1] if graph in unbatched else 1
+        count = 1 if graph in joined else options.batches[-1]
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 

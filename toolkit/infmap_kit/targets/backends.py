@@ -5,11 +5,11 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.model.precision import Precision
 from infmap_kit.targets.target import (
     Build,
@@ -23,13 +23,15 @@ from infmap_kit.targets.target import (
 from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
 if TYPE_CHECKING:
-    import onnx
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
+    from infmap_kit.graphs.fp16 import Fp16Graph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
+    from infmap_kit.targets.check import HostCheck
     from infmap_kit.tensorrt.gpus import Image
+    from infmap_kit.tensorrt.present_gpu import PresentGpu
     from infmap_kit.triton.releases import Draft
 
 _GPU_INSTANCES = (1, 2, 4)
@@ -126,6 +128,9 @@ class BackendTarget(Target):
     model_file = "model.onnx"
     options: ClassVar[type[BackendOptions]]
 
+    joins_requests: ClassVar[bool] = True
+    """Whether its backend takes a network with ``max_batch_size``, for which Triton joins requests."""
+
     def write(self, options: Any, graphs: Graphs, *, draft: Draft, progress: Progress) -> Written:
         """Write each graph's file and open it."""
         from infmap_kit.parts.contract import Contract
@@ -164,7 +169,7 @@ class BackendTarget(Target):
         written = self.write(options, graphs, draft=draft, progress=progress)
         # Object stores know no empty folders, and Triton wants a folder for each version.
         draft.write(ENSEMBLE.name, "README.txt", b"An ensemble has no file of its own.\n")
-        write_warm_up(draft.folder, options, contract)
+        write_warm_up(draft.folder, self, options, contract)
         return Build(
             target=self.name,
             precision=options.precision,
@@ -175,6 +180,7 @@ class BackendTarget(Target):
                 **written.model,
             },
             built_with=written.built_with,
+            batches=tuple(batch for batch in options.batches if batch > 1),
         )
 
     def files(self, folder: Path, release: int, graphs: Sequence[str]) -> dict[str, Path]:
@@ -207,14 +213,35 @@ class BackendTarget(Target):
 
         return recommended_image()
 
+    def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
+        """Whether a GPU is here where one is needed, and its driver runs the image."""
+        from infmap_kit.targets.check import as_sentence, problem
+
+        if not on_gpu(manifest):
+            yield from super().gpu_checks(manifest, gpu)
+            return
+        if gpu is None:
+            yield problem(
+                "GPU",
+                f"The repository is for target {self.name} on an NVIDIA GPU, and none is here.",
+                "Serve it on a host with one, or export with --target embedded.",
+            )
+            return
+        try:
+            image = self.image(manifest)
+        except InfmapError as error:
+            yield problem("image", as_sentence(error), "Export with an image's TensorRT.")
+            return
+        yield _driver_check(image, gpu)
+
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
         """Numbers of copies of each network; the backend itself chooses their threads."""
-        on_gpu = manifest.model.get("backend", {}).get("gpu", False)
-        counts = _GPU_INSTANCES if on_gpu else (1 << n for n in range(cores.bit_length()))
+        counts = _GPU_INSTANCES if on_gpu(manifest) else (1 << n for n in range(cores.bit_length()))
         return [Setting(threads=0, instances=count) for count in counts]
 
     def set(self, folder: Path, setting: Setting) -> None:
         """Write how many copies of each network run; the other graphs have a single copy."""
+        from infmap_kit.parts.registry import all_parts
         from infmap_kit.triton.config import config_text, parse_config
 
         if setting.threads:
@@ -222,32 +249,60 @@ class BackendTarget(Target):
                 f"target {self.name} leaves threads to Triton's backend: only instances can be set, found "
                 f"{setting}"
             )
-        for path in sorted(folder.glob("*/config.pbtxt")):
-            config = parse_config(path.read_text(encoding="utf-8"))
-            if config.max_batch_size:
+        for part in all_parts():
+            path = folder / part.graph.name / "config.pbtxt"
+            if part.is_lowered and path.is_file():
+                config = parse_config(path.read_text(encoding="utf-8"))
                 config.instance_group[0].count = setting.instances
                 path.write_text(config_text(config), encoding="utf-8")
 
 
-def halved(
-    graphs: Graphs, options: HalvableOptions
-) -> tuple[dict[str, onnx.ModelProto], dict[str, onnx.ModelProto], dict[str, Any]]:
-    """The graphs with their networks in FP16, emulations of these networks on a GPU, and the manifest's record.
+def on_gpu(manifest: Manifest) -> bool:
+    """Whether a repository's models run on a GPU."""
+    return bool(manifest.model.get("backend", {}).get("gpu", False))
+
+
+def _driver_check(image: Image, gpu: PresentGpu) -> HostCheck:
+    """Whether the driver runs an image; on data-centre GPUs an older branch may, by the image's own package."""
+    from infmap_kit.targets.check import ok, problem, warning
+
+    if image.driver <= gpu.driver:
+        return ok(
+            "image",
+            f"Triton {image.release} serves this repository, and driver {gpu.driver} runs it.",
+        )
+    sentence = (
+        f"Triton {image.release} needs driver {image.driver} or newer, and {gpu.driver} is here"
+    )
+    fix = "Update the driver, or build for an older image."
+    if gpu.takes_older_drivers:
+        return warning(
+            "image",
+            f"{sentence}; its CUDA compatibility package may bridge that, for some branches of the driver.",
+            fix,
+        )
+    return problem("image", f"{sentence}.", fix)
+
+
+def halved(graphs: Graphs, options: HalvableOptions) -> dict[str, Fp16Graph]:
+    """The networks in FP16, by their graphs' names.
 
     Nodes that compute in FP32 are the infection's: whatever breaks another network is exported in FP32.
     """
     from infmap_kit.graphs.fp16 import fp16_graph
-    from infmap_kit.graphs.fp16_emulation import emulated_fp16
     from infmap_kit.parts.contract import Contract
+
+    return {
+        network.name: fp16_graph(
+            graphs[network.name], keep_fp32=() if number else options.keep_fp32
+        )
+        for number, network in enumerate(Contract.of(graphs).networks)
+    }
+
+
+def fp16_record(halves: Mapping[str, Fp16Graph]) -> dict[str, Any]:
+    """What the manifest says of networks in FP16: the infection's counts, and each other part's by its name."""
     from infmap_kit.parts.registry import part_of
 
-    served, on_gpu = dict(graphs), {}
-    record: dict[str, Any] = {}
-    for number, network in enumerate(Contract.of(graphs).networks):
-        name = network.name
-        half = fp16_graph(graphs[name], keep_fp32=options.keep_fp32 if number == 0 else ())
-        served[name] = half.model
-        if options.gpu:
-            on_gpu[name] = emulated_fp16(graphs[name], half)
-        record |= half.record() if number == 0 else {part_of(name).name: half.record()}
-    return served, on_gpu, record
+    first, *others = halves
+    return halves[first].record() | {part_of(n).name: halves[n].record() for n in others}

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
+from infmap_kit.targets.backends import (
+    BackendTarget,
+    HalvableOptions,
+    Written,
+    fp16_record,
+    halved,
+)
 from infmap_kit.targets.target import Graphs
 from infmap_kit.triton.repository import Manifest
 
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.triton.releases import Draft
+
+ENGINE_CACHE = "/var/cache/infmap-kit"
+"""Folder in the server's container that a volume keeps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,13 +73,21 @@ class Onnxruntime(BackendTarget):
     ) -> Written:
         """Write the graphs; those in FP16 are proved as a GPU computes them, since a CPU would not round."""
         from infmap_kit.gate.engines import OnnxRuntimeEngine
+        from infmap_kit.graphs.fp16_emulation import emulated_fp16
 
+        accelerator = {"accelerator": options.accelerator}
         if options.precision is not Precision.FP16:
-            return super().write(options, graphs, draft=draft, progress=progress)
-        served, on_gpu, record = halved(graphs, options)
+            written = super().write(options, graphs, draft=draft, progress=progress)
+            return dataclasses.replace(written, model=accelerator)
+        halves = halved(graphs, options)
+        served = {**graphs, **{name: half.model for name, half in halves.items()}}
         written = super().write(options, served, draft=draft, progress=progress)
-        emulated = {n: OnnxRuntimeEngine(g.SerializeToString()) for n, g in on_gpu.items()}
-        return Written(engines={**written.engines, **emulated}, model={"fp16": record})
+        engines = dict(written.engines)
+        if options.gpu:
+            for name, half in halves.items():
+                rounding = emulated_fp16(graphs[name], half)
+                engines[name] = OnnxRuntimeEngine(rounding.SerializeToString())
+        return Written(engines=engines, model={**accelerator, "fp16": fp16_record(halves)})
 
     def engine(self, path: Path, precision: Precision) -> Engine:
         """The graph on this machine's CPU, wherever the server runs it."""
@@ -84,12 +101,22 @@ class Onnxruntime(BackendTarget):
         return super().references(repository, manifest) if fp32 else {}
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
-        """Hand a network to TensorRT, where that is asked for."""
+        """Settings of a graph's session, and TensorRT for a network, where that is asked for."""
+        network = config.name in [network.name for network in contract.networks]
+        small = config.name in [graph.name for graph in contract.postprocessing]
+        if options.gpu and not small:
+            # 1 is HEURISTIC. By default cuDNN tries every algorithm at the first request of each size.
+            config.parameters["cudnn_conv_algo_search"].string_value = "1"
+        elif small and not options.gpu:
+            # Handing such a small graph to several threads costs more than computing it.
+            config.parameters["intra_op_thread_count"].string_value = "1"
+        if options.accelerator and network:
+            self._accelerate(config, options)
+
+    def _accelerate(self, config: pb.ModelConfig, options: OnnxruntimeOptions) -> None:
         from infmap_kit.model.spec import IMAGE_SIZE
         from infmap_kit.model.tensors import IMAGE
 
-        if not (options.accelerator and config.max_batch_size):
-            return
         accelerators = config.optimization.execution_accelerators
         accelerator = accelerators.gpu_execution_accelerator.add(name="tensorrt")
         # A common range for all batches, or TensorRT builds anew at each size it has not seen. No precision is
@@ -100,3 +127,10 @@ class Onnxruntime(BackendTarget):
             ("trt_profile_max_shapes", options.batches[-1]),
         ):
             accelerator.parameters[key] = f"{IMAGE.name}:{batch}x{IMAGE_SIZE}x{IMAGE_SIZE}"
+        # Minutes of building are spent once a host, not once a start.
+        accelerator.parameters["trt_engine_cache_enable"] = "1"
+        accelerator.parameters["trt_engine_cache_path"] = f"{ENGINE_CACHE}/{config.name}"
+
+    def engine_cache(self, manifest: Manifest) -> str:
+        """The folder of the engines that TensorRT builds when the server starts; empty without them."""
+        return ENGINE_CACHE if manifest.model.get("accelerator") else ""

@@ -92,14 +92,17 @@ class Build:
         Details of the engines, for the manifest.
     built_with
         Versions and host, for the manifest.
+    batches
+        Numbers of pictures in a request, besides 1, that are proved as well.
     """
 
     target: str
     precision: str
-    runner: Runner
+    runner: EngineRunner
     configs: Callable[[Mapping[str, str]], dict[str, pb.ModelConfig]]
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     built_with: dict[str, str] = dataclasses.field(default_factory=dict)
+    batches: tuple[int, ...] = (2,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -250,6 +253,22 @@ class Target(abc.ABC):
         HostMismatch
             When none does.
         """
+
+    def server_options(self, manifest: Manifest) -> list[str]:
+        """Options of Triton's command line that a repository needs besides those of every target."""
+        return []
+
+    def server_environment(self, manifest: Manifest) -> dict[str, str]:
+        """Environment variables of the server that a repository needs to compute as it was proved."""
+        return {}
+
+    def engine_cache(self, manifest: Manifest) -> str:
+        """The folder in a server's container that keeps what is built when it starts; empty for none."""
+        return ""
+
+    def gpu_labels(self, manifest: Manifest) -> dict[str, str]:
+        """Labels of NVIDIA's GPU feature discovery that a cluster's node must have."""
+        return {}
 
     @abc.abstractmethod
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.errors import HostMismatch, InfmapError
+from infmap_kit.errors import HostMismatch
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written, halved
-from infmap_kit.targets.check import HostCheck, as_sentence, ok, problem
+from infmap_kit.targets.backends import (
+    BackendTarget,
+    HalvableOptions,
+    Written,
+    fp16_record,
+    halved,
+)
+from infmap_kit.targets.check import HostCheck, problem
 from infmap_kit.targets.target import Graphs, OpenedModel
 from infmap_kit.triton.repository import Manifest, served_contract
 
@@ -29,11 +34,33 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorrtOptions(HalvableOptions):
-    """Options of the ensemble on TensorRT."""
+    """Options of the ensemble on TensorRT.
+
+    Parameters
+    ----------
+    portable
+        Whether the plans run on every GPU of this one's compute capability.
+    version_compatible
+        Whether later versions of TensorRT with the same major number load the plans.
+    """
 
     target = "tensorrt"
     precisions = (Precision.FP16, Precision.FP32)
     gpu = True
+
+    portable: bool = dataclasses.field(
+        default=False,
+        metadata={
+            "help": "Build plans for every GPU of this one's compute capability; they may be slower."
+        },
+    )
+    version_compatible: bool = dataclasses.field(
+        default=False,
+        metadata={
+            "help": "Build plans that later TensorRT versions of the same major number load; they are larger, "
+            "and may be slower."
+        },
+    )
 
 
 class Tensorrt(BackendTarget):
@@ -69,31 +96,40 @@ class Tensorrt(BackendTarget):
         from infmap_kit.tensorrt.profiles import profiles_of
 
         trt, contract = require_tensorrt(), Contract.of(graphs)
-        networks = [network.name for network in contract.networks]
         model: dict[str, Any] = {}
-        fp16 = options.precision is Precision.FP16
-        if fp16:
-            graphs, _, model["fp16"] = halved(graphs, options)
+        halves = halved(graphs, options) if options.precision is Precision.FP16 else {}
+        if halves:
+            graphs = {**graphs, **{name: half.model for name, half in halves.items()}}
+            model["fp16"] = fp16_record(halves)
+        gpu, version = present_gpu(), str(trt.__version__)
+        image = image_for(version, version_compatible=options.version_compatible)
         host = {
-            "tensorrt": str(trt.__version__),
-            "compute_capability": present_gpu().capability,
-            "image": image_for(str(trt.__version__)).reference,
+            "tensorrt": version,
+            "gpu": gpu.name,
+            "compute_capability": gpu.capability,
+            "image": image.reference,
+            "portable": "yes" if options.portable else "no",
+            "version_compatible": "yes" if options.version_compatible else "no",
         }
         cache = _cache_file(host)
         timing = cache.read_bytes() if cache.is_file() else b""
         layers = model["layers"] = {}
+        memory = model["gpu_memory_bytes"] = {}
         engines: dict[str, Engine] = {}
         for name, graph in graphs.items():
             built = engine_from_onnx(
                 trt,
                 graph,
                 BuildOptions(
-                    profiles=profiles_of(name, options.batches, contract), timing_cache=timing
+                    profiles=profiles_of(name, options.batches, contract),
+                    timing_cache=timing,
+                    portable=options.portable,
+                    version_compatible=options.version_compatible,
                 ),
                 progress=_labelled(progress, name),
             )
-            if name in networks and fp16:
-                built.layers.require_fp16(name)
+            if name in halves:
+                built.layers.require_fp16(name, kept_fp32=halves[name].kept_products)
             timing = built.timing_cache or timing
             layers[name] = {
                 "counts": built.layers.counts,
@@ -101,7 +137,10 @@ class Tensorrt(BackendTarget):
                 "inspected": built.layers.inspected,
             }
             draft.write(name, self.model_file, built.plan)
-            engines[name] = PlanEngine(trt, built.plan)
+            engine = PlanEngine(trt, built.plan, version_compatible=options.version_compatible)
+            # A context for each profile, and each takes what its own profile needs; the weights come on top.
+            memory[name] = len(built.plan) + sum(engine.memory_bytes.values())
+            engines[name] = engine
         if timing:
             write_bytes(cache, timing)
         return Written(engines=engines, model=model, built_with=host)
@@ -122,7 +161,8 @@ class Tensorrt(BackendTarget):
         from infmap_kit.tensorrt.library import require_tensorrt
         from infmap_kit.tensorrt.plan import PlanEngine
 
-        return PlanEngine(require_tensorrt(), path.read_bytes())
+        # Whether code of the plan may run on the host; the files are those that the manifest names.
+        return PlanEngine(require_tensorrt(), path.read_bytes(), version_compatible=True)
 
     def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
         """None: a repository of plans has no graphs."""
@@ -135,59 +175,88 @@ class Tensorrt(BackendTarget):
         return counts
 
     def image(self, manifest: Manifest) -> Image:
-        """The image whose TensorRT built the plans."""
+        """The image whose TensorRT loads the plans."""
         from infmap_kit.tensorrt.gpus import image_for
 
-        return image_for(manifest.built_with.get("tensorrt", "unknown"))
+        return image_for(
+            manifest.built_with.get("tensorrt", "unknown"),
+            version_compatible=_says_yes(manifest, "version_compatible"),
+        )
+
+    def server_options(self, manifest: Manifest) -> list[str]:
+        """Let the backend load version-compatible plans, which carry code for the host."""
+        compatible = _says_yes(manifest, "version_compatible")
+        return ["--backend-config=tensorrt,version-compatible=true"] if compatible else []
+
+    def gpu_labels(self, manifest: Manifest) -> dict[str, str]:
+        """The kind of GPU that the plans were built on; its generation where they are portable."""
+        capability, gpu = (manifest.built_with.get(key) for key in ("compute_capability", "gpu"))
+        if gpu is not None and not _says_yes(manifest, "portable"):
+            # GPU feature discovery writes the name with dashes, since a label has no spaces.
+            return {"nvidia.com/gpu.product": "-".join(gpu.split())}
+        if capability is None:
+            return {}
+        major, _, minor = capability.partition(".")
+        return {"nvidia.com/gpu.compute.major": major, "nvidia.com/gpu.compute.minor": minor}
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
-        """Name the profiles, and let CUDA graphs replay a network."""
+        """Name the profiles, and let a CUDA graph replay a network."""
         from infmap_kit.model.tensors import IMAGE
         from infmap_kit.tensorrt.profiles import profiles_of
 
         count = len(profiles_of(config.name, options.batches, contract))
         config.instance_group[0].profile.extend(map(str, range(count)))
+        # The backend makes a context for each profile. Unless it is told so, each is as large as the largest
+        # profile needs.
+        strategy = config.parameters["execution_context_allocation_strategy"]
+        strategy.string_value = "ON_PROFILE_CHANGE"
         if not config.max_batch_size:
             return
-        # There is a profile, and a CUDA graph, for each of these sizes.
+        # There is a profile for each of these sizes.
         config.dynamic_batching.preferred_batch_size.extend(b for b in options.batches if b > 1)
         # Hundreds of short kernels, always of the same shape: here, and here alone, a graph of them
-        # saves what launching each would cost.
+        # saves what launching each would cost. The backend captures each size in each profile and logs an error
+        # for every one that a profile does not hold; a single picture is the one that all of them hold, and the
+        # one where launching costs most.
         config.optimization.cuda.graphs = True
         config.optimization.cuda.busy_wait_events = True
-        for batch in options.batches:
-            spec = config.optimization.cuda.graph_spec.add(batch_size=batch)
-            spec.input[IMAGE.name].dim.extend(IMAGE.shape)
+        spec = config.optimization.cuda.graph_spec.add(batch_size=1)
+        spec.input[IMAGE.name].dim.extend(IMAGE.shape)
 
     def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
-        """Whether GPU and driver fit the plans."""
-        if gpu is None:
-            yield problem(
-                "GPU",
-                "The repository holds TensorRT plans, and no NVIDIA GPU is here.",
-                "Serve it on the host that it was built on, or export with --target embedded.",
-            )
-            return
-        capability = manifest.built_with.get("compute_capability", gpu.capability)
-        if capability != gpu.capability:
-            yield problem(
-                "plan",
-                f"The plans were built for compute capability {capability}, and this GPU has {gpu.capability}.",
-                "Export or install on this host.",
-            )
-        try:
-            image = self.image(manifest)
-        except InfmapError as error:
-            yield problem("TensorRT", as_sentence(error), "Export with an image's TensorRT.")
-            return
-        if image.driver > gpu.driver:
-            yield problem(
-                "TensorRT",
-                f"These plans load in Triton {image.release}, which needs driver {image.driver} or newer.",
-                "Update the driver, or build with an older TensorRT.",
-            )
-        else:
-            yield ok("TensorRT", f"Triton {image.release} loads these plans.")
+        """Whether GPU, its memory and its driver fit the plans."""
+        if gpu is not None:
+            yield from _plan_checks(manifest, gpu)
+        yield from super().gpu_checks(manifest, gpu)
+
+
+def _plan_checks(manifest: Manifest, gpu: PresentGpu) -> Iterator[HostCheck]:
+    built = manifest.built_with
+    capability, name = built.get("compute_capability", gpu.capability), built.get("gpu", gpu.name)
+    if capability != gpu.capability:
+        yield problem(
+            "plan",
+            f"The plans were built for compute capability {capability}, and this GPU has {gpu.capability}.",
+            "Export or install on this host.",
+        )
+    elif name != gpu.name and not _says_yes(manifest, "portable"):
+        yield problem(
+            "plan",
+            f"The plans were built on {name}, and this GPU is {gpu.name}: plans are for one kind of GPU.",
+            "Export or install on this host, or export with --portable.",
+        )
+    needed_mib = sum(manifest.model.get("gpu_memory_bytes", {}).values()) >> 20
+    if gpu.memory_mib and needed_mib > gpu.memory_mib:
+        yield problem(
+            "GPU memory",
+            f"The plans take {needed_mib} MiB, most of it for the largest batch and canvas, and {gpu.name} has "
+            f"{gpu.memory_mib}.",
+            "Export with smaller --batches.",
+        )
+
+
+def _says_yes(manifest: Manifest, key: str) -> bool:
+    return manifest.built_with.get(key) == "yes"
 
 
 def _labelled(progress: Progress, graph: str) -> Progress:
@@ -196,5 +265,6 @@ def _labelled(progress: Progress, graph: str) -> Progress:
 
 def _cache_file(host: Mapping[str, str]) -> Path:
     """The timing cache of this kind of GPU and this TensorRT, for the next export."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "infmap-kit" / f"timing-{host['tensorrt']}-{host['compute_capability']}.cache"
+    from infmap_kit.model.files import cache_folder
+
+    return cache_folder() / f"timing-{host['tensorrt']}-{host['compute_capability']}.cache"

@@ -43,11 +43,19 @@ class BuildOptions:
     timing_cache
         Timings of an earlier build, which need not be measured again; empty for the first build, ``None`` for
         a build without a cache.
+    portable
+        Whether the plan runs on every GPU of the same compute capability, instead of the very kind of GPU that
+        built it (``HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY``, TensorRT 10.9 and later).
+    version_compatible
+        Whether the plan carries what later versions of TensorRT with the same major number need to load it
+        (``BuilderFlag.VERSION_COMPATIBLE``).
     """
 
     profiles: tuple[Profile, ...]
     compute_capabilities: tuple[str, ...] = ()
     timing_cache: bytes | None = None
+    portable: bool = False
+    version_compatible: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +112,7 @@ def engine_from_onnx(
     # On Ampere and later FP32 would quietly become TF32, with the digits of FP16.
     config.clear_flag(trt.BuilderFlag.TF32)
     _set_capabilities(trt, config, options.compute_capabilities)
+    _set_compatibility(trt, config, options)
     for shapes in options.profiles:
         profile = builder.create_optimization_profile()
         for name, (smallest, best, largest) in shapes.items():
@@ -188,6 +197,19 @@ def _set_capabilities(trt: Any, config: Any, capabilities: tuple[str, ...]) -> N
         config.set_compute_capability(member, index)
 
 
+def _set_compatibility(trt: Any, config: Any, options: BuildOptions) -> None:
+    if options.portable:
+        level = getattr(trt.HardwareCompatibilityLevel, "SAME_COMPUTE_CAPABILITY", None)
+        if level is None:
+            raise HostMismatch(
+                f"TensorRT {trt.__version__} knows no plans for a whole compute capability: export without "
+                "--portable, or with TensorRT 10.9 or later"
+            )
+        config.hardware_compatibility_level = level
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+
+
 def _parse(trt: Any, graph: onnx.ModelProto, network: Any, logger: Any) -> None:
     content = graph.SerializeToString()
     if trt.OnnxParser(network, logger).parse(content):
@@ -244,4 +266,10 @@ def _inspect(trt: Any, plan: bytes, logger: Any, network: LayerTypes) -> LayerTy
     inspector = engine.create_engine_inspector()
     document = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
     reported = layers_from_inspector(document)
-    return network if reported.fp16_share is None and network.fp16_share is not None else reported
+    if reported.computing or not network.computing:
+        return reported
+    _log.warning(
+        "TensorRT %s tells the type of no convolution: the types of its strongly typed network stand for them",
+        trt.__version__,
+    )
+    return network

@@ -25,13 +25,15 @@ class Image:
     reference
         The image's name for ``docker pull``.
     tensorrt
-        TensorRT's version in it, as far as it is known, such as ``"11.2.1"``.
+        TensorRT's build in it, such as ``"11.2.1.2"``, or as much of it as is known.
     cuda
         CUDA's version in it.
     driver
         Oldest major version of NVIDIA's driver that it runs with.
     patched
         Whether the fixes of NVIDIA's known security bulletins are in it.
+    onnxruntime
+        ONNX Runtime's version in it; empty where it is not known.
     """
 
     release: str
@@ -40,11 +42,18 @@ class Image:
     cuda: str
     driver: int
     patched: bool
+    onnxruntime: str = ""
 
-    def loads(self, tensorrt: str) -> bool:
-        """Whether plans of a TensorRT version, such as ``"11.2.1.7"``, load in this image."""
-        known = self.tensorrt.split(".")
-        return tensorrt.split(".")[: len(known)] == known
+    def loads(self, tensorrt: str, *, version_compatible: bool = False) -> bool:
+        """Whether plans of a build of TensorRT, such as ``"11.2.1.2"``, load in this image.
+
+        A version-compatible plan loads in every later version with the same major number (NVIDIA's developer
+        guide, "Version Compatibility"); any other loads in its own build alone.
+        """
+        known, built = self.tensorrt.split("."), tensorrt.split(".")
+        if version_compatible and known[0] == built[0]:
+            return _numbers(known) >= _numbers(built[: len(known)])
+        return built[: len(known)] == known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,8 +92,8 @@ def recommended_image() -> Image:
     return next(image for image in images() if image.release == recommended)
 
 
-def image_for(tensorrt: str) -> Image:
-    """The newest image that loads plans of a TensorRT version.
+def image_for(tensorrt: str, *, version_compatible: bool = False) -> Image:
+    """The newest image that loads plans of a build of TensorRT; see :meth:`Image.loads`.
 
     Raises
     ------
@@ -92,7 +101,7 @@ def image_for(tensorrt: str) -> Image:
         When none is known, naming the versions that there are.
     """
     for image in images():
-        if image.loads(tensorrt):
+        if image.loads(tensorrt, version_compatible=version_compatible):
             return image
     known = ", ".join(f"{image.tensorrt} ({image.release})" for image in images())
     raise HostMismatch(
@@ -120,6 +129,10 @@ def gpu(name: str) -> Gpu:
     raise HostMismatch(
         f"expected a GPU of {', '.join(known)}, or a generation such as sm75, found {name!r}"
     )
+
+
+def _numbers(version: list[str]) -> list[int]:
+    return [int(part) if part.isdigit() else 0 for part in version]
 
 
 @functools.cache

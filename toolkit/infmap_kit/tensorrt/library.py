@@ -27,7 +27,8 @@ def require_tensorrt() -> Any:
     except ImportError as error:
         raise HostMismatch(
             "target tensorrt needs NVIDIA's library, which is not here: pip install 'infmap-kit[tensorrt]' in "
-            "the version of your Triton image, such as tensorrt==11.2.1 for 26.08"
+            "the build of your Triton image, such as 'tensorrt==11.2.1.*' for 26.08, or export inside NVIDIA's "
+            "TensorRT container of that month (docs/gpu-host.md, also for hosts without internet)"
         ) from error
 
 

@@ -24,6 +24,8 @@ class PlanEngine:
         The module that built it.
     plan
         The serialized engine.
+    version_compatible
+        Whether it is such a plan, which carries code that runs on the host.
 
     Raises
     ------
@@ -33,10 +35,11 @@ class PlanEngine:
         When cuda-bindings, which moves the pictures, is not installed.
     """
 
-    def __init__(self, trt: Any, plan: bytes) -> None:
+    def __init__(self, trt: Any, plan: bytes, *, version_compatible: bool = False) -> None:
         self._trt = trt
         logger = logger_of(trt)
         self._runtime = trt.Runtime(logger)
+        self._runtime.engine_host_code_allowed = version_compatible
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise HostMismatch(f"the plan does not load on this machine: {logger.last()}")
@@ -53,6 +56,15 @@ class PlanEngine:
                 "running a plan needs cuda-bindings, which is not installed: pip install 'infmap-kit[tensorrt]'"
             ) from error
         self._cuda = cuda
+
+    @property
+    def memory_bytes(self) -> dict[int, int]:
+        """GPU memory that each profile's context takes for activations, by the profile's number."""
+        engine = self._engine
+        if hasattr(engine, "get_device_memory_size_for_profile_v2"):
+            count = engine.num_optimization_profiles
+            return {n: int(engine.get_device_memory_size_for_profile_v2(n)) for n in range(count)}
+        return {0: int(engine.device_memory_size_v2)}
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -100,21 +112,25 @@ class PlanEngine:
         """Bring inputs to the GPU and make room for outputs: a stream, and each output here and there."""
         stream = stack.enter_context(self._stream())
         profile = self._profile({name: array.shape for name, array in inputs.items()})
-        context.set_optimization_profile_async(profile, int(stream))
+        if not context.set_optimization_profile_async(profile, int(stream)):
+            raise HostMismatch(f"TensorRT does not take profile {profile} of the plan: see its log")
         for name, array in inputs.items():
             pixels = np.ascontiguousarray(array)
             address = stack.enter_context(self._memory(pixels.nbytes))
             there = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
             self._call(self._cuda.cudaMemcpy(address, pixels.ctypes.data, pixels.nbytes, there))
-            context.set_input_shape(name, pixels.shape)
-            context.set_tensor_address(name, address)
+            if not context.set_input_shape(name, pixels.shape):
+                raise HostMismatch(
+                    f"TensorRT does not take {name} of shape {pixels.shape} in profile {profile} of the plan"
+                )
+            _set_address(context, name, address)
         results = {}
         # TensorRT writes every output, whichever is asked for.
         for name in self._outputs:
             dtype = self._trt.nptype(self._engine.get_tensor_dtype(name))
             array = np.empty(tuple(context.get_tensor_shape(name)), dtype)
             address = stack.enter_context(self._memory(array.nbytes))
-            context.set_tensor_address(name, address)
+            _set_address(context, name, address)
             results[name] = (array, address)
         return stream, results
 
@@ -160,3 +176,10 @@ class PlanEngine:
             _, message = self._cuda.cudaGetErrorString(code)
             raise HostMismatch(f"CUDA says: {message.decode()}")
         return values[0] if values else None
+
+
+def _set_address(context: Any, name: str, address: int) -> None:
+    if not context.set_tensor_address(name, address):
+        raise HostMismatch(
+            f"TensorRT does not take memory for tensor {name} of the plan: see its log"
+        )

@@ -24,11 +24,23 @@ class PresentGpu:
         CUDA compute capability, such as ``"7.5"``.
     driver
         Major version of the driver.
+    memory_mib
+        Memory of the GPU in MiB; 0 where the driver does not tell, as on a Jetson.
     """
 
     name: str
     capability: str
     driver: int
+    memory_mib: int = 0
+
+    @property
+    def takes_older_drivers(self) -> bool:
+        """Whether CUDA's compatibility package lets a newer image run on an older branch of the driver.
+
+        NVIDIA supports that on data-centre GPUs and some workstation GPUs, never on GeForce ("CUDA
+        Compatibility", forward compatibility).
+        """
+        return "geforce" not in self.name.lower()
 
 
 def has_gpu() -> bool:
@@ -49,7 +61,11 @@ def present_gpu() -> PresentGpu:
         raise HostMismatch(
             "no NVIDIA GPU is here, or its driver lacks nvidia-smi: run this on the GPU host"
         )
-    command = [tool, "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader"]
+    command = [
+        tool,
+        "--query-gpu=name,compute_cap,driver_version,memory.total",
+        "--format=csv,noheader,nounits",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # constant arguments
     try:
         return parse_gpu(result.stdout)
@@ -59,15 +75,20 @@ def present_gpu() -> PresentGpu:
 
 
 def parse_gpu(listing: str) -> PresentGpu:
-    """Read the first line of nvidia-smi's ``name,compute_cap,driver_version``.
+    """Read the first line of nvidia-smi's ``name,compute_cap,driver_version,memory.total``, without units.
 
     Raises
     ------
     ValueError
         When it is no such line.
     """
-    name, capability, driver = (
-        field.strip() for field in listing.partition("\n")[0].rsplit(",", 2)
+    name, capability, driver, memory = (
+        field.strip() for field in listing.partition("\n")[0].rsplit(",", 3)
     )
     float(capability)
-    return PresentGpu(name=name, capability=capability, driver=int(driver.partition(".")[0]))
+    return PresentGpu(
+        name=name,
+        capability=capability,
+        driver=int(driver.partition(".")[0]),
+        memory_mib=int(memory) if memory.isdigit() else 0,
+    )
