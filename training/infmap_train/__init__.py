@@ -5,6 +5,9 @@ For research use, not a medical device.
 
 import os
 
+from infmap_kit import telemetry
+
+telemetry.switch_off()
 # segmentation-models 1.0.1 speaks Keras 2, which TensorFlow offers as tf-keras when, and only
 # when, these stand before the first import of TensorFlow.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"

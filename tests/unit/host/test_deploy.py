@@ -103,6 +103,7 @@ OTHERWISE: dict[str, tuple[Any, bool]] = {
     "tmp_options": (("rw", "nosuid"), False),
     "ports": ((PublishedPort(host="127.0.0.1", outer=9001, inner=8001),), False),
     "mounts": ((Mount(source=Path("/srv/other"), target="/other"),), False),
+    "environment": ((("NAME", "value"),), True),
 }
 
 
@@ -121,6 +122,7 @@ def _kubernetes(confinement: Confinement) -> list[Any]:
         confinement.container_security(),
         confinement.pod_security(),
         confinement.memory_volumes(),
+        confinement.container_environment(),
     ]
 
 

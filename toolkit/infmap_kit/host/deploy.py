@@ -127,6 +127,7 @@ def kserve_document(
         "storageUri": options.storage_uri,
         # Added to the runtime's own, which name the repository and the ports.
         "args": hardened(key),
+        "env": confined.container_environment(),
         "resources": {"requests": dict(size), "limits": dict(size)},
         "securityContext": {"privileged": False, **confined.container_security()},
         "readinessProbe": {
