@@ -3,6 +3,7 @@
 For research use, not a medical device.
 """
 
+import logging
 import os
 
 from infmap_kit import telemetry
@@ -13,3 +14,5 @@ telemetry.switch_off()
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["SM_FRAMEWORK"] = "tf.keras"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Where it cannot write its cache it takes a temporary folder, and says so in several lines.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
