@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test slow check bench clean
+.PHONY: help setup demo test slow check bench lock sbom audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -13,10 +13,10 @@ help: ## Show this list
 setup: $(VENV)/.everything ## Create .venv, install everything, bring the Triton server for CPUs
 
 # The demo serves and infers; what only training and tests need (TensorFlow, 2 GB) comes later.
-$(VENV)/.serving: pyproject.toml constraints.txt
+$(VENV)/.serving: pyproject.toml requirements/tools.txt requirements/serving.txt
 	@scripts/setup serving
 
-$(VENV)/.everything: pyproject.toml constraints.txt $(VENV)/.serving
+$(VENV)/.everything: pyproject.toml requirements/everything.txt $(VENV)/.serving
 	@scripts/setup everything
 
 demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, with the demo model
@@ -42,6 +42,9 @@ check: setup ## Run ruff, import-linter and mypy --strict
 
 bench: setup ## Measure latency beside Table V; the machine should have nothing else to do
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench $(DEMO)
+
+lock: ## Hash what constraints.txt and pyproject.toml name, after a change of either
+	@scripts/lock
 
 clean: ## Remove the environment, caches and the demo's output
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

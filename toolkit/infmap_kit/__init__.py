@@ -3,4 +3,9 @@
 For research use, not a medical device.
 """
 
+from infmap_kit import telemetry
+
 __version__ = "0.1.0"
+
+# Here, since nothing of ours is imported before this.
+telemetry.switch_off()

@@ -2,3 +2,7 @@
 
 Nothing here needs TensorFlow.
 """
+
+from infmap_kit import telemetry
+
+telemetry.switch_off()

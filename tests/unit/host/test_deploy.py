@@ -117,6 +117,7 @@ OTHERWISE: dict[str, tuple[Any, bool]] = {
     "tmp_options": (("rw", "nosuid"), False),
     "ports": ((PublishedPort(host="127.0.0.1", outer=9001, inner=8001),), False),
     "mounts": ((Mount(source=Path("/srv/other"), target="/other"),), False),
+    "environment": ((("NAME", "value"),), True),
 }
 
 
@@ -135,6 +136,7 @@ def _kubernetes(confinement: Confinement) -> list[Any]:
         confinement.container_security(),
         confinement.pod_security(),
         confinement.memory_volumes(),
+        confinement.container_environment(),
     ]
 
 
@@ -196,13 +198,12 @@ def test_openvino_in_fp32_is_kept_from_bf16_everywhere(tmp_path: Path) -> None:
     name, value = "ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI"
     assert f"--env={name}={value}" in docker_command(repository, ServerOptions(), OPTIONS)
     compose = compose_document(repository, ServerOptions(), OPTIONS)
-    assert compose["services"]["triton"]["environment"] == {name: value}
+    assert compose["services"]["triton"]["environment"][name] == value
     model = kserve_document(repository, KSERVE)["spec"]["predictor"]["model"]
-    assert model["env"] == [{"name": name, "value": value}]
+    assert {"name": name, "value": value} in model["env"]
     bf16 = _repository(tmp_path / "s", target="openvino", precision="bf16")
-    assert not any(
-        word.startswith("--env") for word in docker_command(bf16, ServerOptions(), OPTIONS)
-    )
+    command = docker_command(bf16, ServerOptions(), OPTIONS)
+    assert not any(name in word for word in command)
 
 
 def test_what_onnx_runtime_builds_at_its_start_outlives_the_container(

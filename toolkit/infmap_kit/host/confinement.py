@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from infmap_kit.telemetry import ONNX_RUNTIME
 from infmap_kit.triton.server.options import STOP_TIMEOUT_S
 
 UNPRIVILEGED = "65534:65534"
@@ -81,6 +82,8 @@ class Confinement:
         Ports that can be reached from outside.
     mounts
         Folders of the machine that it sees.
+    environment
+        Variables of the server.
     """
 
     user: str = UNPRIVILEGED
@@ -95,6 +98,7 @@ class Confinement:
     tmp_options: tuple[str, ...] = ("rw", "noexec", "nosuid", "nodev")
     ports: tuple[PublishedPort, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    environment: tuple[tuple[str, str], ...] = tuple(sorted(ONNX_RUNTIME.items()))
 
     def docker(self) -> list[str]:
         """The confinement as arguments of ``docker run``."""
@@ -108,6 +112,7 @@ class Confinement:
             f"--stop-timeout={self.stop_timeout_s}",
             f"--shm-size={self.shm_mib}m",
             f"--tmpfs={self._tmpfs}",
+            *(f"--env={name}={value}" for name, value in self.environment),
             *(f"--publish={port}" for port in self.ports),
             *(
                 f"--mount=type=bind,source={mount.source},target={mount.target}"
@@ -128,6 +133,7 @@ class Confinement:
             "stop_grace_period": f"{self.stop_timeout_s}s",
             "shm_size": f"{self.shm_mib}m",
             "tmpfs": [self._tmpfs],
+            "environment": dict(self.environment),
             "ports": [str(port) for port in self.ports],
             "volumes": [
                 {
@@ -148,6 +154,10 @@ class Confinement:
             "capabilities": {"drop": list(self.dropped_capabilities)},
             "allowPrivilegeEscalation": not self.no_new_privileges,
         }
+
+    def container_environment(self) -> list[dict[str, str]]:
+        """The variables as the ``env`` of Kubernetes' container."""
+        return [{"name": name, "value": value} for name, value in self.environment]
 
     def pod_security(self) -> dict[str, Any]:
         """The confinement as the ``securityContext`` of Kubernetes' pod, which takes no names."""

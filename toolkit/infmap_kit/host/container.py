@@ -110,7 +110,14 @@ def confinement(
             for outer_port, inner_port in zip(outer, inner, strict=True)
         ),
         mounts=tuple(mounts),
+        environment=environment(manifest),
     )
+
+
+def environment(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """The variables of a repository's server: those of every server, and what its target needs."""
+    own = find(manifest.target).server_environment(manifest)
+    return (*Confinement().environment, *sorted(own.items()))
 
 
 def docker_command(repository: Path, server: ServerOptions, options: ContainerOptions) -> list[str]:
@@ -135,14 +142,12 @@ def docker_command(repository: Path, server: ServerOptions, options: ContainerOp
     manifest = check_repository(repository)
     image = options.image or fitting_image(manifest).reference
     gpus = [f"--gpus={options.gpus}"] if options.gpus and on_gpu(manifest) else []
-    environment = find(manifest.target).server_environment(manifest)
     return [
         "docker",
         "run",
         "--rm",
         f"--name=infmap-kit-{server.grpc_port}",
         *gpus,
-        *(f"--env={name}={value}" for name, value in environment.items()),
         *confinement(repository, manifest, server, options).docker(),
         image,
         *server_arguments(manifest, server),

@@ -18,6 +18,7 @@ from infmap_kit.host.container import (
     HTTP_PORT,
     ContainerOptions,
     confinement,
+    environment,
     fitting_image,
     server_arguments,
 )
@@ -99,11 +100,9 @@ def compose_document(
     read-only from where it is.
     """
     manifest = check_repository(repository)
-    environment = find(manifest.target).server_environment(manifest)
     service: dict[str, Any] = {
         "image": options.image or fitting_image(manifest).reference,
         "command": server_arguments(manifest, server),
-        **({"environment": environment} if environment else {}),
         **confinement(repository, manifest, server, options).compose(),
         "healthcheck": {
             "test": ["CMD", "curl", "-fsS", f"http://127.0.0.1:{HTTP_PORT}/v2/health/ready"],
@@ -133,7 +132,8 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
         Name, place and size.
     """
     manifest = check_repository(repository)
-    image, confined, target = fitting_image(manifest), Confinement(), find(manifest.target)
+    image, target = fitting_image(manifest), find(manifest.target)
+    confined = Confinement(environment=environment(manifest))
     volumes = confined.memory_volumes()
     if cached := target.engine_cache(manifest):
         volumes.append((cached, {}))
@@ -147,6 +147,7 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
         "storageUri": options.storage_uri,
         # Added to the runtime's own, which name the repository and the ports.
         "args": [*target.server_options(manifest), *hardened()],
+        "env": confined.container_environment(),
         "resources": {"requests": dict(size), "limits": dict(size)},
         "securityContext": {"privileged": False, **confined.container_security()},
         "readinessProbe": {
@@ -156,8 +157,6 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
         },
         "volumeMounts": [{"name": Path(path).name, "mountPath": path} for path, _ in volumes],
     }
-    if environment := target.server_environment(manifest):
-        model["env"] = [{"name": name, "value": value} for name, value in environment.items()]
     pod_security = {**confined.pod_security(), "seccompProfile": {"type": "RuntimeDefault"}}
     predictor: dict[str, Any] = {
         "minReplicas": 1,

@@ -23,6 +23,10 @@ sys.path[:0] = [
     if path and path not in sys.path
 ]
 
+# OpenVINO would count its import at Google Analytics; without this package it cannot. (``infmap_kit.telemetry``
+# does the same, and is not imported here.)
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as the import system documents
+
 import numpy as np  # noqa: E402  # after the path is set
 import openvino  # noqa: E402
 

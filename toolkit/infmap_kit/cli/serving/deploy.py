@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_REPOSITORY, Repository, app
-from infmap_kit.command import console
+from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.command import console, print_json
 
 deploy = typer.Typer(
     help="Write what runs a repository on a host of its own, or on a cluster.",
@@ -76,3 +77,89 @@ def kserve(
     )
     write_yaml(output, kserve_document(repository, options))
     console.print(f"Written to {output}. On the cluster: kubectl apply --filename {output}")
+
+
+@deploy.command(
+    epilog="Example: `infmap-kit deploy gateway --name xray.hospital.example --certificate gate.pem "
+    "--certificate-key gate.key --client-ca callers-ca.pem --output /etc/infmap-gateway`"
+)
+def gateway(
+    name: Annotated[
+        list[str], typer.Option(help="Name or address that callers use; may be repeated.")
+    ],
+    certificate: Annotated[Path, typer.Option(help="The gateway's certificate (PEM).")],
+    certificate_key: Annotated[Path, typer.Option(help="Its private key (PEM).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write; nginx gets it as its prefix.")
+    ] = Path("gateway"),
+    client_ca: Annotated[
+        Path | None, typer.Option(help="Authority that signs the callers' certificates (PEM).")
+    ] = None,
+    crl: Annotated[
+        Path | None, typer.Option(help="Certificates that the authority has revoked (PEM).")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Common name of a certificate that may ask; may be repeated. Without it, all of --client-ca."
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Caller that asks with a key instead; may be repeated. It is shown once."
+        ),
+    ] = None,
+    listen: Annotated[str, typer.Option(help="Address and port to listen on.")] = "0.0.0.0:8443",
+    grpc: Annotated[str, typer.Option(help="Triton's gRPC endpoint.")] = "127.0.0.1:8001",
+    http: Annotated[
+        str | None,
+        typer.Option(
+            help="Triton's HTTP endpoint, such as 127.0.0.1:8000, to let HTTP through too. "
+            "Needs nginx' module njs (Debian: libnginx-mod-http-js)."
+        ),
+    ] = None,
+    body_mib: Annotated[int, typer.Option(help="Size of a request, at most.")] = 64,
+    requests_per_second: Annotated[int, typer.Option(help="Of each caller, at most.")] = 50,
+    connections: Annotated[
+        int, typer.Option(help="Connections, or requests at once, of each caller.")
+    ] = 32,
+    timeout_s: Annotated[int, typer.Option(help="Seconds until the server must answer.")] = 60,
+    modules: Annotated[Path, typer.Option(help="Folder of nginx' modules, for --http.")] = Path(
+        "/usr/share/nginx/modules"
+    ),
+    json_: Json = False,
+) -> None:
+    """Write nginx' configuration for a gateway: TLS, sign-in and limits before a server on loopback.
+
+    Whoever must be reached from other machines puts this before `infmap-kit serve`. Only health, metadata and
+    inference pass. Keys that exist stay as they are; delete a caller's line in callers.conf to shut it out.
+    """
+    from infmap_kit.host.gateway import GatewayOptions, write_gateway
+
+    options = GatewayOptions(
+        names=tuple(name),
+        certificate=certificate.absolute(),
+        certificate_key=certificate_key.absolute(),
+        client_ca=client_ca.absolute() if client_ca else None,
+        crl=crl.absolute() if crl else None,
+        allowed=tuple(allow or ()),
+        key_callers=tuple(key or ()),
+        listen=listen,
+        grpc_upstream=grpc,
+        http_upstream=http,
+        body_mib=body_mib,
+        requests_per_second=requests_per_second,
+        connections=connections,
+        timeout_s=timeout_s,
+        modules=modules.absolute(),
+    )
+    made = write_gateway(output, options)
+    place = output.absolute()
+    start = ["nginx", "-p", str(place), "-c", "nginx.conf"]
+    if json_:
+        print_json({"folder": str(place), "start": start, "keys": made})
+        return
+    for caller, secret in made.items():
+        console.print(f"Key of {caller}, sent as Authorization: Bearer {secret}", soft_wrap=True)
+    console.print(f"Written to {output}. On the host: {shlex.join(start)}", soft_wrap=True)
