@@ -33,6 +33,14 @@ class Overview:
     deliveries: Mapping[str, Mapping[str, int]]
     counters: Mapping[str, int]
 
+    def refusals(self, group: str) -> dict[str, int]:
+        """How many connections were refused, by reason; the group is one of :mod:`.states`'s."""
+        return {
+            name.removeprefix(group): number
+            for name, number in sorted(self.counters.items())
+            if name.startswith(group)
+        }
+
     def as_json(self) -> dict[str, Any]:
         """The counts for scripts."""
         return {
