@@ -135,15 +135,6 @@ def waiting_for(database: Database) -> dict[str, str]:
     return {row["destination"]: row["reason"] for row in rows.fetchall()}
 
 
-def finished(database: Database) -> list[tuple[int, str]]:
-    """Number and time of what came to a good end, oldest first."""
-    rows = database.reading().execute(
-        "SELECT id, finished_at FROM image WHERE state IN (?, ?, ?) ORDER BY finished_at, id",
-        (State.DONE, State.REJECTED, State.IGNORED),
-    )
-    return [(row["id"], row["finished_at"]) for row in rows.fetchall()]
-
-
 def _named(row: dict[str, Any], *, identify: bool) -> dict[str, Any]:
     uid = row.pop("sop_instance_uid")
     return {**row, "sop_instance_uid": uid} if identify else {**row, "uid": hashed_uid(uid)}
