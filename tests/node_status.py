@@ -28,6 +28,7 @@ def node_status(*problems: str) -> dict[str, Any]:
                 "counts": {"waiting": 3, "dead": 1},
             }
         ],
+        "refused": [("TLS handshake", "certificate verify failed: certificate has expired", "3")],
         "latest": [
             {"id": 7, "received_at": _MOMENT, "caller": "XRAY<1>", "state": state, "reason": why}
             for state, why in (("done", "detected"), ("failed", "the server does not answer"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -21,7 +20,9 @@ from node_host import (
     running,
     send,
     stow_to,
+    wait_until,
 )
+from node_tls import make_certificates
 from orthanc import free_port, running_orthanc
 
 pytest.importorskip("pynetdicom")
@@ -50,9 +51,9 @@ def test_a_pacs_that_sleeps_costs_nothing_but_time(
         assert modality_sets(awake) == {("OT", "SEG", "SR"): 10}
         troubles = [line["event"] for line in host.log() if line["event"].startswith("destination")]
         assert sorted(troubles) == [
-            "destination pacs: it does not answer, or aborts",
+            "destination pacs: it does not answer (connection refused)",
             "destination pacs: well again",
-            "destination web: it does not answer (ConnectionError)",
+            "destination web: it does not answer (connection refused)",
             "destination web: well again",
         ]
 
@@ -97,15 +98,12 @@ def test_a_pacs_that_is_full_warns_and_refuses(
 
 
 def test_tls_in_and_out(tmp_path: Path, triton: TritonServer, chests: list[Path]) -> None:
-    _certificates(tmp_path)
-    pem = {name: tmp_path / f"{name}.pem" for name in ("ca", "node", "modality", "stranger")}
+    pem = make_certificates(tmp_path)
     moody = MoodyPacs(certificate=pem["node"], authority=pem["ca"])
-    keys = {"ca": pem["ca"], "certificate": pem["node"], "key": pem["node"]}
-    shown_to_others = "{ " + ", ".join(f'{key} = "{path}"' for key, path in keys.items()) + " }"
     host = NodeHost(
         tmp_path / "host", triton.grpc_url,
-        f"{moody.destination}tls = {shown_to_others}\n",
-        node=f"tls = {shown_to_others}",
+        f"{moody.destination}tls = {pem.toml('node')}\n",
+        node=f"tls = {pem.toml('node')}",
     )  # fmt: skip
 
     def shown(name: str, authority: str = "ca") -> list[str]:
@@ -122,20 +120,17 @@ def test_tls_in_and_out(tmp_path: Path, triton: TritonServer, chests: list[Path]
                     stack.enter_context(connected_to(host.port))
                 assert send(host.port, chests[:2], more=shown("modality")) == 0
             host.wait_for(done=2)
+            failed = "infmap_node_handshakes_failed_total"
+            wait_until(lambda: len(host.metrics(failed, "reason")) == 3)
+            reasons = host.metrics(failed, "reason")
+            assert "the caller speaks DICOM without TLS, and [node] has tls" in reasons
+            assert "certificate verify failed: self-signed certificate" in reasons
+            page = host.http("/")[1]
+            for reason in reasons:
+                assert reason in page
+                counted = host.status()["since_the_beginning"]
+                assert counted[f"handshake failed: {reason}"] == 1
+                assert any(line.get("reason") == reason for line in host.log())
         assert len(moody.stored) == 6
     finally:
         moody.server.shutdown()
-
-
-def _certificates(folder: Path) -> None:
-    """An authority, two of its certificates for this machine, and one that signed itself, each with its key."""
-    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    for name in ("ca", "stranger", "node", "modality"):
-        signed = ["-CA", "ca.pem", "-CAkey", "ca.pem"] if name in ("node", "modality") else []
-        command = [
-            *openssl, "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", f"{name}.key", "-out", f"{name}.crt", *signed,
-        ]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
-        both = (folder / f"{name}.key").read_text() + (folder / f"{name}.crt").read_text()
-        (folder / f"{name}.pem").write_text(both)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from doctors import Doctor, Site, new_study
+from infmap_annotate.reading.verdict import Jury
+from infmap_annotate.reading.worklist import Worklist
 from infmap_annotate.study.candidates import add_model, pictures_of_stage
+from infmap_annotate.study.readers import readers
+from infmap_annotate.web.pictures import PictureCache
 
 MODELS = ("model-of-acme", "model-of-umbrella", "empty-model", "twin-of-empty")
 
@@ -119,6 +124,39 @@ def test_how_long_a_mask_takes_tells_nothing(tmp_path: Path) -> None:
         # A mask that was drawn and one that was predicted differ by less than others' requests do;
         # one that is made while it is waited for takes several times as long.
         assert all(0.6 * middle < median < 1.6 * middle for median in medians.values()), medians
+
+
+def test_whoever_asks_while_pictures_are_read_waits_as_long_for_every_mask(tmp_path: Path) -> None:
+    site = _site(tmp_path)
+    reader = next(one for one in readers(site.study) if one.name == "anna")
+    item = Worklist(site.study, Jury(site.study)).desk(reader).current
+    assert item is not None
+    reads: list[str] = []
+    read_mask = site.study.read_mask
+
+    def counted(file: str, sha256: str) -> bytes:
+        reads.append(file)
+        time.sleep(0.01)
+        return read_mask(file, sha256)
+
+    site.study.read_mask = counted  # type: ignore[method-assign]
+    took: dict[int, list[float]] = {slot: [] for slot in range(1, 6)}
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        # As after a restart, with all masks of an item requested at once, in any order.
+        cache = PictureCache(site.study)
+
+        def ask(slot: int, cache: PictureCache = cache) -> None:
+            before = time.perf_counter()
+            assert cache.get(item).masks[slot - 1] is not None
+            took[slot].append(time.perf_counter() - before)
+
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(ask, map(int, rng.permutation(list(took)))))
+        cache.close()
+    assert len(reads) == 8 * 5, "one reads for all, and the same for each"
+    medians = [statistics.median(times) for times in took.values()]
+    assert max(medians) < 1.3 * min(medians), medians
 
 
 def test_the_first_look_comes_from_memory_for_every_mask(tmp_path: Path, monkeypatch: Any) -> None:

@@ -269,11 +269,27 @@ def test_a_request_that_means_nothing_is_refused(
     assert site.decisions() == []
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"1" * 500])
-def test_a_body_that_is_no_object_is_refused(open_site: OpenSite, body: bytes) -> None:
+def test_a_body_that_is_no_object_of_texts_is_refused(open_site: OpenSite) -> None:
     anna = open_site(drawn=1).enter("anna")
-    answer = anna.session.post(f"{anna.url}/api/decisions", data=body, timeout=20)
-    assert _code(answer) == (400, "bad-request")
+    item = anna.item()["item"]
+    halves = (
+        {"item": "\ud800"},
+        {"tab": "\udfff"},
+        {"key": "\ud800"},
+        {"kind": "undo", "item": "\udc00"},
+    )
+    bodies = [
+        *(b"", b"[]", b"null", b"{", b"\xff\xfe", b"1" * 500),
+        *(b"[" * depth + b"]" * depth for depth in (1000, 2040)),
+        *(b'{"kind":' + b"[" * depth + b"]" * depth + b"}" for depth in (990, 2000)),
+        b"[" * 4000,
+        *(json.dumps({"item": item, "kind": "skip", **half}).encode() for half in halves),
+        json.dumps({"item": item, "kind": "skip", "\ud800": 1}).encode(),
+    ]
+    for body in bodies:
+        answer = anna.session.post(f"{anna.url}/api/decisions", data=body, timeout=20)
+        assert _code(answer) == (400, "bad-request"), body[:40]
+    assert anna.item()["item"] == item
 
 
 @pytest.mark.parametrize(

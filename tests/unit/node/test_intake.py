@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from infmap_kit.node import intake as intake_module
-from infmap_kit.node.intake import Conflict, Intake, NoRoom, Receipt, Unusable
+from infmap_kit.node.intake import Conflict, Fault, Intake, NoRoom, Receipt, Unusable
 from infmap_kit.node.queue import view
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
@@ -135,9 +135,13 @@ def test_what_could_not_be_written_down_was_not_accepted(
 def test_what_was_announced_must_come(intake: Intake, make_file: MakeFile) -> None:
     file = make_file(SOPInstanceUID="1.2.3")
     sop_class = str(dcmread(file).SOPClassUID)
-    for announced in [(sop_class, "1.2.4"), ("1.2.840.10008.5.1.4.1.1.2", "1.2.3")]:
-        with pytest.raises(Unusable, match="object that was announced"):
+    for announced, fault in [
+        ((sop_class, "1.2.4"), Fault.OTHER_INSTANCE),
+        (("1.2.840.10008.5.1.4.1.1.2", "1.2.3"), Fault.OTHER_CLASS),
+    ]:
+        with pytest.raises(Unusable) as refused:
             _accept(intake, file, announced=announced)
+        assert refused.value.fault is fault
     assert _accept(intake, file, announced=(sop_class, "1.2.3")).is_new
 
 

@@ -9,6 +9,7 @@ import pytest
 from infmap_kit.node import retention
 from infmap_kit.node.config import Retention
 from infmap_kit.node.queue import view
+from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.states import ResultFile, State
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.retention import Cleaner
@@ -44,19 +45,97 @@ def _left(store: Store) -> list[str]:
     return [image["state"] for image in reversed(view.images(store.database))]
 
 
-def test_by_age(filled: Store, spool: Spool) -> None:
+class Machine:
+    """The kernel's count since the machine booted, and the wall clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.boot, self.up_s = "first", 100.0
+        self.wall = dt.datetime.now(dt.UTC)
+        monkeypatch.setattr("infmap_kit.node.queue.age.boottime_s", lambda: self.up_s)
+        monkeypatch.setattr("infmap_kit.node.queue.age.boot_id", lambda: self.boot)
+        machine = self
+
+        class Clock(dt.datetime):
+            @classmethod
+            def now(cls, tz: dt.tzinfo | None = None) -> Clock:
+                return cls.fromtimestamp(machine.wall.timestamp(), tz)
+
+        monkeypatch.setattr("datetime.datetime", Clock)
+
+    def runs(self, days: float) -> None:
+        self.up_s += 86400 * days
+        self.wall += dt.timedelta(days=days)
+
+    def is_off(self, days: float) -> None:
+        self.boot, self.up_s = f"after {self.boot}", 1.0
+        self.wall += dt.timedelta(days=days)
+
+
+def test_by_age(filled: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
     cleaner = Cleaner(Retention(days=7), spool, filled)
     cleaner.step()
+    machine.runs(6)
+    cleaner.step()
     assert len(_left(filled)) == 5
-    old = dt.datetime.now(dt.UTC) - dt.timedelta(days=8)
-    with filled.database.transaction() as sql:
-        sql.execute(
-            "UPDATE image SET finished_at = ? WHERE finished_at NOTNULL", (old.isoformat(),)
-        )
+    machine.runs(2)
     cleaner.step()
     assert _left(filled) == ["failed", "waiting"]
     assert {path.name for path in spool.images.iterdir()} == {"4.dcm", "5.dcm"}
     assert view.overview(filled.database).counters["received"] == 5, "what was counted stays"
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_clock_that_jumps_makes_nothing_old_or_young(
+    filled: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    machine = Machine(monkeypatch)
+    Cleaner(Retention(days=7), spool, filled).step()
+    # Set while the node runs, while it is ended, and while the machine is off.
+    for change in (lambda: None, lambda: filled.database.close(), lambda: machine.is_off(0)):
+        machine.wall += dt.timedelta(days=365 * years)
+        change()
+        again = Store(Database(spool.database))
+        Cleaner(Retention(days=7), spool, again).step()
+        assert len(_left(again)) == 5
+        again.database.close()
+    machine.runs(8)
+    Cleaner(Retention(days=7), spool, filled).step()
+    assert _left(filled) == ["failed", "waiting"]
+
+
+def test_a_machine_that_is_off_ages_nothing_and_a_restarted_one_goes_on(
+    filled: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    cleaner = Cleaner(Retention(days=7), spool, filled)
+    for _ in range(4):
+        cleaner.step()
+        machine.runs(1.5)
+        cleaner.step()
+        machine.is_off(30)
+    assert len(_left(filled)) == 5
+    cleaner.step()
+    machine.runs(1.5)
+    cleaner.step()
+    assert len(_left(filled)) == 2
+
+
+def test_what_was_retried_is_young_again(
+    filled: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    cleaner = Cleaner(Retention(days=7), spool, filled)
+    cleaner.step()
+    machine.runs(6)
+    filled.retry(3)
+    job = filled.claim("w")
+    assert job is not None
+    filled.ignore(job, "w", "")
+    cleaner.step()
+    machine.runs(2)
+    cleaner.step()
+    assert _left(filled) == ["ignored", "failed", "waiting"]
 
 
 def test_by_space_the_oldest_first(filled: Store, spool: Spool) -> None:

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.queue import view
+from infmap_kit.node.queue.age import ages_s
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.states import Job, ResultFile, State
@@ -318,7 +319,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule()
     def retry_and_forget(self) -> None:
-        for number, _ in view.finished(self.database)[:1]:
+        for number, _ in ages_s(self.database)[:1]:
             self.forgotten += bool(self.store.forget(number))
         for failed in view.images(self.database, state=State.FAILED):
             self.store.retry(failed["id"])

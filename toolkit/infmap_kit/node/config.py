@@ -87,9 +87,11 @@ class Limits(_Section):
 
     max_object_mb: Annotated[int, Field(ge=1, le=4096)] = 256
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 16
+    max_associations_per_address: Annotated[int, Field(ge=1, le=1000)] = 8
     associations_per_minute: Annotated[int, Field(ge=1)] = 600
     keep_free_mb: Annotated[int, Field(ge=1)] = 1024
     idle_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    artim_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
 
 
 class Work(_Section):
@@ -116,6 +118,7 @@ class Model(_Section):
 class _Destination(_Section):
     name: _Name
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    max_send_s: Annotated[float, Field(gt=0)] = 600.0
     max_wait_s: Annotated[float, Field(gt=0)] = 60.0
     max_refusals: Annotated[int, Field(ge=1)] = 8
     give_up_after_h: Annotated[float, Field(gt=0)] = 168.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
 import sqlite3
 import uuid
@@ -18,7 +19,10 @@ from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.spool import Spool, settle
 
 _UNREADABLE = "expected a DICOM object, found one that cannot be read"
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
+
+MISSING_UID = "0"
+"""Stands for a UID that a message should have named; it is no UID, for these have several components."""
 
 _RESULT_BYTES_A_PIXEL = 4
 """A Secondary Capture in RGB, and a little for the others."""
@@ -28,8 +32,22 @@ class NoRoom(InfmapError):
     """The disk is full, or cannot be written; the sender may try again later."""
 
 
+class Fault(enum.Enum):
+    """Why an arrived file cannot be used."""
+
+    UNREADABLE = enum.auto()
+    MISSING_UID = enum.auto()
+    NO_UID = enum.auto()
+    OTHER_CLASS = enum.auto()
+    OTHER_INSTANCE = enum.auto()
+
+
 class Unusable(InfmapError):
     """An arrived file is no DICOM object, or not the one that was announced."""
+
+    def __init__(self, message: str, fault: Fault = Fault.UNREADABLE) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class Conflict(InfmapError):
@@ -198,14 +216,21 @@ def _header(path: Path) -> _Header:
 
 
 def _check(header: _Header, announced: tuple[str, str] | None) -> None:
-    actual = (header.sop_class, header.instance)
-    if not all(_UID.fullmatch(uid) for uid in actual):
+    """Check the UIDs; messages do not quote them, for some senders put names or paths in their place."""
+    if not header.sop_class or not header.instance or (announced and MISSING_UID in announced):
         raise Unusable(
-            "expected an object with a SOP class and a SOP Instance UID, and not deflated; found none"
+            "expected an object with a SOP class and a SOP Instance UID, and not deflated; found none",
+            Fault.MISSING_UID,
         )
-    if announced is not None and announced != actual:
+    if not all(_UID.fullmatch(uid) for uid in (header.sop_class, header.instance)):
+        raise Unusable("expected UIDs of digits and dots, at most 64; found others", Fault.NO_UID)
+    if announced is not None and announced[0] != header.sop_class:
         raise Unusable(
-            "expected the object that was announced, found another SOP class or instance"
+            "expected the SOP class that was agreed on, found another", Fault.OTHER_CLASS
+        )
+    if announced is not None and announced[1] != header.instance:
+        raise Unusable(
+            "expected the SOP instance that was announced, found another", Fault.OTHER_INSTANCE
         )
 
 

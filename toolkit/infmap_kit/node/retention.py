@@ -1,14 +1,16 @@
-"""Forgetting finished radiographs, by age and by space; failed ones stay until a person looks at them."""
+"""Forgetting finished radiographs, by age and by space; failed ones stay until a person looks at them.
+
+Ages are of the queue's own time, not of the wall clock: one that is set ten years ahead makes nothing old.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from pathlib import Path
 
 from infmap_kit.node.config import Retention
 from infmap_kit.node.log import note
-from infmap_kit.node.queue import view
+from infmap_kit.node.queue.age import ages_s
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
 
@@ -43,10 +45,10 @@ class Cleaner:
         """
         self._remove_halves()
         forgotten = 0
-        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=self._rules.days)
+        longest_s = self._rules.days * 86400
         excess = self._spool.used_bytes() - int(self._rules.max_gb * 2**30)
-        for image_id, finished_at in view.finished(self._store.database):
-            is_old = dt.datetime.fromisoformat(finished_at) < oldest
+        for image_id, age_s in ages_s(self._store.database):
+            is_old = age_s > longest_s
             if not is_old and excess <= 0:
                 break
             excess -= self._forget(image_id)

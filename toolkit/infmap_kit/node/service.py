@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from infmap_kit.errors import InfmapError, NodeError
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.dicom.delivery import Sender
 from infmap_kit.node.dicom.receiver import Receiver
+from infmap_kit.node.dicom.refusals import Refusals
 from infmap_kit.node.intake import Intake
 from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.loops import Loop
@@ -21,6 +23,7 @@ from infmap_kit.node.queue.clock import utc_now
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.store import Store
+from infmap_kit.node.queue.tables import refused_table
 from infmap_kit.node.retention import Cleaner
 from infmap_kit.node.spool import NodeLock, Spool
 from infmap_kit.node.systemd import tell_systemd
@@ -29,6 +32,7 @@ from infmap_kit.node.web.status_page import StatusServer
 from infmap_kit.node.worker import Worker, load_libraries
 
 _PROBE_EVERY_S = 5.0
+_COUNT_EVERY_S = 2.0
 _STOP_S = 30.0
 _LATEST = 20
 
@@ -54,7 +58,11 @@ class Node:
         load_libraries()
         self._started_at = utc_now()
         self._database = database = Database(self._spool.database)
-        self._metrics = Metrics(lambda: view.overview(database), self._spool.free_bytes)
+        self._metrics = Metrics(
+            lambda: view.overview(database),
+            self._spool.free_bytes,
+            lambda: {sender.destination.name: sender.trouble for sender in self._senders},
+        )
         self._store = Store(database, on_finished=self._metrics.finished)
         self._outbox = Outbox(database, on_finished=self._metrics.finished)
         with self._spool.others_held_off(by_node=True):
@@ -66,6 +74,7 @@ class Node:
             self._spool, self._store, keep_free_bytes=config.limits.keep_free_mb << 20
         )
         self._troubles = Troubles()
+        self._refusals = Refusals()
         workers = [
             Worker(
                 config,
@@ -96,6 +105,7 @@ class Node:
             *self._delivery_loops,
             Loop("cleaner", cleaner.step, close=database.close, patience_s=3600),
             Loop("probe", self._probe),
+            Loop("refusals", self._count_refusals, close=database.close),
         ]
         self._receiver: Receiver | None = None
         self._status: StatusServer | None = None
@@ -118,6 +128,7 @@ class Node:
                 troubles=self._troubles,
                 on_received=lambda: _wake(self._work_loops),
                 on_rejected=self._metrics.association_rejected,
+                refusals=self._refusals,
             )
         except BaseException:
             self.__exit__()
@@ -176,6 +187,16 @@ class Node:
                 trouble.is_over()
         return _PROBE_EVERY_S
 
+    def _count_refusals(self) -> float:
+        """Write down what was refused, not each by itself: whoever knocks often would keep the disk busy."""
+        counts = self._refusals.take()
+        try:
+            self._store.count_all(counts)
+        # A full disk is said elsewhere, and no reason to end.
+        except sqlite3.Error:
+            self._refusals.put_back(counts)
+        return _COUNT_EVERY_S
+
     def _give_up_unknown_destinations(self) -> None:
         """Give up deliveries to destinations that the rules do not name any more."""
         known = [destination.name for destination in self._config.destinations]
@@ -209,6 +230,7 @@ class Node:
                 }
                 for sender in self._senders
             ],
+            "refused": [*refused_table(overview).rows],
             "latest": view.images(self._database, limit=_LATEST),
             "free_gb": self._spool.free_bytes() / 2**30,
         }

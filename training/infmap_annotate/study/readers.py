@@ -139,7 +139,9 @@ def sign_out(study: Study, session: str) -> None:
 
 
 class Tries:
-    """A limit on failures: so many, and then one more every few seconds.
+    """A count of failures: after so many they are slowed down, less with time.
+
+    It never decides about a right token: that has 144 random bits, and a lock would be everybody's to turn.
 
     Parameters
     ----------
@@ -155,7 +157,7 @@ class Tries:
         self._lock = threading.Lock()
 
     def wait_s(self, *keys: object) -> float:
-        """Seconds until the next try is allowed, by the key of most failures; 0 when it is."""
+        """Seconds until the next failure is answered at once, by the key of most failures; 0 when it is."""
         with self._lock:
             above = max(self._count(key) for key in keys) - self._most + 1
         return max(0.0, above) * self._one_every_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -120,12 +121,7 @@ class Api:
 
     def _decide(self, request: Request, body: bytes) -> Response:
         reader = self._reader_of(request)
-        try:
-            document = parse_json(body)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise _bad("expected a JSON object")
+        document = _json_object(body)
         kind, item, slot = (document.get(key) for key in ("kind", "item", "slot"))
         details = _details(document)
         if kind not in _KINDS:
@@ -241,6 +237,19 @@ async def read_body(request: Request, most: int) -> bytes:
     if length > most:
         raise Refused(413, "too-large", f"expected at most {most} bytes, found more: send less")
     return bytes(content)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object whose texts are Unicode: half of a surrogate pair is none, and cannot be stored."""
+    try:
+        document = parse_json(body)
+        json.dumps(document, ensure_ascii=False).encode()
+    # Both ends of json have a limit of depth, and not the same one.
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise _bad("expected a JSON object, with texts in Unicode")
+    return document
 
 
 def _details(fields: Any) -> Details:

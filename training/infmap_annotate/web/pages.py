@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,8 @@ from infmap_annotate.web.guard import Guard, error_answer
 COOKIE = "infmap_session"
 _HERE = Path(__file__).parent
 _FORM_BYTES = 4096
+_LONGEST_DELAY_S = 3.0
+_DELAYED_AT_ONCE = 100
 
 _Page = Callable[[Request, Reader], Response]
 
@@ -56,6 +59,7 @@ class Pages:
     def __init__(self, study: Study, api: Api, *, secure: bool) -> None:
         self._study, self._api, self._secure = study, api, secure
         self._tries = Tries()
+        self._delayed = 0
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True
         )
@@ -83,25 +87,37 @@ class Pages:
         """Begin a session, or say why not."""
         form = parse_qs((await read_body(request, _FORM_BYTES)).decode(errors="replace"))
         name, token = (form.get(field, [""])[0].strip() for field in ("name", "token"))
-        client = request.client.host if request.client else ""
-        keys = (("name", name), ("client", client))
-        wait_s = self._tries.wait_s(*keys)
-        if wait_s > 0:
-            return self._show(
-                "sign_in.html", 429, headers={"Retry-After": str(int(wait_s) + 1)}, name=name,
-                error=f"Too many tries. Wait {int(wait_s) + 1} seconds.",
-            )  # fmt: skip
+        # The token comes first: others' failures, under this name or from this address, lock nobody out.
         try:
             session = await run_in_threadpool(sign_in, self._study, name, token)
         except SignInRefused as error:
-            self._tries.failed(*keys)
-            return self._show("sign_in.html", 401, error=str(error), name=name)
+            client = request.client.host if request.client else ""
+            return await self._slowed_down(name, client, str(error))
         answer = RedirectResponse("/pick", 303)
         answer.set_cookie(
             COOKIE, session, max_age=SESSION_HOURS * 3600, httponly=True, samesite="strict",
             secure=self._secure,
         )  # fmt: skip
         return answer
+
+    async def _slowed_down(self, name: str, client: str, error: str) -> Response:
+        """Answer a failure, the later the more of them there were."""
+        keys = (("name", name), ("client", client))
+        wait_s = self._tries.wait_s(*keys)
+        self._tries.failed(*keys)
+        if wait_s == 0:
+            return self._show("sign_in.html", 401, error=error, name=name)
+        # Answers that wait cost memory: a flood of them is not kept.
+        if self._delayed < _DELAYED_AT_ONCE:
+            self._delayed += 1
+            try:
+                await asyncio.sleep(min(wait_s, _LONGEST_DELAY_S))
+            finally:
+                self._delayed -= 1
+        return self._show(
+            "sign_in.html", 429, headers={"Retry-After": str(int(wait_s) + 1)}, name=name,
+            error=f"{error} Too many wrong tries: the next may take {_LONGEST_DELAY_S:.0f} seconds.",
+        )  # fmt: skip
 
     def sign_out(self, request: Request) -> Response:
         """End the session."""

@@ -52,7 +52,8 @@ class Prepared:
 class PictureCache:
     """The items that were prepared last, and the one that will be needed next.
 
-    All of an item is read before any of it is sent, in the order of its slots, and sent from memory.
+    All of an item is read before any of it is sent, in the order of its slots, and sent from memory; who
+    asks meanwhile waits for that, whichever slot they ask for.
 
     Parameters
     ----------
@@ -64,24 +65,41 @@ class PictureCache:
         self._study = study
         self._ready: OrderedDict[str, tuple[Item, Prepared]] = OrderedDict()
         self._lock = threading.Lock()
+        self._reading: dict[str, threading.Lock] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="pictures")
 
     def get(self, item: Item) -> Prepared:
         """All pictures of one item."""
+        ready = self._known(item)
+        if ready is not None:
+            return ready
+        with self._lock:
+            reading = self._reading.setdefault(item.id, threading.Lock())
+        # One request reads for all that come at once: the one that came first would be slower by that.
+        with reading:
+            ready = self._known(item)
+            if ready is None:
+                ready = Prepared(self._image(item), tuple(map(self._mask, item.order)))
+                self._keep(item, ready)
+        return ready
+
+    def _known(self, item: Item) -> Prepared | None:
         with self._lock:
             known = self._ready.get(item.id)
             # A third reader's masks may change while it waits.
-            if known is not None and known[0] == item:
-                self._ready.move_to_end(item.id)
-                return known[1]
-        prepared = Prepared(self._image(item), tuple(map(self._mask, item.order)))
+            if known is None or known[0] != item:
+                return None
+            self._ready.move_to_end(item.id)
+            return known[1]
+
+    def _keep(self, item: Item, prepared: Prepared) -> None:
         with self._lock:
+            self._reading.pop(item.id, None)
             # A missing file is looked for again: it may be brought back.
             if not prepared.missing:
                 self._ready[item.id] = (item, prepared)
                 while len(self._ready) > _MOST:
                     self._ready.popitem(last=False)
-        return prepared
 
     def prepare(self, item: Item) -> None:
         """Prepare an item beside other work."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom.transport import AssociationSocket
 
+from infmap_kit.node.dicom.request import read_exactly
+
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
@@ -36,6 +38,10 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
     has_room
         Whether there is room to write more. Without room the rest is read and thrown away, so that the
         caller gets an answer.
+    first
+        A PDU that was read already.
+    pdu_s
+        Most seconds from the first byte of a PDU to its last, and for what is sent to be taken.
     """
 
     def __init__(
@@ -45,6 +51,8 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         max_bytes: int,
         on_excess: Callable[[str], None],
         has_room: Callable[[], bool],
+        first: bytes,
+        pdu_s: float,
     ) -> None:
         super().__init__(association, client_socket=association.dul.socket.socket)
         # The connection was announced to the state machine when pynetdicom made its own socket.
@@ -53,6 +61,14 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         self._on_excess = on_excess
         self._has_room = has_room
         self._received = 0
+        self._first = memoryview(first)
+        self._pdu_s = pdu_s
+        self.socket.settimeout(pdu_s)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read."""
+        return bool(self._first) or bool(super().ready)
 
     def begin_message(self) -> None:
         """Count anew, when the message before was answered."""
@@ -73,7 +89,17 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
             self._end(f"an object of more than {self._max_bytes >> 20} MiB came")
         if not self._has_room():
             self._throw_away()
-        return super().recv(nr_bytes)
+        if self._first:
+            content, self._first = bytearray(self._first[:nr_bytes]), self._first[nr_bytes:]
+            return content
+        connection = self.socket
+        try:
+            return read_exactly(connection, nr_bytes, time.monotonic() + self._pdu_s)
+        except TimeoutError:
+            self._on_excess(f"a PDU did not come within {self._pdu_s:g} s")
+            raise
+        finally:
+            connection.settimeout(self._pdu_s)
 
     def _throw_away(self) -> None:
         """Replace the file of the present message by one that stores nothing."""

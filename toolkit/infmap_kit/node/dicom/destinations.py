@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.node.config import ClientTls, CStoreDestination, Destination, StowDestination
+from infmap_kit.node.dicom.reaching import Connections, cut_off_after, shut_down, why_unreachable
 from infmap_kit.node.dicom.response import (
     DestinationUnavailable,
     Meaning,
@@ -19,6 +21,7 @@ from infmap_kit.node.dicom.response import (
     response_about,
     response_of,
 )
+from infmap_kit.node.dicom.tls import client_tls, is_told, reason_of
 
 if TYPE_CHECKING:
     import requests
@@ -54,37 +57,80 @@ def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -
         with _association(destination, files, ae_title) as send:
             yield send
     else:
-        with _session(destination) as session:
-            yield lambda path: _stow(session, destination, path)
+        with _session(destination) as (session, connections):
+
+            def stow(path: Path) -> StoreResponse:
+                with cut_off_after(destination.max_send_s, connections.cut_off) as is_late:
+                    try:
+                        return _stow(session, destination, path)
+                    except DestinationUnavailable as error:
+                        raise _late(destination) if is_late() else error from error
+
+            yield stow
 
 
 @contextlib.contextmanager
 def _association(
     destination: CStoreDestination, files: Sequence[Path], ae_title: str
 ) -> Iterator[Send]:
-    from pynetdicom import AE
+    from pynetdicom import AE, evt
 
     entity = AE(ae_title=ae_title)
     entity.connection_timeout = entity.acse_timeout = destination.timeout_s
     entity.dimse_timeout = entity.network_timeout = destination.timeout_s
     entity.requested_contexts = _contexts(files)
     with quiet():
-        tls = (_tls(destination.tls), destination.host) if destination.tls else None
-        association = entity.associate(
-            destination.host, destination.port, ae_title=destination.ae_title, tls_args=tls
-        )
+        tls = _context(destination.tls) if destination.tls else None
+        reached: list[Any] = []
+        # To connect, and to be answered, has a time each; a request that is answered in drips has none.
+        with cut_off_after(2 * destination.timeout_s, lambda: [_hang_up(one) for one in reached]):
+            association = entity.associate(
+                destination.host,
+                destination.port,
+                ae_title=destination.ae_title,
+                tls_args=(tls, destination.host) if tls else None,
+                evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: reached.append(event.assoc))],
+            )
         if association.is_rejected:
             raise DestinationUnavailable(f"it rejects the association of {ae_title}")
         if association.rejected_contexts and not association.accepted_contexts:
             yield lambda path: StoreResponse(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
             return
         if not association.is_established:
-            raise DestinationUnavailable("it does not answer, or aborts")
+            _hang_up(association)
+            why = why_unreachable(
+                destination.host, destination.port, tls, timeout_s=destination.timeout_s
+            )
+            raise DestinationUnavailable(
+                f"it does not answer ({why})" if why else "it does not answer, or aborts"
+            )
+
+        def c_store(path: Path) -> StoreResponse:
+            with cut_off_after(destination.max_send_s, lambda: _hang_up(association)) as is_late:
+                try:
+                    return _c_store(association, path)
+                except DestinationUnavailable as error:
+                    raise _late(destination) if is_late() else error from error
+
         try:
-            yield lambda path: _c_store(association, path)
+            yield c_store
         finally:
             if association.is_established:
-                association.release()
+                with cut_off_after(destination.max_send_s, lambda: _hang_up(association)):
+                    association.release()
+            # A thread of pynetdicom's may still wait for bytes that never come.
+            _hang_up(association)
+
+
+def _late(destination: Destination) -> DestinationUnavailable:
+    return DestinationUnavailable(f"it did not take an object within {destination.max_send_s:g} s")
+
+
+def _hang_up(association: Any) -> None:
+    wrapper = association.dul.socket
+    connection = wrapper.socket if wrapper is not None else None
+    if connection is not None:
+        shut_down(connection)
 
 
 def _contexts(files: Sequence[Path]) -> list[Any]:
@@ -128,10 +174,13 @@ def _c_store(association: Any, path: Path) -> StoreResponse:
 
 
 @contextlib.contextmanager
-def _session(destination: StowDestination) -> Iterator[requests.Session]:
+def _session(destination: StowDestination) -> Iterator[tuple[requests.Session, Connections]]:
     import requests
 
     with requests.Session() as session:
+        connections = Connections()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, connections.adapter())
         # Passwords of ~/.netrc and proxies of the environment are not meant for the PACS.
         session.trust_env = False
         # A redirect would be followed with a GET, whose answer says nothing of the object. Asked not to
@@ -149,7 +198,7 @@ def _session(destination: StowDestination) -> Iterator[requests.Session]:
                 session.auth = (destination.user, _secret(destination.password_file))
         except OSError as error:
             raise DestinationUnavailable(f"its secret cannot be read: {error.strerror}") from error
-        yield session
+        yield session, connections
 
 
 def _stow(session: requests.Session, destination: StowDestination, path: Path) -> StoreResponse:
@@ -175,7 +224,11 @@ def _stow(session: requests.Session, destination: StowDestination, path: Path) -
                     body = b""
                     break
     except requests.RequestException as error:
-        raise DestinationUnavailable(f"it does not answer ({type(error).__name__})") from error
+        reason = _why_no_answer(destination, error)
+        raise DestinationUnavailable(f"it does not answer ({reason})") from error
+    # requests opens the certificates when it needs them.
+    except OSError as error:
+        raise DestinationUnavailable(f"its certificates cannot be used: {error}") from error
     if answer.is_redirect:
         # Without the query, which may hold a session of somebody's.
         target = answer.headers["Location"].partition("?")[0]
@@ -184,6 +237,16 @@ def _stow(session: requests.Session, destination: StowDestination, path: Path) -
             "not followed, its url in the node's file must be the final one"
         )
     return _stow_response(answer.status_code, body, _header(path).SOPInstanceUID)
+
+
+def _why_no_answer(destination: StowDestination, error: Exception) -> str:
+    """The reason of a failed request; what a server says of a certificate may be lost as it hangs up."""
+    url = urlsplit(destination.url)
+    if is_told(error) or url.scheme != "https" or url.hostname is None:
+        return reason_of(error)
+    tls = _context(destination.tls or ClientTls())
+    why = why_unreachable(url.hostname, url.port or 443, tls, timeout_s=destination.timeout_s)
+    return why or reason_of(error)
 
 
 def _stow_response(code: int, body: bytes, instance: str) -> StoreResponse:
@@ -215,15 +278,14 @@ def _header(path: Path) -> Dataset:
     return dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
 
 
+def _context(options: ClientTls) -> ssl.SSLContext:
+    try:
+        return client_tls(options)
+    except OSError as error:
+        raise DestinationUnavailable(
+            f"its certificates cannot be used: {reason_of(error)}"
+        ) from error
+
+
 def _secret(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
-
-
-def _tls(options: ClientTls) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=options.ca)
-        if options.certificate is not None:
-            context.load_cert_chain(options.certificate, options.key)
-    except (ssl.SSLError, OSError) as error:
-        raise DestinationUnavailable(f"its certificates cannot be used: {error}") from error
-    return context

@@ -1,56 +1,78 @@
-"""The node's TCP side: connections that are silent, slow or too many hold up no others."""
+"""The node's TCP side: connections that are silent, slow, strange or too many hold up no others."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import socket
 import socketserver
 import ssl
-import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
-from infmap_kit.errors import NodeError
-from infmap_kit.node.config import ServerTls
-from infmap_kit.node.log import note
+from infmap_kit.node.dicom.messages import Messages
+from infmap_kit.node.dicom.places import Places
+from infmap_kit.node.dicom.refusals import Refusals
+from infmap_kit.node.dicom.request import (
+    AssociationRequest,
+    ConnectionRefused,
+    Rejection,
+    read_request,
+    reject,
+    shake_hands,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Door:
+    """Rules by which connections become associations.
+
+    Parameters
+    ----------
+    tls
+        The context for callers; ``None`` for a port in the open.
+    artim_s
+        Most seconds from the connection to its whole request for an association, with TLS's handshake.
+    places
+        The places.
+    refusals
+        What was refused.
+    check
+        Gives the rejection of a request, or ``None``.
+    socket_for
+        Makes the socket of an association that begins, from it and from its request.
+    """
+
+    tls: ssl.SSLContext | None
+    artim_s: float
+    places: Places
+    refusals: Refusals
+    check: Callable[[AssociationRequest], Rejection | None]
+    socket_for: Callable[[Any, AssociationRequest], AssociationSocket]
 
 
 class Listener(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is not analysed
-    """Takes connections, each in a thread of its own, up to a number."""
+    """Takes connections, each in a thread of its own; ``door`` is set before it serves."""
 
     daemon_threads = True
     request_queue_size = 128
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._opening = 0
-        self._lock = threading.Lock()
-        super().__init__(*arguments, **options)
+    door: Door
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection."""
+        # TLS's handshake waits for the caller: it is done in the connection's own thread.
         connection, address = self.socket.accept()
-        # For every read: a caller that stops in the middle of a PDU would keep its place for ever.
-        connection.settimeout(self.ae.network_timeout)
-        if self.ssl_context:
-            # The handshake waits for the caller; it is done in the connection's own thread.
-            connection = self.ssl_context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
         return connection, address
 
-    def verify_request(self, _request: Any, _address: Any) -> bool:
-        """Whether there is a place for a connection."""
-        # Beyond the allowed number callers get a rejection; beyond twice of it, threads are too dear.
-        with self._lock:
-            number = len(self.active_associations) + self._opening
-            has_place = number <= 2 * int(self.ae.maximum_associations)
-            self._opening += has_place
-        return has_place
-
-    def opened(self) -> None:
-        """Count a connection no more that has become an association, or has failed to."""
-        with self._lock:
-            self._opening -= 1
+    def verify_request(self, request: Any, address: Any) -> bool:
+        """Give a connection its place."""
+        out = self.door.places.enter(address, address[0], request)
+        if out:
+            self.door.refusals.add("it waited, and made room for a newer connection", address=out)
+        return True
 
     def shutdown(self) -> None:
         """Listen no more."""
@@ -60,36 +82,44 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom i
 
     def handle_error(self, _request: Any, address: Any) -> None:
         """Say that a connection failed, without what pynetdicom would quote."""
-        note("a connection failed", address=address[0])
+        self.door.refusals.add("the connection failed", address=address[0])
 
 
 class Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is not analysed
-    """Makes an association of a connection."""
+    """Makes an association of a connection, when its request has come and is allowed."""
 
     def handle(self) -> None:
-        """Shake hands where TLS is spoken, and begin."""
+        """Read the request, answer it, and stay until the association's end."""
+        door: Door = self.server.door
+        address = self.client_address[0]
         try:
-            if isinstance(self.request, ssl.SSLSocket):
-                self.request.do_handshake()
-            super().handle()
+            self._handle(door, address)
+        except ConnectionRefused as refused:
+            door.refusals.add(refused, address=address)
         finally:
-            self.server.opened()
+            door.places.free(self.client_address)
+            with contextlib.suppress(OSError):
+                self.request.close()
 
+    def _handle(self, door: Door, address: str) -> None:
+        deadline_s = time.monotonic() + door.artim_s
+        if door.tls is not None:
+            self.request = shake_hands(self.request, door.tls, deadline_s=deadline_s)
+            door.places.secured(self.client_address, self.request)
+        request = read_request(self.request, address=address, deadline_s=deadline_s)
+        rejection = door.check(request) or self._without_place(door)
+        if rejection is not None:
+            door.refusals.add(rejection, address=address)
+            with contextlib.suppress(OSError):
+                reject(self.request, rejection)
+            return
+        association = self._create_association()
+        association.dimse = Messages(association)
+        association.dul.socket = door.socket_for(association, request)
+        association.start()
+        association.join()
 
-def server_tls(options: ServerTls) -> ssl.SSLContext:
-    """The TLS context for callers, with the certificates that they must show.
-
-    Raises
-    ------
-    NodeError
-        When a file is no certificate or key.
-    """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(options.certificate, options.key)
-        if options.ca is not None:
-            context.load_verify_locations(options.ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (ssl.SSLError, OSError) as error:
-        raise NodeError(f"node.tls: the certificate, key or ca cannot be used: {error}") from error
-    return context
+    def _without_place(self, door: Door) -> Rejection | None:
+        reason = door.places.admit(self.client_address)
+        # Rejected for now, by the presentation layer: local limit exceeded.
+        return Rejection(answer=(2, 3, 2), kind=reason) if reason else None

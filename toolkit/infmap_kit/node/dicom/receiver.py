@@ -6,10 +6,14 @@ Its answers:
 ``0x0000``                              on disk, synced, in the queue; or it was here already
 ``0xB000``                              the same picture was here with other attributes; it is kept
 ``0xA700``                              no room, or the disk cannot be written: send it again later
-``0xA900``                              not the object that the message announced
-``0xC001``                              not readable, or another picture is here under its UID
+``0xA900``                              of another SOP class than the one that was agreed on
+``0x0117``                              its SOP Instance UID is none, or not the one that was announced
+``0xC001``                              another picture is here under its UID
+``0xC002``                              not readable, or deflated
+``0xC003``                              without a SOP class or a SOP Instance UID
 rejected association                    unknown caller or called title; too many, or too often
 aborted association                     an object larger than the limit, or a silent caller
+closed connection                       no whole request within ``artim_s``, or no handshake of TLS
 ======================================  =============================================================
 """
 
@@ -17,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import logging
 import tempfile
 import threading
 from collections.abc import Callable
@@ -31,12 +34,19 @@ from infmap_kit.errors import NodeError
 from infmap_kit.imaging.dicom.decoding import pixel_decoder
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.dicom.bounds import ANNOUNCED_PDU_BYTES, BoundedSocket, Rate
-from infmap_kit.node.dicom.listener import Handler, Listener, server_tls
-from infmap_kit.node.intake import Conflict, Intake, NoRoom, Unusable
+from infmap_kit.node.dicom.listener import Door, Handler, Listener
+from infmap_kit.node.dicom.places import Places
+from infmap_kit.node.dicom.refusals import Refusals
+from infmap_kit.node.dicom.request import AssociationRequest, Rejection
+from infmap_kit.node.dicom.tls import server_tls
+from infmap_kit.node.intake import Conflict, Fault, Intake, NoRoom, Unusable
 from infmap_kit.node.log import Troubles, note
 
-SUCCESS, COERCED = 0x0000, 0xB000
-OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0xA700, 0xA900, 0xC001
+SUCCESS, COERCED, OUT_OF_RESOURCES, ANOTHER = 0x0000, 0xB000, 0xA700, 0xC001
+_STATUS_OF = {
+    Fault.OTHER_CLASS: 0xA900, Fault.OTHER_INSTANCE: 0x0117, Fault.NO_UID: 0x0117,
+    Fault.UNREADABLE: 0xC002, Fault.MISSING_UID: 0xC003,
+}  # fmt: skip
 
 SOP_CLASSES = (
     "ComputedRadiographyImageStorage",
@@ -46,10 +56,8 @@ SOP_CLASSES = (
 )
 """Keywords of the SOP classes that may be sent: those of radiographs."""
 
-_REMEMBERED_ADDRESSES = 100
-_REJECTED_PERMANENT, _REJECTED_TRANSIENT = 1, 2
-_BY_USER, _BY_PRESENTATION = 1, 3
-_CALLING_TITLE_UNKNOWN, _CONGESTION = 3, 1
+# Result, source and reason of an A-ASSOCIATE-RJ (PS3.8, 9.3.4).
+_CALLING_TITLE_UNKNOWN, _CALLED_TITLE_UNKNOWN, _CONGESTION = (1, 1, 3), (1, 1, 7), (2, 3, 1)
 
 
 class Receiver:
@@ -67,6 +75,8 @@ class Receiver:
         Called after each new radiograph.
     on_rejected
         Called after each association that was rejected.
+    refusals
+        Counts them, and connections that were refused before.
 
     Raises
     ------
@@ -82,14 +92,15 @@ class Receiver:
         troubles: Troubles,
         on_received: Callable[[], None] = lambda: None,
         on_rejected: Callable[[], None] = lambda: None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._config = config
         self._intake = intake
+        self._refusals = refusals or Refusals()
         self._on_received = on_received
         self._on_rejected = on_rejected
         self._rate = Rate(config.limits.associations_per_minute)
         self._no_room = troubles.about("room for radiographs")
-        self._rejected: set[str] = set()
         # Written as it comes, so that memory does not grow with the object; on the spool's disk, so that
         # accepting is a rename.
         pynetdicom._config.STORE_RECV_CHUNKED_DATASET = True
@@ -119,10 +130,11 @@ class Receiver:
     def _listen(self) -> Listener:
         node, limits = self._config.node, self._config.limits
         entity = AE(ae_title=node.ae_title)
-        entity.require_called_aet = True
-        entity.maximum_associations = limits.max_associations
+        # pynetdicom counts its threads, those that are about to end too; here places are counted.
+        entity.maximum_associations = 10**6
         entity.maximum_pdu_size = ANNOUNCED_PDU_BYTES
-        entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = limits.idle_s
+        entity.network_timeout = entity.dimse_timeout = limits.idle_s
+        entity.acse_timeout = limits.artim_s
         syntaxes = transfer_syntaxes()
         entity.add_supported_context(pynetdicom.sop_class.Verification)
         for keyword in SOP_CLASSES:
@@ -130,10 +142,7 @@ class Receiver:
         try:
             server: Listener = entity.make_server(
                 (node.host, node.port),
-                ssl_context=server_tls(node.tls) if node.tls else None,
                 evt_handlers=[
-                    (evt.EVT_CONN_OPEN, self._bound),
-                    (evt.EVT_REQUESTED, self._admit),
                     (evt.EVT_C_ECHO, self._echo),
                     (evt.EVT_C_STORE, self._store),
                     (evt.EVT_CONN_CLOSE, _remove_half),
@@ -147,31 +156,65 @@ class Receiver:
                 f"port {node.port} on {node.host} cannot be used ({error.strerror}): "
                 "end what listens there, or choose another in [node]"
             ) from error
+        server.door = Door(
+            tls=server_tls(node.tls) if node.tls else None,
+            artim_s=limits.artim_s,
+            places=self._places(),
+            refusals=self._refusals,
+            check=self._check,
+            socket_for=self._bounded,
+        )
         return server
 
-    def _bound(self, event: Any) -> None:
-        address = event.address[0]
+    def _places(self) -> Places:
+        limits = self._config.limits
+        named = [caller.address for caller in self._config.callers if caller.address is not None]
 
+        def is_known(address: str) -> bool:
+            return any(ipaddress.ip_address(address) in network for network in named)
+
+        return Places(
+            waiting=2 * limits.max_associations,
+            associations=limits.max_associations,
+            per_address=limits.max_associations_per_address,
+            is_known=is_known,
+            reserved=limits.max_associations // 4 if named else 0,
+        )
+
+    def _bounded(self, association: Any, request: AssociationRequest) -> BoundedSocket:
         def report_excess(reason: str) -> None:
-            note("refused", reason=reason, address=address)
+            note("refused", reason=reason, address=request.address)
 
-        event.assoc.dul.socket = BoundedSocket(
-            event.assoc,
+        return BoundedSocket(
+            association,
             max_bytes=self._config.limits.max_object_mb << 20,
             on_excess=report_excess,
             has_room=self._intake.has_room_to_arrive,
+            first=request.pdu,
+            pdu_s=self._config.limits.idle_s,
         )
 
-    def _admit(self, event: Any) -> None:
-        """Reject callers that are not on the list, or come too often."""
-        request = event.assoc.requestor
-        caller, address = str(request.primitive.calling_ae_title).strip(), request.address
-        if not self._is_known(caller, address):
-            answer = (_REJECTED_PERMANENT, _BY_USER, _CALLING_TITLE_UNKNOWN)
-            self._reject(event, answer, f"caller {caller!r} is not on the list")
-        elif not self._rate.allows(caller):
-            answer = (_REJECTED_TRANSIENT, _BY_PRESENTATION, _CONGESTION)
-            self._reject(event, answer, f"caller {caller!r} asks for too many associations")
+    def _check(self, request: AssociationRequest) -> Rejection | None:
+        """Reject callers that are not on the list, call another, or come too often."""
+        rejection = None
+        if not self._is_known(request.caller, request.address):
+            rejection = Rejection(
+                answer=_CALLING_TITLE_UNKNOWN, kind="the caller is not on the list",
+                detail=f"caller {request.caller!r} is not on the list",
+            )  # fmt: skip
+        elif request.called != self._config.node.ae_title:
+            rejection = Rejection(
+                answer=_CALLED_TITLE_UNKNOWN, kind="another AE title was called",
+                detail=f"expected to be called {self._config.node.ae_title!r}, found {request.called!r}",
+            )  # fmt: skip
+        elif not self._rate.allows(request.caller):
+            rejection = Rejection(
+                answer=_CONGESTION, kind="a caller asks for too many associations",
+                detail=f"caller {request.caller!r} asks for too many associations",
+            )  # fmt: skip
+        if rejection is not None:
+            self._on_rejected()
+        return rejection
 
     def _is_known(self, title: str, address: str) -> bool:
         return any(
@@ -179,16 +222,6 @@ class Receiver:
             and (caller.address is None or ipaddress.ip_address(address) in caller.address)
             for caller in self._config.callers
         )
-
-    def _reject(self, event: Any, answer: tuple[int, int, int], reason: str) -> None:
-        event.assoc.acse.send_reject(*answer)
-        event.assoc.kill()
-        self._on_rejected()
-        # A flood is one line, even one of many titles.
-        address = event.assoc.requestor.address
-        if address not in self._rejected and len(self._rejected) < _REMEMBERED_ADDRESSES:
-            self._rejected.add(address)
-            note("association rejected", level=logging.WARNING, reason=reason, address=address)
 
     def _echo(self, event: Any) -> int:
         event.assoc.dul.socket.begin_message()
@@ -208,7 +241,7 @@ class Receiver:
             return self._answer(OUT_OF_RESOURCES, str(error))
         except (Unusable, Conflict) as error:
             note("refused", reason=str(error), caller=caller)
-            status = MISMATCH if isinstance(error, Unusable) else NOT_UNDERSTOOD
+            status = _STATUS_OF[error.fault] if isinstance(error, Unusable) else ANOTHER
             return self._answer(status, str(error))
         finally:
             event.assoc.dul.socket.begin_message()

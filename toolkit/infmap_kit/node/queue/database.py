@@ -63,6 +63,21 @@ CREATE INDEX event_of ON event (image_id);
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
+# Beside the tables of version 1, for programs of that version do without them.
+_CLOCK = """
+CREATE TABLE IF NOT EXISTS clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    boot_id TEXT NOT NULL,
+    boottime_s REAL NOT NULL,
+    own_s REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS finished (
+    image_id INTEGER PRIMARY KEY REFERENCES image ON DELETE CASCADE,
+    finished_at TEXT NOT NULL,
+    own_s REAL NOT NULL
+);
+"""
+
 
 class Database(DurableDatabase):
     """The store's file.
@@ -87,6 +102,9 @@ class Database(DurableDatabase):
                     for statement in _TABLES.split(";"):
                         sql.execute(statement)
                     sql.execute(f"PRAGMA user_version = {_VERSION}")
+                if version in (0, _VERSION):
+                    for statement in _CLOCK.split(";"):
+                        sql.execute(statement)
         except sqlite3.DatabaseError as error:
             raise NodeError(f"cannot use {path} as a store: {error}") from error
         if version not in (0, _VERSION):

@@ -40,6 +40,9 @@ class DeliveryState(enum.StrEnum):
     DEAD = "dead"
 
 
+HANDSHAKE, CONNECTION = "handshake failed: ", "connection refused: "
+"""How the names of the counters of refused connections begin; the reason follows."""
+
 FINDING = "finding"
 """Kind of the JSON that lies beside the objects for `infmap-kit progression`."""
 

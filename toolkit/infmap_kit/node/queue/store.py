@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
@@ -72,8 +72,14 @@ class Store(Queue):
 
     def count(self, name: str) -> None:
         """Count an event that changes no state: a duplicate, a refusal."""
-        with self.database.transaction() as sql:
-            count(sql, name)
+        self.count_all({name: 1})
+
+    def count_all(self, numbers: Mapping[str, int]) -> None:
+        """Count events that change no state, so many of each."""
+        if numbers:
+            with self.database.transaction() as sql:
+                for name, number in numbers.items():
+                    count(sql, name, number)
 
     def promised_bytes(self) -> int:
         """Most bytes that the results of all accepted radiographs without an answer will take."""

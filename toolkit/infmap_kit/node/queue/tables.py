@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infmap_kit.node.queue.clock import shown_time
-from infmap_kit.node.queue.states import DeliveryState
+from infmap_kit.node.queue.states import CONNECTION, HANDSHAKE, DeliveryState
 from infmap_kit.node.queue.view import Overview
 from infmap_kit.report.table import Table
 
 
 def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Table]:
-    """Radiographs by state, and deliveries by destination."""
+    """Radiographs by state, deliveries by destination, and connections that were refused."""
     images = Table("", [*seen.images], [[str(number) for number in seen.images.values()]])
     to = [*DeliveryState]
     rows = [
@@ -20,7 +20,18 @@ def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Ta
         for name, counts in sorted(seen.deliveries.items())
     ]
     deliveries = Table("", ("destination", *to, "waiting because"), rows)
-    return [images, deliveries] if rows else [images]
+    refused = refused_table(seen)
+    return [images, *([deliveries] if rows else []), *([refused] if refused.rows else [])]
+
+
+def refused_table(seen: Overview) -> Table:
+    """Connections that were refused, by reason."""
+    rows = [
+        (what, reason, str(number))
+        for what, group in (("TLS handshake", HANDSHAKE), ("connection", CONNECTION))
+        for reason, number in seen.refusals(group).items()
+    ]
+    return Table("", ("refused", "because", "times"), rows)
 
 
 def images_table(images: Sequence[Mapping[str, Any]]) -> Table:

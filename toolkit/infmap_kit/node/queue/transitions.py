@@ -102,10 +102,10 @@ def add_event(sql: sqlite3.Connection, image_id: int, what: str) -> None:
     )
 
 
-def count(sql: sqlite3.Connection, name: str) -> None:
+def count(sql: sqlite3.Connection, name: str, number: int = 1) -> None:
     """Count something for good; restarts and retention do not take it back."""
     sql.execute(
-        "INSERT INTO counter (name, value) VALUES (?, 1)"
-        " ON CONFLICT (name) DO UPDATE SET value = value + 1",
-        (name,),
+        "INSERT INTO counter (name, value) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        (name, number),
     )

@@ -33,6 +33,14 @@ class Overview:
     deliveries: Mapping[str, Mapping[str, int]]
     counters: Mapping[str, int]
 
+    def refusals(self, group: str) -> dict[str, int]:
+        """How many connections were refused, by reason; the group is one of :mod:`.states`'s."""
+        return {
+            name.removeprefix(group): number
+            for name, number in sorted(self.counters.items())
+            if name.startswith(group)
+        }
+
     def as_json(self) -> dict[str, Any]:
         """The counts for scripts."""
         return {
@@ -125,15 +133,6 @@ def waiting_for(database: Database) -> dict[str, str]:
         (DeliveryState.WAITING,),
     )
     return {row["destination"]: row["reason"] for row in rows.fetchall()}
-
-
-def finished(database: Database) -> list[tuple[int, str]]:
-    """Number and time of what came to a good end, oldest first."""
-    rows = database.reading().execute(
-        "SELECT id, finished_at FROM image WHERE state IN (?, ?, ?) ORDER BY finished_at, id",
-        (State.DONE, State.REJECTED, State.IGNORED),
-    )
-    return [(row["id"], row["finished_at"]) for row in rows.fetchall()]
 
 
 def _named(row: dict[str, Any], *, identify: bool) -> dict[str, Any]:

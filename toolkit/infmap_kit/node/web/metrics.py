@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from infmap_kit.node.queue.states import FINAL
+from infmap_kit.node.queue.states import CONNECTION, FINAL, HANDSHAKE
 from infmap_kit.node.queue.transitions import Finished
 from infmap_kit.node.queue.view import Overview
 
@@ -35,6 +35,19 @@ _COUNTERS = (
 )
 """Name, text and label of a metric, and the queue's counter of each value."""
 
+_REFUSALS = (
+    (
+        "infmap_node_handshakes_failed",
+        "TLS handshakes of callers that failed, by the TLS library's reason.",
+        HANDSHAKE,
+    ),
+    (
+        "infmap_node_connections_refused",
+        "Connections of callers that became no association, by reason.",
+        CONNECTION,
+    ),
+)
+
 _LATENCY_BUCKETS_S = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 
 
@@ -47,11 +60,18 @@ class Metrics:
         Counts the queue.
     free_bytes
         Space that is left on the spool's disk.
+    troubles
+        Why destinations take nothing now, by name; empty where they do.
     """
 
-    def __init__(self, look: Callable[[], Overview], free_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Overview],
+        free_bytes: Callable[[], int],
+        troubles: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_QueueCollector(look, free_bytes))
+        self._registry.register(_QueueCollector(look, free_bytes, troubles))
         self._latency = Histogram(
             "infmap_node_latency_seconds",
             "From a radiograph's arrival to its last result being stored, since this node was started.",
@@ -79,9 +99,15 @@ class Metrics:
 
 
 class _QueueCollector(Collector):
-    def __init__(self, look: Callable[[], Overview], free_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Overview],
+        free_bytes: Callable[[], int],
+        troubles: Callable[[], Mapping[str, str]],
+    ) -> None:
         self._look = look
         self._free_bytes = free_bytes
+        self._troubles = troubles
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the queue is counted by a request, not by the registration."""
@@ -109,6 +135,11 @@ class _QueueCollector(Collector):
         yield CounterMetricFamily(
             "infmap_node_received", "Radiographs accepted.", value=counters.get("received", 0)
         )
+        for name, text, group in _REFUSALS:
+            yield _by_label(
+                CounterMetricFamily(name, text, labels=["reason"]), overview.refusals(group)
+            )
+        yield _by_destination(self._troubles())
         for name, text, label, counted in _COUNTERS:
             yield _by_label(
                 CounterMetricFamily(name, text, labels=[label]),
@@ -117,6 +148,17 @@ class _QueueCollector(Collector):
         yield GaugeMetricFamily(
             "infmap_node_spool_free_bytes", "Space on the spool's disk.", value=self._free_bytes()
         )
+
+
+def _by_destination(troubles: Mapping[str, str]) -> Metric:
+    family = GaugeMetricFamily(
+        "infmap_node_destination_away",
+        "1 for a destination that takes nothing now, with the reason.",
+        labels=["destination", "reason"],
+    )
+    for name, reason in troubles.items():
+        family.add_metric([name, reason], float(bool(reason)))
+    return family
 
 
 def _by_label(

@@ -25,7 +25,7 @@ def page(seen: Mapping[str, Any]) -> str:
     seen
         ``ae_title``, ``version``, ``port``, ``started_at``, ``now``, ``free_gb``, ``problems``, ``received``,
         and how many ``images`` are in which state; ``models``, ``destinations`` and the ``latest``
-        radiographs, a mapping each.
+        radiographs, a mapping each; ``refused`` connections, as what, why and how often.
     """
     destinations = [
         (
@@ -69,6 +69,7 @@ def page(seen: Mapping[str, Any]) -> str:
         ],
         models=Table("", ("name", "server", "state"), models, words=("state",)),
         destinations=Table("", by_destination, destinations, words=("state",)),
+        refused=Table("", ("refused", "because", "times"), seen["refused"], words=("because",)),
         latest=Table("", by_image, latest, words=by_image[-1:]),
         now=shown_time(seen["now"]),
     )

@@ -1,0 +1,104 @@
+"""TLS with callers and destinations, and its faults in the words of the TLS library."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from infmap_kit.errors import NodeError
+from infmap_kit.node.config import ClientTls, ServerTls
+
+
+def server_tls(options: ServerTls) -> ssl.SSLContext:
+    """The TLS context for callers, with the certificates that they must show; TLS 1.2 and later.
+
+    Raises
+    ------
+    NodeError
+        When a file is no certificate or key.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(options.certificate, options.key)
+        if options.ca is not None:
+            context.load_verify_locations(options.ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (ssl.SSLError, OSError) as error:
+        raise NodeError(
+            f"node.tls: the certificate, key or ca cannot be used: {reason_of(error)}"
+        ) from error
+    return context
+
+
+def client_tls(options: ClientTls) -> ssl.SSLContext:
+    """The TLS context for a destination.
+
+    Raises
+    ------
+    OSError
+        When a file is no certificate or key.
+    """
+    context = ssl.create_default_context(cafile=options.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.certificate is not None:
+        context.load_cert_chain(options.certificate, options.key)
+    return context
+
+
+def tls_reason(error: ssl.SSLError) -> str:
+    """The reason of the TLS library: ``certificate verify failed: certificate has expired``."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or not error.reason:
+        return _WITHOUT_REASON
+    return str(error.reason).lower().replace("_", " ")
+
+
+def reason_of(error: BaseException) -> str:
+    """The innermost reason of a failed connection: TLS, the name, the network; else the error's type.
+
+    Libraries of HTTP wrap it several times.
+    """
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            reason = tls_reason(cause)
+            hint = ": does it speak TLS there?" if cause.reason in _NO_TLS else ""
+            return f"TLS: {reason}{hint}"
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return "its name is not known to the name server"
+        if isinstance(cause, TimeoutError):
+            return "it does not answer in time"
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror[0].lower() + cause.strerror[1:]
+    return type(error).__name__
+
+
+def is_told(error: BaseException) -> bool:
+    """Whether a failed connection says why: the TLS library does, or it took too long."""
+    causes = _causes(error)
+    return any(
+        isinstance(cause, TimeoutError | socket.gaierror | ConnectionRefusedError)
+        or (isinstance(cause, ssl.SSLError) and tls_reason(cause) != _WITHOUT_REASON)
+        for cause in causes
+    )
+
+
+_WITHOUT_REASON = "the other side ended the connection without a reason"
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and all that it was made of, the outermost first."""
+    found: list[BaseException] = []
+    open_: list[object] = [error]
+    while open_:
+        one = open_.pop(0)
+        if not isinstance(one, BaseException) or one in found:
+            continue
+        found.append(one)
+        open_ += [getattr(one, "reason", None), one.__cause__, one.__context__, *one.args]
+    return found
