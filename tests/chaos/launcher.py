@@ -58,11 +58,20 @@ class Command:
             os.kill(self.pid, signal.SIGKILL)
         return self.wait() == -signal.SIGKILL
 
-    def wait(self, timeout_s: float = 120) -> int:
+    def wait(self, timeout: float = 120) -> int:
         """Its exit code, negative for a signal."""
-        assert self.ended.wait(timeout_s), f"not ended within {timeout_s} s: {self.output()[-2000:]}"
+        assert self.ended.wait(timeout), f"not ended within {timeout} s: {self.output()[-2000:]}"
         assert self.exit_code is not None
         return self.exit_code
+
+    def poll(self) -> int | None:
+        """Its exit code, or ``None`` while it runs; like ``send_signal``, as ``subprocess.Popen`` has it."""
+        return self.exit_code if self.ended.is_set() else None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it runs."""
+        if not self.ended.is_set():
+            os.kill(self.pid, number)
 
     def output(self) -> str:
         """All that it has printed."""
