@@ -120,7 +120,7 @@ class NodeHost:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.status_port = free_port(), free_port()
         self.log_path = self.folder / "log.jsonl"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Any = None
         self.write()
 
     @property
@@ -145,19 +145,23 @@ class NodeHost:
             f'rejects = "{self.rejects}"\n\n{self.more}\n'
         )
 
-    def start(self, *, wait: bool = True) -> subprocess.Popen[bytes]:
+    def start(self, *, wait: bool = True) -> Any:
         """Start the node; it appends to the log."""
+        self.process = self.launch()
+        if wait:
+            wait_until(lambda: self.process_ended() or self.http("/live")[0] == 200, 60)
+            assert not self.process_ended(), self.log_path.read_text()[-2000:]
+        return self.process
+
+    def launch(self) -> Any:
+        """A new process: ``subprocess.Popen``, or what looks like one."""
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "infmap_kit", "node", "run", "-c", str(self.config)],
                 stderr=log,
                 env={**os.environ, **self.environment},
                 preexec_fn=heed_ctrl_c,
             )
-        if wait:
-            wait_until(lambda: self.process_ended() or self.http("/live")[0] == 200, 60)
-            assert not self.process_ended(), self.log_path.read_text()[-2000:]
-        return self.process
 
     def process_ended(self) -> bool:
         return self.process is None or self.process.poll() is not None

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from chaos.clock import jumping_clock
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.server.process import TritonServer
 from node_host import (
@@ -127,45 +128,17 @@ def test_compressed_radiographs_are_taken_as_they_are(
         host.wait_for(done=len(files))
 
 
-_JUMPING_CLOCK = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-/* The wall clock, set off by what stands in a file; all other clocks as they are. */
-int clock_gettime(clockid_t id, struct timespec *now) {
-    static int (*real)(clockid_t, struct timespec *);
-    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
-    int result = real(id, now);
-    if (id == CLOCK_REALTIME) {
-        long offset_s = 0;
-        FILE *file = fopen(getenv("CLOCK_OFFSET_FILE"), "r");
-        if (file) {
-            if (fscanf(file, "%ld", &offset_s) == 1) now->tv_sec += offset_s;
-            fclose(file);
-        }
-    }
-    return result;
-}
-"""
-
-
 def test_a_clock_that_jumps_changes_nothing(
     tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
 ) -> None:
-    compiler = shutil.which("cc")
-    if compiler is None:
+    clock = jumping_clock(tmp_path)
+    if clock is None:
         pytest.skip("needs a C compiler")
-    (tmp_path / "clock.c").write_text(_JUMPING_CLOCK)
-    library, offset_s = tmp_path / "clock.so", tmp_path / "offset_s"
-    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(tmp_path / "clock.c"), "-ldl"]
-    subprocess.run(command, check=True)
+    offset_s = tmp_path / "offset_s"
     offset_s.write_text("0")
     host = NodeHost(
         tmp_path / "host", triton.grpc_url, c_store_to(pacs),
-        environment={"LD_PRELOAD": str(library), "CLOCK_OFFSET_FILE": str(offset_s)},
+        environment={**clock, "CLOCK_OFFSET_FILE": str(offset_s)},
     )  # fmt: skip
     with running(host):
         for number, jump in enumerate((0, -10_000, 7_000, -3_000_000)):
