@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -141,7 +141,9 @@ class Launcher:
             self._tell(command.pid)
         return command
 
-    def run(self, *argv: object, log: Path, environment: Mapping[str, str] | None = None) -> Command:
+    def run(
+        self, *argv: object, log: Path, environment: Mapping[str, str] | None = None
+    ) -> Command:
         """Start a command, and wait for its end."""
         command = self.start(*argv, log=log, environment=environment)
         command.wait()

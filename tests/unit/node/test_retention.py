@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
@@ -92,7 +93,12 @@ def test_a_clock_that_jumps_makes_nothing_old_or_young(
     machine = Machine(monkeypatch)
     Cleaner(Retention(days=7), spool, filled).step()
     # Set while the node runs, while it is ended, and while the machine is off.
-    for change in (lambda: None, lambda: filled.database.close(), lambda: machine.is_off(0)):
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        filled.database.close,
+        lambda: machine.is_off(0),
+    ]
+    for change in changes:
         machine.wall += dt.timedelta(days=365 * years)
         change()
         again = Store(Database(spool.database))

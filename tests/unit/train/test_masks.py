@@ -50,7 +50,10 @@ def _colour(value: tuple[int, int, int], shown: int = 255) -> Callable[[Path], N
 
 
 def _gray(array: NDArray[Any]) -> Callable[[Path], None]:
-    return lambda path: cv2.imwrite(str(path), array) and None
+    def write(path: Path) -> None:
+        cv2.imwrite(str(path), array)
+
+    return write
 
 
 STORED: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -108,7 +111,9 @@ def test_training_data_are_the_same_whatever_their_masks_are_stored_as(
     folder = made_data(covid=3, normal=2)
     usual = data.load(data.read_index(folder))
     for number, path in enumerate(sorted((folder / "infection_masks").iterdir())):
-        mask = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127).astype(np.uint8)
+        stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert stored is not None
+        mask = (stored > 127).astype(np.uint8)
         if number == 0:
             cv2.imwrite(str(path), mask)
         elif number == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,9 +69,9 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], st
     return np.where(gray > half, 255, 0).astype(np.uint8), words
 
 
-def _strongest_channel(stored: NDArray[np.generic]) -> tuple[NDArray[np.uint8 | np.uint16], bool]:
+def _strongest_channel(stored: NDArray[Any]) -> tuple[NDArray[Any], bool]:
     """(H, W) of a picture with any channels, and whether it has colours; what is transparent counts as 0."""
-    picture: NDArray[np.uint8 | np.uint16] = stored
+    picture = stored
     if picture.ndim == 2:
         return picture, False
     if picture.shape[2] in (2, 4):
