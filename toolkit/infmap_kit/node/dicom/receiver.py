@@ -8,6 +8,7 @@ Its answers:
 ``0xA700``                              no room, or the disk cannot be written: send it again later
 ``0xA900``                              not the object that the message announced
 ``0xC001``                              not readable, or another picture is here under its UID
+``0xC002``                              cut short: fewer pixels than it announces; send it again
 rejected association                    unknown caller or called title; too many, or too often
 aborted association                     an object larger than the limit, or a silent caller
 ======================================  =============================================================
@@ -32,11 +33,11 @@ from infmap_kit.imaging.dicom.decoding import pixel_decoder
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.dicom.bounds import ANNOUNCED_PDU_BYTES, BoundedSocket, Rate
 from infmap_kit.node.dicom.listener import Handler, Listener, server_tls
-from infmap_kit.node.intake import Conflict, Intake, NoRoom, Unusable
+from infmap_kit.node.intake import Conflict, Incomplete, Intake, NoRoom, Unusable
 from infmap_kit.node.log import Troubles, note
 
 SUCCESS, COERCED = 0x0000, 0xB000
-OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0xA700, 0xA900, 0xC001
+OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD, CUT_SHORT = 0xA700, 0xA900, 0xC001, 0xC002
 
 SOP_CLASSES = (
     "ComputedRadiographyImageStorage",
@@ -206,6 +207,9 @@ class Receiver:
             # The figures differ each time, and would make it another trouble.
             self._no_room.begins("there is too little", found=str(error))
             return self._answer(OUT_OF_RESOURCES, str(error))
+        except Incomplete as error:
+            note("refused", reason=str(error), caller=caller)
+            return self._answer(CUT_SHORT, "cut short, fewer pixels than announced: send it again")
         except (Unusable, Conflict) as error:
             note("refused", reason=str(error), caller=caller)
             status = MISMATCH if isinstance(error, Unusable) else NOT_UNDERSTOOD
