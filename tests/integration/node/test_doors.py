@@ -65,6 +65,8 @@ def test_strangers_floods_and_giants_are_refused_and_the_node_stays(
                 connection.settimeout(5)
                 with contextlib.suppress(ConnectionResetError):
                     assert connection.recv(1) == b"", "they were closed"
+        assert _statuses_of_a_cut_one(host.port, chests[1]) == [0xC004, 0xC004]
+        assert sum(host.images().values()) == 1, "what is cut short is no accepted radiograph"
         wait_until(lambda: send(host.port, chests[1:2]) == 0)
         host.wait_for(done=2)
         assert _of_process(pid, "VmHWM") < memory_kb + 300 * 1024
@@ -73,6 +75,25 @@ def test_strangers_floods_and_giants_are_refused_and_the_node_stays(
         assert "caller 'STRANGER' is not on the list" in reasons
         assert "an object of more than 8 MiB came" in reasons
         assert "a PDU of 2147483647 bytes was announced" in reasons
+
+
+def _statuses_of_a_cut_one(port: int, file: Path) -> list[int]:
+    """Answers to an object that has half of its pixels, and to one that has none."""
+    from pydicom import dcmread
+    from pynetdicom import AE
+
+    dataset = dcmread(file)
+    entity = AE(ae_title=CALLER)
+    entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", port, ae_title="INFMAP")
+    assert association.is_established
+    try:
+        dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 4 * 2]
+        half = association.send_c_store(dataset).Status
+        del dataset.PixelData
+        return [half, association.send_c_store(dataset).Status]
+    finally:
+        association.release()
 
 
 def _of_process(pid: int, what: str) -> int:

@@ -15,9 +15,20 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from dicom_files import LOSSLESS, chest_dataset, encoded
+from infmap_kit.model.files import sha256_of
 from infmap_kit.node import intake as intake_module
-from infmap_kit.node.intake import Conflict, Fault, Intake, NoRoom, Receipt, Unusable
+from infmap_kit.node.intake import (
+    Conflict,
+    Fault,
+    Incomplete,
+    Intake,
+    NoRoom,
+    Receipt,
+    Unusable,
+)
 from infmap_kit.node.queue import view
+from infmap_kit.node.queue.states import ResultFile, State
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
 
@@ -143,6 +154,92 @@ def test_what_was_announced_must_come(intake: Intake, make_file: MakeFile) -> No
             _accept(intake, file, announced=announced)
         assert refused.value.fault is fault
     assert _accept(intake, file, announced=(sop_class, "1.2.3")).is_new
+
+
+def _enter_as_before(intake: Intake, store: Store, content: bytes) -> int:
+    """Enter an object without a look at its pixels, as nodes did until they looked."""
+    file = intake.spool.images / "before.dcm"
+    file.write_bytes(content)
+    uid = str(dcmread(file, force=True, stop_before_pixels=True).SOPInstanceUID)
+    number = store.add(
+        sop_instance_uid=uid, sha256=sha256_of(file), file=file.name, size_bytes=len(content), caller="A"
+    )  # fmt: skip
+    assert isinstance(number, int)
+    return number
+
+
+@pytest.mark.parametrize("syntax", sorted(LOSSLESS.keys() - {"deflated"}))
+def test_what_has_fewer_pixels_than_it_announces_is_not_accepted(
+    syntax: str, intake: Intake, store: Store, tmp_path: Path
+) -> None:
+    content = encoded(chest_dataset(), LOSSLESS[syntax], tmp_path)
+    file = tmp_path / "arrived.dcm"
+    # Not behind the pixels, where an item of padding or a delimiter of eight bytes may be all that is lost.
+    for kept in (*(int(part * len(content)) for part in (0.5, 0.9, 0.99)), len(content) - 50):
+        file.write_bytes(content[:kept])
+        with pytest.raises(Incomplete, match="cut short: it ends"):
+            _accept(intake, file)
+    assert _kept(intake.spool) == []
+    assert view.overview(store.database).images["waiting"] == 0
+    file.write_bytes(content)
+    assert _accept(intake, file).is_new
+
+
+def test_a_whole_file_whose_tags_announce_more_pixels_is_not_accepted(
+    intake: Intake, make_file: MakeFile
+) -> None:
+    file = make_file()
+    dataset = dcmread(file)
+    dataset.Rows *= 2
+    dataset.save_as(file)
+    with pytest.raises(Incomplete, match="has 4096 bytes of pixels, its tags announce 8192"):
+        _accept(intake, file)
+    del dataset.PixelData
+    dataset.save_as(file)
+    with pytest.raises(Incomplete, match="no pixels, or ends before them"):
+        _accept(intake, file)
+
+
+def test_a_whole_object_takes_the_place_of_one_that_was_cut_short(
+    intake: Intake, store: Store, make_file: MakeFile
+) -> None:
+    file = make_file(SOPInstanceUID="1.2.3")
+    whole = file.read_bytes()
+    number = _enter_as_before(intake, store, whole[:3000])
+    job = store.claim("worker")
+    assert job is not None
+    report = ResultFile(kind="rejection", sop_instance_uid="1.9", file="1-rejection.dcm")
+    store.processed(
+        job, "worker", outcome=State.REJECTED, reason="truncated: …", results=[report],
+        destinations=["pacs"],
+    )  # fmt: skip
+    assert _accept(intake, file) == Receipt(image_id=number, is_new=True)
+    (kept,) = _kept(intake.spool)
+    assert kept.read_bytes() == whole
+    shown = view.image(store.database, number)
+    assert (shown["state"], shown["file"], shown["deliveries"]) == ("waiting", kept.name, [])
+    assert shown["history"][-1]["what"] == "replaced by the whole object from A, it was cut short"
+    assert not _accept(intake, file).is_new, "now it is here"
+    job = store.claim("worker")
+    assert job is not None
+    assert job.file == kept.name
+
+
+def test_only_the_same_patients_whole_object_replaces_and_no_finding_is_replaced(
+    intake: Intake, store: Store, make_file: MakeFile
+) -> None:
+    uids = {"SOPInstanceUID": "1.2.3", "StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.5"}
+    file = make_file(**uids)
+    whole = file.read_bytes()
+    number = _enter_as_before(intake, store, whole[:3000])
+    with pytest.raises(Conflict):
+        _accept(intake, make_file(**uids, PatientID="another"))
+    job = store.claim("worker")
+    assert job is not None
+    store.processed(job, "worker", outcome=State.DONE, reason="", results=[], destinations=[])
+    with pytest.raises(Conflict):
+        _accept(intake, make_file(**uids))
+    assert view.image(store.database, number)["state"] == "done"
 
 
 def test_a_deflated_bomb_is_not_opened(intake: Intake, make_file: MakeFile) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,18 +78,46 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, document: object) -> None:
     """Write JSON beside ``path`` and rename it, so that no half-written file is ever seen."""
-    write_bytes(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, json_text(document).encode())
+
+
+def json_text(document: object) -> str:
+    """A document as indented JSON that UTF-8 can hold, whatever the names of files in it.
+
+    Python keeps bytes of a name that are no UTF-8 as lone surrogates (PEP 383). They are written as JSON's own
+    escapes, so that a Python script that reads the JSON finds the file by that name.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path`` and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
+    # Not made of its name, which may be as long as a name can be.
+    beside = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         beside.write_bytes(content)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+_LONGEST_NAME_BYTES = 255
+"""Of one file on every usual file system (NAME_MAX)."""
+
+
+def shortened(stem: str, *, suffix: str) -> str:
+    """Name of ``stem`` and ``suffix``, its stem cut where a file system would refuse the whole.
+
+    A cut stem ends in a part of its own hash, so that two long names stay two.
+    """
+    if len(os.fsencode(stem + suffix)) <= _LONGEST_NAME_BYTES:
+        return stem + suffix
+    end = f"~{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}{suffix}"
+    while len(os.fsencode(stem + end)) > _LONGEST_NAME_BYTES:
+        stem = stem[:-1]
+    return stem + end
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
+from infmap_kit.imaging.dicom.completeness import missing_pixels
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import MAX_PIXELS
@@ -50,6 +51,10 @@ class Unusable(InfmapError):
         self.fault = fault
 
 
+class Incomplete(Unusable):
+    """An arrived object has fewer pixels than it announces: cut short on the way, or still being written."""
+
+
 class Conflict(InfmapError):
     """Another radiograph is here under the same SOP Instance UID."""
 
@@ -63,7 +68,7 @@ class Receipt:
     image_id
         Its number in the store.
     is_new
-        False for a radiograph that was here already: it is not processed twice.
+        Whether it is to be processed: false for a radiograph that was here already, and whole.
     remark
         How it differs from the one that was here; empty when it does not.
     """
@@ -129,6 +134,8 @@ class Intake:
             When it could not be written down; nothing was accepted.
         Unusable
             When it is no DICOM object, or not the announced one.
+        Incomplete
+            When its pixels are fewer than it announces.
         Conflict
             When other pixels, or another patient's, are here under its SOP Instance UID.
         """
@@ -137,11 +144,21 @@ class Intake:
             self.refuse_when_full()
             header = _header(part)
             _check(header, announced)
+            if missing := missing_pixels(part):
+                raise Incomplete(f"expected a whole object, found one cut short: {missing}")
             sha256, size_bytes = sha256_of(part), part.stat().st_size
             settle(part, file)
             added = self._store.add(
                 sop_instance_uid=header.instance, sha256=sha256, file=file.name, caller=caller,
                 size_bytes=size_bytes, results_bytes=header.results_bytes,
+            )  # fmt: skip
+            replaced = (
+                isinstance(added, Known)
+                and self._is_cut_before(added, file)
+                and self._store.replace(
+                    added, sha256=sha256, file=file.name, caller=caller, size_bytes=size_bytes,
+                    results_bytes=header.results_bytes,
+                )
             )  # fmt: skip
         # A file that is in its place stays there; the next start finds out whether its entry was made.
         except (OSError, sqlite3.Error) as error:
@@ -149,6 +166,10 @@ class Intake:
             raise NoRoom(f"the spool cannot be written: {reason}") from error
         finally:
             part.unlink(missing_ok=True)
+        if isinstance(added, Known) and replaced:
+            (self.spool.images / added.file).unlink(missing_ok=True)
+            note("replaced, it had been cut short", image=added.image_id, caller=caller)
+            return Receipt(image_id=added.image_id, is_new=True)
         if isinstance(added, Known):
             try:
                 return self._again(added, file, sha256)
@@ -157,6 +178,15 @@ class Intake:
         uid = hashed_uid(header.instance)
         note("received", image=added, uid=uid, caller=caller, size_bytes=size_bytes)
         return Receipt(image_id=added, is_new=True)
+
+    def _is_cut_before(self, known: Known, file: Path) -> bool:
+        """Whether the radiograph that is here was cut short, and is of the patient and study that has come."""
+        before = self.spool.images / known.file
+        try:
+            return bool(missing_pixels(before)) and _is_same_study(file, before)
+        # As in _header(): what cannot be compared is not replaced.
+        except Exception:  # noqa: BLE001
+            return False
 
     def _again(self, known: Known, file: Path, sha256: str) -> Receipt:
         """Decide whether a second arrival under the same UID is the same file, the same picture, or another."""
@@ -232,6 +262,18 @@ def _check(header: _Header, announced: tuple[str, str] | None) -> None:
         raise Unusable(
             "expected the SOP instance that was announced, found another", Fault.OTHER_INSTANCE
         )
+
+
+def _is_same_study(first: Path, second: Path) -> bool:
+    from pydicom import dcmread
+
+    tags = ["PatientID", "StudyInstanceUID"]
+    with quiet():
+        one, other = (
+            dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
+            for path in (first, second)
+        )
+        return [one.get(tag) for tag in tags] == [other.get(tag) for tag in tags]
 
 
 def _is_same_picture(first: Path, second: Path) -> bool:

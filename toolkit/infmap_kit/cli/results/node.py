@@ -157,11 +157,18 @@ def watch_folder(
     folder: Annotated[Path, typer.Argument(help="Where DICOM files are put.")],
     config: _Config = _DEFAULT_CONFIG,
     every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    settle_s: Annotated[
+        float, typer.Option(min=0, help="Seconds for which a file must have been the same.")
+    ] = 3.0,
+    patience_s: Annotated[
+        float,
+        typer.Option(min=0, help="The same for one that is cut short, unreadable, or still open."),
+    ] = 60.0,
 ) -> None:
     """Take DICOM files that are put into a folder, until Ctrl-C or SIGTERM.
 
     In the rules their caller is FOLDER. What was taken moves to accepted/, the rest to refused/ with the
-    reason beside it.
+    reason beside it. Folders, links, hidden files and names like *.part, *.tmp and *~ are not looked at.
     """
     from infmap_kit.node.intake import Intake
     from infmap_kit.node.log import log_to_stderr
@@ -173,7 +180,13 @@ def watch_folder(
     read = _read(config)
     store = Store(_database(read, make=True))
     intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
-    watched = WatchFolder(folder, intake, max_object_bytes=read.limits.max_object_mb << 20)
+    watched = WatchFolder(
+        folder,
+        intake,
+        max_object_bytes=read.limits.max_object_mb << 20,
+        settle_s=settle_s,
+        patience_s=patience_s,
+    )
     log_to_stderr()
     with ending_on_sigterm():
         watched.watch(every_s=every_s)

@@ -11,6 +11,7 @@ Its answers:
 ``0xC001``                              another picture is here under its UID
 ``0xC002``                              not readable, or deflated
 ``0xC003``                              without a SOP class or a SOP Instance UID
+``0xC004``                              cut short: fewer pixels than it announces; send it again
 rejected association                    unknown caller or called title; too many, or too often
 aborted association                     an object larger than the limit, or a silent caller
 closed connection                       no whole request within ``artim_s``, or no handshake of TLS
@@ -39,10 +40,11 @@ from infmap_kit.node.dicom.places import Places
 from infmap_kit.node.dicom.refusals import Refusals
 from infmap_kit.node.dicom.request import AssociationRequest, Rejection
 from infmap_kit.node.dicom.tls import server_tls
-from infmap_kit.node.intake import Conflict, Fault, Intake, NoRoom, Unusable
+from infmap_kit.node.intake import Conflict, Fault, Incomplete, Intake, NoRoom, Unusable
 from infmap_kit.node.log import Troubles, note
 
 SUCCESS, COERCED, OUT_OF_RESOURCES, ANOTHER = 0x0000, 0xB000, 0xA700, 0xC001
+CUT_SHORT = 0xC004
 _STATUS_OF = {
     Fault.OTHER_CLASS: 0xA900, Fault.OTHER_INSTANCE: 0x0117, Fault.NO_UID: 0x0117,
     Fault.UNREADABLE: 0xC002, Fault.MISSING_UID: 0xC003,
@@ -239,6 +241,9 @@ class Receiver:
             # The figures differ each time, and would make it another trouble.
             self._no_room.begins("there is too little", found=str(error))
             return self._answer(OUT_OF_RESOURCES, str(error))
+        except Incomplete as error:
+            note("refused", reason=str(error), caller=caller)
+            return self._answer(CUT_SHORT, "cut short, fewer pixels than announced: send it again")
         except (Unusable, Conflict) as error:
             note("refused", reason=str(error), caller=caller)
             status = _STATUS_OF[error.fault] if isinstance(error, Unusable) else ANOTHER

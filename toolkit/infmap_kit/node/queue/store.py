@@ -70,6 +70,64 @@ class Store(Queue):
             count(sql, "received")
         return image_id
 
+    def replace(
+        self,
+        known: Known,
+        *,
+        sha256: str,
+        file: str,
+        size_bytes: int,
+        caller: str,
+        results_bytes: int,
+    ) -> bool:
+        """Put a whole file in the place of one that was cut short; the radiograph is processed anew.
+
+        What a worker makes of the old file meanwhile is not entered, since its claim is gone.
+
+        Parameters
+        ----------
+        known
+            The entry, as :meth:`add` gave it.
+        sha256, file, size_bytes, caller, results_bytes
+            As for :meth:`add`.
+
+        Returns
+        -------
+        bool
+            Whether it was replaced; not when the old file led to a finding, whose objects a PACS may hold
+            under the UIDs that the new ones would have.
+        """
+        with self.database.transaction() as sql:
+            row = sql.execute(
+                "UPDATE image SET sha256 = ?, file = ?, size_bytes = ?, caller = ?, results_bytes = ?,"
+                " state = ?, outcome = '', reason = '', worker = NULL, attempts = 0, crashes = 0,"
+                " finished_at = NULL, received_at = ?, boot_id = ?, received_s = ?"
+                " WHERE id = ? AND file = ? AND state != ? AND outcome != ? RETURNING id",
+                (
+                    sha256,
+                    file,
+                    size_bytes,
+                    caller,
+                    results_bytes,
+                    State.WAITING,
+                    utc_now(),
+                    boot_id(),
+                    boottime_s(),
+                    known.image_id,
+                    known.file,
+                    State.DONE,
+                    State.DONE,
+                ),
+            ).fetchone()
+            if row is None:
+                return False
+            sql.execute("DELETE FROM result WHERE image_id = ?", (known.image_id,))
+            add_event(
+                sql, known.image_id, f"replaced by the whole object from {caller}, it was cut short"
+            )
+            count(sql, "replaced")
+        return True
+
     def count(self, name: str) -> None:
         """Count an event that changes no state: a duplicate, a refusal."""
         self.count_all({name: 1})
