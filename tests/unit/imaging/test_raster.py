@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from itertools import pairwise
@@ -363,3 +365,49 @@ def test_sizes_around_the_block_size_of_jpeg() -> None:
     for width, wider in pairwise(range(64, 82)):
         picture = rng.integers(0, 256, (wider, width)).astype(np.uint8)
         assert decode_raster(_encoded(".jpg", picture), "x").pixels.shape == (wider, width)
+
+
+def test_two_headers_of_which_decoders_read_one_or_the_other_are_refused(
+    gray: NDArray[np.uint8],
+) -> None:
+    """Of two frames of a JPEG, or two values of a TIFF tag, our check and OpenCV might take another."""
+    jpeg = _encoded(".jpg", gray)
+    start = jpeg.index(b"\xff\xc0")
+    (length,) = struct.unpack_from(">H", jpeg, start + 2)
+    frame = jpeg[start : start + 2 + length]
+    huge = frame[:5] + struct.pack(">HH", 60000, 60000) + frame[9:]
+    for content in (
+        jpeg[:start] + huge + jpeg[start:],
+        jpeg[: start + len(frame)] + huge + jpeg[start + len(frame) :],
+    ):
+        assert _rejected(content).code in ("unreadable", "too-large")
+    tiff = _tiff(gray.tobytes())
+    (directory,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, directory)
+    entries = tiff[directory + 2 : directory + 2 + 12 * count]
+    doubled = bytearray(tiff[:4] + struct.pack("<I", len(tiff)) + tiff[8:])
+    width = struct.pack("<HHII", 256, 4, 1, 2**20)
+    doubled += struct.pack("<H", count + 1) + entries[:12] + width + entries[12:] + bytes(4)
+    assert _rejected(bytes(doubled)).code == "unreadable"
+
+
+def test_a_jpeg_of_endless_scans_is_refused(gray: NDArray[np.uint8]) -> None:
+    jpeg = _encoded(".jpg", gray, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    start = jpeg.rindex(b"\xff\xda")
+    scan = jpeg[start:-2]
+    assert decode_raster(jpeg, "x").pixels.shape == gray.shape
+    assert _rejected(jpeg[:start] + scan * 500 + b"\xff\xd9").code == "unreadable"
+
+
+def test_opencv_itself_decodes_no_more_than_the_largest_radiograph() -> None:
+    """Should our own check be led astray; in a process of its own, since OpenCV reads its limit once."""
+    program = (
+        "import infmap_kit.imaging.raster, cv2, numpy as np\n"
+        "ok, data = cv2.imencode('.png', np.zeros((8000, 5100), np.uint8))\n"
+        "try:\n print(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))\n"
+        "except cv2.error as error:\n print('refused', 'CV_IO_MAX_IMAGE_PIXELS' in str(error))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "refused True"

@@ -29,6 +29,7 @@ _EXIF = b"Exif\0\0"
 
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN, _JPEG_EXIF = 0xDA, 0xE1
+_JPEG_SCAN_MARKER = b"\xff\xda"
 # C4, C8 and CC lie in the same range and are no frames (ITU-T T.81, table B.1).
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_LONE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -36,13 +37,14 @@ _JPEG_LONE = frozenset((0x01, *range(0xD0, 0xD9)))
 # TIFF 6.0, section 8 and 15; the Exif block of a JPEG is a small TIFF.
 _WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 _SAMPLE_FORMAT = 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 _TIFF_INTEGERS = {1: "u1", 3: "u2", 4: "u4"}
 _TAGS_READ = frozenset(
     (
         *(_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT),
-        *(_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES),
+        *(_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _TILE_WIDTH, _TILE_LENGTH),
     )
 )
 
@@ -50,6 +52,8 @@ _TAGS_READ = frozenset(
 _MAX_SEGMENTS = 4096
 _MAX_CHUNKS = 2**16
 _MAX_TAG_VALUES = 2**20
+_MAX_SCANS = 100
+_MAX_TILE_SIDE = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,7 +168,10 @@ def _jpeg(content: bytes) -> Header:
     for marker, position in jpeg_segments(content):
         if marker is None:
             raise _nonsense("JPEG")
-        if marker in JPEG_FRAMES and frame is None:
+        if marker in JPEG_FRAMES:
+            if frame is not None:
+                # Which of two counts, decoders do not agree on.
+                raise _nonsense("JPEG")
             frame = struct.unpack_from(">xxxHHB", content, position)
         elif marker == _JPEG_EXIF and content.startswith(_EXIF, position + 2):
             (length,) = struct.unpack_from(">H", content, position)
@@ -172,6 +179,9 @@ def _jpeg(content: bytes) -> Header:
     if frame is None or 0 in frame:
         raise _nonsense("JPEG")
     height, width, channels = frame
+    # A progressive JPEG is decoded once more for each scan; real ones have about ten.
+    if content.count(_JPEG_SCAN_MARKER, position) > _MAX_SCANS:
+        raise _nonsense("JPEG")
     return Header(
         media_type="image/jpeg",
         width=width,
@@ -209,6 +219,9 @@ def _tiff(content: bytes) -> Header:
             f"expected unsigned values of at most 16 bits, found {bits} bits of TIFF sample format "
             f"{sample_format}: save the picture with 8 or 16 bits",
         )
+    # A decoder makes room for a whole tile, however small the picture is.
+    if max(_first(tags, _TILE_WIDTH, 0), _first(tags, _TILE_LENGTH, 0)) > _MAX_TILE_SIDE:
+        raise _nonsense("TIFF")
     starts = tags.get(_STRIP_OFFSETS, tags.get(_TILE_OFFSETS, _NONE))
     sizes = tags.get(_STRIP_BYTES, tags.get(_TILE_BYTES, _NONE))
     pieces = min(len(starts), len(sizes))
@@ -237,7 +250,10 @@ def _tiff_tags(content: bytes) -> tuple[_Tags, bool]:
     tags: _Tags = {}
     for entry in range(directory + 2, directory + 2 + 12 * count, 12):
         tag, kind, number = struct.unpack_from(order + "HHI", content, entry)
-        if tag not in _TAGS_READ or tag in tags or kind not in _TIFF_INTEGERS:
+        if tag in tags:
+            # Which of two counts, decoders do not agree on.
+            raise _nonsense("TIFF")
+        if tag not in _TAGS_READ or kind not in _TIFF_INTEGERS:
             continue
         dtype = np.dtype(order + _TIFF_INTEGERS[kind])
         offset = entry + 8

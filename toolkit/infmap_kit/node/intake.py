@@ -9,8 +9,9 @@ import sqlite3
 import uuid
 from pathlib import Path
 
-from infmap_kit.errors import InfmapError
-from infmap_kit.imaging.dicom.completeness import missing_pixels
+from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.imaging.dicom.completeness import missing_pixels, pixel_digest
+from infmap_kit.imaging.dicom.dataset import read_header
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import MAX_PIXELS
@@ -221,17 +222,9 @@ class _Header:
 
 
 def _header(path: Path) -> _Header:
-    from pydicom import dcmread
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
     try:
-        with quiet():
-            syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-            # pydicom would inflate it here, to any size.
-            if syntax == DeflatedExplicitVRLittleEndian:
-                return _Header(sop_class="", instance="", results_bytes=0)
-            tags = dcmread(path, stop_before_pixels=True)
+        with quiet(), path.open("rb") as file:
+            tags = read_header(file)
             pixels = int(tags.get("Rows") or 0) * int(tags.get("Columns") or 0)
             return _Header(
                 sop_class=str(tags.get("SOPClassUID") or ""),
@@ -240,6 +233,8 @@ def _header(path: Path) -> _Header:
             )
     except OSError:
         raise
+    except InputRejected as error:
+        raise Unusable(error.reason) from error
     # pydicom names no closed set of errors for damaged files.
     except Exception as error:
         raise Unusable(_UNREADABLE) from error
@@ -249,7 +244,7 @@ def _check(header: _Header, announced: tuple[str, str] | None) -> None:
     """Check the UIDs; messages do not quote them, for some senders put names or paths in their place."""
     if not header.sop_class or not header.instance or (announced and MISSING_UID in announced):
         raise Unusable(
-            "expected an object with a SOP class and a SOP Instance UID, and not deflated; found none",
+            "expected an object with a SOP class and a SOP Instance UID, found none",
             Fault.MISSING_UID,
         )
     if not all(_UID.fullmatch(uid) for uid in (header.sop_class, header.instance)):
@@ -265,24 +260,20 @@ def _check(header: _Header, announced: tuple[str, str] | None) -> None:
 
 
 def _is_same_study(first: Path, second: Path) -> bool:
-    from pydicom import dcmread
-
-    tags = ["PatientID", "StudyInstanceUID"]
-    with quiet():
-        one, other = (
-            dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-            for path in (first, second)
-        )
-        return [one.get(tag) for tag in tags] == [other.get(tag) for tag in tags]
+    return _study(first) == _study(second)
 
 
 def _is_same_picture(first: Path, second: Path) -> bool:
-    from pydicom import dcmread
+    return _picture(first) == _picture(second)
 
-    def identity(path: Path) -> list[object]:
-        dataset = dcmread(path)
-        tags = [dataset.get(name) for name in ("PixelData", "PatientID", "StudyInstanceUID")]
-        return [dataset.file_meta.TransferSyntaxUID, *tags]
 
-    with quiet():
-        return identity(first) == identity(second)
+def _study(path: Path) -> list[object]:
+    with quiet(), path.open("rb") as file:
+        dataset = read_header(file)
+        return [dataset.get(name) for name in ("PatientID", "StudyInstanceUID")]
+
+
+def _picture(path: Path) -> list[object]:
+    with quiet(), path.open("rb") as file:
+        syntax = read_header(file).file_meta.get("TransferSyntaxUID")
+    return [syntax, pixel_digest(path), *_study(path)]

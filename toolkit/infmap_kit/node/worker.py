@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.imaging.dicom.dataset import read_header
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import Radiograph, rejection_document
@@ -191,8 +192,6 @@ class Worker:
                  reason=reason, rule=rule.name)  # fmt: skip
 
     def _read(self, job: Job) -> tuple[bytes, Dataset]:
-        from pydicom import dcmread
-
         path = self._spool.images / job.file
         try:
             content = path.read_bytes()
@@ -200,7 +199,7 @@ class Worker:
             raise JobFailed("its file is gone from the spool") from error
         with quiet():
             # The header alone: it was readable on arrival.
-            return content, dcmread(io.BytesIO(content), stop_before_pixels=True)
+            return content, read_header(io.BytesIO(content))
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Answer:
         from infmap_kit.results.dicom.results import ResultKind

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from infmap_kit.imaging.dicom.dataset import read_header
 from infmap_kit.imaging.dicom.quiet import quiet
 
 if TYPE_CHECKING:
@@ -50,18 +52,37 @@ def missing_pixels(file: Path) -> str:
     OSError
         When the file cannot be read.
     """
-    from pydicom import dcmread
-
     with file.open("rb") as stream:
         try:
             with quiet():
-                tags = dcmread(stream, stop_before_pixels=True, specific_tags=list(_SIZES))
+                tags = read_header(stream, _SIZES)
                 return _missing(stream, tags)
         except OSError:
             raise
         # pydicom names no closed set of errors for damaged files.
         except Exception:  # noqa: BLE001
             return ""
+
+
+def pixel_digest(file: Path) -> str:
+    """SHA-256 of a file's pixels as they are stored, so that two files can be compared without loading either.
+
+    Raises
+    ------
+    Exception
+        Whatever pydicom raises of damaged files.
+    """
+    with file.open("rb") as stream, quiet():
+        is_implicit, is_little = read_header(stream, _SIZES).original_encoding
+        order = "<" if is_little else ">"
+        left = _announced_bytes(stream, order, is_implicit=bool(is_implicit))
+        if left is None or left == _UNDEFINED:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while left > 0 and (content := stream.read(min(left, 2**20))):
+            digest.update(content)
+            left -= len(content)
+        return digest.hexdigest()
 
 
 def _missing(stream: BinaryIO, tags: Dataset) -> str:

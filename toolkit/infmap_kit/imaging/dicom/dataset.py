@@ -10,7 +10,8 @@ import contextlib
 import functools
 import io
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.decoding import pixel_decoder
@@ -66,7 +67,8 @@ def read_dataset(content: bytes) -> Dataset:
     """
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    meta, start = _meta(content)
+    stream = _Bounded(io.BytesIO(content))
+    meta, start = _meta(stream), stream.tell()
     syntax = str(meta.get("TransferSyntaxUID", ""))
     _refuse_syntax(syntax)
     if syntax == DeflatedExplicitVRLittleEndian:
@@ -77,39 +79,74 @@ def read_dataset(content: bytes) -> Dataset:
     return dataset
 
 
-class _Counted(io.BytesIO):
-    """Bytes whose reader is refused when it asks too often."""
+def read_header(source: BinaryIO, keywords: Sequence[str] = _KEYWORDS) -> Dataset:
+    """Parse the attributes before the pixels, of any file that begins as DICOM does.
 
-    reads = 0
+    Parameters
+    ----------
+    source
+        The file, from its beginning. Afterwards it stands where the pixels' element begins.
+    keywords
+        The attributes to take.
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > MAX_READS:
+    Raises
+    ------
+    InputRejected
+        ``too-large`` for a file of more attributes than any radiograph has, and for a deflated one, which might
+        inflate to any size.
+    Exception
+        Whatever pydicom raises of damaged files.
+    """
+    from pydicom import dcmread
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    bounded = _Bounded(source)
+    if _meta(bounded).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise InputRejected(
+            Reason.TOO_LARGE, "expected a data set that is not deflated, found one that is"
+        )
+    source.seek(0)
+    return dcmread(bounded, force=True, stop_before_pixels=True, specific_tags=list(keywords))
+
+
+class _Bounded:
+    """A file whose reader is refused when it asks too often, or for too much at once."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.name = ""
+        self.seek, self.tell = source.seek, source.tell
+        self._reads = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > MAX_READS:
             raise InputRejected(
                 Reason.TOO_LARGE,
                 "expected a radiograph's few hundred attributes, found tens of thousands",
                 found={"limit_reads": MAX_READS},
             )
-        return super().read(size)
+        return self._source.read(size)
+
+    def close(self) -> None:
+        """Leave it open: it is its owner's."""
 
 
-def _meta(content: bytes) -> tuple[Dataset, int]:
-    """File meta information, empty when there is none, and where it ends."""
+def _meta(stream: _Bounded) -> Dataset:
+    """File meta information, empty when there is none; the stream stands where it ends."""
     from pydicom.filereader import read_dataset as read
 
-    if content[_MARK_END - 4 : _MARK_END] != b"DICM":
+    if stream.read(_MARK_END)[_MARK_END - 4 :] != b"DICM":
         from pydicom import Dataset
 
-        return Dataset(), 0
-    stream = _Counted(content)
-    stream.seek(_MARK_END)
-    meta = read(
+        stream.seek(0)
+        return Dataset()
+    return read(
         stream,
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, _vr, _length: tag.group != _META_GROUP,
     )
-    return meta, stream.tell()
 
 
 def _refuse_syntax(syntax: str) -> None:
@@ -136,7 +173,7 @@ def _parsed(content: bytes, syntax: str) -> Dataset:
     # Long values that need no decoding are left in the file: see ``native_pixels``.
     native = not syntax or not UID(syntax).is_encapsulated
     dataset = dcmread(
-        _Counted(content),
+        _Bounded(io.BytesIO(content)),
         force=True,
         specific_tags=list(_KEYWORDS),
         defer_size=MAX_SEQUENCE_BYTES if native else None,
@@ -166,7 +203,10 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
         )
     tags = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
     dataset = read(
-        _Counted(inflated), is_implicit_VR=False, is_little_endian=True, specific_tags=tags
+        _Bounded(io.BytesIO(inflated)),
+        is_implicit_VR=False,
+        is_little_endian=True,
+        specific_tags=tags,
     )
     dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset(meta)
