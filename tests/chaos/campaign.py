@@ -143,8 +143,8 @@ def campaign(
                 places[chosen].prepare()
             kill = _kill(places[chosen], number, chance)
             if kill.violation:
-                # A new beginning; the folder of what was found stays until the end.
-                places.pop(chosen).end()
+                # A new beginning.
+                places.pop(chosen).close()
             done.append(kill)
             on_kill(kill)
             number, missed = number + 1, 0 if kill.landed else missed + 1

@@ -130,6 +130,7 @@ class Launcher:
             "environment": dict(environment or {}),
         }
         assert self._process.stdin is not None
+        log.touch()
         with self._lock, self._is_started:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             alive = self._is_started.wait_for(
