@@ -28,7 +28,10 @@ def main() -> int:
     given = parser.parse_args()
     chosen = [victims[name] for name in given.victims.split(",")]
     print(f"seed {given.seed}", flush=True)  # noqa: T201
-    with tempfile.TemporaryDirectory(prefix="infmap-chaos-") as folder, World(Path(folder)) as world:
+    with (
+        tempfile.TemporaryDirectory(prefix="infmap-chaos-") as folder,
+        World(Path(folder)) as world,
+    ):
         record = campaign(
             world, chosen, kills=given.kills, seed=given.seed, only=given.only, on_kill=_show
         )

@@ -82,7 +82,9 @@ class Record:
                     trouble: sum(kill.trouble == trouble for kill in mine) for trouble in Trouble
                 },
                 "violations": sum(kill.victim == name for kill in self.violations),
-                "median_s": round(statistics.median([k.seconds for k in mine]), 2) if mine else None,
+                "median_s": round(statistics.median([k.seconds for k in mine]), 2)
+                if mine
+                else None,
             }
         return {
             "seed": self.seed,

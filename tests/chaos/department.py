@@ -75,9 +75,7 @@ class Department(Victim):
         files = []
         for _ in range(number):
             self._sent += 1
-            files.append(
-                radiograph_file(self._place, self.pixels[self._sent % 4], self._sent)
-            )
+            files.append(radiograph_file(self._place, self.pixels[self._sent % 4], self._sent))
         self._files = files
         self._uids = [str(dcmread(file).StudyInstanceUID) for file in files]
         self._giving_up = threading.Event()
@@ -161,7 +159,9 @@ class Department(Victim):
         code, _ = self.node.http("/live")
         states: dict[str, Any] = self.node.images() if code == 200 else {}
         return bool(states) and not any(
-            number for state, number in states.items() if state in ("waiting", "working", "delivering")
+            number
+            for state, number in states.items()
+            if state in ("waiting", "working", "delivering")
         )
 
     def _explain(self) -> str:

@@ -142,7 +142,9 @@ class Launcher:
             self._tell(command.pid)
         return command
 
-    def run(self, *argv: object, log: Path, environment: Mapping[str, str] | None = None) -> Command:
+    def run(
+        self, *argv: object, log: Path, environment: Mapping[str, str] | None = None
+    ) -> Command:
         """Start a command, and wait for its end."""
         command = self.start(*argv, log=log, environment=environment)
         command.wait()

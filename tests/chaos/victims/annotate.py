@@ -67,7 +67,7 @@ class Annotate(Victim):
             "LEFT JOIN candidate ON candidate.id = candidate_id"
         ).fetchall()
         sql.close()
-        demand_same((row[0] for row in rows), answered, "decisions")
+        demand_same((row[0] for row in rows), list(answered), "decisions")
         for number, kind, file in rows:
             asked, mask = answered[number]
             demand(kind == asked, f"decision {number} is {kind}, not {asked}")

@@ -50,7 +50,9 @@ class Server(Victim):
         serving = self.world.serving
         assert serving.command is not None
         if self._command.ended.is_set():
-            wait_until(lambda: not any(map(is_alive, self._before)), 30, lambda: "it outlived serve")
+            wait_until(
+                lambda: not any(map(is_alive, self._before)), 30, lambda: "it outlived serve"
+            )
             mapped = list(Path("/dev/shm").glob(f"infmap-kit-{self._command.pid}-*"))
             demand(not mapped, f"left behind: {mapped}")
         shown = serving.log.read_text(errors="replace")

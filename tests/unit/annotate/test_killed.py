@@ -65,4 +65,3 @@ def _killed(tmp_path: Path, kills: int) -> None:
 
 def test_three_times(tmp_path: Path) -> None:
     _killed(tmp_path, 3)
-
