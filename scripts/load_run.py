@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """Many gRPC clients for many minutes: no error, no wrong answer, and memory that does not grow.
 
-Serves a repository and measures the resident memory of the server, its python stubs and these clients; or asks a
-server that is there already, also through a gateway with TLS.
+Serves a repository and measures the resident memory of the server, its python stubs and these clients;
+or asks a server that is there already, also through a gateway with TLS.
 
 Examples: ``.venv/bin/python scripts/load_run.py --repository demo-output/model_repository``
-``.venv/bin/python scripts/load_run.py --url host:8443 --ca ca.pem --certificate me.pem --key me.key --pids 12,13``
+``.venv/bin/python scripts/load_run.py --url host:8443 --ca ca.pem --certificate me.pem --key me.key``
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EVERY_S = 5.0
 
 
 class Load:
-    """Clients that share a pace: so many requests, spread over so many seconds, and a count of what came back."""
+    """Clients that share a pace: so many requests in so many minutes, and a count of what came back."""
 
     def __init__(self, given: argparse.Namespace, url: str) -> None:
         self._given, self._url = given, url

@@ -176,7 +176,8 @@ class NodeHost:
         """End it in order; its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        code: int = self.process.wait(timeout=60)
+        return code
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """One of `infmap-kit node`'s other commands on this configuration."""

@@ -23,7 +23,7 @@ def filled(text: str) -> str:
         figures = draw(json.loads(files[-1].read_text())) if files else _NOT_YET
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         pattern = re.compile(f"({re.escape(begin)}).*?({re.escape(end)})", re.DOTALL)
-        text = pattern.sub(lambda found, new=figures: found[1] + new + found[2], text)
+        text = pattern.sub(rf"\g<1>{figures}\g<2>", text)
     return text
 
 
@@ -34,21 +34,13 @@ def _chaos(record: dict[str, Any]) -> str:
         for name, counts in record["victims"].items()
     ]  # fmt: skip
     total = ["all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True))]
+    wrong = [trouble if trouble != Trouble.NONE else "nothing else" for trouble in Trouble]
     return (
         f"{record['kills']} kills in {record['seconds'] / 60:.0f} minutes on {record['machine']['cpus']} CPUs, "
         f"begun {record['began']}, seed {record['seed']}, version {record['version']}.\n\n"
         + _table(
-            [
-                "victim",
-                "kills",
-                *(
-                    f"with {trouble}" if trouble != Trouble.NONE else "with nothing else"
-                    for trouble in Trouble
-                ),
-                "violations",
-            ],
-            [*rows, total],
-        )  # fmt: skip
+            ["victim", "kills", *(f"with {one}" for one in wrong), "violations"], [*rows, total]
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""What all victims share: a served model, radiographs of patients, and a launcher; made once, and kept alive."""
+"""What all victims share, made once: a served model, radiographs of patients, and a launcher."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-
 from annotate_host import Server, Worker
 from doctors import new_study
 from infmap_annotate.study.folder import Study
