@@ -165,6 +165,8 @@ def _kill(victim: Victim, number: int, chance: random.Random) -> Kill:
         trouble = chance.choice(troubles)
     started, landed, violation = time.monotonic(), True, ""
     try:
+        # One that a violation has taken away is not this one's.
+        victim.world.serving.ensure()
         with victim.in_trouble(trouble, chance):
             landed = victim.strike(chance)
         victim.recover()

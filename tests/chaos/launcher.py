@@ -8,6 +8,7 @@ it forks have given up the capabilities to do so.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -32,6 +33,7 @@ _IMPORTED = [
     "infmap_kit.triton.server.supervisor", "infmap_kit.triton.releases", "infmap_kit.node.service",
     "infmap_annotate.cli", "infmap_annotate.web.serving", "infmap_annotate.web.pages",
 ]  # fmt: skip
+_PR_SET_PDEATHSIG = 1
 _WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
@@ -223,6 +225,8 @@ def _say(message: dict[str, int]) -> None:
 
 def _become(order: dict[str, Any]) -> None:
     os.setsid()
+    # Nobody would end it any more, were a campaign itself killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     os.environ.update(order["environment"])
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
