@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test slow check bench lock sbom audit clean
+.PHONY: help setup demo test slow check bench lock chaos load reliability clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.everything ## Create .venv, install everything, bring the Triton server for CPUs
 
@@ -45,6 +45,17 @@ bench: setup ## Measure latency beside Table V; the machine should have nothing 
 
 lock: ## Hash what constraints.txt and pyproject.toml name, after a change of either
 	@scripts/lock
+
+# SEED repeats a run; RECORD=benchmarks/results/chaos keeps what was found.
+chaos: setup ## Kill everything N times, and check what is promised (docs/reliability.md)
+	@PYTHONPATH=tests $(BIN)/python -m chaos --kills $(or $(N),1000) $(SEED:%=--seed %) $(RECORD:%=--record %)
+
+load: $(VENV)/.serving ## Ask with 64 clients for ten minutes, and watch the memory
+	@[ -d $(DEMO)/model_repository ] || $(BIN)/infmap-kit export training/demo_model -r $(DEMO)/model_repository
+	@$(BIN)/python scripts/load_run.py --repository $(DEMO)/model_repository $(RECORD:%=--record %)
+
+reliability: setup ## Fill the records' figures into docs/reliability.md
+	@PYTHONPATH=tests $(BIN)/python -m chaos.table
 
 clean: ## Remove the environment, caches and the demo's output
 	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,9 @@ from doctors import Mask, blob, drawing
 class Server:
     """`infmap-annotate serve` as a process of its own, at one address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self._folder, self._port = folder, 0
-        self.url = ""
+        self.url = url
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -56,11 +58,22 @@ class Worker(threading.Thread):
         self.ending = threading.Event()
         self.answered: dict[int, tuple[str, Mask | None]] = {}
         self.repeated = 0
+        self.fault = ""
+
+    def again(self) -> Worker:
+        """The same doctor, signed in as before, after a rest; a thread starts but once."""
+        rested = copy.copy(self)
+        threading.Thread.__init__(rested, daemon=True)
+        rested.ending = threading.Event()
+        return rested
 
     def run(self) -> None:
-        item = self._persistently("get", "/api/items/current")
-        while not self.ending.is_set():
-            item = self._decide(item)
+        try:
+            item = self._persistently("get", "/api/items/current")
+            while not self.ending.is_set():
+                item = self._decide(item)
+        except Exception:  # noqa: BLE001  # for whoever waits for this thread
+            self.fault = traceback.format_exc()
 
     def _decide(self, item: dict[str, Any]) -> dict[str, Any]:
         key, mask = next(self._keys), None
@@ -97,6 +110,11 @@ class Worker(threading.Thread):
                     method, self._server.url + path, timeout=20, **options
                 )
             except requests.RequestException:
+                self.repeated += 1
+                time.sleep(0.02)
+                continue
+            # Full, or not to be written just now: the page asks again, too.
+            if answer.status_code == 503:
                 self.repeated += 1
                 time.sleep(0.02)
                 continue

@@ -48,7 +48,7 @@ def main() -> int:
 def _show(kill: Kill) -> None:
     if kill.violation:
         print(f"--- {kill.number}: {kill.victim}, {kill.trouble}\n{kill.violation}", flush=True)  # noqa: T201
-    elif not kill.landed or kill.number % 25 == 0:
+    else:
         what = "killed" if kill.landed else "too late"
         print(f"{kill.number}: {kill.victim}, {kill.trouble}: {what}, {kill.seconds:.1f} s",  # noqa: T201
               flush=True)  # fmt: skip

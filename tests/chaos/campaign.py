@@ -145,8 +145,8 @@ def campaign(
                 places[chosen].prepare()
             kill = _kill(places[chosen], number, chance)
             if kill.violation:
-                # A new beginning; the folder of what was found stays until the end.
-                places.pop(chosen).end()
+                # A new beginning.
+                places.pop(chosen).close()
             done.append(kill)
             on_kill(kill)
             number, missed = number + 1, 0 if kill.landed else missed + 1
@@ -165,6 +165,8 @@ def _kill(victim: Victim, number: int, chance: random.Random) -> Kill:
         trouble = chance.choice(troubles)
     started, landed, violation = time.monotonic(), True, ""
     try:
+        # One that a violation has taken away is not this one's.
+        victim.world.serving.ensure()
         with victim.in_trouble(trouble, chance):
             landed = victim.strike(chance)
         victim.recover()

@@ -1,4 +1,4 @@
-"""A modality, a node, and a PACS to which it delivers in two ways; shared by those victims that are a part of it."""
+"""A modality, a node, and a PACS to which it delivers in two ways: for those victims that are a part of it."""
 
 from __future__ import annotations
 

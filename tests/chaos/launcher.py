@@ -1,13 +1,14 @@
 """Starting our commands quickly: a process that has imported everything forks one for each command.
 
-Most of a cold start is imports, in which a kill proves nothing. What is forked runs the command's own ``main`` and
-ends as the command does. Root ignores permissions; started by root, the process and all that it forks have given
-up the capabilities to do so.
+Most of a cold start is imports, in which a kill proves nothing. What is forked runs the command's own
+``main`` and ends as the command does. Root ignores permissions; started by root, the process and all that
+it forks have given up the capabilities to do so.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -25,12 +26,14 @@ _PROGRAMS = {"infmap-kit": "infmap_kit.cli", "infmap-annotate": "infmap_annotate
 _IMPORTED = [
     "cv2", "numpy", "onnx", "tritonclient.grpc", "pydicom", "pynetdicom", "highdicom", "requests",
     "starlette.applications", "uvicorn", "jinja2", "prometheus_client",
-    "infmap_kit.cli", "infmap_kit.results.infer", "infmap_kit.results.dicom.results", "infmap_kit.results.tables",
+    "infmap_kit.cli", "infmap_kit.results.infer", "infmap_kit.results.dicom.results",
+    "infmap_kit.results.tables",
     "infmap_kit.release.export", "infmap_kit.release.install", "infmap_kit.release.source",
     "infmap_kit.targets.registry", "infmap_kit.targets.embedded", "infmap_kit.gate.report",
     "infmap_kit.triton.server.supervisor", "infmap_kit.triton.releases", "infmap_kit.node.service",
     "infmap_annotate.cli", "infmap_annotate.web.serving", "infmap_annotate.web.pages",
 ]  # fmt: skip
+_PR_SET_PDEATHSIG = 1
 _WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
@@ -130,12 +133,13 @@ class Launcher:
             "environment": dict(environment or {}),
         }
         assert self._process.stdin is not None
+        log.touch()
         with self._lock, self._is_started:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            alive = self._is_started.wait_for(
+            self._is_started.wait_for(
                 lambda: self._started or not self._reader.is_alive(), timeout=120
             )
-            assert alive and self._started, self._log.read_text()[-2000:]
+            assert self._started, self._log.read_text()[-2000:]
             command = Command(self._started.pop(), log)
             self._commands[command.pid] = command
             self._tell(command.pid)
@@ -221,6 +225,8 @@ def _say(message: dict[str, int]) -> None:
 
 def _become(order: dict[str, Any]) -> None:
     os.setsid()
+    # Nobody would end it any more, were a campaign itself killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     os.environ.update(order["environment"])
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -234,8 +240,8 @@ def main() -> None:
     """Import everything, and fork."""
     for name in _IMPORTED:
         importlib.import_module(name)
-    # A thread is not copied by a fork, and whoever waits for it in the copy waits for ever. (ONNX Runtime starts one
-    # when it is imported.)
+    # A thread is not copied by a fork, and whoever waits for it in the copy waits for ever. (ONNX Runtime
+    # starts one when it is imported.)
     threads = os.listdir("/proc/self/task")  # noqa: PTH208
     if len(threads) > 1:
         raise RuntimeError(f"expected one thread before the first fork, found {len(threads)}")

@@ -70,7 +70,7 @@ class Victim(abc.ABC):
     def check(self) -> None:
         """Demand the invariants, after :meth:`recover`."""
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027  # a command that has ended leaves nothing
         """Leave nothing running; the folder is taken away afterwards."""
 
     def relays(self) -> list[Relay]:
@@ -93,6 +93,7 @@ class Victim(abc.ABC):
     @contextlib.contextmanager
     def in_trouble(self, trouble: Trouble, chance: random.Random) -> Iterator[None]:
         """Let something else be wrong while the block runs."""
+        wrong: contextlib.AbstractContextManager[None]
         match trouble:
             case Trouble.FULL_DISK:
                 wrong = full_disk(self.folder, chance)

@@ -30,10 +30,12 @@ class Server(Victim):
         self._before = serving.processes(SERVER) + serving.processes(STUB)
         asking = Asking(serving)
         asking.start()
-        time.sleep(chance.uniform(0, 0.3))
-        was_killed = self.kill(chance)
-        serving.ensure()
-        asking.end()
+        try:
+            time.sleep(chance.uniform(0, 0.3))
+            was_killed = self.kill(chance)
+            serving.ensure()
+        finally:
+            asking.end()
         return was_killed
 
     def kill(self, chance: random.Random) -> bool:

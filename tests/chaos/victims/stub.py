@@ -1,4 +1,4 @@
-"""The python stub, in which our runner answers: Triton starts another."""
+"""The python stub, in which our runner answers: clients are refused in one line until another answers."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from chaos.world import STUB
 
 class Stub(Server):
     name = "stub"
-    share = 8
+    share = 5
     program = STUB

@@ -87,7 +87,7 @@ def test_from_the_modality_to_the_pacs(
 
 @pytest.mark.parametrize(
     ("images", "node_kills", "triton_kills"),
-    [(16, 3, 1), pytest.param(200, 10, 3, marks=pytest.mark.slow)],
+    [(16, 3, 1)],
 )
 def test_nothing_is_lost_or_done_twice_when_everything_is_killed(
     tmp_path: Path,
