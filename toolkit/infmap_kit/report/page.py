@@ -6,6 +6,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.printable import printable
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -56,9 +58,16 @@ def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.globals |= {"policy": POLICY, "palette": PALETTE}
     return environment
+
+
+def _printable(value: Any) -> Any:
+    """Text that is filled in, without what turns a line around; what is markup already stays."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(value, keep="\n\t") if is_text else value

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from infmap_kit.printable import printable
 from infmap_kit.report.page import render
 
 if TYPE_CHECKING:
@@ -101,7 +102,12 @@ class Table:
             )
         for row in self.rows:
             if row:
-                table.add_row(*(Text(cell, _STYLES.get(_tone(cell), "")) for cell in row))
+                table.add_row(
+                    *(
+                        Text(printable(cell, keep="\n"), _STYLES.get(_tone(cell), ""))
+                        for cell in row
+                    )
+                )
             else:
                 table.add_section()
         return table

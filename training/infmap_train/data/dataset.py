@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
@@ -24,11 +24,16 @@ from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_file, judge
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy
 from infmap_kit.progress import Progress, no_progress
+from infmap_train.data.masks import read_gray
 
 INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
 
 _CLASSES = ("covid", "normal")
+
+_LONGEST_NAME_BYTES = 240
+"""A file's name may have 255, and every file made of a radiograph has a suffix."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,14 +198,19 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
             f"cannot read {index}: {error.strerror}; expected a folder with index.csv, the "
             "pictures that it names, and infection_masks/"
         ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(f"expected CSV in UTF-8 in {index}: {error}") from error
     missing = {"name", "file", "class"} - set(rows[0] if rows else ())
     if missing:
         raise TrainingError(f"{index} has no column {', '.join(sorted(missing))}")
     problems: list[str] = []
     samples: list[Sample] = []
     seen: set[str] = set()
-    for row in rows:
+    for line, row in enumerate(rows, start=1):
         name = row["name"]
+        if not _is_name(name) or not row["file"]:
+            problems.append(f"row {line}: expected a name that a file can have, and a file")
+            continue
         image = folder / row["file"]
         covid = row["class"] == "covid"
         infection_mask = folder / INFECTION_MASKS / f"{name}.png" if covid else None
@@ -232,6 +242,13 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
         problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
     refuse(problems, samples)
     return samples
+
+
+def _is_name(name: str | None) -> bool:
+    """Whether files can be called so, in the folders of the data set and of what is made of it."""
+    if not name or len(name.encode()) > _LONGEST_NAME_BYTES or _CONTROLS.search(name):
+        return False
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _lung_mask(folder: Path, row: Mapping[str, str]) -> Path | None:
@@ -276,13 +293,13 @@ def load(
         path = sample.mask(anatomy)
         if path is None:
             continue
-        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        mask = read_gray(path)
         if mask is None:
             problems.append(f"{sample.name}: {path} cannot be decoded")
         elif mask.shape != image.shape:
             problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
         else:
-            masks[row] = network_mask(mask.astype(np.uint8, copy=False))
+            masks[row] = network_mask(mask)
     refuse(problems)
     return Pictures(tuple(samples), images, masks, anatomy, tuple(doubts))
 
