@@ -21,8 +21,8 @@ from infmap_kit.printable import printable
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.dataset import Sample, read_index
 from infmap_train.data.layouts import read_dataset
-from infmap_train.data.masks import read_gray
 from infmap_train.data.output import new_folder
+from infmap_train.data.picture_files import read_pixels
 
 
 def init_study(
@@ -123,7 +123,7 @@ def read_mask(
     path: Path, name: str, width: int, height: int, problems: list[str]
 ) -> NDArray[np.bool_] | None:
     """Read a radiograph's mask as (H, W) bool; ``None``, and one more problem, when it does not fit."""
-    mask = read_gray(path)
+    mask = read_pixels(path)
     if mask is None:
         problems.append(f"{name}: {path} is missing or cannot be decoded")
     elif mask.shape != (height, width):

@@ -18,8 +18,8 @@ from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import quality
 from infmap_train.data.dataset import INFECTION_MASKS, LUNG_MASKS, Sample, load, read_index, refuse
 from infmap_train.data.layouts import read_dataset, read_normals
-from infmap_train.data.masks import read_gray, write_gray
 from infmap_train.data.output import new_folder, write_csv
+from infmap_train.data.picture_files import read_pixels, write_gray
 
 _INDEX = (
     *("name", "file", "class", "group", "source", "lung_mask", "original_file"),
@@ -197,7 +197,7 @@ def _copy(sample: Sample, pixels: NDArray[np.uint8], folder: Path) -> None:
 
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    mask = read_gray(path)
+    mask = read_pixels(path)
     if mask is None:
         raise InputRejected("mask", f"{path} cannot be decoded")
     if mask.shape != shape:

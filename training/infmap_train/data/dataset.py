@@ -24,7 +24,7 @@ from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_file, judge
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy
 from infmap_kit.progress import Progress, no_progress
-from infmap_train.data.masks import read_gray
+from infmap_train.data.picture_files import read_pixels
 
 INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
@@ -293,13 +293,13 @@ def load(
         path = sample.mask(anatomy)
         if path is None:
             continue
-        mask = read_gray(path)
+        mask = read_pixels(path)
         if mask is None:
             problems.append(f"{sample.name}: {path} cannot be decoded")
         elif mask.shape != image.shape:
             problems.append(f"{sample.name}: mask is {mask.shape}, its picture {image.shape}")
         else:
-            masks[row] = network_mask(mask)
+            masks[row] = network_mask(mask.astype(np.uint8, copy=False))
     refuse(problems)
     return Pictures(tuple(samples), images, masks, anatomy, tuple(doubts))
 
