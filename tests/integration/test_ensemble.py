@@ -104,6 +104,18 @@ def test_what_is_not_asked_for_is_not_computed(
     assert client.infer(network_input(picture), picture)["INFECTION_MAP"].shape == (400, 320, 3)
 
 
+def test_more_than_forty_megapixels_are_refused_in_one_line(
+    client: InfmapClient, picture: NDArray[np.uint8]
+) -> None:
+    image = network_input(picture)
+    with pytest.raises(ServerError) as refused:
+        client.infer(image, np.zeros((6400, 6400), np.uint8))
+    assert "expected CANVAS of at most 40 megapixels in a request, found 41.0" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    assert "most_pixels" not in client.model(), "how it runs is no part of what it is"
+    assert client.infer(image, picture)["INFECTION_MAP"].shape == (400, 320, 3)
+
+
 @pytest.mark.train
 def test_served_probability_is_that_of_keras(
     client: InfmapClient,

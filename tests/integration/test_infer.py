@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.server.process import TritonServer
+from odd_names import ODD_NAMES
 from pictures import read_picture
 
 
@@ -95,6 +96,34 @@ def test_bad_files_are_rejected_by_name_and_the_others_go_on(
     assert lossless[0]["severity_of"] == "image"
     for name in rejected:
         assert name in done.stderr, "a person sees which file and why"
+
+
+def test_files_of_any_name_are_answered(
+    server: TritonServer, tmp_path: Path, chest: NDArray[np.uint8]
+) -> None:
+    pictures, output = tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    png = cv2.imencode(".png", chest)[1].tobytes()
+    for name in ODD_NAMES:
+        (pictures / name).write_bytes(png)
+    (pictures / "broken\n\udcfc.png").write_text("no picture")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "infmap_kit", "infer", pictures, "--output", output),
+            *("--url", server.grpc_url, "--json"),
+        ],
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 6, done.stderr.decode()
+    rejected, error = done.stderr.decode().splitlines()
+    assert r"broken\n\xfc.png: expected PNG" in rejected
+    assert error.startswith("error: 1 of ")
+    answered = [one for one in json.loads(done.stdout) if "rejected" not in one]
+    assert {Path(one["source"]).name for one in answered} == set(ODD_NAMES)
+    assert all(Path(one["infection_map"]).is_file() for one in answered)
+    assert len(list(output.glob("*.json"))) == len(ODD_NAMES)
 
 
 def test_real_dicom_radiographs(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from infmap_kit.errors import InfmapError, Interrupted
+from infmap_kit.extras import missing_package
 from infmap_kit.text import one_line, shown
 
 if TYPE_CHECKING:
@@ -39,32 +42,67 @@ page = _Terminal()
 
 def run(app: typer.Typer) -> None:
     """Run a Typer application and end the process with the exit code of what happened."""
-    if code := exit_code_of(app):
+    if code := exit_code_of(app, program=app.info.name or ""):
         sys.exit(code)
 
 
-def exit_code_of(work: Callable[[], object]) -> int:
-    """Do some work, and say with which exit code a process should end for it.
+def exit_code_of(work: Callable[[], object], *, program: str = "infmap-kit") -> int:
+    """Do some work of a program, and say with which exit code a process should end for it.
 
-    The only place where an :class:`InfmapError` becomes a line on stderr and an exit code.
+    The only place where an :class:`InfmapError` becomes a line on stderr and an exit code, and so do what the
+    system refuses and a package that is not installed.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         work()
     except InfmapError as error:
-        sys.stderr.write(f"error: {one_line(str(error))}\n")
-        return error.exit_code
+        return _told(str(error), error)
+    except ModuleNotFoundError as error:
+        if (missing := missing_package(error, program=program)) is None:
+            raise
+        return _told(str(missing), missing)
     except MemoryError:
-        sys.stderr.write("error: there is not enough memory\n")
-        return InfmapError.exit_code
+        return _told("there is not enough memory", InfmapError())
+    except OSError as error:
+        return _told(_refusal(error), InfmapError())
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return Interrupted.exit_code
     return 0
 
 
+def _told(reason: str, error: InfmapError) -> int:
+    # One line, but for a list of problems, each indented on a line of its own.
+    lines = "\n  ".join(map(one_line, reason.split("\n  ")))
+    sys.stderr.write(f"error: {lines}\n")
+    return error.exit_code
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused; only the standard streams have no name."""
+    reason = error.strerror or type(error).__name__
+    if error.filename is not None:
+        return f"cannot use {error.filename}: {reason}"
+    # What is still in the buffer must not end in another error when Python flushes it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"cannot write to standard output: {reason}"
+
+
+def json_bytes(document: object) -> bytes:
+    r"""A document as indented JSON in UTF-8, whatever the names of files in it.
+
+    Python keeps bytes of a name that are no UTF-8 as lone surrogates (PEP 383). They are written as JSON's
+    own escapes (``\udce9``), so that a script that reads the JSON in Python finds the file by that name.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
 def print_json(document: object) -> None:
-    """Write one JSON document to stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """Write one JSON document to stdout, in UTF-8 (RFC 8259, 8.1)."""
+    sys.stdout.write(json_bytes(document).decode())
+    sys.stdout.flush()
 
 
 def print_result(

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from infmap_kit.text import one_line
+
 
 class InfmapError(Exception):
     """Root of the tree; ``exit_code`` is what a command ends with."""
@@ -35,7 +37,7 @@ class InputRejected(InfmapError):
     def __init__(
         self, code: str, message: str, *, found: Mapping[str, Any] | None = None, file: str = ""
     ) -> None:
-        super().__init__(f"{file}: {message}" if file else message)
+        super().__init__(f"{one_line(file)}: {message}" if file else message)
         self.code = code
         self.reason = message
         self.found = dict(found or {})

@@ -34,4 +34,8 @@ _HARMLESS = "\n\t\u200c\u200d"
 def _inactive(one: str) -> str:
     if one.isprintable() or one in _HARMLESS or unicodedata.category(one) == "Zs":
         return one
+    code = ord(one)
+    # A byte of a file's name that is no UTF-8 (PEP 383).
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
     return one.encode("unicode_escape").decode("ascii")

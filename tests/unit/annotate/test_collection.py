@@ -51,6 +51,24 @@ def test_a_published_data_set_brings_its_masks(tmp_path: Path) -> None:
     assert (stored == blob(0)).all()
 
 
+def test_a_path_that_is_no_utf_8_is_named_and_its_mask_is_not(tmp_path: Path) -> None:
+    """A study's database holds text; other problems of the data are named beside it."""
+    pytest.importorskip("sklearn", reason="the training extra is not installed")
+    for folder, stem, picture in (
+        ("Images", "covid_", np.full((HEIGHT, WIDTH), 90)),
+        ("Ground-truths", "mask_covid_", 255 * blob(0)),
+    ):
+        (tmp_path / "qata" / folder).mkdir(parents=True)
+        png = cv2.imencode(".png", picture.astype(np.uint8))[1].tobytes()
+        for number in ("1\udcfc", "2\udce9"):
+            (tmp_path / "qata" / folder / f"{stem}{number}.png").write_bytes(png)
+    with pytest.raises(StudyError) as refused:
+        init_study(tmp_path / "study", tmp_path / "qata", first=["anna"])
+    assert r"found Images/covid_1\xfc.png: rename it" in str(refused.value)
+    assert r"found Images/covid_2\xe9.png: rename it" in str(refused.value)
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_subset_takes_whole_patients(tmp_path: Path) -> None:
     data = write_pictures(tmp_path / "data", drawn=20, a_patient=2)
     init_study(tmp_path / "study", data, first=["anna"], subset=8)

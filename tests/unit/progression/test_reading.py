@@ -222,7 +222,7 @@ def test_names_neither_move_the_cursor_nor_lead_elsewhere(tmp_path: Path) -> Non
     )
     (path,) = write_results(tmp_path, document)
     (result,) = read([path]).results
-    assert result.source == "?[2Jchest??"
+    assert result.source == r"\x1b[2Jchest\n\ud800"
     assert result.pictures == ("passwd", "x-sc.dcm")
 
 

@@ -16,6 +16,8 @@ from infmap_kit.errors import TrainingError
 from infmap_train.data import quality
 from infmap_train.data.build import build_dataset
 from infmap_train.data.dataset import load, read_index
+from infmap_train.data.layouts import read_covid_qu_ex
+from odd_names import ODD_NAMES, small_disk
 
 
 def _picture(seed: int, size: int = 300) -> np.ndarray:
@@ -164,3 +166,60 @@ def test_real_radiographs_are_told_apart(shared_data: Path) -> None:
         [quality.perceptual_hash(p.astype(np.uint8)) for p in pictures if p is not None]
     )
     assert quality.repeated_pictures(hashes) == []
+
+
+def test_files_of_any_name_are_taken_and_named(qata: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "normals"
+    folder.mkdir()
+    for number, name in enumerate(ODD_NAMES):
+        png = cv2.imencode(".png", _picture(100 + number))[1].tobytes()
+        (folder / name).write_bytes(png)
+    (folder / "broken\n\udcfc.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    report = build_dataset([qata], [folder], tmp_path / "set")
+    assert report["normal"] == len(ODD_NAMES)
+    assert len(read_index(tmp_path / "set")) == 3 + len(ODD_NAMES), "it reads what it wrote"
+    (left_out,) = _rows(tmp_path / "set" / "left_out.csv")
+    assert left_out["original_file"] == "normals/broken\n\\udcfc.png"
+    assert r"broken\n\xfc.png" in left_out["reason"]
+
+
+def test_masks_of_any_name_are_read(tmp_path: Path) -> None:
+    """Of COVID-QU-Ex, whose masks are called as their radiographs are."""
+    kind = tmp_path / "COVID-19"
+    normal = tmp_path / "Normal"
+    for number, name in enumerate(ODD_NAMES):
+        for file, pixels in (
+            (kind / "images" / name, _picture(number)),
+            (kind / "infection masks" / name, np.full((300, 300), 255, np.uint8)),
+            (normal / "images" / f"{number}.png", _picture(50 + number)),
+            (normal / "infection masks" / f"{number}.png", np.zeros((300, 300), np.uint8)),
+        ):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    pictures = load(read_covid_qu_ex(tmp_path))
+    assert pictures.counts() == {"covid": len(ODD_NAMES), "normal": len(ODD_NAMES)}
+    assert all(pictures.masks[pictures.covid].all(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "n" * 300, "two\nlines", ""])
+def test_a_name_that_no_file_can_have_is_named_by_its_row(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), _picture(1))
+    with (folder / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("name", "file", "class"), (name, "a.png", "normal")])
+    with pytest.raises(TrainingError, match="row 1: expected a name that a file can have"):
+        read_index(folder)
+
+
+def test_an_index_that_is_no_utf_8_is_said(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_bytes(b"name,file,class\nM\xfcller,a.png,normal\n")
+    with pytest.raises(TrainingError, match="expected CSV in UTF-8 in"):
+        read_index(tmp_path)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(qata: Path, normals: Path) -> None:
+    with small_disk(200) as disk:
+        with pytest.raises(TrainingError, match="cannot write to .*: No space left on device"):
+            build_dataset([qata], [normals], disk / "set")
+        assert list(disk.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,53 @@ def test_pictures_that_do_not_fit_are_refused_and_forgotten(
         rendering.infer({"probability": probability, "CANVAS": np.zeros(shape, np.uint8)})
     good = {"probability": probability, "CANVAS": np.full((1, 64, 64), 7, np.uint8)}
     assert (rendering.infer(good)["INFECTION_MAP"] == 7).all()
+
+
+def test_more_pixels_than_allowed_are_refused_before_anything_is_computed() -> None:
+    graphs: list[Any] = [_Counted("a", "b")]
+    pipeline = Pipeline(graphs, most_pixels=40_000_000)
+    # Of an array that takes no memory.
+    large = np.broadcast_to(np.uint8(0), (2, 5000, 4001))
+    with pytest.raises(
+        ValueError, match=r"^expected a of at most 40 megapixels in a request, found 40\.0"
+    ):
+        pipeline.infer({"a": large}, ["b"])
+    assert graphs[0].calls == 0
+    pipeline.infer({"a": np.zeros((1, 40, 40), np.uint8)}, ["b"])
+    assert graphs[0].calls == 1
+
+
+def test_the_memory_of_a_large_request_is_given_back(tmp_path: Path) -> None:
+    onnx.save(rendering_graph(colour_table()), tmp_path / "rendering.onnx")
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+from infmap_kit.triton.python_model import CompiledGraph, Pipeline
+
+def memory_mib(what):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(what))) >> 10
+
+graph = CompiledGraph(Path(sys.argv[1]), precision="f32", threads=2)
+def paint(side):
+    inputs = {"probability": np.zeros((1, 224, 224), np.float32)}
+    inputs["CANVAS"] = np.full((1, side, side), 9, np.uint8)
+    assert (Pipeline([graph]).infer(inputs, ["INFECTION_MAP"])["INFECTION_MAP"] == 9).all()
+
+paint(500)
+before = memory_mib("VmRSS")
+paint(4200)
+print(before, memory_mib("VmHWM"), memory_mib("VmRSS"))
+paint(500)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "rendering.onnx"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    before, highest, after = map(int, done.stdout.split())
+    assert highest > before + 300
+    assert after < before + 100, done.stderr
 
 
 def test_a_failure_of_the_engine_is_not_remembered(rendering: CompiledGraph) -> None:

@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from infmap_kit.command import json_bytes
 from infmap_kit.errors import InfmapError, SpecError
 
 MAX_JSON_BYTES = 64 * 2**20
@@ -78,46 +79,49 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, document: object) -> None:
     """Write JSON beside ``path`` and rename it, so that no half-written file is ever seen."""
-    write_bytes(path, json_text(document).encode())
-
-
-def json_text(document: object) -> str:
-    """A document as indented JSON that UTF-8 can hold, whatever the names of files in it.
-
-    Python keeps bytes of a name that are no UTF-8 as lone surrogates (PEP 383). They are written as JSON's own
-    escapes, so that a Python script that reads the JSON finds the file by that name.
-    """
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    write_bytes(path, json_bytes(document))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path`` and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not made of its name, which may be as long as a name can be.
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together beside their paths, and rename them when all are there.
+
+    A full disk leaves none of them.
+    """
+    written: dict[Path, Path] = {}
     try:
-        beside.write_bytes(content)
-        beside.replace(path)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not made of its name, which may be as long as a name can be.
+            written[path] = path.with_name(f".{uuid.uuid4().hex}.part")
+            written[path].write_bytes(content)
+        for path, beside in written.items():
+            beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        for beside in written.values():
+            beside.unlink(missing_ok=True)
 
 
 _LONGEST_NAME_BYTES = 255
 """Of one file on every usual file system (NAME_MAX)."""
 
 
-def shortened(stem: str, *, suffix: str) -> str:
-    """Name of ``stem`` and ``suffix``, its stem cut where a file system would refuse the whole.
+def shortened(name: str, *, room_bytes: int) -> str:
+    """A file's name, cut where it would leave less than ``room_bytes`` for a suffix.
 
-    A cut stem ends in a part of its own hash, so that two long names stay two.
+    A cut one ends in a part of its own hash, so that two long names stay two.
     """
-    if len(os.fsencode(stem + suffix)) <= _LONGEST_NAME_BYTES:
-        return stem + suffix
-    end = f"~{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}{suffix}"
-    while len(os.fsencode(stem + end)) > _LONGEST_NAME_BYTES:
-        stem = stem[:-1]
-    return stem + end
+    most_bytes = _LONGEST_NAME_BYTES - room_bytes
+    if len(os.fsencode(name)) <= most_bytes:
+        return name
+    end = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    while len(os.fsencode(name + end)) > most_bytes:
+        name = name[:-1]
+    return name + end
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeGuard
 from infmap_kit.errors import SpecError
 from infmap_kit.model.finding import FindingSpec
 
-_RUNNING = ("graphs",)
+_RUNNING = ("graphs", "most_pixels")
 """Parameters of a config that concern how it runs, and not its model."""
 
 

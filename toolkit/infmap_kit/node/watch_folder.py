@@ -31,6 +31,7 @@ _UNFINISHED = re.compile(
 """Names that programs give to what they are still writing."""
 
 _CHUNK_BYTES = 2**20
+_REASON = ".reason.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,16 +204,16 @@ class WatchFolder:
     def _refuse(self, file: Path, reason: str) -> None:
         note("refused", reason=reason, caller=FOLDER_CALLER)
         refused = self._move(file, REFUSED)
-        note_name = shortened(refused.name, suffix=".reason.txt")
-        refused.with_name(note_name).write_text(f"{reason}\n", encoding="utf-8")
+        named = shortened(refused.name, room_bytes=len(_REASON))
+        refused.with_name(f"{named}{_REASON}").write_text(f"{reason}\n", encoding="utf-8")
 
     def _move(self, file: Path, room: str) -> Path:
         folder = self._folder / room
         folder.mkdir(exist_ok=True)
         target = folder / file.name
         if target.exists():
-            stem = file.name.removesuffix(file.suffix)
-            target = folder / shortened(stem, suffix=f"-{uuid.uuid4().hex[:8]}{file.suffix}")
+            again = f"-{uuid.uuid4().hex[:8]}{file.suffix[:32]}"
+            target = folder / f"{shortened(file.stem, room_bytes=len(os.fsencode(again)))}{again}"
         return file.rename(target)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from infmap_kit.errors import SpecError
+from infmap_kit.text import one_line
 
 MAX_BYTES = 16 * 2**20
 """Largest JSON file. A result takes 2 kB; the list that `infer --json` prints, as much for each."""
@@ -19,8 +21,8 @@ MAX_ENTRIES = 64
 _SHOWN = 1e9
 """Numbers below are quoted in messages; Python cannot format every one that JSON may hold."""
 
-MAX_TEXT = 200
-"""Most characters of a text; what goes beyond is cut."""
+MAX_TEXT = 255
+"""Most characters of a text, as many as a file's name may have; what goes beyond is cut."""
 
 
 def read_document(path: Path) -> Any:
@@ -42,7 +44,7 @@ def read_document(path: Path) -> Any:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
     # Besides what is no JSON: bytes that are no text, and numbers of thousands of digits.
     except ValueError as error:
-        raise SpecError(f"{path} is not JSON: {printable(str(error))}") from error
+        raise SpecError(f"{path} is not JSON: {shown(str(error))}") from error
     except RecursionError as error:
         raise SpecError(f"{path} is nested too deep") from error
 
@@ -51,10 +53,19 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def printable(text: str) -> str:
-    """A text for terminal, page and table: no control characters, and not longer than ``MAX_TEXT``."""
-    cut = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
-    return "".join(c if c.isprintable() else "?" for c in cut)
+def shown(text: str) -> str:
+    """A text for terminal, page and table: printable, and not longer than ``MAX_TEXT``."""
+    return one_line(text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…")
+
+
+def file_name(text: str) -> str:
+    """The name at the end of a path, as it is, for opening the file; empty where no file can have it."""
+    name = PurePath(text).name
+    try:
+        return name if len(os.fsencode(name)) <= MAX_TEXT and "\0" not in name else ""
+    # JSON may hold halves of characters that stand for no byte.
+    except UnicodeEncodeError:
+        return ""
 
 
 class Fields:
@@ -83,8 +94,12 @@ class Fields:
         return self._document.get(key) is not None
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A text, made printable."""
-        return printable(self._of(key, str, "a text", default))
+        """A text, escaped and cut to be shown."""
+        return shown(self._of(key, str, "a text", default))
+
+    def name(self, key: str) -> str:
+        """The name of a file as it is, for opening it; empty when it is missing."""
+        return file_name(self._of(key, str, "a text", ""))
 
     def flag(self, key: str, default: bool | None = None) -> bool:
         """True or false."""
@@ -103,12 +118,12 @@ class Fields:
     def numbers(self, key: str, *, high: float = 100.0) -> dict[str, float]:
         """An object of numbers; empty when it is missing."""
         inner = self.inner(key)
-        return {printable(name): inner.number(name, high=high) for name in inner.names()}
+        return {shown(name): inner.number(name, high=high) for name in inner.names()}
 
     def texts(self, key: str) -> dict[str, str]:
         """An object of texts; empty when it is missing."""
         inner = self.inner(key)
-        return {printable(name): inner.text(name) for name in inner.names()}
+        return {shown(name): inner.text(name) for name in inner.names()}
 
     def list(self, key: str, *, most: int = MAX_ENTRIES) -> list[Any]:
         """A list; empty when it is missing."""
@@ -120,7 +135,7 @@ class Fields:
     def inner(self, key: str) -> Fields:
         """An object inside; an empty one when it is missing."""
         value = self._document[key] if key in self else {}
-        return Fields(value, f"{printable(key)} of {self.where}")
+        return Fields(value, f"{shown(key)} of {self.where}")
 
     def names(self) -> tuple[str, ...]:
         """The keys."""
@@ -144,7 +159,7 @@ class Fields:
         if isinstance(value, (int, float)) and actual == "a number" and abs(value) < _SHOWN:
             actual = f"{value:g}"
         # A key is of unknown origin, too, and a message has one line.
-        name = printable(key)
+        name = shown(key)
         raise SpecError(f"expected {name} of {self.where} to be {expected}, found {actual}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from infmap_kit.errors import ProgressionError, SpecError
 from infmap_kit.imaging.dicom.identity import stand_in
-from infmap_kit.progression.fields import MAX_BYTES, Fields, printable, read_document
+from infmap_kit.progression.fields import MAX_BYTES, Fields, read_document, shown
 from infmap_kit.progression.result import Result, moment, parse_result
 
 _IN_SPOOL = "*-finding.json"
@@ -65,7 +65,7 @@ class Reading:
         used: set[str] = set()
         results = []
         for result in self.results:
-            names = [name for name in (result.source, result.file.name) if name in times]
+            names = [name for name in (result.source, shown(result.file.name)) if name in times]
             used.update(names)
             if names:
                 result = dataclasses.replace(result, taken=times[names[0]], is_shifted=False)
@@ -145,7 +145,9 @@ def read_results(paths: Sequence[Path], patient: str | None = None) -> Reading:
                 except SpecError as error:
                     if not patient or _may_be_of(patient, document):
                         damaged = document is None or _holds_severity(document)
-                        skipped.append(Skipped(name=file.name, reason=str(error), damaged=damaged))
+                        skipped.append(
+                            Skipped(name=shown(file.name), reason=str(error), damaged=damaged)
+                        )
         else:
             _add_all(read_document(path), path, results, skipped)
     return Reading(results=tuple(results), skipped=tuple(skipped))
@@ -181,7 +183,7 @@ def read_spool(spool: Path, patient: str) -> Reading:
         except SpecError as error:
             # Retention may just have taken it away.
             if file.exists():
-                skipped.append(Skipped(name=file.name, reason=str(error), damaged=True))
+                skipped.append(Skipped(name=shown(file.name), reason=str(error), damaged=True))
     return Reading(results=tuple(results), skipped=tuple(skipped))
 
 
@@ -191,7 +193,7 @@ def read_times(path: Path) -> dict[str, dt.datetime]:
     Returns
     -------
     dict
-        Name of a radiograph, or of its JSON, without folders, to when it was taken.
+        Name of a radiograph, or of its JSON, without folders and as it is shown, to when it was taken.
 
     Raises
     ------
@@ -210,18 +212,18 @@ def read_times(path: Path) -> dict[str, dt.datetime]:
         raise SpecError(f"{path} is not CSV: {error}") from error
     header = table.fieldnames or []
     if not {"file", "time"} <= set(header):
-        actual = printable(",".join(header)) or "nothing"
+        actual = shown(",".join(header)) or "nothing"
         raise SpecError(f"expected {path} to begin with file,time, found {actual}")
     times: dict[str, dt.datetime] = {}
     for line, row in rows:
-        name = Path((row["file"] or "").strip()).name
+        name = shown(Path((row["file"] or "").strip()).name)
         where = f"line {line} of {path}"
         try:
             taken = moment((row["time"] or "").strip())
         except ValueError as error:
-            raise SpecError(f"{printable(str(error))} in {where}") from error
+            raise SpecError(f"{shown(str(error))} in {where}") from error
         if times.setdefault(name, taken) != taken:
-            raise SpecError(f"expected one time for {printable(name)}, found another in {where}")
+            raise SpecError(f"expected one time for {name}, found another in {where}")
     return times
 
 

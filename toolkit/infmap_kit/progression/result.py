@@ -6,12 +6,12 @@ import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import SpecError
 from infmap_kit.model.identity import ModelIdentity
-from infmap_kit.progression.fields import Fields, printable
+from infmap_kit.progression.fields import Fields, file_name, shown
 
 SIDES = ("right", "left")
 """The patient's lungs."""
@@ -111,7 +111,7 @@ class Result:
     @property
     def name(self) -> str:
         """The radiograph as messages call it."""
-        return self.source or self.file.name
+        return self.source or shown(self.file.name)
 
 
 def parse_severity(fields: Fields) -> Severity:
@@ -241,7 +241,6 @@ def moment(text: str) -> dt.datetime:
 
 def _pictures(fields: Fields) -> tuple[str, ...]:
     """Only names, never paths, so that no JSON leads to a file elsewhere."""
-    objects = [name for name in fields.list("dicom") if isinstance(name, str)]
-    captures = [printable(name) for name in objects if name.endswith(_SECONDARY_CAPTURES)]
-    names = [fields.text("infection_map", ""), *captures]
-    return tuple(PurePath(name).name for name in names if name)
+    objects = [file_name(name) for name in fields.list("dicom") if isinstance(name, str)]
+    captures = [name for name in objects if name.endswith(_SECONDARY_CAPTURES)]
+    return tuple(name for name in (fields.name("infection_map"), *captures) if name)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.answer.answer import Answer, encode_png
+from infmap_kit.command import json_bytes
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
 from infmap_kit.imaging.radiograph import InputWarning, Radiograph, rejection_document
 from infmap_kit.imaging.readers import is_dicom
-from infmap_kit.model.files import write_bytes, write_json, writing_to
+from infmap_kit.model.files import shortened, write_together, writing_to
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.dicom.results import (
     USUAL_KINDS,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 PNG, JSON, DICOM, CAM = "png", "json", "dicom", "cam"
+_SUFFIX_BYTES = 32
+"""Room for a number and the longest suffix, ``.activation_map.png``."""
 FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM)
 """Values of `--format`; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
 
@@ -170,28 +173,32 @@ class ResultsFolder:
             answer = answer.after(encode_png=1e3 * (time.perf_counter() - encoding))
         called, stem = self._names(source, header, b"")
         objects, warnings = self._objects(radiograph, answer)
+        contents: dict[Path, bytes] = {}
+        map_path = cam_path = json_path = None
+        if png:
+            map_path = self.folder / f"{stem}.infection_map.png"
+            contents[map_path] = png
+        if CAM in formats and answer.activation_map is not None:
+            cam_path = self.folder / f"{stem}.activation_map.png"
+            contents[cam_path] = encode_png(answer.activation_map)
+        dicom_paths = self._add_objects(stem, objects, contents)
+        document = finding_document(
+            radiograph,
+            answer,
+            source=called if self._files_of[source.name] > 1 else Path(called).name,
+            infection_map=map_path,
+            dicom=dicom_paths,
+            warnings=warnings,
+            identify=self.options.identify,
+        )
+        if cam_path is not None:
+            document["activation_map"] = cam_path.name
+        if JSON in formats:
+            json_path = self.folder / f"{stem}.json"
+            contents[json_path] = json_bytes(document)
         with writing_to(self.folder):
-            map_path = self._written(f"{stem}.infection_map.png", png) if png else None
-            cam_path = None
-            if CAM in formats and answer.activation_map is not None:
-                cam = encode_png(answer.activation_map)
-                cam_path = self._written(f"{stem}.activation_map.png", cam)
-            dicom_paths = self._write_objects(stem, objects)
-            document = finding_document(
-                radiograph,
-                answer,
-                source=called if self._files_of[source.name] > 1 else Path(called).name,
-                infection_map=map_path,
-                dicom=dicom_paths,
-                warnings=warnings,
-                identify=self.options.identify,
-            )
-            if cam_path is not None:
-                document["activation_map"] = cam_path.name
-            json_path = None
-            if JSON in formats:
-                json_path = self.folder / f"{stem}.json"
-                write_json(json_path, document)
+            # A map that has no JSON beside it could be taken for a whole result.
+            write_together(contents)
         return Outcome(
             source=source,
             called=called,
@@ -228,7 +235,11 @@ class ResultsFolder:
             # A file without a UID cannot be referred to; the rejection itself is reported all the same.
             with writing_to(self.folder), contextlib.suppress(InputRejected):
                 report = rejection_report(header, rejection, finding=self._finding)
-                dicom_paths = self._write_objects(stem, {ResultKind.STRUCTURED_REPORT: report})
+                contents: dict[Path, bytes] = {}
+                dicom_paths = self._add_objects(
+                    stem, {ResultKind.STRUCTURED_REPORT: report}, contents
+                )
+                write_together(contents)
         return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
 
     def _objects(
@@ -246,16 +257,12 @@ class ResultsFolder:
             return {}, (InputWarning(rejection.code, rejection.reason),)
         return dict(zip(kinds, written, strict=True)), ()
 
-    def _write_objects(self, stem: str, objects: dict[ResultKind, Dataset]) -> tuple[Path, ...]:
-        return tuple(
-            self._written(f"{stem}.{kind}.dcm", _as_file(written))
-            for kind, written in objects.items()
-        )
-
-    def _written(self, name: str, content: bytes) -> Path:
-        path = self.folder / name
-        write_bytes(path, content)
-        return path
+    def _add_objects(
+        self, stem: str, objects: dict[ResultKind, Dataset], contents: dict[Path, bytes]
+    ) -> tuple[Path, ...]:
+        paths = {kind: self.folder / f"{stem}.{kind}.dcm" for kind in objects}
+        contents.update({path: _as_file(objects[kind]) for kind, path in paths.items()})
+        return tuple(paths.values())
 
     def _names(self, source: Path, header: Dataset | None, content: bytes) -> tuple[str, str]:
         """A file's name in results, and the stem of their names.
@@ -271,7 +278,8 @@ class ResultsFolder:
         return stem, stem
 
     def _stem(self, *candidates: str) -> str:
-        """The first name that is free, or the first with a number."""
+        """The first name that is free, or the first with a number; it leaves room for a suffix."""
+        candidates = tuple(shortened(name, room_bytes=_SUFFIX_BYTES) for name in candidates)
         numbered = (f"{candidates[0]}_{number}" for number in range(2, len(self._taken) + 3))
         stem = next(name for name in (*candidates, *numbered) if name not in self._taken)
         self._taken.add(stem)

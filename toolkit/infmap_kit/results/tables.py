@@ -9,6 +9,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.model.finding import COVID_19
 from infmap_kit.report.table import Table, Toned
 from infmap_kit.results.folder import Outcome
+from infmap_kit.text import one_line
 
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
@@ -16,7 +17,7 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
     files_of = Counter(outcome.source.name for outcome in outcomes)
     answers = [
         (
-            str(outcome.source) if files_of[outcome.source.name] > 1 else outcome.source.name,
+            one_line(outcome.source if files_of[outcome.source.name] > 1 else outcome.source.name),
             outcome.finding,
         )
         for outcome in outcomes

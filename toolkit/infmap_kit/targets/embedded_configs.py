@@ -11,6 +11,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
 from infmap_kit.gate.engines import openvino_precision
+from infmap_kit.imaging.radiograph import MAX_PIXELS
 from infmap_kit.model.files import parse_json
 from infmap_kit.model.precision import Precision
 from infmap_kit.model.typed import typed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from infmap_kit.targets.embedded import EmbeddedOptions
 
 GRAPHS_PARAMETER = "graphs"
+MOST_PIXELS_PARAMETER = "most_pixels"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ def embedded_configs(
             )
         )
     set_served_graphs(pipeline, served)
+    set_parameters(pipeline, {MOST_PIXELS_PARAMETER: str(MAX_PIXELS)})
     return {pipeline.name: pipeline}
 
 

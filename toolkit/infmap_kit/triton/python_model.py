@@ -8,6 +8,8 @@ Tensors cross by DLPack: ``as_numpy()`` of Triton before 24.11 is silently wrong
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import sys
@@ -36,6 +38,13 @@ USUAL_SIZE = 224
 GRAPHS = "graphs"
 """Parameter of the model's config: a JSON list of ``file``, ``precision`` and ``threads``, in the order in
 which the graphs build on each other."""
+
+
+MOST_PIXELS = "most_pixels"
+"""Parameter of the model's config: pixels of the largest input, of all its pictures, that is computed."""
+
+USUAL_BYTES = 2**24
+"""Input of a usual request, as of a detector with 4096x4096 pixels; what a larger one needed is given back."""
 
 
 class CompiledGraph:
@@ -110,6 +119,10 @@ class CompiledGraph:
             raise
         return {name: request.get_tensor(name).data for name in self.outputs}
 
+    def release(self) -> None:
+        """Give back the memory that the last request was computed in; the next one takes it anew."""
+        self._any_shape.get_compiled_model().release_memory()
+
 
 class Pipeline:
     """Graphs that build on each other, of which only those are computed that are asked for.
@@ -118,18 +131,44 @@ class Pipeline:
     ----------
     graphs
         The graphs, each after those whose outputs it takes.
+    most_pixels
+        Pixels of the largest input that is computed, of all its pictures together; ``None`` is any number.
     """
 
-    def __init__(self, graphs: Sequence[CompiledGraph]) -> None:
+    def __init__(self, graphs: Sequence[CompiledGraph], *, most_pixels: int | None = None) -> None:
         self._graphs = graphs
+        self._most_pixels = most_pixels
 
     def infer(self, inputs: dict[str, Any], outputs: Collection[str]) -> dict[str, Any]:
-        """Compute some outputs by name, as arrays of their own; ``inputs`` are as in :class:`CompiledGraph`."""
+        """Compute some outputs by name, as arrays of their own; ``inputs`` are as in :class:`CompiledGraph`.
+
+        Raises
+        ------
+        ValueError
+            When an input is too large; nothing was computed.
+        """
+        self._refuse_large(inputs)
         tensors = dict(inputs)
-        for graph in self._needed(outputs):
-            tensors |= graph.infer({name: tensors[name] for name in graph.inputs})
-        # Copied, since the next request writes to the engine's own memory.
-        return {name: np.array(tensors[name]) for name in outputs}
+        needed = self._needed(outputs)
+        try:
+            for graph in needed:
+                tensors |= graph.infer({name: tensors[name] for name in graph.inputs})
+            # Copied, since the next request writes to the engine's own memory.
+            return {name: np.array(tensors[name]) for name in outputs}
+        finally:
+            if sum(array.nbytes for array in inputs.values()) > USUAL_BYTES:
+                tensors.clear()
+                for graph in needed:
+                    graph.release()
+                _trim()
+
+    def _refuse_large(self, inputs: dict[str, Any]) -> None:
+        for name, array in inputs.items():
+            if self._most_pixels is not None and array.size > self._most_pixels:
+                raise ValueError(
+                    f"expected {name} of at most {self._most_pixels / 1e6:g} megapixels in a request, found "
+                    f"{array.size / 1e6:.1f}: send fewer or smaller pictures"
+                )
 
     def _needed(self, outputs: Collection[str]) -> list[CompiledGraph]:
         names = set(outputs)
@@ -139,6 +178,12 @@ class Pipeline:
                 needed.insert(0, graph)
                 names.update(graph.inputs)
         return needed
+
+
+def _trim() -> None:
+    """Let the C library give free memory back to the system, where it is one that can (glibc)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _usual_shape(shape: Any) -> tuple[int, ...]:
@@ -159,13 +204,15 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
         listed = json.loads(config["parameters"][GRAPHS]["string_value"])
+        most_pixels = int(config["parameters"][MOST_PIXELS]["string_value"])
         self._pipeline = Pipeline(
             [
                 CompiledGraph(
                     folder / graph["file"], precision=graph["precision"], threads=graph["threads"]
                 )
                 for graph in listed
-            ]
+            ],
+            most_pixels=most_pixels,
         )
         self._input_names = [item["name"] for item in config["input"]]
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +18,11 @@ from infmap_kit.errors import InputRejected, StudyError, TrainingError
 from infmap_kit.imaging.readers import decode_file
 from infmap_kit.model.files import sha256_of
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.text import one_line
 from infmap_train.data.dataset import Sample, read_index
 from infmap_train.data.layouts import read_dataset
 from infmap_train.data.output import new_folder
+from infmap_train.data.picture_files import read_pixels
 
 
 def init_study(
@@ -122,7 +123,7 @@ def read_mask(
     path: Path, name: str, width: int, height: int, problems: list[str]
 ) -> NDArray[np.bool_] | None:
     """Read a radiograph's mask as (H, W) bool; ``None``, and one more problem, when it does not fit."""
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    mask = read_pixels(path)
     if mask is None:
         problems.append(f"{name}: {path} is missing or cannot be decoded")
     elif mask.shape != (height, width):
@@ -181,6 +182,11 @@ def _add_pictures(
             continue
         stage = (1 if name in stage_one else 2) if sample.covid else None
         file = os.path.relpath(sample.image.resolve(), study.data)
+        try:
+            file.encode()
+        except UnicodeEncodeError:
+            problems.append(f"{name}: expected a path in UTF-8, found {one_line(file)}: rename it")
+            continue
         size = (image.width, image.height)
         pictures.append((number, name, file, sha256_of(sample.image), *size, sample.group, stage))
         if stage == 1 and sample.infection_mask:

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected, TrainingError
 from infmap_kit.imaging.readers import read_radiograph
-from infmap_kit.model.files import write_json
+from infmap_kit.model.files import write_json, writing_to
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import quality
 from infmap_train.data.dataset import INFECTION_MASKS, LUNG_MASKS, Sample, load, read_index, refuse
 from infmap_train.data.layouts import read_dataset, read_normals
 from infmap_train.data.masks import read_mask
 from infmap_train.data.output import new_folder, write_csv
+from infmap_train.data.picture_files import write_gray
 
 _INDEX = (
     *("name", "file", "class", "group", "source", "lung_mask", "original_file"),
@@ -64,7 +64,8 @@ def build_dataset(
     Raises
     ------
     TrainingError
-        When the output is not empty, or the sources have problems, all named at once.
+        When the output is not empty or cannot be written, or the sources have problems, all named at
+        once.
     """
     if output.exists() and any(output.iterdir()):
         raise TrainingError(f"expected {output} to be new or empty: pass another folder")
@@ -83,7 +84,7 @@ def build_dataset(
     samples = _with_unique_names(samples)
     # COVID-19 first: of two that are the same picture, the one with a mask is kept.
     samples.sort(key=lambda sample: not sample.covid)
-    with new_folder(output) as beside:
+    with writing_to(output, TrainingError), new_folder(output) as beside:
         return _build(samples, beside, output=output, keep_all=keep_all, progress=progress)
 
 
@@ -192,8 +193,8 @@ def _copy(sample: Sample, pixels: NDArray[np.uint8], folder: Path) -> None:
         if path is not None
     }
     for kind, mask in masks.items():
-        cv2.imwrite(str(folder / kind / f"{sample.name}.png"), mask)
-    cv2.imwrite(str(folder / "images" / f"{sample.name}.png"), pixels)
+        write_gray(folder / kind / f"{sample.name}.png", mask)
+    write_gray(folder / "images" / f"{sample.name}.png", pixels)
 
 
 def _with_unique_names(samples: Sequence[Sample]) -> list[Sample]:

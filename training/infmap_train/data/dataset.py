@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,10 @@ INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
 
 _CLASSES = ("covid", "normal")
+
+_LONGEST_NAME_BYTES = 240
+"""A file's name may have 255, and every file made of a radiograph has a suffix."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,14 +202,19 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
             f"cannot read {index}: {error.strerror}; expected a folder with index.csv, the "
             "pictures that it names, and infection_masks/"
         ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(f"expected CSV in UTF-8 in {index}: {error}") from error
     missing = {"name", "file", "class"} - set(rows[0] if rows else ())
     if missing:
         raise TrainingError(f"{index} has no column {', '.join(sorted(missing))}")
     problems: list[str] = []
     samples: list[Sample] = []
     seen: set[str] = set()
-    for row in rows:
+    for line, row in enumerate(rows, start=1):
         name = row["name"]
+        if not _is_name(name) or not row["file"]:
+            problems.append(f"row {line}: expected a name that a file can have, and a file")
+            continue
         image = folder / row["file"]
         covid = row["class"] == "covid"
         infection_mask = folder / INFECTION_MASKS / f"{name}.png" if covid else None
@@ -237,6 +247,13 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
         problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
     refuse(problems, samples)
     return samples
+
+
+def _is_name(name: str | None) -> bool:
+    """Whether files can be called so, in the folders of the data set and of what is made of it."""
+    if not name or len(name.encode()) > _LONGEST_NAME_BYTES or _CONTROLS.search(name):
+        return False
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _lung_mask(folder: Path, row: Mapping[str, str]) -> Path | None:

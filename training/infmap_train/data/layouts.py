@@ -17,6 +17,7 @@ from pathlib import Path
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.imaging.files import find_pictures
+from infmap_kit.model.files import shortened
 from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.dataset import (
@@ -189,7 +190,8 @@ def _sample(
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", stem)
     # BIMCV names a file by subject and session: sub-S03045_ses-E06111_run-1_bp-chest_vp-ap_dx.
     subject = re.match(r"sub-[A-Za-z0-9]+", stem)
-    name = f"{source}_{plain}"
+    # Room for a number, where two are called so, and for a suffix.
+    name = shortened(f"{source}_{plain}", room_bytes=24)
     return Sample(
         name=name,
         image=image,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
+from infmap_train.data.picture_files import read_pixels
 
 _LABELS = 16
 """Up to this value, whole numbers are labels and no gray."""
@@ -39,7 +40,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], st
         When it cannot be decoded, is of another size, or holds several labels or a faint gray, of which nobody
         says what they mean.
     """
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    stored = read_pixels(path, cv2.IMREAD_UNCHANGED)
     if stored is None:
         raise InputRejected("mask", f"{path} cannot be decoded")
     if stored.shape[:2] != shape:

@@ -35,10 +35,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write rows of cells under a heading; ``None`` becomes an empty cell."""
+    r"""Write rows of cells under a heading; ``None`` becomes an empty cell.
+
+    What of a file's name is no UTF-8 is written by its escape, such as ``\udcfc``.
+    """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def json_ready(value: Any) -> Any:

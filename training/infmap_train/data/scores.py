@@ -90,6 +90,8 @@ def read_scores(path: Path) -> tuple[tuple[str, ...], tuple[Rating, ...]]:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrainingError(f"expected CSV in UTF-8 in {path}: {error}") from error
     columns = set(rows[0] if rows else ())
     known = [score for score in _SCORES if score.column in columns]
     if "name" not in columns or not known:

@@ -12,6 +12,7 @@ from infmap_kit.cli.groups import add_group
 from infmap_kit.command import console, page, print_json
 from infmap_kit.errors import InputRejected
 from infmap_kit.progress import progress_bar
+from infmap_kit.text import one_line
 
 progression = add_group(
     "progression",
@@ -129,7 +130,7 @@ def noise(
         page.print(f"{variation.sentence}.", highlight=False)
     console.print(f"Written to {output}.", highlight=False)
     for one in skipped:
-        console.print(f"skipped  {one.name}: {one.reason}", highlight=False)
+        console.print(f"skipped  {one_line(one.name)}: {one.reason}", highlight=False)
     if skipped:
         raise InputRejected(
             "rejected",

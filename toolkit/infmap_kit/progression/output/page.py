@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infmap_kit.progression.change import RULE, Change
 from infmap_kit.progression.course import Course, Point
+from infmap_kit.progression.fields import shown
 from infmap_kit.progression.noise import Noise, Range
 from infmap_kit.progression.output.chart import caption_lines, chart
 from infmap_kit.progression.output.picture import Map, tiles
@@ -84,7 +85,7 @@ def noise_table(noise: Noise) -> Table:
     """One row a radiograph whose noise was measured."""
     rows = [
         (
-            radiograph.source,
+            shown(radiograph.source),
             radiograph.severity_of,
             f"{radiograph.percent['total']:.1f}",
             _ends(radiograph.range_of("total"), " to "),
