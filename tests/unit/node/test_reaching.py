@@ -105,7 +105,7 @@ def test_each_fault_of_tls_is_told_in_the_librarys_words(
     server: str | None, wants: str | None, old: bool, authority: str, shown: str | None, reason: str,
 ) -> None:  # fmt: skip
     context = _server_context(certificates, server, wants=wants, old=old) if server else None
-    tls = ClientTls(ca=certificates[authority], certificate=shown and certificates[shown])
+    tls = ClientTls(ca=certificates[authority], certificate=certificates[shown] if shown else None)
     file = make_file()
     with (
         _accepting(context) as port,
@@ -123,14 +123,25 @@ def _destination(
     timeout_s: float = 3,
     max_send_s: float = 30,
 ) -> CStoreDestination | StowDestination:
-    times = {"timeout_s": timeout_s, "max_send_s": max_send_s}
     if kind == "c-store":
         return CStoreDestination(
-            name="d", kind="c-store", host="127.0.0.1", port=port, ae_title="PACS", tls=tls, **times
+            name="d",
+            kind="c-store",
+            host="127.0.0.1",
+            port=port,
+            ae_title="PACS",
+            tls=tls,
+            timeout_s=timeout_s,
+            max_send_s=max_send_s,
         )
     scheme = "https" if tls else "http"
     return StowDestination(
-        name="d", kind="stow-rs", url=f"{scheme}://127.0.0.1:{port}/", tls=tls, **times
+        name="d",
+        kind="stow-rs",
+        url=f"{scheme}://127.0.0.1:{port}/",
+        tls=tls,
+        timeout_s=timeout_s,
+        max_send_s=max_send_s,
     )
 
 

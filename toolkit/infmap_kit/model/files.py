@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,20 +47,46 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def write_json(path: Path, document: object) -> None:
+def write_json(path: Path, document: object, *, private: bool = False) -> None:
     """Write JSON beside ``path`` and rename it, so that no half-written file is ever seen."""
-    write_bytes(path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode(), private=private)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path`` and rename it."""
+def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write ``content`` beside ``path`` and rename it.
+
+    Parameters
+    ----------
+    private
+        For patients' data: the file is its owner's alone (0600), whatever the umask, and so is its folder
+        (see :func:`make_private`).
+    """
+    if private:
+        make_private(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     try:
+        if private:
+            beside.unlink(missing_ok=True)
+            beside.touch(0o600, exist_ok=False)
         beside.write_bytes(content)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that is its owner's alone (0700), or one of it that exists.
+
+    One that is not for these files alone is left as it is: the home or the present folder or one around it, one
+    with a sticky bit, and somebody else's. The files in it are 0600 all the same.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole, seen = folder.resolve(), folder.stat()
+    shared = any(place == whole or whole in place.parents for place in (Path.cwd(), Path.home()))
+    if not shared and not seen.st_mode & stat.S_ISVTX and seen.st_uid == os.geteuid():
+        folder.chmod(0o700)
 
 
 @contextlib.contextmanager

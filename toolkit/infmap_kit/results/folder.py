@@ -79,6 +79,9 @@ class ResultOptions:
         return tuple(kind for kind in ResultKind if kind in (*self.formats, *usual))
 
 
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of one file: an answer, or a rejection.
@@ -191,7 +194,7 @@ class ResultsFolder:
             json_path = None
             if JSON in formats:
                 json_path = self.folder / f"{stem}.json"
-                write_json(json_path, document)
+                write_json(json_path, document, private=True)
         return Outcome(
             source=source,
             called=called,
@@ -229,6 +232,11 @@ class ResultsFolder:
             with writing_to(self.folder), contextlib.suppress(InputRejected):
                 report = rejection_report(header, rejection, finding=self._finding)
                 dicom_paths = self._write_objects(stem, {ResultKind.STRUCTURED_REPORT: report})
+        if called != str(source):
+            # The path is put before the reason, and would say what the results' names hide.
+            rejection = InputRejected(
+                rejection.code, rejection.reason, found=rejection.found, file=called
+            )
         return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
 
     def _objects(
@@ -254,7 +262,7 @@ class ResultsFolder:
 
     def _written(self, name: str, content: bytes) -> Path:
         path = self.folder / name
-        write_bytes(path, content)
+        write_bytes(path, content, private=True)
         return path
 
     def _names(self, source: Path, header: Dataset | None, content: bytes) -> tuple[str, str]:
@@ -262,7 +270,10 @@ class ResultsFolder:
 
         The name of a DICOM file is often the patient's, or a UID: it is replaced like the UIDs are.
         """
-        unnamed = header is not None or is_dicom(content)
+        # A damaged file may have lost what DICOM begins with, but not its name.
+        unnamed = (
+            header is not None or is_dicom(content) or source.suffix.lower() in _DICOM_SUFFIXES
+        )
         if not unnamed or self.options.identify:
             return str(source), self._stem(source.stem, source.name.replace(".", "_"))
         uid = text_of(header, "SOPInstanceUID") if header is not None else ""

@@ -41,8 +41,11 @@ def contradictions(config: NodeConfig) -> Iterator[Fault]:
             destination.host, destination.port, listening
         ):
             yield (*key, "port"), ": the node would send its results to itself"
-        is_web = isinstance(destination, StowDestination)
-        if is_web and destination.tls is not None and destination.url.startswith("http:"):
+        if (
+            isinstance(destination, StowDestination)
+            and destination.tls is not None
+            and destination.url.startswith("http:")
+        ):
             yield (*key, "url"), ": there is tls, and the url begins with http"
         tls = destination.tls
         if tls is not None and tls.key is not None and tls.certificate is None:

@@ -82,8 +82,13 @@ def _association(
     with quiet():
         tls = _context(destination.tls) if destination.tls else None
         reached: list[Any] = []
+
+        def hang_up_all() -> None:
+            for one in reached:
+                _hang_up(one)
+
         # To connect, and to be answered, has a time each; a request that is answered in drips has none.
-        with cut_off_after(2 * destination.timeout_s, lambda: [_hang_up(one) for one in reached]):
+        with cut_off_after(2 * destination.timeout_s, hang_up_all):
             association = entity.associate(
                 destination.host,
                 destination.port,

@@ -88,6 +88,8 @@ class Listener(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom i
 class Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is not analysed
     """Makes an association of a connection, when its request has come and is allowed."""
 
+    request: Any
+
     def handle(self) -> None:
         """Read the request, answer it, and stay until the association's end."""
         door: Door = self.server.door

@@ -65,7 +65,7 @@ class Connections:
 
             return Noting
 
-        pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+        pools: dict[str, Any] = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
 
         class Adapter(HTTPAdapter):
             def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
