@@ -109,6 +109,22 @@ def test_a_server_that_was_brought_down_comes_back_and_says_why(small: Path) -> 
     assert "again in 0.2 s" in events[2]
 
 
+def test_a_runner_that_was_killed_is_replaced(small: Path) -> None:
+    """Triton itself stays, and refused every question for as long as anybody looked."""
+    events: list[str] = []
+    with supervised(small, free_ports(), on_event=events.append, pauses_s=(0.1,)) as server:
+        assert server._server is not None
+        (stub,) = server._server._stubs
+        os.kill(stub, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while not any("serves again" in event for event in events):
+            server.look()
+            assert time.monotonic() < deadline, events
+            time.sleep(0.05)
+        assert _finds_white(server.grpc_url)
+    assert "python backend ended" in events[0]
+
+
 def test_metrics_are_told_to_no_web_page(running: Supervisor) -> None:
     url = running.options.metrics_url
     with urllib.request.urlopen(url) as reply:

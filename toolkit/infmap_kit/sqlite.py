@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ class DurableDatabase:
         """Give this thread's connection, to read with."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
+            self._make_private()
             connection = sqlite3.connect(self.path, timeout=self._busy_s, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
@@ -51,6 +53,16 @@ class DurableDatabase:
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.connection = connection
         return connection
+
+    def _make_private(self) -> None:
+        """Make the file its owner's alone, whatever the umask; SQLite's log beside it takes its mode."""
+        with contextlib.suppress(OSError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        for file in (self.path, *(Path(f"{self.path}-{kind}") for kind in ("wal", "shm"))):
+            # Another's file, or one on a disk that cannot be written, stays as it is.
+            with contextlib.suppress(OSError):
+                if file.stat().st_mode & 0o077:
+                    file.chmod(0o600)
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -151,8 +151,9 @@ def test_check_and_the_other_commands(tmp_path: Path, triton: TritonServer) -> N
     host.config.write_text(host.config.read_text().replace("port =", "prot =", 1) + "[extra]\n")
     bad = subprocess.run([*checking, str(host.config)], capture_output=True, text=True, check=False)
     assert bad.returncode == 1
+    last = len(host.config.read_text().splitlines())
     assert bad.stderr.splitlines() == [
-        "extra is no key",
-        "node.prot is no key, meant is perhaps port",
+        "line 3: node.prot is no key, meant is perhaps port",
+        f"line {last}: extra is no key",
         f"error: {host.config} has faults: 2",
     ]

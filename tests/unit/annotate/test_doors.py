@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import requests
 
 from doctors import OpenSite, Site, new_study
-from infmap_annotate.study.folder import as_text
+from infmap_annotate.study.folder import Study, as_text
 from infmap_annotate.study.readers import (
     SignInRefused,
     Tries,
@@ -217,3 +218,22 @@ def test_one_name_has_one_role(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="expected a reader's name"), study.writing() as sql:
         add_reader(sql, "<b>", "first")
     assert [reader.name for reader in readers(study)] == ["owner", "anna", "ben"]
+
+
+def test_a_study_is_its_owners_alone_also_one_that_was_open_before(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        study, _ = new_study(tmp_path, drawn=1)
+        everything = [study.folder, *study.folder.rglob("*")]
+        for path in everything:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            assert mode == (0o700 if path.is_dir() else 0o600), path
+        study.database.close()
+        study.folder.chmod(0o755)
+        (study.folder / "study.sqlite").chmod(0o644)
+        again = Study(study.folder)
+        again.query("SELECT 1")
+        assert stat.S_IMODE(again.folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((again.folder / "study.sqlite").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)

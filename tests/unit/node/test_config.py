@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import pytest
 
 from infmap_kit.errors import NodeError
-from infmap_kit.node.config import NodeConfig, find_faults, known_keys, read_config
+from infmap_kit.node.check.lines import lines_of
+from infmap_kit.node.check.reading import find_faults, known_keys, read_config
+from infmap_kit.node.config import NodeConfig
+from node_tls import make_certificates
 
 GOOD = """
 [node]
@@ -72,7 +76,8 @@ def test_every_fault_is_named_at_its_key(tmp_path: Path) -> None:
         + '\n[limits]\nmax_object_mb = "big"\n[retention]\ndays = 0\n'
     )
     faults = find_faults(_written(tmp_path, text))
-    assert {fault.partition(":")[0] for fault in faults} == {
+    assert all(re.match(r"line \d+: ", fault) for fault in faults)
+    assert {fault.split(": ")[1] for fault in faults} == {
         "node.ae_title",
         "node.porrt is no key, meant is perhaps port",
         "models[0].url",
@@ -93,7 +98,7 @@ def test_every_fault_is_named_at_its_key(tmp_path: Path) -> None:
     ("before", "after", "fault"),
     [
         ('[node]\nspool = "spool"', "[node]", "node.spool is missing"),
-        ('name = "web"', 'name = "pacs"', "destinations: 'pacs' is defined 2 times"),
+        ('name = "web"', 'name = "pacs"', "destinations[1].name: 'pacs' is defined 2 times"),
         ('address = "10.1.0.0/16"', 'address = "ten"', "callers[0].address"),
         (
             "port = 104",
@@ -113,7 +118,111 @@ def test_every_fault_is_named_at_its_key(tmp_path: Path) -> None:
 def test_single_faults(tmp_path: Path, before: str, after: str, fault: str) -> None:
     assert before in GOOD
     faults = find_faults(_written(tmp_path, GOOD.replace(before, after)))
-    assert any(actual.startswith(fault) for actual in faults), faults
+    assert any(re.sub(r"^line \d+: ", "", actual).startswith(fault) for actual in faults), faults
+
+
+def _line_of(text: str, part: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "where", "told"),
+    [
+        ("", "[status]\nport = 11112\n", "port = 11112", "status.port: 11112 is [node]'s port, too"),
+        ("127.0.0.1:8001", "127.0.0.1:8088", "8088", "is the node itself"),
+        ('host = "pacs.example"\nport = 104', 'host = "127.0.0.1"\nport = 11112', "port = 11112", "to itself"),
+        ('spool = "spool"', 'spool = "node.toml"', "spool", "expected a folder"),
+        ('spool = "spool"', 'spool = "node.toml/in"', "spool", "node.toml is none"),
+        ('spool = "spool"', 'spool = "s"\nhost = "300.1.1.1"', "300.1", "expected a host's name or address"),
+        ('spool = "spool"', 'spool = "s"\nhost = "192.0.2.77"', "192.0", "cannot be listened on"),
+        ("127.0.0.1:8001", "300.1.1.1:8001", "300.1", 'models[0].url: expected "host:port"'),
+        ("127.0.0.1:8001", "nowhere", "nowhere", 'expected "host:port"'),
+        ("127.0.0.1:8001", "127.0.0.1:70000", "70000", "port from 1 to 65535"),
+        ("https://pacs.example/", "https://pacs.example:70000/", "70000", "port from 1 to 65535"),
+        ("https://pacs.example/", "https://300.1.1.1/", "300.1", "destinations[1].url: expected"),
+        ("https://pacs.example/", "ftp://pacs.example/", "ftp:", 'expected "https://host:port/path"'),
+        ('["CR", "DX"]', '["CR", "MR"]', "modalities", "rules[0].modalities[1]: no radiograph has 'MR'"),
+        ('["CR", "DX"]', '["OT"]', "modalities", "no radiograph has 'OT' without secondary_captures"),
+        ('to = ["pacs", "web"]', 'to = ["pacs"]', 'name = "web"', "no rule sends to 'web'"),
+        ("[[destinations]]", '[[models]]\nname = "spare"\n[[destinations]]', "spare", "no rule asks 'spare'"),
+        ('name = "covid"', 'name = "co vid"', "co vid", "letters, digits, dots"),
+        ('ae_title = "PACS"', 'ae_title = "PA\\\\CS"', "CS", "characters without a backslash"),
+        (
+            "", '[[rules]]\nname = "late"\nmodel = "covid"\nto = []\nmodalities = ["DX"]\n', "late",
+            "rules[1]: it is never reached, because 'chest'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_never_work_is_told_at_its_line(
+    tmp_path: Path, before: str, after: str, where: str, told: str
+) -> None:
+    text = GOOD.replace(before, after, 1) if before else GOOD + after
+    assert text != GOOD
+    faults = find_faults(_written(tmp_path, text))
+    told_at = [fault for fault in faults if told in fault]
+    assert len(told_at) == 1, faults
+    assert "^" not in told_at[0], "no pattern is shown"
+    line = int(told_at[0].partition(":")[0].removeprefix("line "))
+    # A table's own fault is at its header.
+    assert line in (_line_of(text, where), _line_of(text, where) - 1)
+
+
+def test_a_rule_that_takes_other_radiographs_is_reached(tmp_path: Path) -> None:
+    for more in ('modalities = ["DR"]', "modalities = []", 'modalities = ["CR", "DX", "DR"]'):
+        rule = f'[[rules]]\nname = "late"\nmodel = "covid"\nto = []\n{more}\n'
+        assert find_faults(_written(tmp_path, GOOD + rule)) == []
+
+
+def test_certificates_and_keys_are_tried(tmp_path: Path) -> None:
+    pem = make_certificates(tmp_path / "pem")
+    (tmp_path / "no.pem").write_text("no certificate")
+    for table, told in (
+        (pem.toml("node"), None),
+        (
+            f'{{ certificate = "{pem["node"]}", key = "{pem["modality"]}" }}',
+            "another certificate's",
+        ),
+        (
+            f'{{ certificate = "no.pem", key = "{pem["node"]}" }}',
+            "expected a certificate and its key",
+        ),
+        (
+            f'{{ certificate = "{pem["node"]}", key = "no.pem" }}',
+            "expected a certificate and its key",
+        ),
+        (
+            f'{{ certificate = "{pem["node"]}", key = "{pem["node"]}", ca = "no.pem" }}',
+            "node.tls.ca",
+        ),
+    ):
+        faults = find_faults(
+            _written(tmp_path, GOOD.replace('"INFMAP"', f'"INFMAP"\ntls = {table}'))
+        )
+        assert [bool(told and told in fault) for fault in faults] == [True] * bool(told), faults
+
+
+def test_a_byte_order_mark_and_another_code(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert find_faults(path) == []
+    assert read_config(path).node.ae_title == "INFMAP"
+    path.write_text(GOOD, encoding="utf-16")
+    with pytest.raises(NodeError, match="expected text in UTF-8"):
+        find_faults(path)
+
+
+def test_lines_of_whatever_toml_allows() -> None:
+    text = (
+        '# first\n\na.b = 1\n[t]\nlong = [\n  1, # [x]\n  2,\n]\ntext = """\n[no]\nk = 1\n"""\n'
+        "[[r]]\nx = 1\n[r.in]\ny = 2\n[[r]]\nx = {q = 1}\n[[r.s]]\n'odd key' = 1\n"
+    )
+    lines = lines_of(text)
+    assert lines["a", "b"] == 3
+    assert lines["t", "long"] == 5
+    assert lines["t", "text"] == 9
+    assert ("no",) not in lines
+    assert (lines["r", 0, "x"], lines["r", 0, "in", "y"]) == (14, 16)
+    assert (lines["r", 1, "x", "q"], lines["r", 1, "s", 0, "odd key"]) == (18, 20)
 
 
 def test_what_is_no_toml_and_what_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -124,14 +123,25 @@ def _destination(
     timeout_s: float = 3,
     max_send_s: float = 30,
 ) -> CStoreDestination | StowDestination:
-    times: dict[str, Any] = {"timeout_s": timeout_s, "max_send_s": max_send_s}
     if kind == "c-store":
         return CStoreDestination(
-            name="d", kind="c-store", host="127.0.0.1", port=port, ae_title="PACS", tls=tls, **times
+            name="d",
+            kind="c-store",
+            host="127.0.0.1",
+            port=port,
+            ae_title="PACS",
+            tls=tls,
+            timeout_s=timeout_s,
+            max_send_s=max_send_s,
         )
     scheme = "https" if tls else "http"
     return StowDestination(
-        name="d", kind="stow-rs", url=f"{scheme}://127.0.0.1:{port}/", tls=tls, **times
+        name="d",
+        kind="stow-rs",
+        url=f"{scheme}://127.0.0.1:{port}/",
+        tls=tls,
+        timeout_s=timeout_s,
+        max_send_s=max_send_s,
     )
 
 

@@ -24,7 +24,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import ComputedRadiographyImageStorage, Verification
 
-from infmap_kit.node.config import read_config
+from infmap_kit.node.check.reading import read_config
 from infmap_kit.node.dicom.places import Places
 from infmap_kit.node.dicom.receiver import Receiver
 from infmap_kit.node.dicom.refusals import Refusals

@@ -86,6 +86,10 @@ def test_by_age(filled: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch) ->
     assert view.overview(filled.database).counters["received"] == 5, "what was counted stays"
 
 
+def _nothing() -> None:
+    """The node goes on."""
+
+
 @pytest.mark.parametrize("years", [10, -10])
 def test_a_clock_that_jumps_makes_nothing_old_or_young(
     filled: Store, spool: Spool, monkeypatch: pytest.MonkeyPatch, years: int
@@ -93,11 +97,11 @@ def test_a_clock_that_jumps_makes_nothing_old_or_young(
     machine = Machine(monkeypatch)
     Cleaner(Retention(days=7), spool, filled).step()
     # Set while the node runs, while it is ended, and while the machine is off.
-    changes: list[Callable[[], object]] = [
-        lambda: None,
+    changes: tuple[Callable[[], None], ...] = (
+        _nothing,
         filled.database.close,
         lambda: machine.is_off(0),
-    ]
+    )
     for change in changes:
         machine.wall += dt.timedelta(days=365 * years)
         change()

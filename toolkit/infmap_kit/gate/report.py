@@ -36,11 +36,11 @@ class Evidence:
 
         The pictures may be patients' radiographs: keep the folder where such may lie.
         """
-        write_json(self._folder / "gate.json", report.as_json())
-        write_bytes(self._folder / "gate.md", markdown(report).encode())
+        write_json(self._folder / "gate.json", report.as_json(), private=True)
+        write_bytes(self._folder / "gate.md", markdown(report).encode(), private=True)
         if self._worst is not None:
             drawn = cv2.imencode(".png", worst_picture(*self._worst))[1].tobytes()
-            write_bytes(self._folder / "worst.png", drawn)
+            write_bytes(self._folder / "worst.png", drawn, private=True)
         return self._folder
 
 

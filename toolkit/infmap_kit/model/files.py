@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,27 +78,37 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def write_json(path: Path, document: object) -> None:
+def write_json(path: Path, document: object, *, private: bool = False) -> None:
     """Write JSON beside ``path`` and rename it, so that no half-written file is ever seen."""
-    write_bytes(path, json_bytes(document))
+    write_bytes(path, json_bytes(document), private=private)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path`` and rename it."""
-    write_together({path: content})
+def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write ``content`` beside ``path`` and rename it; ``private`` as in :func:`write_together`."""
+    write_together({path: content}, private=private)
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
+def write_together(contents: Mapping[Path, bytes], *, private: bool = False) -> None:
     """Write files that belong together beside their paths, and rename them when all are there.
 
     A full disk leaves none of them.
+
+    Parameters
+    ----------
+    private
+        For patients' data: the files are their owner's alone (0600), whatever the umask, and so are their
+        folders (see :func:`make_private`).
     """
     written: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
+            if private:
+                make_private(path.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not made of its name, which may be as long as a name can be.
             written[path] = path.with_name(f".{uuid.uuid4().hex}.part")
+            if private:
+                written[path].touch(0o600, exist_ok=False)
             written[path].write_bytes(content)
         for path, beside in written.items():
             beside.replace(path)
@@ -122,6 +133,19 @@ def shortened(name: str, *, room_bytes: int) -> str:
     while len(os.fsencode(name + end)) > most_bytes:
         name = name[:-1]
     return name + end
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that is its owner's alone (0700), or one of it that exists.
+
+    One that is not for these files alone is left as it is: the home or the present folder or one around it, one
+    with a sticky bit, and somebody else's. The files in it are 0600 all the same.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole, seen = folder.resolve(), folder.stat()
+    shared = any(place == whole or whole in place.parents for place in (Path.cwd(), Path.home()))
+    if not shared and not seen.st_mode & stat.S_ISVTX and seen.st_uid == os.geteuid():
+        folder.chmod(0o700)
 
 
 @contextlib.contextmanager

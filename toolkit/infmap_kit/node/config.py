@@ -1,13 +1,13 @@
-"""The node's TOML file; a check reports every fault at once, each at its key."""
+"""The node's TOML file: its sections and keys."""
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections import Counter
-from collections.abc import Iterator
+import ipaddress
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -15,12 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
-    StringConstraints,
-    ValidationError,
     ValidationInfo,
 )
-
-from infmap_kit.errors import NodeError
 
 FOLDER_CALLER = "FOLDER"
 """Caller of files in a watched folder, which come without an AE title."""
@@ -40,13 +36,73 @@ def _that_exists(path: Path) -> Path:
     return path
 
 
+def _like(pattern: str, expected: str) -> Callable[[str], str]:
+    """A check whose message is for people, and shows no pattern."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return check
+
+
+_LABELS = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*")
+
+
+def _host(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        # What ends in a number is an address for the whole world (RFC 3696), and this one is none.
+        is_number = text.rpartition(".")[2].isdecimal()
+        if is_number or not _LABELS.fullmatch(text):
+            raise ValueError("expected a host's name or address") from None
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    try:
+        _host(host.removeprefix("[").removesuffix("]"))
+        is_good = port.isdecimal() and 1 <= int(port) <= 65535
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError('expected "host:port" with a port from 1 to 65535, as in "127.0.0.1:8001"')
+    return text
+
+
+def _web_address(text: str) -> str:
+    expected = 'expected "https://host:port/path", with a port from 1 to 65535 where there is one'
+    try:
+        url = urlsplit(text)
+        is_good = url.scheme in ("http", "https") and url.port != 0 and not re.search(r"\s", text)
+        _host(url.hostname or "")
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError(expected)
+    return text
+
+
 _Path = Annotated[Path, AfterValidator(_beside_the_file)]
 _File = Annotated[_Path, AfterValidator(_that_exists)]
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_Host = Annotated[str, AfterValidator(_host)]
+_Name = Annotated[
+    str,
+    AfterValidator(
+        _like(
+            r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+            "at most 64 letters, digits, dots, hyphens and underscores, a letter or digit first",
+        )
+    ),
+]
 # DICOM PS3.5, 6.2: up to 16 characters of the basic set, no backslash, not only spaces.
 AETitle = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$"),
+    AfterValidator(str.strip),
+    AfterValidator(_like(r"[ -\[\]-~]{1,16}", "1 to 16 plain characters without a backslash")),
 ]
 _Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -76,7 +132,7 @@ class NodeSection(_Section):
 
     spool: _Path
     ae_title: AETitle = "INFMAP"
-    host: str = "127.0.0.1"
+    host: _Host = "127.0.0.1"
     port: _Port = 11112
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     tls: ServerTls | None = None
@@ -112,7 +168,7 @@ class Model(_Section):
     """``[[models]]``: a served ensemble."""
 
     name: _Name
-    url: Annotated[str, StringConstraints(pattern=r"^[^\s:/]+:\d+$")] = "127.0.0.1:8001"
+    url: Annotated[str, AfterValidator(_host_and_port)] = "127.0.0.1:8001"
 
 
 class _Destination(_Section):
@@ -128,7 +184,7 @@ class CStoreDestination(_Destination):
     """``[[destinations]]`` of kind ``c-store``."""
 
     kind: Literal["c-store"]
-    host: str
+    host: _Host
     port: _Port
     ae_title: AETitle
     tls: ClientTls | None = None
@@ -138,7 +194,7 @@ class StowDestination(_Destination):
     """``[[destinations]]`` of kind ``stow-rs``; secrets stand in files of their own."""
 
     kind: Literal["stow-rs"]
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+    url: Annotated[str, AfterValidator(_web_address)]
     tls: ClientTls | None = None
     token_file: _File | None = None
     user: str | None = None
@@ -172,7 +228,7 @@ class Retention(_Section):
 class StatusPage(_Section):
     """``[status]``: where the status page and the metrics are."""
 
-    host: str = "127.0.0.1"
+    host: _Host = "127.0.0.1"
     port: _Port = 8088
 
 
@@ -192,101 +248,3 @@ class NodeConfig(_Section):
     def model_url(self, name: str) -> str:
         """Where the model called ``name`` is served."""
         return next(model.url for model in self.models if model.name == name)
-
-
-def read_config(path: Path) -> NodeConfig:
-    """Read a node's TOML file.
-
-    Raises
-    ------
-    NodeError
-        When there is no such file, or it has faults: all of them in one line.
-    """
-    config, faults = _checked(path)
-    if config is None or faults:
-        number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise NodeError(f"{path} has {number}: {'; '.join(faults)}")
-    return config
-
-
-def find_faults(path: Path) -> list[str]:
-    """Every fault of a node's TOML file as ``key: what is wrong``; empty for a good one.
-
-    Raises
-    ------
-    NodeError
-        When the file cannot be read, or is not TOML.
-    """
-    return _checked(path)[1]
-
-
-def _checked(path: Path) -> tuple[NodeConfig | None, list[str]]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NodeError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise NodeError(f"{path} is not TOML: {error}") from error
-    config, faults = None, list(_loose_ends(document))
-    try:
-        config = NodeConfig.model_validate(document, context={"folder": path.absolute().parent})
-    except ValidationError as error:
-        faults += [_fault(detail) for detail in error.errors(include_url=False)]
-    return config, sorted(dict.fromkeys(faults))
-
-
-def _fault(error: Any) -> str:
-    """One of pydantic's errors as ``key: what is wrong``, the key as in ``rules[0].to[1]``."""
-    location = [part for part in error["loc"] if part not in ("c-store", "stow-rs")]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    key = key.removeprefix(".")
-    if error["type"] == "missing":
-        return f"{key} is missing"
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), known_keys(), n=1)
-        return f"{key} is no key" + (f", meant is perhaps {near[0]}" if near else "")
-    if error["type"].startswith("union_tag"):
-        return f"{key}.kind: expected one of c-store, stow-rs"
-    message = error["msg"].removeprefix("Value error, ")
-    value = error["input"]
-    shown = f", found {value!r}" if isinstance(value, str | int | float) else ""
-    return f"{key}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def known_keys() -> set[str]:
-    """Every key that may stand anywhere in the file."""
-    sections = (*_Section.__subclasses__(), *_Destination.__subclasses__())
-    return {name for section in sections for name in section.model_fields}
-
-
-def _loose_ends(document: dict[str, Any]) -> Iterator[str]:
-    """Names that are used and not defined, or defined twice, in the raw document.
-
-    So they show beside all other faults.
-    """
-    names = {
-        table: [entry.get("name") for entry in _tables(document, table)]
-        for table in ("models", "destinations", "rules")
-    }
-    for table, defined in names.items():
-        for name, count in Counter(map(str, defined)).items():
-            if count > 1:
-                yield f"{table}: {name!r} is defined {count} times"
-    names["callers"] = [entry.get("ae_title") for entry in _tables(document, "callers")]
-    for number, rule in enumerate(_tables(document, "rules")):
-        for key, table in (("model", "models"), ("to", "destinations"), ("callers", "callers")):
-            used = rule.get(key, [])
-            for name in [used] if isinstance(used, str) else used if isinstance(used, list) else []:
-                if name not in names[table] and not (key == "callers" and name == FOLDER_CALLER):
-                    known = ", ".join(map(str, names[table])) or "none"
-                    yield f"rules[{number}].{key}: {name!r} is not among the {table} ({known})"
-    for number, destination in enumerate(_tables(document, "destinations")):
-        if ("user" in destination) != ("password_file" in destination):
-            yield f"destinations[{number}]: user and password_file go together"
-
-
-def _tables(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    entries = document.get(key, [])
-    if not isinstance(entries, list):
-        return []
-    return [entry for entry in entries if isinstance(entry, dict)]

@@ -46,6 +46,10 @@ class Spool:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for room in (self.arriving, self.images, self.results, self.workers):
                 room.mkdir(mode=0o700, exist_ok=True)
+            # One that was there before, too.
+            for room in (folder, self.arriving, self.images, self.results, self.workers):
+                if room.stat().st_mode & 0o077:
+                    room.chmod(0o700)
         except OSError as error:
             raise NodeError(f"cannot use {folder} as a spool: {error.strerror}") from error
 
@@ -99,6 +103,7 @@ class Spool:
 def settle(part: Path, final: Path) -> None:
     """Move a complete file to its final name on the same disk, such that it outlives a power cut."""
     with part.open("rb") as file:
+        os.fchmod(file.fileno(), 0o600)
         os.fsync(file.fileno())
     part.replace(final)
     # The new name is on disk when its folder is.

@@ -82,6 +82,9 @@ class ResultOptions:
         return tuple(kind for kind in ResultKind if kind in (*self.formats, *usual))
 
 
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of one file: an answer, or a rejection.
@@ -198,7 +201,7 @@ class ResultsFolder:
             contents[json_path] = json_bytes(document)
         with writing_to(self.folder):
             # A map that has no JSON beside it could be taken for a whole result.
-            write_together(contents)
+            write_together(contents, private=True)
         return Outcome(
             source=source,
             called=called,
@@ -239,7 +242,12 @@ class ResultsFolder:
                 dicom_paths = self._add_objects(
                     stem, {ResultKind.STRUCTURED_REPORT: report}, contents
                 )
-                write_together(contents)
+                write_together(contents, private=True)
+        if called != str(source):
+            # The path is put before the reason, and would say what the results' names hide.
+            rejection = InputRejected(
+                rejection.code, rejection.reason, found=rejection.found, file=called
+            )
         return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
 
     def _objects(
@@ -269,7 +277,10 @@ class ResultsFolder:
 
         The name of a DICOM file is often the patient's, or a UID: it is replaced like the UIDs are.
         """
-        unnamed = header is not None or is_dicom(content)
+        # A damaged file may have lost what DICOM begins with, but not its name.
+        unnamed = (
+            header is not None or is_dicom(content) or source.suffix.lower() in _DICOM_SUFFIXES
+        )
         if not unnamed or self.options.identify:
             return str(source), self._stem(source.stem, source.name.replace(".", "_"))
         uid = text_of(header, "SOPInstanceUID") if header is not None else ""

@@ -17,7 +17,9 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
     files_of = Counter(outcome.source.name for outcome in outcomes)
     answers = [
         (
-            one_line(outcome.source if files_of[outcome.source.name] > 1 else outcome.source.name),
+            one_line(
+                str(outcome.source if files_of[outcome.source.name] > 1 else outcome.source.name)
+            ),
             outcome.finding,
         )
         for outcome in outcomes

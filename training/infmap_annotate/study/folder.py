@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from infmap_annotate.study.database import Database
 from infmap_annotate.study.masks import encode_mask, write_durably
 from infmap_kit.errors import StudyError
+from infmap_kit.model.files import make_private
 
 DATABASE = "study.sqlite"
 KEY = "secret"
@@ -107,6 +108,9 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if (folder / DATABASE).is_file():
+            for room in (folder, folder / MASKS):
+                make_private(room)
         self.database = Database(folder / DATABASE)
         try:
             self.secret = bytes.fromhex((folder / KEY).read_text(encoding="ascii").strip())
@@ -199,7 +203,8 @@ class Study:
 
 def make_folder(folder: Path, facts: dict[str, Any]) -> None:
     """Make an empty study: tables, facts, key and folder of masks."""
-    (folder / MASKS).mkdir(parents=True)
+    make_private(folder)
+    (folder / MASKS).mkdir(mode=0o700)
     key = os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(key, "w") as file:
         file.write(secrets.token_hex(32))

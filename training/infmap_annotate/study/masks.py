@@ -104,7 +104,9 @@ def write_durably(path: Path, content: bytes) -> None:
     """Write beside, sync, rename, and sync the folder: after this a power cut loses nothing."""
     beside = path.with_name(f".{path.name}.part")
     try:
+        beside.touch(0o600)
         with beside.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -60,7 +60,7 @@ def check(
 ) -> None:
     """Check a node's TOML file, and show every fault at its key."""
     with _node_extra():
-        from infmap_kit.node.config import find_faults
+        from infmap_kit.node.check.reading import find_faults
     faults = find_faults(file)
     if json_:
         print_json({"file": str(file), "faults": faults})
@@ -194,7 +194,7 @@ def watch_folder(
 
 def _read(path: Path, *, log: bool = False) -> NodeConfig:
     with _node_extra():
-        from infmap_kit.node.config import read_config
+        from infmap_kit.node.check.reading import read_config
         from infmap_kit.node.log import log_to_stderr
     config = read_config(path)
     if log:

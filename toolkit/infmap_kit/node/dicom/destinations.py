@@ -82,8 +82,13 @@ def _association(
     with quiet():
         tls = _context(destination.tls) if destination.tls else None
         reached: list[Any] = []
+
+        def hang_up_all() -> None:
+            for one in reached:
+                _hang_up(one)
+
         # To connect, and to be answered, has a time each; a request that is answered in drips has none.
-        with cut_off_after(2 * destination.timeout_s, lambda: _hang_up_all(reached)):
+        with cut_off_after(2 * destination.timeout_s, hang_up_all):
             association = entity.associate(
                 destination.host,
                 destination.port,
@@ -124,11 +129,6 @@ def _association(
 
 def _late(destination: Destination) -> DestinationUnavailable:
     return DestinationUnavailable(f"it did not take an object within {destination.max_send_s:g} s")
-
-
-def _hang_up_all(associations: Sequence[Any]) -> None:
-    for association in associations:
-        _hang_up(association)
 
 
 def _hang_up(association: Any) -> None:

@@ -25,10 +25,10 @@ def write_course(course: Course, folder: Path) -> list[Path]:
     maps = [small_map(point.result) for point in course.points]
     paths = [folder / f"progression.{suffix}" for suffix in ("json", "csv", "png", "html")]
     with writing_to(folder, ProgressionError):
-        write_json(paths[0], course_document(course))
-        write_bytes(paths[1], course_csv(course).encode())
-        write_bytes(paths[2], draw(course, maps).png())
-        write_bytes(paths[3], page(course, maps).encode())
+        write_json(paths[0], course_document(course), private=True)
+        write_bytes(paths[1], course_csv(course).encode(), private=True)
+        write_bytes(paths[2], draw(course, maps).png(), private=True)
+        write_bytes(paths[3], page(course, maps).encode(), private=True)
     return paths
 
 

@@ -80,6 +80,7 @@ class TritonServer:
         self._lines: collections.deque[str] = collections.deque(maxlen=_LOG_LINES)
         self._copy: PrivateCopy | None = None
         self._process: subprocess.Popen[str] | None = None
+        self._stubs: tuple[int, ...] = ()
         self._reader: threading.Thread | None = None
 
     @property
@@ -185,6 +186,7 @@ class TritonServer:
         self._reader.start()
         try:
             self._wait_until_ready(timeout_s, beside_release, while_waiting)
+            self._stubs = _children_of(self.pid)
         except BaseException:
             self.stop()
             raise
@@ -218,8 +220,15 @@ class TritonServer:
         ServerError
             With the reason that its log gives.
         """
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is None:
+            return
+        if self._process.poll() is not None:
             raise ServerError(self._diagnosis())
+        # Triton goes on without the process that our runner lives in, and refuses every question.
+        if not set(self._stubs) <= set(_children_of(self.pid)):
+            raise ServerError(
+                "the server's python backend ended: it was killed, or ran out of memory"
+            )
 
     def __enter__(self) -> Self:
         return self if self._process is not None else self.start()
@@ -275,6 +284,18 @@ def is_ready(grpc_url: str, release: int | None = None) -> bool:
             return bool(stub.ModelReady(request, timeout=2).ready)
         except grpc.RpcError:
             return False
+
+
+def _children_of(pid: int) -> tuple[int, ...]:
+    """Ids of the living processes that a process has started."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # Behind the name, which may hold anything: state and parent.
+            state, parent, *_ = stat.read_text("utf-8", "replace").rpartition(") ")[2].split()
+            if int(parent) == pid and state != "Z":
+                children.append(int(stat.parent.name))
+    return tuple(children)
 
 
 def _require_open_files() -> None:
