@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom.character_set import give_encodings
 from infmap_kit.imaging.dicom.decoding import pixel_decoder
 from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 
@@ -106,7 +107,14 @@ def read_header(source: BinaryIO, keywords: Sequence[str] = _KEYWORDS) -> Datase
             Reason.TOO_LARGE, "expected a data set that is not deflated, found one that is"
         )
     source.seek(0)
-    return dcmread(bounded, force=True, stop_before_pixels=True, specific_tags=list(keywords))
+    dataset = dcmread(
+        bounded,
+        force=True,
+        stop_before_pixels=True,
+        specific_tags=["SpecificCharacterSet", *keywords],
+    )
+    give_encodings(dataset)
+    return dataset
 
 
 class _Bounded:
@@ -183,6 +191,7 @@ def _parsed(content: bytes, syntax: str) -> Dataset:
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         )
+    give_encodings(dataset)
     return dataset
 
 
@@ -210,6 +219,7 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
     )
     dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset(meta)
+    give_encodings(dataset)
     return dataset
 
 
