@@ -111,6 +111,7 @@ def _in_results(content: bytes, folder: Path) -> str:
     return done.stdout.partition("[")[2].partition("]")[0]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_character_set_that_is_not_known_is_said_and_guessed_at_no_name() -> None:
     read, warned = _warned(_file("KLINGON 7", "Müller^Äsop".encode()))
     assert "character-set" in warned

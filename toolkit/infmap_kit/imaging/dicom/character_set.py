@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import MutableSequence
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.imaging.radiograph import InputWarning
@@ -128,9 +129,9 @@ def _raw(dataset: Dataset, keyword: str) -> bytes | None:
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
-    from infmap_kit.imaging.dicom.dataset import text_of
-
-    if keyword != "SpecificCharacterSet":
-        return text_of(dataset, keyword)
-    value = dataset.get(keyword) or ""
-    return value if isinstance(value, str) else "\\".join(map(str, value))
+    try:
+        value = dataset.get(keyword) or ""
+        return "\\".join(map(str, value)) if isinstance(value, MutableSequence) else str(value)
+    # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
+    except Exception:  # noqa: BLE001
+        return ""

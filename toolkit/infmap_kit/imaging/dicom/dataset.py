@@ -51,6 +51,7 @@ _KEYWORDS = (
 
 _MARK_END = 132
 _META_GROUP = 0x0002
+_UNDEFINED = 0xFFFFFFFF
 
 
 def read_dataset(content: bytes) -> Dataset:
@@ -187,6 +188,14 @@ def _parsed(content: bytes, syntax: str) -> Dataset:
         defer_size=MAX_SEQUENCE_BYTES if native else None,
     )
     if not dataset.file_meta.get("TransferSyntaxUID"):
+        pixels: Any = dataset.get_item("PixelData", keep_deferred=True)
+        if pixels is not None and pixels.length == _UNDEFINED:
+            raise InputRejected(
+                Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+                "expected a Transfer Syntax UID that says how the pixels are compressed, found none: export "
+                "the radiograph anew",
+                found={"missing": "Transfer Syntax UID"},
+            )
         implicit, _ = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
