@@ -181,7 +181,7 @@ def test_a_file_without_preamble() -> None:
         ({"Rows": 65}, "truncated", "128x65"),
         ({"BitsAllocated": 32}, "pixel-type", "32"),
         ({"WindowCenter": 5, "WindowWidth": 0}, "unreadable", "width 0"),
-        ({"Rows": None}, "unreadable", "damaged"),
+        ({"Rows": None}, "unreadable", "number of Rows"),
     ],
 )
 def test_unsuitable_files_are_refused(tags: dict[str, Any], code: str, actual: str) -> None:

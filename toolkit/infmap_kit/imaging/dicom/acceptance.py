@@ -95,6 +95,106 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
     return warnings
 
 
+_NUMBERS = {
+    "WindowCenter": "Window Center", "WindowWidth": "Window Width", "RescaleSlope": "Rescale Slope",
+    "RescaleIntercept": "Rescale Intercept", "PixelSpacing": "Pixel Spacing",
+    "ImagerPixelSpacing": "Imager Pixel Spacing",
+}  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def mend_tags(dataset: Dataset) -> tuple[InputWarning, ...]:
+    """Give attributes that are missing or badly written their safe value, and say which, what and why.
+
+    A decimal comma is a point; a window without a partner is none; without Pixel Representation values are
+    unsigned, without Bits Stored all bits count, without Samples per Pixel there is one, and without
+    Photometric Interpretation the picture is taken for MONOCHROME2, which the look at its polarity refuses if
+    it is not.
+
+    Raises
+    ------
+    InputRejected
+        ``unreadable``, for an attribute that has no safe value.
+    """
+    said = [line for keyword in _NUMBERS for line in _mended_numbers(dataset, keyword)]
+    centres, widths = (_listed(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    pairs = [
+        (c, w) for c, w in zip(centres, widths, strict=False) if c is not None and w is not None
+    ]
+    if len(pairs) < max(len(centres), len(widths)):
+        said.append(
+            "Window Center and Window Width are not in pairs: those without a partner are left out"
+        )
+        dataset.WindowCenter, dataset.WindowWidth = [c for c, _ in pairs], [w for _, w in pairs]
+    if "PixelData" in dataset:
+        for keyword, name in (
+            ("Rows", "Rows"),
+            ("Columns", "Columns"),
+            ("BitsAllocated", "Bits Allocated"),
+        ):
+            if not isinstance(dataset.get(keyword), int):
+                raise InputRejected(
+                    Reason.UNREADABLE,
+                    f"expected a number of {name}, found none: store the radiograph anew from its source",
+                    found={"missing": name},
+                )
+        allocated = int(dataset.BitsAllocated)
+        high = dataset.get("HighBit")
+        stored = high + 1 if isinstance(high, int) and 1 <= high < allocated else allocated
+        for keyword, name, value in (
+            ("SamplesPerPixel", "Samples per Pixel", 1),
+            ("BitsStored", "Bits Stored", stored),
+            ("PixelRepresentation", "Pixel Representation", 0),
+            ("PhotometricInterpretation", "Photometric Interpretation", "MONOCHROME2"),
+        ):
+            if dataset.get(keyword) in (None, ""):
+                setattr(dataset, keyword, value)
+                said.append(f"{name} is missing: {value} is taken")
+    directions = dataset.get("PatientOrientation")
+    if isinstance(directions, str) and directions:
+        said.append("Patient Orientation has one value instead of two: it is left out")
+        dataset.PatientOrientation = None
+    return (InputWarning("mended-tags", "; ".join(said)),) if said else ()
+
+
+def _mended_numbers(dataset: Dataset, keyword: str) -> list[str]:
+    """Read a decimal string that pydicom would refuse; what is no number becomes none."""
+    element = dataset.get_item(keyword, keep_deferred=True)
+    raw = getattr(element, "value", None)
+    if not isinstance(raw, bytes):
+        return []
+    parts = [part.strip(" \0") for part in raw.decode("latin_1").split("\\")]
+    if all(_NUMBER.fullmatch(part) for part in parts) or not any(parts):
+        return []
+    mended = [part.replace(",", ".") for part in parts]
+    numbers = [float(part) if _NUMBER.fullmatch(part) else None for part in mended]
+    name = _NUMBERS[keyword]
+    if keyword.startswith("Window"):
+        # Which belong to each other is found by their places.
+        setattr(dataset, keyword, None)
+        dataset[keyword].value = ["" if number is None else number for number in numbers]
+    else:
+        found = [number for number in numbers if number is not None]
+        if len(found) < len(numbers) and keyword.startswith("Rescale"):
+            raise InputRejected(
+                Reason.UNREADABLE,
+                f"expected a number as {name}, found none: what the values mean is not known",
+                found={"damaged": name},
+            )
+        setattr(dataset, keyword, found if len(found) == len(numbers) else None)
+    if any(number is None for number in numbers):
+        return [f"{name} holds what is no number: it is left out"]
+    return [f"{name} has a decimal comma: it is read as a point"]
+
+
+def _listed(value: Any) -> list[Any]:
+    """The values of an element that may have none, one or several; ``None`` for one that is empty."""
+    if value in (None, ""):
+        return []
+    values = [value] if isinstance(value, str | float | int) else list(value)
+    return [None if one in (None, "") else one for one in values]
+
+
 def age_years(dataset: Dataset) -> int | None:
     """Age at the study in whole years, from Patient Age or the two dates; ``None`` when unknown."""
     stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", text_of(dataset, "PatientAge"))
@@ -193,7 +293,9 @@ def _part(dataset: Dataset) -> list[InputWarning]:
 def _view(dataset: Dataset) -> list[InputWarning]:
     view = re.sub(r"[^A-Z]", "", text_of(dataset, "ViewPosition").upper())
     codes = _codes(dataset, "ViewCodeSequence")
-    along = str((dataset.get("PatientOrientation") or [""])[0])[:1]
+    directions = dataset.get("PatientOrientation")
+    # One value alone is no orientation: "PA" there is a view.
+    along = "" if isinstance(directions, str) else str((directions or [""])[0])[:1]
     if view in _OBLIQUE or codes & _OBLIQUE_CODES:
         raise InputRejected(
             Reason.OBLIQUE_VIEW,

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.dicom.character_set import give_encodings
 from infmap_kit.imaging.dicom.decoding import pixel_decoder
 from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 
@@ -50,6 +51,7 @@ _KEYWORDS = (
 
 _MARK_END = 132
 _META_GROUP = 0x0002
+_UNDEFINED = 0xFFFFFFFF
 
 
 def read_dataset(content: bytes) -> Dataset:
@@ -106,7 +108,14 @@ def read_header(source: BinaryIO, keywords: Sequence[str] = _KEYWORDS) -> Datase
             Reason.TOO_LARGE, "expected a data set that is not deflated, found one that is"
         )
     source.seek(0)
-    return dcmread(bounded, force=True, stop_before_pixels=True, specific_tags=list(keywords))
+    dataset = dcmread(
+        bounded,
+        force=True,
+        stop_before_pixels=True,
+        specific_tags=["SpecificCharacterSet", *keywords],
+    )
+    give_encodings(dataset)
+    return dataset
 
 
 class _Bounded:
@@ -179,10 +188,19 @@ def _parsed(content: bytes, syntax: str) -> Dataset:
         defer_size=MAX_SEQUENCE_BYTES if native else None,
     )
     if not dataset.file_meta.get("TransferSyntaxUID"):
+        pixels: Any = dataset.get_item("PixelData", keep_deferred=True)
+        if pixels is not None and pixels.length == _UNDEFINED:
+            raise InputRejected(
+                Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+                "expected a Transfer Syntax UID that says how the pixels are compressed, found none: export "
+                "the radiograph anew",
+                found={"missing": "Transfer Syntax UID"},
+            )
         implicit, _ = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         )
+    give_encodings(dataset)
     return dataset
 
 
@@ -210,6 +228,7 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
     )
     dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset(meta)
+    give_encodings(dataset)
     return dataset
 
 
