@@ -47,7 +47,7 @@ def missing_package(error: ModuleNotFoundError, *, program: str) -> MissingDepen
     module = (error.name or "").partition(".")[0]
     if not module or module.startswith("infmap_"):
         return None
-    needs = f"{program} needs {module}, which is not installed"
+    needs = f"{program} needs {_PACKAGE_OF.get(module, module)}, which is not installed"
     extra = extra_with(module, program=program)
     return MissingDependency(f"{needs}: pip install '{_DISTRIBUTION}{f'[{extra}]' * bool(extra)}'")
 

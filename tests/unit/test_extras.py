@@ -1,0 +1,160 @@
+"""Every command in an environment that has one extra, or none, names the extra that it lacks, in one line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sklearn", reason="the annotate extra is not installed")
+
+import without_extras
+from extras_commands import ARGUMENTS, known_commands, prepare, typed
+from infmap_kit.extras import extra_with
+from without_extras import distributions
+
+EXTRAS = ("client", "export", "sign", "embedded", "dicom", "node", "annotate")
+"""Those whose packages are small; `train` is tried by its own tests, `int8`, `compile` and `tensorrt` are
+`export` and a library more."""
+
+_HINT = re.compile(r"pip install 'infmap-kit\[(\w+)\]'")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("extras")
+    prepare(made)
+    return made
+
+
+def _answers(python: Path, folder: Path, *options: str) -> dict[str, tuple[int, str]]:
+    done = subprocess.run(
+        [python, without_extras.__file__, *options],
+        input=json.dumps(typed()), capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, "PYTHONPATH": "", "COLUMNS": "200"} if not options else None,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return dict(zip(ARGUMENTS, map(tuple, json.loads(done.stdout)), strict=True))
+
+
+def _judge(answers: dict[str, tuple[int, str]], extra: str) -> dict[str, str]:
+    """Refuse whatever no user could make sense of, and give the extra that each command asked for."""
+    asked = {}
+    for command, (code, told) in answers.items():
+        assert "Traceback" not in told, (command, told)
+        assert code in range(7), (command, code, told)
+        named = _HINT.findall(told)
+        if "not installed" in told or "No module named" in told:
+            assert len(named) == 1, (command, told)
+            assert told.startswith("error: ")
+            assert len(told.strip().splitlines()) == 1, (command, told)
+        if named:
+            assert not distributions(named[0]) <= distributions(extra), (command, told)
+            asked[command] = named[0]
+    return asked
+
+
+def test_every_command_is_tried() -> None:
+    assert known_commands() == set(ARGUMENTS)
+
+
+def test_without_any_extra_every_command_names_the_one_that_it_lacks(folder: Path) -> None:
+    asked = _judge(_answers(Path(sys.executable), folder, "--only="), "")
+    expected = {
+        **{
+            f"infmap-kit {name}": "export"
+            for name in ("bundle", "install", "export", "verify bisect")
+        },
+        **{
+            f"infmap-kit {name}": "client"
+            for name in ("infer", "progression noise", "serve", "tune")
+        },
+        **{f"infmap-kit {name}": "node" for name in ("node run", "node work")},
+        **{f"infmap-train {name}": "train" for name in ("fit", "networks", "dataset build")},
+        **{f"infmap-annotate {name}": "annotate" for name in ("init", "serve", "predict")},
+    }
+    assert {command: asked.get(command) for command in expected} == expected
+    able = {"infmap-kit inspect", "infmap-kit synthesize", "infmap-kit progression report"}
+    assert not able & asked.keys(), "what needs no extra asks for none"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", ["", *EXTRAS])
+def test_every_command_in_a_real_environment_of_one_extra(
+    extra: str, folder: Path, tmp_path: Path
+) -> None:
+    python = _environment(tmp_path / "environment", extra)
+    code = "import sys, importlib.util as u; print(*filter(u.find_spec, sys.argv[1:]))"
+    found = subprocess.run(
+        [python, "-c", code, "onnx", "highdicom", "openvino"],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    has = {
+        "annotate": "onnx",
+        "export": "onnx",
+        "dicom": "highdicom",
+        "node": "highdicom",
+        "embedded": "openvino",
+    }
+    assert found.stdout.strip() == has.get(extra, ""), "it is an environment of that extra alone"
+    _judge(_answers(python, folder), extra)
+
+
+def _environment(folder: Path, extra: str) -> Path:
+    """A virtual environment of links to what is installed here: nothing is fetched or built."""
+    venv.create(folder, symlinks=True, with_pip=False)
+    (site,) = folder.glob("lib/python*/site-packages")
+    root = Path(__file__).parents[2]
+    (site / "infmap.pth").write_text(f"{root / 'toolkit'}\n{root / 'training'}\n")
+    allowed = {
+        one
+        for one in importlib.metadata.distributions()
+        if without_extras.normal(one.name) in distributions(extra)
+    }
+    # A folder that several share (``google``) is made, and what each has in it is linked.
+    shared = Counter(
+        top
+        for one in importlib.metadata.distributions()
+        for top in {f.parts[0] for f in one.files or ()}
+    )
+    for one in allowed:
+        for file in one.files or ():
+            depth = 2 if shared[file.parts[0]] > 1 and len(file.parts) > 2 else 1
+            place = Path(*file.parts[:depth])
+            link = site / place
+            # Of an editable installation the record alone: its code is this very checkout.
+            is_elsewhere = one.name == "infmap-kit" and ".dist-info" not in place.parts[0]
+            if (
+                is_elsewhere
+                or ".." in place.parts
+                or link.is_symlink()
+                or place.parts[0] == "__pycache__"
+            ):
+                continue
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(Path(str(one.locate_file(place))).resolve())
+    return folder / "bin" / "python"
+
+
+@pytest.mark.parametrize(
+    ("program", "module", "extra"),
+    [
+        ("infmap-kit", "onnx", "export"), ("infmap-kit", "openvino", "embedded"),
+        ("infmap-kit", "grpc", "client"), ("infmap-kit", "nncf", "int8"),
+        ("infmap-kit", "cryptography", "sign"), ("infmap-kit", "pynetdicom", "node"),
+        ("infmap-kit", "tensorrt", "tensorrt"), ("infmap-kit", "tensorrt_rtx_bindings", "compile"),
+        ("infmap-train", "onnx", "train"), ("infmap-annotate", "onnx", "annotate"), ("infmap-kit", "numpy", ""),
+    ],
+)  # fmt: skip
+def test_the_extra_is_the_programs_own_or_the_smallest(
+    program: str, module: str, extra: str
+) -> None:
+    assert extra_with(module, program=program) == extra
