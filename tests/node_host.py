@@ -207,7 +207,7 @@ class NodeHost:
         from prometheus_client.parser import text_string_to_metric_families
 
         code, text = self.http("/metrics")
-        assert code == 200
+        assert code == 200, text[:2000]
         return {
             sample.labels.get(label, ""): sample.value
             for family in text_string_to_metric_families(text)

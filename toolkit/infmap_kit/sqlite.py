@@ -56,8 +56,11 @@ class DurableDatabase:
 
     def _make_private(self) -> None:
         """Make the file its owner's alone, whatever the umask; SQLite's log beside it takes its mode."""
+        # Only a file that is not there yet is opened: closing one would take away every lock that SQLite holds on
+        # it in this process, and another process would then remove the log that is still written to
+        # (sqlite.org/howtocorrupt.html, 2.2).
         with contextlib.suppress(OSError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         for file in (self.path, *(Path(f"{self.path}-{kind}") for kind in ("wal", "shm"))):
             # Another's file, or one on a disk that cannot be written, stays as it is.
             with contextlib.suppress(OSError):
