@@ -56,8 +56,8 @@ class DurableDatabase:
 
     def _make_private(self) -> None:
         """Make the file its owner's alone, whatever the umask; SQLite's log beside it takes its mode."""
-        # Only a file that is not there yet is opened: closing one would take away every lock that SQLite holds on
-        # it in this process, and another process would then remove the log that is still written to
+        # Only a file that is not there yet is opened: closing one would take away every lock that SQLite holds
+        # on it in this process, and another process would then remove the log that is still written to
         # (sqlite.org/howtocorrupt.html, 2.2).
         with contextlib.suppress(OSError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
