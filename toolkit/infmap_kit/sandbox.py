@@ -39,7 +39,7 @@ _STATE = {"in force": "none"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SandboxLimits:
-    """SandboxLimits of a confined process and of all that it starts.
+    """Limits of a confined process and of all that it starts.
 
     Parameters
     ----------
