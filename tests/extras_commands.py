@@ -17,6 +17,7 @@ from published import publish_text, seal_anew
 from results import result_document, write_results
 from small_network import small_run
 
+_MODEL = {"name": "small", "version": "7", "network": "U-Net", "onnx_sha256": "0" * 64}
 _NOWHERE = "127.0.0.1:9"
 
 # An address for documentation (RFC 5737), which no machine has: whoever would serve ends at once.
@@ -43,7 +44,7 @@ def prepare(folder: Path) -> None:
     (folder / "node.toml").write_text(_NODE)
     write_results(folder / "results", *(result_document(number) for number in range(2)))
     publish_text(folder / "repository", "engine")
-    seal_anew(folder / "repository", model={"name": "small", "version": "7"})
+    seal_anew(folder / "repository", model=_MODEL)
     small_run(folder / "run")
     study, _ = new_study(folder)
     study.database.close()

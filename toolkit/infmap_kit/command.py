@@ -26,7 +26,7 @@ class _Console(Console):
     def __init__(self, *, stderr: bool) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """Take a line or several for text, and escape what cannot be printed."""
         return super().render_str(printable(text, keep="\n\t"), **options)
 
