@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,12 +28,17 @@ from infmap_annotate.study.folder import Study
 from infmap_annotate.study.predict import predict_by_runs
 from infmap_annotate.web.pictures import PictureCache
 from infmap_kit.errors import InputRejected, TrainingError
+from infmap_kit.imaging.explain import explain_dicom
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph
+from infmap_kit.imaging.readers import decode, decode_radiograph, read_content, read_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import ModelSpec, NetworkSpec
-from infmap_train.data.dataset import load, read_index
+from infmap_kit.node import worker
+from infmap_kit.node.config import Rule
+from infmap_kit.node.queue.states import Job
+from infmap_train.data.dataset import Sample, load, read_index
 from infmap_train.data.layouts import open_dataset
 from pictures import read_picture
 
@@ -137,6 +146,83 @@ def test_training_and_annotation_see_what_serving_sees(
     pictures_of_study.close()
     assert shown is not None
     np.testing.assert_array_equal(decoded(shown), served)
+
+
+@st.composite
+def _files(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A PNG, TIFF or DICOM of any bits, polarity, window and orientation, whole or cut or of no chest."""
+    gray = np.asarray(draw(st.sampled_from([drawn_chest(), drawn_chest(seed=4)])))
+    if draw(st.booleans()):
+        gray = 4095 - gray
+    kind = draw(st.sampled_from(["png", "tiff", "dcm"]))
+    if kind == "dcm":
+        tags = {
+            "PhotometricInterpretation": draw(st.sampled_from(["MONOCHROME1", "MONOCHROME2"])),
+            "WindowCenter": draw(st.sampled_from([300, 2048, 9000])),
+            "WindowWidth": draw(st.sampled_from([200, 4096])),
+            "BodyPartExamined": draw(st.sampled_from(["CHEST", "HAND", "RIBS"])),
+            "PatientOrientation": draw(st.sampled_from([["L", "F"], ["R", "F"], ["F", "L"]])),
+        }
+        content = as_file(chest_dataset(gray, **tags))
+    else:
+        array = gray if draw(st.booleans()) else (gray >> 4).astype(np.uint8)
+        content = cv2.imencode(f".{kind}", array)[1].tobytes()
+    kept = draw(st.sampled_from([1.0, 1.0, 1.0, 0.6]))
+    return f"chest.{kind}", content[: int(kept * len(content))]
+
+
+_Judged = tuple[NDArray[np.uint8] | None, tuple[InputWarning, ...], str]
+
+
+def _judged(read: Callable[[], Radiograph]) -> _Judged:
+    """What the network is shown of a file, its warnings, and why it was refused instead."""
+    try:
+        radiograph = read()
+    except InputRejected as rejection:
+        return None, (), f"{rejection.code}: {rejection.reason}"
+    return network_input(radiograph.pixels), radiograph.warnings, ""
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(_files())
+def test_whatever_is_decoded_is_the_same_everywhere(
+    tmp_path: Path, file: tuple[str, bytes]
+) -> None:
+    name, content = file
+    path = tmp_path / name
+    path.write_bytes(content)
+    served, warnings, refusal = _judged(lambda: decode_radiograph(read_content(path), name))
+    job = Job(image_id=1, file=name, caller="A", sop_instance_uid="1.2")
+    rule = Rule(name="all", model="covid", to=[])
+    # The node, and the noise of `progression`.
+    for read in (lambda: worker._decoded(content, job, rule), lambda: read_radiograph(path)):
+        shown, *others = _judged(read)
+        assert others == [warnings, refusal]
+        np.testing.assert_array_equal(shown, served)
+    # `inspect` tells the same story of a DICOM file.
+    if name.endswith("dcm"):
+        told = explain_dicom(path)
+        rejected = told["rejected"]
+        assert (f"{rejected['code']}: {rejected['reason']}" if rejected else "") == refusal
+        if served is not None:
+            assert told["warnings"] == [dataclasses.asdict(warning) for warning in warnings]
+    # Training and annotation take what can be decoded at all, and say of the rest what serving says.
+    sample = Sample(name="chest", image=path, covid=False, group="chest")
+    plain, _, cannot = _judged(lambda: decode(content, name))
+    if plain is None:
+        assert cannot == refusal
+        with pytest.raises(TrainingError, match=re.escape(cannot.partition(": ")[2])):
+            load([sample])
+        return
+    trained = load([sample])
+    np.testing.assert_array_equal(trained.images[0], plain)
+    if served is None:
+        assert trained.doubts == (f"chest: {refusal.partition(': ')[2]}",)
+    else:
+        np.testing.assert_array_equal(trained.images[0], served)
+        assert trained.doubts == tuple(f"chest: {warning.text}" for warning in warnings)
 
 
 def test_what_serving_would_refuse_is_trained_on_and_named(
