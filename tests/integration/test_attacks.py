@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import py_compile
+import re
 import resource
 import shutil
 import signal
@@ -91,7 +92,7 @@ def test_a_server_that_was_brought_down_comes_back_and_says_why(small: Path) -> 
     ) as server:
         for end in range(3):
             attack(server.options.http_port, ATTACKS["nested JSON"]())
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             if end == len(pauses):
                 with pytest.raises(ServerError, match="ended 3 times within 15 minutes"):
                     while time.monotonic() < deadline:
@@ -103,7 +104,7 @@ def test_a_server_that_was_brought_down_comes_back_and_says_why(small: Path) -> 
                 assert time.monotonic() < deadline, events
                 time.sleep(0.05)
             assert _finds_white(server.grpc_url)
-    assert events[0].startswith("the server ended by signal SIGSEGV")
+    assert re.match(r"the server ended by signal SIG(SEGV|ABRT|BUS)", events[0])
     assert "CudaDriverHelper" not in " ".join(events)
     assert "again in 0.1 s" in events[0]
     assert "again in 0.2 s" in events[2]

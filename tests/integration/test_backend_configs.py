@@ -21,6 +21,7 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.parts.contract import ENSEMBLE, GRAPHS
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
@@ -41,7 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     publish(
         read_source(folder / "small.onnx"),
         repository,
-        OpenvinoOptions(batches=(1, 4)),
+        OnnxruntimeOptions(gpu=False, batches=(1, 4)),
         pictures=synthetic_pictures()[:1],
     )
     answered_by_the_runner(repository)

@@ -107,8 +107,8 @@ def test_what_is_never_looked_at_is_said_once(
     watched = watch()
     assert [watched.look() for _ in range(4)] == [0, 0, 0, 0]
     assert _names(inbox) == there
-    fields = [vars(record)["fields"] for record in caplog.records]
-    said = {line["what"].split(":")[0]: line["found"] for line in fields}
+    noted = [vars(record)["fields"] for record in caplog.records]
+    said = {fields["what"].split(":")[0]: fields["found"] for fields in noted}
     assert said == {
         "folders": 1, "hidden files": 1, "links": 1, "pipes, sockets or devices": 1,
         "unfinished files, by their name": 6,

@@ -43,6 +43,9 @@ which the graphs build on each other."""
 MOST_PIXELS = "most_pixels"
 """Parameter of the model's config: pixels of the largest input, of all its pictures, that is computed."""
 
+DEFAULT_MOST_PIXELS = "40000000"
+"""The same where a config does not say it."""
+
 USUAL_BYTES = 2**24
 """Input of a usual request, as of a detector with 4096x4096 pixels; what a larger one needed is given back."""
 
@@ -204,7 +207,8 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
         listed = json.loads(config["parameters"][GRAPHS]["string_value"])
-        most_pixels = int(config["parameters"][MOST_PIXELS]["string_value"])
+        stated = config["parameters"].get(MOST_PIXELS, {"string_value": DEFAULT_MOST_PIXELS})
+        most_pixels = int(stated["string_value"])
         self._pipeline = Pipeline(
             [
                 CompiledGraph(

@@ -207,7 +207,7 @@ class TritonServer:
         process.wait()
         if self._reader is not None:
             self._reader.join(timeout=5)
-        self._process = None
+        self._process, self._stubs = None, ()
         remove_shared_memory(self._memory_prefix)
         if self._copy is not None:
             self._copy.remove()
