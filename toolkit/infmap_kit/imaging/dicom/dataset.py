@@ -100,8 +100,14 @@ def read_header(source: BinaryIO, keywords: Sequence[str] = _KEYWORDS) -> Datase
         Whatever pydicom raises of damaged files.
     """
     from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+    start = source.read(_MARK_END)
+    # Without preamble it begins with an element of group 2 or 8.
+    if start[_MARK_END - 4 :] != b"DICM" and start[:2] not in (b"\x02\x00", b"\x08\x00"):
+        raise InvalidDicomError
+    source.seek(0)
     bounded = _Bounded(source)
     if _meta(bounded).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         raise InputRejected(
