@@ -80,6 +80,7 @@ ARGUMENTS = {
     "infmap-kit bench compare": "a.json b.json",
     "infmap-kit bench table5": "--only unet/densenet121 --output table5",
     "infmap-kit deploy compose": "--repository repository",
+    "infmap-kit deploy gateway": "--name host --certificate c.pem --certificate-key k.pem --key a",
     "infmap-kit deploy kserve": "--repository repository --storage-uri pvc://models",
     "infmap-train classify": "--data data --run new-run",
     "infmap-train evaluate": "run --data data",

@@ -137,6 +137,8 @@ def test_modules_of_the_working_folder_are_not_taken(
     mark = tmp_path / "was-here"
     (tmp_path / "json.py").write_text(f"open({str(mark)!r}, 'w')")
     monkeypatch.chdir(tmp_path)
+    # As many a shell's start file leaves it: an empty entry is the present folder.
+    monkeypatch.setenv("PYTHONPATH", f":{os.environ.get('PYTHONPATH', '')}:")
     assert _inside(module, "import json\nprint(json.dumps([]))").strip() == "[]"
     assert not mark.exists()
 

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from infmap_kit import landlock
@@ -145,12 +145,23 @@ def run_module_confined(
         outputs = [scratch / "stdout", scratch / "stderr"]
         with outputs[0].open("wb") as stdout, outputs[1].open("wb") as stderr:
             process = subprocess.Popen(  # noqa: S603  # our own module in our own interpreter
-                command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=_without_present_folder(os.environ),
+                process_group=0,
             )
             code = _watch(process.pid, what, limits)
             process.returncode = code
         texts = [path.read_text(encoding="utf-8", errors="replace") for path in outputs]
         return subprocess.CompletedProcess(command, code, *texts)
+
+
+def _without_present_folder(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose PYTHONPATH has no empty entry, which would be the folder that somebody works in."""
+    folders = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    return {**environment, "PYTHONPATH": os.pathsep.join(folders)}
 
 
 @contextlib.contextmanager

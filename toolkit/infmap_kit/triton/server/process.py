@@ -226,6 +226,10 @@ class TritonServer:
             raise ServerError(self._diagnosis())
         # Triton goes on without the process that our runner lives in, and refuses every question.
         if not set(self._stubs) <= set(_children_of(self.pid)):
+            # When both end, whoever goes first does not tell why.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+                raise ServerError(self._diagnosis())
             raise ServerError(
                 "the server's python backend ended: it was killed, or ran out of memory"
             )
