@@ -98,12 +98,15 @@ class Launcher:
         privileged = os.geteuid() == 0 and shutil.which("setpriv") is not None
         prefix = _WITHOUT_PRIVILEGES if privileged else ()
         self.heeds_permissions = privileged or os.geteuid() != 0
+        # Where this package lies, which pytest knows and another process does not.
+        tests = str(Path(__file__).resolve().parents[1])
+        search = [tests, *filter(None, [os.environ.get("PYTHONPATH", "")])]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "chaos.launcher"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0,
                 env={**os.environ, "HOME": str(folder), "COLUMNS": "300",
-                     "OPENBLAS_NUM_THREADS": "1", **environment},
+                     "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(search), **environment},
             )  # fmt: skip
         self._lock = threading.Lock()
         self._started: list[int] = []
