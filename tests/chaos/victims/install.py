@@ -16,4 +16,4 @@ class Install(NewRelease):
 
     def exporting(self) -> tuple[object, ...]:
         return ("install", self._bundle, "--repository", self.repository, "--target", "embedded",
-                "--precision", "fp32", "--report", self.folder / "gate")  # fmt: skip
+                "--precision", "fp32", "--unsigned", "--report", self.folder / "gate")  # fmt: skip
