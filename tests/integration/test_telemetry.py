@@ -161,7 +161,7 @@ COMMANDS = {
     "verify bisect": "infmap_kit verify bisect small",
     "verify compile": "infmap_kit verify compile small --gpu t4",
     "bundle": "infmap_kit bundle small -o small.bundle",
-    "install": "infmap_kit install small.bundle -r installed --target embedded",
+    "install": "infmap_kit install small.bundle --unsigned -r installed --target embedded",
     "inspect": "infmap_kit inspect repository",
     "doctor": "infmap_kit doctor --repository repository",
     "bench": "infmap_kit bench latency --repository repository --baselines --samples 10 "
