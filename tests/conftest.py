@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,25 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What trains goes first: begun last, one worker would train while the others have nothing left."""
     items.sort(key=lambda item: item.path.parent.name != "train")
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Undo what a command run inside this process set up for its log: the next test must see its own lines."""
+    root, hook = logging.getLogger(), threading.excepthook
+    logging.getLogger("infmap_kit.node")  # it may be imported by the test itself
+    named = [
+        logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)
+    ]
+    before = [
+        (logger, logger.level, logger.propagate, logger.disabled, list(logger.handlers))
+        for logger in [root, *named]
+    ]
+    yield
+    for logger, level, propagate, disabled, handlers in before:
+        logger.setLevel(level)
+        logger.propagate, logger.disabled, logger.handlers = propagate, disabled, handlers
+    threading.excepthook = hook
 
 
 @pytest.fixture(scope="session")

@@ -231,6 +231,11 @@ class NodeHost:
         """Every line of the log; each must be JSON."""
         return [json.loads(line) for line in self.log_path.read_text().splitlines()]
 
+    def events(self, subject: str) -> list[str]:
+        """What was said of a subject (``destination pacs: ``), in order and without the subject."""
+        said = [line["event"] for line in self.log()]
+        return [event.removeprefix(subject) for event in said if event.startswith(subject)]
+
     def wait_for(self, seconds: float = 60, **states: int) -> None:
         """Wait until so many radiographs are in these states."""
 

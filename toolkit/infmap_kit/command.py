@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from infmap_kit.errors import InfmapError, Interrupted
 from infmap_kit.extras import missing_package
-from infmap_kit.text import one_line, shown
+from infmap_kit.text import json_bytes, one_line, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -87,16 +86,6 @@ def _refusal(error: OSError) -> str:
     # What is still in the buffer must not end in another error when Python flushes it.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return f"cannot write to standard output: {reason}"
-
-
-def json_bytes(document: object) -> bytes:
-    r"""A document as indented JSON in UTF-8, whatever the names of files in it.
-
-    Python keeps bytes of a name that are no UTF-8 as lone surrogates (PEP 383). They are written as JSON's
-    own escapes (``\udce9``), so that a script that reads the JSON in Python finds the file by that name.
-    """
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")
 
 
 def print_json(document: object) -> None:

@@ -1,7 +1,8 @@
-"""Texts out of other people's files, made fit to be shown on a terminal or a page."""
+"""Texts out of other people's files, made fit to be shown on a terminal or a page, or written as JSON."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 LONGEST = 1500
@@ -25,6 +26,16 @@ def one_line(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+
+
+def json_bytes(document: object) -> bytes:
+    r"""A document as indented JSON in UTF-8, whatever the names of files in it.
+
+    Python keeps bytes of a name that are no UTF-8 as lone surrogates (PEP 383). They are written as JSON's
+    own escapes (``\udce9``), so that a script that reads the JSON in Python finds the file by that name.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 # Line breaks, and what words of some scripts are joined and kept apart with.

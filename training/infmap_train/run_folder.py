@@ -194,11 +194,11 @@ def split_rows(run: Path, pictures: Pictures) -> tuple[NDArray[np.intp], NDArray
     """The rows that a run learns from and those that it holds back, as recorded; ``None`` for a new run."""
     if not (run / SPLIT).is_file():
         return None
-    recorded = read_json(run / SPLIT)
+    recorded = read_split(run)
     rows = {sample.name: row for row, sample in enumerate(pictures.samples)}
     learnt, held_back = (
-        np.array([rows[name] for name in recorded[part] if name in rows], dtype=np.intp)
-        for part in ("train", "held_back")
+        np.array([rows[name] for name in part if name in rows], dtype=np.intp)
+        for part in (recorded.train, recorded.held_back)
     )
     return learnt, held_back
 

@@ -49,13 +49,12 @@ def test_a_pacs_that_sleeps_costs_nothing_but_time(
         awake = stack.enter_context(running_orthanc(tmp_path / "pacs", ports=ports))
         host.wait_for(done=10)
         assert modality_sets(awake) == {("OT", "SEG", "SR"): 10}
-        troubles = [line["event"] for line in host.log() if line["event"].startswith("destination")]
-        assert sorted(troubles) == [
-            "destination pacs: it does not answer (connection refused)",
-            "destination pacs: well again",
-            "destination web: it does not answer (connection refused)",
-            "destination web: well again",
-        ]
+        for name in ("pacs", "web"):
+            # While it wakes up a PACS may abort once or twice; that is another reason, and may be said too.
+            first, *waking, last = host.events(f"destination {name}: ")
+            assert first == "it does not answer (connection refused)"
+            assert len(waking) <= 2, waking
+            assert last == "well again"
 
 
 def test_a_pacs_that_is_full_warns_and_refuses(

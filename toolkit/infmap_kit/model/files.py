@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from infmap_kit.command import json_bytes
 from infmap_kit.errors import InfmapError, SpecError
+from infmap_kit.text import json_bytes
 
 MAX_JSON_BYTES = 64 * 2**20
 """Largest JSON file that is read."""

@@ -56,7 +56,7 @@ class ModelIdentity(Mapping[str, str]):
         SpecError
             When a network does not say what it is.
         """
-        networks = [model, *(named for named in model.values() if _is_network(named))]
+        networks = [model, *(named for named in model.values() if is_network(named))]
         for key in ("name", "version", "onnx_sha256"):
             if any(key not in network for network in networks):
                 raise SpecError(
@@ -74,7 +74,7 @@ class ModelIdentity(Mapping[str, str]):
         if "temperature" in model:
             stated["temperature"] = f"{model['temperature']:g}"
         for part, named in model.items():
-            if not _is_network(named):
+            if not is_network(named):
                 continue
             network = _network_name(named)
             stated |= {
@@ -126,7 +126,8 @@ class ModelIdentity(Mapping[str, str]):
         return f"{type(self).__name__}({self._parameters})"
 
 
-def _is_network(value: object) -> TypeGuard[Mapping[str, Any]]:
+def is_network(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value in a model's record is itself the record of a network."""
     return isinstance(value, Mapping) and "onnx_sha256" in value
 
 

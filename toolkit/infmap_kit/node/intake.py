@@ -8,6 +8,7 @@ import re
 import sqlite3
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.completeness import missing_pixels, pixel_digest
@@ -19,6 +20,9 @@ from infmap_kit.model.files import sha256_of
 from infmap_kit.node.log import note
 from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.spool import Spool, settle
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _UNREADABLE = "expected a DICOM object, found one that cannot be read"
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
@@ -184,7 +188,7 @@ class Intake:
         """Whether the radiograph that is here was cut short, and is of the patient and study that has come."""
         before = self.spool.images / known.file
         try:
-            return bool(missing_pixels(before)) and _is_same_study(file, before)
+            return bool(missing_pixels(before)) and _study(file) == _study(before)
         # As in _header(): what cannot be compared is not replaced.
         except Exception:  # noqa: BLE001
             return False
@@ -196,7 +200,7 @@ class Intake:
             note("received again", image=known.image_id)
             return Receipt(image_id=known.image_id, is_new=False)
         try:
-            is_same = _is_same_picture(file, self.spool.images / known.file)
+            is_same = _picture(file) == _picture(self.spool.images / known.file)
         # As in _header(): two that cannot be compared may differ.
         except Exception as error:
             raise Unusable(_UNREADABLE) from error
@@ -259,21 +263,17 @@ def _check(header: _Header, announced: tuple[str, str] | None) -> None:
         )
 
 
-def _is_same_study(first: Path, second: Path) -> bool:
-    return _study(first) == _study(second)
-
-
-def _is_same_picture(first: Path, second: Path) -> bool:
-    return _picture(first) == _picture(second)
-
-
 def _study(path: Path) -> list[object]:
     with quiet(), path.open("rb") as file:
-        dataset = read_header(file)
-        return [dataset.get(name) for name in ("PatientID", "StudyInstanceUID")]
+        return _study_in(read_header(file))
 
 
 def _picture(path: Path) -> list[object]:
     with quiet(), path.open("rb") as file:
-        syntax = read_header(file).file_meta.get("TransferSyntaxUID")
-    return [syntax, pixel_digest(path), *_study(path)]
+        header = read_header(file)
+        syntax = header.file_meta.get("TransferSyntaxUID")
+        return [syntax, pixel_digest(file, header), *_study_in(header)]
+
+
+def _study_in(header: Dataset) -> list[object]:
+    return [header.get(name) for name in ("PatientID", "StudyInstanceUID")]

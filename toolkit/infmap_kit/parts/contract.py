@@ -61,6 +61,10 @@ class Contract:
         """The networks whose engines compute in the precision that was asked for."""
         return tuple(part.graph for part in (INFECTION, *self.optional) if part.is_lowered)
 
+    def is_network(self, graph: str) -> bool:
+        """Whether a graph of this name is one of :attr:`networks`."""
+        return graph in (network.name for network in self.networks)
+
     @property
     def fp32_networks(self) -> tuple[Graph, ...]:
         """The networks that always compute in FP32; nothing else is computed from them."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,6 +59,7 @@ from infmap_kit.release.source import (
     with_finding,
     with_parts,
 )
+from infmap_kit.text import json_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def write_bundle(
         temperature=source.identity.get("temperature"),
         parts={name: source.identity[name] for name in source.contract.parts},
     ).as_document()
-    document = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+    document = json_bytes(record)
     checksum = write_archive(path, {BUNDLE: document, **files}, sign=sign)
     return {**record, "checksum": checksum}
 

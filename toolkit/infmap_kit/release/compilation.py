@@ -149,11 +149,10 @@ def compile_graphs(
     """
     trt = require_compiler()
     contract = Contract.of(graphs)
-    networks = [network.name for network in contract.networks]
     gpus = [gpu(name) for name in options.gpus]
     results = []
     for name, graph in graphs.items():
-        fp16 = options.precision is Precision.FP16 and name in networks
+        fp16 = options.precision is Precision.FP16 and contract.is_network(name)
         try:
             compiled = fp16_graph(graph).model if fp16 else graph
         except ExportError as error:

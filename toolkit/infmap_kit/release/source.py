@@ -106,7 +106,7 @@ def read_source(
     encoder
         The encoder whose normalisation a Keras model expects, where no ``spec.json`` beside it says so.
     limits
-        SandboxLimits of the process that converts a Keras model.
+        Limits of the process that converts a Keras model.
 
     Raises
     ------

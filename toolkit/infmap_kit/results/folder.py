@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.answer.answer import Answer, encode_png
-from infmap_kit.command import json_bytes
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
@@ -28,6 +27,7 @@ from infmap_kit.results.dicom.results import (
     dicom_results,
     rejection_report,
 )
+from infmap_kit.text import json_bytes
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -148,9 +148,10 @@ class BackendTarget(Target):
     def _engines(
         self, files: Mapping[str, Path], contract: Contract, precision: str
     ) -> dict[str, Engine]:
-        networks = [network.name for network in contract.networks]
         return {
-            name: self.engine(path, Precision(precision if name in networks else Precision.FP32))
+            name: self.engine(
+                path, Precision(precision if contract.is_network(name) else Precision.FP32)
+            )
             for name, path in files.items()
         }
 

@@ -102,7 +102,7 @@ class Onnxruntime(BackendTarget):
 
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
         """Settings of a graph's session, and TensorRT for a network, where that is asked for."""
-        network = config.name in [network.name for network in contract.networks]
+        network = contract.is_network(config.name)
         small = config.name in [graph.name for graph in contract.postprocessing]
         if options.gpu and not small:
             # 1 is HEURISTIC. By default cuDNN tries every algorithm at the first request of each size.

@@ -74,8 +74,7 @@ class Openvino(BackendTarget):
     def config(self, config: pb.ModelConfig, options: Any, contract: Contract) -> None:
         """Ask for the latency of single radiographs, and for bf16 where the networks have it."""
         config.parameters["PERFORMANCE_HINT"].string_value = "LATENCY"
-        networks = [network.name for network in contract.networks]
-        if options.precision is Precision.BF16 and config.name in networks:
+        if options.precision is Precision.BF16 and contract.is_network(config.name):
             config.parameters["HINT_BF16"].string_value = "YES"
 
 

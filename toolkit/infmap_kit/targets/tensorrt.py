@@ -138,8 +138,8 @@ class Tensorrt(BackendTarget):
             }
             draft.write(name, self.model_file, built.plan)
             engine = PlanEngine(trt, built.plan, version_compatible=options.version_compatible)
-            # A context for each profile, and each takes what its own profile needs; the weights come on top.
-            memory[name] = len(built.plan) + sum(engine.memory_bytes.values())
+            # The weights come on top of what the contexts take.
+            memory[name] = len(built.plan) + engine.memory_bytes
             engines[name] = engine
         if timing:
             write_bytes(cache, timing)

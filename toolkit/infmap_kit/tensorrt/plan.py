@@ -58,13 +58,13 @@ class PlanEngine:
         self._cuda = cuda
 
     @property
-    def memory_bytes(self) -> dict[int, int]:
-        """GPU memory that each profile's context takes for activations, by the profile's number."""
+    def memory_bytes(self) -> int:
+        """GPU memory for activations of a context for each profile, each of which takes what its own needs."""
         engine = self._engine
         if hasattr(engine, "get_device_memory_size_for_profile_v2"):
-            count = engine.num_optimization_profiles
-            return {n: int(engine.get_device_memory_size_for_profile_v2(n)) for n in range(count)}
-        return {0: int(engine.device_memory_size_v2)}
+            profiles = range(engine.num_optimization_profiles)
+            return sum(int(engine.get_device_memory_size_for_profile_v2(n)) for n in profiles)
+        return int(engine.device_memory_size_v2)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]

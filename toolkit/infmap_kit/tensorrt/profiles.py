@@ -38,7 +38,7 @@ def profiles_of(
     """
     largest = batches[-1]
     up_to_largest = (_pictures(1), _pictures(1), _pictures(largest))
-    if graph in (network.name for network in contract.networks):
+    if contract.is_network(graph):
         return tuple({IMAGE.name: (_pictures(1), _pictures(b), _pictures(b))} for b in batches)
     if graph in (network.name for network in contract.fp32_networks):
         return ({IMAGE.name: up_to_largest},)

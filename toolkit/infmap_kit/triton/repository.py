@@ -17,6 +17,7 @@ from typing import Any, Self
 import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_json
+from infmap_kit.model.identity import is_network
 from infmap_kit.model.spec import LONGEST_NAME
 from infmap_kit.model.typed import require_files, require_text, typed
 from infmap_kit.parts.contract import Contract
@@ -66,7 +67,7 @@ class Manifest:
         for key in ("target", "precision", "published"):
             require_text(key, getattr(self, key), LONGEST_NAME, empty=True)
         require_files(self.files)
-        named = {part: one for part, one in self.model.items() if _is_network(one)}
+        named = {part: one for part, one in self.model.items() if is_network(one)}
         for part, one in {"": self.model, **named}.items():
             typed(_Network, one, f"model {part}".rstrip(), others=True)
         if self.gate.get("passed"):
@@ -127,10 +128,6 @@ class _PassedGate:
     pictures: int
     dice: float
     flips: int
-
-
-def _is_network(value: object) -> bool:
-    return isinstance(value, Mapping) and "onnx_sha256" in value
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -64,25 +65,27 @@ def missing_pixels(file: Path) -> str:
             return ""
 
 
-def pixel_digest(file: Path) -> str:
+def pixel_digest(stream: BinaryIO, header: Dataset) -> str:
     """SHA-256 of a file's pixels as they are stored, so that two files can be compared without loading either.
 
-    Raises
-    ------
-    Exception
-        Whatever pydicom raises of damaged files.
+    Parameters
+    ----------
+    stream
+        The file, where its header has ended.
+    header
+        That header, of :func:`~infmap_kit.imaging.dicom.dataset.read_header`.
     """
-    with file.open("rb") as stream, quiet():
-        is_implicit, is_little = read_header(stream, _SIZES).original_encoding
-        order = "<" if is_little else ">"
-        left = _announced_bytes(stream, order, is_implicit=bool(is_implicit))
-        if left is None or left == _UNDEFINED:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-        digest = hashlib.sha256()
-        while left > 0 and (content := stream.read(min(left, 2**20))):
-            digest.update(content)
-            left -= len(content)
-        return digest.hexdigest()
+    is_implicit, is_little = header.original_encoding
+    order = "<" if is_little else ">"
+    left = _announced_bytes(stream, order, is_implicit=bool(is_implicit))
+    if left is None or left == _UNDEFINED:
+        # What cannot be measured is compared to the end of the file.
+        left = sys.maxsize
+    digest = hashlib.sha256()
+    while left > 0 and (content := stream.read(min(left, 2**20))):
+        digest.update(content)
+        left -= len(content)
+    return digest.hexdigest()
 
 
 def _missing(stream: BinaryIO, tags: Dataset) -> str:

@@ -60,11 +60,8 @@ def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -
         with _session(destination) as (session, connections):
 
             def stow(path: Path) -> StoreResponse:
-                with cut_off_after(destination.max_send_s, connections.cut_off) as is_late:
-                    try:
-                        return _stow(session, destination, path)
-                    except DestinationUnavailable as error:
-                        raise _late(destination) if is_late() else error from error
+                with _in_time(destination, connections.cut_off):
+                    return _stow(session, destination, path)
 
             yield stow
 
@@ -111,11 +108,8 @@ def _association(
             )
 
         def c_store(path: Path) -> StoreResponse:
-            with cut_off_after(destination.max_send_s, lambda: _hang_up(association)) as is_late:
-                try:
-                    return _c_store(association, path)
-                except DestinationUnavailable as error:
-                    raise _late(destination) if is_late() else error from error
+            with _in_time(destination, lambda: _hang_up(association)):
+                return _c_store(association, path)
 
         try:
             yield c_store
@@ -127,8 +121,18 @@ def _association(
             _hang_up(association)
 
 
-def _late(destination: Destination) -> DestinationUnavailable:
-    return DestinationUnavailable(f"it did not take an object within {destination.max_send_s:g} s")
+@contextlib.contextmanager
+def _in_time(destination: Destination, cut_off: Callable[[], object]) -> Iterator[None]:
+    """Cut off the sending of an object that takes too long, and say so."""
+    with cut_off_after(destination.max_send_s, cut_off) as is_late:
+        try:
+            yield
+        except DestinationUnavailable as error:
+            if not is_late():
+                raise
+            raise DestinationUnavailable(
+                f"it did not take an object within {destination.max_send_s:g} s"
+            ) from error
 
 
 def _hang_up(association: Any) -> None:

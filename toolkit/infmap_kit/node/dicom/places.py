@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import socket
 import threading
 from collections.abc import Callable
+
+from infmap_kit.node.dicom.reaching import shut_down
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -75,9 +76,7 @@ class Places:
             self._guests[key] = newcomer
         if out is None:
             return ""
-        # Not TLS's own way, which takes the connection apart under the thread that reads from it.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(out.connection, socket.SHUT_RDWR)
+        shut_down(out.connection)
         return out.address
 
     def secured(self, key: object, connection: socket.socket) -> None:

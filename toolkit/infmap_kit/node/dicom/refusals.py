@@ -34,13 +34,12 @@ class Refusals:
         now = time.monotonic()
         with self._lock:
             self._counts[group + kind] += 1
+            is_remembered = (address, kind) in self._logged
             at, times = self._logged.get((address, kind), (-_AGAIN_S, 0))
-            is_due = now - at >= _AGAIN_S and (
-                times > 0 or (address, kind) in self._logged or len(self._logged) < _REMEMBERED
-            )
+            is_due = now - at >= _AGAIN_S and (is_remembered or len(self._logged) < _REMEMBERED)
             if is_due:
                 self._logged[address, kind] = (now, 0)
-            elif (address, kind) in self._logged:
+            elif is_remembered:
                 self._logged[address, kind] = (at, times + 1)
         if is_due:
             event = "association rejected" if isinstance(refusal, Rejection) else group[:-2]

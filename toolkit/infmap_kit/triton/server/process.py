@@ -135,7 +135,6 @@ class TritonServer:
         self,
         *,
         beside_release: int | None = None,
-        while_waiting: Callable[[], None] = lambda: None,
         timeout_s: float = 120.0,
     ) -> Self:
         """Start the server and wait until every model is ready.
@@ -145,8 +144,6 @@ class TritonServer:
         beside_release
             The release of this server, when another server listens on its ports: it is ready when this release
             is answered for there.
-        while_waiting
-            Called again and again; when it raises, the server is ended.
         timeout_s
             Seconds until it must be ready.
 
@@ -185,7 +182,7 @@ class TritonServer:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         try:
-            self._wait_until_ready(timeout_s, beside_release, while_waiting)
+            self._wait_until_ready(timeout_s, beside_release)
             self._stubs = _children_of(self.pid)
         except BaseException:
             self.stop()
@@ -225,7 +222,7 @@ class TritonServer:
         if self._process.poll() is not None:
             raise ServerError(self._diagnosis())
         # Triton goes on without the process that our runner lives in, and refuses every question.
-        if not set(self._stubs) <= set(_children_of(self.pid)):
+        if not all(_is_child(stub, self.pid) for stub in self._stubs):
             # When both end, whoever goes first does not tell why.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
@@ -247,15 +244,12 @@ class TritonServer:
             self._lines.append(line.rstrip())
             self.on_log(line.rstrip())
 
-    def _wait_until_ready(
-        self, timeout_s: float, release: int | None, while_waiting: Callable[[], None]
-    ) -> None:
+    def _wait_until_ready(self, timeout_s: float, release: int | None) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             self.check_alive()
             if is_ready(self.grpc_url, release):
                 return
-            while_waiting()
             time.sleep(0.05)
         raise ServerError(
             f"the server was not ready within {timeout_s:.0f} s: see its log with --verbose"
@@ -292,14 +286,19 @@ def is_ready(grpc_url: str, release: int | None = None) -> bool:
 
 def _children_of(pid: int) -> tuple[int, ...]:
     """Ids of the living processes that a process has started."""
-    children = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            # Behind the name, which may hold anything: state and parent.
-            state, parent, *_ = stat.read_text("utf-8", "replace").rpartition(") ")[2].split()
-            if int(parent) == pid and state != "Z":
-                children.append(int(stat.parent.name))
-    return tuple(children)
+    processes = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return tuple(process for process in processes if _is_child(process, pid))
+
+
+def _is_child(pid: int, parent: int) -> bool:
+    """Whether a process lives, and another has started it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    # Behind the name, which may hold anything.
+    state, started_by, *_ = stat.rpartition(") ")[2].split()
+    return int(started_by) == parent and state != "Z"
 
 
 def _require_open_files() -> None:
