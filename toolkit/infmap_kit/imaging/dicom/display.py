@@ -298,7 +298,16 @@ def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, list[InputWar
 
 def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], int]:
     """Values through a LUT (C.11.1.1), and the bits of its entries."""
-    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    try:
+        count, first, bits = (int(number) for number in item.LUTDescriptor)
+        item.LUTData  # noqa: B018  # missing, or not to be read
+    # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
+    except Exception as error:
+        raise InputRejected(
+            Reason.UNREADABLE,
+            "expected a LUT with LUT Data and three numbers as LUT Descriptor, found one without",
+            found={"damaged": "LUT Descriptor or LUT Data"},
+        ) from error
     # Said as US beside signed pixels it is the same 16 bits (C.11.1.1.1).
     first = first - 2**16 if first >= 2**15 and values.min() < 0 else first
     entries = _entries(item, count % 2**16 or 2**16)
