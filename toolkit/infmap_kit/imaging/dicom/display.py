@@ -320,9 +320,10 @@ def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], 
 def _entries(item: Dataset, count: int) -> NDArray[np.int64]:
     data = item.LUTData
     if isinstance(data, bytes):
-        # 16 bit words, or packed bytes (OW data of an 8 bit LUT).
-        order = "<" if item.is_little_endian is not False else ">"
-        entries = np.frombuffer(data, "u1" if len(data) < 2 * count else f"{order}u2")
+        # 16 bit words, in the file's order; or two entries of 8 bits in each.
+        order = ">" if item.original_encoding[1] is False else "<"
+        words = np.frombuffer(data, f"{order}u2", len(data) // 2).astype("<u2")
+        entries = words.view("u1") if len(data) < 2 * count else words
     else:
         entries = np.atleast_1d(np.asarray(data))
     if entries.size < count:
