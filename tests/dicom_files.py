@@ -6,6 +6,7 @@ import copy
 import functools
 import io
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -110,6 +112,46 @@ def as_file(dataset: Dataset) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def with_raw(content: bytes, **raw: tuple[str, bytes] | None) -> bytes:
+    """Put elements as they are, whatever pydicom thinks of them, into an explicit little endian file.
+
+    Parameters
+    ----------
+    content
+        A file of :func:`as_file` without sequences.
+    raw
+        Keyword to VR and bytes, which are padded to an even length; ``None`` takes the element away.
+    """
+    elements, place = {}, 132
+    while place < len(content):
+        group, number = struct.unpack_from("<HH", content, place)
+        vr = content[place + 4 : place + 6].decode()
+        is_long = vr in ("OB", "OW", "SQ", "UN")
+        (length,) = struct.unpack_from(
+            "<I" if is_long else "<H", content, place + (8 if is_long else 6)
+        )
+        place += 12 if is_long else 8
+        elements[group << 16 | number] = (vr, content[place : place + length])
+        place += length
+    for keyword, element in raw.items():
+        tag = int(tag_for_keyword(keyword) or 0)
+        elements.pop(tag, None)
+        if element is not None:
+            elements[tag] = element
+    # The meta group's own length.
+    del elements[0x00020000]
+    written = {0: b"", 1: b""}
+    for tag in sorted(elements):
+        vr, value = elements[tag]
+        value += (b"\0" if vr in ("UI", "OB", "UN") else b" ") * (len(value) % 2)
+        head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode()
+        is_long = vr in ("OB", "OW", "SQ", "UN")
+        head += struct.pack("<xxI" if is_long else "<H", len(value))
+        written[int(tag >> 16 != 2)] += head + value
+    meta_length = b"\x02\0\0\0UL\4\0" + struct.pack("<I", len(written[0]))
+    return content[:132] + meta_length + written[0] + written[1]
 
 
 def encoded(dataset: Dataset, syntax: str, folder: Path) -> bytes:

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dicom_files import as_file, chest_dataset
+from dicom_files import as_file, chest_dataset, with_raw
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.results.dicom.reference import reference
@@ -46,24 +48,23 @@ SPELLED = [
     ("GB 18030", "gb18030", "王^小东"),
     ("EUC-KR", "cp949", "김^희중"),
     ("Shift_JIS", "shift_jis", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
+    (r"\ISO_IR 149", "cp949", "김^희중"),
+    (r"\ISO 2022 IR 149", "cp949", "김^희중"),
+    (r"ISO_IR 6\ISO_IR 192", "utf_8", "王^小東"),
+    ("ISO 2022 GB18030", "gb18030", "王^小东"),
+    ("GB2312", "gb2312", "王^小东"),
+    ("Windows-1251", "cp1251", "Мюллер"),
+    ("BIG5", "big5", "王^小東"),
 ]
 
 
 def _file(term: str, name: bytes) -> bytes:
     """A chest with a term and a name as they are, whatever pydicom thinks of them."""
-    mark = b"Placeholder" + b"x" * (len(name) + len(name) % 2 - 11 if len(name) > 11 else 1)
-    dataset = chest_dataset(PatientName=mark.decode(), SpecificCharacterSet="ISO_IR 6")
-    content = as_file(dataset)
-    padded_term = term.encode() + b" " * (len(term) % 2)
-    old_term = b"\x08\x00\x05\x00CS\x08\x00ISO_IR 6"
-    assert content.count(old_term) == 1
-    new_term = b"\x08\x00\x05\x00CS" + len(padded_term).to_bytes(2, "little") + padded_term
-    content = content.replace(old_term, new_term)
-    old_name = b"\x10\x00\x10\x00PN" + len(mark).to_bytes(2, "little") + mark
-    assert content.count(old_name) == 1
-    padded = name + b" " * (len(name) % 2)
-    new_name = b"\x10\x00\x10\x00PN" + len(padded).to_bytes(2, "little") + padded
-    return content.replace(old_name, new_name)
+    return with_raw(
+        as_file(chest_dataset()),
+        SpecificCharacterSet=("CS", term.encode()),
+        PatientName=("PN", name),
+    )
 
 
 def _warned(content: bytes) -> tuple[str, list[str]]:
@@ -142,3 +143,26 @@ def test_ascii_needs_no_word(tmp_path: Path) -> None:
         read, warned = _warned(_file(term, b"Miller^Anna"))
         assert read == "Miller^Anna"
         assert "character-set" not in warned
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["", *(term for term, *_ in DEFINED + SPELLED), "ISO 2022 IR 87"]),
+        max_size=3,
+    ).map("\\".join),
+    st.lists(
+        st.sampled_from([b"\x1b$B", b"\x1b(B", b"\x1b-F", b"\x1b$)C", b"\x1b", b"^", b"=", b"\\"])
+        | st.binary(max_size=6)
+    ).map(b"".join),
+)
+def test_any_bytes_of_a_name_are_read_or_said(term: str, name: bytes) -> None:
+    content = with_raw(
+        as_file(chest_dataset()),
+        SpecificCharacterSet=("CS", term.encode()),
+        PatientName=("PN", name),
+        PatientID=("LO", name),
+    )
+    read, warned = _warned(content)
+    assert "character-set" in warned or "\ufffd" not in read
+    assert "\x1b" not in read

@@ -200,8 +200,6 @@ def test_agreeing_polarity_inverts_once() -> None:
 @pytest.mark.parametrize(
     "tags",
     [
-        {"WindowCenter": 100, "WindowWidth": 0},
-        {"VOILUTFunction": "SQUARE"},
         {"RescaleSlope": 0, "RescaleIntercept": 0},
         {"BitsStored": 17},
         {"HighBit": 3},

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.character_set import give_encodings
+from infmap_kit.imaging.dicom.attributes.character_set import decode_texts
 from infmap_kit.imaging.dicom.decoding import pixel_decoder
 from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 
@@ -120,7 +120,7 @@ def read_header(source: BinaryIO, keywords: Sequence[str] = _KEYWORDS) -> Datase
         stop_before_pixels=True,
         specific_tags=["SpecificCharacterSet", *keywords],
     )
-    give_encodings(dataset)
+    decode_texts(dataset)
     return dataset
 
 
@@ -206,7 +206,6 @@ def _parsed(content: bytes, syntax: str) -> Dataset:
         dataset.file_meta.TransferSyntaxUID = (
             ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         )
-    give_encodings(dataset)
     return dataset
 
 
@@ -234,7 +233,6 @@ def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
     )
     dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset(meta)
-    give_encodings(dataset)
     return dataset
 
 

@@ -298,7 +298,16 @@ def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, list[InputWar
 
 def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], int]:
     """Values through a LUT (C.11.1.1), and the bits of its entries."""
-    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    try:
+        count, first, bits = (int(number) for number in item.LUTDescriptor)
+        item.LUTData  # noqa: B018  # missing, or not to be read
+    # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
+    except Exception as error:
+        raise InputRejected(
+            Reason.UNREADABLE,
+            "expected a LUT with LUT Data and three numbers as LUT Descriptor, found one without",
+            found={"damaged": "LUT Descriptor or LUT Data"},
+        ) from error
     # Said as US beside signed pixels it is the same 16 bits (C.11.1.1.1).
     first = first - 2**16 if first >= 2**15 and values.min() < 0 else first
     entries = _entries(item, count % 2**16 or 2**16)
@@ -311,9 +320,10 @@ def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], 
 def _entries(item: Dataset, count: int) -> NDArray[np.int64]:
     data = item.LUTData
     if isinstance(data, bytes):
-        # 16 bit words, or packed bytes (OW data of an 8 bit LUT).
-        order = "<" if item.is_little_endian is not False else ">"
-        entries = np.frombuffer(data, "u1" if len(data) < 2 * count else f"{order}u2")
+        # 16 bit words, in the file's order; or two entries of 8 bits in each.
+        order = ">" if item.original_encoding[1] is False else "<"
+        words = np.frombuffer(data, f"{order}u2", len(data) // 2).astype("<u2")
+        entries = words.view("u1") if len(data) < 2 * count else words
     else:
         entries = np.atleast_1d(np.asarray(data))
     if entries.size < count:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.acceptance import judge_tags, mend_tags
-from infmap_kit.imaging.dicom.character_set import text_warnings
+from infmap_kit.imaging.dicom.acceptance import judge_tags
+from infmap_kit.imaging.dicom.attributes.character_set import decode_texts
+from infmap_kit.imaging.dicom.attributes.mending import mend_tags
 from infmap_kit.imaging.dicom.dataset import native_pixels, read_dataset
 from infmap_kit.imaging.dicom.decoding import decoder_name, stored_values
 from infmap_kit.imaging.dicom.display import Display, display
@@ -58,7 +59,7 @@ def decode_dicom(
     account = account if account is not None else Account()
     with _refused_by_name(), quiet():
         dataset = account.dataset = read_dataset(content)
-        mended = text_warnings(dataset) + mend_tags(dataset)
+        mended = decode_texts(dataset) + mend_tags(dataset)
         account.warnings = judge_tags(dataset, secondary_capture=secondary_capture) + mended
         account.decoder = decoder_name(dataset)
         stored = stored_values(dataset, native_pixels(dataset, content))
@@ -85,6 +86,7 @@ def read_tags(content: bytes) -> Dataset:
     """
     with _refused_by_name(), quiet():
         dataset = read_dataset(content)
+        decode_texts(dataset)
         if "PixelData" in dataset:
             del dataset.PixelData
         return dataset

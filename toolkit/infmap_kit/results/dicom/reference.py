@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.character_set import UTF_8, is_written_as_is
+from infmap_kit.imaging.dicom.attributes.character_set import TEXTS, written_character_set
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.results.dicom.uids import derived_uid
@@ -103,17 +103,11 @@ def _uid(dataset: Dataset, keyword: str) -> str:
 
 
 def _set_character_set(referred: Dataset, source: Dataset) -> None:
-    """Keep a plain character set, which the PACS knows; code extensions and wrong spellings become UTF-8.
-
-    Not every character set that is met is one that highdicom writes.
-    """
-    names = source.get("SpecificCharacterSet")
-    if not names:
+    """Keep a plain character set, which the PACS knows; code extensions and wrong spellings become UTF-8."""
+    written = written_character_set(source, (text_of(referred, keyword) for keyword in TEXTS))
+    if not written:
         return
-    if is_written_as_is(names):
-        referred.SpecificCharacterSet = names
-        return
-    referred.SpecificCharacterSet = UTF_8
+    referred.SpecificCharacterSet = written
     for element in referred:
         if element.VR == "PN":
             # A name remembers the bytes that it was read from; its text is what to keep.

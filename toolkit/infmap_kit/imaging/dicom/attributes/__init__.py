@@ -1,0 +1,1 @@
+"""Attributes of DICOM files that are not as the standard has them: texts and numbers, read right or named."""
