@@ -25,7 +25,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from attacks import ATTACKS, attack
-from infmap_kit.errors import ServerError, SpecError
+from infmap_kit.errors import InfmapError, ServerError, SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.host.doctor import examine
 from infmap_kit.release.export import publish
@@ -34,6 +34,7 @@ from infmap_kit.targets.check import Status
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import check_repository
+from infmap_kit.triton.server import runtime
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from infmap_kit.triton.server.serving import free_ports, serving
@@ -202,13 +203,12 @@ def test_restricted_apis_are_closed_even_to_whoever_reads_the_arguments(
         assert _turn_logs_on(server, (b"triton-grpc-protocol-known", b"key"))
 
 
-def _plant_bytecode(repository: Path, witness: Path) -> None:
+def _plant_bytecode(module: Path, witness: Path) -> None:
     """Bytecode that Python takes without a look at the source: it answers and leaves a trace."""
-    (runner,) = repository.glob("infmap/*/model.py")
     evil = witness.with_suffix(".py")
-    source = runner.read_text(encoding="utf-8")
+    source = module.read_text(encoding="utf-8")
     evil.write_text(f"{source}\nopen({str(witness)!r}, 'w').close()\n", encoding="utf-8")
-    target = runner.parent / "__pycache__" / f"model.{sys.implementation.cache_tag}.pyc"
+    target = module.parent / "__pycache__" / f"{module.stem}.{sys.implementation.cache_tag}.pyc"
     target.parent.mkdir()
     py_compile.compile(
         str(evil),
@@ -220,7 +220,8 @@ def _plant_bytecode(repository: Path, witness: Path) -> None:
 
 def test_planted_bytecode_is_found_and_never_runs(own: Path, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
-    _plant_bytecode(own, witness)
+    (runner,) = own.glob("infmap/*/model.py")
+    _plant_bytecode(runner, witness)
     with pytest.raises(SpecError, match="__pycache__.*which its manifest does not name"):
         check_repository(own)
     checks = {check.name: check for check in examine(own, free_ports())}
@@ -229,7 +230,7 @@ def test_planted_bytecode_is_found_and_never_runs(own: Path, tmp_path: Path) -> 
         assert _finds_white(server.grpc_url)
         # Planted again while it serves: what is loaded is a copy of its own.
         shutil.rmtree(own / "infmap" / "1" / "__pycache__", ignore_errors=True)
-        _plant_bytecode(own, witness)
+        _plant_bytecode(runner, witness)
         assert _finds_white(server.grpc_url)
     assert not witness.exists()
 
@@ -256,6 +257,92 @@ def test_files_that_change_while_they_are_served_are_found(own: Path) -> None:
             server.check_files()
 
 
+def _installed(folder: Path) -> Path:
+    """The server of this environment once more, at another path, with files that may be changed."""
+    shutil.copytree(runtime.default_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def test_planted_bytecode_of_the_server_itself_never_runs(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lay beside the module that Triton's stub loads before ours, in a path that a shell would run."""
+    monkeypatch.chdir(tmp_path)
+    folder = _installed(tmp_path / "Gerät $(touch planted);touch planted")
+    (module,) = folder.glob("**/triton_python_backend_utils.py")
+    witness = tmp_path / "witness"
+    _plant_bytecode(module, witness)
+    monkeypatch.setattr(runtime, "default_folder", lambda: folder)
+    with serving(small, free_ports()) as server:
+        assert _finds_white(server.grpc_url)
+    assert not witness.exists()
+    assert not list(tmp_path.rglob("planted"))
+
+
+def test_a_server_that_is_another_one_is_refused_and_brought_again(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _installed(tmp_path / "server")
+    monkeypatch.setattr(runtime, "default_folder", lambda: folder)
+    (module,) = folder.glob("**/triton_python_backend_utils.py")
+    (library,) = folder.glob("**/libtritonserver*")
+    planted = library.with_name("libz.so.1")
+
+    def refused(reason: str) -> None:
+        with pytest.raises(ServerError, match=reason), serving(small, free_ports()):
+            pass
+        checks = {check.name: check for check in examine(small, free_ports())}
+        assert checks["server"].status is Status.PROBLEM
+        assert "infmap-kit runtime" in checks["server"].fix
+
+    runtime.find_runtime().check_files()
+    planted.write_bytes(b"")
+    refused("holds nvidia_pytriton.libs/libz.so.1, which is not of nvidia-pytriton==0.7.0")
+    planted.unlink()
+    library.rename(tmp_path / library.name)
+    refused("lacks nvidia_pytriton.libs/libtritonserver")
+    (tmp_path / library.name).rename(library)
+    module.write_text(f"{module.read_text()}#")
+    refused("utils.py is not that of nvidia-pytriton==0.7.0")
+    # It is not taken for installed either: only the right wheel helps.
+    (tmp_path / "no.whl").write_bytes(b"")
+    with pytest.raises(InfmapError, match=r"no.whl is not the nvidia-pytriton==0.7.0"):
+        runtime.install_runtime(tmp_path / "no.whl")
+
+
+def test_modules_of_the_current_folder_are_not_those_of_the_runner(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton's stub looks for modules where it was started from, before it looks anywhere else."""
+    for name in ("json", "os", "numpy", "openvino", "triton_python_backend_utils"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'witness')!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    with serving(small, free_ports()) as server:
+        assert _finds_white(server.grpc_url)
+    assert not (tmp_path / "witness").exists()
+
+
+def test_tritons_own_http_is_nowhere_to_be_found(running: Supervisor) -> None:
+    """Its metrics are told by the same parser; 3.6 MB in chunks made it 600 MB larger."""
+    assert running._server is not None
+    inner = running._server.options.metrics_port
+    assert attack(inner, ATTACKS["many chunks"]()) is None
+    with urllib.request.urlopen(running.options.metrics_url) as reply:
+        assert b"nv_inference" in reply.read()
+
+
+def test_a_process_without_free_files_does_not_take_its_server_for_dead(
+    running: Supervisor,
+) -> None:
+    assert running._server is not None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        running._server.check_alive()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.mark.parametrize(
     "name", ["a space", "Gerät", "$(touch planted)", "a;touch planted;b", "'quoted'", "link"]
 )
@@ -275,20 +362,30 @@ def test_a_repository_is_served_whatever_its_path_is_called(
     assert not Path("planted").exists()
 
 
-def test_too_few_open_files_are_one_line_at_once(small: Path) -> None:
-    command = [sys.executable, "-m", "infmap_kit", "serve", "--repository", str(small)]
-    started = time.monotonic()
-    done = subprocess.run(
-        command,
+def _with_few_open_files(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "infmap_kit", *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
     )
+
+
+def test_too_few_open_files_are_one_line_at_once(small: Path) -> None:
+    started = time.monotonic()
+    done = _with_few_open_files("serve", "--repository", str(small))
     assert done.returncode != 0
     assert "found 64: raise the limit" in " ".join(done.stderr.split())
     assert time.monotonic() - started < 30
+
+
+def test_the_doctor_finds_too_few_open_files(small: Path) -> None:
+    done = _with_few_open_files("doctor", "--json", "--repository", str(small))
+    (found,) = (check for check in json.loads(done.stdout) if check["status"] == "problem")
+    assert found["name"] == "open files"
+    assert "found 64: raise the limit" in found["sentence"]
 
 
 def test_nothing_is_left_of_a_server(small: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checks of the host itself: Python, server, GPU, memory, space, ports."""
+"""Checks of the host itself: Python, server, GPU, limits, memory, space, ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from infmap_kit.tensorrt.gpus import images
 from infmap_kit.tensorrt.present_gpu import has_gpu, present_gpu
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
-from infmap_kit.triton.server.process import is_ready
+from infmap_kit.triton.server.private_copy import temporary_folder
+from infmap_kit.triton.server.process import is_ready, require_open_files
 from infmap_kit.triton.server.runtime import find_runtime
 
 PYTHONS = ((3, 11), (3, 13))
@@ -56,7 +57,15 @@ def server(target: Target | None) -> Iterator[HostCheck]:
     if runtime.backends is None:
         yield ok("server", f"Triton is on the PATH: {runtime.executable}.")
         return
-    yield ok("server", "The Triton server for CPUs is here, with its Python library.")
+    try:
+        runtime.check_files()
+    except InfmapError as error:
+        yield problem("server", as_sentence(error), "`infmap-kit runtime` brings it again.")
+        return
+    yield ok(
+        "server",
+        "The Triton server for CPUs is here, with its Python library, and has the files of its wheel.",
+    )
     if target is not None and not (runtime.backends / target.backend).is_dir():
         yield problem(
             "target",
@@ -106,8 +115,18 @@ def memory() -> Iterator[HostCheck]:
     yield _enough("shared memory", shared >= MIN_SHARED_MEMORY_MIB, free, wanted, fix)
 
 
+def limits() -> Iterator[HostCheck]:
+    """Whether the server may open the files that it needs."""
+    try:
+        require_open_files()
+    except InfmapError as error:
+        yield problem("open files", as_sentence(error), "See the sentence.")
+    else:
+        yield ok("open files", "The server may open as many files as it needs.")
+
+
 def space(repository: Path) -> Iterator[HostCheck]:
-    """Whether a release has room beside the repository."""
+    """Whether a release has room beside the repository, and the server's copy in the temporary folder."""
     folder = repository.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -117,6 +136,13 @@ def space(repository: Path) -> Iterator[HostCheck]:
     there = f"{free} MiB are free beside the repository"
     fix = "Make space, or take old releases away."
     yield _enough("space", free >= needed, there, f"a release needs {needed}", fix)
+    copied = 2 * held >> 20
+    temporary = temporary_folder()
+    free = shutil.disk_usage(temporary).free >> 20
+    there = f"{free} MiB are free in {temporary}"
+    # Twice, while one release takes over from another.
+    wanted = f"the copies that are served need {copied}"
+    yield _enough("temporary folder", free >= copied, there, wanted, "Make space, or set TMPDIR.")
 
 
 def ports(options: ServerOptions) -> Iterator[HostCheck]:

@@ -175,7 +175,7 @@ def watch_folder(
     from infmap_kit.node.queue.store import Store
     from infmap_kit.node.spool import Spool
     from infmap_kit.node.watch_folder import WatchFolder
-    from infmap_kit.triton.server.process import ending_on_sigterm
+    from infmap_kit.triton.server.signals import ending_on_sigterm
 
     read = _read(config)
     store = Store(_database(read, make=True))

@@ -26,6 +26,8 @@ class ServerOptions:
         Address to bind to. Triton speaks without encryption or sign-in, so the default is loopback.
     http_port, grpc_port, metrics_port
         TCP ports.
+    metrics_host
+        Address that the metrics are told on; ``None`` for ``host``.
     http
         Whether Triton speaks HTTP besides gRPC. Three small requests end such a server, without any sign-in and
         from a web page too (CVE-2025-23310, CVE-2025-23311), so that it does not by default.
@@ -35,6 +37,7 @@ class ServerOptions:
     http_port: int = 8000
     grpc_port: int = 8001
     metrics_port: int = 8002
+    metrics_host: str | None = None
     http: bool = False
 
     def __post_init__(self) -> None:
@@ -72,7 +75,7 @@ class ServerOptions:
     @property
     def metrics_url(self) -> str:
         """Endpoint for Prometheus."""
-        return f"http://{self.host}:{self.metrics_port}/metrics"
+        return f"http://{self.metrics_host or self.host}:{self.metrics_port}/metrics"
 
 
 def hardened() -> list[str]:

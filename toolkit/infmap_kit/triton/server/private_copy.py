@@ -42,8 +42,13 @@ class PrivateCopy:
     """
 
     def __init__(self, repository: Path, *, prefix: str, manifest: Manifest | None) -> None:
-        remove_stale_copies()
-        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_temporary_folder()))
+        try:
+            remove_stale_copies()
+            self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=temporary_folder()))
+        except OSError as error:
+            raise ServerError(
+                f"cannot make a folder for a copy of {repository}: {error.strerror}"
+            ) from error
         self._manifest = manifest
         try:
             for name in files_of(repository, with_manifest=True):
@@ -68,11 +73,22 @@ class PrivateCopy:
         return self.folder / "models"
 
     def backends(self, folder: Path) -> Path:
-        """The server's backends under a plain path."""
-        link = self.folder / "backends"
-        if not link.is_symlink():
-            link.symlink_to(folder, target_is_directory=True)
-        return link
+        """The server's backends under a plain path: links, but copies of what Python reads.
+
+        So that no bytecode is read that lies beside the originals. Programs and libraries are not copied, since
+        nothing can be run in a temporary folder that is mounted ``noexec``.
+        """
+        backends = self.folder / "backends"
+        for source in folder.rglob("*"):
+            if source.is_dir() or "__pycache__" in source.parts:
+                continue
+            target = backends / source.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.suffix == ".py":
+                shutil.copyfile(source, target)
+            else:
+                target.symlink_to(source)
+        return backends
 
     def _require_whole(self) -> None:
         if self._manifest is not None and check_repository(self.models) != self._manifest:
@@ -97,7 +113,7 @@ class PrivateCopy:
 
 def remove_stale_copies() -> None:
     """Take away the copies of processes that are gone (a kill -9 gives them no time to)."""
-    for folder in _temporary_folder().glob(f"{PREFIX}*"):
+    for folder in temporary_folder().glob(f"{PREFIX}*"):
         if is_stale(folder.name) and folder.is_dir() and folder.stat().st_uid == os.getuid():
             _remove(folder)
 
@@ -110,6 +126,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _temporary_folder() -> Path:
+def temporary_folder() -> Path:
+    """Where the copies lie: a plain path, whatever ``TMPDIR`` says."""
     folder = Path(tempfile.gettempdir())
     return folder if _PLAIN.fullmatch(str(folder)) else Path("/tmp")  # noqa: S108  # made by mkdtemp

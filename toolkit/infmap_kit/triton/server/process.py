@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -109,7 +109,7 @@ class TritonServer:
             *(http if options.http else ["--allow-http=false"]),
             f"--grpc-address={options.host}",
             f"--grpc-port={options.grpc_port}",
-            f"--metrics-address={options.host}",
+            f"--metrics-address={options.metrics_host or options.host}",
             f"--metrics-port={options.metrics_port}",
             *hardened(),
             f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
@@ -154,7 +154,8 @@ class TritonServer:
         ServerError
             In one line: a port in use, a missing library, a model that does not load, no answer in time.
         """
-        _require_open_files()
+        require_open_files()
+        self.runtime.check_files()
         if beside_release is None:
             for reason in self.options.unusable_ports().values():
                 raise ServerError(f"{reason}: end what listens there, or choose other ports")
@@ -165,6 +166,8 @@ class TritonServer:
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
                 [*_DYING_WITH_US, *self._command(self._copy)],
+                # The stub's Python looks for modules in the current folder before it looks anywhere else.
+                cwd=self._copy.folder,
                 env=self.runtime.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -291,17 +294,19 @@ def _children_of(pid: int) -> tuple[int, ...]:
 
 
 def _is_child(pid: int, parent: int) -> bool:
-    """Whether a process lives, and another has started it."""
+    """Whether a process lives and was started by another; also when that cannot be found out just now."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    except OSError:
+        return True
     # Behind the name, which may hold anything.
     state, started_by, *_ = stat.rpartition(") ")[2].split()
     return int(started_by) == parent and state != "Z"
 
 
-def _require_open_files() -> None:
+def require_open_files() -> None:
     """Refuse a limit of open files at which the server hangs without a word."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < _MIN_OPEN_FILES:
@@ -309,28 +314,3 @@ def _require_open_files() -> None:
             f"expected {_MIN_OPEN_FILES} open files or more to be allowed, found {hard}: raise the limit "
             "(ulimit -n, or LimitNOFILE= of systemd)"
         )
-
-
-@contextlib.contextmanager
-def checking_at_sighup() -> Iterator[threading.Event]:
-    """An event that SIGHUP sets while the block runs."""
-    asked = threading.Event()
-    before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-@contextlib.contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM (systemd, Docker) end the block as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

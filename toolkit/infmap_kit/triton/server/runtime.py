@@ -6,6 +6,7 @@ real ``tritonserver``; its own Python package is left alone, since it pins NumPy
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -16,8 +17,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from infmap_kit.errors import HostMismatch, InfmapError
+from infmap_kit.errors import HostMismatch, InfmapError, ServerError
 from infmap_kit.model.files import sha256_of
+from infmap_kit.triton.server.server_files import COMPLETE, STUB, check_server_files, stub_of
 
 WHEEL_REQUIREMENT = "nvidia-pytriton==0.7.0"
 WHEEL_SHA256 = "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"
@@ -40,11 +42,25 @@ class Runtime:
         Its backend folder; ``None`` leaves it to the server.
     libraries
         Folders for ``LD_LIBRARY_PATH``.
+    folder
+        Where it was installed from the wheel; ``None`` for a server of somebody else's.
     """
 
     executable: Path
     backends: Path | None = None
     libraries: tuple[Path, ...] = ()
+    folder: Path | None = None
+
+    def check_files(self) -> None:
+        """Refuse a server whose files are not those that were installed.
+
+        Raises
+        ------
+        ServerError
+            Naming the file, and the way out.
+        """
+        if self.folder is not None:
+            _check(self.folder)
 
     def environment(self) -> dict[str, str]:
         """Environment of the server: ours, with its libraries and this Python's packages."""
@@ -78,7 +94,7 @@ def find_runtime() -> Runtime:
         When there is none, or a library that it needs is missing.
     """
     if on_path := shutil.which("tritonserver"):
-        return Runtime(executable=Path(on_path))
+        return Runtime(executable=Path(on_path).absolute())
     folder = default_folder()
     executable = folder / "pytriton/tritonserver/bin/tritonserver"
     if not executable.is_file():
@@ -90,11 +106,12 @@ def find_runtime() -> Runtime:
         executable=executable,
         backends=folder / "pytriton/tritonserver/backends",
         libraries=(folder / "nvidia_pytriton.libs", _libpython_folder()),
+        folder=folder,
     )
 
 
 def install_runtime(wheel: Path | None = None) -> Path:
-    """Bring the Triton server for CPUs; does nothing when it is there.
+    """Bring the Triton server for CPUs; does nothing when it is there, with the files that it should have.
 
     Parameters
     ----------
@@ -114,8 +131,10 @@ def install_runtime(wheel: Path | None = None) -> Path:
         When the download fails, or the wheel is not the one whose hash is known.
     """
     folder = default_folder()
-    if (folder / "complete").is_file():
-        return folder
+    if (folder / COMPLETE).is_file():
+        with contextlib.suppress(ServerError):
+            _check(folder)
+            return folder
     _libpython_folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     free_mib = shutil.disk_usage(folder.parent).free >> 20
@@ -131,19 +150,22 @@ def install_runtime(wheel: Path | None = None) -> Path:
         with zipfile.ZipFile(source) as archive:
             members = [name for name in archive.namelist() if name.startswith(_MEMBERS)]
             archive.extractall(beside, members)
-        server = beside / "pytriton/tritonserver"
-        source_stub = server / "python_backend_stubs" / _PYTHON / "triton_python_backend_stub"
-        if not source_stub.is_file():
+        if not (beside / stub_of(_PYTHON)).is_file():
             raise HostMismatch(
                 f"expected Python 3.8 to 3.13 for Triton's python backend, found {_PYTHON}"
             )
-        stub = Path(shutil.copy(source_stub, server / "backends/python"))
-        for program in (server / "bin/tritonserver", stub):
-            program.chmod(0o755)
-        (beside / "complete").touch()
+        shutil.copy(beside / stub_of(_PYTHON), beside / STUB)
+        for program in ("pytriton/tritonserver/bin/tritonserver", STUB):
+            (beside / program).chmod(0o755)
+        _check(beside)
+        (beside / COMPLETE).touch()
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
     return folder
+
+
+def _check(folder: Path) -> None:
+    check_server_files(folder, triton=TRITON_VERSION, python=_PYTHON, wheel=WHEEL_REQUIREMENT)
 
 
 def _download(scratch: Path) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,3 +120,15 @@ def free_ports(*, http: bool = False) -> ServerOptions:
             probe.bind(("127.0.0.1", 0))
         first, second, third = (probe.getsockname()[1] for probe in probes)
     return ServerOptions(http_port=first, grpc_port=second, metrics_port=third, http=http)
+
+
+def hidden_metrics(options: ServerOptions) -> ServerOptions:
+    """Options with metrics where a relay finds them, and no web page that tries all ports of ``127.0.0.1``.
+
+    Triton tells them over HTTP alone, by the parser that three small requests bring down. All of 127.0.0.0/8 is
+    loopback (RFC 1122, 3.2.1.3), also for a server whose own address is another.
+    """
+    host = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return dataclasses.replace(options, metrics_host=host, metrics_port=probe.getsockname()[1])

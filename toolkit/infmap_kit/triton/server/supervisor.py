@@ -19,7 +19,7 @@ from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.metrics_relay import MetricsRelay
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import checked, fitting_runtime, free_ports, warm_up
+from infmap_kit.triton.server.serving import checked, fitting_runtime, hidden_metrics, warm_up
 
 POLL_S = 0.5
 """Seconds between two looks at the repository's manifest."""
@@ -83,7 +83,7 @@ class Supervisor:
         """Start the present release; raises what :func:`~infmap_kit.triton.server.serving.serving` does."""
         self._metrics = MetricsRelay(self.options.host, self.options.metrics_port)
         self._server, self.manifest = self._start_release(beside=False)
-        self._metrics.follow(self._server.options.metrics_port)
+        self._metrics.follow(self._server.options.metrics_url)
 
     def stop(self) -> None:
         """End everything."""
@@ -171,7 +171,7 @@ class Supervisor:
             self._ended(error)
             return
         if self._metrics is not None:
-            self._metrics.follow(self._server.options.metrics_port)
+            self._metrics.follow(self._server.options.metrics_url)
         self.on_event(f"{self._shown()} serves again after {time.monotonic() - started:.1f} s")
 
     def _switch(self, published: Manifest) -> None:
@@ -187,7 +187,7 @@ class Supervisor:
         before, self._server = self._server, server
         previous, self.manifest = self._shown(), manifest
         if self._metrics is not None:
-            self._metrics.follow(server.options.metrics_port)
+            self._metrics.follow(server.options.metrics_url)
         if before is not None:
             before.stop(timeout_s=_DRAIN_S)
         self.on_event(
@@ -200,7 +200,7 @@ class Supervisor:
         server = TritonServer(
             self.repository,
             runtime=fitting_runtime(self.repository, manifest),
-            options=dataclasses.replace(self.options, metrics_port=free_ports().metrics_port),
+            options=hidden_metrics(self.options),
             manifest=manifest,
             on_log=self.on_log,
             shared=True,
