@@ -22,6 +22,7 @@ from infmap_kit.triton.server.log import explain_log
 from infmap_kit.triton.server.options import STOP_TIMEOUT_S, ServerOptions, hardened
 from infmap_kit.triton.server.runtime import Runtime
 from infmap_kit.triton.server.shared_memory import (
+    make_shared_memory_private,
     new_prefix,
     remove_shared_memory,
     remove_stale_shared_memory,
@@ -158,6 +159,7 @@ class TritonServer:
         self._reader.start()
         try:
             self._wait_until_ready(timeout_s, beside_release, while_waiting)
+            make_shared_memory_private(self._memory_prefix)
         except BaseException:
             self.stop()
             raise

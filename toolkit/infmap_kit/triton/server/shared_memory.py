@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -28,3 +29,13 @@ def remove_stale_shared_memory() -> None:
         owner = region.name.removeprefix(_PREFIX).partition("-")[0]
         if not Path(f"/proc/{owner}").exists():
             region.unlink(missing_ok=True)
+
+
+def make_shared_memory_private(prefix: str) -> None:
+    """Let nobody but its user read a server's regions, through which radiographs pass.
+
+    Triton's python backend makes them readable by everybody, whatever the umask: before the first request, then.
+    """
+    for region in _FOLDER.glob(f"{prefix}*"):
+        with contextlib.suppress(FileNotFoundError):
+            region.chmod(0o600)
