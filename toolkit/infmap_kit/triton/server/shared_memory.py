@@ -34,7 +34,8 @@ def remove_stale_shared_memory() -> None:
 def make_shared_memory_private(prefix: str) -> None:
     """Let nobody but its user read a server's regions, through which radiographs pass.
 
-    Triton's python backend makes them readable by everybody, whatever the umask: before the first request, then.
+    Triton's python backend makes them readable by everybody, whatever the umask; so this is for after its start
+    and before the first request.
     """
     for region in _FOLDER.glob(f"{prefix}*"):
         with contextlib.suppress(FileNotFoundError):
