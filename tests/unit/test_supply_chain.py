@@ -107,7 +107,8 @@ def test_the_bill_of_materials_is_valid_and_names_hashes_and_licences(tmp_path: 
     tool = ROOT / ".venv" / "sbom-tool" / "bin" / "python"
     if not tool.exists():
         pytest.skip("CycloneDX' tool is not installed: make sbom")
-    command = [sys.executable, ROOT / "scripts" / "sbom.py", "--tool", tool, "--output", tmp_path]
+    script = ROOT / "scripts" / "sbom.py"
+    command = [sys.executable, *map(str, (script, "--tool", tool, "--output", tmp_path))]
     subprocess.run(command, check=True, capture_output=True)
     (written,) = tmp_path.glob("*.cdx.json")
     document = json.loads(written.read_text())
