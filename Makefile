@@ -43,6 +43,12 @@ check: setup ## Run ruff, import-linter and mypy --strict
 bench: setup ## Measure latency beside Table V; the machine should have nothing else to do
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench $(DEMO)
 
+sbom: setup ## Build the wheel in dist/, and beside it what it brings along (CycloneDX) and its licences
+	@scripts/sbom
+
+audit: setup ## Hold what is installed against the committed advisories; no network
+	@$(BIN)/python scripts/audit.py
+
 lock: ## Hash what constraints.txt and pyproject.toml name, after a change of either
 	@scripts/lock
 

@@ -341,6 +341,73 @@ def test_what_kills_the_server_dies_at_the_gateway(
     assert gateway.http(INFER, **ATTACKS[name]())[0] == 401
 
 
+def _message() -> Any:
+    """A request that is in order."""
+    from tritonclient.grpc import service_pb2
+
+    message = service_pb2.ModelInferRequest(model_name="infmap")
+    for name, shape, pixels in (
+        ("IMAGE", [1, 224, 224], bytes(224 * 224)),
+        ("CANVAS", [1, 1, 1], b"\0"),
+    ):
+        message.inputs.add(name=name, shape=shape, datatype="UINT8")
+        message.raw_input_contents.append(pixels)
+    message.outputs.add(name="SEVERITY")
+    return message
+
+
+def _huge(message: Any) -> None:
+    """CVE-2026-24173 and its like: a size that wraps around, or that nobody has."""
+    message.inputs[0].shape[0] = 2**62
+
+
+def _typed(message: Any) -> None:
+    del message.raw_input_contents[:]
+    message.inputs[0].shape[0] = 1_000_000
+    for tensor in message.inputs:
+        tensor.contents.uint_contents.append(1)
+
+
+def _many_outputs(message: Any) -> None:
+    """CVE-2026-24146."""
+    for number in range(100_000):
+        message.outputs.add(name=f"N{number}")
+
+
+def _shared_memory(message: Any) -> None:
+    """CVE-2025-23319, 23320 and 23334 begin with a region of the server's own."""
+    message.inputs[0].parameters["shared_memory_region"].string_param = "triton_python_backend_shm"
+    message.inputs[0].parameters["shared_memory_byte_size"].int64_param = 224 * 224
+    del message.raw_input_contents[0]
+
+
+def _classes(message: Any) -> None:
+    message.outputs[0].parameters["classification"].int64_param = -1
+
+
+MALFORMED = [_huge, _typed, _many_outputs, _shared_memory, _classes]
+
+
+@pytest.mark.parametrize("malform", MALFORMED)
+def test_malformed_messages_of_a_caller_are_refused_and_the_server_stays_up(
+    gateway: Gateway, ward: Certificate, malform: Callable[[Any], None]
+) -> None:
+    import grpc
+    from tritonclient.grpc import service_pb2_grpc
+
+    own = grpc.ssl_channel_credentials(
+        gateway.authority.read_bytes(), ward.key.read_bytes(), ward.path.read_bytes()
+    )
+    message = _message()
+    with grpc.secure_channel(gateway.address, own) as channel:
+        service = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        assert service.ModelInfer(message, timeout=30).outputs
+        malform(message)
+        with pytest.raises(grpc.RpcError) as refused:
+            service.ModelInfer(message, timeout=30)
+    assert refused.value.code().name in ("INVALID_ARGUMENT", "NOT_FOUND")
+
+
 def test_a_web_page_cannot_ask_with_the_certificate_of_its_reader(
     gateway: Gateway, ward: Certificate
 ) -> None:

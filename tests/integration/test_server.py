@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -86,6 +87,8 @@ def test_a_signal_ends_it_and_leaves_nothing(repository: Path, number: signal.Si
         assert _servers_of(process)
         regions = list(Path("/dev/shm").glob(f"infmap-kit-{process.pid}-*"))
         assert regions
+        # Radiographs pass through them.
+        assert all(stat.S_IMODE(region.stat().st_mode) == 0o600 for region in regions)
         process.send_signal(number)
         assert process.wait(timeout=40) == 0
         assert not _servers_of(process)

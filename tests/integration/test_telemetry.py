@@ -200,7 +200,10 @@ def test_training_and_evaluation_tell_nobody(place: Path) -> None:
     fit = (
         "fit --data radiographs --run run --network unet/densenet121 --frozen --epochs 1 --folds 2"
     )
-    for line in (f"{fit} --batch-size 4 --encoder-weights none", "evaluate run --data radiographs"):
+    for line in (
+        f"{fit} --batch-size 4 --small-epochs 1 --small-size 32",
+        "evaluate run --data radiographs",
+    ):
         done = traced("infmap_train.cli", *line.split(), home=NO_HOME, folder=place, timeout_s=600)
         _assert_quiet(done)
         assert not _GRUMBLING.search(done.stderr), done.stderr

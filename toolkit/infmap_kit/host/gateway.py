@@ -97,7 +97,7 @@ class GatewayOptions:
     listen: str = "0.0.0.0:8443"  # the gateway is there to be reached
     grpc_upstream: str = "127.0.0.1:8001"
     http_upstream: str | None = None
-    body_mib: int = 64
+    body_mib: int = 32
     requests_per_second: int = 50
     connections: int = 32
     timeout_s: int = 60

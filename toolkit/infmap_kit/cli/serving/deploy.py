@@ -119,7 +119,7 @@ def gateway(
             "Needs nginx' module njs (Debian: libnginx-mod-http-js)."
         ),
     ] = None,
-    body_mib: Annotated[int, typer.Option(help="Size of a request, at most.")] = 64,
+    body_mib: Annotated[int, typer.Option(help="Size of a request, at most.")] = 32,
     requests_per_second: Annotated[int, typer.Option(help="Of each caller, at most.")] = 50,
     connections: Annotated[
         int, typer.Option(help="Connections, or requests at once, of each caller.")

@@ -24,6 +24,7 @@ from infmap_kit.triton.server.options import STOP_TIMEOUT_S, ServerOptions, hard
 from infmap_kit.triton.server.private_copy import PrivateCopy
 from infmap_kit.triton.server.runtime import Runtime
 from infmap_kit.triton.server.shared_memory import (
+    make_shared_memory_private,
     new_prefix,
     remove_shared_memory,
     remove_stale_shared_memory,
@@ -187,6 +188,7 @@ class TritonServer:
         try:
             self._wait_until_ready(timeout_s, beside_release)
             self._stubs = _children_of(self.pid)
+            make_shared_memory_private(self._memory_prefix)
         except BaseException:
             self.stop()
             raise
