@@ -23,22 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Undo what a command run inside this process set up for its log: the next test must see its own lines."""
+def own_log_lines() -> Iterator[None]:
+    """Let each test see its own log lines, whatever a command set up in this process before it."""
     root, hook = logging.getLogger(), threading.excepthook
-    logging.getLogger("infmap_kit.node")  # it may be imported by the test itself
-    named = [
-        logger for logger in root.manager.loggerDict.values() if isinstance(logger, logging.Logger)
-    ]
-    before = [
-        (logger, logger.level, logger.propagate, logger.disabled, list(logger.handlers))
-        for logger in [root, *named]
-    ]
+    handlers = list(root.handlers)
+    root.setLevel(logging.WARNING)
+    ours = [logger for name, logger in root.manager.loggerDict.items() if name.startswith("infmap")]
+    for logger in ours:
+        if isinstance(logger, logging.Logger):
+            logger.setLevel(logging.NOTSET)
+            logger.propagate, logger.disabled, logger.handlers = True, False, []
     yield
-    for logger, level, propagate, disabled, handlers in before:
-        logger.setLevel(level)
-        logger.propagate, logger.disabled, logger.handlers = propagate, disabled, handlers
-    threading.excepthook = hook
+    root.handlers, threading.excepthook = handlers, hook
 
 
 @pytest.fixture(scope="session")

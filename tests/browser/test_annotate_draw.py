@@ -282,7 +282,10 @@ def test_pen_and_fingers(new_tablet: Doctor, toy: Toy) -> None:
         ("pointerup", 5, 40, 40), ("pointerup", 6, 100, 110),
     )  # fmt: skip
     assert not mask_on(doctor).any()
-    assert int(doctor.page.locator("#zoom-value").inner_text().split()[0]) > 105
+    # The figure follows with the next frame that the browser paints.
+    doctor.page.wait_for_function(
+        "parseInt(document.getElementById('zoom-value').textContent) > 105"
+    )
     doctor.page.keyboard.press("0")
     send("pen", *stroke)
     drawn = mask_on(doctor)
