@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Many gRPC clients for many minutes: no error, no wrong answer, and memory that does not grow.
 
-Serves a repository and measures the resident memory of the server, its python stubs and these clients;
-or asks a server that is there already, also through a gateway with TLS.
+Serves a repository, with ``--gateway`` behind nginx, and measures the resident memory of the server, its
+python stubs, nginx and these clients; or asks a server that is there already, also through a gateway with TLS.
 
-Examples: ``.venv/bin/python scripts/load_run.py --repository demo-output/model_repository``
+Examples: ``.venv/bin/python scripts/load_run.py --repository demo-output/model_repository --gateway``
 ``.venv/bin/python scripts/load_run.py --url host:8443 --ca ca.pem --certificate me.pem --key me.key``
 """
 
@@ -16,6 +16,7 @@ import datetime as dt
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from authority import Authority
+from gateways import running_gateway
 from infmap_kit import __version__
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
@@ -125,6 +130,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repository", type=Path, help="serve this one")
+    parser.add_argument("--gateway", action="store_true", help="and ask it through nginx")
     parser.add_argument("--url", help="or ask here: host:port")
     parser.add_argument(
         "--pids", default="", help="with --url: the server's processes, if they are on this machine"
@@ -141,6 +147,8 @@ def main() -> int:
     given = parser.parse_args()
     if (given.repository is None) == (given.url is None):
         parser.error("expected --repository or --url")
+    if given.gateway and given.url:
+        parser.error("--gateway goes before a server of --repository")
     began = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     with contextlib.ExitStack() as stack:
         processes = {"clients": os.getpid()}
@@ -149,6 +157,9 @@ def main() -> int:
             url = server.grpc_url
             processes["server"] = server.pid
             processes |= {f"stub {n}": pid for n, pid in enumerate(children(server.pid), start=1)}
+            if given.gateway:
+                url, workers = stack.enter_context(_gateway(given, server.grpc_url))
+                processes |= {f"nginx {n}": pid for n, pid in enumerate(workers, start=1)}
         else:
             url = given.url
             processes |= {f"process {pid}": int(pid) for pid in given.pids.split(",") if pid}
@@ -156,16 +167,18 @@ def main() -> int:
         loading = threading.Thread(target=load.run)
         loading.start()
         started, times, memory = time.monotonic(), [], {name: [] for name in processes}
+        done: list[int] = []
         while loading.is_alive():
             loading.join(EVERY_S)
             times.append((time.monotonic() - started) / 60)
+            done.append(load.done)
             for name, pid in processes.items():
                 memory[name].append(resident_mib(pid))
     seconds = time.monotonic() - started
     record = {
         "began": began, "version": __version__, "clients": given.clients, "requests": load.done,
         "errors": len(load.errors), "first_errors": load.errors[:5], "seconds": round(seconds, 1),
-        "tls": bool(given.ca), "cpus": os.cpu_count(), **_figures(times, memory),
+        "tls": bool(given.ca), "cpus": os.cpu_count(), **_figures(times, done, memory),
     }  # fmt: skip
     text = json.dumps(record, indent=2)
     print(text)
@@ -177,7 +190,24 @@ def main() -> int:
     return 1 if load.errors or load.done != given.requests else 0
 
 
-def _figures(times: list[float], memory: dict[str, list[float]]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _gateway(given: argparse.Namespace, grpc_url: str) -> Iterator[tuple[str, list[int]]]:
+    """A gateway whose caller these clients are: its address, and the processes of its workers."""
+    with tempfile.TemporaryDirectory() as scratch:
+        authority = Authority(Path(scratch))
+        caller = authority.sign("caller")
+        given.ca, given.certificate, given.key = (
+            str(path) for path in (authority.path, caller.path, caller.key)
+        )
+        with running_gateway(
+            Path(scratch) / "gateway", authority, grpc_url,
+            requests_per_second=10_000, connections=2 * given.clients,
+        ) as gateway:  # fmt: skip
+            main_process = int((gateway.folder / "nginx.pid").read_text())
+            yield gateway.address, list(children(main_process))
+
+
+def _figures(times: list[float], done: list[int], memory: dict[str, list[float]]) -> dict[str, Any]:
     """Memory at the beginning, in the middle and at the end, and its slope after the first minute or tenth."""
     last = max(round(times[-1]), 1)
     minutes = sorted({min(1, last), (last + 1) // 2, last})
@@ -188,9 +218,9 @@ def _figures(times: list[float], memory: dict[str, list[float]]) -> dict[str, An
             str(minute): round(values[int(np.argmin(np.abs(np.subtract(times, minute))))], 1)
             for minute in minutes
         }
-        x, y = np.take(times, settled), np.take(values, settled)
+        x, y = np.take(done, settled) / 1000, np.take(values, settled)
         slope = float(np.polyfit(x, y, 1)[0]) if len(settled) > 2 else 0.0
-        figures["memory"][name] = {"mib": at, "slope_mib_per_minute": round(slope, 3)}
+        figures["memory"][name] = {"mib": at, "slope_mib_per_1000_requests": round(slope, 3)}
     return figures
 
 

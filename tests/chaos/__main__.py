@@ -11,6 +11,7 @@ from pathlib import Path
 from chaos.campaign import Kill, campaign
 from chaos.victim import all_victims
 from chaos.world import World
+from infmap_kit.triton.server.signals import ending_on_sigterm
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "chaos"
@@ -29,6 +30,7 @@ def main() -> int:
     chosen = [victims[name] for name in given.victims.split(",")]
     print(f"seed {given.seed}", flush=True)  # noqa: T201
     with (
+        ending_on_sigterm(),
         tempfile.TemporaryDirectory(prefix="infmap-chaos-") as folder,
         World(Path(folder)) as world,
     ):

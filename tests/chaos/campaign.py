@@ -115,7 +115,7 @@ def campaign(
     only: int | None = None,
     on_kill: Callable[[Kill], None] = lambda _: None,
 ) -> Record:
-    """Kill so many times, and check the invariants after each.
+    """Kill so many times, or until Ctrl-C, and check the invariants after each.
 
     Parameters
     ----------
@@ -152,6 +152,9 @@ def campaign(
             number, missed = number + 1, 0 if kill.landed else missed + 1
             if only is not None:
                 break
+    except KeyboardInterrupt:
+        # What was found until then is worth as much.
+        pass
     finally:
         for victim in places.values():
             victim.close()

@@ -18,7 +18,7 @@ _NOT_YET = "Not run whole yet.\n"
 
 def filled(text: str) -> str:
     """The document with the figures of the newest record of each kind."""
-    for name, draw in (("chaos", _chaos), ("load", _load)):
+    for name, draw in (("chaos", _chaos), ("load", _load), ("gateway", _load)):
         files = sorted(RESULTS.glob(f"{name}-*.json"))
         figures = draw(json.loads(files[-1].read_text())) if files else _NOT_YET
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
@@ -47,14 +47,14 @@ def _chaos(record: dict[str, Any]) -> str:
 def _load(record: dict[str, Any]) -> str:
     rows = [
         [process, *(f"{values['mib'][minute]:.0f}" for minute in record["minutes"]),
-         f"{values['slope_mib_per_minute']:+.2f}"]
+         f"{values['slope_mib_per_1000_requests']:+.2f}"]
         for process, values in record["memory"].items()
     ]  # fmt: skip
     minutes = [f"MiB at minute {minute}" for minute in record["minutes"]]
     return (
         f"{record['clients']} clients, {record['requests']} requests in {record['seconds'] / 60:.1f} minutes, "
         f"{record['errors']} errors, begun {record['began']}, version {record['version']}.\n\n"
-        + _table(["process", *minutes, "slope, MiB a minute"], rows)
+        + _table(["process", *minutes, "slope, MiB per 1000 requests"], rows)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -24,9 +25,10 @@ from infmap_kit.triton.server.serving import free_ports
 from node_host import radiograph_file, wait_until
 from small_network import small_run
 
-PICTURES, DICOMS = 3, 3
+PICTURES, DICOMS = 2, 1
 SERVER, STUB = "tritonserver", "triton_python_backend_stub"
 _START_S = 40.0
+_LOSSES = 2
 
 
 class World:
@@ -132,6 +134,18 @@ class Serving:
         if self.command is None or self.command.ended.is_set():
             return []
         return [pid for pid in _descendants(self.command.pid) if _program(pid) == name]
+
+    def renew_when_tired(self) -> None:
+        """End a `serve` that has lost its server twice in order; its next pauses are too long to wait for."""
+        if self.command is None or self.command.ended.is_set():
+            return
+        if self.log.read_text()[self._log_began :].count("it is started again in ") < _LOSSES:
+            return
+        processes = self.processes(SERVER) + self.processes(STUB)
+        self.command.send_signal(signal.SIGTERM)
+        code = self.command.wait()
+        demand(code == 0, f"asked to end, serve ends with {code}: {self.log.read_text()[-1500:]}")
+        demand(not any(map(is_alive, processes)), "it outlived serve")
 
     def stop(self) -> None:
         """End it in whatever way."""

@@ -60,3 +60,4 @@ class Server(Victim):
         shown = serving.log.read_text(errors="replace")
         demand("Traceback" not in shown, f"a traceback: {shown[-1500:]}")
         demand_anonymous(shown)
+        serving.renew_when_tired()

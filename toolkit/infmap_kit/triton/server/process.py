@@ -202,7 +202,8 @@ class TritonServer:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout_s)
+                # Without its python backend Triton waits its full time-out for what nobody answers any more.
+                process.wait(timeout_s if self._has_its_stubs() else 0)
         # Whatever is left of its group: a server that hangs, stubs of one that was killed.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -227,7 +228,7 @@ class TritonServer:
         if self._process.poll() is not None:
             raise ServerError(self._diagnosis())
         # Triton goes on without the process that our runner lives in, and refuses every question.
-        if not all(_is_child(stub, self.pid) for stub in self._stubs):
+        if not self._has_its_stubs():
             # When both end, whoever goes first does not tell why.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
@@ -241,6 +242,9 @@ class TritonServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _has_its_stubs(self) -> bool:
+        return all(_is_child(stub, self.pid) for stub in self._stubs)
 
     def _read_log(self) -> None:
         if self._process is None or self._process.stdout is None:
