@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test slow check bench lock chaos load reliability clean
+.PHONY: help setup demo test slow check fuzz bench lock chaos load reliability clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ check: setup ## Run ruff, import-linter and mypy --strict
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
+# N inputs of all targets together; TARGET=decode fuzzes one. What was found lies in tests/fuzz/corpus afterwards.
+fuzz: setup ## Fuzz what is read from outside for ten minutes, and draw fresh hypothesis examples
+	@PYTHONPATH=tests nice $(BIN)/python -m fuzz --inputs $(or $(N),100000) $(TARGET)
+	@$(BIN)/pytest -q -m "not slow and not alone and not integration and not train" --hypothesis-seed=$$RANDOM \
+		$$(grep -rl "^from hypothesis import" tests --include="test_*.py")
+
 bench: setup ## Measure latency beside Table V; the machine should have nothing else to do
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench $(DEMO)
 
@@ -64,5 +70,5 @@ reliability: setup ## Fill the records' figures into docs/reliability.md
 	@PYTHONPATH=tests $(BIN)/python -m chaos.table
 
 clean: ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

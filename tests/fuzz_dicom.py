@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import json
 import random
-import re
 import sys
 import time
 import traceback
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.reader import decode_dicom
+from memory import peak_mib
 
 _INTERESTING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)
 _LENGTHS = (b"\xff\xff\xff\xff", b"\x00\x00\x00\x00", b"\xff\xff\xff\x7f", b"\x01\x00\x00\x00")
@@ -49,12 +49,6 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     if chance.random() < 0.15:
         del found[chance.randrange(len(found)) :]
     return bytes(found)
-
-
-def peak_mib() -> int:
-    """Most memory that this program has had; ``ru_maxrss`` would count its parent's before the exec."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) // 1024 if found else 0
 
 
 def main(folder: Path, seed: int, count: int) -> None:

@@ -28,7 +28,7 @@ from pydicom.uid import (
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.dataset import MAX_INFLATED_BYTES
+from infmap_kit.imaging.dicom.parsing import MAX_INFLATED_BYTES
 from infmap_kit.imaging.dicom.reader import decode_dicom
 
 _HERE = Path(__file__).resolve().parents[2]
@@ -242,7 +242,7 @@ def test_many_mutated_files(tmp_path: Path, seed: int) -> None:
 _READ_ONE = """
 import sys
 from pathlib import Path
-from fuzz_dicom import peak_mib
+from memory import peak_mib
 from infmap_kit.imaging.readers import read_radiograph
 pixels = read_radiograph(Path(sys.argv[1])).pixels
 print(pixels.size, peak_mib())

@@ -138,32 +138,44 @@ def _tags(dataset: Dataset) -> dict[str, Any]:
     from pydicom.uid import UID
 
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
-    sop_class = UID(str(dataset.get("SOPClassUID") or ""))
-    signed = dataset.get("PixelRepresentation") == 1
+    sop_class = UID(str(_value(dataset, "SOPClassUID") or ""))
+    signed = _value(dataset, "PixelRepresentation") == 1
     tags: dict[str, Any] = {
         "transfer_syntax": syntax.name,
         "sop_class": sop_class.name if sop_class.name != sop_class else "",
-        "modality": _short(dataset.get("Modality")),
+        "modality": _short(_value(dataset, "Modality")),
         "body_part": _known(dataset, "BodyPartExamined", (*CHEST_PARTS, *NEAR_PARTS, *OTHER_PARTS)),
         "view": _known(
             dataset, "ViewPosition", ("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO")
         ),
         "age_years": age_years(dataset),
-        "photometric_interpretation": _short(dataset.get("PhotometricInterpretation"), 16),
+        "photometric_interpretation": _short(_value(dataset, "PhotometricInterpretation"), 16),
     }
-    if all(isinstance(dataset.get(name), int) for name in ("Rows", "Columns", "BitsAllocated")):
-        tags |= {"rows": dataset.Rows, "columns": dataset.Columns}
+    rows, columns, allocated = (
+        _value(dataset, name) for name in ("Rows", "Columns", "BitsAllocated")
+    )
+    if all(isinstance(number, int) for number in (rows, columns, allocated)):
+        tags |= {"rows": rows, "columns": columns}
         tags["bits"] = {
-            "stored": dataset.get("BitsStored"),
-            "allocated": dataset.BitsAllocated,
-            "high": dataset.get("HighBit"),
+            "stored": _value(dataset, "BitsStored"),
+            "allocated": allocated,
+            "high": _value(dataset, "HighBit"),
             "values": "signed" if signed else "unsigned",
         }
     return tags
 
 
 def _known(dataset: Dataset, keyword: str, known: tuple[str, ...]) -> str:
-    return term(dataset.get(keyword), known) if dataset.get(keyword) else ""
+    value = _value(dataset, keyword)
+    return term(value, known) if value else ""
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """The value of an attribute; ``None`` for one that cannot be read, which pydicom tries only now."""
+    try:
+        return dataset.get(keyword)
+    except Exception:  # noqa: BLE001  # pydicom names no closed set of errors for damaged values
+        return None
 
 
 def _short(value: object, length: int = 3) -> str:

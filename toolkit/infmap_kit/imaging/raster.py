@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.header import Header, read_header
+from infmap_kit.imaging.headers.header import Header
+from infmap_kit.imaging.headers.png import essential_png
+from infmap_kit.imaging.headers.reading import read_header
 from infmap_kit.imaging.network_input import halvings
 from infmap_kit.imaging.orientation import Orientation
 from infmap_kit.imaging.radiograph import Radiograph, Reason, refuse_size
@@ -32,6 +34,14 @@ _REDUCED_JPEG = (
     cv2.IMREAD_REDUCED_GRAYSCALE_8,
 )
 """OpenCV's flags, by how often the picture is halved while it is decoded."""
+
+MAX_DECODED_BYTES = 2**28
+"""Most bytes of a decoded picture, of which OpenCV has two at a time. Only pictures of 16 bits with
+transparency, and of more than 33 million pixels, take more."""
+
+_BAND_PIXELS = 2**20
+"""Colours become gray band by band: a whole picture of 16 bits and four channels takes 320 MB, and each step
+would make a copy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +77,13 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     """
     header = read_header(content)
     refuse_size(width=header.width, height=header.height)
+    decoded_bytes = header.width * header.height * header.pixel_bytes
+    if decoded_bytes > MAX_DECODED_BYTES:
+        raise InputRejected(
+            Reason.TOO_LARGE,
+            f"expected a picture of at most {MAX_DECODED_BYTES >> 20} MiB in memory, found one of "
+            f"{decoded_bytes >> 20} MiB: save the radiograph as gray, without transparency",
+        )
     if not header.complete:
         raise InputRejected(
             Reason.TRUNCATED,
@@ -75,7 +92,8 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
         )
     remarks = _Remarks()
     if header.more_pages:
-        reason = "expected one picture, found a TIFF of several pages: pass one page"
+        kind = "an animated PNG" if header.media_type == "image/png" else "a TIFF of several pages"
+        reason = f"expected one picture, found {kind}: pass one picture"
         remarks.objections.append(InputRejected(Reason.MULTI_FRAME, reason))
     if header.orientation != 1:
         remarks.notes.append(f"turned upright from orientation {header.orientation}")
@@ -100,25 +118,45 @@ def _jpeg(content: bytes, header: Header, remarks: _Remarks, halved: int) -> NDA
     # An eighth of the size is enough to find colour; and the JPEG's own luminance is both nearer to the
     # stored values and faster than a gray made from its colours.
     if header.channels > 1:
-        _drop_colour(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8), remarks)
+        colours = _Colours()
+        colours.count(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8))
+        colours.remark(remarks)
     return _of_size(_opened(content, header, _REDUCED_JPEG[halved]), header, 2**halved)
 
 
 def _png_or_tiff(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
-    picture = _of_size(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
     if header.media_type == "image/png":
-        # With this flag OpenCV turns a TIFF, and no PNG.
-        picture = Orientation.of_exif(header.orientation).upright(picture)
+        content = essential_png(content)
+    picture = _of_size(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
     if picture.dtype not in (np.uint8, np.uint16):
         raise InputRejected(
             Reason.PIXEL_TYPE, f"expected values of 8 or 16 bits, found {picture.dtype}"
         )
-    if picture.ndim == 2:
-        return picture
+    gray = picture if picture.ndim == 2 else _gray(picture, remarks)
+    if header.media_type == "image/png":
+        # With its flag OpenCV turns a TIFF, and no PNG.
+        gray = Orientation.of_exif(header.orientation).upright(gray)
+    return gray
+
+
+def _gray(picture: NDArray[Any], remarks: _Remarks) -> NDArray[Any]:
+    """Bring a BGR or BGRA picture to gray, and note what is lost."""
+    gray = np.empty(picture.shape[:2], picture.dtype)
+    opaque, colours = True, _Colours()
+    rows = max(1, _BAND_PIXELS // picture.shape[1])
+    for top in range(0, len(picture), rows):
+        band = picture[top : top + rows]
+        if picture.shape[2] == 4:
+            band, is_opaque = _over_black(band)
+            opaque = opaque and is_opaque
+        colours.count(band)
+        gray[top : top + rows] = cv2.cvtColor(band, cv2.COLOR_BGR2GRAY)
     if picture.shape[2] == 4:
-        picture = _over_black(picture, remarks)
-    _drop_colour(picture, remarks)
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        remarks.notes.append(
+            "opaque alpha dropped" if opaque else "transparent parts laid over black"
+        )
+    colours.remark(remarks)
+    return gray
 
 
 def _opened(content: bytes, header: Header, flag: int) -> NDArray[Any]:
@@ -148,31 +186,40 @@ def _damaged(header: Header) -> InputRejected:
     )
 
 
-def _over_black(picture: NDArray[Any], remarks: _Remarks) -> NDArray[Any]:
-    """Lay a BGRA picture over black."""
+def _over_black(picture: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    """Lay a BGRA picture over black; and whether it was opaque."""
     *colours, alpha = cv2.split(picture)
     full = np.iinfo(picture.dtype).max
-    if alpha.min() == full:
-        remarks.notes.append("opaque alpha dropped")
-    else:
+    is_opaque = bool(alpha.min() == full)
+    if not is_opaque:
         colours = [cv2.multiply(colour, alpha, scale=1 / full) for colour in colours]
-        remarks.notes.append("transparent parts laid over black")
-    return cv2.merge(colours)
+    return cv2.merge(colours), is_opaque
 
 
-def _drop_colour(picture: NDArray[Any], remarks: _Remarks) -> None:
-    """Note the colours of a BGR picture that is brought to gray, and object to strong ones."""
-    level = np.iinfo(picture.dtype).max // 255
-    blue, green, red = cv2.split(picture)
-    highest, lowest = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
-    chroma = cv2.subtract(highest, lowest)
-    share = float(np.count_nonzero(chroma > _STRONG_CHROMA * level)) / chroma.size
-    if share > MAX_COLOURED_SHARE:
-        reason = (
-            f"expected a gray chest X-ray, found {share:.0%} of the picture in strong colour "
-            f"(at most {MAX_COLOURED_SHARE:.0%}): pass the radiograph itself, not a photograph or "
-            "a map drawn from it"
-        )
-        remarks.objections.append(InputRejected(Reason.COLOUR, reason))
-    if chroma.max() > _GRAY_CHROMA * level:
-        remarks.notes.append(f"colour dropped, {share:.2%} of it strong")
+class _Colours:
+    """How coloured the BGR pieces of a picture are."""
+
+    def __init__(self) -> None:
+        self._pixels, self._strong, self._tinted = 0, 0, False
+
+    def count(self, picture: NDArray[Any]) -> None:
+        level = np.iinfo(picture.dtype).max // 255
+        blue, green, red = cv2.split(picture)
+        highest, lowest = cv2.max(cv2.max(blue, green), red), cv2.min(cv2.min(blue, green), red)
+        chroma = cv2.subtract(highest, lowest)
+        self._pixels += chroma.size
+        self._strong += int(np.count_nonzero(chroma > _STRONG_CHROMA * level))
+        self._tinted = self._tinted or bool(chroma.max() > _GRAY_CHROMA * level)
+
+    def remark(self, remarks: _Remarks) -> None:
+        """Note the colours of a picture that is brought to gray, and object to strong ones."""
+        share = self._strong / self._pixels
+        if share > MAX_COLOURED_SHARE:
+            reason = (
+                f"expected a gray chest X-ray, found {share:.0%} of the picture in strong colour "
+                f"(at most {MAX_COLOURED_SHARE:.0%}): pass the radiograph itself, not a photograph or "
+                "a map drawn from it"
+            )
+            remarks.objections.append(InputRejected(Reason.COLOUR, reason))
+        if self._tinted:
+            remarks.notes.append(f"colour dropped, {share:.2%} of it strong")

@@ -11,7 +11,9 @@ from pathlib import Path
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.chest import judge_picture
 from infmap_kit.imaging.dicom.reader import decode_dicom
-from infmap_kit.imaging.header import JPEG_SIGNATURE, PNG_SIGNATURE, TIFF_SIGNATURES
+from infmap_kit.imaging.headers.jpeg import JPEG_SIGNATURE
+from infmap_kit.imaging.headers.png import PNG_SIGNATURE
+from infmap_kit.imaging.headers.tiff import TIFF_SIGNATURES
 from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
 from infmap_kit.imaging.raster import decode_raster
 

@@ -12,6 +12,9 @@ from infmap_kit.imaging.radiograph import Reason
 
 _TAIL_PERCENT = 0.1
 
+_PART_VALUES = 2**20
+"""So many values are looked up at a time: indexing widens them to 64 bits."""
+
 
 def eight_bits(
     values: NDArray[Any], counts: NDArray[np.int64] | None = None
@@ -43,6 +46,8 @@ def eight_bits(
     """
     if values.dtype == np.uint8:
         return values, ""
+    if values.dtype == np.uint16 and counts is None:
+        return _eight_bits_of_each(values)
     lowest, highest = values.min(), values.max()
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise InputRejected(
@@ -64,6 +69,22 @@ def eight_bits(
     return pixels, (
         f"values scaled from {low:g} ... {high:g}, all but the outer {_TAIL_PERCENT} % on each side"
     )
+
+
+def _eight_bits_of_each(values: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], str]:
+    """:func:`eight_bits` of the values that occur, looked up for each pixel: as floats they would fill a GB."""
+    flat = values.ravel()
+    parts = range(0, flat.size, _PART_VALUES)
+    counts = np.zeros(2**16, np.int64)
+    for start in parts:
+        counts += np.bincount(flat[start : start + _PART_VALUES], minlength=len(counts))
+    present = np.flatnonzero(counts)
+    levels = np.zeros(len(counts), np.uint8)
+    levels[present], note = eight_bits(present.astype(np.uint16), counts[present])
+    pixels = np.empty(flat.size, np.uint8)
+    for start in parts:
+        pixels[start : start + _PART_VALUES] = levels[flat[start : start + _PART_VALUES]]
+    return pixels.reshape(values.shape), note
 
 
 def _tails(

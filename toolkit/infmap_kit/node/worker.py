@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import sqlite3
@@ -151,9 +150,11 @@ class Worker:
         note(event, level=logging.WARNING, image=job.image_id, reason=reason)
 
     def _process(self, job: Job) -> None:
+        from infmap_kit.imaging.readers import read_content
         from infmap_kit.results.folder import finding_document
 
-        content, source = self._read(job)
+        file = self._spool.images / job.file
+        source = _header(file)
         with quiet():
             rule = matching_rule(self._config.rules, source, job.caller)
         if rule is None:
@@ -163,7 +164,8 @@ class Worker:
         # The spool holds the radiograph itself, so the JSON beside the results may name its patient.
         name = f"radiograph {job.image_id}"
         try:
-            radiograph = _decoded(content, job, rule)
+            # Longer ones than any radiograph are refused before they are read.
+            radiograph = _decoded(read_content(file), job, rule)
             answer = self._ask(radiograph, rule)
             datasets = _objects(source, radiograph, answer, rule)
             document = finding_document(radiograph, answer, source=name, identify=True)
@@ -190,16 +192,6 @@ class Worker:
             self._on_processed()
             note("processed", image=job.image_id, uid=hashed_uid(job.sop_instance_uid), outcome=outcome,
                  reason=reason, rule=rule.name)  # fmt: skip
-
-    def _read(self, job: Job) -> tuple[bytes, Dataset]:
-        path = self._spool.images / job.file
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError as error:
-            raise JobFailed("its file is gone from the spool") from error
-        with quiet():
-            # The header alone: it was readable on arrival.
-            return content, read_header(io.BytesIO(content))
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Answer:
         from infmap_kit.results.dicom.results import ResultKind
@@ -270,11 +262,21 @@ class Worker:
             raise ServiceUnavailable(f"the spool cannot be written: {reason}") from error
 
 
+def _header(file: Path) -> Dataset:
+    try:
+        with file.open("rb") as content, quiet():
+            return read_header(content)
+    except FileNotFoundError as error:
+        raise JobFailed("its file is gone from the spool") from error
+
+
 def _decoded(content: bytes, job: Job, rule: Rule) -> Radiograph:
     from infmap_kit.imaging.readers import decode_radiograph
 
     return decode_radiograph(
-        content, hashed_uid(job.sop_instance_uid), secondary_capture=rule.secondary_captures
+        content,
+        hashed_uid(job.sop_instance_uid),
+        secondary_capture=rule.secondary_captures,
     )
 
 

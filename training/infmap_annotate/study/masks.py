@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.header import PNG_SIGNATURE, read_header
+from infmap_kit.imaging.headers.png import PNG_SIGNATURE
+from infmap_kit.imaging.headers.reading import read_header
 
 _EXTRA_BYTES = 2**16
 

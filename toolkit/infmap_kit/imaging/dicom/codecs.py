@@ -40,18 +40,38 @@ def is_available(uid: str) -> bool:
     return uid in _CODEC_OF and importlib.util.find_spec("imagecodecs") is not None
 
 
-def decode_frame(source: bytes, runner: Any) -> bytearray:
-    """Decode one frame of gray values, and set in pydicom's runner how many bits its samples have now."""
+def decoded(frame: bytes, syntax: str, *, bits_allocated: int) -> NDArray[Any]:
+    """Decode one frame of gray values.
+
+    Parameters
+    ----------
+    frame
+        Its codestream.
+    syntax
+        A transfer syntax that :func:`is_available` knows.
+    bits_allocated
+        Of the data set; RLE does not say it itself.
+
+    Returns
+    -------
+    NDArray
+        The values in the machine's byte order, of as many bits as the codestream has; of RLE flat.
+    """
     import imagecodecs
 
-    codec = _CODEC_OF[str(runner.transfer_syntax)]
+    codec = _CODEC_OF[syntax]
     decode = getattr(imagecodecs, codec)
     if codec == "dicomrle_decode":
-        dtype = np.dtype(f"<u{runner.bits_allocated // 8}")
-        return bytearray(decode(source, dtype))
-    frame: NDArray[Any] = np.ascontiguousarray(decode(source))
-    runner.set_option("bits_allocated", 8 * frame.dtype.itemsize)
-    return bytearray(frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes())
+        dtype = np.dtype(f"<u{bits_allocated // 8}")
+        return np.frombuffer(decode(frame, dtype), dtype)
+    return np.ascontiguousarray(decode(frame))
+
+
+def decode_frame(source: bytes, runner: Any) -> bytearray:
+    """Decode one frame of gray values, and set in pydicom's runner how many bits its samples have now."""
+    values = decoded(source, str(runner.transfer_syntax), bits_allocated=runner.bits_allocated)
+    runner.set_option("bits_allocated", 8 * values.dtype.itemsize)
+    return bytearray(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
 def register() -> None:

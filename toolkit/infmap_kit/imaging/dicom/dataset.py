@@ -1,4 +1,4 @@
-"""From a DICOM file's bytes to its data set, whatever the bytes are: parsed by pydicom, in bounds.
+"""From a DICOM file's bytes to its data set, whatever the bytes are: parsed in bounds.
 
 Only the attributes that reading and writing need are parsed; whatever else a file holds about its patient is
 left out.
@@ -9,27 +9,32 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.attributes.character_set import decode_texts
 from infmap_kit.imaging.dicom.decoding import pixel_decoder
-from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
+from infmap_kit.imaging.dicom.parsing import (
+    BoundedFile,
+    inflated,
+    is_deflated,
+    parse_attributes,
+    parse_meta,
+)
+from infmap_kit.imaging.radiograph import Reason
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-MAX_INFLATED_BYTES = 2 * MAX_PIXELS + 2**24
-"""Largest deflated data set after inflating: the largest picture at 16 bits, and room for tags."""
-
-MAX_READS = 100_000
-"""How often the parser may ask for bytes: two or three times an element. Real files have hundreds of
-elements; millions of empty ones would fill the memory."""
-
 MAX_SEQUENCE_BYTES = 2**20
 """Largest sequence that is looked into; a LUT of 65536 entries takes an eighth."""
+
+MAX_ITEMS = 1000
+"""Most items of a sequence, and of those inside it; a hundred thousand empty ones take seconds."""
+
+MAX_VALUE_BYTES = 2**16
+"""Longest other value; as numbers or as text it takes a hundred times that."""
 
 _KEYWORDS = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"),
@@ -49,9 +54,8 @@ _KEYWORDS = (
     *("FloatPixelData", "DoubleFloatPixelData", "PixelData"),
 )
 
-_MARK_END = 132
-_META_GROUP = 0x0002
 _UNDEFINED = 0xFFFFFFFF
+_ITEM_STARTS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 
 def read_dataset(content: bytes) -> Dataset:
@@ -67,17 +71,20 @@ def read_dataset(content: bytes) -> Dataset:
     InputRejected
         ``unsupported-transfer-syntax``, ``too-large``, ``truncated``.
     """
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    stream = _Bounded(io.BytesIO(content))
-    meta, start = _meta(stream), stream.tell()
+    file = BoundedFile(io.BytesIO(content))
+    meta = parse_meta(file)
     syntax = str(meta.get("TransferSyntaxUID", ""))
     _refuse_syntax(syntax)
-    if syntax == DeflatedExplicitVRLittleEndian:
-        dataset = _parsed_deflated(content[start:], meta)
-    else:
-        dataset = _parsed(content, syntax)
-    _refuse_sequences(dataset)
+    # Long values are left in the file: see ``native_pixels``.
+    dataset = parse_attributes(
+        inflated(file, content) if is_deflated(meta) else file,
+        meta,
+        _KEYWORDS,
+        left_in_file_bytes=None if is_deflated(meta) else MAX_SEQUENCE_BYTES,
+    )
+    if not syntax:
+        _give_syntax(dataset)
+    _refuse_long(dataset)
     return dataset
 
 
@@ -99,69 +106,32 @@ def read_header(source: BinaryIO, keywords: Sequence[str] = _KEYWORDS) -> Datase
     Exception
         Whatever pydicom raises of damaged files.
     """
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    start = source.read(_MARK_END)
-    # Without preamble it begins with an element of group 2 or 8.
-    if start[_MARK_END - 4 :] != b"DICM" and start[:2] not in (b"\x02\x00", b"\x08\x00"):
-        raise InvalidDicomError
-    source.seek(0)
-    bounded = _Bounded(source)
-    if _meta(bounded).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+    file = BoundedFile(source)
+    meta = parse_meta(file)
+    if is_deflated(meta):
         raise InputRejected(
             Reason.TOO_LARGE, "expected a data set that is not deflated, found one that is"
         )
-    source.seek(0)
-    dataset = dcmread(
-        bounded,
-        force=True,
-        stop_before_pixels=True,
-        specific_tags=["SpecificCharacterSet", *keywords],
+    dataset = parse_attributes(
+        file, meta, keywords, before_pixels=True, left_in_file_bytes=MAX_SEQUENCE_BYTES
     )
+    _refuse_long(dataset)
     decode_texts(dataset)
     return dataset
 
 
-class _Bounded:
-    """A file whose reader is refused when it asks too often, or for too much at once."""
+def read_object(source: BinaryIO) -> Dataset:
+    """Parse all of a file that was written here, such as a result that waits for delivery.
 
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-        self.name = ""
-        self.seek, self.tell = source.seek, source.tell
-        self._reads = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        self._reads += 1
-        if self._reads > MAX_READS:
-            raise InputRejected(
-                Reason.TOO_LARGE,
-                "expected a radiograph's few hundred attributes, found tens of thousands",
-                found={"limit_reads": MAX_READS},
-            )
-        return self._source.read(size)
-
-    def close(self) -> None:
-        """Leave it open: it is its owner's."""
-
-
-def _meta(stream: _Bounded) -> Dataset:
-    """File meta information, empty when there is none; the stream stands where it ends."""
-    from pydicom.filereader import read_dataset as read
-
-    if stream.read(_MARK_END)[_MARK_END - 4 :] != b"DICM":
-        from pydicom import Dataset
-
-        stream.seek(0)
-        return Dataset()
-    return read(
-        stream,
-        is_implicit_VR=False,
-        is_little_endian=True,
-        stop_when=lambda tag, _vr, _length: tag.group != _META_GROUP,
-    )
+    Raises
+    ------
+    InputRejected
+        ``too-large``.
+    Exception
+        Whatever pydicom raises of damaged files.
+    """
+    file = BoundedFile(source)
+    return parse_attributes(file, parse_meta(file), None)
 
 
 def _refuse_syntax(syntax: str) -> None:
@@ -181,59 +151,22 @@ def _refuse_syntax(syntax: str) -> None:
     )
 
 
-def _parsed(content: bytes, syntax: str) -> Dataset:
-    from pydicom import dcmread
-    from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+def _give_syntax(dataset: Dataset) -> None:
+    """Name the transfer syntax that was found out, where the file names none."""
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    # Long values that need no decoding are left in the file: see ``native_pixels``.
-    native = not syntax or not UID(syntax).is_encapsulated
-    dataset = dcmread(
-        _Bounded(io.BytesIO(content)),
-        force=True,
-        specific_tags=list(_KEYWORDS),
-        defer_size=MAX_SEQUENCE_BYTES if native else None,
-    )
-    if not dataset.file_meta.get("TransferSyntaxUID"):
-        pixels: Any = dataset.get_item("PixelData", keep_deferred=True)
-        if pixels is not None and pixels.length == _UNDEFINED:
-            raise InputRejected(
-                Reason.UNSUPPORTED_TRANSFER_SYNTAX,
-                "expected a Transfer Syntax UID that says how the pixels are compressed, found none: export "
-                "the radiograph anew",
-                found={"missing": "Transfer Syntax UID"},
-            )
-        implicit, _ = dataset.original_encoding
-        dataset.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        )
-    return dataset
-
-
-def _parsed_deflated(body: bytes, meta: Dataset) -> Dataset:
-    """Inflate and parse; pydicom's own reader would inflate to any size."""
-    from pydicom.datadict import tag_for_keyword
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.filereader import read_dataset as read
-
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(body, MAX_INFLATED_BYTES)
-    if inflater.unconsumed_tail:
+    pixels: Any = dataset.get_item("PixelData", keep_deferred=True)
+    if pixels is not None and pixels.length == _UNDEFINED:
         raise InputRejected(
-            Reason.TOO_LARGE,
-            f"expected a data set of at most {MAX_INFLATED_BYTES >> 20} MiB, found a deflated one "
-            "that is larger",
-            found={"limit_bytes": MAX_INFLATED_BYTES},
+            Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+            "expected a Transfer Syntax UID that says how the pixels are compressed, found none: export "
+            "the radiograph anew",
+            found={"missing": "Transfer Syntax UID"},
         )
-    tags = [tag_for_keyword(keyword) for keyword in _KEYWORDS]
-    dataset = read(
-        _Bounded(io.BytesIO(inflated)),
-        is_implicit_VR=False,
-        is_little_endian=True,
-        specific_tags=tags,
+    implicit, _ = dataset.original_encoding
+    dataset.file_meta.TransferSyntaxUID = (
+        ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     )
-    dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
-    dataset.file_meta = FileMetaDataset(meta)
-    return dataset
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:
@@ -253,28 +186,41 @@ def native_pixels(dataset: Dataset, content: bytes) -> memoryview | None:
     Returns
     -------
     memoryview or None
-        ``None`` when the data set itself holds them: compressed or small ones.
+        ``None`` when the data set itself holds them: small or deflated ones. Of compressed ones all that
+        follows the element's header.
     """
     element: Any = dataset.get_item("PixelData", keep_deferred=True)
     if element is None or element.value is not None:
         return None
-    return memoryview(content)[element.value_tell : element.value_tell + element.length]
+    length = None if element.length == _UNDEFINED else element.length
+    return memoryview(content)[element.value_tell :][:length]
 
 
-def _refuse_sequences(dataset: Dataset) -> None:
-    """Refuse what would take long once it is looked into: pydicom parses a sequence when asked."""
+def _refuse_long(dataset: Dataset) -> None:
+    """Refuse what would take long once it is looked into: pydicom parses a value when asked."""
     for tag in dataset.keys():  # noqa: SIM118  # iterating a data set itself would parse it
         element: Any = dataset.get_item(tag, keep_deferred=True)
-        left_in_file = element.value is None and element.length > 0
-        sequence = element.VR == "SQ" or tag in _tags_ending("Sequence")
-        if (left_in_file and tag not in _tags_ending("PixelData")) or (
-            sequence and len(getattr(element, "value", b"") or b"") > MAX_SEQUENCE_BYTES
-        ):
+        if tag in _tags_ending("PixelData"):
+            continue
+        is_sequence = element.VR == "SQ" or tag in _tags_ending("Sequence")
+        limit = MAX_SEQUENCE_BYTES if is_sequence else MAX_VALUE_BYTES
+        value = element.value
+        left_in_file = value is None and getattr(element, "length", 0) > 0
+        if left_in_file or (hasattr(value, "__len__") and len(value) > limit):
+            kind = "sequences" if is_sequence else "values"
             raise InputRejected(
                 Reason.TOO_LARGE,
-                f"expected sequences of at most {MAX_SEQUENCE_BYTES >> 20} MiB, found a longer one",
-                found={"limit_bytes": MAX_SEQUENCE_BYTES},
+                f"expected {kind} of at most {limit >> 10} KiB, found a longer one",
+                found={"limit_bytes": limit},
             )
+        if is_sequence and isinstance(value, bytes):
+            items = max(map(value.count, _ITEM_STARTS))
+            if items > MAX_ITEMS:
+                raise InputRejected(
+                    Reason.TOO_LARGE,
+                    f"expected sequences of at most {MAX_ITEMS} items, found {items}",
+                    found={"limit_items": MAX_ITEMS},
+                )
 
 
 @functools.cache

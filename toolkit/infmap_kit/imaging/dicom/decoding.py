@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom import codecs
-from infmap_kit.imaging.dicom.codestream import (
-    MAX_TILES,
+from infmap_kit.imaging.dicom.codestreams.fragments import only_frame
+from infmap_kit.imaging.dicom.codestreams.jpeg import jpeg_frame
+from infmap_kit.imaging.dicom.codestreams.jpeg_2000 import (
+    bare_codestream,
     jpeg_2000_frame,
-    jpeg_frame,
-    refuse_long_rle,
+    refuse_many_parts,
 )
+from infmap_kit.imaging.dicom.codestreams.rle import refuse_long_rle
 from infmap_kit.imaging.radiograph import Reason
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ _PREFERRED = (codecs.LABEL, "pyjpegls", "pillow", "pydicom", "pylibjpeg", "gdcm"
 """Decoders, the best maintained and quickest first."""
 
 
+# Bits above the stored ones are the display's to judge; pydicom would cut off a lossy decoder's overshoot.
+_AS_STORED: dict[str, Any] = {"raw": True, "correct_unused_bits": False}
+
+_SPARE_BYTES = 2**20
+"""What a compressed frame may hold beside its pixels; beyond these, noise grows by some hundredths."""
+
+
 def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray[Any]:
     """Decode the one frame of a gray picture.
 
@@ -33,7 +42,7 @@ def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray
     dataset
         Data set that was accepted by its tags.
     native
-        Its uncompressed pixel data, where they are not in the data set.
+        Its pixel data, where they are not in the data set.
 
     Returns
     -------
@@ -46,26 +55,17 @@ def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray
     InputRejected
         ``truncated``, ``unreadable`` or ``too-large``.
     """
-    from pydicom.encaps import generate_frames
-
     syntax = dataset.file_meta.TransferSyntaxUID
-    decoder = pixel_decoder(syntax)
-    # Bits above the stored ones are the display's to judge; pydicom would cut off a lossy decoder's overshoot.
-    options: dict[str, Any] = {"raw": True, "correct_unused_bits": False}
+    pixels = dataset.PixelData if native is None else native
     if syntax.is_encapsulated:
-        frame = next(generate_frames(dataset.PixelData, number_of_frames=1), b"")
-        _refuse_codestream(frame, dataset)
-        options["decoding_plugin"] = _plugin(decoder)
-    else:
-        pixels = dataset.PixelData if native is None else native
-        _refuse_cut(dataset, len(pixels))
-        # Bytes of a big-endian file are swapped in pairs where they stand in words: for pydicom.
-        if native is not None and (syntax.is_little_endian or dataset.BitsAllocated == 16):
-            return _as_they_lie(dataset, native, "<" if syntax.is_little_endian else ">")
-        if native is not None:
-            dataset.PixelData = bytes(native)
-        options["view_only"] = True
-    values, _ = decoder.as_array(dataset, **options)
+        return _decoded(dataset, _checked_frame(dataset, pixels))
+    _refuse_cut(dataset, len(pixels))
+    # Bytes of a big-endian file are swapped in pairs where they stand in words: for pydicom.
+    if native is not None and (syntax.is_little_endian or dataset.BitsAllocated == 16):
+        return _as_they_lie(dataset, native, "<" if syntax.is_little_endian else ">")
+    if native is not None:
+        dataset.PixelData = bytes(native)
+    values, _ = pixel_decoder(syntax).as_array(dataset, view_only=True, **_AS_STORED)
     return np.asarray(values)
 
 
@@ -94,6 +94,24 @@ def _plugin(decoder: Decoder) -> str:
     return next((name for name in _PREFERRED if name in available), available[0])
 
 
+def _decoded(dataset: Dataset, frame: bytes) -> NDArray[Any]:
+    from pydicom.encaps import encapsulate
+
+    decoder = pixel_decoder(dataset.file_meta.TransferSyntaxUID)
+    plugin = _plugin(decoder)
+    if plugin == codecs.LABEL:
+        # Not by way of pydicom, which copies the frame twice, and the picture three times.
+        values = codecs.decoded(
+            frame, dataset.file_meta.TransferSyntaxUID, bits_allocated=dataset.BitsAllocated
+        )
+        kind = "i" if dataset.PixelRepresentation == 1 else "u"
+        shape = (dataset.Rows, dataset.Columns)
+        return values.view(f"{kind}{values.dtype.itemsize}").reshape(shape)
+    dataset.PixelData = encapsulate([frame])
+    values, _ = decoder.as_array(dataset, decoding_plugin=plugin, **_AS_STORED)
+    return np.asarray(values)
+
+
 def _as_they_lie(dataset: Dataset, native: memoryview, order: str) -> NDArray[Any]:
     """Uncompressed values without a copy, which would cost as much as the rest."""
     shape = (dataset.Rows, dataset.Columns)
@@ -114,17 +132,22 @@ def _refuse_cut(dataset: Dataset, length: int) -> None:
         )
 
 
-def _refuse_codestream(frame: bytes, dataset: Dataset) -> None:
+def _checked_frame(dataset: Dataset, items: bytes | memoryview) -> bytes:
+    """The codestream of the one frame, which is as large as the tags say."""
     from pydicom.uid import RLELossless
 
+    syntax = dataset.file_meta.TransferSyntaxUID
+    plain_bytes = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+    frame = only_frame(items, max_bytes=plain_bytes * 5 // 4 + _SPARE_BYTES)
     if not frame:
         raise InputRejected(Reason.TRUNCATED, "the file ends before its picture: fetch it again")
-    syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == RLELossless:
         refuse_long_rle(frame, plane_bytes=dataset.Rows * dataset.Columns)
-        return
+        return frame
     # The High-Throughput syntaxes are JPEG 2000 as well, and newer than pydicom's list of them.
-    size = jpeg_2000_frame(frame) if "2000" in syntax.name else jpeg_frame(frame)
+    is_2000 = "2000" in syntax.name
+    frame = bare_codestream(frame) if is_2000 else frame
+    size = jpeg_2000_frame(frame) if is_2000 else jpeg_frame(frame)
     if (size.width, size.height, size.components) != (dataset.Columns, dataset.Rows, 1):
         raise InputRejected(
             Reason.UNREADABLE,
@@ -133,5 +156,6 @@ def _refuse_codestream(frame: bytes, dataset: Dataset) -> None:
             "fill the memory",
             found={"width": size.width, "height": size.height, "samples": size.components},
         )
-    if not 1 <= size.tiles <= MAX_TILES:
-        raise InputRejected(Reason.UNREADABLE, f"found a JPEG 2000 of {size.tiles} tiles: damaged")
+    if is_2000:
+        refuse_many_parts(frame)
+    return frame

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pynetdicom.fsm import StateMachine
 from pynetdicom.transport import AssociationSocket
 
 from infmap_kit.node.dicom.request import read_exactly
@@ -57,6 +58,7 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         super().__init__(association, client_socket=association.dul.socket.socket)
         # The connection was announced to the state machine when pynetdicom made its own socket.
         association.dul.event_queue.get_nowait()
+        association.dul.state_machine = _EndingStateMachine(association.dul)
         self._max_bytes = max_bytes
         self._on_excess = on_excess
         self._has_room = has_room
@@ -120,6 +122,26 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is n
         self.send(abort.encode())
         self._on_excess(reason)
         raise OSError(reason)
+
+
+class _EndingStateMachine(StateMachine):  # type: ignore[misc]  # pynetdicom is not analysed
+    """The protocol's states (PS3.8, 9.2), that end an association on whatever they do not foresee.
+
+    pynetdicom's own would end its thread with a traceback, and leave the association without one.
+    """
+
+    def __init__(self, dul: Any) -> None:
+        super().__init__(dul)
+        self.current_state = dul.state_machine.current_state
+
+    def do_action(self, event: str) -> None:
+        """Go on to the next state."""
+        try:
+            super().do_action(event)
+        # Whatever an action meets: pynetdicom names no closed set of errors.
+        except Exception:  # noqa: BLE001
+            self.dul.assoc.is_aborted, self.dul.assoc.is_established = True, False
+            self.dul.assoc._kill = self.dul._kill_thread = True
 
 
 class _Nowhere(io.BytesIO):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from infmap_kit.imaging.dicom.dataset import read_header, read_object
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.node.config import ClientTls, CStoreDestination, Destination, StowDestination
 from infmap_kit.node.dicom.reaching import Connections, cut_off_after, shut_down, why_unreachable
@@ -158,9 +159,8 @@ def _contexts(files: Sequence[Path]) -> list[Any]:
 
 
 def _c_store(association: Any, path: Path) -> StoreResponse:
-    from pydicom import dcmread
-
-    dataset = dcmread(path)
+    with path.open("rb") as file:
+        dataset = read_object(file)
     accepted = {
         context.transfer_syntax[0]
         for context in association.accepted_contexts
@@ -282,9 +282,8 @@ def _not_taken(path: Path) -> str:
 
 
 def _header(path: Path) -> Dataset:
-    from pydicom import dcmread
-
-    return dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
+    with path.open("rb") as file:
+        return read_header(file, ["SOPClassUID", "SOPInstanceUID"])
 
 
 def _context(options: ClientTls) -> ssl.SSLContext:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.dataset import native_pixels, read_dataset
-from infmap_kit.imaging.header import PNG_SIGNATURE, read_header
+from infmap_kit.imaging.headers.png import PNG_SIGNATURE, essential_png
+from infmap_kit.imaging.headers.reading import read_header
 from infmap_kit.imaging.radiograph import refuse_size
 from infmap_kit.imaging.readers import read_content
 from infmap_kit.progression.result import Result
@@ -44,7 +45,7 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
         return _secondary_capture(content)
     header = read_header(content)
     refuse_size(width=header.width, height=header.height)
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    decoded = cv2.imdecode(np.frombuffer(essential_png(content), np.uint8), cv2.IMREAD_COLOR_RGB)
     if decoded is None:
         raise InputRejected("unreadable", "no picture", file=str(path))
     return decoded.astype(np.uint8, copy=False)
@@ -57,6 +58,7 @@ def _secondary_capture(content: bytes) -> NDArray[np.uint8]:
         height, width = int(dataset.Rows), int(dataset.Columns)
         refuse_size(width=width, height=height)
         is_ours = dataset.PhotometricInterpretation == "RGB" and dataset.BitsAllocated == 8
+        is_ours &= not dataset.file_meta.TransferSyntaxUID.is_encapsulated
         native = native_pixels(dataset, content)
         stored = dataset.PixelData if native is None else native
         values = np.frombuffer(stored if is_ours else b"", np.uint8)
