@@ -1,7 +1,6 @@
 """The committed corpus through every target, each in a process of its own; prints what was found as JSON.
 
-``python -m fuzz.replay [TARGET ...]``. The bound of memory is that of a
-campaign; that of time is longer, for tests run beside each other.
+``python -m fuzz.replay [TARGET ...]``. Bounds of time and memory are those of a campaign.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from fuzz.targets import KINDS, PATIENCE_S, bounded
+from fuzz.targets import KINDS, bounded
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -32,7 +31,7 @@ def inputs(name: str) -> list[Path]:
 def replay(name: str) -> Iterator[str]:
     """Give a line for each input of a target that raises, or takes too long or too much."""
     with tempfile.TemporaryDirectory(prefix="infmap-fuzz-") as folder:
-        target = bounded(KINDS[name].make(Path(folder)), PATIENCE_S)
+        target = bounded(KINDS[name].make(Path(folder)))
         for path in inputs(name):
             try:
                 target(path.read_bytes())

@@ -25,9 +25,10 @@ Target = Callable[[bytes], None]
 
 MAX_INPUT_BYTES = 2**16
 MAX_SECONDS = 5
+"""Of the processor, so that a busy machine makes no difference."""
 MAX_MIB = 1024
 PATIENCE_S = 30
-"""Where the machine may be busy."""
+"""By the clock: for what waits, or never ends."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +44,14 @@ class TooMuch(Exception):
     """An input took too long, or too much memory."""
 
 
-def bounded(target: Target, most_s: float = MAX_SECONDS) -> Target:
+def bounded(target: Target) -> Target:
     """A target that also fails when an input takes too long, or brings the process beyond its memory."""
 
     def run(content: bytes) -> None:
-        started_s = time.monotonic()
+        started_s = time.process_time()
         target(content)
-        took_s, mib = time.monotonic() - started_s, peak_mib()
-        if took_s > most_s or mib > MAX_MIB:
+        took_s, mib = time.process_time() - started_s, peak_mib()
+        if took_s > MAX_SECONDS or mib > MAX_MIB:
             raise TooMuch(f"{took_s:.1f} s, {mib} MiB")
 
     return run
