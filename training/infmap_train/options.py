@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Self
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, member
@@ -15,11 +17,67 @@ def _option(default: Any, text: str, **metadata: str) -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FitOptions:
+class ReadOptions:
+    """How a folder of radiographs is read.
+
+    Parameters
+    ----------
+    reader
+        Name of the reader, of :mod:`infmap_train.data.readers`. Empty: the one that knows the folder.
+    group_pattern
+        Regular expression. Where nobody says who the patient is, what its first group (or all of it,
+        where it has none) finds in the path below the folder is taken for it.
+    negatives
+        Class beyond COVID-19 and normal whose radiographs are taken as negatives, too: ``other``. Empty: they
+        are left out.
+    """
+
+    recorded: ClassVar[bool] = False
+    """Whether they are a run's, so that what does not fit another folder is left aside."""
+
+    reader: str = _option(
+        "",
+        "Read DATA with this reader, whatever lies in it; see the documentation.",
+        metavar="<name>",
+    )
+    group_pattern: str = _option(
+        "", "What this finds in a file's path is the patient, where nobody says.", metavar="<regex>"
+    )
+    negatives: str = _option(
+        "", "Learn that this class is not COVID-19 either: other.", metavar="<class>"
+    )
+
+    def __post_init__(self) -> None:
+        if self.negatives not in ("", "other"):
+            raise TrainingError(
+                f"expected other as the class of negatives, found {self.negatives!r}"
+            )
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            raise TrainingError(
+                f"expected a regular expression as --group-pattern, found {self.group_pattern!r}: {error}"
+            ) from error
+
+    @classmethod
+    def of_training(cls, training: Mapping[str, Any]) -> ReadOptions:
+        """How the data of a run were read, by its record; earlier versions knew no choice."""
+        names = [field.name for field in dataclasses.fields(ReadOptions)]
+        return _RecordedOptions(**{name: str(training.get(name, "")) for name in names})
+
+
+class _RecordedOptions(ReadOptions):
+    recorded = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitOptions(ReadOptions):
     """Options of a training; the defaults are the paper's (III-A).
 
     Parameters
     ----------
+    reader, group_pattern, negatives
+        How the data are read.
     anatomy
         The anatomy that is segmented. Where only some radiographs have a lung mask, the folds are those
         of the infection all the same: one seed holds back the same patients for both.
@@ -28,7 +86,8 @@ class FitOptions:
         of. Empty: COVID-19 infection.
     encoder_weights
         Initial weights of the encoder: ``none`` (random), ``imagenet``, ``chexnet`` or a path. The
-        paper takes the second, and the third for CheXNet; both must be downloaded.
+        paper takes the second, and the third for CheXNet; both must be downloaded. There is no default:
+        :meth:`refuse_undecided` asks for the choice. With ``start_from`` it is ``none``.
     start_from
         Run folder of a finished run of the same network, to begin with all its weights: to train
         longer, or to tune a network to another hospital's radiographs. Empty: begin anew.
@@ -58,7 +117,10 @@ class FitOptions:
     finding: str = _option(
         "", "TOML file that names what is learnt; COVID-19 infection without one.", metavar="<path>"
     )
-    encoder_weights: str = _option("none", "none, imagenet, chexnet, or the path of an .h5 file.")
+    encoder_weights: str = _option(
+        "",
+        "imagenet (the paper's), chexnet, none (random), or a file: .h5 or .pth.tar; must be chosen.",
+    )
     start_from: str = _option("", "Begin with the weights of this finished run.", metavar="<path>")
     epochs: int = _option(50, "Passes over the training data.")
     batch_size: int = _option(32, "Radiographs a step.")
@@ -75,7 +137,11 @@ class FitOptions:
     seed: int = _option(0, "Seed of split, weights, order and augmentation.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "anatomy", member(Anatomy, self.anatomy))
+        if self.start_from and not self.encoder_weights:
+            # What a run starts from brings its encoder, so that nothing is left to choose.
+            object.__setattr__(self, "encoder_weights", "none")
         checks = (
             (
                 not self.start_from or self.encoder_weights == "none",
@@ -99,6 +165,21 @@ class FitOptions:
         wrong = [text for fine, text in checks if not fine]
         if wrong:
             raise TrainingError("; ".join(wrong))
+
+    def refuse_undecided(self) -> None:
+        """Ask for the encoder's initial weights where nobody chose them.
+
+        Raises
+        ------
+        TrainingError
+            Naming the choices.
+        """
+        if not self.encoder_weights:
+            raise TrainingError(
+                "choose what the encoder starts from: --encoder-weights imagenet (as the paper; downloads "
+                "once), chexnet or a FILE (.h5 or .pth.tar; the paper's for CheXNet), or none (random, not "
+                "the paper's)"
+            )
 
     @classmethod
     def of_classifiers(cls) -> Self:

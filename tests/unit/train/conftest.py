@@ -51,6 +51,7 @@ OPTIONS = FitOptions(
     flip=True,
     folds=2,
     seed=5,
+    encoder_weights="none",
 )
 ARGUMENTS = [
     "--network=unet/densenet121",
@@ -65,6 +66,7 @@ ARGUMENTS = [
     "--flip",
     "--folds=2",
     "--seed=5",
+    "--encoder-weights=none",
 ]
 
 

@@ -61,7 +61,7 @@ def test_classify_shows_the_papers_defaults() -> None:
 
 @pytest.mark.train
 def test_bad_data_is_told_at_once_without_a_traceback(tmp_path: Path) -> None:
-    done = _run("fit", f"--data={tmp_path}", f"--run={tmp_path / 'run'}")
+    done = _run("fit", f"--data={tmp_path}", f"--run={tmp_path / 'run'}", "--encoder-weights=none")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "index.csv" in done.stderr
@@ -74,7 +74,8 @@ def test_bad_data_is_told_at_once_without_a_traceback(tmp_path: Path) -> None:
 def test_the_anatomy_may_be_called_a_target_as_before(spelled: str, tmp_path: Path) -> None:
     folder = write_data(tmp_path / "data", covid=5, normal=5)
     shutil.rmtree(folder / "lung_masks")
-    done = _run("fit", f"--data={folder}", f"--run={tmp_path / 'run'}", spelled, "lungs")
+    run = f"--run={tmp_path / 'run'}"
+    done = _run("fit", f"--data={folder}", run, "--encoder-weights=none", spelled, "lungs")
     assert done.returncode == 1
     *told, _problems, problem = done.stderr.splitlines()
     assert "no radiograph has a mask of the lungs" in problem
@@ -85,6 +86,21 @@ def test_the_anatomy_is_said_once(tmp_path: Path) -> None:
     done = _run("fit", "--data=x", f"--run={tmp_path}", "--target=lungs", "--anatomy=infection")
     assert done.stderr == "error: --target is the earlier spelling of --anatomy: leave it out\n"
     assert done.returncode == 1
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    "command", [("fit", "--run"), ("cross-validate", "--runs"), ("classify", "--run")]
+)
+def test_what_the_encoder_starts_from_is_asked_for_before_anything_is_read(
+    command: tuple[str, str], tmp_path: Path
+) -> None:
+    name, folder = command
+    done = _run(name, "--data=nowhere", f"{folder}={tmp_path / 'run'}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: choose what the encoder starts from: --encoder-weights imagenet")
+    assert all(way in line for way in ("chexnet", "FILE", "none", "download"))
 
 
 def test_an_unknown_network_names_the_known_ones(tmp_path: Path) -> None:

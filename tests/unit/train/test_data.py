@@ -13,6 +13,7 @@ pytest.importorskip("sklearn", reason="the training extra is not installed")
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import Anatomy
 from infmap_train.data import dataset as data
+from infmap_train.data.layouts import open_dataset
 
 
 def test_masks_and_pictures_come_at_the_networks_size(made_data: Callable[..., Path]) -> None:
@@ -60,9 +61,10 @@ def test_all_unreadable_pictures_are_named_at_once(made_data: Callable[..., Path
 
 @pytest.mark.parametrize("kind", ["covid", "normal"])
 def test_an_empty_class_is_refused(made_data: Callable[..., Path], kind: str) -> None:
-    counts = {"covid": 2, "normal": 2} | {kind: 0}
-    with pytest.raises(TrainingError, match=kind):
-        data.read_index(made_data(**counts))
+    counts = {"covid": 4, "normal": 4} | {kind: 0}
+    named = {"covid": "COVID-19", "normal": "normal"}[kind]
+    with pytest.raises(TrainingError, match=f"2 patient groups of {named} for 2 folds, found 0"):
+        open_dataset(made_data(**counts), folds=2)
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ pytest.importorskip("sklearn", reason="the training extra is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_train.data import quality
-from infmap_train.data.build import build_dataset
+from infmap_train.data.build import BuildOptions, build_dataset
 from infmap_train.data.dataset import load, read_index
-from infmap_train.data.layouts import read_covid_qu_ex
+from infmap_train.data.layouts import read_dataset
+from infmap_train.options import ReadOptions
 from odd_names import ODD_NAMES, small_disk
+
+_ALL = BuildOptions(keep_all=True)
 
 
 def _picture(seed: int, size: int = 300) -> np.ndarray:
@@ -103,7 +106,7 @@ def test_the_set_can_be_trained_on_as_it_is(qata: Path, normals: Path, tmp_path:
 
 def test_lung_masks_go_along(made_data: Callable[..., Path], tmp_path: Path) -> None:
     folder = made_data(covid=3, normal=3, size=240)
-    build_dataset([folder], [], tmp_path / "set", keep_all=True)
+    build_dataset([folder], [], tmp_path / "set", options=BuildOptions(keep_all=True))
     before, after = (
         {s.name: s.lung_mask for s in read_index(place)} for place in (folder, tmp_path / "set")
     )
@@ -123,7 +126,7 @@ def test_one_set_has_one_fingerprint(qata: Path, normals: Path, tmp_path: Path) 
 
 
 def test_keep_all_lists_and_keeps(qata: Path, normals: Path, tmp_path: Path) -> None:
-    report = build_dataset([qata], [normals], tmp_path / "set", keep_all=True)
+    report = build_dataset([qata], [normals], tmp_path / "set", options=BuildOptions(keep_all=True))
     assert report["listed"] == 5
     # Only what cannot be read is not there, and one picture is one patient.
     rows = {row["name"]: row for row in _rows(tmp_path / "set" / "index.csv")}
@@ -196,7 +199,7 @@ def test_masks_of_any_name_are_read(tmp_path: Path) -> None:
         ):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-    pictures = load(read_covid_qu_ex(tmp_path))
+    pictures = load(read_dataset(tmp_path))
     assert pictures.counts() == {"covid": len(ODD_NAMES), "normal": len(ODD_NAMES)}
     assert pictures.masks[pictures.covid].all()
 
@@ -223,3 +226,150 @@ def test_a_full_disk_is_said_and_leaves_nothing(qata: Path, normals: Path) -> No
         with pytest.raises(TrainingError, match="cannot write to .*: No space left on device"):
             build_dataset([qata], [normals], disk / "set")
         assert list(disk.iterdir()) == []
+
+
+COLUMNS = ("name", "file", "class", "group", "source", "licence", "patient_id", "view", "age")
+
+
+def _plain(folder: Path, rows: dict[str, tuple[np.ndarray, str, str]], **columns: str) -> Path:
+    """Write a plain folder: by name a picture, its class and its group."""
+    for part in ("images", "infection_masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, *columns])
+        for name, (picture, kind, group) in rows.items():
+            cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
+            if kind == "covid":
+                mask = np.full(picture.shape, 255, np.uint8)
+                cv2.imwrite(str(folder / "infection_masks" / f"{name}.png"), mask)
+            told = (folder.name, f"licence of {name}", f"id-{group}", "PA", "61")
+            writer.writerow([name, f"images/{name}.png", kind, group, *told, *columns.values()])
+    return folder
+
+
+def test_folders_with_a_class_each_and_a_third_are_composed(tmp_path: Path) -> None:
+    first = _plain(
+        tmp_path / "first",
+        {"c1": (_picture(1), "covid", "g1"), "n1": (_picture(2), "normal", "g2")},
+    )
+    second = _plain(
+        tmp_path / "second",
+        {"c2": (_picture(3), "covid", "g1"), "o1": (_picture(4), "other", "g4")},
+        original_file="archive/17.png",
+    )
+    report = build_dataset([first, second], [], tmp_path / "set")
+    assert (report["covid"], report["normal"], report["other"]) == (2, 1, 1)
+    assert report["patient_groups"] == 2, "of those that are learnt from; g1 is in both folders"
+    assert [(f["folder"], f["reader"]) for f in report["folders"]] == [
+        ("first", "plain"),
+        ("second", "plain"),
+    ]
+    assert report["folders"][1]["read"] == {"covid": 1, "other": 1}
+    rows = {row["name"]: row for row in _rows(tmp_path / "set" / "index.csv")}
+    assert {name: row["class"] for name, row in rows.items()} == {
+        "c1": "covid",
+        "c2": "covid",
+        "n1": "normal",
+        "o1": "other",
+    }
+    for name, row in rows.items():
+        assert row["licence"] == f"licence of {name}"
+        assert row["patient_id"] == f"id-{row['group']}"
+        assert (row["view"], row["age"]) == ("PA", "61")
+        assert row["read_from"] == f"{row['source']}/images/{name}.png"
+    assert rows["n1"]["original_file"] == "first/images/n1.png"
+    assert rows["o1"]["original_file"] == "archive/17.png"
+    # A third class is learnt only by who asks for it, and then as not COVID-19.
+    assert {s.name for s in read_dataset(tmp_path / "set")} == {"c1", "c2", "n1"}
+    asked = read_dataset(tmp_path / "set", ReadOptions(negatives="other"))
+    assert {s.name for s in asked} == {"c1", "c2", "n1", "o1"}
+    pictures = load(asked)
+    assert pictures.counts() == {"covid": 2, "normal": 2}
+    assert pictures.fingerprint() != report["fingerprint"]
+    assert load(read_dataset(tmp_path / "set")).fingerprint() == report["fingerprint"]
+
+
+def test_of_two_copies_the_first_that_is_good_enough_is_kept(tmp_path: Path) -> None:
+    small = cv2.resize(_picture(1), (150, 150), interpolation=cv2.INTER_AREA)
+    again = cv2.convertScaleAbs(_picture(1), alpha=0.95, beta=5).astype(np.uint8)
+    rows = {
+        "small": (small, "covid", "g1"),
+        "good": (_picture(1), "covid", "g2"),
+        "again": (again, "covid", "g3"),
+        "n1": (_picture(2), "normal", "g9"),
+    }
+    build_dataset([_plain(tmp_path / "data", rows)], [], tmp_path / "set")
+    kept = {row["name"]: row["group"] for row in _rows(tmp_path / "set" / "index.csv")}
+    assert set(kept) == {"good", "n1"}
+    reasons = {row["name"]: row["reason"] for row in _rows(tmp_path / "set" / "left_out.csv")}
+    assert "low resolution: 150 pixels" in reasons["small"]
+    assert reasons["again"] == "the same picture as good"
+
+
+def test_a_picture_that_is_said_to_be_of_two_classes_is_of_one(tmp_path: Path) -> None:
+    small = cv2.resize(_picture(1), (150, 150), interpolation=cv2.INTER_AREA)
+    rows = {
+        "poor": (small, "covid", "g1"),
+        "c1": (_picture(5), "covid", "g2"),
+        "said": (_picture(1), "normal", "g3"),
+        "n1": (_picture(2), "normal", "g4"),
+    }
+    build_dataset([_plain(tmp_path / "data", rows)], [], tmp_path / "set")
+    reasons = {row["name"]: row["reason"] for row in _rows(tmp_path / "set" / "left_out.csv")}
+    assert reasons["said"] == "the same picture as poor, of class covid"
+
+
+def test_controls_are_drawn_by_seed_of_those_that_pass(
+    qata: Path, normals: Path, tmp_path: Path
+) -> None:
+    def drawn(name: str, *, seed: int) -> set[str]:
+        options = BuildOptions(control_count=2, seed=seed)
+        report = build_dataset([qata], [normals], tmp_path / name, options=options)
+        assert report["normal"] == 2
+        assert (report["controls_drawn"], report["seed"]) == (2, seed)
+        rows = _rows(tmp_path / name / "index.csv")
+        return {row["name"] for row in rows if row["class"] == "normal"}
+
+    first = drawn("a", seed=1)
+    assert first == drawn("b", seed=1)
+    assert any(drawn(f"s{seed}", seed=seed) != first for seed in range(2, 6))
+    assert all("good" in name for name in first)
+    for count, found in ((4, "found 3"), (9, "found 8")):
+        with pytest.raises(TrainingError, match=f"expected {count} normal .*{found}: pass more"):
+            options = BuildOptions(control_count=count)
+            build_dataset([qata], [normals], tmp_path / "few", options=options)
+        assert not (tmp_path / "few").exists()
+
+
+def test_problems_of_several_folders_are_one_line_a_reason_and_name_their_folder(
+    tmp_path: Path,
+) -> None:
+    rows = {f"r{n:04}": (_picture(0), "covid", "g") for n in range(60)}
+    folders = [_plain(tmp_path / name, rows) for name in ("first", "second")]
+    for path in (folders[0] / "infection_masks").iterdir():
+        path.unlink()
+    index = folders[1] / "index.csv"
+    index.write_text(index.read_text().replace(",covid,", ",pneumonia,"))
+    with pytest.raises(TrainingError) as caught:
+        build_dataset(folders, [], tmp_path / "set")
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "120 problem(s) in the data:"
+    assert len(lines) == 2
+    masks = folders[0] / "infection_masks"
+    assert lines[0].startswith(f"  {folders[0]}: {masks}/NAME.png is missing (60): r0000, r0001")
+    assert lines[0].endswith("and 50 more")
+    assert f"{folders[1]}: class is 'pneumonia', expected covid, normal or other (60)" in lines[1]
+
+
+def test_covid_19_without_a_mask_is_listed_and_not_learnt(qata: Path, tmp_path: Path) -> None:
+    from train.test_public_sets import SETS
+
+    SETS["ieee8023"][0](tmp_path / "cohen")
+    cv2.imwrite(str(tmp_path / "cohen" / "images" / "c.png"), _picture(9))
+    report = build_dataset([qata, tmp_path / "cohen"], [], tmp_path / "set", options=_ALL)
+    assert report["covid"] == 3
+    reasons = {row["original_file"]: row["reason"] for row in _rows(tmp_path / "set/left_out.csv")}
+    assert reasons["cohen/images/a.jpg"] == "it has no infection mask"
+    rows = {row["read_from"]: row for row in _rows(tmp_path / "set" / "index.csv")}
+    assert rows["cohen/images/c.png"]["licence"] == "CC BY-NC-SA"

@@ -103,7 +103,7 @@ def test_another_runs_folder_is_refused(pictures: data.Pictures, tmp_path: Path)
 
 
 def test_too_few_pictures_for_a_batch_are_named(pictures: data.Pictures, tmp_path: Path) -> None:
-    options = FitOptions(batch_size=500, folds=2)
+    options = FitOptions(batch_size=500, folds=2, encoder_weights="none")
     with pytest.raises(TrainingError, match="500"):
         fit(NETWORK, pictures, tmp_path, options)
 

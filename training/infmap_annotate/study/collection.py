@@ -19,7 +19,7 @@ from infmap_kit.imaging.readers import decode_file
 from infmap_kit.model.files import sha256_of
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.text import one_line
-from infmap_train.data.dataset import Sample, read_index
+from infmap_train.data.dataset import Sample
 from infmap_train.data.layouts import read_dataset
 from infmap_train.data.output import new_folder
 from infmap_train.data.picture_files import read_pixels
@@ -108,7 +108,7 @@ def read_listed(folder: Path) -> list[Sample]:
     if not (folder / "index.csv").is_file():
         return read_dataset(folder)
     try:
-        return read_index(folder, to_train=False)
+        return read_dataset(folder, to_train=False)
     except TrainingError as error:
         raise StudyError(str(error)) from error
 

@@ -20,7 +20,7 @@ from infmap_train.options import FitOptions
 app = typer.Typer(
     name="infmap-train",
     help="Train and evaluate the networks of COVID-19 infection maps. Research use only.",
-    epilog="Example: `infmap-train fit --data qata --run runs/unet`",
+    epilog="Example: `infmap-train fit --data qata --run runs/unet --encoder-weights imagenet`",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    Path, typer.Option(help="Folder with index.csv, of QaTa-COV19, or of COVID-QU-Ex.")
+    Path, typer.Option(help="Folder with index.csv, or of a data set that a reader knows.")
 ]
 OldTarget = Annotated[
     Anatomy | None, typer.Option("--target", hidden=True, help="Earlier spelling of --anatomy.")
@@ -45,13 +45,18 @@ Everything = Annotated[
 
 def start() -> None:
     """Begin a command that computes: log lines to the console, TensorFlow in silence."""
+    log_to_console()
+    import_tensorflow()
+
+
+def log_to_console() -> None:
+    """Show the lines of the log."""
     handler = logging.StreamHandler(_Console())
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("infmap_train").addHandler(handler)
     logging.getLogger("infmap_train").setLevel(logging.INFO)
     # TensorFlow gives the root a handler of its own, which would print each line again.
     logging.getLogger("infmap_train").propagate = False
-    import_tensorflow()
 
 
 class _Console:
@@ -94,15 +99,22 @@ def train(
 
     Raises
     ------
+    TrainingError
+        When nobody chose the encoder's initial weights, or the data are unfit.
     Interrupted
         On Ctrl-C, saying how to go on.
     """
     from infmap_train.data.layouts import open_dataset
 
+    options.refuse_undecided()
     try:
         with progress_bar() as progress:
             pictures = open_dataset(
-                data, folds=options.folds, anatomy=options.anatomy, progress=progress
+                data,
+                folds=options.folds,
+                anatomy=options.anatomy,
+                options=options,
+                progress=progress,
             )
             return learn(
                 *(network, pictures, folder, options), data_licence=data_licence, progress=progress

@@ -16,7 +16,7 @@ _PAPER = FitOptions.of_classifiers()
 
 
 @app.command(
-    epilog="Example: `infmap-train classify --data qata --run runs/classifier --encoder densenet121`"
+    epilog="Example: `infmap-train classify --data qata --run runs/resnet --encoder-weights imagenet`"
 )
 @with_options(_PAPER, leave_out=("anatomy", "start_from", "image_dice_epochs"))
 def classify(

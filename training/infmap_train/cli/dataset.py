@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from infmap_kit import command
+from infmap_kit.cli.options import Given, with_options
 from infmap_kit.progress import progress_bar
-from infmap_train.cli.app import AsJson, app
+from infmap_train.cli.app import AsJson, app, log_to_console
+from infmap_train.options import ReadOptions
 
 datasets = typer.Typer(
     help="Compose training data.",
@@ -20,34 +22,54 @@ app.add_typer(datasets, name="dataset")
 
 
 @datasets.command(
-    epilog="Example: `infmap-train dataset build --data QaTa-COV19-v2 --normal nih set`"
+    epilog="Example: `infmap-train dataset build --data QaTa-COV19-v2 --normal rsna --control-count 12544 set`"
 )
+@with_options(ReadOptions, leave_out=("negatives",))
 def build(
     output: Annotated[Path, typer.Argument(help="New folder to write.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="QaTa-COV19, COVID-QU-Ex or a folder with index.csv; may be repeated."),
+        typer.Option(help="Folder with index.csv, or of a data set; may be repeated."),
     ] = None,
     normal: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of normal radiographs, DICOM too; may be repeated."),
+        typer.Option(help="Folder of which the normal radiographs are taken; may be repeated."),
     ] = None,
     keep_all: Annotated[
         bool, typer.Option("--keep-all", help="List repeated and poor radiographs, and keep them.")
     ] = False,
+    control_count: Annotated[
+        int, typer.Option(help="Draw so many normal radiographs; 0 for all.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
+    *,
+    given: Given,
     as_json: AsJson = False,
 ) -> None:
     """Compose a training set: repeated and poor radiographs are named and left out."""
-    from infmap_train.data.build import build_dataset
+    from infmap_train.data.build import BuildOptions, build_dataset
 
+    log_to_console()
+    options = BuildOptions(keep_all=keep_all, control_count=control_count, seed=seed)
     with progress_bar() as progress:
         report = build_dataset(
-            data or [], normal or [], output, keep_all=keep_all, progress=progress
+            *(data or [], normal or [], output),
+            options=options,
+            reading=given.options(ReadOptions),
+            progress=progress,
         )
     if as_json:
         command.print_json(report)
         return
+    for folder in report["folders"]:
+        command.console.print(_folder_line(folder), highlight=False, soft_wrap=True)
+    others = f", {report['other']} of other findings" if "other" in report else ""
     command.console.print(
         f"{output}: {report['covid']} COVID-19 and {report['normal']} normal radiographs of "
-        f"{report['patient_groups']} patient groups; {report['listed']} listed in left_out.csv"
+        f"{report['patient_groups']} patient groups{others}; {report['listed']} listed in left_out.csv"
     )
+
+
+def _folder_line(folder: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {kind}" for kind, count in folder["read"].items())
+    return f"{folder['folder']}: {counts} ({folder['reader']}: {folder['reason']})"

@@ -26,7 +26,7 @@ from infmap_train.options import FitOptions
 
 
 @app.command(
-    epilog="Example: `infmap-train fit --data qata --run runs/unet --network unet/densenet121`"
+    epilog="Example: `infmap-train fit --data qata --run runs/unet --encoder-weights imagenet`"
 )
 @with_options(FitOptions)
 def fit(
@@ -40,7 +40,7 @@ def fit(
     data_licence: Licence = "not stated",
     as_json: AsJson = False,
 ) -> None:
-    """Train one network; the defaults are the paper's. The same command goes on after a break."""
+    """Train one network, with the paper's settings. The same command goes on after a break."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = segmentation_options(given, target)
     start()
@@ -53,7 +53,7 @@ def fit(
 
 @app.command(
     "cross-validate",
-    epilog="Example: `infmap-train cross-validate --data qata --runs runs/unet-folds`",
+    epilog="Example: `infmap-train cross-validate --data qata --runs folds --encoder-weights imagenet`",
 )
 @with_options(FitOptions, leave_out=("start_from", "fold"))
 def cross_validate(

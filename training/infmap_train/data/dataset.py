@@ -1,7 +1,7 @@
 """Training data: an index of radiographs with masks, checked completely, split by patient group.
 
-The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``
-or ``normal``, and, optional, ``group`` and ``source``), the pictures that it names,
+The layout is plain: a folder with ``index.csv`` (columns ``name``, ``file``, ``class`` = ``covid``, ``normal``
+or ``other``, and, optional, ``group``, ``source`` and those of ``DETAILS``), the pictures that it names,
 ``infection_masks/NAME.png`` for the COVID-19 ones, and ``lung_masks/NAME.png`` for any that have one.
 """
 
@@ -27,11 +27,16 @@ from infmap_kit.imaging.readers import decode_file, judge
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.masks import read_mask
+from infmap_train.data.problems import Problem, refuse
 
 INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
 
-_CLASSES = ("covid", "normal")
+COVID, NORMAL, OTHER = "covid", "normal", "other"
+"""The classes. What shows another finding than COVID-19 is ``other``, and is left out unless asked for."""
+
+DETAILS = ("licence", "patient_id", "finding", "view", "sex", "age", "original_file")
+"""Further columns of an index, which are kept when data sets are composed."""
 
 _LONGEST_NAME_BYTES = 240
 """A file's name may have 255, and every file made of a radiograph has a suffix."""
@@ -49,15 +54,19 @@ class Sample:
     image
         Picture file.
     covid
-        Whether it shows COVID-19; else it is normal.
+        Whether it shows COVID-19; else it is normal, or of another kind.
     group
-        All that may be one patient; never on both sides of a split.
+        All that may be one patient; never on both sides of a split. The name where the patient is unknown.
     source
         Where it came from, such as a hospital or a public set; splits keep the shares of each. Empty where it
         is not known.
     infection_mask, lung_mask
         Masks of the same size, 0 or 255; ``None`` where there is none. What is infected on a normal
         radiograph is known without one: nothing.
+    kind
+        Its class: ``covid``, ``normal`` or ``other``.
+    details
+        What else its source says, by the names of ``DETAILS``; not all need be there.
     """
 
     name: str
@@ -67,6 +76,16 @@ class Sample:
     source: str = ""
     infection_mask: Path | None = None
     lung_mask: Path | None = None
+    kind: str = ""
+    details: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or (COVID if self.covid else NORMAL))
+
+    @property
+    def patient_known(self) -> bool:
+        """Whether anybody says who the patient is."""
+        return self.group != self.name
 
     def mask(self, anatomy: Anatomy) -> Path | None:
         """Where the mask of an anatomy lies."""
@@ -154,37 +173,14 @@ class Pictures:
         return digest.hexdigest()
 
 
-class UnfitData(TrainingError):
-    """Data that cannot be trained on as they are.
-
-    Parameters
-    ----------
-    problems
-        One line for each problem.
-    usable
-        The samples without a problem of their own, so that a later step can look for more.
-    """
-
-    def __init__(self, problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
-        super().__init__(f"{len(problems)} problem(s) in the data:\n  " + "\n  ".join(problems))
-        self.problems = list(problems)
-        self.usable = list(usable)
-
-
-def refuse(problems: Sequence[str], usable: Sequence[Sample] = ()) -> None:
-    """Raise ``UnfitData`` that names all problems, if there are any."""
-    if problems:
-        raise UnfitData(problems, usable)
-
-
 def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
-    """Read ``index.csv``.
+    """Read ``index.csv``, radiographs of all classes.
 
     Parameters
     ----------
     to_train
-        Expect both classes, and a mask of every COVID-19 radiograph; otherwise masks are taken where
-        they are, and those of lungs are left out.
+        Expect a mask of every COVID-19 radiograph; otherwise masks are taken where they are, and those of
+        lungs are left out.
 
     Raises
     ------
@@ -207,28 +203,31 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
     missing = {"name", "file", "class"} - set(rows[0] if rows else ())
     if missing:
         raise TrainingError(f"{index} has no column {', '.join(sorted(missing))}")
-    problems: list[str] = []
+    problems: list[Problem] = []
     samples: list[Sample] = []
     seen: set[str] = set()
     for line, row in enumerate(rows, start=1):
         name = row["name"]
         if not _is_name(name) or not row["file"]:
-            problems.append(f"row {line}: expected a name that a file can have, and a file")
+            reason = "expected a name that a file can have, and a file"
+            problems.append(Problem(reason, f"row {line}"))
             continue
         image = folder / row["file"]
-        covid = row["class"] == "covid"
+        covid = row["class"] == COVID
         infection_mask = folder / INFECTION_MASKS / f"{name}.png" if covid else None
         lung_mask = _lung_mask(folder, row) if to_train else None
         if infection_mask and not to_train and not infection_mask.is_file():
             infection_mask = None
-        files = (image, infection_mask, lung_mask)
-        wrong = [f"{name}: {path} is missing" for path in files if path and not path.is_file()]
-        if row["class"] not in _CLASSES:
-            wrong.append(f"{name}: class is {row['class']!r}, expected covid or normal")
+        masks = [path for path in (infection_mask, lung_mask) if path and not path.is_file()]
+        wrong = [f"{path.parent}/NAME.png is missing" for path in masks]
+        if not image.is_file():
+            wrong.append(f"the file that {index} names is missing")
+        if row["class"] not in (COVID, NORMAL, OTHER):
+            wrong.append(f"class is {row['class']!r}, expected covid, normal or other")
         if name in seen:
-            wrong.append(f"{name}: named twice")
+            wrong.append("named twice")
         seen.add(name)
-        problems += wrong
+        problems += [Problem(reason, name) for reason in wrong]
         if not wrong:
             samples.append(
                 Sample(
@@ -240,11 +239,10 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
                     source=(row.get("source") or "").strip(),
                     infection_mask=infection_mask,
                     lung_mask=lung_mask,
+                    kind=row["class"],
+                    details={key: row[key].strip() for key in DETAILS if row.get(key)},
                 )
             )
-    if to_train:
-        given = {row["class"] for row in rows}
-        problems += [f"no radiograph of class {kind}" for kind in _CLASSES if kind not in given]
     refuse(problems, samples)
     return samples
 
@@ -283,7 +281,7 @@ def load(
     """
     images = np.empty((len(samples), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     masks = np.zeros_like(images)
-    problems: list[str] = []
+    problems: list[Problem] = []
     doubts: list[str] = []
     empty: list[str] = []
     kinds = Counter[str]()
@@ -292,7 +290,7 @@ def load(
         try:
             radiograph = decode_file(sample.image)
         except InputRejected as error:
-            problems.append(f"{sample.name}: {error}")
+            problems.append(Problem(str(error), sample.name))
             continue
         image = radiograph.pixels
         images[row] = network_input(image)
@@ -303,7 +301,7 @@ def load(
         try:
             mask, kind = read_mask(path, image.shape)
         except InputRejected as error:
-            problems.append(f"{sample.name}: {error}")
+            problems.append(Problem(str(error), sample.name))
             continue
         kinds[kind] += 1
         masks[row] = network_mask(mask)
@@ -348,14 +346,16 @@ def split_by_group(
         return list(splitter.split(np.zeros(len(samples)), strata, groups))
 
 
-def too_few_groups(samples: Sequence[Sample], folds: int) -> list[str]:
+def too_few_groups(samples: Sequence[Sample], folds: int) -> list[Problem]:
     """Name the classes with fewer patient groups than folds."""
     groups = {
         name: {s.group for s in samples if s.covid is covid}
         for name, covid in (("COVID-19", True), ("normal", False))
     }
     return [
-        f"expected at least {folds} patient groups of {name} for {folds} folds, found {len(known)}"
+        Problem(
+            f"expected at least {folds} patient groups of {name} for {folds} folds, found {len(known)}"
+        )
         for name, known in groups.items()
         if len(known) < folds
     ]

@@ -1,64 +1,154 @@
-"""Public data sets as they lie on disk after unpacking: QaTa-COV19, COVID-QU-Ex, and the plain one.
-
-Layouts as on Kaggle (aysendegerli/qatacov19-dataset, anasmohammedtahir/covidqu)::
-
-    QaTa-COV19-v1/{Images,Ground-truths}                       mask_NAME.png for NAME.png
-    QaTa-COV19-v2/{Train Set,Test Set}/{Images,Ground-truths}
-    Infection Segmentation Data/{Train,Val,Test}/{COVID-19,Normal}/{images,infection masks,lung masks}
-"""
+"""From a folder to samples, whatever data set it is: by the reader that knows it, with patients and classes."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.imaging.files import find_pictures
-from infmap_kit.model.files import shortened
 from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.dataset import (
     LUNG_MASKS,
+    NORMAL,
+    OTHER,
     Pictures,
     Sample,
-    UnfitData,
     load,
     read_index,
-    refuse,
     too_few_groups,
 )
+from infmap_train.data.patients import with_patients
+from infmap_train.data.problems import Problem, UnfitData, refuse
+from infmap_train.data.readers.plain import READER as PLAIN
+from infmap_train.data.readers.reader import make_sample
+from infmap_train.data.readers.registry import choose_reader, expected
+from infmap_train.options import ReadOptions
 
 _log = logging.getLogger(__name__)
 
-_QATA_MASKS = "Ground-truths"
-_QUEX_MASKS = "infection masks"
-_QUEX_LUNGS = "lung masks"
-# Deeper than either archive nests its folders.
-_DEPTH = 5
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Read:
+    """What was read of a folder.
+
+    Parameters
+    ----------
+    samples
+        Radiographs of all classes.
+    reader
+        Name of the reader.
+    reason
+        Why it was that one.
+    """
+
+    samples: list[Sample]
+    reader: str
+    reason: str
+
+    def counts(self) -> dict[str, int]:
+        """How many radiographs of each class."""
+        return dict(Counter(sample.kind for sample in self.samples))
 
 
-def read_dataset(folder: Path) -> list[Sample]:
-    """Read a data set of any known layout.
+def read_folder(folder: Path, options: ReadOptions | None = None) -> Read:
+    """Read a data set that a reader knows, radiographs of all classes.
 
     Raises
     ------
     TrainingError
-        When the layout is none of the three, or naming every radiograph and mask without its
-        counterpart, all at once.
+        When no reader knows the folder, or naming every radiograph and mask that cannot be used, all at once.
     """
-    if (folder / "index.csv").is_file():
-        return read_index(folder)
-    if next(_folders_named(folder, _QATA_MASKS), None):
-        return read_qata(folder)
-    if next(_folders_named(folder, _QUEX_MASKS), None):
-        return read_covid_qu_ex(folder)
-    raise TrainingError(
-        f"{folder} is no known data set: expected index.csv, {_QATA_MASKS}/ beside Images/ "
-        f"(QaTa-COV19), or '{_QUEX_MASKS}'/ beside images/ (COVID-QU-Ex)"
-    )
+    options = options or ReadOptions()
+    choice = choose_reader(folder, options.reader, must_know=not options.recorded)
+    if choice is None:
+        raise TrainingError(f"{folder} is no known data set: expected {expected()}")
+    # An index is the usual case, of which nobody needs to be told.
+    level = logging.DEBUG if choice.reader is PLAIN else logging.INFO
+    _log.log(level, "%s is read as %s: %s", folder, choice.reader.title, choice.reason)
+    try:
+        samples = with_patients(choice.read(folder), folder, options)
+    except UnfitData as error:
+        usable = with_patients(error.usable, folder, options)
+        raise UnfitData(error.problems, usable) from error
+    return Read(samples=samples, reader=choice.reader.name, reason=choice.reason)
+
+
+def read_dataset(
+    folder: Path, options: ReadOptions | None = None, *, to_train: bool = True
+) -> list[Sample]:
+    """Read a data set of any known layout: COVID-19 that has a mask, normal, and the negatives asked for.
+
+    Parameters
+    ----------
+    to_train
+        As of :func:`infmap_train.data.dataset.read_index`, for a folder in the plain layout.
+
+    Raises
+    ------
+    TrainingError
+        As by :func:`read_folder`.
+    """
+    options = options or ReadOptions()
+    if not to_train and (folder / "index.csv").is_file():
+        return [sample for sample in read_index(folder, to_train=False) if sample.kind != OTHER]
+    try:
+        return _to_learn(read_folder(folder, options).samples, folder, options)
+    except UnfitData as error:
+        raise UnfitData(error.problems, _to_learn(error.usable, folder, options)) from error
+
+
+def _to_learn(samples: list[Sample], folder: Path, options: ReadOptions) -> list[Sample]:
+    """The samples that a training takes; the log says how many it leaves."""
+    others = [s for s in samples if s.kind == OTHER and options.negatives != OTHER]
+    without = [s for s in samples if s.covid and s.infection_mask is None]
+    if others:
+        _log.info(
+            "%d radiographs of %s show something else and are left out: --negatives other takes them as "
+            "not COVID-19",
+            *(len(others), folder),
+        )
+    if without:
+        _log.info(
+            "%d COVID-19 radiographs of %s have no mask and are left out", len(without), folder
+        )
+    left = {sample.name for sample in (*others, *without)}
+    return [sample for sample in samples if sample.name not in left]
+
+
+def read_normals(folder: Path, options: ReadOptions | None = None) -> Read:
+    """Read normal radiographs: those of a data set that a reader knows, or else every picture, DICOM too.
+
+    Of a folder that none knows, the source is the folder's name.
+    """
+    options = options or ReadOptions()
+    if choose_reader(folder, options.reader) is not None:
+        read = read_folder(folder, options)
+        normals = [sample for sample in read.samples if sample.kind == NORMAL]
+        if not normals:
+            raise TrainingError(
+                f"{folder} has no radiograph that is normal, of {len(read.samples)}"
+            )
+        return dataclasses.replace(read, samples=normals)
+    source = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or NORMAL
+    files = [path for path in find_pictures([folder]) if path.is_file()]
+    if not files:
+        raise TrainingError(f"expected radiographs in {folder}, found none")
+    _log.info("%s is no known data set: every picture in it is taken for normal", folder)
+    taken = Counter(path.stem for path in files)
+    samples = []
+    for path in files:
+        # Files of one stem are distinguished by their folders.
+        parts = path.relative_to(folder).with_suffix("").parts
+        stem = path.stem if taken[path.stem] == 1 else "-".join(parts)
+        sample = make_sample(source, stem, path, NORMAL)
+        samples.append(sample)
+    samples = with_patients(samples, folder, options)
+    return Read(samples=samples, reader="", reason="no reader knows it: every picture is normal")
 
 
 def open_dataset(
@@ -66,6 +156,7 @@ def open_dataset(
     *,
     folds: int,
     anatomy: Anatomy = Anatomy.INFECTION,
+    options: ReadOptions | None = None,
     progress: Progress = no_progress,
 ) -> Pictures:
     """Read, check and decode a data set to train on.
@@ -73,11 +164,13 @@ def open_dataset(
     Parameters
     ----------
     folder
-        In any layout that ``read_dataset`` knows.
+        In any layout that a reader knows.
     folds
         In how many parts it will be split.
     anatomy
         Whose masks are decoded.
+    options
+        How it is read.
     progress
         Called after every radiograph.
 
@@ -86,17 +179,19 @@ def open_dataset(
     UnfitData
         Naming all problems of all kinds at once.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     try:
-        samples = read_dataset(folder)
+        samples = read_dataset(folder, options)
     except UnfitData as error:
         problems += error.problems
         samples = error.usable
     problems += too_few_groups(samples, folds)
     if not any(sample.has_truth(anatomy) for sample in samples):
         problems.append(
-            f"no radiograph has a mask of the {anatomy}: expected {LUNG_MASKS}/NAME.png beside "
-            f"index.csv, or '{_QUEX_LUNGS}'/ beside images/ (COVID-QU-Ex)"
+            Problem(
+                f"no radiograph has a mask of the {anatomy}: expected {LUNG_MASKS}/NAME.png beside "
+                "index.csv, or 'lung masks'/ beside images/ (COVID-QU-Ex)"
+            )
         )
     try:
         pictures = load(samples, anatomy=anatomy, progress=progress)
@@ -109,114 +204,3 @@ def open_dataset(
     if pictures.notes:
         _log.info("of the masks:\n  %s", "\n  ".join(pictures.notes))
     return pictures
-
-
-def read_qata(folder: Path) -> list[Sample]:
-    """Read QaTa-COV19, version 1 or 2: COVID-19 radiographs alone.
-
-    Version 1 has radiographs without a mask; they cannot be trained on and are left out, with a
-    line in the log that says how many.
-    """
-    samples: list[Sample] = []
-    problems: list[str] = []
-    without = 0
-    for masks in _folders_named(folder, _QATA_MASKS):
-        images = _by_stem(masks.parent / "Images")
-        for mask in find_pictures([masks]):
-            stem = mask.stem.removeprefix("mask_")
-            image = images.pop(stem, None)
-            if image is None:
-                problems.append(f"{mask} has no radiograph {stem} in {masks.parent / 'Images'}")
-            else:
-                samples.append(_sample("qata", stem, image, mask))
-        without += len(images)
-    if without:
-        _log.info("%d radiographs of %s have no mask and are left out", without, folder)
-    refuse([*problems, *_repeated(samples, "pass one version of QaTa-COV19, not both")], samples)
-    return samples
-
-
-def read_covid_qu_ex(folder: Path) -> list[Sample]:
-    """Read the infection part of COVID-QU-Ex: COVID-19 and normal, its three parts together.
-
-    Its radiographs of other pneumonia are left out, as the paper's control group is normal (II-A).
-    Its own parts are not kept: they were not drawn by patient.
-    """
-    samples: list[Sample] = []
-    problems: list[str] = []
-    for masks_folder in _folders_named(folder, _QUEX_MASKS):
-        kind = masks_folder.parent.name.lower()
-        if kind not in ("covid-19", "normal"):
-            continue
-        images = _by_stem(masks_folder.parent / "images")
-        masks = _by_stem(masks_folder)
-        lungs = _by_stem(masks_folder.parent / _QUEX_LUNGS)
-        for stem, image in images.items():
-            mask = masks.get(stem) if kind == "covid-19" else None
-            if mask is None and kind == "covid-19":
-                problems.append(f"{image} has no mask in {masks_folder}")
-            else:
-                samples.append(_sample("quex", stem, image, mask, lungs.get(stem)))
-    refuse(
-        [*problems, *_repeated(samples, "pass the folder 'Infection Segmentation Data' alone")],
-        samples,
-    )
-    return samples
-
-
-def read_normals(folder: Path) -> list[Sample]:
-    """Take every picture in a folder as a normal radiograph, DICOM too.
-
-    Its source is the folder's name; of patients nothing is known but what BIMCV's file names say.
-    """
-    source = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "normal"
-    files = [path for path in find_pictures([folder]) if path.is_file()]
-    if not files:
-        raise TrainingError(f"expected radiographs in {folder}, found none")
-    taken = Counter(path.stem for path in files)
-    samples = []
-    for path in files:
-        # Files of one stem are distinguished by their folders.
-        parts = path.relative_to(folder).with_suffix("").parts
-        stem = path.stem if taken[path.stem] == 1 else "-".join(parts)
-        samples.append(_sample(source, stem, path, None))
-    return samples
-
-
-def _sample(
-    source: str, stem: str, image: Path, infection: Path | None, lungs: Path | None = None
-) -> Sample:
-    """Make a sample of its files; with an infection mask it is COVID-19, without one normal."""
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", stem)
-    # BIMCV names a file by subject and session: sub-S03045_ses-E06111_run-1_bp-chest_vp-ap_dx.
-    subject = re.match(r"sub-[A-Za-z0-9]+", stem)
-    # Room for a number, where two are called so, and for a suffix.
-    name = shortened(f"{source}_{plain}", room_bytes=24)
-    return Sample(
-        name=name,
-        image=image,
-        covid=infection is not None,
-        group=subject[0] if subject else name,
-        source=source,
-        infection_mask=infection,
-        lung_mask=lungs,
-    )
-
-
-def _repeated(samples: Iterable[Sample], fix: str) -> list[str]:
-    counts = Counter(sample.name for sample in samples)
-    return [f"{name} is there {count} times: {fix}" for name, count in counts.items() if count > 1]
-
-
-def _folders_named(folder: Path, name: str, depth: int = _DEPTH) -> Iterator[Path]:
-    if not depth or not folder.is_dir():
-        return
-    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if inner.name == name:
-            yield inner
-        else:
-            yield from _folders_named(inner, name, depth - 1)
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in find_pictures([folder]) if path.is_file()}

@@ -18,6 +18,9 @@ from infmap_kit.imaging.network_input import network_input
 HASH_SIDE = 16
 """Side of the square of low frequencies that a hash is made of; its first is left out."""
 
+HASH_BYTES = HASH_SIDE**2 // 8
+"""Bytes of a hash."""
+
 SAME_PICTURE_BITS = 36
 """Two pictures whose hashes differ in at most so many of 255 bits are one."""
 
@@ -48,6 +51,20 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(low > np.median(low))
 
 
+def same_pictures(made: NDArray[np.uint8], hashes: NDArray[np.uint8]) -> list[int]:
+    """Rows that show the same picture as another hash.
+
+    Parameters
+    ----------
+    made
+        (32,) uint8, of ``perceptual_hash``.
+    hashes
+        (N, 32) uint8.
+    """
+    bits = np.bitwise_count(hashes ^ made).sum(axis=1)
+    return [int(row) for row in np.flatnonzero(bits <= SAME_PICTURE_BITS)]
+
+
 def repeated_pictures(hashes: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Pairs of rows that show the same picture, the first of them first.
 
@@ -58,8 +75,7 @@ def repeated_pictures(hashes: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """
     pairs = []
     for row in range(len(hashes) - 1):
-        bits = np.bitwise_count(hashes[row] ^ hashes[row + 1 :]).sum(axis=1)
-        pairs += [(row, row + 1 + int(o)) for o in np.flatnonzero(bits <= SAME_PICTURE_BITS)]
+        pairs += [(row, row + 1 + other) for other in same_pictures(hashes[row], hashes[row + 1 :])]
     return pairs
 
 

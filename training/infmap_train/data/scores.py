@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import TrainingError
-from infmap_train.data.dataset import refuse
+from infmap_train.data.problems import Problem, refuse
 
 ZONES = "ABCDEF"
 """Brixia's zones: right upper, middle, lower, then left."""
@@ -101,7 +101,7 @@ def read_scores(path: Path) -> tuple[tuple[str, ...], tuple[Rating, ...]]:
         )
     names = tuple(row["name"] for row in rows)
     problems = [
-        f"{name}: scored twice" for name in sorted({n for n in names if names.count(n) > 1})
+        Problem("scored twice", name) for name in sorted({n for n in names if names.count(n) > 1})
     ]
     ratings = tuple(_rating(score, rows, columns, problems) for score in known)
     refuse(problems)
@@ -109,7 +109,7 @@ def read_scores(path: Path) -> tuple[tuple[str, ...], tuple[Rating, ...]]:
 
 
 def _rating(
-    score: _Score, rows: Sequence[Mapping[str, str]], columns: set[str], problems: list[str]
+    score: _Score, rows: Sequence[Mapping[str, str]], columns: set[str], problems: list[Problem]
 ) -> Rating:
     total = _percent(rows, score.column, score.highest, problems)
     if not score.zones or not set(score.zones) <= columns:
@@ -119,7 +119,7 @@ def _rating(
 
 
 def _percent(
-    rows: Sequence[Mapping[str, str]], column: str, highest: float, problems: list[str]
+    rows: Sequence[Mapping[str, str]], column: str, highest: float, problems: list[Problem]
 ) -> NDArray[np.float64]:
     values = np.full(len(rows), np.nan)
     for number, row in enumerate(rows):
@@ -133,7 +133,6 @@ def _percent(
         if 0 <= value <= highest:
             values[number] = 100 * value / highest
         else:
-            problems.append(
-                f"{row['name']}: {column} is {text!r}, expected a number from 0 to {highest:g}"
-            )
+            reason = f"{column} is {text!r}, expected a number from 0 to {highest:g}"
+            problems.append(Problem(reason, row["name"]))
     return values

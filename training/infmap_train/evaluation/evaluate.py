@@ -20,6 +20,7 @@ from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation import metrics
 from infmap_train.networks.normalisation import normalise
+from infmap_train.options import ReadOptions
 
 _BATCH_SIZE = 16
 
@@ -202,7 +203,8 @@ def evaluate_run(
             "or compare it with a segmentation by `infmap-train compare-maps` and `detection-study`"
         )
     anatomy = member(Anatomy, spec.anatomy)
-    samples = [sample for sample in read_dataset(folder) if sample.has_truth(anatomy)]
+    listed = read_dataset(folder, ReadOptions.of_training(spec.training))
+    samples = [sample for sample in listed if sample.has_truth(anatomy)]
     if not samples:
         raise TrainingError(f"{folder} has no mask of the {anatomy}, which {run} was trained on")
     if not everything:

@@ -15,6 +15,8 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
 from infmap_train.networks.classifiers import build
 from infmap_train.networks.segmentation import encoder_layers
+from infmap_train.networks.torch_checkpoint import is_checkpoint, read_tensors
+from infmap_train.networks.torch_densenet import keras_layers
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     weights
         ``none`` for random weights; ``imagenet`` to have segmentation-models download them;
         ``chexnet`` for the public CheXNet file in Keras' folder (``~/.keras/models``); or the path
-        of an .h5 file.
+        of a Keras .h5 file or of a PyTorch checkpoint of DenseNet-121.
     image_size
         Height and width of the input, or ``None``, as of ``build_network``.
 
@@ -58,15 +60,28 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     if weights == Source.IMAGENET:
         return _from_imagenet(network, image_size)
     model = build(network, image_size=image_size)
-    path = _chexnet_path(network) if weights == Source.CHEXNET else Path(weights)
-    load_encoder(model, network, path)
+    load_encoder(model, network, weights_file(network, weights) or Path(weights))
     return model
 
 
-def load_encoder(model: Any, network: Network, path: Path) -> None:
-    """Load the weights of an .h5 file into a network's encoder; the file's head is left out.
+def weights_file(network: Network, weights: str) -> Path | None:
+    """The file that initial weights are read from; ``None`` for random ones and a download.
 
-    Layers are found by name, as Keras names them, and else by their order.
+    Raises
+    ------
+    TrainingError
+        When CheXNet's file is not there, or is another network's.
+    """
+    if weights in ("", Source.NONE, Source.IMAGENET):
+        return None
+    return _chexnet_path(network) if weights == Source.CHEXNET else Path(weights)
+
+
+def load_encoder(model: Any, network: Network, path: Path) -> None:
+    """Load the weights of a file into a network's encoder; the file's head is left out.
+
+    Layers are found by name, as Keras names them, and else by their order. Those of a PyTorch checkpoint are
+    brought to Keras' names first.
 
     Raises
     ------
@@ -74,7 +89,7 @@ def load_encoder(model: Any, network: Network, path: Path) -> None:
         When the file is unreadable or another network's; the encoder is then as it was.
     """
     layers = [layer for layer in encoder_layers(model) if layer.weights]
-    stored = _read(path)
+    stored = _read_checkpoint(path, network) if _is_checkpoint(path) else _read(path)
     if all(layer.name in stored for layer in layers):
         chosen = [stored[layer.name] for layer in layers]
     else:
@@ -96,6 +111,31 @@ def load_encoder(model: Any, network: Network, path: Path) -> None:
         layer.set_weights(arrays)
 
 
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_checkpoint(file.read(8))
+    except OSError:
+        # The reader of Keras' files says what there is instead.
+        return False
+
+
+def _read_checkpoint(path: Path, network: Network) -> dict[str, list[NDArray[np.float32]]]:
+    """Read the layers of a PyTorch checkpoint of DenseNet-121 under Keras' names."""
+    if network.encoder not in (Encoder.CHEXNET, Encoder.DENSENET_121):
+        raise TrainingError(
+            f"{path} is a PyTorch checkpoint, which is read for DenseNet-121 alone: pass an .h5 file of "
+            f"{network.encoder}"
+        )
+    layers = keras_layers(read_tensors(path))
+    if not layers:
+        raise TrainingError(
+            f"{path} has no weights named as torchvision names DenseNet-121's, such as "
+            "features.denseblock1.denselayer1.norm1.weight"
+        )
+    return layers
+
+
 def _read(path: Path) -> dict[str, list[NDArray[np.float32]]]:
     """Read the layers with weights of a Keras .h5 file, in its order; whole models have them, too."""
     try:
@@ -111,12 +151,12 @@ def _read(path: Path) -> dict[str, list[NDArray[np.float32]]]:
             }
     except FileNotFoundError as error:
         raise TrainingError(
-            f"{path} does not exist: pass none, imagenet, chexnet or the path of an .h5 file as "
+            f"{path} does not exist: pass none, imagenet, chexnet or the path of an .h5 or .pth.tar file as "
             "--encoder-weights"
         ) from error
     except (OSError, KeyError) as error:
         raise TrainingError(
-            f"{path} is not a file of Keras weights (.h5 with layer names): {error}"
+            f"{path} is not a file of Keras weights (.h5 with layer names), nor a PyTorch checkpoint: {error}"
         ) from error
 
 

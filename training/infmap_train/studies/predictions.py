@@ -16,6 +16,7 @@ from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation.evaluate import predict
 from infmap_train.networks.gradcam import activation_maps
+from infmap_train.options import ReadOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def predict_both(
             f"{classifier_run} holds {classifier_spec.name}: expected a classifier, "
             "of `infmap-train classify`"
         )
-    samples = read_dataset(folder)
+    samples = read_dataset(folder, ReadOptions.of_training(spec.training))
     if not everything:
         names = run_folder.held_back_names(run) & run_folder.held_back_names(classifier_run)
         samples = [sample for sample in samples if sample.name in names]

@@ -15,7 +15,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.files import read_json, write_json
+from infmap_kit.model.files import read_json, sha256_of, write_json
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
@@ -24,12 +24,14 @@ from infmap_train.data.batches import steps_per_epoch, training_batches
 from infmap_train.data.output import json_ready
 from infmap_train.evaluation import plots
 from infmap_train.networks.classifiers import build
-from infmap_train.networks.encoder_weights import build_initialised
-from infmap_train.options import FitOptions
+from infmap_train.networks.encoder_weights import build_initialised, weights_file
+from infmap_train.options import FitOptions, ReadOptions
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
 
 keras = tf.keras
 _log = logging.getLogger(__name__)
+
+_WEIGHTS_SHA256 = "encoder_weights_sha256"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,9 @@ def train(
     Raises
     ------
     TrainingError
-        When the folder belongs to a run with other options or data.
+        When the folder belongs to a run with other options, data or initial weights, or nobody chose those.
     """
+    options.refuse_undecided()
     # Before anything is computed: several machines must have found each other by then.
     strategy = find_strategy()
     own = own_folder(run)
@@ -102,6 +105,7 @@ def train(
         "network": dataclasses.asdict(task.network),
         "options": dataclasses.asdict(options),
         "dataset": fingerprint,
+        **_weights_record(task.network, options),
     }
     state = _state(run, identity)
     if run_folder.is_finished(run):
@@ -200,7 +204,11 @@ def train(
         model=final,
         network=task.network,
         dataset_fingerprint=fingerprint,
-        training={**dataclasses.asdict(options), "images": len(learnt.samples)},
+        training={
+            **dataclasses.asdict(options),
+            **{name: value for name, value in identity.items() if name == _WEIGHTS_SHA256},
+            "images": len(learnt.samples),
+        },
         report=report,
         history=state["history"],
         draw=lambda folder: plots.save(figures, folder),
@@ -216,6 +224,13 @@ def _initial(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> Any:
     return build_initialised(network, options.encoder_weights, image_size=None)
 
 
+def _weights_record(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> dict[str, str]:
+    """Which file the encoder's weights come from, by its hash; empty where they come from none."""
+    path = weights_file(network, options.encoder_weights)
+    # A missing file is named by its reader, with the ways to weights.
+    return {_WEIGHTS_SHA256: sha256_of(path)} if path and path.is_file() else {}
+
+
 def _state(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
     path = run / "state.json"
     if not path.exists():
@@ -228,6 +243,13 @@ def _state(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
         before["options"].setdefault("anatomy", anatomy)
         before["options"].setdefault("start_from", "")
         before["options"].setdefault("finding", "")
+        reading = dataclasses.asdict(ReadOptions.of_training(before["options"]))
+        before["options"] = reading | before["options"]
+        # They did not note which file the weights came from either; a finished run needs it no more.
+        if _WEIGHTS_SHA256 in identity:
+            before.setdefault(_WEIGHTS_SHA256, identity[_WEIGHTS_SHA256])
+        else:
+            before.pop(_WEIGHTS_SHA256, None)
     if before != identity:
         raise TrainingError(
             f"{run} holds a run with other options or data: take the same ones to go on, or "

@@ -1,0 +1,121 @@
+"""One set of data in two ways of storing it: the networks that learn from them are one, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+from infmap_kit.model.files import sha256_of
+from infmap_train import run_folder
+from infmap_train.data import dataset as data
+from infmap_train.data.layouts import open_dataset
+from infmap_train.training.fit import fit
+from train.conftest import NETWORK, OPTIONS, write_data
+
+pytestmark = pytest.mark.train
+keras = tf.keras
+
+
+def _stored_otherwise(folder: Path) -> None:
+    """Widen pictures to 16 bits; store masks as 0 and 1, as a palette, or as black and white of 1 bit."""
+    for path in (folder / "images").iterdir():
+        cv2.imwrite(str(path), _gray(path).astype(np.uint16) * 257)
+    for number, path in enumerate(sorted((folder / "infection_masks").iterdir())):
+        mask = (_gray(path) > 127).astype(np.uint8)
+        if number % 3 == 0:
+            cv2.imwrite(str(path), mask)
+        elif number % 3 == 1:
+            picture = Image.fromarray(mask, mode="P")
+            picture.putpalette([0, 0, 0, 200, 30, 0])
+            picture.save(path)
+        else:
+            Image.fromarray(mask.astype(bool)).save(path)
+
+
+def _gray(path: Path) -> NDArray[np.uint8]:
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)
+
+
+def _weights(run: Path) -> dict[str, NDArray[np.float32]]:
+    found: dict[str, NDArray[np.float32]] = {}
+    with h5py.File(run / run_folder.WEIGHTS) as file:
+        file.visititems(
+            lambda name, item: found.update(
+                {name: item[()]} if isinstance(item, h5py.Dataset) else {}
+            )
+        )
+    return found
+
+
+def test_a_training_is_the_same_however_pictures_and_masks_are_stored(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    weights = tmp_path / "encoder.h5"
+    keras.applications.DenseNet121(include_top=False, weights=None).save_weights(weights)
+    usual = write_data(tmp_path / "usual", covid=6, normal=6)
+    shutil.copytree(usual, tmp_path / "other")
+    _stored_otherwise(tmp_path / "other")
+    options = dataclasses.replace(
+        OPTIONS, epochs=1, small_epochs=1, encoder_weights=str(weights), tone_jitter=0.0
+    )
+    for name in ("usual", "other"):
+        pictures = open_dataset(tmp_path / name, folds=2)
+        fit(NETWORK, pictures, tmp_path / f"run-{name}", options)
+    first, second = (_weights(tmp_path / f"run-{name}") for name in ("usual", "other"))
+    assert set(first) == set(second)
+    assert len(first) > 600
+    for name, values in first.items():
+        assert values.tobytes() == second[name].tobytes(), name
+    specs = [run_folder.read(tmp_path / f"run-{name}") for name in ("usual", "other")]
+    assert specs[0].metrics == specs[1].metrics
+    assert specs[0].dataset_fingerprint == specs[1].dataset_fingerprint
+    # Whence the encoder's weights came is recorded, so that they can be found again.
+    assert specs[0].training["encoder_weights"] == str(weights)
+    assert specs[0].training["encoder_weights_sha256"] == sha256_of(weights)
+
+
+def test_names_decide_nothing_of_the_real_data(shared_data: Path, tmp_path: Path) -> None:
+    """With plain numbers for names the folds have as even a share of every class and source."""
+    with (shared_data / "index.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for part in ("infection_masks", "lung_masks"):
+        (tmp_path / part).mkdir()
+    for number, row in enumerate(rows):
+        for part in ("infection_masks", "lung_masks"):
+            if row[part.removesuffix("s")] == "1":
+                mask = shared_data / part / f"{row['name']}.png"
+                (tmp_path / part / f"{number}.png").symlink_to(mask)
+        row |= {"name": str(number), "file": str(shared_data / row["file"])}
+    with (tmp_path / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    shares = [_shares(data.read_index(folder)) for folder in (shared_data, tmp_path)]
+    assert shares[0].keys() == shares[1].keys()
+    for stratum, (fewest, most) in shares[1].items():
+        # A group stays whole; of the small stratum with 36 radiographs a fifth is 7 or 8.
+        assert most - fewest <= max(2, shares[0][stratum][1] - shares[0][stratum][0]), stratum
+
+
+def _shares(samples: list[data.Sample]) -> dict[tuple[str, bool], tuple[int, int]]:
+    """By source and class, how many radiographs the folds hold back, the fewest and the most."""
+    strata = [(sample.source, sample.covid) for sample in samples]
+    folds = data.split_by_group(samples, folds=5, seed=0)
+    counts = [Counter(strata[row] for row in test) for _, test in folds]
+    return {
+        stratum: (min(c[stratum] for c in counts), max(c[stratum] for c in counts))
+        for stratum in set(strata)
+    }

@@ -1,0 +1,123 @@
+"""Who a radiograph shows, as far as anybody says: a data set, a file's name, a user's rule, a DICOM header."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infmap_kit.errors import InputRejected, TrainingError
+from infmap_kit.imaging.dicom.acceptance import age_years
+from infmap_kit.imaging.dicom.dataset import text_of
+from infmap_kit.imaging.dicom.identity import stand_in
+from infmap_kit.imaging.dicom.reader import read_tags
+from infmap_kit.imaging.readers import SIGNATURE_BYTES, is_dicom, read_content
+from infmap_train.data.dataset import Sample
+from infmap_train.options import ReadOptions
+
+_log = logging.getLogger(__name__)
+
+# How public data sets name their files, by the data set that the patient's number is of.
+_NAMES = (
+    # BIMCV: sub-S03045_ses-E06111_run-1_bp-chest_vp-ap_dx. QaTa-COV19 kept such names.
+    ("", re.compile(r"(sub-[A-Za-z0-9]+)")),
+    # NIH ChestX-ray14: 00000013_002.
+    ("nih-", re.compile(r"0*(\d+)_\d{3}$(?<=^\d{8}_\d{3})")),
+    # Indiana, as the National Library of Medicine names it: CXR12_IM-0001-4001.
+    ("indiana-", re.compile(r"CXR(\d+)_(?:\d+_)?IM-\d+-\d+$")),
+)
+
+
+def patient_in_name(stem: str) -> str:
+    """The patient that a file's name says by a public data set's rule; empty where there is none."""
+    for source, pattern in _NAMES:
+        if said := pattern.match(stem):
+            return f"{source}{said[1]}"
+    return ""
+
+
+def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions) -> list[Sample]:
+    """Say who the samples show where the data set does not.
+
+    First the user's pattern is asked, then the DICOM header, whose Patient ID is replaced by its stand-in: it
+    is the same for the same patient, and names nobody. A header also tells age, sex and view.
+
+    Parameters
+    ----------
+    folder
+        What paths are relative to.
+    options
+        With the user's pattern.
+
+    Raises
+    ------
+    TrainingError
+        When the pattern finds nothing, in spite of unknown patients.
+    """
+    counts = Counter[str]()
+    known: list[Sample] = []
+    for sample in samples:
+        header = _header(sample.image)
+        group, teller = sample.group, "the data set"
+        if not sample.patient_known:
+            found = _found(options.group_pattern, sample.image, folder)
+            if found:
+                group, teller = found, "--group-pattern"
+            elif header and header["patient"]:
+                group, teller = header["patient"], "DICOM headers"
+            else:
+                teller = "nobody (each is taken for another)"
+        counts[teller] += 1
+        told = {key: value for key, value in (header or {}).items() if key != "patient" and value}
+        known.append(dataclasses.replace(sample, group=group, details={**told, **sample.details}))
+    useless = options.group_pattern and not counts["--group-pattern"]
+    if useless and not options.recorded and len(samples) > counts["the data set"]:
+        raise TrainingError(
+            f"--group-pattern {options.group_pattern!r} finds nothing in the paths below {folder}, such as "
+            f"{_below(folder, samples[-1].image)!r}"
+        )
+    if set(counts) - {"the data set"}:
+        by = ", ".join(f"of {count} by {teller}" for teller, count in counts.most_common())
+        _log.info("%s: who is shown is known %s", folder, by)
+    return known
+
+
+def _found(pattern: str, image: Path, folder: Path) -> str:
+    said = re.search(pattern, _below(folder, image)) if pattern else None
+    if said is None:
+        return ""
+    text = said[1] if said.re.groups else said[0]
+    return f"patient-{text}" if text else ""
+
+
+def _below(folder: Path, image: Path) -> str:
+    return image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name
+
+
+def _header(image: Path) -> dict[str, str] | None:
+    """What a DICOM file says of its patient; ``None`` of another file, or of one that decoding will name."""
+    try:
+        with image.open("rb") as file:
+            if not is_dicom(file.read(SIGNATURE_BYTES)):
+                return None
+        tags = read_tags(read_content(image))
+    except (OSError, InputRejected):
+        return None
+    return _told(tags)
+
+
+def _told(tags: Any) -> dict[str, str]:
+    number = text_of(tags, "PatientID")
+    # One number may be two people's in two hospitals.
+    whole = f"{text_of(tags, 'IssuerOfPatientID')}\0{number}"
+    age = age_years(tags)
+    return {
+        "patient": f"patient-{stand_in(whole.encode()).rpartition(':')[2]}" if number else "",
+        "age": "" if age is None else str(age),
+        "sex": text_of(tags, "PatientSex"),
+        "view": text_of(tags, "ViewPosition"),
+    }
