@@ -61,7 +61,7 @@ def _described(harmless: Path, folder: Path, change: Callable[[dict[str, Any]], 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5", "net"])
 def test_dropout_batch_norm_and_a_loss_of_ones_own_are_taken(harmless: Path, name: str) -> None:
-    model, _ = convert.load(harmless / name, Encoder.DENSENET_121)
+    model, *_ = convert.load(harmless / name, Encoder.DENSENET_121)
     answer = np.asarray(model(np.zeros((1, 224, 224, 3), np.float32)))
     trained = keras.models.load_model(harmless / "net.keras", compile=False)
     expected = np.asarray(trained(np.zeros((1, 224, 224, 3), np.float32), training=False))
@@ -299,7 +299,7 @@ def test_of_a_saved_model_nothing_but_its_signature_is_loaded(tmp_path: Path) ->
     tf.saved_model.save(module, str(source), signatures=module.__call__)
     (source / "saved_model.pbtxt").write_text("not to be read")
     (source / "fingerprint.pb").write_bytes(b"nonsense")
-    model, _ = convert.load(source, Encoder.DENSENET_121)
+    model, *_ = convert.load(source, Encoder.DENSENET_121)
     assert model(tf.ones((1, 224, 224, 3))).shape == (1, 224, 224, 1)
     assert not mark.exists()
     saved_model.reduce_to_signature(source)

@@ -19,7 +19,6 @@ from typing import Any
 
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.bench.subject import Subject
-from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import CANVAS
 from infmap_kit.parts.contract import ENSEMBLE
 
@@ -48,12 +47,13 @@ def measure_independently(subject: Subject, ours: Latencies) -> dict[str, Any]:
     program = shutil.which(os.environ.get("PERF_ANALYZER", "perf_analyzer"))
     if program is None:
         return {"missing": "perf_analyzer is not here (neither on the PATH nor in PERF_ANALYZER)"}
+    side = subject.model.contract.image_size
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch, _libraries(scratch) as path:
         table = Path(scratch) / "latency.csv"
         command = [
             program, "-m", ENSEMBLE.name, "-u", subject.server.grpc_url, "-i", "grpc",
-            "--shape", f"{CANVAS.name}:1,{IMAGE_SIZE},{IMAGE_SIZE}",
-            "--shape", f"IMAGE:1,{IMAGE_SIZE},{IMAGE_SIZE}",
+            "--shape", f"{CANVAS.name}:1,{side},{side}",
+            "--shape", f"IMAGE:1,{side},{side}",
             "--concurrency-range", "1", "--percentile", "50",
             "--measurement-mode", "count_windows", "--measurement-request-count", str(_REQUESTS),
             # Its own rule of stability: three windows within so many percent, five at most.

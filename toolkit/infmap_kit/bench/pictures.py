@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ class BenchPicture:
     pixels
         (H, W) uint8.
     image
-        (224, 224) uint8 network input.
+        (H, H) uint8 network input, of the paper's size unless :meth:`at` another.
     """
 
     name: str
@@ -40,6 +41,10 @@ class BenchPicture:
     pixels: NDArray[np.uint8]
     image: NDArray[np.uint8]
     media_type: str
+
+    def at(self, image_size: int) -> Self:
+        """The same for a network whose pictures have another size, in pixels."""
+        return dataclasses.replace(self, image=network_input(self.pixels, image_size))
 
     @property
     def description(self) -> str:

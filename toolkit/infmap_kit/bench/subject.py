@@ -77,6 +77,7 @@ class Subject:
         manifest = check_repository(repository)
         begun = time.perf_counter()
         model = find(manifest.target).open(repository, manifest)
+        pictures = [picture.at(model.contract.image_size) for picture in pictures]
         cold_start = {"engine_ms": _since(begun)}
         begun = time.perf_counter()
         with (
@@ -112,7 +113,7 @@ class Subject:
         return self.manifest.model.get("network")
 
     def image(self, number: int) -> NDArray[np.uint8]:
-        """Network input of the picture of a request's number, (224, 224) uint8."""
+        """Network input of the picture of a request's number, (H, H) uint8."""
         return self.pictures[number % len(self.pictures)].image
 
     def _compute(
@@ -126,7 +127,8 @@ class Subject:
         """Scope, part or stage to its timed work."""
         client, pictures, contract = self.client, self.pictures, self.model.contract
         canvases = [picture.image[np.newaxis] for picture in pictures]
-        decoded = [_decoded(picture) for picture in pictures]
+        size = contract.image_size
+        decoded = [_decoded(picture, size) for picture in pictures]
         needed = [graph for graph in contract.graphs if graph not in contract.fp32_networks]
         # Inputs of each graph when it is timed alone: of the first picture, the outputs of the others.
         tensors: dict[str, NDArray[Any]] = {IMAGE.name: canvases[0], CANVAS.name: canvases[0]}
@@ -135,7 +137,7 @@ class Subject:
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
 
         def file_to_map(number: int) -> None:
-            image = quick_input(pictures[number].content, pictures[number].name)
+            image = quick_input(pictures[number].content, pictures[number].name, size)
             client.infer(image, image)
 
         def alone(graph: Graph) -> Callable[[int], object]:
@@ -155,8 +157,8 @@ class Subject:
             FILE_TO_MAP: file_to_map,
             NATIVE_MAP: lambda i: client.infer(pictures[i].image, pictures[i].pixels),
             ENCODE_PNG: lambda i: encode_png(maps[i]),
-            DECODE: lambda i: _decoded(pictures[i]),
-            RESIZE: lambda i: network_input(decoded[i]),
+            DECODE: lambda i: _decoded(pictures[i], size),
+            RESIZE: lambda i: network_input(decoded[i], size),
             **{graph.name: alone(graph) for graph in needed if graph not in contract.networks},
             **{part_of(other.name).name: alone(other) for other in others},
         }
@@ -168,8 +170,8 @@ class Subject:
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
 
 
-def _decoded(picture: BenchPicture) -> NDArray[np.uint8]:
-    return quick_radiograph(picture.content, picture.name).pixels
+def _decoded(picture: BenchPicture, image_size: int) -> NDArray[np.uint8]:
+    return quick_radiograph(picture.content, picture.name, image_size).pixels
 
 
 def _timed(work: Callable[[int], object], count: int) -> Timed:

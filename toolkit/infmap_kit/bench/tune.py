@@ -30,7 +30,13 @@ from infmap_kit.targets.target import Setting, Target
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.releases import Draft, publishing
-from infmap_kit.triton.repository import Manifest, check_repository, files_of, write_manifest
+from infmap_kit.triton.repository import (
+    Manifest,
+    check_repository,
+    files_of,
+    served_contract,
+    write_manifest,
+)
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
 
@@ -117,7 +123,7 @@ def tune(
         When the engine decides otherwise in its new setting; nothing is published.
     """
     manifest = check_repository(repository)
-    target = find(manifest.target)
+    target, image_size = find(manifest.target), served_contract(manifest).image_size
     runtime = fitting_runtime(repository, manifest)
     candidates = list(settings or target.settings(manifest, len(os.sched_getaffinity(0))))
     trials = []
@@ -127,9 +133,9 @@ def tune(
             _changed(repository, target, setting) as folder,
             TritonServer(folder, runtime=runtime, options=free_ports()) as server,
         ):
-            trials.append(_trial(server.grpc_url, setting, seconds))
+            trials.append(_trial(server.grpc_url, setting, seconds, image_size))
     chosen = best(trials, goal)
-    proof = pictures if pictures is not None else synthetic_pictures()
+    proof = pictures if pictures is not None else synthetic_pictures(image_size)
     with publishing(repository) as draft:
         _copy(repository, manifest.release, draft)
         target.set(draft.folder, chosen.setting)
@@ -159,9 +165,9 @@ def tune(
     return published, trials
 
 
-def _trial(url: str, setting: Setting, seconds: float) -> Trial:
+def _trial(url: str, setting: Setting, seconds: float, image_size: int) -> Trial:
     warm_up(url)
-    picture: NDArray[np.uint8] = synthetic_pictures()[0][1]
+    picture: NDArray[np.uint8] = synthetic_pictures(image_size)[0][1]
 
     def measure(clients: int) -> tuple[list[float], float]:
         return ask_repeatedly(

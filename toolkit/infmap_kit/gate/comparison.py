@@ -14,7 +14,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import Thresholds, thresholds_for
 from infmap_kit.gate.runners import Runner, by_the_paper
-from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
+from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.parts.check import (
     Check,
     dice_checks,
@@ -28,7 +28,6 @@ from infmap_kit.parts.registry import optional_parts
 from infmap_kit.progress import Progress, no_progress
 
 _MAP_LEVELS = 8
-_HALF_A_PIXEL_PERCENT = 50 / IMAGE_SIZE**2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -291,7 +290,7 @@ def compare(
     reference, candidate
         The trained network, and what is to be served instead.
     pictures
-        Name and (224, 224) uint8 network input of each.
+        Name and (H, H) uint8 network input of each.
     thresholds
         The bounds; those of FP32 when they are not given.
     progress
@@ -362,7 +361,8 @@ def _compare_picture(
         error_p999=float(np.quantile(error, 0.999)),
         crossing_share=float((mask != actual_mask).mean()),
         map_error_share=_map_error_share(own, actual),
-        consistent=own.detected == actual.detected and severity_error < _HALF_A_PIXEL_PERCENT,
+        consistent=own.detected == actual.detected
+        and severity_error < 50 / picture.size,  # half a pixel
         finite=bool(np.isfinite(actual.probability).all()),
         reference_finite=bool(np.isfinite(expected.probability).all()),
         constant=bool(np.ptp(actual.probability) == 0 and np.ptp(expected.probability) > 0),

@@ -88,7 +88,7 @@ class OnnxRuntimeEngine:
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the first output of a graph whose one input is pictures.
 
-        (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities.
+        (N, H, H) uint8 to (N, H, H) float32 probabilities.
         """
         tensor, output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
         probability: NDArray[np.float32] = self.run({tensor: images}, (output,))[output]

@@ -15,15 +15,16 @@ from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.files import read_json
 from infmap_kit.model.run_folder import GATE_IMAGES
+from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.typed import typed
 
 Pictures = list[tuple[str, NDArray[np.uint8]]]
-"""Name and (224, 224) uint8 network input of each."""
+"""Name and (H, H) uint8 network input of each."""
 
 _SYNTHETIC = 8
 
 
-def pictures_of(run: Path, folder: Path | None = None) -> Pictures:
+def pictures_of(run: Path, folder: Path | None = None, image_size: int = IMAGE_SIZE) -> Pictures:
     """The pictures for an engine of a run: synthetic radiographs always, and real ones where there are.
 
     Parameters
@@ -32,42 +33,47 @@ def pictures_of(run: Path, folder: Path | None = None) -> Pictures:
         A run folder, which may name radiographs; anything else names none.
     folder
         A folder of radiographs to use instead.
+    image_size
+        Height and width in pixels of the network's input.
 
     Raises
     ------
     InputRejected
         When ``folder`` holds none, or a file in it is no suitable radiograph.
     """
-    real = radiographs_in(folder) if folder is not None else _inputs(named_pictures(run))
-    return [*real, *synthetic_pictures()]
+    if folder is not None:
+        real = radiographs_in(folder, image_size)
+    else:
+        real = _inputs(named_pictures(run), image_size)
+    return [*real, *synthetic_pictures(image_size)]
 
 
-def radiographs_in(folder: Path) -> Pictures:
-    """All radiographs of a folder.
+def radiographs_in(folder: Path, image_size: int = IMAGE_SIZE) -> Pictures:
+    """All radiographs of a folder, as a network's input of that size.
 
     Raises
     ------
     InputRejected
         When it holds none, or a file in it is no suitable radiograph.
     """
-    pictures = _inputs(find_pictures([folder]))
+    pictures = _inputs(find_pictures([folder]), image_size)
     if not pictures:
         raise InputRejected("empty", f"found no radiograph in {folder}")
     return pictures
 
 
-def _inputs(files: list[Path]) -> Pictures:
-    return [(file.name, network_input(read_radiograph(file).pixels)) for file in files]
+def _inputs(files: list[Path], image_size: int) -> Pictures:
+    return [(file.name, network_input(read_radiograph(file).pixels, image_size)) for file in files]
 
 
-def synthetic_pictures() -> Pictures:
+def synthetic_pictures(image_size: int = IMAGE_SIZE) -> Pictures:
     """Synthetic radiographs, every second one with an infection."""
     drawn = [
         synthetic_radiograph(seed, height=512, width=512, infected=seed % 2 == 0)
         for seed in range(_SYNTHETIC)
     ]
     return [
-        (f"synthetic-{seed}", network_input(image.radiograph.pixels))
+        (f"synthetic-{seed}", network_input(image.radiograph.pixels, image_size))
         for seed, image in enumerate(drawn)
     ]
 

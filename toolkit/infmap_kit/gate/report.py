@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from infmap_kit.answer.answer import Answer
 from infmap_kit.gate.comparison import GateReport, Pair, PictureComparison
 from infmap_kit.model.files import write_bytes, write_json
-from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.report.table import Table
 
 _SHOWN = 10
@@ -107,7 +106,7 @@ def _row(at: PictureComparison) -> str:
 def _bgr(answer: Answer) -> NDArray[np.uint8]:
     rgb = answer.infection_map
     if rgb is None:
-        return np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        return np.zeros((*answer.probability.shape, 3), np.uint8)
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR).astype(np.uint8)
 
 

@@ -24,15 +24,17 @@ from infmap_kit.triton.client import InfmapClient
 # An answer takes about 0.4 MB.
 _CACHED_PICTURES = 512
 
+_ROUNDING = 1e-3
+
 Prediction: TypeAlias = tuple[NDArray[np.float32], Mapping[str, PartAnswer]]
-"""(224, 224) float32 probability of infection, and the other parts' answers by their names."""
+"""(H, H) float32 probability of infection, and the other parts' answers by their names."""
 
 
 class Runner(Protocol):
     """A way to get a model's answer about a picture."""
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (224, 224) uint8, which is also painted on."""
+        """Answer about one picture, (H, H) uint8, which is also painted on."""
         ...
 
 
@@ -67,9 +69,16 @@ class ReferenceRunner:
         self._finding = finding
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (224, 224) uint8."""
+        """Answer about one picture, (H, H) uint8.
+
+        Raises
+        ------
+        ExportError
+            When what the network answers are no probabilities.
+        """
         outputs = _run(self._segmentation, SEGMENTATION, picture)
         probability = outputs[RAW_PROBABILITY.name]
+        require_probabilities(probability)
         if self._temperature != 1:
             probability = calibrated(probability, self._temperature)
         parts = {
@@ -77,6 +86,23 @@ class ReferenceRunner:
             for part, engine in self._parts.items()
         }
         return by_the_paper(probability, picture, parts, finding=self._finding)
+
+
+def require_probabilities(probability: NDArray[np.float32]) -> None:
+    """Refuse values outside 0 to 1, which are logits; what is no number the gate names.
+
+    Raises
+    ------
+    ExportError
+        With the values that were found.
+    """
+    beyond = (probability < -_ROUNDING) | (probability > 1 + _ROUNDING)
+    if beyond.any():
+        least, most = float(probability.min()), float(probability.max())
+        raise ExportError(
+            f"expected probabilities from 0 to 1, found values from {least:.3g} to {most:.3g}: the network "
+            "ends in logits, add --activation sigmoid"
+        )
 
 
 def calibrated(probability: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -99,7 +125,7 @@ class CachingRunner:
         self._known: dict[bytes, Answer] = {}
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (224, 224) uint8."""
+        """Answer about one picture, (H, H) uint8."""
         # Names may repeat: they are of files in several folders.
         pixels = picture.tobytes()
         if pixels not in self._known:
@@ -116,7 +142,7 @@ class InfectionOnlyRunner:
         self._runner = runner
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (224, 224) uint8."""
+        """Answer about one picture, (H, H) uint8."""
         answer = self._runner.predict(name, picture)
         return by_the_paper(answer.probability, picture, finding=answer.finding)
 
@@ -131,7 +157,7 @@ class RecordedRunner:
         self._finding = finding
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Look up one picture, (224, 224) uint8.
+        """Look up one picture, (H, H) uint8.
 
         Raises
         ------
@@ -152,12 +178,12 @@ class EngineRunner:
         self._contract = contract
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (224, 224) uint8."""
+        """Answer about one picture, (H, H) uint8."""
         (answer,) = self.predict_batch(picture[np.newaxis])
         return answer
 
     def predict_batch(self, pictures: NDArray[np.uint8]) -> list[Answer]:
-        """Answer about the pictures of one request, (N, 224, 224) uint8."""
+        """Answer about the pictures of one request, (N, H, H) uint8."""
         tensors: dict[str, NDArray[Any]] = {IMAGE.name: pictures, CANVAS.name: pictures}
         for graph in self._contract.graphs:
             inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
@@ -177,7 +203,7 @@ class BatchedRunner:
     runner
         The engines.
     pictures
-        Name and (224, 224) uint8 of each picture, in the order in which they are asked for.
+        Name and (H, H) uint8 of each picture, in the order in which they are asked for.
     batch
         Pictures in a request; the last request is filled up with the first pictures.
     """
@@ -192,7 +218,7 @@ class BatchedRunner:
         self._answers: list[Answer] = []
 
     def predict(self, name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about the next picture, (224, 224) uint8.
+        """Answer about the next picture, (H, H) uint8.
 
         Raises
         ------
@@ -222,7 +248,7 @@ class ServedRunner:
         self._client = client
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (224, 224) uint8."""
+        """Answer about one picture, (H, H) uint8."""
         offered = [tensor.name for part in optional_parts() for tensor in part.outputs]
         answer = self._client.infer(picture, picture, where_served=offered)
         return read_answer(answer, self._client.model())
@@ -240,9 +266,9 @@ def by_the_paper(
     Parameters
     ----------
     probability
-        (224, 224) float32.
+        (H, H) float32.
     picture
-        (224, 224) uint8, the canvas.
+        (H, H) uint8, the canvas.
     parts
         Answers of the other networks; with lungs, severity is of them.
     finding

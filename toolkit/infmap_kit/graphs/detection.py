@@ -15,8 +15,8 @@ from infmap_kit.model.tensors import IR_VERSION, OPSET
 # in percent of the whole picture, is the severity as long as no lungs are known.
 _TEXT = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
-detection (float[N, 224, 224] probability)
-    => (uint8[N] DETECTED, float[N] SEVERITY, float[N, 224, 224] PROBABILITY)
+detection (float[N, {size}, {size}] probability)
+    => (uint8[N] DETECTED, float[N] SEVERITY, float[N, {size}, {size}] PROBABILITY)
 <float threshold = {{{threshold}}}, float percent = {{100.0}}, int64[2] picture = {{1, 2}}>
 {{
     peak = ReduceMax <keepdims = 0> (probability, picture)
@@ -155,7 +155,10 @@ _NEVER = 1e6
 
 
 def detection_graph(
-    threshold: float = DETECTION_THRESHOLD, *, lungs: bool = False
+    threshold: float = DETECTION_THRESHOLD,
+    *,
+    lungs: bool = False,
+    image_size: int = IMAGE_SIZE,
 ) -> onnx.ModelProto:
     """Build the detection graph.
 
@@ -165,7 +168,9 @@ def detection_graph(
         The finding's: probability from which a pixel is affected, and a radiograph with any such pixel. Lungs
         are another network's, and begin at :data:`~infmap_kit.model.spec.DETECTION_THRESHOLD`.
     lungs
-        Whether lungs are served.
+        Whether lungs are served, which takes the paper's size of pictures.
+    image_size
+        Height and width of the pictures in pixels.
 
     Returns
     -------
@@ -191,6 +196,7 @@ def detection_graph(
             threshold=threshold,
             thresholds=declared,
             lung_threshold=lung_threshold,
+            size=image_size,
         )
     )
     if lungs:

@@ -65,7 +65,8 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
     Parameters
     ----------
     model
-        (N, 224, 224) uint8 to (N, 224, 224) float32 probabilities, as ``infmap-train`` writes it.
+        (N, H, H) uint8 to (N, H, H) float32 probabilities of the served network's size, as ``infmap-train``
+        writes it.
     network
         Name and tensors of the served network that it is to be.
 

@@ -13,6 +13,7 @@ import onnx.parser
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import IR_VERSION, OPSET
 
 # The probability is brought to the canvas' size first (half-pixel centres, as OpenCV's INTER_LINEAR),
@@ -20,7 +21,7 @@ from infmap_kit.model.tensors import IR_VERSION, OPSET
 # and the table is FP32: TensorRT knows uint8 at inputs and outputs only.
 _TEXT = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
-rendering (float[N, 224, 224] probability, uint8[N, H, W] CANVAS)
+rendering (float[N, {size}, {size}] probability, uint8[N, H, W] CANVAS)
     => (uint8[N, H, W, 3] INFECTION_MAP)
 <float levels = {{255.0}}, float values = {{256.0}}, int64[1] channel = {{1}}>
 {{
@@ -42,7 +43,7 @@ rendering (float[N, 224, 224] probability, uint8[N, H, W] CANVAS)
 """
 
 
-def rendering_graph(table: NDArray[np.uint8]) -> onnx.ModelProto:
+def rendering_graph(table: NDArray[np.uint8], image_size: int = IMAGE_SIZE) -> onnx.ModelProto:
     """Build the rendering graph.
 
     Parameters
@@ -50,6 +51,8 @@ def rendering_graph(table: NDArray[np.uint8]) -> onnx.ModelProto:
     table
         (256, 3) uint8 RGB: the colour of each probability level at full value; entry 0 is white,
         which leaves pixels of zero probability as they were.
+    image_size
+        Height and width of the probability in pixels.
 
     Returns
     -------
@@ -60,7 +63,9 @@ def rendering_graph(table: NDArray[np.uint8]) -> onnx.ModelProto:
     value = np.arange(256)[np.newaxis, :, np.newaxis]
     # Rounded half up, once and for all.
     painted = np.floor(value * table[:, np.newaxis, :].astype(np.float64) / 255 + 0.5)
-    model = onnx.parser.parse_model(_TEXT.format(ir_version=IR_VERSION, opset=OPSET))
+    model = onnx.parser.parse_model(
+        _TEXT.format(ir_version=IR_VERSION, opset=OPSET, size=image_size)
+    )
     model.graph.initializer.append(
         numpy_helper.from_array(painted.reshape(-1, 3).astype(np.float32), name="table")
     )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from infmap_kit.model.spec import IMAGE_SIZE
 
 
-def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize a radiograph, (H, W) uint8, bright = dense, to the networks' input size.
+def network_input(pixels: NDArray[np.uint8], image_size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+    """Resize a radiograph, (H, W) uint8, bright = dense, to a network's input size in pixels.
 
     Training, serving, benchmarks and tests all call this function, so that a network never
     meets pictures that were made smaller in another way than those it learnt from.
@@ -18,7 +18,7 @@ def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns
     -------
     NDArray
-        (224, 224) uint8. The aspect ratio is not kept, as in the paper (III-A). ``INTER_AREA``
+        (image_size, image_size) uint8. The aspect ratio is not kept, as in the paper (III-A). ``INTER_AREA``
         averages the pixels that fall together, which is what a detector with larger elements
         would have measured; other filters alias ribs and grids.
 
@@ -27,21 +27,21 @@ def network_input(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         is 0.2 of 255 from that of one single step on average, and up to 10 at burned-in letters.
     """
     height, width = pixels.shape
-    if (height, width) == (IMAGE_SIZE, IMAGE_SIZE):
+    if (height, width) == (image_size, image_size):
         return pixels
-    for _ in range(halvings(height, width)):
+    for _ in range(halvings(height, width, image_size)):
         height, width = height // 2, width // 2
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).astype(
             np.uint8, copy=False
         )
-    resized = cv2.resize(pixels, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(pixels, (image_size, image_size), interpolation=cv2.INTER_AREA)
     return resized.astype(np.uint8, copy=False)
 
 
-def halvings(height: int, width: int) -> int:
+def halvings(height: int, width: int, image_size: int = IMAGE_SIZE) -> int:
     """How often a picture of this size is halved before the last step to the network's size."""
     count = 0
-    while min(height, width) >= 4 * IMAGE_SIZE and height % 2 == width % 2 == 0:
+    while min(height, width) >= 4 * image_size and height % 2 == width % 2 == 0:
         height, width, count = height // 2, width // 2, count + 1
     return count
 

@@ -52,7 +52,7 @@ class _Remarks:
     objections: list[InputRejected] = dataclasses.field(default_factory=list)
 
 
-def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Radiograph:
+def decode_raster(content: bytes, name: str, *, image_size: int | None = None) -> Radiograph:
     """Decode a PNG, JPEG or TIFF.
 
     Gray values come back as stored. Transparent parts are laid over black, as what is outside the
@@ -65,10 +65,11 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     ----------
     content, name
         As for :func:`~infmap_kit.imaging.readers.decode`.
-    for_network
-        Whether the pixels only go to :func:`~infmap_kit.imaging.network_input.network_input`. A JPEG is
-        then halved while it is decoded, as often as that function would: decoding takes about two thirds
-        of the time, and the network's input is within 2 of 255 of that of the whole picture, at every pixel.
+    image_size
+        Given where the pixels only go to :func:`~infmap_kit.imaging.network_input.network_input`, which makes
+        pictures of this size in pixels. A JPEG is then halved while it is decoded, as often as that function
+        would: decoding takes about two thirds of the time, and the network's input is within 2 of 255 of that
+        of the whole picture, at every pixel.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def decode_raster(content: bytes, name: str, *, for_network: bool = False) -> Ra
     if header.orientation != 1:
         remarks.notes.append(f"turned upright from orientation {header.orientation}")
     if header.media_type == "image/jpeg":
-        halved = halvings(header.height, header.width) if for_network else 0
+        halved = halvings(header.height, header.width, image_size) if image_size else 0
         values = _jpeg(content, header, remarks, min(halved, len(_REDUCED_JPEG) - 1))
     else:
         values = _png_or_tiff(content, header, remarks)

@@ -84,7 +84,7 @@ def decode(
     name: str,
     *,
     secondary_capture: bool = False,
-    for_network: bool = False,
+    image_size: int | None = None,
     file: str = "",
 ) -> Radiograph:
     """Decode a file's bytes to gray pixels: the one way in, for training as for serving.
@@ -100,9 +100,9 @@ def decode(
         The radiograph's name.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read too.
-    for_network
-        Whether the network's input is all that is made of it: a JPEG's pixels may then come halved, see
-        :func:`~infmap_kit.imaging.raster.decode_raster`.
+    image_size
+        The network's size in pixels, where its input is all that is made of it: a JPEG's pixels may then come
+        halved, see :func:`~infmap_kit.imaging.raster.decode_raster`.
     file
         Its name in messages, when that is another, such as a path.
 
@@ -119,7 +119,7 @@ def decode(
         if is_dicom(content):
             return decode_dicom(content, name, secondary_capture=secondary_capture)
         if content.startswith(_RASTER_SIGNATURES):
-            return decode_raster(content, name, for_network=for_network)
+            return decode_raster(content, name, image_size=image_size)
         raise InputRejected(
             Reason.UNKNOWN_FORMAT, f"expected PNG, JPEG, TIFF or DICOM, found {_described(content)}"
         )

@@ -22,8 +22,9 @@ class ModelIdentity(Mapping[str, str]):
     ----------
     parameters
         ``model_name``, ``model_version``, ``network``, ``onnx_sha256``, ``target``, ``precision``, where
-        calibrated ``temperature``, and for each further part ``PART_name``, ``PART_version``,
-        ``PART_onnx_sha256`` and its settings. What describes how the model runs is left out.
+        calibrated ``temperature``, for a network of others ``adapter``, and for each further part
+        ``PART_name``, ``PART_version``, ``PART_onnx_sha256`` and its settings. What describes how the model
+        runs is left out.
     """
 
     def __init__(self, parameters: Mapping[str, str] | None = None) -> None:
@@ -71,6 +72,8 @@ class ModelIdentity(Mapping[str, str]):
             "precision": precision,
         }
         stated |= model.get("finding", {})
+        if text := adapter_text(model):
+            stated["adapter"] = text
         if "temperature" in model:
             stated["temperature"] = f"{model['temperature']:g}"
         for part, named in model.items():
@@ -129,6 +132,13 @@ class ModelIdentity(Mapping[str, str]):
 def is_network(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value in a model's record is itself the record of a network."""
     return isinstance(value, Mapping) and "onnx_sha256" in value
+
+
+def adapter_text(model: Mapping[str, Any]) -> str:
+    """What a manifest's ``model`` says of the size and the adapter of a network of others; else empty."""
+    size, adapter = model.get("image_size"), model.get("adapter", {})
+    sides = [f"{size}x{size}"] if size else []
+    return ", ".join([*sides, *(f"{name} {value}" for name, value in adapter.items())])
 
 
 def _network_name(model: Mapping[str, Any]) -> str:

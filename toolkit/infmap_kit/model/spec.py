@@ -15,7 +15,12 @@ LONGEST_NAME = 128
 """Characters of a model's name, and of its version."""
 
 IMAGE_SIZE = 224
-"""Height and width in pixels of every network's input (paper, III-A)."""
+"""Height and width in pixels of the paper's networks' input (III-A), and of every network that is trained here.
+
+A network of others may take another size, which its contract states."""
+
+LARGEST_IMAGE_SIZE = 2048
+"""Height and width in pixels of the largest input of a network that is served."""
 
 DETECTION_THRESHOLD = 0.5
 """A pixel is of the lungs, or of a finding that names no other threshold, when its probability reaches this,

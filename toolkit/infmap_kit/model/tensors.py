@@ -1,6 +1,7 @@
 """The tensors that the graphs and the ensemble exchange: names, types and shapes.
 
-Which of them a model serves follows from its parts (:class:`infmap_kit.parts.contract.Contract`).
+Which of them a model serves, and how large its pictures are, its contract says
+(:class:`infmap_kit.parts.contract.Contract`); the tensors here have the size of the paper's networks.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ class Tensor:
     dtype: Dtype
     shape: tuple[int, ...]
 
+    def at(self, image_size: int) -> Tensor:
+        """The same of a network with pictures of ``image_size``, in pixels; others have no such shape."""
+        if self.shape != _PICTURE:
+            return self
+        return dataclasses.replace(self, shape=(image_size, image_size))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Graph:
@@ -39,6 +46,14 @@ class Graph:
     name: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    def at(self, image_size: int) -> Graph:
+        """The same for pictures of ``image_size``, in pixels."""
+        return Graph(
+            name=self.name,
+            inputs=tuple(tensor.at(image_size) for tensor in self.inputs),
+            outputs=tuple(tensor.at(image_size) for tensor in self.outputs),
+        )
 
 
 _PICTURE = (IMAGE_SIZE, IMAGE_SIZE)

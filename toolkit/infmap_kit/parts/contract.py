@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
-from typing import Self
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Self
 
+from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import (
     CANVAS,
     DETECTED,
     IMAGE,
     INFECTION_MAP,
     PROBABILITY,
+    RAW_PROBABILITY,
     RENDERING,
     SEVERITY,
     Graph,
 )
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
+
+if TYPE_CHECKING:
+    import onnx
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,9 @@ class Contract:
     ----------
     parts
         Names of the parts that are served besides the infection, in any order.
+    image_size
+        Height and width in pixels of the networks' pictures; other parts than the infection know
+        :data:`~infmap_kit.model.spec.IMAGE_SIZE` alone.
 
     Raises
     ------
@@ -39,6 +47,7 @@ class Contract:
     """
 
     parts: tuple[str, ...] = ()
+    image_size: int = IMAGE_SIZE
 
     def __post_init__(self) -> None:
         asked = {find_part(name).name for name in self.parts}
@@ -46,10 +55,15 @@ class Contract:
         object.__setattr__(self, "parts", ordered)
 
     @classmethod
-    def of(cls, names: Collection[str]) -> Self:
+    def of(cls, names: Collection[str], image_size: int = IMAGE_SIZE) -> Self:
         """The contract that graphs, or parts, of these names serve."""
         served = (p.name for p in optional_parts() if {p.name, p.graph.name} & set(names))
-        return cls(tuple(served))
+        return cls(tuple(served), image_size)
+
+    @classmethod
+    def of_graphs(cls, graphs: Mapping[str, onnx.ModelProto]) -> Self:
+        """The contract of prepared graphs by name, each of which takes pictures or their probabilities."""
+        return cls.of(graphs, image_size_of(next(iter(graphs.values()))))
 
     @property
     def optional(self) -> tuple[Part, ...]:
@@ -59,7 +73,11 @@ class Contract:
     @property
     def networks(self) -> tuple[Graph, ...]:
         """The networks whose engines compute in the precision that was asked for."""
-        return tuple(part.graph for part in (INFECTION, *self.optional) if part.is_lowered)
+        return tuple(
+            part.graph.at(self.image_size)
+            for part in (INFECTION, *self.optional)
+            if part.is_lowered
+        )
 
     def is_network(self, graph: str) -> bool:
         """Whether a graph of this name is one of :attr:`networks`."""
@@ -68,7 +86,9 @@ class Contract:
     @property
     def fp32_networks(self) -> tuple[Graph, ...]:
         """The networks that always compute in FP32; nothing else is computed from them."""
-        return tuple(part.graph for part in self.optional if not part.is_lowered)
+        return tuple(
+            part.graph.at(self.image_size) for part in self.optional if not part.is_lowered
+        )
 
     @property
     def detection(self) -> Graph:
@@ -81,12 +101,12 @@ class Contract:
                 *(DETECTED, SEVERITY, PROBABILITY),
                 *(tensor for part in read for tensor in part.detection_outputs),
             ),
-        )
+        ).at(self.image_size)
 
     @property
     def postprocessing(self) -> tuple[Graph, ...]:
         """The graphs that follow the networks; they are small and always compute in FP32."""
-        return (self.detection, RENDERING)
+        return (self.detection, RENDERING.at(self.image_size))
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -103,7 +123,17 @@ class Contract:
                 *(DETECTED, SEVERITY, PROBABILITY, INFECTION_MAP),
                 *(tensor for part in self.optional for tensor in part.outputs),
             ),
-        )
+        ).at(self.image_size)
+
+
+def image_size_of(graph: onnx.ModelProto) -> int:
+    """Height and width in pixels of the pictures, or of their probabilities, that a prepared graph takes."""
+    sizes = [
+        value.type.tensor_type.shape.dim[-1].dim_value
+        for value in graph.graph.input
+        if value.name in (IMAGE.name, RAW_PROBABILITY.name)
+    ]
+    return int(sizes[0])
 
 
 PLAIN = Contract()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.run_folder import SEGMENTATION_GRAPH
-from infmap_kit.model.spec import ModelSpec
+from infmap_kit.model.spec import IMAGE_SIZE, ModelSpec
 from infmap_kit.model.tensors import Graph, Tensor
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ class Part:
             When the record says that it was trained on something else.
         """
 
-    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """Make the run's graph fit to be served; the model that is given stays as it is.
+    def prepare(self, model: onnx.ModelProto, image_size: int = IMAGE_SIZE) -> onnx.ModelProto:
+        """Make a graph for pictures of a size fit to be served; the model that is given stays as it is.
 
         Raises
         ------
@@ -119,7 +119,8 @@ class Part:
         """
         from infmap_kit.graphs.preparation import prepare_network
 
-        return prepare_network(model, self.graph, kind=self.noun, trained_with=self.trained_with)
+        graph = self.graph.at(image_size)
+        return prepare_network(model, graph, kind=self.noun, trained_with=self.trained_with)
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:
         """The part's settings for a manifest.
@@ -193,8 +194,8 @@ class Part:
 class SegmentationPart(Part):
     """A part that segments: its graph's tensors get the contract's names, whatever converted it."""
 
-    def prepare(self, model: onnx.ModelProto) -> onnx.ModelProto:
+    def prepare(self, model: onnx.ModelProto, image_size: int = IMAGE_SIZE) -> onnx.ModelProto:
         """See :meth:`Part.prepare`."""
         from infmap_kit.graphs.preparation import prepare_segmentation
 
-        return prepare_segmentation(model, self.graph)
+        return prepare_segmentation(model, self.graph.at(image_size))

@@ -148,7 +148,7 @@ def compile_graphs(
         For a GPU that it does not build for.
     """
     trt = require_compiler()
-    contract = Contract.of(graphs)
+    contract = Contract.of_graphs(graphs)
     gpus = [gpu(name) for name in options.gpus]
     results = []
     for name, graph in graphs.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infmap_kit.errors import BundleError
 from infmap_kit.gate.pictures import pictures_of
+from infmap_kit.model.adapter import AS_IT_IS, ModelAdapter
 from infmap_kit.release.archive import is_archive
 from infmap_kit.release.bundle import read_bundle
 from infmap_kit.release.publish import reference_runner
@@ -14,7 +15,11 @@ from infmap_kit.release.source import Origin, read_source, with_parts
 
 
 def read_origin(
-    path: Path, gate_images: Path | None = None, *, parts: Mapping[str, Path | None] | None = None
+    path: Path,
+    gate_images: Path | None = None,
+    *,
+    parts: Mapping[str, Path | None] | None = None,
+    adapter: ModelAdapter = AS_IT_IS,
 ) -> Origin:
     """Read a run folder, a model file or a bundle.
 
@@ -26,6 +31,8 @@ def read_origin(
         A folder of radiographs to compare on instead of its own.
     parts
         Run folders of the networks that are served beside a run, by the parts' names; a bundle brings its own.
+    adapter
+        As for :func:`~infmap_kit.release.source.read_source`; a bundle needs none.
 
     Raises
     ------
@@ -41,6 +48,6 @@ def read_origin(
             return bundle
         source = bundle.source
     else:
-        source = with_parts(read_source(path), parts)
-    pictures = pictures_of(path, gate_images)
+        source = with_parts(read_source(path, adapter=adapter), parts)
+    pictures = pictures_of(path, gate_images, source.contract.image_size)
     return Origin(source=source, pictures=pictures, reference=reference_runner(source))

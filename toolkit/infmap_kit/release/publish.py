@@ -42,8 +42,10 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
         SEGMENTATION.name: source.segmentation,
         **{part.graph.name: source.parts[part.name] for part in contract.optional},
         detection: brought.get(detection)
-        or detection_graph(finding.threshold, lungs="lungs" in contract.parts),
+        or detection_graph(
+            finding.threshold, lungs="lungs" in contract.parts, image_size=contract.image_size
+        ),
         RENDERING.name: brought.get(RENDERING.name)
-        or rendering_graph(colour_table(finding.colour_table)),
+        or rendering_graph(colour_table(finding.colour_table), contract.image_size),
     }
     return {graph.name: graphs[graph.name] for graph in contract.graphs}

@@ -10,18 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
 from infmap_kit.errors import ExportError, MissingDependency
+from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
-from infmap_kit.gate.runners import Runner
+from infmap_kit.gate.runners import Runner, require_probabilities
+from infmap_kit.graphs.adapter import adapted, picture_size
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.graphs.temperature import read_temperature, with_temperature
+from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.adapter import AS_IT_IS, ModelAdapter
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
-from infmap_kit.model.spec import LONGEST_NAME, ModelSpec
-from infmap_kit.parts.contract import Contract
+from infmap_kit.model.spec import IMAGE_SIZE, LONGEST_NAME, ModelSpec
+from infmap_kit.parts.contract import Contract, image_size_of
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
 from infmap_kit.sandbox import SandboxLimits, run_module_confined
@@ -64,7 +70,7 @@ class Source:
     @property
     def contract(self) -> Contract:
         """What is served of it."""
-        return Contract(tuple(self.parts))
+        return Contract(tuple(self.parts), image_size_of(self.segmentation))
 
     def with_part(self, part: Part, graph: onnx.ModelProto, identity: Mapping[str, Any]) -> Source:
         """The same with one more part, whose graph and identity are at hand."""
@@ -95,7 +101,11 @@ class Origin:
 
 
 def read_source(
-    path: Path, *, encoder: str | None = None, limits: SandboxLimits = DEFAULT_LIMITS
+    path: Path,
+    *,
+    encoder: str | None = None,
+    adapter: ModelAdapter = AS_IT_IS,
+    limits: SandboxLimits = DEFAULT_LIMITS,
 ) -> Source:
     """Read a source of any kind.
 
@@ -105,6 +115,8 @@ def read_source(
         A run folder, an ONNX file, or a Keras model.
     encoder
         The encoder whose normalisation a Keras model expects, where no ``spec.json`` beside it says so.
+    adapter
+        What pixels and answers a network of others has, where that is not what is served.
     limits
         Limits of the process that converts a Keras model.
 
@@ -119,11 +131,16 @@ def read_source(
     if encoder is not None and (run.exists or path.suffix == ".onnx"):
         raise ExportError(f"expected no --encoder: {path} states its own, a Keras model may not")
     if run.exists:
+        if adapter != AS_IT_IS:
+            raise ExportError(
+                f"{path} is a run folder, whose network takes and answers what is served: leave the adapter's "
+                "options (--scale, --activation, --size and their like) out"
+            )
         return read_run(run)
     if path.suffix == ".onnx":
-        return _from_onnx(path, path.stem)
+        return _from_onnx(path, path.stem, adapter)
     if path.suffix in (".keras", ".h5") or (path / "saved_model.pb").is_file():
-        return _from_keras(path, encoder, limits)
+        return _from_keras(path, encoder, adapter, limits)
     if not path.exists():
         raise ExportError(f"{path} does not exist")
     raise ExportError(
@@ -173,6 +190,11 @@ def with_parts(
         if not run.exists:
             raise ExportError(
                 f"expected the run folder of {part.noun} (with {SPEC}) after {part.option}, found {run.path}"
+            )
+        if (size := source.contract.image_size) != IMAGE_SIZE:
+            raise ExportError(
+                f"expected a network of {IMAGE_SIZE}x{IMAGE_SIZE} pixels, the size that {part.noun} takes, "
+                f"found one of {size}x{size}: leave {part.option} out"
             )
         part.require(run.spec, run.path)
         finding = run.finding()
@@ -224,23 +246,57 @@ def identity_of(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _from_onnx(path: Path, name: str) -> Source:
+def _from_onnx(path: Path, name: str, adapter: ModelAdapter) -> Source:
+    graph, around = adapted(read_graph(path), adapter)
+    size = picture_size(graph)
+    segmentation = INFECTION.prepare(graph, size)
+    _try_out(segmentation, size)
     identity = {
         "name": one_line(name)[:LONGEST_NAME],
         "version": "unversioned",
         "onnx_sha256": sha256_of(path),
+        **({"image_size": size} if size != IMAGE_SIZE else {}),
+        **({"adapter": around} if around else {}),
     }
-    return Source(segmentation=INFECTION.prepare(read_graph(path)), identity=identity)
+    return Source(segmentation=segmentation, identity=identity)
 
 
-def _from_keras(path: Path, encoder: str | None, limits: SandboxLimits) -> Source:
+def _try_out(segmentation: onnx.ModelProto, size: int) -> None:
+    """Ask about one picture, whose answer shows what a graph does not state.
+
+    Raises
+    ------
+    ExportError
+        When the graph cannot be computed, or answers other than a probability for each pixel.
+    """
+    drawn = synthetic_radiograph(0, height=256, width=256).radiograph
+    picture = network_input(drawn.pixels, size)
+    probability = OnnxRuntimeEngine(segmentation.SerializeToString()).infer(picture[np.newaxis])
+    if probability.shape != (1, size, size):
+        raise ExportError(
+            f"expected an answer of shape (1, {size}, {size}) for a picture of {size}x{size}, found "
+            f"{probability.shape}: export the network with its upsampling and with an open first dimension"
+        )
+    require_probabilities(probability)
+
+
+def _from_keras(
+    path: Path, encoder: str | None, adapter: ModelAdapter, limits: SandboxLimits
+) -> Source:
     """Convert in a process of its own, which is confined: TensorFlow never enters this one."""
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingDependency(
             f"{path.name} is a Keras model, and TensorFlow is not installed here: export it on the training "
             "machine, or pip install 'infmap-kit[train]'"
         )
+    if encoder and adapter.feeds:
+        feeds = ", ".join(f"--{name}" for name in adapter.feeds)
+        raise ExportError(
+            f"expected --encoder, whose normalisation is known, or {feeds}, found both: leave one out"
+        )
     options = ["--encoder", encoder] if encoder else []
+    options += ["--size", str(adapter.size)] if adapter.size else []
+    options += ["--raw"] if adapter.feeds else []
     with tempfile.TemporaryDirectory(prefix="infmap-kit-") as scratch:
         target = Path(scratch) / SEGMENTATION_GRAPH
         result = run_module_confined(
@@ -255,6 +311,7 @@ def _from_keras(path: Path, encoder: str | None, limits: SandboxLimits) -> Sourc
             reason = (result.stderr.strip().splitlines() or ["the converter gave no reason"])[-1]
             raise ExportError(reason.removeprefix("error: "))
         converted = json.loads(result.stdout.splitlines()[-1])
-        source = _from_onnx(target, path.stem)
-    source.identity["encoder"] = converted.get("encoder")
+        source = _from_onnx(target, path.stem, adapter)
+    if known := converted.get("encoder"):
+        source.identity["encoder"] = known
     return source

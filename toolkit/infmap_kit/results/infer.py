@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infmap_kit.answer.answer import Answer
-from infmap_kit.errors import InputRejected
+from infmap_kit.errors import InputRejected, ServerError
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
@@ -44,24 +44,34 @@ def find_infection(
     ServerError
         When the server does not answer.
     """
-    started = time.perf_counter()
-    image = network_input(radiograph.pixels)
-    resized = time.perf_counter()
-    outputs = client.infer(
-        image,
-        radiograph.pixels if painted else None,
-        outputs=(*_FIGURES, _MAP) if painted else _FIGURES,
-        where_served=[
-            tensor.name
-            for part in optional_parts()
-            for tensor in (part.outputs if explained else part.asked_outputs)
-        ],
-    )
+    image_size = client.image_size()
+    while True:
+        asked = time.perf_counter()
+        image = network_input(radiograph.pixels, image_size)
+        resized = time.perf_counter()
+        try:
+            outputs = client.infer(
+                image,
+                radiograph.pixels if painted else None,
+                outputs=(*_FIGURES, _MAP) if painted else _FIGURES,
+                where_served=[
+                    tensor.name
+                    for part in optional_parts()
+                    for tensor in (part.outputs if explained else part.asked_outputs)
+                ],
+            )
+            break
+        except ServerError:
+            # A release that takes pictures of another size may have been published meanwhile.
+            client.release = None
+            before, image_size = image_size, client.image_size()
+            if image_size == before:
+                raise
     served = time.perf_counter()
     answer = read_answer(
         outputs,
         client.model(),
-        {"resize": 1e3 * (resized - started), "served": 1e3 * (served - resized)},
+        {"resize": 1e3 * (resized - asked), "served": 1e3 * (served - resized)},
     )
     if ACTIVATION_MAP.name not in outputs:
         return answer

@@ -15,7 +15,6 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import CANVAS, IMAGE, RENDERING, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.triton.config import ensemble_config, graph_config
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 WARM_UP_FILE = "radiograph"
 """Raw pixels below a model's folder ``warmup``."""
-
-_PICTURE = (IMAGE_SIZE, IMAGE_SIZE)
 
 
 def backend_configs(
@@ -56,7 +53,8 @@ def backend_configs(
         Model name to config, the ensemble's included.
     """
     joined = contract.networks if target.joins_requests else ()
-    networks = {graph.name: _network(graph, options) for graph in joined}
+    picture = (contract.image_size, contract.image_size)
+    networks = {graph.name: _network(graph, options, picture) for graph in joined}
     unbatched = tuple(graph for graph in contract.graphs if graph not in joined)
     others = {graph.name: graph_config(graph) for graph in unbatched}
     lowered = {graph.name for graph in contract.networks}
@@ -69,7 +67,7 @@ def backend_configs(
         target.config(config, options, contract)
     for graph in unbatched:
         for batch in options.batches:
-            shapes = {tensor.name: (batch, *_PICTURE) for tensor in graph.inputs}
+            shapes = {tensor.name: (batch, *picture) for tensor in graph.inputs}
             _warm_up(others[graph.name], f"batch-{batch}", shapes)
     ensemble, configs = ensemble_config(identity, contract), {**networks, **others}
     return {
@@ -85,7 +83,8 @@ def write_warm_up(
 
     It is synthetic: no patient's picture belongs into a model repository.
     """
-    picture = network_input(synthetic_radiograph(0, height=512, width=512).radiograph.pixels)
+    radiograph = synthetic_radiograph(0, height=512, width=512).radiograph
+    picture = network_input(radiograph.pixels, contract.image_size)
     joined = contract.networks if target.joins_requests else ()
     for graph in (*contract.networks, RENDERING, *contract.fp32_networks):
         warm_up = folder / graph.name / "warmup"
@@ -94,12 +93,12 @@ def write_warm_up(
         (warm_up / WARM_UP_FILE).write_bytes(picture.tobytes() * count)
 
 
-def _network(graph: Graph, options: BackendOptions) -> pb.ModelConfig:
+def _network(graph: Graph, options: BackendOptions, picture: tuple[int, int]) -> pb.ModelConfig:
     config = graph_config(graph, max_batch_size=options.batches[-1])
     # Requests that wait already are joined, and none waits to be joined: latency comes first.
     config.dynamic_batching.max_queue_delay_microseconds = 0
     for batch in options.batches:
-        _warm_up(config, f"batch-{batch}", {IMAGE.name: _PICTURE}, batch=batch)
+        _warm_up(config, f"batch-{batch}", {IMAGE.name: picture}, batch=batch)
     return config
 
 

@@ -139,7 +139,7 @@ class BackendTarget(Target):
             name: draft.write(name, self.model_file, graph.SerializeToString(deterministic=True))
             for name, graph in graphs.items()
         }
-        return Written(engines=self._engines(files, Contract.of(graphs), options.precision))
+        return Written(engines=self._engines(files, Contract.of_graphs(graphs), options.precision))
 
     @abc.abstractmethod
     def engine(self, path: Path, precision: Precision) -> Engine:
@@ -166,7 +166,7 @@ class BackendTarget(Target):
         from infmap_kit.parts.contract import ENSEMBLE, Contract
         from infmap_kit.targets.backend_configs import backend_configs, write_warm_up
 
-        contract = Contract.of(graphs)
+        contract = Contract.of_graphs(graphs)
         written = self.write(options, graphs, draft=draft, progress=progress)
         # Object stores know no empty folders, and Triton wants a folder for each version.
         draft.write(ENSEMBLE.name, "README.txt", b"An ensemble has no file of its own.\n")
@@ -297,7 +297,7 @@ def halved(graphs: Graphs, options: HalvableOptions) -> dict[str, Fp16Graph]:
         network.name: fp16_graph(
             graphs[network.name], keep_fp32=() if number else options.keep_fp32
         )
-        for number, network in enumerate(Contract.of(graphs).networks)
+        for number, network in enumerate(Contract.of_graphs(graphs).networks)
     }
 
 

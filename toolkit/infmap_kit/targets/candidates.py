@@ -100,7 +100,7 @@ def chosen_candidate(
     MissingDependency
         When INT8 is asked for and NNCF is not installed.
     """
-    contract = Contract.of(graphs)
+    contract = Contract.of_graphs(graphs)
     fp32 = {
         graph.name: OpenvinoEngine(folder / graph_file(graph.name))
         for graph in contract.graphs
@@ -169,7 +169,7 @@ def _candidate(
     precision: Precision,
 ) -> Candidate:
     require_cpu_precision(precision)
-    contract, rest = Contract.of(graphs), _rest(precision)
+    contract, rest = Contract.of_graphs(graphs), _rest(precision)
 
     def engine(file: str) -> OpenvinoEngine:
         return OpenvinoEngine(
@@ -188,7 +188,9 @@ def _candidate(
     if precision is not Precision.INT8:
         return candidate
     images = options.calibration_images
-    calibration = radiographs_in(images) if images is not None else proof.pictures
+    calibration = (
+        radiographs_in(images, contract.image_size) if images is not None else proof.pictures
+    )
     # A network after the other, so that a failure of the second is known to come from the second.
     for name in candidate.networks:
         path = folder / network_file(name, precision)

@@ -23,7 +23,7 @@ from infmap_kit.targets.target import (
     Target,
     TargetOptions,
 )
-from infmap_kit.triton.repository import Manifest, version_folder
+from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
 if TYPE_CHECKING:
     from infmap_kit.progress import Progress
@@ -161,7 +161,7 @@ class Embedded(Target):
         folder = version_folder(repository, ENSEMBLE.name, manifest.release)
         config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
         listed = {graph.name: graph for graph in served_graphs(config)}
-        contract = Contract.of(listed)
+        contract = Contract.of(listed, served_contract(manifest).image_size)
         for graph in contract.graphs:
             if graph.name not in listed:
                 raise SpecError(f"{repository} has no graph for {graph.name!r}: export again")

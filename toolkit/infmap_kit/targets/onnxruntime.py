@@ -111,10 +111,11 @@ class Onnxruntime(BackendTarget):
             # Handing such a small graph to several threads costs more than computing it.
             config.parameters["intra_op_thread_count"].string_value = "1"
         if options.accelerator and network:
-            self._accelerate(config, options)
+            self._accelerate(config, options, contract.image_size)
 
-    def _accelerate(self, config: pb.ModelConfig, options: OnnxruntimeOptions) -> None:
-        from infmap_kit.model.spec import IMAGE_SIZE
+    def _accelerate(
+        self, config: pb.ModelConfig, options: OnnxruntimeOptions, image_size: int
+    ) -> None:
         from infmap_kit.model.tensors import IMAGE
 
         accelerators = config.optimization.execution_accelerators
@@ -126,7 +127,7 @@ class Onnxruntime(BackendTarget):
             ("trt_profile_opt_shapes", options.batches[0]),
             ("trt_profile_max_shapes", options.batches[-1]),
         ):
-            accelerator.parameters[key] = f"{IMAGE.name}:{batch}x{IMAGE_SIZE}x{IMAGE_SIZE}"
+            accelerator.parameters[key] = f"{IMAGE.name}:{batch}x{image_size}x{image_size}"
         # Minutes of building are spent once a host, not once a start.
         accelerator.parameters["trt_engine_cache_enable"] = "1"
         accelerator.parameters["trt_engine_cache_path"] = f"{ENGINE_CACHE}/{config.name}"

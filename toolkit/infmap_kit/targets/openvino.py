@@ -47,7 +47,7 @@ class Openvino(BackendTarget):
         from infmap_kit.parts.contract import Contract
 
         require_cpu_precision(options.precision or Precision.FP32)
-        detection = Contract.of(graphs).detection.name
+        detection = Contract.of_graphs(graphs).detection.name
         apart = {**graphs, detection: _with_outputs_apart(graphs[detection])}
         return super().write(options, apart, draft=draft, progress=progress)
 

@@ -95,7 +95,7 @@ class Tensorrt(BackendTarget):
         from infmap_kit.tensorrt.present_gpu import present_gpu
         from infmap_kit.tensorrt.profiles import profiles_of
 
-        trt, contract = require_tensorrt(), Contract.of(graphs)
+        trt, contract = require_tensorrt(), Contract.of_graphs(graphs)
         model: dict[str, Any] = {}
         halves = halved(graphs, options) if options.precision is Precision.FP16 else {}
         if halves:
@@ -221,7 +221,7 @@ class Tensorrt(BackendTarget):
         config.optimization.cuda.graphs = True
         config.optimization.cuda.busy_wait_events = True
         spec = config.optimization.cuda.graph_spec.add(batch_size=1)
-        spec.input[IMAGE.name].dim.extend(IMAGE.shape)
+        spec.input[IMAGE.name].dim.extend(IMAGE.at(contract.image_size).shape)
 
     def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
         """Whether GPU, its memory and its driver fit the plans."""

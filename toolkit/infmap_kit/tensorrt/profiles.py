@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
 from infmap_kit.errors import ExportError
-from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, RENDERING
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.tensorrt.builder import Profile, Shape
@@ -37,9 +38,10 @@ def profiles_of(
         For a graph that is not served.
     """
     largest = batches[-1]
-    up_to_largest = (_pictures(1), _pictures(1), _pictures(largest))
+    pictures = functools.partial(_shape, contract.image_size)
+    up_to_largest = (pictures(1), pictures(1), pictures(largest))
     if contract.is_network(graph):
-        return tuple({IMAGE.name: (_pictures(1), _pictures(b), _pictures(b))} for b in batches)
+        return tuple({IMAGE.name: (pictures(1), pictures(b), pictures(b))} for b in batches)
     if graph in (network.name for network in contract.fp32_networks):
         return ({IMAGE.name: up_to_largest},)
     if graph == contract.detection.name:
@@ -48,11 +50,11 @@ def profiles_of(
         batched = (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS)
         return (
             {
-                RAW_PROBABILITY.name: (_pictures(1), _pictures(1), _pictures(1)),
+                RAW_PROBABILITY.name: (pictures(1), pictures(1), pictures(1)),
                 CANVAS.name: ((1, 1, 1), (1, 2048, 2048), (1, LARGEST_CANVAS, LARGEST_CANVAS)),
             },
             {
-                RAW_PROBABILITY.name: (_pictures(1), _pictures(largest), _pictures(largest)),
+                RAW_PROBABILITY.name: (pictures(1), pictures(largest), pictures(largest)),
                 CANVAS.name: ((1, 1, 1), batched, batched),
             },
         )
@@ -60,5 +62,5 @@ def profiles_of(
     raise ExportError(f"expected a graph of {names}, found {graph!r}")
 
 
-def _pictures(count: int) -> Shape:
-    return (count, IMAGE_SIZE, IMAGE_SIZE)
+def _shape(image_size: int, count: int) -> Shape:
+    return (count, image_size, image_size)

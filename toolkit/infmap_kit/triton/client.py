@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency, ServerError
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.tensors import IMAGE
 from infmap_kit.parts.contract import ENSEMBLE
 
 DEFAULT_URL = "127.0.0.1:8001"
@@ -72,6 +73,11 @@ class InfmapClient:
         """Outputs of that model; raises what :meth:`model` raises."""
         return tuple(output.name for output in self._config().output)
 
+    def image_size(self) -> int:
+        """Height and width in pixels of the pictures that model takes; raises what :meth:`model` raises."""
+        inputs = self._config().input
+        return next(int(one.dims[-1]) for one in inputs if one.name == IMAGE.name)
+
     def infer(
         self,
         image: NDArray[np.uint8],
@@ -85,7 +91,8 @@ class InfmapClient:
         Parameters
         ----------
         image
-            (224, 224) uint8, from :func:`infmap_kit.imaging.network_input.network_input`.
+            (H, H) uint8 of :meth:`image_size`, from
+            :func:`infmap_kit.imaging.network_input.network_input`.
         canvas
             (H, W) uint8 to paint the infection map on; not needed when no map is asked for.
         outputs

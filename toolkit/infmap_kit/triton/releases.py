@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
+from infmap_kit.model.identity import adapter_text
 from infmap_kit.report.table import Table
 from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, version_folder
 
@@ -152,7 +153,8 @@ def releases_of(repository: Path) -> list[Release]:
 
 
 def releases_table(releases: Sequence[Release]) -> Table:
-    """One row a release, newest first."""
+    """One row a release, newest first; networks of others have a column for what is put around them."""
+    adapted = any(adapter_text(release.manifest.model) for release in releases)
     rows = []
     for release in releases:
         manifest = release.manifest
@@ -165,11 +167,12 @@ def releases_table(releases: Sequence[Release]) -> Table:
                 manifest.precision,
                 manifest.published[:16].replace("T", " "),
                 "-" if dice is None else f"{dice:.5f}",
+                *([adapter_text(manifest.model)] if adapted else []),
                 "served" if release.current else "",
             )
         )
-    columns = ("release", "version", "target", "precision", "published (UTC)", "Dice", "")
-    return Table("", columns, rows)
+    columns = ("release", "version", "target", "precision", "published (UTC)", "Dice")
+    return Table("", (*columns, *(["adapter"] if adapted else []), ""), rows)
 
 
 def _earlier_release(repository: Path, present: int, number: int | None) -> Release:

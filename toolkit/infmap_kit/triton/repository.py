@@ -18,7 +18,7 @@ import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_json
 from infmap_kit.model.identity import is_network
-from infmap_kit.model.spec import LONGEST_NAME
+from infmap_kit.model.spec import IMAGE_SIZE, LARGEST_IMAGE_SIZE, LONGEST_NAME
 from infmap_kit.model.typed import require_files, require_text, typed
 from infmap_kit.parts.contract import Contract
 
@@ -113,10 +113,16 @@ class _Network:
     temperature: float = 1.0
     finding: dict[str, str] = dataclasses.field(default_factory=dict)
     network: dict[str, Any] | None = None
+    image_size: int = IMAGE_SIZE
+    adapter: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_text("name", self.name, LONGEST_NAME, empty=True)
         require_text("version", self.version, LONGEST_NAME, empty=True)
+        if not 0 < self.image_size <= LARGEST_IMAGE_SIZE:
+            raise SpecError(
+                f"image_size: expected 1 to {LARGEST_IMAGE_SIZE}, found {self.image_size}"
+            )
         if not 0 < self.temperature < math.inf:
             raise SpecError(f"temperature: expected a number above 0, found {self.temperature}")
 
@@ -142,8 +148,8 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def served_contract(manifest: Manifest) -> Contract:
-    """The contract that follows from the parts of a repository."""
-    return Contract.of(manifest.model)
+    """The contract that follows from the parts of a repository and from the size that its manifest states."""
+    return Contract.of(manifest.model, manifest.model.get("image_size", IMAGE_SIZE))
 
 
 def version_folder(repository: Path, model: str, release: int) -> Path:

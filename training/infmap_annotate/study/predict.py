@@ -17,7 +17,7 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import decode
 from infmap_kit.model.files import read_json
 from infmap_kit.model.run_folder import SEGMENTATION_GRAPH, SPEC
-from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy, ModelSpec, NetworkSpec
+from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE, Anatomy, ModelSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 
 _MOST_NAMED = 10
@@ -234,7 +234,9 @@ def predict_by_server(
                 [client.infer(image, outputs=["PROBABILITY"])["PROBABILITY"] for image in images]
             )
 
-        masks = _predicted(study, pictures, ask, f"{name}, {url}", progress)
+        masks = _predicted(
+            study, pictures, ask, f"{name}, {url}", progress, image_size=client.image_size()
+        )
     record = {
         "made_by": "a served engine",
         "served": dict(served),
@@ -250,12 +252,18 @@ _BATCH = 16
 
 
 def _predicted(
-    study: Study, pictures: Sequence[Picture], network: Network, what: str, progress: Progress
+    study: Study,
+    pictures: Sequence[Picture],
+    network: Network,
+    what: str,
+    progress: Progress,
+    *,
+    image_size: int = IMAGE_SIZE,
 ) -> dict[int, NDArray[np.bool_]]:
     masks: dict[int, NDArray[np.bool_]] = {}
     for start in range(0, len(pictures), _BATCH):
         batch = pictures[start : start + _BATCH]
-        probabilities = network(np.stack([_image(study, picture) for picture in batch]))
+        probabilities = network(np.stack([_image(study, picture, image_size) for picture in batch]))
         for picture, probability in zip(batch, probabilities, strict=True):
             masks[picture.id] = native_mask(probability, width=picture.width, height=picture.height)
         progress(what, len(masks), len(pictures))
@@ -271,8 +279,8 @@ def native_mask(probability: NDArray[np.float32], *, width: int, height: int) ->
     return np.asarray(enlarged >= DETECTION_THRESHOLD)
 
 
-def _image(study: Study, picture: Picture) -> NDArray[np.uint8]:
-    return network_input(decode(study.read_image(picture), picture.name).pixels)
+def _image(study: Study, picture: Picture, image_size: int) -> NDArray[np.uint8]:
+    return network_input(decode(study.read_image(picture), picture.name).pixels, image_size)
 
 
 def _network_of(folder: Path) -> Network:

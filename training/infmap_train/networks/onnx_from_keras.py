@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +32,49 @@ ACTIVATION_MAP = "ACTIVATION_MAP"
 _TOLERANCE = 1e-2
 
 
-def onnx_from_keras(model: Any, encoder: Encoder, path: Path) -> None:
+def onnx_from_keras(
+    model: Any,
+    encoder: Encoder | None,
+    path: Path,
+    *,
+    image_size: int = IMAGE_SIZE,
+    channels: int = 3,
+) -> None:
     """Convert a network, with its normalisation inside, and compare the two on one picture.
 
-    The graph takes ``IMAGE`` (N, 224, 224) uint8 and gives ``PROBABILITY`` (N, 224, 224) float32.
+    The graph takes ``IMAGE`` (N, H, H) uint8 and gives ``PROBABILITY`` (N, H, H) float32. Without an encoder it
+    takes what the network takes, (N, H, H, C) float32; what has several classes gives (N, H, H, K).
 
     Parameters
     ----------
     model
-        Callable from (N, 224, 224, 3) float32 to (N, 224, 224, 1).
+        Callable from (N, H, H, C) float32 to (N, H, H, K).
     encoder
-        The encoder, whose normalisation the network was trained with.
+        The encoder, whose normalisation the network was trained with; ``None`` puts nothing inside.
     path
         File to write.
+    image_size
+        H, in pixels.
+    channels
+        C, which is 3 for an encoder.
 
     Raises
     ------
     ExportError
         When a layer cannot be converted, or the graph does not compute the network's answers.
     """
+    if encoder is None:
+        picture = tf.TensorSpec((None, image_size, image_size, channels), tf.float32, name=INPUT)
+    else:
+        picture = _gray(image_size)
 
     def infer(image: Any) -> Any:
         # The signature of a SavedModel knows no training.
-        mode = {"training": False} if isinstance(model, tf.keras.Model) else {}
-        probability = model(normalise(image, encoder), **mode)
-        return {OUTPUT: tf.cast(probability[..., 0], tf.float32)}
+        mode = {} if inspect.isfunction(model) else {"training": False}
+        answer = model(image if encoder is None else normalise(image, encoder), **mode)
+        return {OUTPUT: tf.cast(answer[..., 0] if answer.shape[-1] == 1 else answer, tf.float32)}
 
-    _convert(infer, [OUTPUT], path)
+    _convert(infer, [OUTPUT], path, picture)
 
 
 def onnx_from_classifier(model: Any, encoder: Encoder, path: Path) -> None:
@@ -72,10 +89,17 @@ def onnx_from_classifier(model: Any, encoder: Encoder, path: Path) -> None:
         probability, activation = explain(model, image, encoder)
         return {CLASSIFIER_PROBABILITY: probability, ACTIVATION_MAP: activation}
 
-    _convert(infer, [CLASSIFIER_PROBABILITY, ACTIVATION_MAP], path)
+    _convert(infer, [CLASSIFIER_PROBABILITY, ACTIVATION_MAP], path, _gray(IMAGE_SIZE))
 
 
-def _convert(infer: Callable[[Any], dict[str, Any]], outputs: list[str], path: Path) -> None:
+def _gray(image_size: int) -> Any:
+    """Pictures as the contract has them."""
+    return tf.TensorSpec((None, image_size, image_size), tf.uint8, name=INPUT)
+
+
+def _convert(
+    infer: Callable[[Any], dict[str, Any]], outputs: list[str], path: Path, picture: Any
+) -> None:
     import tf2onnx  # slow, and sets up logging of its own
 
     for name in ("tf2onnx", "tensorflow"):
@@ -85,26 +109,29 @@ def _convert(infer: Callable[[Any], dict[str, Any]], outputs: list[str], path: P
     # one fail: 12 GB for a ResNet-50, 6 GB without. A pass that fails is an error of ours then.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
 
-    signature = [tf.TensorSpec((None, IMAGE_SIZE, IMAGE_SIZE), tf.uint8, name=INPUT)]
-    function = tf.function(infer, input_signature=signature)
+    signature = [picture]
+    traced = tf.function(infer, input_signature=signature)
     try:
-        graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+        answers = traced.get_concrete_function().structured_outputs
+        graph, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
     except Exception as error:
         # A handler or a pass of tf2onnx raises whatever its own code stumbled over.
-        reason = str(error).partition("\n")[0]
-        raise ExportError(f"tf2onnx cannot convert the network: {reason}") from error
-    _name_batch(graph, outputs)
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(f"tf2onnx cannot convert the network: {reason:.300}") from error
+    shapes = {INPUT: picture.shape, **{name: answers[name].shape for name in outputs}}
+    _name_batch(graph, shapes)
     # tf2onnx writes what ONNX gave up at opset 13 and TensorRT refuses; the same bits otherwise.
     rewrite_resizes(graph)
     graph.producer_name = "infmap-train"
     onnx.checker.check_model(graph, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(graph, path)
-    _compare(function, outputs, path)
+    _compare(traced, outputs, path, picture)
 
 
-def _name_batch(graph: onnx.ModelProto, outputs: list[str]) -> None:
-    """Give tensors their names, in this order, and the batch dimension ``N``."""
+def _name_batch(graph: onnx.ModelProto, shapes: Mapping[str, Any]) -> None:
+    """Give tensors their names and shapes, the input first, and the batch dimension ``N``."""
+    outputs = [name for name in shapes if name != INPUT]
     tensors = {tensor.name: tensor for tensor in (*graph.graph.input, *graph.graph.output)}
     if sorted(tensors) != sorted([INPUT, *outputs]):
         raise ExportError(
@@ -116,16 +143,20 @@ def _name_batch(graph: onnx.ModelProto, outputs: list[str]) -> None:
     for tensor in (*graph.graph.input, *graph.graph.output):
         batch, *size = tensor.type.tensor_type.shape.dim
         batch.dim_param = "N"
-        for length in size:
-            length.dim_value = IMAGE_SIZE
+        for length, stated in zip(size, list(shapes[tensor.name])[1:], strict=True):
+            length.dim_value = stated or shapes[INPUT][1]
     # Shapes of inner tensors have tf2onnx's own names of the batch; every engine infers them anew.
     del graph.graph.value_info[:]
 
 
-def _compare(function: Any, outputs: list[str], path: Path) -> None:
+def _compare(function: Any, outputs: list[str], path: Path, signature: Any) -> None:
     import onnxruntime  # only here
 
-    picture = np.random.default_rng(0).integers(0, 256, (1, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    shape, rng = (1, *signature.shape[1:]), np.random.default_rng(0)
+    if signature.dtype == tf.uint8:
+        picture: Any = rng.integers(0, 256, shape, np.uint8)
+    else:
+        picture = rng.random(shape, np.float32)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     answers = dict(zip(outputs, session.run(outputs, {INPUT: picture}), strict=True))
     expected = function(picture)

@@ -8,11 +8,12 @@ file carries is executed: see ``keras_file`` and ``saved_model`` beside this.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -41,22 +42,42 @@ def convert(
             help="Encoder whose normalisation the network needs, where no spec.json names it."
         ),
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Height and width of the pictures in pixels, where the network takes any."
+        ),
+    ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Leave the input as the network takes it, float32 (N, H, H, C)."
+        ),
+    ] = False,
 ) -> None:
     """Write SOURCE as an ONNX graph: gray uint8 IMAGE in, PROBABILITY out.
 
     Example: python -m infmap_train.training.convert model.keras model.onnx --encoder densenet121
     """
+    # The user's own settings of Keras cannot be read from here, and are none of ours.
+    os.environ["KERAS_HOME"] = tempfile.gettempdir()
     asked = member(Encoder, encoder) if encoder else None
     refuse_code(source)
     import_tensorflow()
     with silenced():
         from infmap_train.networks.onnx_from_keras import onnx_from_keras
 
-        model, known = load(source, asked)
-        onnx_from_keras(model, known, target)
-    sys.stdout.write(
-        json.dumps({"onnx": str(target), "sha256": sha256_of(target), "encoder": str(known)}) + "\n"
-    )
+        loaded = load(source, asked, size=size, raw=raw)
+        onnx_from_keras(
+            loaded.model,
+            loaded.encoder,
+            target,
+            image_size=loaded.image_size,
+            channels=loaded.channels,
+        )
+    made = {"onnx": str(target), "sha256": sha256_of(target)}
+    known = {"encoder": str(loaded.encoder)} if loaded.encoder else {}
+    sys.stdout.write(json.dumps({**made, **known}) + "\n")
 
 
 def refuse_code(source: Path) -> None:
@@ -90,13 +111,30 @@ def refuse_code(source: Path) -> None:
     keras_file.check_keras_file(source)
 
 
-def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
+class Loaded(NamedTuple):
+    """A network that was loaded: a callable from (N, H, H, C) float32 to (N, H, H, K)."""
+
+    model: Any
+    encoder: Encoder | None
+    image_size: int = IMAGE_SIZE
+    channels: int = 3
+
+
+def load(
+    source: Path, encoder: Encoder | None, *, size: int | None = None, raw: bool = False
+) -> Loaded:
     """Check a source, and load it.
 
-    Returns
-    -------
-    tuple
-        A callable from (N, 224, 224, 3) to (N, 224, 224, 1), and its encoder.
+    Parameters
+    ----------
+    source
+        A run folder, a file of Keras or a SavedModel.
+    encoder
+        Its encoder, where no ``spec.json`` says so.
+    size
+        Height and width of its pictures in pixels, where it takes any.
+    raw
+        Whether it is fed as it is, so that no encoder's normalisation is needed.
 
     Raises
     ------
@@ -120,37 +158,46 @@ def load(source: Path, encoder: Encoder | None) -> tuple[Any, Encoder]:
             "converts segmentation networks"
         )
     if source.is_dir() and spec:
-        return run_folder.load_network(source)[0], spec.network.encoder
-    known = encoder or (spec.network.encoder if spec else None)
-    if known is None:
+        return Loaded(run_folder.load_network(source)[0], spec.network.encoder)
+    known = None if raw else encoder or (spec.network.encoder if spec else None)
+    if known is None and not raw:
         raise ExportError(
             f"{source} does not say which encoder it has, and each wants its own normalisation: "
-            f"pass --encoder, one of {', '.join(Encoder)}"
+            f"pass --encoder, one of {', '.join(Encoder)}, or --scale (and --mean, --std) for another"
         )
     # What is checked must be what is loaded, whatever happens to the source meanwhile.
     with tempfile.TemporaryDirectory(prefix="infmap-train-") as folder:
         copy = _private_copy(source, Path(folder))
         try:
-            return _load_foreign(copy, spec), known
+            model, shape_in, shape_out = _load_foreign(copy, spec)
+            if spec and size is None:
+                size = IMAGE_SIZE
+            image_size, channels = _picture_of(shape_in, shape_out, size, copy)
+            if known is not None and channels != 3:
+                raise ExportError(
+                    f"expected 3 channels, as the encoder {known} takes, found {channels} in {copy}: pass "
+                    "--scale (and --mean, --std) instead of --encoder"
+                )
+            return Loaded(model, known, image_size, channels)
         except InfmapError as error:
             # People know the source, and nothing of the copy.
             raise type(error)(str(error).replace(str(copy), str(source))) from error
 
 
-def _load_foreign(source: Path, spec: ModelSpec | None) -> Any:
-    """Check a model of others, which nobody else can write to, and load it."""
+def _load_foreign(source: Path, spec: ModelSpec | None) -> tuple[Any, Any, Any]:
+    """Check a model of others, which nobody else can write to, and load it with its two shapes."""
     if source.is_dir():
         saved_model.reduce_to_signature(source)
         model, shape_in, shape_out = saved_model.load(source)
-        _check_shapes(shape_in, shape_out, source)
-        return model
+        return model, shape_in, shape_out
     keras_file.check_keras_file(source)
     description = keras_file.read_description(source)
-    if description is None:
-        return _load_weights(source, spec)
-    model = keras_file.build(source, description)
-    _check_shapes(model.input_shape, model.output_shape, source)
-    return model
+    model = (
+        _load_weights(source, spec)
+        if description is None
+        else keras_file.build(source, description)
+    )
+    return model, model.input_shape, model.output_shape
 
 
 def _private_copy(source: Path, folder: Path) -> Path:
@@ -184,12 +231,42 @@ def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
     return model
 
 
-def _check_shapes(shape_in: Any, shape_out: Any, source: Path) -> None:
-    for what, actual, channels in (("input", shape_in, 3), ("output", shape_out, 1)):
-        expected = (None, IMAGE_SIZE, IMAGE_SIZE, channels)
-        fits = isinstance(actual, tuple) and len(actual) == 4
-        if not fits or any(a not in (None, e) for a, e in zip(actual, expected, strict=True)):
-            raise ExportError(f"expected {what} {expected} of {source}, found {actual}")
+def _picture_of(shape_in: Any, shape_out: Any, size: int | None, source: Path) -> tuple[int, int]:
+    """Height, which is the width, and channels of the pictures that a network of two shapes takes."""
+    if not _is_shape(shape_in) or shape_in[3] not in (1, 3):
+        raise ExportError(
+            f"expected one input of pictures with 1 or 3 channels, (None, H, W, 3), of {source}, found "
+            f"{_shown(shape_in)}: build the network so"
+        )
+    if not _is_shape(shape_out) or shape_out[3] is None:
+        raise ExportError(
+            f"expected one output with a probability for each pixel, (None, H, W, 1), of {source}, found "
+            f"{_shown(shape_out)}: this is no segmentation network, or has several outputs"
+        )
+    stated = {side for side in (*shape_in[1:3], size) if side is not None}
+    if len(stated) > 1:
+        raise ExportError(
+            f"expected square pictures{f' of --size {size}' if size else ''}, found the input "
+            f"{_shown(shape_in)} of {source}: export it with its own size"
+        )
+    if not stated:
+        raise ExportError(
+            f"{source} takes pictures of any size, {_shown(shape_in)}: say with --size on which one it was "
+            "trained"
+        )
+    return stated.pop(), shape_in[3]
+
+
+def _is_shape(shape: Any) -> bool:
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == 4
+        and all(side is None or isinstance(side, int) for side in shape)
+    )
+
+
+def _shown(shape: Any) -> str:
+    return f"{shape!s:.120}"
 
 
 if __name__ == "__main__":

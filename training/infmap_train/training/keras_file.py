@@ -23,7 +23,7 @@ SIGNATURES = {".keras": ZIP, ".h5": HDF5, ".hdf5": HDF5}
 
 MAX_DESCRIPTION_BYTES = 2**26
 
-_DESCRIPTION, _WEIGHTS = "config.json", "model.weights.h5"
+_DESCRIPTION, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 # Layers that compute on pictures. Left out are those that read files, call functions, or make operations by
 # name.
@@ -60,12 +60,18 @@ _REGULARIZERS = frozenset(("L1", "L2", "L1L2", "OrthogonalRegularizer"))
 _CONSTRAINTS = frozenset(("MaxNorm", "MinMaxNorm", "NonNeg", "RadialConstraint", "UnitNorm"))
 _ACTIVATIONS = frozenset(
     (
-        *("elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "linear", "mish", "relu"),
+        *("celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_swish"),
+        *("leaky_relu", "linear", "log_sigmoid", "mish", "relu"),
         *("relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh"),
     )
 )
 # Numbers and places that stand between layers, and the types that they compute in.
-_VALUES = frozenset(("__tensor__", "__numpy__", "__tuple__", "__ellipsis__", "Policy"))
+_VALUES = frozenset(
+    (
+        *("__tensor__", "__keras_tensor__", "__numpy__", "__tuple__", "__ellipsis__", "__slice__"),
+        *("Policy", "DTypePolicy"),
+    )
+)
 _CLASSES = _LAYERS | _INITIALIZERS | _REGULARIZERS | _CONSTRAINTS | _VALUES | {"function"}
 
 # What a key's text stands for: Keras looks it up among functions and classes of that kind.
@@ -81,6 +87,38 @@ _MODULES = (
     *("activations", "constraints", "engine", "initializers", "layers", "mixed_precision"),
     *("models", "regularizers"),
 )
+
+# Keras 3 records plain arithmetic as operations of its own, by class and module. Left out are those that take
+# functions, draw by chance, or have effects.
+_KERAS_3_OPERATIONS: Mapping[str, frozenset[str]] = {
+    "numpy": frozenset(
+        (
+            *("Absolute", "Add", "Average", "Clip", "Concatenate", "Divide", "Exp", "ExpandDims"),
+            *("GetItem", "Log", "Matmul", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply"),
+            *(
+                "Negative",
+                "Pad",
+                "Power",
+                "Repeat",
+                "Reshape",
+                "Sqrt",
+                "Square",
+                "Squeeze",
+                "Stack",
+            ),
+            *("Subtract", "Sum", "Tanh", "Tile", "Transpose", "TrueDivide"),
+        )
+    ),
+    "nn": frozenset(
+        (
+            *("AveragePool", "Conv", "ConvTranspose", "DepthwiseConv", "Elu", "Gelu"),
+            *("HardSigmoid", "HardSilu", "LeakyRelu", "LogSigmoid", "MaxPool", "Relu", "Relu6"),
+            *("Selu", "Sigmoid", "Silu", "Softmax", "Softplus", "Softsign"),
+        )
+    ),
+    "image": frozenset(("Resize",)),
+    "core": frozenset(("Cast",)),
+}
 
 # The operations that Keras layers record as such when a model was written with plain arithmetic.
 _OPERATIONS = (
@@ -134,19 +172,52 @@ def build(source: Path, description: dict[str, Any]) -> Any:
     ExportError
         When Keras does not take it.
     """
-    from tensorflow import keras
+    if _is_of_keras_3(source):
+        import keras
 
+        # Where a model's class lies, which Keras 3 does not write into HDF5; of layers it knows.
+        kind = description.get("class_name")
+        lies = "keras.src.models.functional" if kind == "Functional" else "keras"
+        description = {"module": lies, "registered_name": None, **description}
+        is_new = True
+    else:
+        from tensorflow import keras
+
+        is_new = source.suffix.lower() == ".keras"
     try:
-        if source.suffix.lower() == ".keras":
+        if is_new:
             model = keras.saving.deserialize_keras_object(description, safe_mode=True)
         else:
             model = keras.models.model_from_config(description)
         model.load_weights(source)
     except Exception as error:
         # Keras raises whatever its own code stumbled over.
-        reason = str(error).strip().partition("\n")[0]
-        raise ExportError(f"Keras cannot load {source}: {reason:.300}") from error
+        # What follows its first sentence is the whole description.
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise ExportError(
+            f"Keras cannot load {source}: {reason:.200}; save the model again, as .keras"
+        ) from error
     return model
+
+
+def _is_of_keras_3(source: Path) -> bool:
+    """Whether Keras 3 wrote a file, by the version in it; files without one are older."""
+    import h5py
+
+    try:
+        if SIGNATURES[source.suffix.lower()] == ZIP:
+            with zipfile.ZipFile(source) as archive:
+                metadata = parse_json(_member(archive, _METADATA, MAX_DESCRIPTION_BYTES))
+            version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+        else:
+            with h5py.File(source, "r") as file:
+                version = file.attrs.get("keras_version")
+    except KeyError:
+        return False
+    except (*_UNREADABLE, TypeError, RecursionError) as error:
+        raise _unreadable(source, error) from error
+    major = str(version or "").partition(".")[0]
+    return major.isdecimal() and int(major) >= 3
 
 
 # What readers of archives and of HDF5 raise for a damaged file.
@@ -259,6 +330,8 @@ def _refuse_class(described: Mapping[str, Any], source: Path) -> None:
             f"{source} has a Lambda layer, which is Python code that would run here: rebuild the "
             "network with ordinary layers"
         )
+    if _is_operation(module, kind):
+        return
     if module is not None and not _is_of_keras(module):
         raise ExportError(
             f"{source} names {module!s:.60}.{kind!s:.60}, which would be imported and run here: rebuild the "
@@ -281,6 +354,16 @@ def _refuse_class(described: Mapping[str, Any], source: Path) -> None:
             raise ExportError(
                 f"{source} has a layer that calls {function!r:.60}, which is not allowed"
             )
+
+
+def _is_operation(module: object, kind: object) -> bool:
+    """Whether a description names one of Keras 3's operations that compute."""
+    package, _, inner = str(module).removeprefix("keras.").rpartition("ops.")
+    return (
+        str(module).startswith("keras.")
+        and package in ("", "src.")
+        and kind in _KERAS_3_OPERATIONS.get(inner, frozenset())
+    )
 
 
 def _is_of_keras(module: object) -> bool:

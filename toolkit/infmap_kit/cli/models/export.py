@@ -22,6 +22,7 @@ from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console
+from infmap_kit.model.adapter import ModelAdapter
 from infmap_kit.progress import progress_bar
 from infmap_kit.sandbox import SandboxLimits
 from infmap_kit.targets.registry import choose
@@ -29,9 +30,11 @@ from infmap_kit.targets.registry import choose
 
 @app.command(
     epilog="Examples: `infmap-kit export training/demo_model --repository model_repository`, "
-    "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`"
+    "`infmap-kit export runs/unet --lungs runs/lungs --grades 0,25,50`, "
+    "`infmap-kit export smp.onnx --scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 "
+    "--activation sigmoid`"
 )
-@with_options(*TARGET_OPTIONS, part_options(), SandboxLimits)
+@with_options(*TARGET_OPTIONS, part_options(), ModelAdapter, SandboxLimits)
 @confined("repository", "report")
 def export(
     source: Annotated[
@@ -73,6 +76,10 @@ def export(
     in one step, keeping what was there (`infmap-kit rollback`). When the engine decides otherwise, nothing is
     published (exit code 3), and a report says why. With --lungs, severity is of the lungs, by lung and zone;
     with --classifier, a classifier's answer is served beside, with a map of where it looked.
+
+    A network of others, such as an ONNX file that PyTorch wrote, may take float pixels of 1 or 3 channels, of
+    another size, and answer logits of several classes: --scale, --mean, --std, --activation and --size put what
+    that needs inside the graph.
     """
     from infmap_kit.gate.pictures import pictures_of
     from infmap_kit.gate.report import Evidence
@@ -84,7 +91,12 @@ def export(
     choose(options.target).require_host()
     with progress_bar("reading") as progress:
         network = with_parts(
-            read_source(source, encoder=encoder, limits=given.options(SandboxLimits)),
+            read_source(
+                source,
+                encoder=encoder,
+                adapter=given.options(ModelAdapter),
+                limits=given.options(SandboxLimits),
+            ),
             parts_of(given),
             settings_of(given),
         )
@@ -92,7 +104,7 @@ def export(
             network,
             repository,
             options,
-            pictures=pictures_of(source, gate_images),
+            pictures=pictures_of(source, gate_images, network.contract.image_size),
             evidence=Evidence(report),
             progress=progress,
         )

@@ -24,6 +24,7 @@ from infmap_kit.cli.options import Given, numbers, with_options
 from infmap_kit.cli.parts import SETTINGS, part_options, parts_of
 from infmap_kit.cli.sentences import equivalent
 from infmap_kit.command import console, print_json, print_result
+from infmap_kit.model.adapter import ModelAdapter
 from infmap_kit.progress import progress_bar
 from infmap_kit.sandbox import SandboxLimits
 
@@ -47,7 +48,7 @@ Origin = Annotated[
 
 
 @verify.command(epilog="Example: `infmap-kit verify runs/unet --url 127.0.0.1:8001`")
-@with_options(part_options(), SandboxLimits, leave_out=SETTINGS)
+@with_options(part_options(), ModelAdapter, SandboxLimits, leave_out=SETTINGS)
 @confined("report", network="url")
 def published(
     origin: Origin,
@@ -72,7 +73,9 @@ def published(
     from infmap_kit.release.verify import verify_repository, verify_served
 
     with progress_bar("reading") as progress:
-        trained = read_origin(origin, gate_images, parts=parts_of(given))
+        trained = read_origin(
+            origin, gate_images, parts=parts_of(given), adapter=given.options(ModelAdapter)
+        )
         how = functools.partial(
             verify_served if url else verify_repository,
             trained.source,

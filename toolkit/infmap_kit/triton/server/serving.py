@@ -102,9 +102,9 @@ def warm_up(url: str, *, release: int | None = None) -> None:
         The release that is to answer, where two servers listen: each connection reaches one of them.
     """
     picture = synthetic_radiograph(0, height=512, width=512).radiograph.pixels
-    image = network_input(picture)
     for _ in range(_CONNECTIONS):
         with InfmapClient(url) as client:
+            image = network_input(picture, client.image_size())
             client.infer(image, picture)
             if release in (None, client.release):
                 for _ in range(WARM_UP_REQUESTS - 1):
