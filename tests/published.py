@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tritonclient.grpc import model_config_pb2 as pb
+
 from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
 from infmap_kit.triton import python_model
 from infmap_kit.triton.config import config_text, parse_config
@@ -52,6 +54,11 @@ def answered_by_the_runner(repository: Path) -> None:
         if config.platform == "ensemble":
             continue
         config.backend = "python"
+        for group in config.instance_group:
+            group.kind = pb.ModelInstanceGroup.KIND_CPU
+            group.ClearField("profile")
+        if (plan := path.with_name("1") / "model.plan").is_file():
+            shutil.copy(plan, plan.with_name("model.onnx"))
         config.ClearField("default_model_filename")
         set_served_graphs(config, [ServedGraph(file="model.onnx", precision="f32", threads=1)])
         path.write_text(config_text(config))

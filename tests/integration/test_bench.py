@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -10,8 +11,8 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,17 +38,22 @@ from infmap_kit.errors import HostMismatch, ServerError, SpecError, Unstable
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.targets.backends import BackendOptions
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import served_graphs
+from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.targets.target import Setting
+from infmap_kit.targets.tensorrt import TensorrtOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.releases import roll_back
-from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports, serving
-from published import answered_by_the_runner
+from infmap_kit.triton.repository import Manifest, check_repository
+from infmap_kit.triton.server.process import TritonServer
+from infmap_kit.triton.server.runtime import TRITON_VERSION, find_runtime
+from infmap_kit.triton.server.serving import free_ports, served_here, serving
+from plans_without_gpu import stand_in_for_tensorrt
+from published import answered_by_the_runner, seal_anew
 from small_network import small_network
 
 QUICK = BenchOptions(samples=20, warm_up=3, tolerance_percent=1000, budget_s=120, independent=False)
@@ -131,20 +137,23 @@ def test_load_and_baselines_stand_in_the_same_record(small_repository: Path) -> 
     assert record.failure == ""
 
 
-def test_a_server_that_dies_ends_the_run_and_the_record_says_so(
-    small_repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_dies_ends_the_run_and_the_record_says_so(small_repository: Path) -> None:
     """Killed from outside, as the kernel does when memory runs out."""
-    served = Subject.scopes
+    pids: list[int] = []
 
-    def scopes(subject: Subject) -> object:
-        pid = subject.server.pid
-        threading.Timer(1.5, lambda: os.kill(pid, signal.SIGKILL)).start()
-        return served(subject)
+    @contextlib.contextmanager
+    def serve(repository: Path) -> Iterator[TritonServer]:
+        with served_here(repository) as server:
+            pids.append(server.pid)
+            yield server
 
-    monkeypatch.setattr(Subject, "scopes", scopes)
+    def kill(description: str, _done: int, _total: int) -> None:
+        # The first of these comes when every scope has its first samples.
+        if description == "scopes in turn" and pids:
+            os.kill(pids.pop(), signal.SIGKILL)
+
     options = dataclasses.replace(QUICK, samples=100_000, budget_s=60)
-    record = measure(small_repository, [], options)
+    record = measure(small_repository, [], options, serve=serve, progress=kill)
     assert record.failure
     assert record.scopes[ENGINE_ALONE].samples_ms
     with pytest.raises(ServerError, match="ended early"):
@@ -162,55 +171,135 @@ def test_what_does_not_settle_in_its_budget_is_unstable(small_repository: Path) 
     assert raised.value.exit_code == 5
 
 
-@pytest.fixture
-def openvino_repository(tmp_path: Path) -> Path:
+def _published(folder: Path, options: BackendOptions) -> Path:
     import onnx
 
-    onnx.save(small_network(), tmp_path / "small.onnx")
+    onnx.save(small_network(), folder / "small.onnx")
     publish(
-        read_source(tmp_path / "small.onnx"),
-        tmp_path / "repository",
-        OpenvinoOptions(batches=(1, 4)),
+        read_source(folder / "small.onnx"),
+        folder / "repository",
+        options,
         pictures=synthetic_pictures()[:1],
     )
-    return tmp_path / "repository"
+    return folder / "repository"
 
 
 @pytest.mark.skipif(
     find_runtime().backends is None, reason="a server on the PATH has its own backends"
 )
-def test_a_server_without_the_backend_is_said_in_one_line(openvino_repository: Path) -> None:
+def test_a_server_without_the_backend_is_said_in_one_line(tmp_path: Path) -> None:
+    repository = _published(tmp_path, OpenvinoOptions(batches=(1, 4)))
     with pytest.raises(HostMismatch, match="target openvino, and the server for CPUs has none"):
-        measure(openvino_repository, [], QUICK)
+        measure(repository, [], QUICK)
     with pytest.raises(HostMismatch, match="target openvino, and the server for CPUs has none"):
-        tune(openvino_repository)
+        tune(repository)
 
 
-def test_another_target_is_measured_and_tuned_by_its_own_engines(openvino_repository: Path) -> None:
-    """On the python backend in the place of OpenVINO's, which the server for CPUs lacks."""
-    answered_by_the_runner(openvino_repository)
-    record = measure(openvino_repository, [], dataclasses.replace(QUICK, baselines=True))
+@pytest.mark.parametrize(
+    ("options", "inspected"),
+    [
+        (OpenvinoOptions(batches=(1, 4)), {"f32": 1}),
+        (OnnxruntimeOptions(gpu=False, batches=(1, 4)), {}),
+    ],
+    ids=lambda value: getattr(value, "target", ""),
+)
+def test_another_target_is_measured_and_tuned_by_its_own_engines(
+    options: BackendOptions, inspected: dict[str, int], tmp_path: Path
+) -> None:
+    """On the python backend in the place of Triton's own, which the server for CPUs lacks."""
+    repository = _published(tmp_path, options)
+    answered_by_the_runner(repository)
+    record = measure(repository, [], dataclasses.replace(QUICK, baselines=True))
     assert record.failure == ""
-    assert record.target == "openvino"
+    assert record.target == options.target
     assert {ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP, ONNX_RUNTIME, *STAGES} - {LUNGS} <= set(
         record.scopes
     )
-    assert record.inspected == {"f32": 1}
+    assert record.inspected == inspected
     # Triton's own account, of each model behind the ensemble.
     assert set(record.server) == {"infmap", "segmentation", "detection", "rendering"}
     with pytest.raises(SpecError, match="leaves threads to Triton"):
-        tune(openvino_repository, settings=[Setting(threads=2, instances=1)], seconds=0.2)
+        tune(repository, settings=[Setting(threads=2, instances=1)], seconds=0.2)
     settings = [Setting(threads=0, instances=1), Setting(threads=0, instances=2)]
-    manifest, trials = tune(openvino_repository, settings=settings, seconds=0.3)
+    manifest, trials = tune(repository, settings=settings, seconds=0.3)
     assert [trial.setting for trial in trials] == settings
     chosen = manifest.model["tuned"]["chosen"]["instances"]
     counts = {
         path.parent.name: parse_config(path.read_text()).instance_group[0].count
-        for path in openvino_repository.glob("*/config.pbtxt")
+        for path in repository.glob("*/config.pbtxt")
         if path.parent.name != "infmap"
     }
     assert counts == {"segmentation": chosen, "detection": 1, "rendering": 1}
-    assert check_repository(openvino_repository).release == 2
+    assert check_repository(repository).release == 2
+
+
+def test_plans_are_measured_by_tensorrt_itself_and_tuned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With stand-ins for NVIDIA's library and Triton's backend, which only run on a GPU."""
+    stand_in_for_tensorrt(monkeypatch)
+    repository = _published(tmp_path, TensorrtOptions(batches=(1, 4)))
+    answered_by_the_runner(repository)
+    record = measure(repository, [], QUICK)
+    assert record.failure == ""
+    assert (record.target, record.precision) == ("tensorrt", "fp16")
+    # The engine alone computes on what lies on the GPU; the way there and back is a scope of its own.
+    assert {ENGINE_ALONE, ENGINE_WITH_TRANSFERS, SERVED_ENSEMBLE, FILE_TO_MAP} <= set(record.scopes)
+    assert ENGINE_WITH_TRANSFERS not in record.not_measured
+    assert record.inspected == {"HALF": 1}
+    assert BenchRecord.from_json(record.as_json(), "here").inspected == {"HALF": 1}
+    assert not [text for text in record.warnings if "CUDA" in text]
+    manifest, trials = tune(repository, seconds=0.2)
+    assert [trial.setting.instances for trial in trials] == [1, 2, 4]
+    assert manifest.model["tuned"]["chosen"]["threads"] == 0
+    assert check_repository(repository).release == 2
+
+
+def test_a_repository_is_measured_and_tuned_in_its_container(tmp_path: Path) -> None:
+    """What a host with docker calls, and no tritonserver on its PATH: bench, and tune after it."""
+    repository = _published(tmp_path, OnnxruntimeOptions(gpu=False, batches=(1, 4)))
+    answered_by_the_runner(repository)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    stand_in = Path(__file__).parents[1] / "docker_stand_in.py"
+    docker.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in}" "$@"\n')
+    docker.chmod(0o755)
+    before = {**os.environ, "PATH": f"{docker.parent}{os.pathsep}{os.environ['PATH']}"}
+    common = ["--runtime", "docker", "--repository", str(repository), "--json"]
+    answers = []
+    for words in (
+        ["bench", "--samples", "10", "--tolerance", "1000", "--results", str(tmp_path / "results")],
+        ["tune", "--seconds", "0.5"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "infmap_kit", *words, *common],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            env=before,
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+    record, tuned = answers
+    assert record["target"] == "onnxruntime"
+    # What the server says of itself, which is no version of ours in somebody else's image.
+    assert record["versions"]["triton"] == TRITON_VERSION
+    assert {ENGINE_ALONE, SERVED_ENSEMBLE, FILE_TO_MAP} <= record["scopes"].keys()
+    assert tuned["release"] == 2
+    assert check_repository(repository).release == 2
+
+
+def test_an_engine_alone_that_is_not_where_its_server_computes_is_said(tmp_path: Path) -> None:
+    """ONNX Runtime for CPUs beside a server on a GPU: the two scopes must not be taken for one another."""
+    repository = _published(tmp_path, OnnxruntimeOptions(gpu=False, batches=(1,)))
+    answered_by_the_runner(repository)
+    only = dataclasses.replace(QUICK, only=(ENGINE_ALONE,))
+    assert not [text for text in measure(repository, [], only).warnings if "CUDA" in text]
+    model = Manifest.read(repository).model
+    seal_anew(repository, model={**model, "backend": {**model["backend"], "gpu": True}})
+    (warning,) = (text for text in measure(repository, [], only).warnings if "CUDA" in text)
+    assert "onnxruntime-gpu" in warning
 
 
 def test_a_target_from_outside_the_package_is_measured_through_its_server(tmp_path: Path) -> None:

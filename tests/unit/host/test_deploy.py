@@ -206,6 +206,19 @@ def test_openvino_in_fp32_is_kept_from_bf16_everywhere(tmp_path: Path) -> None:
     assert not any(name in word for word in command)
 
 
+def test_onnx_runtime_in_fp32_is_kept_from_tf32_everywhere(tmp_path: Path) -> None:
+    """Its CUDA provider takes TF32 for FP32 unless it is told not to (``use_tf32``), on Ampere and later."""
+    repository = _repository(tmp_path / "r", target="onnxruntime", precision="fp32")
+    name = "NVIDIA_TF32_OVERRIDE"
+    assert f"--env={name}=0" in docker_command(repository, ServerOptions(), OPTIONS)
+    compose = compose_document(repository, ServerOptions(), OPTIONS)
+    assert compose["services"]["triton"]["environment"][name] == "0"
+    model = kserve_document(repository, KSERVE)["spec"]["predictor"]["model"]
+    assert {"name": name, "value": "0"} in model["env"]
+    half = _repository(tmp_path / "s", target="onnxruntime", precision="fp16")
+    assert not any(name in word for word in docker_command(half, ServerOptions(), OPTIONS))
+
+
 def test_what_onnx_runtime_builds_at_its_start_outlives_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import onnx
@@ -177,6 +178,38 @@ def test_plans_that_take_more_memory_than_the_gpu_has_are_a_problem(
     assert "9216 MiB" in check.sentence
     _seal_plans(repository, _built("11.3.0.99", "8.6"), gpu_memory_bytes={"rendering": 6 << 30})
     assert "GPU memory" not in _by_name(repository)
+
+
+@pytest.mark.parametrize(
+    ("installed", "status", "words"),
+    [
+        ("", Status.WARNING, "no plans can be built here"),
+        ("11.3.0.99", Status.OK, "for Triton 26.09"),
+        ("11.3.0.7", Status.PROBLEM, "o known Triton image loads"),
+    ],
+)
+def test_the_doctor_says_how_tensorrt_comes_with_internet_and_without(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, installed: str, status: Status, words: str
+) -> None:
+    def version(_name: str) -> str:
+        if not installed:
+            raise PackageNotFoundError
+        return installed
+
+    _put_in(monkeypatch, PresentGpu(name="NVIDIA A10", capability="8.6", driver=580))
+    monkeypatch.setattr(host_checks, "version", version)
+    assert "TensorRT" not in _by_name(repository), "the embedded target needs none"
+    for folder in (repository, repository.with_name("none")):
+        if folder == repository:
+            _seal_plans(repository, _built("11.3.0.99", "8.6"))
+        check = _by_name(folder)["TensorRT"]
+        assert check.status is status
+        assert words in check.sentence
+        if status is not Status.OK:
+            # What pip finds: a version without its build names no package.
+            assert "'tensorrt==11.3.0.*'" in check.fix
+            assert "without internet" in check.fix
+            assert "container" in check.fix
 
 
 def test_a_key_that_is_none_is_a_problem(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from infmap_kit.errors import HostMismatch
@@ -99,3 +102,21 @@ def test_version_compatible_plans_go_into_no_older_image(version: str) -> None:
 def test_which_gpus_take_older_drivers(name: str, older: bool) -> None:
     gpu = PresentGpu(name=name, capability="8.9", driver=550)
     assert gpu.takes_older_drivers is older
+
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "gpu-host.md").read_text(encoding="utf-8")
+
+
+def test_what_the_documentation_installs_is_what_pip_finds_and_an_image_loads() -> None:
+    named = set(re.findall(r"tensorrt==[^' `]+", DOCUMENT))
+    assert named
+    assert named <= {image.requirement for image in images()}
+
+
+def test_wheels_for_a_host_without_internet_are_built_and_not_downloaded() -> None:
+    """PyPI's tensorrt_cu13_libs is a source package that fetches its wheel from NVIDIA's index.
+
+    `pip download` brings that package, which is of no use without internet; `pip wheel` brings the wheel.
+    """
+    assert "pip wheel 'infmap-kit[tensorrt]'" in DOCUMENT
+    assert "pip download" not in DOCUMENT

@@ -115,8 +115,8 @@ class _Doubling:
     def get_tensor_profile_shape(self, _name: str, index: int) -> list[tuple[int, ...]]:
         return [(1, 2, 2), (1, 2, 2), ((1, 4)[index], 2, 2)]
 
-    def create_execution_context(self) -> _Context:
-        return _Context(self)
+    def create_execution_context(self) -> _Context | None:
+        return None if self.refuses == "context" else _Context(self)
 
 
 class _Context:
@@ -198,6 +198,18 @@ def test_what_tensorrt_refuses_by_false_ends_the_run(
     with pytest.raises(HostMismatch, match=f"TensorRT does not take .*{refused[:4]}|memory for"):
         PlanEngine(trt, b"").run({"IMAGE": np.zeros((1, 2, 2), np.uint8)}, ("mean",))
     assert memory.blocks == {}
+
+
+def test_a_plan_that_the_gpu_has_no_room_for_is_refused_in_one_line(
+    stand_in: tuple[Any, _Doubling, _Memory],
+) -> None:
+    """TensorRT gives no context then, and says why in its log alone."""
+    trt, engine, _ = stand_in
+    plan = PlanEngine(trt, b"")
+    engine.refuses = "context"
+    for ask in (lambda: PlanEngine(trt, b""), lambda: plan.resident({})):
+        with pytest.raises(HostMismatch, match="too little memory free .*smaller --batches"):
+            ask()
 
 
 def test_the_engine_alone_transfers_nothing(stand_in: tuple[Any, _Doubling, _Memory]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.bench.subject import Subject
+from infmap_kit.errors import HostMismatch
 from infmap_kit.model.tensors import CANVAS
 from infmap_kit.parts.contract import ENSEMBLE
 
@@ -101,7 +102,10 @@ def _libraries(scratch: str) -> Iterator[str]:
     """
     from infmap_kit.triton.server.runtime import find_runtime
 
-    folders = [*map(str, find_runtime().libraries)]
+    folders: list[str] = []
+    # Where the server is in a container, none of this machine brings libraries.
+    with contextlib.suppress(HostMismatch):
+        folders += map(str, find_runtime().libraries)
     libraries = [path for folder in folders for path in Path(folder).glob("libcudart-*.so.12*")]
     for library in libraries[:1]:
         (Path(scratch) / _LIBRARY).symlink_to(library)

@@ -29,7 +29,7 @@ from infmap_kit.bench.subject import Subject, Timed
 from infmap_kit.errors import InfmapError, MissingDependency, ServerError, SpecError, Unstable
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.repository import Manifest, versions
-from infmap_kit.triton.server.runtime import TRITON_VERSION
+from infmap_kit.triton.server.serving import Serve, served_here
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,7 @@ def measure(
     files: Sequence[Path],
     options: BenchOptions,
     *,
+    serve: Serve = served_here,
     progress: Progress = no_progress,
 ) -> BenchRecord:
     """Serve a repository on free ports and measure it.
@@ -88,6 +89,8 @@ def measure(
         Radiographs or folders of them; without any, synthetic JPEGs of a megapixel are made.
     options
         Scopes and length.
+    serve
+        What serves it.
 
     Raises what :meth:`Subject.served` raises, and ``InputRejected`` when a file is no suitable radiograph.
     """
@@ -97,7 +100,7 @@ def measure(
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     run = _Run(options=options, progress=progress)
     with contextlib.ExitStack() as stack:
-        subject = stack.enter_context(Subject.served(repository, pictures))
+        subject = stack.enter_context(Subject.served(repository, pictures, serve))
         baselines = stack.enter_context(_baselines(subject, options, run.not_measured))
         try:
             run.scopes(subject, baselines)
@@ -106,7 +109,7 @@ def measure(
             run.failure = str(error)
     machine["load_after"] = round(os.getloadavg()[0], 2)
     machine["stolen_s"] = round((stolen_ticks() - stolen) / os.sysconf("SC_CLK_TCK"), 2)
-    warning = loaded(machine)
+    warnings = [sentence for sentence in (loaded(machine), subject.elsewhere) if sentence]
     # To the microsecond, as in the record's file, which then gives the same figures.
     latencies = {
         name: Latencies(tuple(round(ms, 3) for ms in values))
@@ -129,7 +132,7 @@ def measure(
         pictures=[picture.description for picture in pictures],
         machine=machine,
         versions=versions("openvino", "onnxruntime", "tritonclient", "numpy")
-        | {"triton": TRITON_VERSION},
+        | {"triton": subject.triton},
         started=started,
         duration_s=round(time.monotonic() - begun, 1),
         rule=options.rule.sentence,
@@ -138,7 +141,7 @@ def measure(
             for name, latency in latencies.items()
             if (doubt := options.rule.doubt(latency))
         },
-        warnings=[warning] if warning else [],
+        warnings=warnings,
         failure=run.failure,
         options=dataclasses.asdict(options),
     )

@@ -25,17 +25,17 @@ from infmap_kit.bench.scopes import (
     SERVED_ENSEMBLE,
     SERVED_SEGMENTATION,
 )
-from infmap_kit.gate.engines import DeviceEngine
+from infmap_kit.gate.engines import DeviceEngine, Engine
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph
 from infmap_kit.parts.registry import part_of
+from infmap_kit.targets.backends import on_gpu
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest, check_repository
-from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import fitting_runtime, free_ports
+from infmap_kit.triton.server.serving import RunningServer, Serve, served_here
 
 Timed = Callable[[int], float]
 """Milliseconds of one request; its number chooses the picture."""
@@ -57,18 +57,23 @@ class Subject:
         The repository's graphs, opened in this process as the server opens them.
     cold_start
         See :class:`~infmap_kit.bench.records.record.BenchRecord`.
+    triton
+        Version of the server that answers.
     """
 
     manifest: Manifest
     pictures: list[BenchPicture]
-    server: TritonServer
+    server: RunningServer
     client: InfmapClient
     model: OpenedModel
     cold_start: dict[str, float]
+    triton: str
 
     @classmethod
     @contextlib.contextmanager
-    def served(cls, repository: Path, pictures: list[BenchPicture]) -> Iterator[Self]:
+    def served(
+        cls, repository: Path, pictures: list[BenchPicture], serve: Serve = served_here
+    ) -> Iterator[Self]:
         """Check a repository, serve it on free ports, and compile its graphs here too.
 
         Raises what :func:`~infmap_kit.triton.server.serving.serving` raises, and ``HostMismatch`` when its
@@ -81,12 +86,7 @@ class Subject:
         cold_start = {"engine_ms": _since(begun)}
         begun = time.perf_counter()
         with (
-            TritonServer(
-                repository,
-                runtime=fitting_runtime(repository, manifest),
-                options=free_ports(),
-                manifest=manifest,
-            ) as server,
+            serve(repository) as server,
             InfmapClient(server.grpc_url) as client,
         ):
             cold_start["ready_ms"] = _since(begun)
@@ -100,6 +100,7 @@ class Subject:
                 client=client,
                 model=model,
                 cold_start=cold_start,
+                triton=client.server_version(),
             )
 
     @property
@@ -111,6 +112,20 @@ class Subject:
     def network(self) -> dict[str, Any] | None:
         """The network's entry in the paper, as the model's spec has it."""
         return self.manifest.model.get("network")
+
+    @property
+    def elsewhere(self) -> str:
+        """One sentence when the engine alone is not where the server has it; else empty."""
+        if not on_gpu(self.manifest) or isinstance(self._engine, DeviceEngine):
+            return ""
+        return (
+            "The server computes on the GPU and the engine alone on the CPU, since this Python's ONNX Runtime "
+            "has no CUDA provider: pip install 'onnxruntime-gpu[cuda,cudnn]' in the place of onnxruntime."
+        )
+
+    @property
+    def _engine(self) -> Engine:
+        return self.model.engines[self.model.contract.networks[0].name]
 
     def image(self, number: int) -> NDArray[np.uint8]:
         """Network input of the picture of a request's number, (H, H) uint8."""
@@ -162,10 +177,9 @@ class Subject:
             **{graph.name: alone(graph) for graph in needed if graph not in contract.networks},
             **{part_of(other.name).name: alone(other) for other in others},
         }
-        engine = self.model.engines[network.name]
-        if isinstance(engine, DeviceEngine):
+        if isinstance(self._engine, DeviceEngine):
             works[ENGINE_WITH_TRANSFERS] = works[ENGINE_ALONE]
-            resident = engine.resident({IMAGE.name: canvases[0]})
+            resident = self._engine.resident({IMAGE.name: canvases[0]})
             works[ENGINE_ALONE] = lambda _: resident()
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
 

@@ -37,8 +37,7 @@ from infmap_kit.triton.repository import (
     served_contract,
     write_manifest,
 )
-from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
+from infmap_kit.triton.server.serving import Serve, served_here, warm_up
 
 
 class Goal(enum.StrEnum):
@@ -94,6 +93,7 @@ def tune(
     seconds: float = 5.0,
     pictures: Pictures | None = None,
     settings: Sequence[Setting] | None = None,
+    serve: Serve = served_here,
     progress: Progress = no_progress,
 ) -> tuple[Manifest, list[Trial]]:
     """Try threads and instances, and publish the repository anew with the best.
@@ -112,6 +112,8 @@ def tune(
         Pictures of the gate; synthetic ones, when they are not given.
     settings
         Settings to try; by default those that fit this machine's cores.
+    serve
+        What serves each of them.
 
     Raises
     ------
@@ -124,14 +126,13 @@ def tune(
     """
     manifest = check_repository(repository)
     target, image_size = find(manifest.target), served_contract(manifest).image_size
-    runtime = fitting_runtime(repository, manifest)
     candidates = list(settings or target.settings(manifest, len(os.sched_getaffinity(0))))
     trials = []
     for done, setting in enumerate(candidates):
         progress(str(setting), done, len(candidates))
         with (
             _changed(repository, target, setting) as folder,
-            TritonServer(folder, runtime=runtime, options=free_ports()) as server,
+            serve(folder) as server,
         ):
             trials.append(_trial(server.grpc_url, setting, seconds, image_size))
     chosen = best(trials, goal)
@@ -141,11 +142,9 @@ def tune(
         target.set(draft.folder, chosen.setting)
         reference = repository_reference(target.open(repository, manifest), manifest)
         thresholds = thresholds_for(manifest.precision)
+        _seal(draft.folder, manifest, release=draft.release)
         progress("passing the gate again", 0, 1)
-        with (
-            TritonServer(draft.folder, runtime=runtime, options=free_ports()) as server,
-            InfmapClient(server.grpc_url) as client,
-        ):
+        with serve(draft.folder) as server, InfmapClient(server.grpc_url) as client:
             gate = compare(reference, ServedRunner(client), proof, thresholds=thresholds)
         gate.require()
         tuned: dict[str, Any] = {
@@ -153,16 +152,21 @@ def tune(
             "chosen": dataclasses.asdict(chosen.setting),
             "trials": [dataclasses.asdict(trial) for trial in trials],
         }
-        published = write_manifest(
+        published = _seal(
             draft.folder,
-            target=manifest.target,
-            precision=manifest.precision,
-            model={**manifest.model, "tuned": tuned},
-            built_with=manifest.built_with,
+            manifest,
             release=draft.release,
+            model={**manifest.model, "tuned": tuned},
             gate=gate.summary(),
         )
     return published, trials
+
+
+def _seal(folder: Path, manifest: Manifest, **changes: Any) -> Manifest:
+    """Write the manifest of what a folder holds now, the same but for changes."""
+    fields = ("target", "precision", "model", "built_with", "release", "gate")
+    kept: dict[str, Any] = {name: getattr(manifest, name) for name in fields}
+    return write_manifest(folder, **(kept | changes))
 
 
 def _trial(url: str, setting: Setting, seconds: float, image_size: int) -> Trial:
@@ -190,6 +194,7 @@ def _changed(repository: Path, target: Target, setting: Setting) -> Iterator[Pat
         folder = Path(scratch) / "model_repository"
         shutil.copytree(repository, folder)
         target.set(folder, setting)
+        _seal(folder, Manifest.read(repository))
         yield folder
 
 

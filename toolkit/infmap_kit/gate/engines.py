@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import ExportError, HostMismatch, MissingDependency
 from infmap_kit.model.precision import Precision
+
+CPU_PROVIDER = "CPUExecutionProvider"
 
 
 class Engine(Protocol):
@@ -34,7 +36,7 @@ class DeviceEngine(Engine, Protocol):
 
 
 @contextlib.contextmanager
-def _in_one_line(failed: str) -> Iterator[None]:
+def in_one_line(failed: str) -> Iterator[None]:
     """Translate what a library raises about a graph; each has a tree of its own, below ``Exception``."""
     try:
         yield
@@ -54,6 +56,9 @@ class OnnxRuntimeEngine:
         When it does not take the graph.
     """
 
+    deterministic: ClassVar[bool] = True
+    """Whether the same input gives the same bits; what is recorded of the reference is compared bit by bit."""
+
     def __init__(self, graph: bytes) -> None:
         try:
             import onnxruntime
@@ -62,14 +67,15 @@ class OnnxRuntimeEngine:
                 "ONNX Runtime is the reference and is not installed: pip install 'infmap-kit[export]'"
             ) from error
         options = onnxruntime.SessionOptions()
-        # What is recorded of it is compared bit by bit.
-        options.use_deterministic_compute = True
+        options.use_deterministic_compute = self.deterministic
         # What stops it is raised; its own lines would stand between ours.
         options.log_severity_level = 4
-        with _in_one_line("ONNX Runtime cannot take the graph"):
-            self._session = onnxruntime.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
+        with in_one_line("ONNX Runtime cannot take the graph"):
+            self._session = onnxruntime.InferenceSession(graph, options, providers=self.providers())
+
+    def providers(self) -> list[Any]:
+        """ONNX Runtime's execution providers, the preferred first, each by name or with its options."""
+        return [CPU_PROVIDER]
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
@@ -81,7 +87,7 @@ class OnnxRuntimeEngine:
         ExportError
             When the graph cannot be computed.
         """
-        with _in_one_line("ONNX Runtime cannot compute the graph"):
+        with in_one_line("ONNX Runtime cannot compute the graph"):
             computed = self._session.run(list(outputs), dict(inputs))
         return dict(zip(outputs, computed, strict=True))
 
@@ -123,14 +129,14 @@ class OpenvinoEngine:
                 "the embedded target runs on OpenVINO, which is not installed: "
                 "pip install 'infmap-kit[embedded]'"
             ) from error
-        with _in_one_line("OpenVINO cannot take the graph"):
+        with in_one_line("OpenVINO cannot take the graph"):
             self._graph = CompiledGraph(path, precision=precision, threads=threads)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Compute some outputs by name."""
-        with _in_one_line("OpenVINO cannot compute the graph"):
+        with in_one_line("OpenVINO cannot compute the graph"):
             computed = self._graph.infer(dict(inputs))
         # Copied, since the next request writes to the engine's own memory.
         return {name: np.array(computed[name]) for name in outputs}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shlex
 import shutil
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import HostMismatch, ServerError
@@ -19,9 +23,15 @@ from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.tensorrt.present_gpu import present_gpu
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.options import ServerOptions, hardened
+from infmap_kit.triton.server.process import is_ready
+from infmap_kit.triton.server.serving import free_ports
 
 MODELS = "/models"
 """Folder of the repository in the container."""
+
+# With the accelerator TensorRT builds its engines before the server is ready.
+_READY_TIMEOUT_S = 900.0
+_POLL_S = 0.5
 
 HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 
@@ -178,6 +188,52 @@ def check_host(repository: Path) -> None:
         if check.status is Status.PROBLEM:
             sentence, fix = check.sentence.removesuffix("."), check.fix.removesuffix(".")
             raise HostMismatch(f"{_uncapitalised(sentence)}: {_uncapitalised(fix)}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunningContainer:
+    """A server in a container that is ready.
+
+    Parameters
+    ----------
+    grpc_url
+        Endpoint for clients, as ``host:port``.
+    """
+
+    grpc_url: str
+
+
+@contextlib.contextmanager
+def served_in_container(repository: Path) -> Iterator[RunningContainer]:
+    """Serve a repository in NVIDIA's image, on free ports of loopback, while the block runs.
+
+    Raises what :func:`check_host` and :func:`docker_command` raise.
+
+    Raises
+    ------
+    ServerError
+        When the container ends by itself, with the last line that it said, or is not ready in time.
+    """
+    check_host(repository)
+    options = free_ports()
+    command = docker_command(repository, options, ContainerOptions())
+    (name,) = (word.partition("=")[2] for word in command if word.startswith("--name="))
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603  # our own command line
+        try:
+            deadline = time.monotonic() + _READY_TIMEOUT_S
+            while not is_ready(options.grpc_url):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    lines = log.read().decode(errors="replace").strip().splitlines()
+                    raise ServerError(
+                        f"the container did not become ready: {(lines or ['it said nothing'])[-1]}"
+                    )
+                time.sleep(_POLL_S)
+            yield RunningContainer(grpc_url=options.grpc_url)
+        finally:
+            subprocess.run(["docker", "stop", name], capture_output=True, check=False)  # noqa: S603, S607
+            process.wait()
 
 
 def _uncapitalised(sentence: str) -> str:

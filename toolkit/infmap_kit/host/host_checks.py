@@ -7,12 +7,14 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.targets.check import HostCheck, as_sentence, no_gpu_needed, ok, problem, warning
 from infmap_kit.targets.target import Target
-from infmap_kit.tensorrt.gpus import images
+from infmap_kit.tensorrt.gpus import image_for, images
+from infmap_kit.tensorrt.library import how_to_install
 from infmap_kit.tensorrt.present_gpu import has_gpu, present_gpu
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
@@ -94,10 +96,29 @@ def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]
                 f"Driver {present.driver} runs no Triton image with the known security fixes.",
                 "Update the driver to 580 or newer.",
             )
+        if target is None or target.backend == "tensorrt":
+            yield _tensorrt()
     if target is not None and manifest is not None:
         yield from target.gpu_checks(manifest, present)
     elif present is None:
         yield no_gpu_needed()
+
+
+def _tensorrt() -> HostCheck:
+    """Whether plans can be built here, for an image that loads them."""
+    try:
+        built = version("tensorrt")
+    except PackageNotFoundError:
+        return warning(
+            "TensorRT",
+            "NVIDIA's TensorRT is not in this Python, and no plans can be built here; serving them needs none.",
+            f"{how_to_install()}.",
+        )
+    try:
+        image = image_for(built)
+    except InfmapError as error:
+        return problem("TensorRT", as_sentence(error), f"{how_to_install()}.")
+    return ok("TensorRT", f"TensorRT {built} builds plans for Triton {image.release}.")
 
 
 def memory() -> Iterator[HostCheck]:

@@ -139,18 +139,19 @@ class BackendTarget(Target):
             name: draft.write(name, self.model_file, graph.SerializeToString(deterministic=True))
             for name, graph in graphs.items()
         }
-        return Written(engines=self._engines(files, Contract.of_graphs(graphs), options.precision))
+        contract = Contract.of_graphs(graphs)
+        return Written(engines=self._engines(files, contract, options.precision, gpu=options.gpu))
 
     @abc.abstractmethod
-    def engine(self, path: Path, precision: Precision) -> Engine:
+    def engine(self, path: Path, precision: Precision, *, gpu: bool) -> Engine:
         """A graph's file on the library that the backend has; what is no network is in FP32."""
 
     def _engines(
-        self, files: Mapping[str, Path], contract: Contract, precision: str
+        self, files: Mapping[str, Path], contract: Contract, precision: str, *, gpu: bool
     ) -> dict[str, Engine]:
         return {
             name: self.engine(
-                path, Precision(precision if contract.is_network(name) else Precision.FP32)
+                path, Precision(precision if contract.is_network(name) else Precision.FP32), gpu=gpu
             )
             for name, path in files.items()
         }
@@ -196,7 +197,7 @@ class BackendTarget(Target):
         for name, path in files.items():
             if not path.is_file():
                 raise SpecError(f"{repository} has no graph for {name!r}: export again")
-        engines = self._engines(files, contract, manifest.precision)
+        engines = self._engines(files, contract, manifest.precision, gpu=on_gpu(manifest))
         return OpenedModel(
             contract=contract,
             engines=engines,

@@ -71,7 +71,11 @@ class Onnxruntime(BackendTarget):
     def write(
         self, options: OnnxruntimeOptions, graphs: Graphs, *, draft: Draft, progress: Progress
     ) -> Written:
-        """Write the graphs; those in FP16 are proved as a GPU computes them, since a CPU would not round."""
+        """Write the graphs.
+
+        Those in FP16 are proved as a GPU computes them: a CPU would not round.
+        """
+        from infmap_kit.gate.cuda_engine import has_cuda_provider
         from infmap_kit.gate.engines import OnnxRuntimeEngine
         from infmap_kit.graphs.fp16_emulation import emulated_fp16
 
@@ -83,17 +87,28 @@ class Onnxruntime(BackendTarget):
         served = {**graphs, **{name: half.model for name, half in halves.items()}}
         written = super().write(options, served, draft=draft, progress=progress)
         engines = dict(written.engines)
-        if options.gpu:
+        if options.gpu and not has_cuda_provider():
             for name, half in halves.items():
                 rounding = emulated_fp16(graphs[name], half)
                 engines[name] = OnnxRuntimeEngine(rounding.SerializeToString())
         return Written(engines=engines, model={**accelerator, "fp16": fp16_record(halves)})
 
-    def engine(self, path: Path, precision: Precision) -> Engine:
-        """The graph on this machine's CPU, wherever the server runs it."""
+    def engine(self, path: Path, precision: Precision, *, gpu: bool) -> Engine:
+        """The graph on the GPU, where it is served there and this Python can ask it; else on the CPU."""
+        from infmap_kit.gate.cuda_engine import CudaEngine, has_cuda_provider
         from infmap_kit.gate.engines import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(path.read_bytes())
+        graph = path.read_bytes()
+        return CudaEngine(graph) if gpu and has_cuda_provider() else OnnxRuntimeEngine(graph)
+
+    def server_environment(self, manifest: Manifest) -> dict[str, str]:
+        """Keep FP32 where FP32 was proved: by itself the backend computes in TF32 on Ampere and later.
+
+        TF32 has the digits of FP16. The variable is NVIDIA's own, for all of its libraries.
+        """
+        on_gpu = manifest.model.get("backend", {}).get("gpu", False)
+        fp32 = manifest.precision == Precision.FP32
+        return {"NVIDIA_TF32_OVERRIDE": "0"} if on_gpu and fp32 else {}
 
     def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
         """The repository's own graphs, where they are in FP32."""

@@ -51,7 +51,7 @@ class Openvino(BackendTarget):
         apart = {**graphs, detection: _with_outputs_apart(graphs[detection])}
         return super().write(options, apart, draft=draft, progress=progress)
 
-    def engine(self, path: Path, precision: Precision) -> OpenvinoEngine:
+    def engine(self, path: Path, precision: Precision, *, gpu: bool) -> OpenvinoEngine:
         """The graph as the backend compiles it."""
         from infmap_kit.gate.engines import OpenvinoEngine, openvino_precision
 

@@ -140,6 +140,9 @@ class Tensorrt(BackendTarget):
             engine = PlanEngine(trt, built.plan, version_compatible=options.version_compatible)
             # The weights come on top of what the contexts take.
             memory[name] = len(built.plan) + engine.memory_bytes
+            # The server would end at its start, or at the first large picture.
+            if lacking := _too_little_memory(memory, gpu):
+                raise HostMismatch(f"{lacking}: export with smaller --batches")
             engines[name] = engine
         if timing:
             write_bytes(cache, timing)
@@ -156,7 +159,7 @@ class Tensorrt(BackendTarget):
             ) from error
         return super().open(repository, manifest)
 
-    def engine(self, path: Path, precision: Precision) -> Engine:
+    def engine(self, path: Path, precision: Precision, *, gpu: bool) -> Engine:
         """The plan on this machine's GPU."""
         from infmap_kit.tensorrt.library import require_tensorrt
         from infmap_kit.tensorrt.plan import PlanEngine
@@ -171,8 +174,9 @@ class Tensorrt(BackendTarget):
     def inspected(self, manifest: Manifest, network: Any) -> Mapping[str, int]:
         """Read from the manifest, where the builder wrote it."""
         name = served_contract(manifest).networks[0].name
-        counts: dict[str, int] = manifest.model.get("layers", {}).get(name, {}).get("counts", {})
-        return counts
+        counts = manifest.model.get("layers", {}).get(name, {}).get("counts", {})
+        convolutions: dict[str, int] = counts.get("CONVOLUTION", {})
+        return convolutions
 
     def image(self, manifest: Manifest) -> Image:
         """The image whose TensorRT loads the plans."""
@@ -245,14 +249,21 @@ def _plan_checks(manifest: Manifest, gpu: PresentGpu) -> Iterator[HostCheck]:
             f"The plans were built on {name}, and this GPU is {gpu.name}: plans are for one kind of GPU.",
             "Export or install on this host, or export with --portable.",
         )
-    needed_mib = sum(manifest.model.get("gpu_memory_bytes", {}).values()) >> 20
-    if gpu.memory_mib and needed_mib > gpu.memory_mib:
-        yield problem(
-            "GPU memory",
-            f"The plans take {needed_mib} MiB, most of it for the largest batch and canvas, and {gpu.name} has "
-            f"{gpu.memory_mib}.",
-            "Export with smaller --batches.",
-        )
+    if lacking := _too_little_memory(manifest.model.get("gpu_memory_bytes", {}), gpu):
+        sentence = f"{lacking[:1].upper()}{lacking[1:]}."
+        yield problem("GPU memory", sentence, "Export with smaller --batches.")
+
+
+def _too_little_memory(needed_bytes: Mapping[str, int], gpu: PresentGpu) -> str:
+    """Why a GPU is too small for plans, by the graphs' names; empty when it is not."""
+    needed_mib = sum(needed_bytes.values()) >> 20
+    if not gpu.memory_mib or needed_mib <= gpu.memory_mib:
+        return ""
+    largest = max(needed_bytes, key=lambda name: needed_bytes[name])
+    return (
+        f"the plans take {needed_mib} MiB of GPU memory, most of it {largest} with its largest batch and "
+        f"canvas, and {gpu.name} has {gpu.memory_mib}"
+    )
 
 
 def _says_yes(manifest: Manifest, key: str) -> bool:

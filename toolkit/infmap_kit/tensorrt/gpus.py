@@ -44,6 +44,12 @@ class Image:
     patched: bool
     onnxruntime: str = ""
 
+    @property
+    def requirement(self) -> str:
+        """What pip is asked for to have this image's TensorRT; without its build it would find none."""
+        version = ".".join(self.tensorrt.split(".")[:3])
+        return f"tensorrt=={version}.*"
+
     def loads(self, tensorrt: str, *, version_compatible: bool = False) -> bool:
         """Whether plans of a build of TensorRT, such as ``"11.2.1.2"``, load in this image.
 

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from infmap_kit.errors import HostMismatch, MissingDependency
+from infmap_kit.tensorrt.gpus import recommended_image
 from infmap_kit.tensorrt.present_gpu import has_gpu
 
 
@@ -26,10 +27,18 @@ def require_tensorrt() -> Any:
         return importlib.import_module("tensorrt")
     except ImportError as error:
         raise HostMismatch(
-            "target tensorrt needs NVIDIA's library, which is not here: pip install 'infmap-kit[tensorrt]' in "
-            "the build of your Triton image, such as 'tensorrt==11.2.1.*' for 26.08, or export inside NVIDIA's "
-            "TensorRT container of that month (docs/gpu-host.md, also for hosts without internet)"
+            f"target tensorrt needs NVIDIA's library, which is not here: {how_to_install()}"
         ) from error
+
+
+def how_to_install() -> str:
+    """The ways to NVIDIA's library, with internet and without."""
+    image = recommended_image()
+    return (
+        f"pip install 'infmap-kit[tensorrt]' '{image.requirement}' for Triton {image.release}, which fetches "
+        "1 to 2 GB from NVIDIA's own index; without internet, wheels that were made where there is some, or "
+        "NVIDIA's TensorRT container of that month (docs/gpu-host.md)"
+    )
 
 
 def require_compiler() -> Any:

@@ -30,7 +30,7 @@ class PlanEngine:
     Raises
     ------
     HostMismatch
-        When the plan does not load here.
+        When the plan does not load here, or the GPU has no room for it.
     MissingDependency
         When cuda-bindings, which moves the pictures, is not installed.
     """
@@ -48,7 +48,7 @@ class PlanEngine:
             [name for name in names if self._engine.get_tensor_mode(name) == mode]
             for mode in (trt.TensorIOMode.INPUT, trt.TensorIOMode.OUTPUT)
         )
-        self._context = self._engine.create_execution_context()
+        self._context = self._new_context()
         try:
             from cuda.bindings import runtime as cuda
         except ImportError as error:
@@ -91,7 +91,7 @@ class PlanEngine:
 
         Raises what :meth:`run` raises. The memory is freed together with the returned function.
         """
-        context, stack = self._engine.create_execution_context(), contextlib.ExitStack()
+        context, stack = self._new_context(), contextlib.ExitStack()
         with stack:
             stream, _ = self._bind(context, inputs, stack)
             compute = functools.partial(self._execute, context, stream)
@@ -105,6 +105,15 @@ class PlanEngine:
         """
         output = self._outputs[0]
         return self.run({self._inputs[0]: images}, (output,))[output]
+
+    def _new_context(self) -> Any:
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise HostMismatch(
+                "TensorRT cannot make room for the plan on the GPU, so it has too little memory free "
+                f"({logger_of(self._trt).last()}): end what else runs on it, or export with smaller --batches"
+            )
+        return context
 
     def _bind(
         self, context: Any, inputs: Mapping[str, NDArray[Any]], stack: contextlib.ExitStack

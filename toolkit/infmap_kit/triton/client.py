@@ -168,6 +168,18 @@ class InfmapClient:
                 if self.offered() == offered:
                     return answer
 
+    def server_version(self) -> str:
+        """Triton's version, such as ``"2.51.0"``.
+
+        Raises
+        ------
+        ServerError
+            When the server does not answer.
+        """
+        with self._translated():
+            answer = self._client.get_server_metadata(client_timeout=self._timeout_s)
+        return str(answer.version)
+
     def statistics(self) -> dict[str, dict[str, int]]:
         """Triton's own account of what every model has done since the server started.
 

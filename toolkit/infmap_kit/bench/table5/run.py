@@ -27,6 +27,7 @@ from infmap_kit.release.export import publish
 from infmap_kit.release.source import Source
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import TargetOptions
+from infmap_kit.triton.server.serving import Serve, served_here
 
 DEFAULT_TARGET = "embedded"
 _BUILD_TIMEOUT_S = 900.0
@@ -92,6 +93,7 @@ def run_table5(
     options: BenchOptions,
     *,
     published: TargetOptions,
+    serve: Serve = served_here,
     again: bool = False,
     progress: Progress = no_progress,
 ) -> list[RowOutcome]:
@@ -107,6 +109,8 @@ def run_table5(
         Length of the measurements.
     published
         Target and options of the engines.
+    serve
+        What serves them.
     again
         Whether rows that have a settled record are measured anew.
 
@@ -136,7 +140,7 @@ def run_table5(
         known = None if again else _known(path, row, published)
         if known is None:
             label = f"{number + 1} of {len(rows)}: {row.network.label}"
-            known = _measured(row, options, published, _relabelled(progress, label))
+            known = _measured(row, options, published, serve, _relabelled(progress, label))
             write_bytes(path, compact_json(known.as_json()).encode())
         outcomes.append(known)
     return outcomes
@@ -181,7 +185,11 @@ def _known(path: Path, row: Table5Row, published: TargetOptions) -> RowOutcome |
 
 
 def _measured(
-    row: Table5Row, options: BenchOptions, published: TargetOptions, progress: Progress
+    row: Table5Row,
+    options: BenchOptions,
+    published: TargetOptions,
+    serve: Serve,
+    progress: Progress,
 ) -> RowOutcome:
     outcome = RowOutcome(row=row, precision=_precision(published))
     try:
@@ -192,7 +200,7 @@ def _measured(
             repository = Path(scratch) / "model_repository"
             pictures = synthetic_pictures()
             publish(source, repository, published, pictures=pictures, progress=progress)
-            record = measure(repository, [], options, progress=progress)
+            record = measure(repository, [], options, serve=serve, progress=progress)
     except InfmapError as error:
         return dataclasses.replace(outcome, failure=str(error))
     if record.failure:

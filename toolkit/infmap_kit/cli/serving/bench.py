@@ -10,6 +10,7 @@ import typer
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository
 from infmap_kit.cli.groups import add_group
 from infmap_kit.cli.options import Given, with_options
+from infmap_kit.cli.serving.served_by import Runtime, served_by
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_result
 from infmap_kit.progress import progress_bar
@@ -48,6 +49,7 @@ def latency(
     load: Annotated[
         bool, typer.Option("--load", help="Measure throughput and open-loop load as well.")
     ] = False,
+    runtime: Runtime = "auto",
     results: Results = DEFAULT_RESULTS,
     json_: Json = False,
 ) -> None:
@@ -71,7 +73,9 @@ def latency(
         load=LoadOptions() if load else None,
     )
     with progress_bar() as progress:
-        record = measure(repository, files or [], options, progress=progress)
+        record = measure(
+            repository, files or [], options, serve=served_by(runtime), progress=progress
+        )
     paths = write_record(record, results)
     print_result(record.as_json(), latency_table(record), as_json=json_)
     console.print(f"Written to {paths[0].with_suffix('')}.{{json,md,csv,html}}.", highlight=False)
@@ -114,6 +118,7 @@ def table5(
     again: Annotated[
         bool, typer.Option("--again", help="Measure networks anew whose settled record is there.")
     ] = False,
+    runtime: Runtime = "auto",
     json_: Json = False,
 ) -> None:
     """Build, gate and time all 24 networks of the paper, and write its Table V with our columns.
@@ -134,6 +139,7 @@ def table5(
             results,
             options,
             published=target_options(target, precision, given),
+            serve=served_by(runtime),
             again=again,
             progress=progress,
         )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
+from infmap_kit.cli.serving.served_by import Runtime, served_by
 from infmap_kit.command import print_result
 from infmap_kit.progress import progress_bar
 
@@ -23,6 +24,7 @@ def tune(
             min=0.5, help="Each setting is measured alone and with several clients so long."
         ),
     ] = 5.0,
+    runtime: Runtime = "auto",
     json_: Json = False,
 ) -> None:
     """Choose threads and instances for this machine by measurement; instances alone for Triton's own backends.
@@ -36,7 +38,11 @@ def tune(
 
     with progress_bar() as progress:
         manifest, trials = tune_repository(
-            repository, goal=parse_goal(goal), seconds=seconds, progress=progress
+            repository,
+            goal=parse_goal(goal),
+            seconds=seconds,
+            serve=served_by(runtime),
+            progress=progress,
         )
     tuned = manifest.model["tuned"]
     chosen = f"Release {manifest.release} of {repository} runs {Setting(**tuned['chosen'])}."

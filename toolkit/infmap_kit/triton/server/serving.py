@@ -7,7 +7,9 @@ import dataclasses
 import secrets
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from infmap_kit.errors import HostMismatch
 from infmap_kit.imaging.network_input import network_input
@@ -65,6 +67,33 @@ def serving(
         yield server
 
 
+class RunningServer(Protocol):
+    """A server that is ready, wherever it runs."""
+
+    @property
+    def grpc_url(self) -> str:
+        """Endpoint for clients, as ``host:port``."""
+        ...
+
+
+Serve: TypeAlias = Callable[[Path], AbstractContextManager[RunningServer]]
+"""Serves a repository on ports of its own while the block runs."""
+
+
+@contextlib.contextmanager
+def served_here(repository: Path) -> Iterator[TritonServer]:
+    """Serve with the ``tritonserver`` of this machine, on free ports and not warmed up.
+
+    Raises what :func:`serving` raises.
+    """
+    manifest = check_repository(repository)
+    runtime = fitting_runtime(repository, manifest)
+    with TritonServer(
+        repository, runtime=runtime, options=free_ports(), manifest=manifest
+    ) as server:
+        yield server
+
+
 def checked(repository: Path) -> Manifest:
     """Check a repository without the bytecode that servers of before left; raises as the check does."""
     remove_bytecode(repository)
@@ -85,7 +114,7 @@ def fitting_runtime(repository: Path, manifest: Manifest) -> Runtime:
     backends = filter(None, (parse_config(text).backend for text in configs))
     if runtime.backends and not all((runtime.backends / name).is_dir() for name in backends):
         raise HostMismatch(
-            f"{repository} is for target {manifest.target}, and the server for CPUs has none but python: "
+            f"the repository is for target {manifest.target}, and the server for CPUs has none but python: "
             "serve it with --runtime docker, or export with --target embedded"
         )
     return runtime
