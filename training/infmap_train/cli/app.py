@@ -43,15 +43,16 @@ Everything = Annotated[
 ]
 
 
-def start() -> None:
-    """Begin a command that computes: log lines to the console, TensorFlow in silence."""
+def start(*, tensorflow: bool = True) -> None:
+    """Begin a command that computes: log lines to the console, TensorFlow, where it is needed, in silence."""
     handler = logging.StreamHandler(_Console())
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("infmap_train").addHandler(handler)
     logging.getLogger("infmap_train").setLevel(logging.INFO)
     # TensorFlow gives the root a handler of its own, which would print each line again.
     logging.getLogger("infmap_train").propagate = False
-    import_tensorflow()
+    if tensorflow:
+        import_tensorflow()
 
 
 class _Console:
@@ -98,7 +99,9 @@ def train(
         On Ctrl-C, saying how to go on.
     """
     from infmap_train.data.layouts import open_dataset
+    from infmap_train.training.loop import refuse_early
 
+    refuse_early(network, options)
     try:
         with progress_bar() as progress:
             pictures = open_dataset(
@@ -116,7 +119,9 @@ def train(
 def show(document: Any, tables: list[Any], *, as_json: bool) -> None:
     """Print a result: its tables for people, or the document on stdout."""
     if as_json:
-        command.print_json(document)
+        from infmap_train.data.output import json_ready
+
+        command.print_json(json_ready(document))
         return
     for table in tables:
         command.console.print(table)
