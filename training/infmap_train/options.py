@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -96,13 +97,24 @@ class FitOptions(ReadOptions):
     schedule
         ``constant`` as in the paper, or ``cosine``: one epoch of warm-up, then decay to zero.
     mixed_precision
-        Compute in bfloat16 and keep the weights in FP32.
+        Compute in bfloat16, or in float16 with loss scaling on GPUs that know no bfloat16 (before SM80),
+        and keep the weights in FP32.
     small_epochs, small_size
         Begin with that many epochs at a smaller picture size (not in the paper): a from-scratch
         network learns the coarse things there at a third of the cost.
     image_dice_epochs
         End with that many epochs in which the Dice loss is each image's, not the batch's: stray pixels
         on normal images then count (see :func:`infmap_train.training.losses.dice_loss`).
+    dice_smooth_pixels
+        Pixels (of 224x224) that are added above and below in the Dice loss; 0 is eq. 7 as it reads (see
+        :func:`infmap_train.training.losses.dice_loss`).
+    validation_percent
+        So much of the training part, by patient, is not learnt from but watched; 0 is the paper, and what is
+        watched is then learnt from as well. The held-back part is never watched.
+    early_stopping
+        End when the watched figure has not risen for so many epochs, and hand over the weights of the best
+        epoch; 0 trains to the end and hands over the last weights. Epochs of smaller pictures, and those
+        before the last ones with a Dice loss of their own, are not compared.
     tone_jitter
         Strength of brightness, contrast and gamma augmentation (not in the paper).
     flip
@@ -126,10 +138,19 @@ class FitOptions(ReadOptions):
     batch_size: int = _option(32, "Radiographs a step.")
     learning_rate: float = _option(1e-4, "Adam's learning rate.")
     schedule: str = _option("constant", "The learning rate's schedule: constant or cosine.")
-    mixed_precision: bool = _option(False, "Compute in bfloat16, keep weights in FP32.")
+    mixed_precision: bool = _option(False, "Compute in 16 bits, keep weights in FP32.")
     small_epochs: int = _option(0, "Begin with so many epochs of smaller pictures.")
     small_size: int = _option(128, "Height and width of those.", unit="pixels")
     image_dice_epochs: int = _option(0, "End with so many epochs of Dice loss image by image.")
+    dice_smooth_pixels: float = _option(
+        100.0, "Added above and below in the Dice loss; 0 is eq. 7.", unit="pixels"
+    )
+    validation_percent: int = _option(
+        0, "Watch so much of the training part, by patient, instead of learning from it."
+    )
+    early_stopping: int = _option(
+        0, "End after so many epochs without a better watched figure, and take the best epoch."
+    )
     tone_jitter: float = _option(0.0, "Strength of tone augmentation; 0 is the paper.")
     flip: bool = _option(False, "Mirror half of the pictures.")
     folds: int = _option(5, "Number of parts that the data are split into, by patient.")
@@ -149,14 +170,30 @@ class FitOptions(ReadOptions):
             ),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.batch_size >= 1, "batch size must be at least 1"),
-            (self.learning_rate > 0, "learning rate must be above 0"),
+            (0 < self.learning_rate <= 1, "learning rate must be above 0, and at most 1"),
             (self.schedule in ("constant", "cosine"), "schedule must be constant or cosine"),
             (0 <= self.small_epochs <= self.epochs, "small epochs must be between 0 and epochs"),
             (
                 0 <= self.image_dice_epochs <= self.epochs,
                 "image dice epochs must be between 0 and epochs",
             ),
-            (self.small_size % 32 == 0 and self.small_size > 0, "small size must divide by 32"),
+            (
+                self.small_size in range(32, IMAGE_SIZE + 1, 32),
+                f"small size must divide by 32 and be at most {IMAGE_SIZE}",
+            ),
+            (
+                math.isfinite(self.dice_smooth_pixels) and self.dice_smooth_pixels >= 0,
+                "dice smooth pixels must be a number from 0 on",
+            ),
+            (
+                self.validation_percent == 0 or 5 <= self.validation_percent <= 50,
+                "validation percent must be 0 or between 5 and 50",
+            ),
+            (self.early_stopping >= 0, "early stopping must be 0 or a number of epochs"),
+            (
+                not self.early_stopping or self.validation_percent > 0,
+                "early stopping watches what is not learnt from: add --validation-percent 10",
+            ),
             (0 <= self.tone_jitter < 1, "tone jitter must be in [0, 1)"),
             (self.folds >= 2, "folds must be at least 2"),
             (0 <= self.fold < self.folds, "fold must be between 0 and folds - 1"),
@@ -189,3 +226,14 @@ class FitOptions(ReadOptions):
     def image_size(self, epoch: int) -> int:
         """Height and width of the pictures in an epoch, counted from 0."""
         return self.small_size if epoch < self.small_epochs else IMAGE_SIZE
+
+    def dice_per_image(self, epoch: int) -> bool:
+        """Whether the Dice loss of an epoch, counted from 0, is each image's."""
+        return epoch >= self.epochs - self.image_dice_epochs
+
+    def comparable_epoch(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, has the last one's pictures and loss."""
+        last = self.epochs - 1
+        return self.image_size(epoch) == self.image_size(last) and self.dice_per_image(
+            epoch
+        ) == self.dice_per_image(last)

@@ -9,7 +9,7 @@
     classifier.onnx      a classifier's graph, in its place: probability and activation map out
     metrics.json         figures on the held-back part
     history.csv          one row an epoch
-    split.json           names of the pictures trained on and held back
+    split.json           names of the pictures trained on, watched and held back
     gate_images.json     where held-back pictures lie that an engine is to be proved on
     plots/               history, precision and recall, Dice; no radiograph
 """
@@ -43,8 +43,6 @@ from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec, NetworkSpe
 from infmap_kit.model.typed import typed
 from infmap_train.data.dataset import Pictures
 from infmap_train.data.output import json_ready, write_csv
-from infmap_train.networks.classifiers import build
-from infmap_train.networks.onnx_from_keras import onnx_from_classifier, onnx_from_keras
 
 WEIGHTS = "model.weights.h5"
 HISTORY = "history.csv"
@@ -56,10 +54,11 @@ _PACKAGES = ("tensorflow", "tf-keras", "segmentation-models", "tf2onnx", "onnx")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Split:
-    """Names of the pictures that a run was trained on, and of those that were held back."""
+    """Names of the pictures that a run was trained on, that it held back, and that it was chosen by."""
 
     train: list[str]
     held_back: list[str]
+    validation: list[str] = dataclasses.field(default_factory=list)
 
 
 def is_finished(run: Path) -> bool:
@@ -107,6 +106,8 @@ def write(
     ExportError
         When the network cannot be converted to ONNX.
     """
+    from infmap_train.networks.onnx_from_keras import onnx_from_classifier, onnx_from_keras
+
     is_classifier = isinstance(network, ClassifierSpec)
     graph = CLASSIFIER_GRAPH if is_classifier else SEGMENTATION_GRAPH
     to_onnx = onnx_from_classifier if is_classifier else onnx_from_keras
@@ -141,14 +142,12 @@ def write(
     return spec
 
 
-def write_split(run: Path, *, train: Pictures, held_back: Pictures) -> None:
-    """Record which pictures are trained on and which are held back, by name."""
+def write_split(run: Path, *, train: Pictures, validation: Pictures, held_back: Pictures) -> None:
+    """Record by name which pictures are trained on, which are watched, and which are held back."""
+    parts = {"train": train, "validation": validation, "held_back": held_back}
     write_json(
         run / SPLIT,
-        {
-            "train": [sample.name for sample in train.samples],
-            "held_back": [sample.name for sample in held_back.samples],
-        },
+        {part: [sample.name for sample in of.samples] for part, of in parts.items()},
     )
 
 
@@ -190,17 +189,16 @@ def write_finding(run: Path, path: Path) -> None:
     write_bytes(run / FINDING, path.read_bytes())
 
 
-def split_rows(run: Path, pictures: Pictures) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-    """The rows that a run learns from and those that it holds back, as recorded; ``None`` for a new run."""
+def split_rows(run: Path, pictures: Pictures) -> tuple[NDArray[np.intp], ...] | None:
+    """The rows that a run learns from, watches and holds back, as recorded; ``None`` for a new run."""
     if not (run / SPLIT).is_file():
         return None
     recorded = read_split(run)
     rows = {sample.name: row for row, sample in enumerate(pictures.samples)}
-    learnt, held_back = (
+    return tuple(
         np.array([rows[name] for name in part if name in rows], dtype=np.intp)
-        for part in (recorded.train, recorded.held_back)
+        for part in (recorded.train, recorded.validation, recorded.held_back)
     )
-    return learnt, held_back
 
 
 def write_gate_images(run: Path, held_back: Pictures) -> None:
@@ -218,7 +216,7 @@ def write_gate_images(run: Path, held_back: Pictures) -> None:
 
 
 def train_names(run: Path) -> set[str]:
-    """Names of the pictures that a finished run was trained on.
+    """Names of the pictures that a finished run was trained on, or chosen by.
 
     Raises
     ------
@@ -227,11 +225,23 @@ def train_names(run: Path) -> set[str]:
     """
     if SPLIT not in read(run).files:
         raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
-    return set(read_split(run).train)
+    recorded = read_split(run)
+    return {*recorded.train, *recorded.validation}
 
 
 def held_back_names(run: Path) -> set[str]:
-    """Names of the pictures that a run did not train on."""
+    """Names of the pictures that a run did not train on.
+
+    Raises
+    ------
+    SpecError
+        When the run has no record of them.
+    """
+    if not (run / SPLIT).is_file():
+        raise SpecError(
+            f"{run} does not say which pictures it held back (it has no {SPLIT}): pass --all to take all, "
+            "which flatters where it was trained on them"
+        )
     return set(read_split(run).held_back)
 
 
@@ -246,6 +256,11 @@ def read_split(run: Path) -> Split:
     return typed(Split, read_json(run / SPLIT), str(run / SPLIT))
 
 
+def has_weights(spec: ModelSpec) -> bool:
+    """Whether a run has Keras weights; one that is passed on may have its graph alone."""
+    return WEIGHTS in spec.files
+
+
 def load_network(run: Path) -> tuple[Any, ModelSpec]:
     """Build a finished run's network and load its weights, once the hashes are checked.
 
@@ -254,8 +269,16 @@ def load_network(run: Path) -> tuple[Any, ModelSpec]:
     tuple
         The Keras model, (N, 224, 224, 3) to (N, 224, 224, 1), or of a classifier to (N, 2), and its
         spec.
+
+    Raises
+    ------
+    SpecError
+        When the run is damaged, or has no weights but only its graph.
     """
+    from infmap_train.networks.classifiers import build
+
     spec = read(run)
+    _require_weights(run, spec)
     model = build(spec.network)
     load_weights(model, run / WEIGHTS)
     return model, spec
@@ -267,8 +290,24 @@ def start_from(run: Path, network: NetworkSpec) -> Any:
     Raises
     ------
     SpecError
-        When the run is not finished, was changed, or is of another network; frozen or not may
-        differ, as may the anatomy.
+        Whatever :func:`require_start` raises.
+    """
+    from infmap_train.networks.classifiers import build
+
+    require_start(run, network)
+    model = build(network, image_size=None)
+    load_weights(model, run / WEIGHTS)
+    return model
+
+
+def require_start(run: Path, network: NetworkSpec) -> None:
+    """Refuse a run that a training of ``network`` cannot begin with.
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished, was changed, has no weights, or is of another network; frozen or not
+        may differ, as may the anatomy.
     """
     spec = read(run)
     trained = spec.network
@@ -280,9 +319,17 @@ def start_from(run: Path, network: NetworkSpec) -> Any:
             f"{run} holds {trained.label}, and a {network.label} cannot start from it: pass its "
             "--network"
         )
-    model = build(network, image_size=None)
-    load_weights(model, run / WEIGHTS)
-    return model
+    _require_weights(run, spec)
+    if SPLIT not in spec.files:
+        raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
+
+
+def _require_weights(run: Path, spec: ModelSpec) -> None:
+    if not has_weights(spec):
+        raise SpecError(
+            f"{run} holds the network's graph and no {WEIGHTS}, without which nothing is trained or converted: "
+            "take the run folder as training wrote it. Evaluating, calibrating and comparing need no weights"
+        )
 
 
 def load_weights(model: Any, path: Path) -> None:

@@ -63,3 +63,27 @@ def test_groups_are_parted_in_the_terminal_alone() -> None:
     assert table.markdown(level=2) == "## Two\n\nWhy.\n\n| a |\n|---|\n| 1 |\n| 2 |\n"
     assert table.csv() == "a\n1\n2\n"
     assert table.__html__().count("<tr>") == 3
+
+
+def test_no_heading_is_cut_at_80_columns() -> None:
+    metrics = ("Sensitivity", "Specificity", "Precision", "F1-Score", "F2-Score", "Accuracy", "AUC")
+    interval = ("84.00 ± 1.5e-4",) * 7
+    drawn = ("81.1 to 86.9",) * 7
+    rows = [("measured", *interval), ("by patient", *drawn), ("difference", *("+0.12",) * 7)]
+    shown = _shown(Table("segmentation", ("", *metrics), rows))
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in (*metrics, "difference", "84.00", "± 1.5e-4"):
+        assert word in shown
+    # Where there is room nothing changes.
+    assert "84.00 ± 1.5e-4" in _shown(Table("", ("", *metrics[:3]), [row[:4] for row in rows]))
+
+
+def test_latex_is_never_wider_than_the_text_and_escapes_what_it_must() -> None:
+    table = Table("A & B_1, 5 % #2", ("", "a<b"), [("x^2 ~ {y}", "1 ± 2")], notes=["50 $"])
+    assert table.latex() == (
+        "\\begin{table}\n\\caption{A \\& B\\_1, 5 \\% \\#2}\n"
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+        "\\begin{tabular}{lr}\n\\hline\n & a$<$b \\\\\n\\hline\n"
+        "x\\textasciicircum{}2 \\textasciitilde{} \\{y\\} & 1 $\\pm$ 2 \\\\\n\\hline\n"
+        "\\end{tabular}}\n50 \\$\n\\end{table}\n"
+    )

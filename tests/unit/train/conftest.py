@@ -143,7 +143,10 @@ def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
     """Train a network on the lungs of the same data for an epoch, to the end; read-only."""
     fit = pytest.importorskip("infmap_train.training.fit")
     data = pytest.importorskip("infmap_train.data.dataset")
-    options = dataclasses.replace(OPTIONS, anatomy=Anatomy.LUNGS, epochs=1, small_epochs=1)
+    # In 16 bits: what is reported has to be of the files all the same.
+    options = dataclasses.replace(
+        OPTIONS, anatomy=Anatomy.LUNGS, epochs=1, small_epochs=1, mixed_precision=True
+    )
     lungs = data.load(pictures.samples, anatomy=options.anatomy)
     return made_once("lungs", lambda run: fit.fit(NETWORK, lungs, run, options))
 

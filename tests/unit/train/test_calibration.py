@@ -22,12 +22,26 @@ from infmap_train.evaluation.calibration import (
     BINS,
     Reliability,
     fit_temperature,
+    is_at_bound,
     logit,
     negative_log_likelihood,
     tempered,
 )
 
 pytestmark = pytest.mark.train
+
+
+def test_a_temperature_at_its_bound_is_told() -> None:
+    """A network that says the opposite: no temperature mends it."""
+    truth, probability = _answers(2_000, sure=-2.0)
+    temperature = fit_temperature(truth, probability)
+    assert temperature == pytest.approx(20, rel=1e-2)
+    assert is_at_bound(temperature)
+    assert not is_at_bound(fit_temperature(*_answers(2_000, sure=2.0)))
+    document = {"temperature": temperature, "bins": "", "halves": [], "ece_before": 0.0,
+                "ece_after": 0.0, "nll_before": 0.0, "nll_after": 0.0}  # fmt: skip
+    assert "bound" in calibration_table(document).markdown()
+    assert "bound" not in calibration_table(document | {"temperature": 2.0}).markdown()
 
 
 def _answers(count: int, *, sure: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -106,7 +106,47 @@ def test_what_the_encoder_starts_from_is_asked_for_before_anything_is_read(
 def test_an_unknown_network_names_the_known_ones(tmp_path: Path) -> None:
     done = _run("fit", f"--data={tmp_path}", f"--run={tmp_path}", "--network=unet/vgg16")
     assert done.returncode == 1
-    assert "DenseNet-121" in done.stderr
+    # As they can be typed.
+    assert "chexnet, densenet121, inceptionv3, resnet50" in done.stderr
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("--learning-rate=inf", "learning rate must be above 0, and at most 1"),
+        ("--learning-rate=nan", "learning rate must be above 0, and at most 1"),
+        ("--dice-smooth-pixels=inf", "dice smooth pixels must be a number"),
+        ("--small-size=9984", "at most 224"),
+        ("--validation-percent=99", "between 5 and 50"),
+        ("--start-from=nowhere", "nowhere is not a finished run"),
+        ("--finding=nowhere.toml", "nowhere.toml"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_a_picture_is_looked_for(
+    given: str, told: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    done = _run("fit", f"--data={tmp_path / 'no-data'}", f"--run={run}", given)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not run.exists()
+
+
+@pytest.mark.train
+def test_a_served_engine_is_asked_without_tensorflow(
+    finished_run: Path, pictures: data.Pictures
+) -> None:
+    folder = pictures.samples[0].image.parent.parent
+    arguments = ["evaluate", str(finished_run), f"--data={folder}", "--url=127.0.0.1:1"]
+    blocked = "import sys; sys.modules.update(dict.fromkeys(['tensorflow', 'tf_keras'])); "
+    code = f"{blocked}import infmap_train.cli as c; sys.argv[1:] = {arguments!r}; c.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    # It came as far as asking: nobody listens there.
+    assert "127.0.0.1:1" in done.stderr
+    assert "TensorFlow" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.train

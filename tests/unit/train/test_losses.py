@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,7 +50,7 @@ _CASES = {
 @pytest.mark.parametrize("per_image", [False, True], ids=["batch", "image"])
 @pytest.mark.parametrize("case", _CASES)
 def test_loss_equals_numpys_with_finite_gradients(case: str, per_image: bool) -> None:
-    hybrid_loss = losses.hybrid_loss_per_image if per_image else losses.hybrid_loss
+    hybrid_loss = losses.make_hybrid_loss(per_image=per_image)
     truth, probability = _CASES[case]
     q = tf.Variable(probability)
     with tf.GradientTape() as tape:
@@ -60,3 +65,27 @@ def test_an_empty_mask_pulls_towards_nothing() -> None:
     with tf.GradientTape() as tape:
         loss = losses.dice_loss(tf.zeros(_SHAPE), q, per_image=True)
     assert (tape.gradient(loss, q).numpy() > 0).all()
+
+
+@pytest.mark.parametrize("per_image", [False, True], ids=["batch", "image"])
+@pytest.mark.parametrize("case", ["random", "all nought", "perfect", "full mask, all wrong"])
+def test_without_smoothing_it_is_equation_7(case: str, per_image: bool) -> None:
+    truth, probability = _CASES[case]
+    p, q = (a if per_image else a[np.newaxis] for a in (truth, probability))
+    each = [1 - 2 * (a * b).sum() / (a.sum() + b.sum()) for a, b in zip(p, q, strict=True)]
+    loss = losses.dice_loss(truth, probability, per_image=per_image, smooth_pixels=0)
+    assert float(loss) == pytest.approx(float(np.mean(each)), rel=1e-5, abs=1e-6)
+
+
+def test_without_smoothing_nothing_predicted_of_nothing_costs_nothing() -> None:
+    empty = tf.zeros(_SHAPE)
+    assert float(losses.dice_loss(empty, empty, smooth_pixels=0)) == 0
+    assert float(losses.dice_loss(empty, empty + 0.1, smooth_pixels=0)) == 1
+
+
+def test_the_batch_is_that_of_all_devices_together() -> None:
+    """Each device's own Dice, averaged, would be half of one where the other has no infection."""
+    script = Path(__file__).parent / "two_replicas.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["two"] == pytest.approx(found["one"], rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,16 @@ def test_a_run_that_is_taken_up_again_holds_back_what_it_held_back(
     assert run_folder.split_rows(tmp_path, pictures) is None
     held = [3, 0, 25]
     others = [row for row in range(len(pictures.samples)) if row not in held]
-    run_folder.write_split(tmp_path, train=pictures.take(others), held_back=pictures.take(held))
+    parts = {"train": others[2:], "validation": others[:2], "held_back": held}
+    taken = {name: pictures.take(rows) for name, rows in parts.items()}
+    run_folder.write_split(tmp_path, **taken)
     rows = run_folder.split_rows(tmp_path, pictures)
     assert rows is not None
-    assert [list(part) for part in rows] == [others, held]
+    assert [list(part) for part in rows] == [others[2:], others[:2], held]
+    # Earlier versions knew no validation part.
+    record = json.loads((tmp_path / "split.json").read_text())
+    del record["validation"]
+    (tmp_path / "split.json").write_text(json.dumps(record))
+    rows = run_folder.split_rows(tmp_path, pictures)
+    assert rows is not None
+    assert [list(part) for part in rows] == [others[2:], [], held]

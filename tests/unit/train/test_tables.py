@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -112,6 +113,47 @@ def test_the_worst_cases_come_first() -> None:
     dice = dice_per_image(evaluation.pictures.masks, evaluation.probability)
     # A patch at the wrong place is wrong twice, a missed one once, a stray one hardly.
     assert worst_rows(evaluation, dice, 3) == [1, 2, 5]
+    assert len(set(worst_rows(evaluation, dice, 6))) == 6
+
+
+def test_false_alarms_do_not_hide_missed_infections() -> None:
+    evaluation = _evaluation()
+    # All normal ones have a Dice of 0 and far more wrong pixels than the missed infection.
+    probability = evaluation.probability.copy()
+    probability[3:] = 0.9
+    evaluation = dataclasses.replace(evaluation, probability=probability)
+    dice = dice_per_image(evaluation.pictures.masks, probability)
+    rows = worst_rows(evaluation, dice, 3)
+    assert {1, 2} < set(rows)
+    assert rows[2] >= 3
+
+
+def test_a_difference_is_shown_only_where_the_set_is_as_large_as_the_papers() -> None:
+    small = Confusion(true_positive=80, false_positive=10, false_negative=10, true_negative=90)
+    table = tables.detection_table(UNET, [("measured", small)])
+    assert [row[0] for row in table.rows] == ["measured", "paper"]
+    assert "smaller than a fifth of the paper's" in " ".join(table.notes)
+    assert "paper" not in tables.confusion_table(UNET, small).markdown()
+    assert "(paper 12300, +0)" in tables.confusion_table(UNET, PAPERS).markdown()
+    fold = Confusion(true_positive=580, false_positive=49, false_negative=10, true_negative=2460)
+    labels = [row[0] for row in tables.detection_table(UNET, [("measured", fold)]).rows]
+    assert labels == ["measured", "paper", "difference"]
+    assert "paper" not in tables.confusion_table(UNET, fold).markdown()
+
+
+def test_intervals_by_patient_stand_beneath_the_papers_and_chance_is_told() -> None:
+    evaluation = _evaluation()
+    pixels, detection, _ = tables.evaluation_tables(UNET, evaluation.report)
+    for table in (pixels, detection):
+        assert [row[0] for row in table.rows] == ["measured", "by patient", "paper"]
+    low, high = evaluation.report["detection"]["ci95_by_patient"]["sensitivity"]
+    assert low <= evaluation.report["detection"]["sensitivity"] <= high
+    assert detection.rows[1][1] == f"{100 * low:.1f} to {100 * high:.1f}"
+    assert "chance" not in " ".join((*pixels.notes, *detection.notes))
+    opposite = evaluate(evaluation.pictures, 1 - evaluation.probability)
+    assert "worse than chance" in " ".join(tables.evaluation_tables(UNET, opposite)[0].notes)
+    told = tables.detection_table(UNET, [("measured", PAPERS)], auc=0.3).notes
+    assert "0.300 is worse than chance" in " ".join(told)
 
 
 def test_folds_are_cumulated(tmp_path: Path) -> None:

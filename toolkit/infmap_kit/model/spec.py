@@ -65,13 +65,13 @@ def member(kind: type[_E], text: str) -> _E:
     Raises
     ------
     SpecError
-        Naming the allowed values.
+        Naming the allowed values, as they are typed.
     """
     for known in kind:
         if _plain(known) == _plain(text):
             return known
     raise SpecError(
-        f"expected {kind.__name__.lower()} to be one of {', '.join(kind)}, found {text!r:.60}"
+        f"expected {kind.__name__.lower()} to be one of {', '.join(map(_plain, kind))}, found {text!r:.60}"
     )
 
 

@@ -6,18 +6,35 @@ import csv
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from infmap_kit.report.page import render
 from infmap_kit.text import shown
 
 if TYPE_CHECKING:
+    import rich.console
     import rich.table
 
 _NOTHING = ("", "-", "–")
 # Neither a date nor an address.
 _FIGURE = re.compile(r"[-+<>=]*\s*(?!\d{4}-|\d+\.\d+\.)\d")
+_INTERVAL = re.compile(r" (± |to )(?=[\d.-]+)")
+# Longer ones are paths and hashes, which are folded anyhow.
+_LONGEST_WORD = 16
+# A narrow table keeps its size.
+_NOT_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}"
+_LATEX = str.maketrans(
+    {
+        **{special: f"\\{special}" for special in "%_&#${}"},
+        "±": r"$\pm$",
+        "<": r"$<$",
+        ">": r"$>$",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+    }
+)
 _STYLES = {"good": "green", "warning": "yellow", "bad": "red", "soft": "dim"}
 
 
@@ -72,29 +89,39 @@ class Table:
         return text.getvalue()
 
     def latex(self) -> str:
-        """As a LaTeX ``table`` with the title as its caption."""
+        """As a LaTeX ``table`` with the title as its caption, never wider than the text; wants ``graphicx``."""
         heading, *lines = (f"{' & '.join(map(_latex, row))} \\\\\n" for row in self._lines())
         return (
-            f"\\begin{{table}}\n\\caption{{{_latex(self.title)}}}\n"
+            f"\\begin{{table}}\n\\caption{{{_latex(self.title)}}}\n{_NOT_WIDER}{{!}}{{%\n"
             f"\\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}\n\\hline\n"
-            f"{heading}\\hline\n{''.join(lines)}\\hline\n\\end{{tabular}}\n\\end{{table}}\n"
+            f"{heading}\\hline\n{''.join(lines)}\\hline\n\\end{{tabular}}}}\n"
+            f"{''.join(f'{_latex(note)}{chr(10)}' for note in filter(None, self.notes))}\\end{{table}}\n"
         )
 
-    def __rich__(self) -> rich.table.Table:
+    def __rich_console__(
+        self, _console: rich.console.Console, options: rich.console.ConsoleOptions
+    ) -> Iterator[rich.table.Table]:
         """For the terminal; a name in brackets is text there, and no markup."""
+        import rich.box
         import rich.table
         from rich.text import Text
 
+        # Where headings would be cut in the middle of a word: no rules, and each word a line of its own.
+        tight = self._least_width() > options.max_width
         table = rich.table.Table(
             title=Text(shown(self.title), "table.title") if self.title else None,
             caption=Text(shown("\n".join(filter(None, self.notes))), "table.caption") or None,
             title_justify="left",
             caption_justify="left",
-            show_lines=any("\n" in cell for row in self.rows for cell in row),
+            show_lines=not tight and any("\n" in cell for row in self.rows for cell in row),
+            box=rich.box.SIMPLE_HEAD if tight else rich.box.HEAVY_HEAD,
+            show_edge=not tight,
+            padding=0 if tight else (0, 1),
         )
         for column, is_figures in zip(self.columns, self._figures(), strict=True):
+            heading = shown(column)
             table.add_column(
-                Text(shown(column)),
+                Text("\n".join(heading.split()) if tight else heading),
                 # A name that is cut cannot be recognised; so it is folded.
                 overflow="fold",
                 no_wrap=bool(self.words) and column not in self.words,
@@ -102,10 +129,15 @@ class Table:
             )
         for row in self.rows:
             if row:
-                table.add_row(*(Text(shown(cell), _STYLES.get(_tone(cell), "")) for cell in row))
+                cells = [
+                    _INTERVAL.sub(r"\n\1", shown(cell)) if tight else shown(cell) for cell in row
+                ]
+                table.add_row(
+                    *(Text(c, _STYLES.get(_tone(of), "")) for c, of in zip(cells, row, strict=True))
+                )
             else:
                 table.add_section()
-        return table
+        yield table
 
     def __html__(self) -> str:
         """For a page; jinja2 asks for it."""
@@ -121,6 +153,13 @@ class Table:
         return render(
             "table.html", table=self, head=zip(self.columns, kinds, strict=True), rows=rows
         )
+
+    def _least_width(self) -> int:
+        """Width of a terminal below which headings, or the names of rows, are cut in the middle of a word."""
+        names = [word for row in self.rows if row for word in row[0].split()]
+        first = max((len(word) for word in names if len(word) <= _LONGEST_WORD), default=0)
+        widths = [_longest_word(column) for column in self.columns]
+        return max(first, widths[0]) + sum(widths[1:]) + 3 * len(widths) + 1
 
     def _figures(self) -> list[bool]:
         """Which columns hold figures alone, and so stand to the right."""
@@ -142,7 +181,9 @@ def _markdown(cell: str) -> str:
     return shown(cell).replace("|", "\\|").replace("\n", " ")
 
 
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
+
+
 def _latex(text: str) -> str:
-    for plain, escaped in (("%", r"\%"), ("±", r"$\pm$"), ("_", r"\_"), ("&", r"\&")):
-        text = text.replace(plain, escaped)
-    return text
+    return text.translate(_LATEX).replace("\n", " ")

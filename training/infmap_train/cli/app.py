@@ -43,10 +43,11 @@ Everything = Annotated[
 ]
 
 
-def start() -> None:
-    """Begin a command that computes: log lines to the console, TensorFlow in silence."""
+def start(*, tensorflow: bool = True) -> None:
+    """Begin a command that computes: log lines to the console, TensorFlow, where it is needed, in silence."""
     log_to_console()
-    import_tensorflow()
+    if tensorflow:
+        import_tensorflow()
 
 
 def log_to_console() -> None:
@@ -105,8 +106,10 @@ def train(
         On Ctrl-C, saying how to go on.
     """
     from infmap_train.data.layouts import open_dataset
+    from infmap_train.training.loop import refuse_early
 
     options.refuse_undecided()
+    refuse_early(network, options)
     try:
         with progress_bar() as progress:
             pictures = open_dataset(
@@ -128,7 +131,9 @@ def train(
 def show(document: Any, tables: list[Any], *, as_json: bool) -> None:
     """Print a result: its tables for people, or the document on stdout."""
     if as_json:
-        command.print_json(document)
+        from infmap_train.data.output import json_ready
+
+        command.print_json(json_ready(document))
         return
     for table in tables:
         command.console.print(table)

@@ -33,7 +33,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a trained network beside the paper's figures, and its severity beside experts."""
-    start()
+    # A served engine answers by itself.
+    start(tensorflow=url is None or lungs is not None)
     from infmap_train.evaluation.evaluate import evaluate_run
     from infmap_train.evaluation.report import write_report
     from infmap_train.evaluation.tables import evaluation_tables

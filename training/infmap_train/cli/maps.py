@@ -72,6 +72,6 @@ def detection_study(
 
     with progress_bar() as progress:
         predictions = predict_both(run, classifier, data, everything=everything, progress=progress)
-    report = detecting.study(predictions)
+        report = detecting.study(predictions, progress=progress)
     detecting.write_study(predictions, report, output)
     show(json_ready(report), detecting.study_tables(report), as_json=as_json)

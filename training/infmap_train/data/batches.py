@@ -65,21 +65,27 @@ def training_batches(
     rng = np.random.default_rng([options.seed, epoch])
     rows = balanced_rows(pictures.covid, rng)
     size = options.image_size(epoch)
-    with tf.device("CPU:0"):
-        images, masks = tf.constant(pictures.images), tf.constant(pictures.masks)
-        one_hot = tf.one_hot(pictures.covid.astype(np.int32), 2)
+
+    def take(batch_rows: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
+        one_hot = np.eye(2, dtype=np.float32)[pictures.covid[batch_rows].astype(np.intp)]
+        return pictures.images[batch_rows], pictures.masks[batch_rows], one_hot
 
     def prepare(batch_rows: Any, batch_number: Any) -> tuple[Any, Any]:
-        seed = tf.stack([options.seed * 100_003 + epoch, tf.cast(batch_number, tf.int32)])
-        image, mask = resize(tf.gather(images, batch_rows), tf.gather(masks, batch_rows), size)
-        image, mask = augment(image, mask, seed)
+        # Out of NumPy, batch by batch: TensorFlow would keep a copy of all pictures for every epoch.
+        types = (tf.uint8, tf.uint8, tf.float32)
+        taken = tf.numpy_function(take, [batch_rows], types, stateful=False)
+        one_side = (options.batch_size, IMAGE_SIZE, IMAGE_SIZE)
+        for tensor, shape in zip(taken, (one_side, one_side, (options.batch_size, 2)), strict=True):
+            tensor.set_shape(shape)
+        images, masks, one_hot = taken
+        keys = augmentation_keys(options.seed, epoch, batch_number)
+        image, mask = augment(*resize(images, masks, size), keys[0])
         if options.flip:
-            mirrored = tf.random.stateless_uniform((tf.shape(image)[0], 1, 1, 1), seed + 2) < 0.5
+            mirrored = tf.random.stateless_uniform((options.batch_size, 1, 1, 1), keys[1]) < 0.5
             image = tf.where(mirrored, image[:, :, ::-1], image)
             mask = tf.where(mirrored, mask[:, :, ::-1], mask)
-        image = jitter_tone(image, seed + 1, options.tone_jitter)
-        truth = tf.gather(one_hot, batch_rows) if classes else mask
-        return normalise(image[..., 0], encoder), truth
+        image = jitter_tone(image, keys[2], options.tone_jitter)
+        return normalise(image[..., 0], encoder), one_hot if classes else mask
 
     batches = tf.data.Dataset.from_tensor_slices(rows).batch(
         options.batch_size, drop_remainder=True
@@ -90,6 +96,16 @@ def training_batches(
     threads = tf.data.Options()
     threads.threading.private_threadpool_size = os.cpu_count() or 1
     return prepared.prefetch(tf.data.AUTOTUNE).with_options(threads)
+
+
+def augmentation_keys(seed: int, epoch: int, batch_number: Any) -> tuple[Any, Any, Any]:
+    """Keys of a batch's random numbers: of its movements, its mirroring and its tone, (2,) int32 each.
+
+    No two of them are one, in any batch of any epoch.
+    """
+    moving = tf.stack([seed * 100_003 + epoch, tf.cast(batch_number, tf.int32)])
+    mirroring, tone = tf.unstack(tf.random.split(moving, 2))
+    return moving, mirroring, tone
 
 
 def resize(images: Any, masks: Any, size: int) -> tuple[Any, Any]:

@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_train.evaluation.weighted import Statistic
+
 DRAWS = 2000
 _PERCENTILES = (2.5, 97.5)
+_DRAWS_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +41,43 @@ class Interval:
         if math.isnan(self.value):
             return "-"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
+
+class Resamples:
+    """Patient groups drawn with replacement once, for as many figures as are asked for.
+
+    Parameters
+    ----------
+    groups
+        Patient group of each row.
+    draws, seed
+        Number of draws, and their seed; the draws are those of :func:`bootstrap`.
+    """
+
+    def __init__(
+        self, groups: Sequence[str] | NDArray[np.intp], *, draws: int = DRAWS, seed: int = 0
+    ) -> None:
+        names, self._number = np.unique(groups, return_inverse=True)
+        rng = np.random.default_rng(seed)
+        count = len(names)
+        self._times = np.stack(
+            [
+                np.bincount(rng.integers(0, count, count), minlength=count).astype(np.int32)
+                for _ in range(draws if count > 1 else 0)
+            ]
+            or [np.zeros(count, np.int32)]
+        )
+
+    def interval(self, statistic: Statistic) -> Interval:
+        """How far a figure of :mod:`infmap_train.evaluation.weighted` moves; undefined draws are left out."""
+        value = float(statistic(np.ones((1, self._number.size), np.int32))[0])
+        if math.isnan(value) or self._times.shape[1] < 2:
+            return Interval(value, math.nan, math.nan)
+        # A few draws at a time: a row of each is as long as there are pictures.
+        parts = np.array_split(self._times, -(-len(self._times) // _DRAWS_AT_ONCE))
+        return _percentiles(
+            value, np.concatenate([statistic(part[:, self._number]) for part in parts])
+        )
 
 
 def bootstrap(
@@ -76,6 +116,10 @@ def bootstrap(
             for _ in range(draws)
         ]
     )
+    return _percentiles(value, drawn)
+
+
+def _percentiles(value: float, drawn: NDArray[np.float64]) -> Interval:
     known = drawn[~np.isnan(drawn)]
     if not known.size:
         return Interval(value, math.nan, math.nan)

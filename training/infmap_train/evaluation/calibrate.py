@@ -23,6 +23,7 @@ from infmap_train.evaluation.calibration import (
     LEAST_PROBABILITY,
     Reliability,
     fit_temperature,
+    is_at_bound,
     logit,
     negative_log_likelihood,
     tempered,
@@ -83,6 +84,7 @@ def calibrate_run(
     document = json_ready(
         {
             "temperature": document["temperature"],
+            "temperature_at_bound": is_at_bound(document["temperature"]),
             "spec_version": spec.version,
             "anatomy": str(pictures.anatomy),
             **document,
@@ -160,6 +162,12 @@ def calibration_table(document: dict[str, Any]) -> Table:
                 ),
             )
             for label, temperature, part in rows
+        ],
+        notes=[
+            f"The temperature {document['temperature']:.3g} stands at the bound of what is tried: none mends "
+            "this network, whose order of pixels is likely to be wrong. Do not serve it with this one."
+            if is_at_bound(document["temperature"])
+            else ""
         ],
     )
 

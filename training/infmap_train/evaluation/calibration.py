@@ -11,6 +11,7 @@ severity stay, only the probabilities change.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,11 @@ def negative_log_likelihood(
     # logaddexp(0, -z) is -log sigmoid(z), without overflow.
     against = np.where(truth, -logits, logits) / temperature
     return float(np.logaddexp(0, against).mean())
+
+
+def is_at_bound(temperature: float) -> bool:
+    """Whether a temperature is as low or as high as :func:`fit_temperature` tries."""
+    return any(math.isclose(temperature, bound, rel_tol=1e-2) for bound in _TEMPERATURES)
 
 
 def fit_temperature(truth: NDArray[np.bool_], probability: NDArray[np.float32]) -> float:

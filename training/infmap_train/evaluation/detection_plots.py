@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from infmap_train.evaluation.plots import new_figure
+from infmap_train.evaluation.plots import legend_beside, new_figure
 
 
 def draw_roc(
@@ -36,7 +36,7 @@ def draw_roc(
     axes.plot([0, 1], [0, 1], color="0.7", linestyle=":", linewidth=1)
     _mark(axes, points or {})
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(loc="lower right")
+    legend_beside(axes)
     return figure
 
 
@@ -54,7 +54,7 @@ def draw_precision_recall(
     axes.axhline(float(covid.mean()), color="0.7", linestyle=":", linewidth=1)
     _mark(axes, points or {})
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(loc="lower left")
+    legend_beside(axes)
     return figure
 
 
@@ -64,5 +64,5 @@ def _mark(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _axes() -> tuple[Figure, Axes]:
-    figure = new_figure(height=1.18)  # nearly square
+    figure = new_figure(width=1.6, height=1.18)  # the curves' part is nearly square
     return figure, figure.subplots()

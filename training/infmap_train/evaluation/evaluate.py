@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from infmap_kit.errors import SpecError, TrainingError
-from infmap_kit.model.spec import Anatomy, ClassifierSpec, Encoder, NetworkSpec, member
+from infmap_kit.model.run_folder import SEGMENTATION_GRAPH
+from infmap_kit.model.spec import (
+    DETECTION_THRESHOLD,
+    Anatomy,
+    ClassifierSpec,
+    Encoder,
+    NetworkSpec,
+    member,
+)
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.triton.client import InfmapClient
 from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
-from infmap_train.evaluation import metrics
-from infmap_train.networks.normalisation import normalise
+from infmap_train.evaluation import metrics, weighted
+from infmap_train.evaluation.bootstrap import Resamples
 from infmap_train.options import ReadOptions
 
 _BATCH_SIZE = 16
@@ -58,13 +65,73 @@ def answers(
     tuple
         The rows of a batch, and the model's answer to them as float32.
     """
-    for start in range(0, len(images), _BATCH_SIZE):
-        rows = slice(start, min(start + _BATCH_SIZE, len(images)))
+    import tensorflow as tf
+
+    from infmap_train.networks.normalisation import normalise
+
+    for rows in _batches(len(images)):
         # predict_on_batch keeps its traced function with the model, from epoch to epoch. bfloat16
         # comes back when the network was trained in it; NumPy is handed FP32.
         batch = normalise(images[rows], encoder)
         yield rows, tf.cast(model.predict_on_batch(batch), tf.float32).numpy()
         progress("held-back", rows.stop, len(images))
+
+
+def _batches(count: int) -> Iterator[slice]:
+    for start in range(0, count, _BATCH_SIZE):
+        yield slice(start, min(start + _BATCH_SIZE, count))
+
+
+def predict_run(
+    run: Path, images: NDArray[np.uint8], *, progress: Progress = no_progress
+) -> NDArray[np.float32]:
+    """Probabilities of a finished run's network, by its weights, or without them by its graph.
+
+    Parameters
+    ----------
+    images
+        (N, 224, 224) uint8.
+
+    Returns
+    -------
+    NDArray
+        (N, 224, 224) float32 in [0, 1].
+
+    Raises
+    ------
+    SpecError
+        When the run is not finished or damaged.
+    """
+    spec = run_folder.read(run)
+    if not run_folder.has_weights(spec):
+        (probability,) = ask_graph(
+            run / SEGMENTATION_GRAPH, ["PROBABILITY"], images, progress=progress
+        )
+        return probability
+    model, _ = run_folder.load_network(run)
+    return predict(model, spec.network.encoder, images, progress=progress)
+
+
+def ask_graph(
+    graph: Path, outputs: list[str], images: NDArray[np.uint8], *, progress: Progress = no_progress
+) -> list[NDArray[np.float32]]:
+    """Outputs of a run's ONNX graph over gray pictures, (N, ...) float32 each.
+
+    Parameters
+    ----------
+    graph
+        ``segmentation.onnx`` or ``classifier.onnx``, whose hash was checked.
+    images
+        (N, 224, 224) uint8.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    answered: list[list[NDArray[np.float32]]] = []
+    for rows in _batches(len(images)):
+        answered.append(session.run(outputs, {"IMAGE": images[rows]}))
+        progress("held-back", rows.stop, len(images))
+    return [np.concatenate(parts) for parts in zip(*answered, strict=True)]
 
 
 def ask_server(
@@ -104,6 +171,9 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
     habits. For the infection, a source's figures are over its COVID-19 pictures alone; lungs are on
     every picture, and nothing is detected by them.
 
+    ``ci95`` are the paper's intervals (eq. 13), which take pixels, and pictures of one patient, for
+    independent; ``ci95_by_patient`` come from drawing patients anew, and are as a rule much wider.
+
     Parameters
     ----------
     pictures
@@ -112,18 +182,28 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     """
     covid, masked, sources = pictures.covid, pictures.masked, pictures.sources
+    drawn = Resamples(pictures.groups)
+    truth = pictures.masks > 0
+    infected = np.asarray(probability >= DETECTION_THRESHOLD)
     report: dict[str, Any] = {
         "pixels": {
-            **metrics.pixel_confusion(pictures.masks, probability).figures(),
+            **metrics.pixel_confusion(pictures.masks, probability).figures(intervals=True),
             "auc": metrics.pixel_auc(pictures.masks, probability),
+            "ci95_by_patient": _by_patient(weighted.counts_of(truth, infected), drawn),
         }
     }
     if pictures.anatomy is Anatomy.LUNGS:
         report["dice"] = _spread(metrics.dice_per_image(pictures.masks, probability))
     else:
+        peak, detected = probability.max(axis=(1, 2)), np.asarray(infected.any(axis=(1, 2)))
+        area = drawn.interval(weighted.auc(covid, peak))
         report["detection"] = {
-            **metrics.detection_confusion(covid, probability).figures(),
-            "auc": metrics.detection_auc(covid, probability),
+            **metrics.detection_confusion(covid, probability).figures(intervals=True),
+            "auc": area.value,
+            "ci95_by_patient": {
+                **_by_patient(weighted.counts_of(covid, detected), drawn),
+                "auc": [area.low, area.high],
+            },
         }
     report["images"] = pictures.counts()
     report["by_source"] = {}
@@ -136,6 +216,15 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
             "dice_mean": float(metrics.dice_per_image(masks, answers).mean()),
         }
     return report
+
+
+def _by_patient(counts: NDArray[np.int64], drawn: Resamples) -> dict[str, list[float]]:
+    """Percentiles 2.5 and 97.5 of the six metrics when patients are drawn anew."""
+    intervals = {
+        name: drawn.interval(weighted.confusion_metric(counts, name))
+        for name in weighted.CONFUSION_METRICS
+    }
+    return {name: [found.low, found.high] for name, found in intervals.items()}
 
 
 def _spread(dice: NDArray[np.float64]) -> dict[str, float]:
@@ -203,12 +292,12 @@ def evaluate_run(
             "or compare it with a segmentation by `infmap-train compare-maps` and `detection-study`"
         )
     anatomy = member(Anatomy, spec.anatomy)
+    names = None if everything else run_folder.held_back_names(run)
     listed = read_dataset(folder, ReadOptions.of_training(spec.training))
     samples = [sample for sample in listed if sample.has_truth(anatomy)]
     if not samples:
         raise TrainingError(f"{folder} has no mask of the {anatomy}, which {run} was trained on")
-    if not everything:
-        names = run_folder.held_back_names(run)
+    if names is not None:
         samples = [sample for sample in samples if sample.name in names]
         if len(samples) < len(names):
             raise TrainingError(
@@ -219,6 +308,5 @@ def evaluate_run(
     if url:
         probability = ask_server(url, pictures.images, progress=progress)
     else:
-        model, _ = run_folder.load_network(run)
-        probability = predict(model, spec.network.encoder, pictures.images, progress=progress)
+        probability = predict_run(run, pictures.images, progress=progress)
     return Evaluation(spec.network, pictures, probability, evaluate(pictures, probability))

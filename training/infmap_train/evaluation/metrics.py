@@ -214,11 +214,6 @@ def pixel_auc(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> flo
     return _ratio(float((infected * below).sum()), float(infected.sum()) * float(healthy.sum()))
 
 
-def detection_auc(covid: NDArray[np.bool_], probability: NDArray[np.float32]) -> float:
-    """Area under the images' ROC curve by their highest probability; NaN for one class alone."""
-    return image_auc(covid, probability.max(axis=(1, 2)))
-
-
 def image_auc(covid: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
     """Area under the images' ROC curve by an (N,) score; NaN for one class alone."""
     if covid.all() or not covid.any():

@@ -20,6 +20,7 @@ from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
 
 _COLUMNS = 4
+_NAME_CHARACTERS = 40
 
 
 def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> list[Path]:
@@ -62,11 +63,21 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
 
 
 def worst_rows(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -> list[int]:
-    """Rows with the lowest Dice; among equals, most wrongly decided pixels first."""
+    """Rows with the lowest Dice; among equals, most wrongly decided pixels first.
+
+    Half of them have a mask, so that normal radiographs with a false alarm, which all have a Dice of 0, do not
+    hide the infections that were missed.
+    """
     infected = evaluation.probability >= DETECTION_THRESHOLD
     wrong = (infected != (evaluation.pictures.masks > 0)).sum(axis=(1, 2))
     order = np.lexsort((-wrong, dice))
-    return [int(row) for row in order[:count]]
+    masked = order[evaluation.pictures.masked[order]]
+    others = order[~evaluation.pictures.masked[order]]
+    of_others = min(count // 2, others.size)
+    chosen = [*masked[: count - of_others], *others[:of_others]]
+    # Where there are too few of one kind, the other fills the sheet.
+    chosen += [row for row in order if row not in chosen][: count - len(chosen)]
+    return [int(row) for row in chosen]
 
 
 def _write_images(evaluation: Evaluation, dice: NDArray[np.float64], path: Path) -> None:
@@ -103,7 +114,18 @@ def _draw_worst(evaluation: Evaluation, dice: NDArray[np.float64], count: int) -
         if mask.any():
             axes.contour(np.tile(mask, 2), levels=[0.5], colors="lime", linewidths=0.8)
         sample = evaluation.pictures.samples[row]
-        axes.set_title(f"{sample.name}\nDice {dice[row]:.2f}", fontsize=7)
+        axes.set_title(f"{sample.name[:_NAME_CHARACTERS]}\n{_said(evaluation, row)}", fontsize=7)
     for axes in figure.axes:
         axes.set_axis_off()
+    plots.add_colour_bar(figure, "probability; the true mask is outlined in green")
     return figure
+
+
+def _said(evaluation: Evaluation, row: int) -> str:
+    mask = evaluation.pictures.masks[row]
+    probability = evaluation.probability[row]
+    found = bool((probability >= DETECTION_THRESHOLD).any())
+    dice = metrics.dice_per_image(mask[np.newaxis], probability[np.newaxis])[0]
+    if mask.any():
+        return f"Dice {dice:.2f}" if found else f"missed, up to {probability.max():.2f}"
+    return f"false alarm, up to {probability.max():.2f}" if found else "rightly nothing"

@@ -10,9 +10,20 @@ from typing import Any
 
 from infmap_kit import paper
 from infmap_kit.model.files import write_bytes
-from infmap_kit.model.spec import ClassifierSpec, NetworkSpec
+from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, NetworkSpec
 from infmap_kit.report.table import Table
 from infmap_train.evaluation.metrics import Confusion, half_width
+
+_PAPER_SET = (2951, 12544)
+"""COVID-19 and normal images of the paper's set (Table II)."""
+_PAPER_FOLD = (590, 2509)
+"""Those that a fold is tested on."""
+_PAPER_FOLD_PIXELS = sum(_PAPER_FOLD) * IMAGE_SIZE**2
+_TOO_SMALL = (
+    "No difference to the paper: the set is smaller than a fifth of the paper's, 590 COVID-19 and 2,509 normal "
+    "images, with which its folds are tested."
+)
+_CHANCE = 0.5
 
 _METRICS = {
     "sensitivity": "Sensitivity",
@@ -32,8 +43,17 @@ def evaluation_tables(network: NetworkSpec, report: Mapping[str, Any]) -> list[T
         return [lung_table(network, report)]
     images = Confusion.from_dict(report["detection"])
     return [
-        segmentation_table(network, [("measured", pixels, math.nan if auc is None else auc)]),
-        detection_table(network, [("measured", images)]),
+        segmentation_table(
+            network,
+            [("measured", pixels, math.nan if auc is None else auc)],
+            by_patient=report["pixels"].get("ci95_by_patient"),
+        ),
+        detection_table(
+            network,
+            [("measured", images)],
+            by_patient=report["detection"].get("ci95_by_patient"),
+            auc=report["detection"]["auc"],
+        ),
         confusion_table(network, images),
     ]
 
@@ -57,6 +77,7 @@ def classifier_tables(classifier: ClassifierSpec, report: Mapping[str, Any]) -> 
             f"COVID-19 detection (%), {classifier.label}",
             ("", *_METRICS.values(), "AUC"),
             tuple(rows),
+            notes=[_worse_than_chance(report["detection"]["auc"])],
         ),
         confusion_table(classifier, Confusion.from_dict(report["detection"])),
     ]
@@ -102,7 +123,10 @@ def write(tables: Sequence[Table], folder: Path, stem: str) -> list[Path]:
 
 
 def segmentation_table(
-    network: NetworkSpec, measured: Sequence[tuple[str, Confusion, float]]
+    network: NetworkSpec,
+    measured: Sequence[tuple[str, Confusion, float]],
+    *,
+    by_patient: Mapping[str, Sequence[float | None]] | None = None,
 ) -> Table:
     """Pixels, as in the paper's Table I.
 
@@ -112,6 +136,8 @@ def segmentation_table(
         Whose row of the paper stands beside.
     measured
         Label, pixel confusion and AUC of each row; the difference is the last one's.
+    by_patient
+        Intervals of the last one from drawing patients anew, where there are any.
     """
     columns = ("", *_METRICS.values(), "AUC")
     rows = [
@@ -122,33 +148,56 @@ def segmentation_table(
         )
         for label, confusion, auc in measured
     ]
+    notes = []
     if rows:
         _, confusion, auc = measured[-1]
         values = {**confusion.as_dict(), "auc": auc}
-        rows += _paper_rows(paper.SEGMENTATION, network, values)
+        rows += _patient_row(by_patient, values)
+        as_large = confusion.positives + confusion.negatives >= _PAPER_FOLD_PIXELS
+        rows += _paper_rows(paper.SEGMENTATION, network, values, comparable=as_large)
+        notes = [_worse_than_chance(auc), "" if as_large else _TOO_SMALL]
     return Table(
         f"COVID-19 infected region segmentation (%), {network.label}; paper: Table I",
         columns,
         tuple(rows),
+        notes=notes,
     )
 
 
-def detection_table(network: NetworkSpec, measured: Sequence[tuple[str, Confusion]]) -> Table:
-    """Images by the any-pixel rule, as in the paper's Table III; ``measured`` as above."""
+def detection_table(
+    network: NetworkSpec,
+    measured: Sequence[tuple[str, Confusion]],
+    *,
+    by_patient: Mapping[str, Sequence[float | None]] | None = None,
+    auc: float | None = None,
+) -> Table:
+    """Images by the any-pixel rule, as in the paper's Table III; parameters as above."""
     rows = [(label, *_shares(confusion, scientific=False)) for label, confusion in measured]
+    notes = []
     if rows:
-        rows += _paper_rows(paper.DETECTION, network, measured[-1][1].as_dict())
+        confusion = measured[-1][1]
+        rows += _patient_row(by_patient, confusion.as_dict())
+        as_large = is_comparable(confusion)
+        rows += _paper_rows(paper.DETECTION, network, confusion.as_dict(), comparable=as_large)
+        notes = [_worse_than_chance(auc), "" if as_large else _TOO_SMALL]
     return Table(
         f"COVID-19 detection (%), {network.label}; paper: Table III",
         ("", *_METRICS.values()),
         tuple(rows),
+        notes=notes,
     )
+
+
+def is_comparable(images: Confusion) -> bool:
+    """Whether a set of images is as large as the part that the paper's folds are tested on (Table II)."""
+    return images.positives >= _PAPER_FOLD[0] and images.negatives >= _PAPER_FOLD[1]
 
 
 def confusion_table(network: NetworkSpec | ClassifierSpec, confusion: Confusion) -> Table:
     """Show the cumulative confusion matrix of the images, as in the paper's Table IV."""
     printed, of_paper = None, ""
-    if isinstance(network, NetworkSpec):
+    # Counts are only worth comparing over as many images: the paper's, all folds together.
+    if isinstance(network, NetworkSpec) and is_whole(confusion):
         printed, of_paper = paper.row_of(paper.CONFUSION, network), "; paper: Table IV"
     ours = dataclasses.asdict(confusion)
 
@@ -166,6 +215,34 @@ def confusion_table(network: NetworkSpec | ClassifierSpec, confusion: Confusion)
             ("COVID-19", cell("false_negative"), cell("true_positive")),
         ),
     )
+
+
+def is_whole(images: Confusion) -> bool:
+    """Whether a set has as many images of each class as the paper's, within a hundredth."""
+    counts = zip((images.positives, images.negatives), _PAPER_SET, strict=True)
+    return all(abs(ours - theirs) <= theirs / 100 for ours, theirs in counts)
+
+
+def _worse_than_chance(auc: float | None) -> str:
+    if auc is None or not auc < _CHANCE:
+        return ""
+    return f"An AUC of {auc:.3f} is worse than chance: what is infected is ranked below what is healthy."
+
+
+def _patient_row(
+    intervals: Mapping[str, Sequence[float | None]] | None, values: Mapping[str, float]
+) -> list[tuple[str, ...]]:
+    """95 % intervals from drawing patients anew, beneath eq. 13's."""
+    if not intervals:
+        return []
+
+    def cell(name: str) -> str:
+        low, high = intervals.get(name, (None, None))
+        if low is None or high is None or math.isnan(low):
+            return "-"
+        return f"{100 * low:.1f} to {100 * high:.1f}"
+
+    return [("by patient", *map(cell, values))]
 
 
 def _shares(confusion: Confusion, *, scientific: bool) -> list[str]:
@@ -186,16 +263,17 @@ def _cell(value: float, half: float, *, scientific: bool) -> str:
 
 
 def _paper_rows(
-    table: str, network: NetworkSpec, values: dict[str, float]
+    table: str, network: NetworkSpec, values: dict[str, float], *, comparable: bool
 ) -> list[tuple[str, ...]]:
+    """The paper's row, and the difference where the set is large enough for one."""
     printed = paper.row_of(table, network)
     if printed is None:
         return []
     figures = {name: float(printed[f"{name}_percent"]) for name in values}
-    return [
-        ("paper", *(f"{figure:.2f} ± {printed[f'{n}_ci95']}" for n, figure in figures.items())),
-        ("difference", *(_difference(100 * values[n] - f) for n, f in figures.items())),
-    ]
+    rows = [("paper", *(f"{f:.2f} ± {printed[f'{n}_ci95']}" for n, f in figures.items()))]
+    if comparable:
+        rows.append(("difference", *(_difference(100 * values[n] - f) for n, f in figures.items())))
+    return rows
 
 
 def _difference(points: float) -> str:

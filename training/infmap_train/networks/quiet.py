@@ -37,6 +37,8 @@ def import_tensorflow() -> None:
     MissingDependency
         Naming the extra that brings them.
     """
+    # A box that serves needs its GPU's memory, all of which TensorFlow would take at once.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     try:
         with silenced():
             import tensorflow as tf

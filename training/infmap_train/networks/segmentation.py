@@ -56,10 +56,12 @@ def build_network(
         (N, H, W, 3) float32, normalised for the encoder, to (N, H, W, 1) probabilities.
     """
     if spec.architecture is Architecture.UNET:
-        network = sm.Unet(
-            _BACKBONE[spec.encoder],
-            input_shape=(image_size, image_size, 3),
-            encoder_weights=encoder_weights,
+        network = _answering_in_fp32(
+            sm.Unet(
+                _BACKBONE[spec.encoder],
+                input_shape=(image_size, image_size, 3),
+                encoder_weights=encoder_weights,
+            )
         )
     else:
         network = _build_grid(
@@ -117,6 +119,19 @@ def build_encoder(
     )
 
 
+def _answering_in_fp32(unet: Any) -> Any:
+    """Let a U-Net's last layers compute in FP32 whatever the policy, as those of the grids do.
+
+    In bfloat16 a logit of 6 is a probability of 1, for which there is no gradient.
+    """
+    if keras.mixed_precision.global_policy().compute_dtype == "float32":
+        return unet
+    answer = unet.get_layer("final_conv").input
+    for layer in map(unet.get_layer, ("final_conv", "sigmoid")):
+        answer = type(layer).from_config({**layer.get_config(), "dtype": "float32"})(answer)
+    return keras.Model(unet.input, answer)
+
+
 def _build_grid(encoder: Any, name: Encoder, *, dense_skips: bool) -> Any:
     """UNet++ (``dense_skips``) or DLA: a grid of nodes X[row, column] over an encoder.
 
@@ -137,10 +152,10 @@ def _build_grid(encoder: Any, name: Encoder, *, dense_skips: bool) -> Any:
                 grid[row + 1, col], beside, _FILTERS[row], f"decoder_x{row}{col + 1}"
             )
     full_size = _node(grid[1, 4], [], _FILTERS[0], "decoder_x05")
-    output = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid", name="final_conv")(
-        full_size
+    head = keras.layers.Conv2D(
+        1, 3, padding="same", activation="sigmoid", name="final_conv", dtype="float32"
     )
-    return keras.Model(encoder.input, output)
+    return keras.Model(encoder.input, head(full_size))
 
 
 def _node(below: Any, skips: list[Any], filters: int, name: str) -> Any:

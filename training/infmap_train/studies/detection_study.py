@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures, split_by_group
 from infmap_train.data.output import json_ready
-from infmap_train.evaluation import detection_plots, metrics, plots, tables
-from infmap_train.evaluation.bootstrap import DRAWS, Interval, bootstrap
+from infmap_train.evaluation import detection_plots, metrics, plots, tables, weighted
+from infmap_train.evaluation.bootstrap import DRAWS, Interval, Resamples
 from infmap_train.studies.predictions import Predictions
 
 PEAK, AREA, MEAN = "largest probability", "infected area (%)", "mean probability (%)"
@@ -56,12 +56,23 @@ def best_threshold(covid: NDArray[np.bool_], score: NDArray[np.float64], beta: f
     beta
         2 weighs sensitivity above precision (eq. 12).
     """
-    candidates = np.unique(score)[::-1]
-    f_scores = [metrics.image_confusion(covid, score, t).f_score(beta) for t in candidates]
-    return float(candidates[int(np.argmax(f_scores))])
+    candidates, place = np.unique(score, return_inverse=True)
+    detected, hits = (
+        np.bincount(place, weights=of, minlength=candidates.size)[::-1].cumsum()
+        for of in (np.ones(covid.size), covid)
+    )
+    # F = (1 + b) TP / (TP + FP + b (TP + FN)), where the first two are all that is detected (eq. 12).
+    f_scores = (1 + beta**2) * hits / np.maximum(detected + beta**2 * covid.sum(), 1)
+    return float(candidates[::-1][int(np.argmax(f_scores))])
 
 
-def study(predictions: Predictions, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
+def study(
+    predictions: Predictions,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
     """Measure the curves' areas of every score, and thresholds chosen on one half and reported on the other.
 
     Parameters
@@ -86,33 +97,30 @@ def study(predictions: Predictions, *, draws: int = DRAWS, seed: int = 0) -> dic
         When a class has fewer than two patient groups.
     """
     pictures, scores = predictions.pictures, scores_of(predictions)
-    resample = partial(bootstrap, draws=draws, seed=seed)
+    drawn = partial(Resamples, draws=draws, seed=seed)
     chosen_on, reported_on = split_by_group(pictures.samples, folds=2, seed=seed)[0]
+    over_all, areas = drawn(pictures.groups), {}
+    for number, (name, score) in enumerate(scores.items(), start=1):
+        areas[name] = _areas(pictures.covid, score, over_all)
+        progress("intervals of the scores", number, len(scores))
     return {
         **predictions.identity(),
         "images": pictures.counts(),
         "patient_groups": len(set(pictures.groups)),
-        "scores": {name: _areas(pictures, score, resample) for name, score in scores.items()},
-        "rules": _rules(pictures, scores, chosen_on, reported_on, resample),
-        "rules_with_halves_exchanged": _rules(pictures, scores, reported_on, chosen_on, resample),
+        "scores": areas,
+        "rules": _rules(pictures, scores, chosen_on, reported_on, drawn, progress),
+        "rules_with_halves_exchanged": _rules(
+            pictures, scores, reported_on, chosen_on, drawn, progress
+        ),
     }
 
 
 def _areas(
-    pictures: Pictures, score: NDArray[np.float64], resample: Callable[..., Interval]
+    covid: NDArray[np.bool_], score: NDArray[np.float64], drawn: Resamples
 ) -> dict[str, Any]:
-    covid, groups = pictures.covid, pictures.groups
-
-    def precision(rows: NDArray[np.intp]) -> float:
-        here = covid[rows]
-        return float(average_precision_score(here, score[rows])) if here.any() else np.nan
-
-    def area(rows: NDArray[np.intp]) -> float:
-        return metrics.image_auc(covid[rows], score[rows])
-
     return {
-        "auc": resample(area, groups).as_dict(),
-        "average_precision": resample(precision, groups).as_dict(),
+        "auc": drawn.interval(weighted.auc(covid, score)).as_dict(),
+        "average_precision": drawn.interval(weighted.average_precision(covid, score)).as_dict(),
     }
 
 
@@ -121,7 +129,8 @@ def _rules(
     scores: Scores,
     chosen_on: NDArray[np.intp],
     reported_on: NDArray[np.intp],
-    resample: Callable[..., Interval],
+    draw: Callable[..., Resamples],
+    progress: Progress,
 ) -> dict[str, Any]:
     covid = pictures.covid
     rules = {
@@ -132,31 +141,26 @@ def _rules(
             for name, score in scores.items()
         },
     }
-    reported = pictures.take(reported_on)
-    return {
-        label: {
-            "score": name,
-            "threshold": threshold,
-            **_decisions(reported, scores[name][reported_on] >= threshold, resample),
-        }
-        for label, (name, threshold) in rules.items()
-    }
+    drawn = draw([pictures.groups[row] for row in reported_on])
+    reported = {}
+    for number, (label, (name, threshold)) in enumerate(rules.items(), start=1):
+        detected = scores[name][reported_on] >= threshold
+        figures = _decisions(covid[reported_on], detected, drawn)
+        reported[label] = {"score": name, "threshold": threshold, **figures}
+        progress("intervals of the rules", number, len(rules))
+    return reported
 
 
 def _decisions(
-    pictures: Pictures, detected: NDArray[np.bool_], resample: Callable[..., Interval]
+    covid: NDArray[np.bool_], detected: NDArray[np.bool_], drawn: Resamples
 ) -> dict[str, Any]:
-    covid, groups = pictures.covid, pictures.groups
-
-    def figure(name: str) -> dict[str, float]:
-        def statistic(rows: NDArray[np.intp]) -> float:
-            return metrics.Confusion.count(covid[rows], detected[rows]).as_dict()[name]
-
-        return resample(statistic, groups).as_dict()
-
+    counts = weighted.counts_of(covid, detected)
     confusion = metrics.Confusion.count(covid, detected)
     return {
-        **{name: figure(name) for name in ("sensitivity", "specificity", "precision", "f1", "f2")},
+        **{
+            name: drawn.interval(weighted.confusion_metric(counts, name)).as_dict()
+            for name in ("sensitivity", "specificity", "precision", "f1", "f2")
+        },
         "covid": confusion.positives,
         "normal": confusion.negatives,
         "missed": confusion.false_negative,

@@ -67,6 +67,7 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
             axes.set_axis_off()
         _outline(line[1], predictions.lungs[row], "white")
         _outline(line[1], predictions.pictures.masks[row], "lime")
+    plots.add_colour_bar(figure, "activation relative to its peak, or probability of infection")
     return figure
 
 

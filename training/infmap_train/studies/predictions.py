@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import SpecError, TrainingError
+from infmap_kit.model.run_folder import CLASSIFIER_GRAPH
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, ModelSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
 from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
-from infmap_train.evaluation.evaluate import predict
-from infmap_train.networks.gradcam import activation_maps
+from infmap_train.evaluation.evaluate import ask_graph, predict_run
 from infmap_train.options import ReadOptions
 
 
@@ -53,6 +53,27 @@ class Predictions:
             "network": {"name": self.network.name, "version": self.network.version},
             "classifier": {"name": self.classifier.name, "version": self.classifier.version},
         }
+
+
+def explain_run(
+    run: Path, images: NDArray[np.uint8], *, progress: Progress = no_progress
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A classifier's probabilities (N,) and activation maps (N, 224, 224).
+
+    By Grad-CAM of its weights, or without them by its graph, whose map is the same without a gradient (see
+    :mod:`infmap_train.networks.gradcam`).
+    """
+    spec = run_folder.read(run)
+    if not run_folder.has_weights(spec):
+        outputs = ["CLASSIFIER_PROBABILITY", "ACTIVATION_MAP"]
+        probability, activation = ask_graph(
+            run / CLASSIFIER_GRAPH, outputs, images, progress=progress
+        )
+        return probability, activation
+    from infmap_train.networks.gradcam import activation_maps
+
+    model, _ = run_folder.load_network(run)
+    return activation_maps(model, spec.network.encoder, images, progress=progress)
 
 
 def predict_both(
@@ -109,12 +130,8 @@ def predict_both(
     if not samples:
         raise TrainingError(f"{folder} has no radiograph of COVID-19 to compare maps on")
     pictures = load(samples, progress=progress)
-    model, _ = run_folder.load_network(run)
-    infection = predict(model, spec.network.encoder, pictures.images, progress=progress)
-    model, _ = run_folder.load_network(classifier_run)
-    probability, activation = activation_maps(
-        model, classifier_spec.network.encoder, pictures.images, progress=progress
-    )
+    infection = predict_run(run, pictures.images, progress=progress)
+    probability, activation = explain_run(classifier_run, pictures.images, progress=progress)
     return Predictions(
         network=spec,
         classifier=classifier_spec,

@@ -21,7 +21,7 @@ from infmap_train.data.layouts import read_dataset
 from infmap_train.data.output import json_ready
 from infmap_train.data.scores import ZONES, Rating, read_scores
 from infmap_train.evaluation.agreement import agreement
-from infmap_train.evaluation.evaluate import Evaluation, predict
+from infmap_train.evaluation.evaluate import Evaluation, predict_run
 
 NETWORK = "network"
 MASKS = "masks"
@@ -184,10 +184,9 @@ def _rating(label: str, infection: NDArray[Any], lungs: NDArray[np.bool_]) -> Ra
 def _predicted_lungs(
     lung_run: Path, images: NDArray[np.uint8], progress: Progress
 ) -> NDArray[np.bool_]:
-    model, spec = run_folder.load_network(lung_run)
-    if spec.anatomy is not Anatomy.LUNGS:
+    if run_folder.read(lung_run).anatomy is not Anatomy.LUNGS:
         raise TrainingError(f"expected a run of the lungs, found {lung_run} of the infection")
-    probability = predict(model, spec.network.encoder, images, progress=progress)
+    probability = predict_run(lung_run, images, progress=progress)
     return np.asarray(probability >= DETECTION_THRESHOLD)
 
 

@@ -15,8 +15,8 @@ from infmap_kit.model.spec import ClassifierSpec, Encoder
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import resize
-from infmap_train.evaluation import detection_plots, metrics
-from infmap_train.evaluation.bootstrap import bootstrap
+from infmap_train.evaluation import detection_plots, metrics, weighted
+from infmap_train.evaluation.bootstrap import Resamples
 from infmap_train.evaluation.evaluate import answers
 from infmap_train.networks.classifiers import COVID
 from infmap_train.options import FitOptions
@@ -44,6 +44,7 @@ def classify(
         probability = predict_classes(model, encoder, images.numpy()[..., 0])
         detection = metrics.image_confusion(watched.covid, probability)
         return {
+            "watched_auc": round(metrics.image_auc(watched.covid, probability), 4),
             "watched_accuracy": round(detection.accuracy, 4),
             "watched_sensitivity": round(detection.sensitivity, 4),
             "watched_specificity": round(detection.specificity, 4),
@@ -58,7 +59,13 @@ def classify(
         roc = detection_plots.draw_roc(held_back.covid, {label: probability})
         return report, {"roc.png": roc}
 
-    task = Task(network=classifier, loss=lambda _epoch: entropy, watch=watch, evaluate=measure)
+    task = Task(
+        network=classifier,
+        loss=lambda _epoch: entropy,
+        watch=watch,
+        best_by="watched_auc",
+        evaluate=measure,
+    )
     return train(task, pictures, run, options, data_licence=data_licence, progress=progress)
 
 
@@ -90,9 +97,7 @@ def evaluate_classes(pictures: data.Pictures, probability: NDArray[np.float32]) 
     """
     covid = pictures.covid
     confusion = metrics.image_confusion(covid, probability)
-    area = bootstrap(
-        lambda rows: metrics.image_auc(covid[rows], probability[rows]), pictures.groups
-    )
+    area = Resamples(pictures.groups).interval(weighted.auc(covid, probability))
     sources = pictures.sources
     return {
         "detection": {

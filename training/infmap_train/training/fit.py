@@ -18,7 +18,7 @@ from infmap_train.evaluation import metrics, plots
 from infmap_train.evaluation.evaluate import evaluate, predict
 from infmap_train.options import FitOptions
 from infmap_train.training.loop import Task, train
-from infmap_train.training.losses import hybrid_loss, hybrid_loss_per_image
+from infmap_train.training.losses import make_hybrid_loss
 
 
 def fit(
@@ -50,7 +50,10 @@ def fit(
             f"expected pictures with masks of the {options.anatomy}, found {pictures.anatomy}: open "
             "the data for the same anatomy"
         )
-    per_image_from = options.epochs - options.image_dice_epochs
+    losses = {
+        per_image: make_hybrid_loss(per_image=per_image, smooth_pixels=options.dice_smooth_pixels)
+        for per_image in (False, True)
+    }
 
     def watch(model: Any, watched: data.Pictures, size: int) -> dict[str, float]:
         images, masks = resize(watched.images, watched.masks, size)
@@ -80,8 +83,9 @@ def fit(
 
     task = Task(
         network=network,
-        loss=lambda epoch: hybrid_loss if epoch < per_image_from else hybrid_loss_per_image,
+        loss=lambda epoch: losses[options.dice_per_image(epoch)],
         watch=watch,
+        best_by="watched_dice" if options.anatomy is Anatomy.LUNGS else "watched_f1",
         evaluate=measure,
     )
     return train(task, pictures, run, options, data_licence=data_licence, progress=progress)

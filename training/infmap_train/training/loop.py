@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import read_json, sha256_of, write_json
+from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
@@ -27,6 +28,8 @@ from infmap_train.networks.classifiers import build
 from infmap_train.networks.encoder_weights import build_initialised, weights_file
 from infmap_train.options import FitOptions, ReadOptions
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
+from infmap_train.training.parts import draw_parts, watched_rows
+from infmap_train.training.precision import choose_policy, gpu_capabilities, make_optimizer
 
 keras = tf.keras
 _log = logging.getLogger(__name__)
@@ -46,6 +49,8 @@ class Task:
         Keras' loss in an epoch, counted from 0.
     watch
         Figures of a model on pictures brought to a size, named ``watched_...``, after each epoch.
+    best_by
+        The watched figure by which early stopping chooses; higher is better.
     evaluate
         Report and plots of the trained model on the held-back pictures.
     """
@@ -53,6 +58,7 @@ class Task:
     network: NetworkSpec | ClassifierSpec
     loss: Callable[[int], Any]
     watch: Callable[[Any, data.Pictures, int], dict[str, float]]
+    best_by: str
     evaluate: Callable[[Any, data.Pictures, Progress], tuple[dict[str, Any], Mapping[str, Figure]]]
 
 
@@ -96,6 +102,7 @@ def train(
         When the folder belongs to a run with other options, data or initial weights, or nobody chose those.
     """
     options.refuse_undecided()
+    refuse_early(task.network, options)
     # Before anything is computed: several machines must have found each other by then.
     strategy = find_strategy()
     own = own_folder(run)
@@ -114,30 +121,28 @@ def train(
     if not tf.config.list_physical_devices("GPU"):
         # On CPUs it costs little, and a resumed run equals an unbroken one to the last digit.
         tf.config.experimental.enable_op_determinism()
-    keras.mixed_precision.set_global_policy(
-        "mixed_bfloat16" if options.mixed_precision else "float32"
-    )
+    policy = choose_policy(options.mixed_precision, gpu_capabilities())
+    keras.mixed_precision.set_global_policy(policy)
     # A run that is taken up again goes on with what it held back, whatever a later version would draw.
-    rows = run_folder.split_rows(own, pictures)
-    if rows is None:
-        folds = data.split_by_group(pictures.samples, folds=options.folds, seed=options.seed)
-        rows = folds[options.fold]
-    train_rows, test_rows = rows
+    rows = run_folder.split_rows(own, pictures) or draw_parts(pictures, options)
     # The folds are of all pictures, so that every anatomy holds back the same patients.
-    learnt, held_back = (pictures.take(rows).with_truth() for rows in (train_rows, test_rows))
-    without = len(pictures.samples) - len(learnt.samples) - len(held_back.samples)
+    parts = learnt, validation, held_back = [pictures.take(part).with_truth() for part in rows]
+    without = len(pictures.samples) - sum(len(part.samples) for part in parts)
     if without:
         _log.info(
             "%d radiographs have no mask of the %s and are left out", without, options.anatomy
         )
     if options.start_from:
         _refuse_known(Path(options.start_from), held_back)
-    run_folder.write_split(own, train=learnt, held_back=held_back)
+    run_folder.write_split(own, train=learnt, validation=validation, held_back=held_back)
     run_folder.write_gate_images(own, held_back)
     if options.finding:
         run_folder.write_finding(own, Path(options.finding))
-    # A tenth of the held-back part is enough to see how training goes; no choice hangs on it.
-    watched = held_back.take(range(0, len(held_back.samples), 10))
+    watched = (
+        validation
+        if options.validation_percent
+        else learnt.take(watched_rows(learnt, options.seed))
+    )
 
     steps = steps_per_epoch(learnt.covid, options.batch_size)
     if steps == 0:
@@ -151,7 +156,7 @@ def train(
     loss_function = task.loss(first)
     with strategy.scope():
         model = _initial(task.network, options)
-        optimizer = keras.optimizers.Adam(_learning_rate(options, steps))
+        optimizer = make_optimizer(_learning_rate(options, steps), policy)
         model.compile(optimizer, loss=loss_function)
         # Slots exist before the first step only if asked for; a checkpoint restores into them.
         optimizer.build(model.trainable_variables)
@@ -165,7 +170,10 @@ def train(
         return on_one_device(strategy, model, lambda: build(task.network, image_size=None))
 
     classes = isinstance(task.network, ClassifierSpec)
+    history = state["history"]
     for epoch in range(first, options.epochs):
+        if has_stopped(history, task.best_by, options):
+            break
         started = time.monotonic()
         if task.loss(epoch) is not loss_function:
             loss_function = task.loss(epoch)
@@ -173,32 +181,45 @@ def train(
         ticker = _Ticker(f"epoch {epoch + 1}/{options.epochs}", steps, progress)
         batches = training_batches(learnt, task.network.encoder, options, epoch, classes=classes)
         loss = model.fit(batches, epochs=1, verbose=0, callbacks=[ticker]).history["loss"][0]
-        if not np.isfinite(loss):
+        if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in model.get_weights())):
+            # The loss is the epoch's mean: its last step may have spoilt the weights behind it.
             raise TrainingError(
-                f"the loss became {loss} in epoch {epoch + 1}: take a lower --learning-rate than "
-                f"{options.learning_rate:g}, or train without --mixed-precision"
+                f"the loss became {loss}, or a weight no number, in epoch {epoch + 1}: take a lower "
+                f"--learning-rate than {options.learning_rate:g}, or train without --mixed-precision"
             )
-        row = {
-            "epoch": epoch + 1,
-            "image_size": options.image_size(epoch),
-            "loss": round(float(loss), 6),
-            **task.watch(alone(), watched, options.image_size(epoch)),
-            "seconds": round(time.monotonic() - started, 1),
-        }
+        row = json_ready(
+            {
+                "epoch": epoch + 1,
+                "image_size": options.image_size(epoch),
+                "loss": round(float(loss), 6),
+                **task.watch(alone(), watched, options.image_size(epoch)),
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
         saved = manager.save()
-        state["history"].append(row)
+        history.append(row)
         state["checkpoint"] = Path(saved).name
+        if best_epoch(history, task.best_by, options) == epoch + 1:
+            model.save_weights(str(_best_weights(own, epoch + 1)))
         # Last, so that state.json never names a checkpoint that is not there.
         write_json(own / "state.json", state)
+        _remove_weights(own, but=best_epoch(history, task.best_by, options))
         _scalars(summary, row)
         _log.info("%s", "  ".join(f"{key} {value}" for key, value in row.items()))
+    best = best_epoch(history, task.best_by, options)
     trained = alone()
-    report, figures = task.evaluate(trained, held_back, progress)
-    figures = {"history.png": plots.draw_history(state["history"]), **figures}
-    # Networks are handed over in FP32, whatever they were trained in.
+    # Networks are handed over, and measured, in FP32, whatever they were trained in.
     keras.mixed_precision.set_global_policy("float32")
     final = build(task.network, image_size=IMAGE_SIZE)
     final.set_weights(trained.get_weights())
+    if best:
+        # What another machine wrote lies in the run folder alone.
+        beside = _best_weights(own, best)
+        run_folder.load_weights(final, beside if beside.is_file() else _best_weights(run, best))
+        _log.info("the weights of epoch %d are handed over", best)
+    report, figures = task.evaluate(final, held_back, progress)
+    watched_by = "validation" if options.validation_percent else "a tenth of what is learnt"
+    figures = {"history.png": plots.draw_history(history, watched_by), **figures}
     run_folder.write(
         own,
         model=final,
@@ -208,14 +229,63 @@ def train(
             **dataclasses.asdict(options),
             **{name: value for name, value in identity.items() if name == _WEIGHTS_SHA256},
             "images": len(learnt.samples),
+            "validation_images": len(validation.samples),
+            "epochs_run": len(history),
+            "best_epoch": best,
+            "computed_in": policy,
+            "replicas": strategy.num_replicas_in_sync,
         },
         report=report,
-        history=state["history"],
+        history=history,
         draw=lambda folder: plots.save(figures, folder),
         data_licence=data_licence,
     )
     shutil.rmtree(own / "checkpoints" if own == run else own, ignore_errors=True)
+    _remove_weights(own)
     return dict(json_ready(report))
+
+
+def best_epoch(
+    history: Sequence[Mapping[str, Any]], best_by: str, options: FitOptions
+) -> int | None:
+    """Number of the epoch, counted from 1, whose weights early stopping hands over; ``None`` without it."""
+    known = {
+        row["epoch"]: row[best_by]
+        for row in history
+        if row[best_by] is not None and options.comparable_epoch(row["epoch"] - 1)
+    }
+    # Of equals the first.
+    return max(known, key=lambda epoch: known[epoch]) if options.early_stopping and known else None
+
+
+def has_stopped(history: Sequence[Mapping[str, Any]], best_by: str, options: FitOptions) -> bool:
+    """Whether the watched figure has not risen for as many epochs as early stopping allows."""
+    best = best_epoch(history, best_by, options)
+    return best is not None and len(history) - best >= options.early_stopping
+
+
+def _best_weights(own: Path, epoch: int) -> Path:
+    return own / f"best-{epoch}.weights.h5"
+
+
+def _remove_weights(own: Path, *, but: int | None = None) -> None:
+    for path in own.glob("best-*.weights.h5"):
+        if but is None or path != _best_weights(own, but):
+            path.unlink(missing_ok=True)
+
+
+def refuse_early(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> None:
+    """Refuse what can be known to be wrong before any picture is decoded.
+
+    Raises
+    ------
+    SpecError
+        When the run to start from cannot be started from, or the finding's file is none.
+    """
+    if options.start_from and isinstance(network, NetworkSpec):
+        run_folder.require_start(Path(options.start_from), network)
+    if options.finding:
+        FindingSpec.read(Path(options.finding))
 
 
 def _initial(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> Any:
@@ -241,10 +311,11 @@ def _state(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
         # Earlier versions called the anatomy a target, or knew the infection alone.
         anatomy = before["options"].pop("target", Anatomy.INFECTION)
         before["options"].setdefault("anatomy", anatomy)
-        before["options"].setdefault("start_from", "")
-        before["options"].setdefault("finding", "")
+        # What an earlier version had no option for, it did as the option's default says.
         reading = dataclasses.asdict(ReadOptions.of_training(before["options"]))
         before["options"] = reading | before["options"]
+        for field in dataclasses.fields(FitOptions):
+            before["options"].setdefault(field.name, field.default)
         # They did not note which file the weights came from either; a finished run needs it no more.
         if _WEIGHTS_SHA256 in identity:
             before.setdefault(_WEIGHTS_SHA256, identity[_WEIGHTS_SHA256])
