@@ -154,7 +154,11 @@ def _read_legacy(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
         count = int.from_bytes(file.read(8), "little", signed=True)
         if storage is None or count != storage.length:
             raise _Refused("what it says of its numbers does not agree")
-        data[key] = file.read(count * np.dtype(storage.dtype).itemsize)
+        size = count * np.dtype(storage.dtype).itemsize
+        # Python takes the memory before it looks how much is there.
+        if size > MAX_FILE_BYTES:
+            raise _Refused("it claims more numbers than the file holds")
+        data[key] = file.read(size)
     return loaded, data
 
 
