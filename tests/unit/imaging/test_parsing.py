@@ -76,7 +76,7 @@ def test_millions_of_elements() -> None:
 
 def test_long_values_in_a_sequence_that_nobody_asks_for() -> None:
     """It has no length, so that it must be parsed to be passed over; 8 GiB of 16 senders at once."""
-    value = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 2**24) + bytes(2**24)
+    value = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 2**26) + bytes(2**26)
     start = b"\x09\x00\x02\x10SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     end = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
     assert "MiB of attributes" in _refused(_with(start + value + end))
