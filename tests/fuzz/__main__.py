@@ -34,18 +34,20 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=100_000, help="of all targets together")
     parser.add_argument("--jobs", type=int, default=2, help="how many targets at a time")
     parser.add_argument("--minutes", type=float, default=10, help="most of one target")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.targets) - set(KINDS)
     if unknown:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     names = options.targets or list(KINDS)
     if options.one:
-        _fuzz(names[0], options.inputs, options.minutes)
+        _fuzz(names[0], options.inputs, options.minutes, options.one)
         return
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         found = list(pool.map(lambda name: _run(name, options), names))
-    sys.stdout.write("".join(f"{(WORK / f'{name}.txt').read_text()}\n" for name in names))
+    for name in names:
+        if _summary(name).exists():
+            sys.stdout.write(_summary(name).read_text() + "\n")
     sys.exit(1 if any(found) else 0)
 
 
@@ -53,12 +55,11 @@ def _run(name: str, options: argparse.Namespace) -> bool:
     """One target's campaign in a process of its own; whether it found something."""
     WORK.mkdir(exist_ok=True)
     count = max(1, options.inputs * KINDS[name].inputs // _SHARES)
-    command = [sys.executable, "-m", "fuzz", "--one", "--inputs", str(count)]
+    command = [sys.executable, "-m", "fuzz", f"--inputs={count}", f"--minutes={options.minutes}"]
+    _summary(name).unlink(missing_ok=True)
     log = WORK / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--minutes", str(options.minutes), name], stdout=output, stderr=output
-        )
+    with tempfile.TemporaryDirectory(prefix="infmap-fuzz-") as folder, log.open("wb") as output:
+        process = subprocess.Popen([*command, "--one", folder, name], stdout=output, stderr=output)
         while process.poll() is None:
             try:
                 process.wait(_TOLD_EVERY_S)
@@ -73,16 +74,19 @@ def _run(name: str, options: argparse.Namespace) -> bool:
     return process.returncode != 0
 
 
-def _fuzz(name: str, count: int, minutes: float) -> None:
+def _summary(name: str) -> Path:
+    return WORK / f"{name}.txt"
+
+
+def _fuzz(name: str, count: int, minutes: float, folder: Path) -> None:
     import atheris
 
     seen = WORK / name
     seen.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="infmap-fuzz-")
     with atheris.instrument_imports(
         include=["infmap_kit", "infmap_annotate", "pydicom", "pynetdicom"]
     ):
-        target = KINDS[name].make(Path(folder))
+        target = KINDS[name].make(folder)
         for path in inputs(name):
             # What is imported late is imported here, and so instrumented, before the clock runs.
             target(path.read_bytes())
@@ -101,7 +105,7 @@ def _fuzz(name: str, count: int, minutes: float) -> None:
 
 def _told(name: str, target: Target) -> Target:
     """A target that keeps a line of what it has run (``.fuzz/NAME.txt``), and its slowest input beside it."""
-    summary, slowest = WORK / f"{name}.txt", WORK / f"{name}.slowest"
+    summary, slowest = _summary(name), WORK / f"{name}.slowest"
     count, slowest_s, told_s = 0, 0.0, 0.0
 
     def run(content: bytes) -> None:

@@ -26,8 +26,9 @@ MAX_READS = 100_000
 elements; millions of empty ones would fill the memory."""
 
 MAX_HEADER_BYTES = 2**25
-"""Most bytes that are read apart from the pixels. What is skipped does not count: private elements, and what
-nobody asks for, unless they lie in a sequence without a length; some such hold a small picture."""
+"""Most bytes that are read apart from the pixels. What is skipped does not count: private elements, and
+whatever else nobody asks for, unless they lie in a sequence without a length. Some such hold a small
+picture."""
 
 _MARK, _MARK_START = b"DICM", 128
 _META_GROUP = 0x0002
