@@ -28,9 +28,8 @@ from infmap_kit.report.table import Table
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import Setting, Target
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import config_text, parse_config
-from infmap_kit.triton.releases import Draft, publishing
-from infmap_kit.triton.repository import Manifest, check_repository, files_of, write_manifest
+from infmap_kit.triton.releases import publishing
+from infmap_kit.triton.repository import Manifest, check_repository, write_manifest
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.serving import fitting_runtime, free_ports, warm_up
 
@@ -131,7 +130,7 @@ def tune(
     chosen = best(trials, goal)
     proof = pictures if pictures is not None else synthetic_pictures()
     with publishing(repository) as draft:
-        _copy(repository, manifest.release, draft)
+        draft.take(repository, manifest.release)
         target.set(draft.folder, chosen.setting)
         reference = repository_reference(target.open(repository, manifest), manifest)
         thresholds = thresholds_for(manifest.precision)
@@ -185,20 +184,6 @@ def _changed(repository: Path, target: Target, setting: Setting) -> Iterator[Pat
         shutil.copytree(repository, folder)
         target.set(folder, setting)
         yield folder
-
-
-def _copy(repository: Path, release: int, draft: Draft) -> None:
-    """Copy a repository into a draft, whose version folders have the draft's number."""
-    for name in files_of(repository):
-        parts = Path(name).parts
-        renamed = [str(draft.release) if part == str(release) else part for part in parts]
-        target = draft.folder.joinpath(*renamed)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(repository / name, target)
-    for path in draft.folder.glob("*/config.pbtxt"):
-        config = parse_config(path.read_text(encoding="utf-8"))
-        config.version_policy.specific.versions[:] = [draft.release]
-        path.write_text(config_text(config), encoding="utf-8")
 
 
 def trials_table(trials: Sequence[Trial]) -> Table:

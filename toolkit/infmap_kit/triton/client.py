@@ -161,6 +161,18 @@ class InfmapClient:
                 if self.offered() == offered:
                     return answer
 
+    def server_build(self) -> str:
+        """Name and version of the server, such as ``"triton 2.51.0"``.
+
+        Raises
+        ------
+        ServerError
+            When the server does not answer.
+        """
+        with self._translated():
+            answer = self._client.get_server_metadata(client_timeout=self._timeout_s)
+        return f"{answer.name} {answer.version}"
+
     def statistics(self) -> dict[str, dict[str, int]]:
         """Triton's own account of what every model has done since the server started.
 

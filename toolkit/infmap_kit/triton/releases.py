@@ -27,7 +27,14 @@ from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.report.table import Table
-from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, version_folder
+from infmap_kit.triton.config import config_text, parse_config
+from infmap_kit.triton.repository import (
+    MANIFEST,
+    Manifest,
+    check_repository,
+    files_of,
+    version_folder,
+)
 
 ARCHIVED = 5
 """Releases that are archived besides the present one."""
@@ -54,6 +61,18 @@ class Draft:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path
+
+    def take(self, repository: Path, release: int) -> None:
+        """Copy a repository, whose version folders get this draft's number."""
+        for name in files_of(repository):
+            parts = (str(self.release) if p == str(release) else p for p in Path(name).parts)
+            target = self.folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository / name, target)
+        for path in self.folder.glob("*/config.pbtxt"):
+            config = parse_config(path.read_text(encoding="utf-8"))
+            config.version_policy.specific.versions[:] = [self.release]
+            path.write_text(config_text(config), encoding="utf-8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
