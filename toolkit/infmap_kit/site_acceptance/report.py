@@ -102,12 +102,13 @@ class AcceptanceReport:
         Raises
         ------
         InfmapError
-            With every reason, one a line.
+            Naming the lines that are in the way, and steps that were left out.
         """
         if not self.accepted:
-            left_out = [f"{name}: left out" for name in self.left_out]
-            reasons = "\n  ".join([*self.reasons, *left_out])
-            raise InfmapError(f"the host is not accepted\n  {reasons}")
+            every = [line for lines in self.lines.values() for line in lines]
+            names = [line.name for line in every if line.stands_in_the_way]
+            shown = ", ".join([*names, *(f"{step}, left out" for step in self.left_out)])
+            raise InfmapError(f"the host is not accepted; in the way: {shown}. See {PAGE}")
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for scripts and for whoever has to find out why."""

@@ -27,7 +27,6 @@ from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.report.table import Table
-from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.repository import (
     MANIFEST,
     Manifest,
@@ -64,6 +63,9 @@ class Draft:
 
     def take(self, repository: Path, release: int) -> None:
         """Copy a repository, whose version folders get this draft's number."""
+        # Needs Triton's protobuf, which whoever lists releases or goes back to one may lack.
+        from infmap_kit.triton.config import config_text, parse_config
+
         for name in files_of(repository):
             parts = (str(self.release) if p == str(release) else p for p in Path(name).parts)
             target = self.folder.joinpath(*parts)
