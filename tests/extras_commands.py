@@ -63,6 +63,7 @@ ARGUMENTS = {
     "infmap-kit runtime": "--help",
     "infmap-kit serve": "--repository nowhere",
     "infmap-kit tune": "--repository repository",
+    "infmap-kit accept": "repository --output accepted",
     "infmap-kit verify published": "run --repository repository",
     "infmap-kit verify bisect": "run",
     "infmap-kit verify compile": "run",

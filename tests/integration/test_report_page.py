@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from acceptance_reports import acceptance_report
 from bench_records import bench_record
 from infmap_kit.bench.records.page import page
 from infmap_kit.bench.table5.report import page as table5_page
@@ -23,6 +24,7 @@ from infmap_kit.bench.table5.run import RowOutcome
 from infmap_kit.node.web.page import page as node_page
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.progression.output.page import page as progression_page
+from infmap_kit.site_acceptance.report import page as acceptance_page
 from node_status import node_status
 from results import course_with_maps
 
@@ -35,7 +37,7 @@ def chromium() -> str:
     return actual
 
 
-@pytest.fixture(scope="module", params=["record", "table5", "progression", "node"])
+@pytest.fixture(scope="module", params=["record", "table5", "progression", "node", "acceptance"])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     record = bench_record()
@@ -45,6 +47,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "table5": lambda: table5_page(outcomes),
         "progression": lambda: progression_page(*course_with_maps()),
         "node": lambda: node_page(node_status("archive refuses connections")),
+        "acceptance": lambda: acceptance_page(acceptance_report()),
     }
     path.write_text(pages[request.param]())
     return path

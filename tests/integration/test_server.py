@@ -24,23 +24,13 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.serving import free_ports, serving
-from processes import heed_ctrl_c
+from processes import heed_ctrl_c, processes_naming
 from published import seal_anew
-
-
-def _processes_naming(text: str) -> list[int]:
-    """Ids of all processes with ``text`` on their command line."""
-    ids = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
-                ids.append(int(path.parent.name))
-    return ids
 
 
 def _servers_of(serve: subprocess.Popen[str]) -> list[int]:
     """Ids of the servers that a ``serve`` started: what they load is its own copy."""
-    return _processes_naming(f"/infmap-kit-{serve.pid}-")
+    return processes_naming(f"/infmap-kit-{serve.pid}-")
 
 
 @contextlib.contextmanager

@@ -129,6 +129,7 @@ def test_bench_compare_says_what_changed(tmp_path: Path) -> None:
         (["bench", "compare", "x.json", "y.json"], 1, "cannot read x.json"),
         (["bench", "table5", "--only", "unet/vgg"], 1, "expected encoder to be one of"),
         (["bench", "table5", "--precision", "fp7"], 1, "expected --precision to be one of"),
+        (["accept", "nowhere"], 1, "expected the folder of a repository, found nowhere"),
         (["tune", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),
         (["tune", "--for", "beauty"], 1, "expected --for to be one of latency, throughput"),
         (["deploy", "compose", "--repository", "nowhere"], 1, "fill it with `infmap-kit export`"),

@@ -42,9 +42,9 @@ def _repository(
     built_with = (
         {"tensorrt": tensorrt, "compute_capability": "7.5", **(built or {})}
         if target == "tensorrt"
-        else {}
+        else dict(built or {})
     )
-    gpu = target != "openvino"
+    gpu = target not in ("openvino", "embedded")
     write_manifest(
         folder,
         target=target,
@@ -282,6 +282,37 @@ def test_compose_files_are_valid_by_the_compose_specs_schema(tmp_path: Path) -> 
     )
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert service["volumes"][0]["read_only"]
+
+
+def test_compose_builds_what_the_embedded_target_needs(tmp_path: Path) -> None:
+    """NVIDIA's images lack OpenVINO's Python package; the versions are those of the proof."""
+    built = {"openvino": "2026.4.1", "numpy": "2.4.6"}
+    repository = _repository(tmp_path / "r", target="embedded", precision="int8", built=built)
+    document = compose_document(repository, ServerOptions(), OPTIONS)
+    write_yaml(tmp_path / "compose.yaml", document)
+    schema = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json")
+    read = yaml.safe_load((tmp_path / "compose.yaml").read_text())
+    jsonschema.validate(read, json.loads(schema.read_text(encoding="utf-8")))
+    service = read["services"]["triton"]
+    first, second = service["build"]["dockerfile_inline"].splitlines()
+    assert first == "FROM nvcr.io/nvidia/tritonserver:26.09-py3"
+    assert second.endswith("pip install --no-cache-dir openvino==2026.4.1 numpy==2.4.6")
+    assert "image" not in service
+    assert "deploy" not in service
+    assert (service["read_only"], service["user"]) == (True, "1000:1000")
+    own = compose_document(repository, ServerOptions(), ContainerOptions(image="ours:1"))
+    assert own["services"]["triton"]["image"] == "ours:1"
+    assert "build" not in own["services"]["triton"]
+
+
+def test_plans_of_a_jetson_need_an_image_that_is_named(tmp_path: Path) -> None:
+    repository = _repository(tmp_path / "r", built={"compute_capability": "8.7"})
+    with pytest.raises(HostMismatch, match=r"Jetson Orin.*26\.02-py3-igpu.*name it with --image"):
+        docker_command(repository, ServerOptions(), OPTIONS)
+    with pytest.raises(HostMismatch, match="Jetson Orin"):
+        kserve_document(repository, KSERVE)
+    named = ContainerOptions(image="nvcr.io/nvidia/tritonserver:26.02-py3-igpu")
+    assert named.image in docker_command(repository, ServerOptions(), named)
 
 
 def _kserve(folder: Path, **options: Any) -> dict[str, Any]:

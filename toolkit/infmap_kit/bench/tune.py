@@ -28,12 +28,10 @@ from infmap_kit.report.table import Table
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import Setting, Target
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import config_text, parse_config
-from infmap_kit.triton.releases import Draft, publishing
+from infmap_kit.triton.releases import publishing
 from infmap_kit.triton.repository import (
     Manifest,
     check_repository,
-    files_of,
     served_contract,
     write_manifest,
 )
@@ -138,7 +136,7 @@ def tune(
     chosen = best(trials, goal)
     proof = pictures if pictures is not None else synthetic_pictures(image_size)
     with publishing(repository) as draft:
-        _copy(repository, manifest.release, draft)
+        draft.take(repository, manifest.release)
         target.set(draft.folder, chosen.setting)
         reference = repository_reference(target.open(repository, manifest), manifest)
         thresholds = thresholds_for(manifest.precision)
@@ -196,20 +194,6 @@ def _changed(repository: Path, target: Target, setting: Setting) -> Iterator[Pat
         target.set(folder, setting)
         _seal(folder, Manifest.read(repository))
         yield folder
-
-
-def _copy(repository: Path, release: int, draft: Draft) -> None:
-    """Copy a repository into a draft, whose version folders have the draft's number."""
-    for name in files_of(repository):
-        parts = Path(name).parts
-        renamed = [str(draft.release) if part == str(release) else part for part in parts]
-        target = draft.folder.joinpath(*renamed)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(repository / name, target)
-    for path in draft.folder.glob("*/config.pbtxt"):
-        config = parse_config(path.read_text(encoding="utf-8"))
-        config.version_policy.specific.versions[:] = [draft.release]
-        path.write_text(config_text(config), encoding="utf-8")
 
 
 def trials_table(trials: Sequence[Trial]) -> Table:

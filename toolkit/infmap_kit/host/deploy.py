@@ -100,8 +100,14 @@ def compose_document(
     read-only from where it is.
     """
     manifest = check_repository(repository)
+    dockerfile = "" if options.image else find(manifest.target).dockerfile(manifest)
+    image = (
+        {"build": {"dockerfile_inline": dockerfile}}
+        if dockerfile
+        else {"image": options.image or fitting_image(manifest).reference}
+    )
     service: dict[str, Any] = {
-        "image": options.image or fitting_image(manifest).reference,
+        **image,
         "command": server_arguments(manifest, server),
         **confinement(repository, manifest, server, options).compose(),
         "healthcheck": {

@@ -55,7 +55,7 @@ def verify_repository(
     """
     manifest = check_repository(repository)
     stated = ModelIdentity.of(manifest.model, target=manifest.target, precision=manifest.precision)
-    _require_same_model(source, stated, str(repository))
+    require_same_model(source, stated, str(repository))
     runner = find(manifest.target).open(repository, manifest).runner
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
 
@@ -80,7 +80,7 @@ def verify_served(
     """
     with InfmapClient(url) as client:
         model = client.model()
-        _require_same_model(source, model, f"the server at {url}")
+        require_same_model(source, model, f"the server at {url}")
         return _compare(
             reference, ServedRunner(client), pictures, model.precision, evidence, progress
         )
@@ -103,7 +103,14 @@ def repository_reference(opened: OpenedModel, manifest: Manifest) -> Runner:
     )
 
 
-def _require_same_model(source: Source, actual: ModelIdentity, where: str) -> None:
+def require_same_model(source: Source, actual: ModelIdentity, where: str) -> None:
+    """Refuse a model that was made from another network than the source.
+
+    Raises
+    ------
+    GateFailed
+        Saying what differs, ``where`` it is served or published.
+    """
     for part in all_parts():
         named = source.identity if part is INFECTION else source.identity.get(part.name, {})
         expected = named.get("onnx_sha256")

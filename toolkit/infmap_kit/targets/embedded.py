@@ -179,8 +179,21 @@ class Embedded(Target):
     def image(self, manifest: Manifest) -> Image:
         """Refuse: no container serves it."""
         raise HostMismatch(
-            "target embedded is for the server that infmap-kit brings, not for a container: serve it without "
-            "--runtime docker, or export with --target tensorrt, onnxruntime or openvino"
+            "target embedded is for the server that infmap-kit brings, and NVIDIA's images lack OpenVINO's "
+            "Python package: serve it without --runtime docker, let `deploy compose` write an image with it, "
+            "or export with --target tensorrt, onnxruntime or openvino"
+        )
+
+    def dockerfile(self, manifest: Manifest) -> str:
+        """NVIDIA's recommended image, with the packages that the engines were proved with."""
+        from infmap_kit.tensorrt.gpus import recommended_image
+
+        built = manifest.built_with
+        packages = (f"{p}=={built[p]}" if p in built else p for p in self.libraries)
+        return (
+            f"FROM {recommended_image().reference}\n"
+            # Newer Debian and Ubuntu keep pip from the system's own packages (PEP 668).
+            f"RUN PIP_BREAK_SYSTEM_PACKAGES=1 pip install --no-cache-dir {' '.join(packages)}\n"
         )
 
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:

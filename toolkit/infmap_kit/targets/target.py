@@ -254,6 +254,10 @@ class Target(abc.ABC):
             When none does.
         """
 
+    def dockerfile(self, manifest: Manifest) -> str:
+        """What has to be added to one of NVIDIA's images, as a Dockerfile; empty where one serves as it is."""
+        return ""
+
     def server_options(self, manifest: Manifest) -> list[str]:
         """Options of Triton's command line that a repository needs besides those of every target."""
         return []

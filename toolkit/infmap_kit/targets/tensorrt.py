@@ -185,6 +185,7 @@ class Tensorrt(BackendTarget):
         return image_for(
             manifest.built_with.get("tensorrt", "unknown"),
             version_compatible=_says_yes(manifest, "version_compatible"),
+            capability=manifest.built_with.get("compute_capability", ""),
         )
 
     def server_options(self, manifest: Manifest) -> list[str]:

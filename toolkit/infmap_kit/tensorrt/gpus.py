@@ -13,6 +13,10 @@ from typing import Any
 
 from infmap_kit.errors import HostMismatch
 
+OLDEST_DRIVER = {"12": 525, "13": 580}
+"""Major version of CUDA to the oldest branch of the driver that runs it (CUDA's release notes, "Minor Version
+Compatibility"); the table of images is held to it."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Image:
@@ -98,14 +102,30 @@ def recommended_image() -> Image:
     return next(image for image in images() if image.release == recommended)
 
 
-def image_for(tensorrt: str, *, version_compatible: bool = False) -> Image:
+def image_for(tensorrt: str, *, version_compatible: bool = False, capability: str = "") -> Image:
     """The newest image that loads plans of a build of TensorRT; see :meth:`Image.loads`.
+
+    Parameters
+    ----------
+    tensorrt
+        The build.
+    version_compatible
+        Whether the plans are version-compatible.
+    capability
+        Compute capability of the GPU that they are for, where it is known.
 
     Raises
     ------
     HostMismatch
-        When none is known, naming the versions that there are.
+        When none is known, naming the versions that there are; always so for an integrated GPU.
     """
+    if jetson := _table()["jetson"].get(capability):
+        last = f"{_table()['registry']}:{jetson['last_image']}"
+        raise HostMismatch(
+            f"expected plans for a GPU that NVIDIA's images serve, found those of a {jetson['name']}, for "
+            f"which no image is known: Triton's last for Jetson is {last}; where its TensorRT is {tensorrt}, "
+            "name it with --image"
+        )
     for image in images():
         if image.loads(tensorrt, version_compatible=version_compatible):
             return image

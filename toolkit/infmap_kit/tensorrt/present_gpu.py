@@ -74,6 +74,23 @@ def present_gpu() -> PresentGpu:
         raise HostMismatch(f"nvidia-smi does not say which GPU is here: {reason}") from error
 
 
+def used_memory_mib() -> int:
+    """Memory in use on the first GPU, of all programs together, in MiB; 0 where the driver does not tell.
+
+    Raises
+    ------
+    HostMismatch
+        When there is no GPU.
+    """
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        raise HostMismatch("no NVIDIA GPU is here, or its driver lacks nvidia-smi")
+    command = [tool, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # constant arguments
+    used = result.stdout.partition("\n")[0].strip()
+    return int(used) if used.isdigit() else 0
+
+
 def parse_gpu(listing: str) -> PresentGpu:
     """Read the first line of nvidia-smi's ``name,compute_cap,driver_version,memory.total``, without units.
 

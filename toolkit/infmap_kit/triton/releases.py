@@ -28,7 +28,13 @@ from pathlib import Path
 from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.model.identity import adapter_text
 from infmap_kit.report.table import Table
-from infmap_kit.triton.repository import MANIFEST, Manifest, check_repository, version_folder
+from infmap_kit.triton.repository import (
+    MANIFEST,
+    Manifest,
+    check_repository,
+    files_of,
+    version_folder,
+)
 
 ARCHIVED = 5
 """Releases that are archived besides the present one."""
@@ -55,6 +61,21 @@ class Draft:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path
+
+    def take(self, repository: Path, release: int) -> None:
+        """Copy a repository, whose version folders get this draft's number."""
+        # Needs Triton's protobuf, which whoever lists releases or goes back to one may lack.
+        from infmap_kit.triton.config import config_text, parse_config
+
+        for name in files_of(repository):
+            parts = (str(self.release) if p == str(release) else p for p in Path(name).parts)
+            target = self.folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository / name, target)
+        for path in self.folder.glob("*/config.pbtxt"):
+            config = parse_config(path.read_text(encoding="utf-8"))
+            config.version_policy.specific.versions[:] = [self.release]
+            path.write_text(config_text(config), encoding="utf-8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

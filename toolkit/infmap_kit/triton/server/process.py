@@ -121,6 +121,11 @@ class TritonServer:
             command.append(f"--backend-directory={copy.backends(self.runtime.backends)}")
         return command
 
+    def memory_mib(self) -> float:
+        """Memory of the server and of the processes that it has started; what they share is counted once."""
+        # Proportional set size: pictures lie in memory that server and stub both see.
+        return sum(map(_memory_mib, (self.pid, *_children_of(self.pid))))
+
     def check_files(self) -> None:
         """Refuse to go on with files that are no longer those that were loaded.
 
@@ -297,6 +302,15 @@ def _children_of(pid: int) -> tuple[int, ...]:
     """Ids of the living processes that a process has started."""
     processes = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
     return tuple(process for process in processes if _is_child(process, pid))
+
+
+def _memory_mib(pid: int) -> float:
+    """Proportional set size of a process; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def _is_child(pid: int, parent: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ WHEEL_SHA256 = "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df
 TRITON_VERSION = "2.51.0"
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_ARCHITECTURES = ("x86_64", "amd64")
 _MEMBERS = ("pytriton/tritonserver/", "nvidia_pytriton.libs/")
 _NEEDED_MIB = 400
 
@@ -95,6 +97,7 @@ def find_runtime() -> Runtime:
     """
     if on_path := shutil.which("tritonserver"):
         return Runtime(executable=Path(on_path).absolute())
+    _require_architecture()
     folder = default_folder()
     executable = folder / "pytriton/tritonserver/bin/tritonserver"
     if not executable.is_file():
@@ -130,6 +133,7 @@ def install_runtime(wheel: Path | None = None) -> Path:
     InfmapError
         When the download fails, or the wheel is not the one whose hash is known.
     """
+    _require_architecture()
     folder = default_folder()
     if (folder / COMPLETE).is_file():
         with contextlib.suppress(ServerError):
@@ -162,6 +166,16 @@ def install_runtime(wheel: Path | None = None) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
     return folder
+
+
+def _require_architecture() -> None:
+    """Refuse a machine that the server for CPUs is not for: its files are known by their hashes."""
+    machine = platform.machine()
+    if machine.lower() not in _ARCHITECTURES:
+        raise HostMismatch(
+            f"expected an x86-64 machine for the Triton server for CPUs, found {machine}: serve on an x86-64 "
+            "host, or put a `tritonserver` of this machine's own on the PATH"
+        )
 
 
 def _check(folder: Path) -> None:

@@ -79,6 +79,16 @@ class Supervisor:
         """Triton's HTTP endpoint, with scheme."""
         return self.options.http_url
 
+    def memory_mib(self) -> float:
+        """See :meth:`TritonServer.memory_mib`; 0 while there is no server.
+
+        Raises
+        ------
+        ServerError
+            When the server does not run any more.
+        """
+        return 0.0 if self._server is None else self._server.memory_mib()
+
     def start(self) -> None:
         """Start the present release; raises what :func:`~infmap_kit.triton.server.serving.serving` does."""
         self._metrics = MetricsRelay(self.options.host, self.options.metrics_port)
