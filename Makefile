@@ -62,9 +62,10 @@ lock: ## Hash what constraints.txt and pyproject.toml name, after a change of ei
 chaos: setup ## Kill everything N times, and check what is promised (docs/reliability.md)
 	@PYTHONPATH=tests $(BIN)/python -m chaos --kills $(or $(N),1000) $(SEED:%=--seed %) $(RECORD:%=--record %)
 
+# GATEWAY=1 asks through nginx.
 load: $(VENV)/.serving ## Ask with 64 clients for ten minutes, and watch the memory
 	@[ -d $(DEMO)/model_repository ] || $(BIN)/infmap-kit export training/demo_model -r $(DEMO)/model_repository
-	@$(BIN)/python scripts/load_run.py --repository $(DEMO)/model_repository $(RECORD:%=--record %)
+	@$(BIN)/python scripts/load_run.py --repository $(DEMO)/model_repository $(GATEWAY:%=--gateway) $(RECORD:%=--record %)
 
 reliability: setup ## Fill the records' figures into docs/reliability.md
 	@PYTHONPATH=tests $(BIN)/python -m chaos.table

@@ -45,7 +45,7 @@ class Authority:
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str, *, expired: bool = False) -> Certificate:
+    def sign(self, name: str, *, organisation: str = "", expired: bool = False) -> Certificate:
         """A certificate of a server on this machine, or of a client, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         until = _now() - _DAY if expired else _now() + _DAY
@@ -55,7 +55,7 @@ class Authority:
         ]
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         signed = (
-            _builder(_named(name), self._name, key.public_key(), until)
+            _builder(_named(name, organisation), self._name, key.public_key(), until)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -76,8 +76,11 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _named(name: str, organisation: str = "") -> x509.Name:
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    if organisation:
+        parts.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation))
+    return x509.Name(parts)
 
 
 def _builder(

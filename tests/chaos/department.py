@@ -95,11 +95,15 @@ class Department(Victim):
 
     def recover(self) -> None:
         self.world.serving.ensure()
-        if self.node.process_ended():
-            self.node.start()
         assert self._modality is not None
-        self._modality.join(_DRAIN_S)
-        demand(not self._modality.is_alive(), "the modality cannot get rid of its radiographs")
+        deadline = time.monotonic() + _DRAIN_S
+        while self._modality.is_alive() and time.monotonic() < deadline:
+            # One that was started into the trouble may take until now to end for it.
+            if self.node.process_ended():
+                self.node.start()
+            self._modality.join(0.5)
+        stuck = self._modality.is_alive()
+        demand(not stuck, f"the modality cannot get rid of its radiographs: {self._explain()}")
         wait_until(self._drained, _DRAIN_S, self._explain)
 
     def check(self) -> None:

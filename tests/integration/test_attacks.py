@@ -10,7 +10,6 @@ import resource
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -39,6 +38,7 @@ from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from infmap_kit.triton.server.serving import free_ports, serving
 from infmap_kit.triton.server.supervisor import Supervisor, supervised
+from raw_http2 import grpc_request
 from small_network import small_network
 
 WHITE = np.full((224, 224), 255, np.uint8)
@@ -139,43 +139,14 @@ def test_metrics_are_told_to_no_web_page(running: Supervisor) -> None:
             urllib.request.urlopen(urllib.request.Request(url, headers=headers))
 
 
-def _raw_grpc(port: int, method: str, message: bytes, header: tuple[bytes, bytes]) -> None:
-    """One gRPC request in hand-made HTTP/2, since clients refuse to send headers that are none."""
-
-    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(payload))[1:]
-            + bytes([kind, flags])
-            + struct.pack(">I", stream)
-            + payload
-        )
-
-    def literal(name: bytes, value: bytes) -> bytes:
-        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
-    path = f"/inference.GRPCInferenceService/{method}".encode()
-    fields = [
-        *((b":method", b"POST"), (b":scheme", b"http"), (b":path", path)),
-        *(
-            (b":authority", b"localhost"),
-            (b"content-type", b"application/grpc"),
-            (b"te", b"trailers"),
-        ),
-        header,
-    ]
-    head = b"".join(literal(name, value) for name, value in fields)
-    body = b"\x00" + struct.pack(">I", len(message)) + message
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
-        connection.sendall(frame(1, 4, 1, head) + frame(0, 1, 1, body))
-        time.sleep(1)
-
-
 def _turn_logs_on(server: TritonServer, header: tuple[bytes, bytes]) -> bool:
     """Whether a request with a header reaches an API that is restricted: it makes the server talk."""
     settings = service_pb2.LogSettingsRequest()
     settings.settings["log_verbose_level"].uint32_param = 1
-    _raw_grpc(server.options.grpc_port, "LogSettings", settings.SerializeToString(), header)
+    request = grpc_request("LogSettings", settings.SerializeToString(), header)
+    with socket.create_connection(("127.0.0.1", server.options.grpc_port), 10) as connection:
+        connection.sendall(request)
+        time.sleep(1)
     with InfmapClient(server.grpc_url) as client:
         client.infer(WHITE, WHITE)
     return any("infer_handler" in line or "Process for" in line for line in server._lines)

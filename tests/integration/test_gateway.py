@@ -23,6 +23,7 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
+from raw_http2 import grpc_request
 
 SERVICE = "/inference.GRPCInferenceService/"
 INFER = "/v2/models/infmap/infer"
@@ -198,6 +199,16 @@ def test_who_is_not_known_is_refused(
             assert _grpc_refusal(client, headers=headers)[0] == code, (certificate, headers)
 
 
+@pytest.mark.parametrize("organisation", ["x,CN=ward-3", "x\\,CN=ward-3"])
+def test_an_organisation_that_looks_like_a_caller_is_not_that_caller(
+    gateway: Gateway, authority: Authority, organisation: str
+) -> None:
+    mallory = authority.sign("mallory", organisation=organisation)
+    assert gateway.http("/v2/health/ready", certificate=mallory)[0] == 401
+    honest = authority.sign("ward-3", organisation="Hospital, \\, Ltd\\")
+    assert gateway.http("/v2/health/ready", certificate=honest)[0] == 200
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_old_tls_is_refused_and_new_is_not(
@@ -258,6 +269,7 @@ def test_apis_that_change_the_server_are_not_there_by_grpc(
         "/v2/models/infmap/generate", "/v2/health/../repository/index",
         "/v2/health/ready/%2e%2e/%2e%2e/logging",
         "/v2//repository/index", "/v2/models/infmap/infer/../../../logging", "/v2/models/infmap%2f..%2fstats",
+        "/v2/health/ready%0a", "/v2/models/infmap%0a", "/v2/models/infmap/infer%0a",
     ],
 )  # fmt: skip
 def test_apis_that_change_the_server_are_not_there_by_http(
@@ -428,6 +440,56 @@ def test_compressed_requests_are_refused(gateway: Gateway, ward: Certificate) ->
     with gateway.grpc(ward) as client:
         status, message = _grpc_refusal(client, compression_algorithm="gzip")
     assert (status, "not a request" in message) == ("StatusCode.INVALID_ARGUMENT", True)
+
+
+def test_a_compressed_message_does_not_pass_behind_a_header_that_stands_twice(
+    gateway: Gateway, ward: Certificate
+) -> None:
+    """nginx 1.22 looks at the first, and Triton at the last."""
+    packer = zlib.compressobj(wbits=31)
+    message = packer.compress(_message().SerializeToString()) + packer.flush()
+    encodings = ((b"grpc-encoding", b"identity"), (b"grpc-encoding", b"gzip"))
+    assert _infer_status(gateway, ward, message, *encodings, compressed=True) != "0"
+    assert _infer_status(gateway, ward, _message().SerializeToString()) == "0"
+
+
+def _infer_status(
+    gateway: Gateway, certificate: Certificate, message: bytes, *headers: tuple[bytes, bytes],
+    compressed: bool = False,
+) -> str:  # fmt: skip
+    """gRPC's status in the gateway's log."""
+    before = len(gateway.access_log())
+    context = gateway.context(certificate)
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("localhost", gateway.port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(grpc_request("ModelInfer", message, *headers, compressed=compressed))
+        deadline = time.monotonic() + 20
+        while len(gateway.access_log()) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    status: str = gateway.access_log()[before]["grpc_status"]
+    return status
+
+
+def test_the_log_is_json_also_of_a_connection_that_ended_early(
+    gateway: Gateway, ward: Certificate
+) -> None:
+    context = gateway.context(ward)
+    context.set_alpn_protocols(["h2"])
+    before = len(gateway.access_log())
+    with (
+        socket.create_connection(("localhost", gateway.port), 10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        # No path of HTTP/2 holds a newline.
+        secure.sendall(grpc_request("ModelInfer\n", b""))
+        deadline = time.monotonic() + 20
+        while len(gateway.access_log()) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_what_is_too_large_is_refused(gateway: Gateway, ward: Certificate) -> None:

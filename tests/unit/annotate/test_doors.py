@@ -184,8 +184,13 @@ def test_only_the_owner_sees_the_agreement(open_site: OpenSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/static/../web.py", "/api/items/x/image.png", "/api/none"]
-)
+    "path",
+    [
+        "/nothing", "/static/../web.py", "/api/items/x/image.png", "/api/none",
+        # More digits than Python reads as a number.
+        pytest.param(f"/api/items/x/masks/{'9' * 5000}.png", id="slot"),
+    ],
+)  # fmt: skip
 def test_what_is_not_there_is_said_to_be_not_there(open_site: OpenSite, path: str) -> None:
     assert open_site(drawn=1).enter("anna").get(path).status_code == 404
 
