@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from infmap_kit.errors import ExportError, GateFailed, InfmapError
+from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.adapter import adapted
@@ -666,6 +667,7 @@ def test_the_gate_takes_no_values_beyond_probabilities_from_its_reference() -> N
     """The one picture that an export tries may not show logits; each picture of the gate is looked at."""
     graph, _ = adapted(_hidden_logits(), _FED)
     segmentation = INFECTION.prepare(graph, _SIZE).SerializeToString()
+    runner = ReferenceRunner(OnnxRuntimeEngine(segmentation))
     picture = network_input(_radiographs()[1], _SIZE)
     with pytest.raises(ExportError, match="found values from -.*add --activation sigmoid"):
-        ReferenceRunner(OnnxRuntimeEngine(segmentation)).predict("one", picture)
+        compare(runner, runner, [("one", picture)])
