@@ -20,13 +20,18 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from infmap_kit.errors import ExportError, GateFailed, InfmapError
+from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
+from infmap_kit.gate.runners import ReferenceRunner
+from infmap_kit.graphs.adapter import adapted
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.adapter import ModelAdapter
+from infmap_kit.parts.registry import INFECTION
 from infmap_kit.release.export import publish
-from infmap_kit.release.source import read_source
+from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.targets.embedded import EmbeddedOptions
+from small_network import small_lung_run, small_network, small_run
 
 _SIZE = 32
 _MEAN, _STD = "0.485,0.456,0.406", "0.229,0.224,0.225"
@@ -639,8 +644,6 @@ def test_a_graph_for_one_picture_or_that_mixes_them_is_not_published(
 
 
 def test_a_run_folder_and_a_graph_of_the_contract_need_no_adapter(tmp_path: Path) -> None:
-    from small_network import small_network, small_run
-
     with pytest.raises(ExportError, match="is a run folder.*leave"):
         read_source(small_run(tmp_path / "run"), adapter=_ONE)
     onnx.save(small_network(), tmp_path / "net.onnx")
@@ -649,3 +652,22 @@ def test_a_run_folder_and_a_graph_of_the_contract_need_no_adapter(tmp_path: Path
         read_source(tmp_path / "net.onnx", adapter=_FED)
     with pytest.raises(ExportError, match="ends in Sigmoid already"):
         read_source(tmp_path / "net.onnx", adapter=ModelAdapter(activation="sigmoid"))
+
+
+def test_lungs_of_the_papers_size_are_not_served_beside_a_network_of_another(
+    tmp_path: Path,
+) -> None:
+    onnx.save(_unet().model(), tmp_path / "net.onnx")
+    source = read_source(tmp_path / "net.onnx", adapter=_ONE)
+    with pytest.raises(ExportError, match="224x224.*found one of 32x32: leave --lungs out"):
+        with_parts(source, {"lungs": small_lung_run(tmp_path / "lungs")})
+
+
+def test_the_gate_takes_no_values_beyond_probabilities_from_its_reference() -> None:
+    """The one picture that an export tries may not show logits; each picture of the gate is looked at."""
+    graph, _ = adapted(_hidden_logits(), _FED)
+    segmentation = INFECTION.prepare(graph, _SIZE).SerializeToString()
+    runner = ReferenceRunner(OnnxRuntimeEngine(segmentation))
+    picture = network_input(_radiographs()[1], _SIZE)
+    with pytest.raises(ExportError, match="found values from -.*add --activation sigmoid"):
+        compare(runner, runner, [("one", picture)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import Thresholds, thresholds_for
-from infmap_kit.gate.runners import Runner, by_the_paper
+from infmap_kit.gate.runners import Runner, by_the_paper, require_probabilities
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.parts.check import (
     Check,
@@ -297,6 +297,11 @@ def compare(
         Called for each picture.
     on_pair
         Called with each comparison and what was compared.
+
+    Raises
+    ------
+    ExportError
+        When what the reference answers are no probabilities.
     """
     comparisons: list[PictureComparison] = []
     errors: list[NDArray[np.float16]] = []
@@ -304,6 +309,7 @@ def compare(
     threshold = DETECTION_THRESHOLD
     for index, (name, picture) in enumerate(pictures):
         expected = reference.predict(name, picture)
+        require_probabilities(expected.probability)
         # An engine's answer says nothing of its finding; both are held to the reference's.
         actual = dataclasses.replace(candidate.predict(name, picture), finding=expected.finding)
         threshold = expected.finding.threshold

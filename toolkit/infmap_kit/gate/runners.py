@@ -69,16 +69,9 @@ class ReferenceRunner:
         self._finding = finding
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
-        """Answer about one picture, (H, H) uint8.
-
-        Raises
-        ------
-        ExportError
-            When what the network answers are no probabilities.
-        """
+        """Answer about one picture, (H, H) uint8."""
         outputs = _run(self._segmentation, SEGMENTATION, picture)
         probability = outputs[RAW_PROBABILITY.name]
-        require_probabilities(probability)
         if self._temperature != 1:
             probability = calibrated(probability, self._temperature)
         parts = {
