@@ -125,6 +125,24 @@ def test_files_hold_every_picture_and_the_sheets_show_small_and_large(tmp_path: 
     assert spread_rows(comparison.predictions, 0) == []
 
 
+def test_further_networks_are_measured_and_stand_on_the_same_sheet(tmp_path: Path) -> None:
+    """The paper's Fig. 7: four classifiers and three networks beside each other."""
+    predictions = _predictions()
+    labels = [f"activation map, {n}" for n in range(3)] + [f"infection map, {n}" for n in range(2)]
+    others = {label: predictions.infection * np.float32(0.5) for label in labels}
+    whole = compare_maps(dataclasses.replace(predictions, others=others))
+    measured = whole.report["parts"]["all"]["maps"]
+    assert set(labels) < set(measured)
+    # The same map at half the height: the order of pixels is all that counts.
+    assert measured["infection map, 0"] == measured[INFECTION]
+    paths = [tmp_path / name for name in ("pair", "whole")]
+    sheets = []
+    for path, comparison in zip(paths, (compare_maps(predictions), whole), strict=True):
+        write_comparison(comparison, path, cases=2)
+        sheets.append(read_picture(path / "sheet-1.png"))
+    assert sheets[1].shape[1] == pytest.approx(9 / 4 * sheets[0].shape[1], rel=0.01)
+
+
 def test_the_best_threshold_is_found_by_trying_all() -> None:
     covid = np.array([1, 1, 1, 0, 0], dtype=bool)
     score = np.array([0.9, 0.6, 0.2, 0.3, 0.1])

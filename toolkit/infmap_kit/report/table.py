@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _NOTHING = ("", "-", "–")
 # Neither a date nor an address.
 _FIGURE = re.compile(r"[-+<>=]*\s*(?!\d{4}-|\d+\.\d+\.)\d")
-_INTERVAL = re.compile(r" (± |to )(?=[\d.-]+)")
+# Where a cell of several figures may be parted: "84.0 ± 0.1", "81.1 to 86.9", "84.1 (84.0, +0.1)".
+_INTERVAL = re.compile(r" (± |to |\(|[+-])(?=\d)")
 # Longer ones are paths and hashes, which are folded anyhow.
 _LONGEST_WORD = 16
 # A narrow table keeps its size.

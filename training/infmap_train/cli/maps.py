@@ -27,6 +27,10 @@ def compare_maps(
     output: Annotated[
         Path, typer.Option(help="Folder for tables, figures by image, and sheets (radiographs!).")
     ],
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further run, network or classifier, to compare; may be repeated."),
+    ] = None,
     everything: Everything = False,
     cases: Annotated[int, typer.Option(min=0, help="Radiographs on the sheets; 0 for none.")] = 24,
     as_json: AsJson = False,
@@ -39,7 +43,11 @@ def compare_maps(
 
     with progress_bar() as progress:
         predictions = predict_both(
-            run, classifier, data, everything=everything, covid_only=True, progress=progress
+            *(run, classifier, data),
+            also=also or [],
+            everything=everything,
+            covid_only=True,
+            progress=progress,
         )
     comparison = comparing.compare_maps(predictions)
     comparing.write_comparison(comparison, output, cases=cases)

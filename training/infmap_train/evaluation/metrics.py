@@ -193,7 +193,11 @@ class PrecisionRecall:
 
 def precision_recall(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> PrecisionRecall:
     """Precision and recall of the pixels at every threshold that changes them."""
-    infected, healthy = _histograms(masks, probability)
+    return curve_of(*pixel_histograms(masks, probability))
+
+
+def curve_of(infected: NDArray[np.int64], healthy: NDArray[np.int64]) -> PrecisionRecall:
+    """Precision and recall of what :func:`pixel_histograms` counted, of several sets added up too."""
     true_positive, false_positive = infected[::-1].cumsum(), healthy[::-1].cumsum()
     predicted = true_positive + false_positive
     changing = np.flatnonzero(np.diff(predicted, prepend=-1))
@@ -208,7 +212,7 @@ def precision_recall(masks: NDArray[np.uint8], probability: NDArray[np.float32])
 
 def pixel_auc(masks: NDArray[np.uint8], probability: NDArray[np.float32]) -> float:
     """Area under the pixels' ROC curve, in [0, 1]; NaN when one class is absent."""
-    infected, healthy = _histograms(masks, probability)
+    infected, healthy = pixel_histograms(masks, probability)
     # The share of pairs, one pixel of each class, that are ranked rightly; ties count half.
     below = healthy.cumsum() - healthy / 2
     return _ratio(float((infected * below).sum()), float(infected.sum()) * float(healthy.sum()))
@@ -221,10 +225,10 @@ def image_auc(covid: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
     return float(roc_auc_score(covid, score))
 
 
-def _histograms(
+def pixel_histograms(
     masks: NDArray[np.uint8], probability: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Infected and healthy pixels at each step of probability, (T,) each."""
+    """Infected and healthy pixels at each step of probability, (T,) int64 each, to be added up."""
     both = np.zeros(_STEPS + 1, np.int64)
     positive = np.zeros_like(both)
     # A few pictures at a time: what is computed in between is eight times as large as they are.

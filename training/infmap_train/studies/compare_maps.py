@@ -76,6 +76,7 @@ def _measure(predictions: Predictions) -> Values:
     maps: dict[str, NDArray[Any]] = {
         INFECTION: predictions.infection,
         ACTIVATION: predictions.activation,
+        **predictions.others,
         LUNGS: predictions.lungs,
         UNIFORM: np.broadcast_to(np.float32(1), shape),
     }

@@ -43,8 +43,9 @@ def spread_rows(predictions: Predictions, cases: int) -> list[int]:
 
 
 def _draw(predictions: Predictions, rows: list[int]) -> Figure:
-    figure = plots.new_figure(inches=(2.6 * len(_TITLES), 2.85 * len(rows)))
-    grid = figure.subplots(len(rows), len(_TITLES), squeeze=False)
+    columns = len(_TITLES) + len(predictions.others)
+    figure = plots.new_figure(inches=(2.6 * columns, 2.85 * len(rows)))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in zip(grid, rows, strict=True):
         picture = predictions.pictures.images[row]
         plain = np.repeat(picture[..., np.newaxis], 3, axis=2)
@@ -59,6 +60,11 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
             (
                 infection_map(picture, predictions.infection[row]),
                 f"{_TITLES[3]}, up to {predictions.infection[row].max():.2f}",
+            ),
+            # Activation maps first, as in the paper's figure.
+            *(
+                (infection_map(picture, maps[row]), label.replace(", ", "\n", 1))
+                for label, maps in sorted(predictions.others.items())
             ),
         )
         for axes, (image, title) in zip(line, shown, strict=True):

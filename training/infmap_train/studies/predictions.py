@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ class Predictions:
         (N, 224, 224) float32 in [0, 1]: the classifier's Grad-CAM, relative to its own peak.
     probability
         (N,) float32 in [0, 1]: the classifier's probability of COVID-19.
+    others
+        Maps of further networks and classifiers, (N, 224, 224) float32 in [0, 1], by what they are.
     """
 
     network: ModelSpec
@@ -46,6 +49,7 @@ class Predictions:
     infection: NDArray[np.float32]
     activation: NDArray[np.float32]
     probability: NDArray[np.float32]
+    others: Mapping[str, NDArray[np.float32]] = dataclasses.field(default_factory=dict)
 
     def identity(self) -> dict[str, dict[str, str]]:
         """Name and version of both, as reports have them."""
@@ -81,6 +85,7 @@ def predict_both(
     classifier_run: Path,
     folder: Path,
     *,
+    also: Sequence[Path] = (),
     everything: bool = False,
     covid_only: bool = False,
     progress: Progress = no_progress,
@@ -93,6 +98,8 @@ def predict_both(
         Finished run folders of `infmap-train fit` and `infmap-train classify`.
     folder
         The data, as for training.
+    also
+        Further finished runs of either kind, whose maps are taken too.
     everything
         Take all pictures; for data of others.
     covid_only
@@ -116,14 +123,18 @@ def predict_both(
             f"{classifier_run} holds {classifier_spec.name}: expected a classifier, "
             "of `infmap-train classify`"
         )
+    for further in also:
+        if run_folder.read(further).anatomy is Anatomy.LUNGS:
+            raise SpecError(f"{further} is of the lungs: expected networks of the infection")
     samples = read_dataset(folder, ReadOptions.of_training(spec.training))
     if not everything:
-        names = run_folder.held_back_names(run) & run_folder.held_back_names(classifier_run)
+        runs = (run, classifier_run, *also)
+        names = set.intersection(*map(run_folder.held_back_names, runs))
         samples = [sample for sample in samples if sample.name in names]
         if not names or len(samples) < len(names):
             raise TrainingError(
-                f"{run} and {classifier_run} held back {len(names)} pictures in common, and {folder} "
-                f"has {len(samples)} of them: pass the data that both were trained on, with the same "
+                f"{', '.join(map(str, runs))} held back {len(names)} pictures in common, and {folder} "
+                f"has {len(samples)} of them: pass the data that all were trained on, with the same "
                 "folds and seed, or --all for other data"
             )
     samples = [sample for sample in samples if sample.covid or not covid_only]
@@ -140,4 +151,15 @@ def predict_both(
         infection=infection,
         activation=activation,
         probability=probability,
+        others=dict(_maps_of(run, pictures.images, progress) for run in also),
     )
+
+
+def _maps_of(
+    run: Path, images: NDArray[np.uint8], progress: Progress
+) -> tuple[str, NDArray[np.float32]]:
+    """What a further run's maps are, and the maps."""
+    network = run_folder.read(run).network
+    if isinstance(network, ClassifierSpec):
+        return f"activation map, {network.label}", explain_run(run, images, progress=progress)[1]
+    return f"infection map, {network.label}", predict_run(run, images, progress=progress)

@@ -356,7 +356,8 @@ def _scalars(writer: Any, row: dict[str, Any]) -> None:
     metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin)
     with writer.as_default(step=row["epoch"]):
         for name, value in row.items():
-            if name == "loss" or name.startswith("watched_"):
+            # A share of nothing has no figure.
+            if value is not None and (name == "loss" or name.startswith("watched_")):
                 tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
     writer.flush()
 
