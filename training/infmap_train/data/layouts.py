@@ -24,7 +24,7 @@ from infmap_train.data.dataset import (
 )
 from infmap_train.data.patients import with_patients
 from infmap_train.data.problems import Problem, UnfitData, refuse
-from infmap_train.data.readers.plain import READER as PLAIN
+from infmap_train.data.readers.masked.plain import READER as PLAIN
 from infmap_train.data.readers.reader import make_sample
 from infmap_train.data.readers.registry import choose_reader, expected
 from infmap_train.options import ReadOptions

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infmap_kit.errors import TrainingError
-from infmap_train.data import readers
 from infmap_train.data.dataset import Sample
-from infmap_train.data.readers.plain import READER as PLAIN
+from infmap_train.data.readers import labelled, masked
+from infmap_train.data.readers.masked.plain import READER as PLAIN
 from infmap_train.data.readers.reader import Reader
 
 # Deeper than any archive nests its tables and folders.
@@ -36,12 +36,13 @@ class Choice:
 
 @functools.cache
 def all_readers() -> tuple[Reader, ...]:
-    """Every reader in this folder, by name."""
-    modules = (
-        importlib.import_module(f"{readers.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(readers.__path__)
+    """Every reader in the two folders, by name."""
+    names = (
+        module.name
+        for package in (labelled, masked)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     )
-    found = (getattr(module, "READER", None) for module in modules)
+    found = (getattr(importlib.import_module(name), "READER", None) for name in names)
     return tuple(sorted((r for r in found if isinstance(r, Reader)), key=lambda r: r.name))
 
 
