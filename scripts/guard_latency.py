@@ -34,10 +34,10 @@ from gateways import running_gateway
 from infmap_kit.bench.statistics import bootstrap_p50, interval
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.serving.server import free_ports
+from infmap_kit.serving.supervisor import POLL_S, RECHECK_S, Supervisor, supervised
 from infmap_kit.triton.server.process import is_ready
 from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports
-from infmap_kit.triton.server.supervisor import POLL_S, RECHECK_S, Supervisor, supervised
 
 WARM_UP = 50
 BARE, SERVE, GATEWAY = "bare Triton", "serve", "gateway"

@@ -33,7 +33,7 @@ from infmap_kit import __version__
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.parts.contract import ENSEMBLE
-from infmap_kit.triton.server.serving import free_ports, serving
+from infmap_kit.serving.server import free_ports, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUTS = ("DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP")

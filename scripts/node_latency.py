@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.triton.server.serving import free_ports, serving
+from infmap_kit.serving.server import free_ports, serving
 from node_host import CALLER, NodeHost, c_store_to, radiograph_file, running
 from orthanc import Orthanc, running_orthanc
 

@@ -13,11 +13,11 @@ from infmap_kit.bench.scopes import SCOPES
 from infmap_kit.errors import HostMismatch, InfmapError
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.runners import ServedRunner
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.backends import on_gpu
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.runtime import install_runtime
-from infmap_kit.triton.server.serving import free_ports, serving
 
 
 def run(payload: Payload) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ _IMPORTED = [
     "infmap_kit.results.tables",
     "infmap_kit.release.export", "infmap_kit.release.install", "infmap_kit.release.source",
     "infmap_kit.targets.registry", "infmap_kit.targets.embedded", "infmap_kit.gate.report",
-    "infmap_kit.triton.server.supervisor", "infmap_kit.triton.releases", "infmap_kit.node.service",
+    "infmap_kit.serving.supervisor", "infmap_kit.triton.releases", "infmap_kit.node.service",
     "infmap_annotate.cli", "infmap_annotate.web.serving", "infmap_annotate.web.pages",
 ]  # fmt: skip
 _PR_SET_PDEATHSIG = 1

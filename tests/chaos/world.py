@@ -20,8 +20,8 @@ from chaos.relay import Relay
 from infmap_kit.errors import ServerError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.serving.server import free_ports
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.server.serving import free_ports
 from node_host import radiograph_file, wait_until
 from small_network import small_run
 

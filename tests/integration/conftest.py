@@ -10,10 +10,10 @@ import pytest
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import free_ports, serving
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,6 +29,8 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.host.doctor import examine
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports, serving
+from infmap_kit.serving.supervisor import Supervisor, supervised
 from infmap_kit.targets.check import Status
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
@@ -36,8 +38,6 @@ from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server import runtime
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports, serving
-from infmap_kit.triton.server.supervisor import Supervisor, supervised
 from raw_http2 import grpc_request
 from small_network import small_network
 

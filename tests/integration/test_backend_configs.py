@@ -21,12 +21,12 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.parts.contract import ENSEMBLE, GRAPHS
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports, serving
 from published import answered_by_the_runner
 from small_network import small_network
 

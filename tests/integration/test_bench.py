@@ -38,6 +38,7 @@ from infmap_kit.errors import HostMismatch, ServerError, SpecError, Unstable
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports, served_here, serving
 from infmap_kit.targets.backends import BackendOptions
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import served_graphs
@@ -51,7 +52,6 @@ from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import TRITON_VERSION, find_runtime
-from infmap_kit.triton.server.serving import free_ports, served_here, serving
 from plans_without_gpu import stand_in_for_tensorrt
 from published import answered_by_the_runner, seal_anew
 from small_network import small_network

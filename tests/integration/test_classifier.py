@@ -23,6 +23,7 @@ from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import verify_served
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
 from infmap_kit.targets.openvino import OpenvinoOptions
@@ -31,7 +32,6 @@ from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports, serving
 from pictures import read_picture
 from small_network import small_classifier, small_classifier_run, small_run
 

@@ -19,10 +19,10 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import free_ports, serving
 
 OUTPUTS = ("DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP")
 SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(OUTPUTS, size)]

@@ -29,6 +29,8 @@ from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_served
 from infmap_kit.results.infer import find_infection
+from infmap_kit.serving.server import free_ports, serving
+from infmap_kit.serving.supervisor import supervised
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
 from infmap_kit.targets.openvino import OpenvinoOptions
@@ -38,8 +40,6 @@ from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports, serving
-from infmap_kit.triton.server.supervisor import supervised
 from small_network import small_lung_run, small_run
 
 CONTRACT = Contract(("lungs",))

@@ -22,11 +22,11 @@ from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source
 from infmap_kit.release.verify import verify_served
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import free_ports, serving
 from other_finding import TUBERCULOSIS, tuberculosis_run
 
 _HALF = 71

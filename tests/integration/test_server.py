@@ -22,8 +22,8 @@ import pytest
 from infmap_kit.errors import ServerError, SpecError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.server.serving import free_ports, serving
 from processes import heed_ctrl_c, processes_naming
 from published import seal_anew
 

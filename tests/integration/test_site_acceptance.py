@@ -26,6 +26,7 @@ from infmap_kit.progress import Progress
 from infmap_kit.release.export import publish
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports
 from infmap_kit.site_acceptance import site
 from infmap_kit.site_acceptance.acceptance import STEPS, Step, accept
 from infmap_kit.site_acceptance.line import AcceptanceLine, AcceptanceOutcome
@@ -34,7 +35,6 @@ from infmap_kit.site_acceptance.site import AcceptanceOptions, Site
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.tensorrt import gpus
 from infmap_kit.triton.server.private_copy import temporary_folder
-from infmap_kit.triton.server.serving import free_ports
 from processes import processes_naming
 from published import seal_anew
 from small_network import small_network, small_run

@@ -18,12 +18,12 @@ from infmap_kit.errors import InfmapError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports
+from infmap_kit.serving.supervisor import Supervisor, supervised
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.server.serving import free_ports
-from infmap_kit.triton.server.supervisor import Supervisor, supervised
 from small_network import small_network
 
 BIASES = {1: -9.0, 2: -6.0}

@@ -17,8 +17,8 @@ import pytest
 from doctors import new_study
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.imaging.synthetic.folder import write_synthetic
+from infmap_kit.serving.server import free_ports
 from infmap_kit.triton.server.runtime import find_runtime
-from infmap_kit.triton.server.serving import free_ports
 from processes import heed_ctrl_c
 from small_network import small_run
 from traced import Traced, clean_environment, files_below, strangers, traced, traced_words

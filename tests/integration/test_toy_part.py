@@ -18,9 +18,9 @@ from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import verify_served
 from infmap_kit.results.infer import infer_files
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.check import Status
 from infmap_kit.targets.embedded import EmbeddedOptions
-from infmap_kit.triton.server.serving import free_ports, serving
 from pictures import read_picture
 from small_network import small_run
 from toy_part import brightness, brightness_run

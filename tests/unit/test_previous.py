@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from infmap_kit.serving.server import free_ports
 from infmap_kit.triton.repository import check_repository
-from infmap_kit.triton.server.serving import free_ports
 from previous import unpack_previous
 
 

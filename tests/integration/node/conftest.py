@@ -12,9 +12,9 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import free_ports, serving
 from node_host import radiograph_file
 from orthanc import Orthanc
 from small_network import small_network

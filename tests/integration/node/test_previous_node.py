@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infmap_kit.triton.server.serving import free_ports, serving
+from infmap_kit.serving.server import free_ports, serving
 from moody_pacs import MoodyPacs
 from node_host import NodeHost, running
 from previous import unpack_previous

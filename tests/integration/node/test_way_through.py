@@ -18,8 +18,8 @@ import pytest
 from pydicom import dcmread
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import free_ports, serving
 from node_host import (
     CALLER,
     PATIENT_ID,

@@ -15,12 +15,12 @@ from infmap_kit.host import host_checks
 from infmap_kit.host.doctor import examine
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
+from infmap_kit.serving.server import free_ports
 from infmap_kit.targets.check import HostCheck, Status
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.tensorrt.present_gpu import PresentGpu
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
-from infmap_kit.triton.server.serving import free_ports
 from published import seal_anew
 from small_network import small_network
 

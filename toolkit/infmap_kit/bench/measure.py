@@ -28,8 +28,8 @@ from infmap_kit.bench.steps import ServerSteps
 from infmap_kit.bench.subject import Subject, Timed
 from infmap_kit.errors import InfmapError, MissingDependency, ServerError, SpecError, Unstable
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.serving.server import Serve, served_here
 from infmap_kit.triton.repository import Manifest, versions
-from infmap_kit.triton.server.serving import Serve, served_here
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -30,12 +30,12 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph
 from infmap_kit.parts.registry import part_of
+from infmap_kit.serving.server import RunningServer, Serve, served_here
 from infmap_kit.targets.backends import on_gpu
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest, check_repository
-from infmap_kit.triton.server.serving import RunningServer, Serve, served_here
 
 Timed = Callable[[int], float]
 """Milliseconds of one request; its number chooses the picture."""
@@ -76,7 +76,7 @@ class Subject:
     ) -> Iterator[Self]:
         """Check a repository, serve it on free ports, and compile its graphs here too.
 
-        Raises what :func:`~infmap_kit.triton.server.serving.serving` raises, and ``HostMismatch`` when its
+        Raises what :func:`~infmap_kit.serving.server.serving` raises, and ``HostMismatch`` when its
         engines do not run here.
         """
         manifest = check_repository(repository)

@@ -25,6 +25,7 @@ from infmap_kit.gate.runners import ServedRunner
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.verify import repository_reference
 from infmap_kit.report.table import Table
+from infmap_kit.serving.server import Serve, served_here, warm_up
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import Setting, Target
 from infmap_kit.triton.client import InfmapClient
@@ -35,7 +36,6 @@ from infmap_kit.triton.repository import (
     served_contract,
     write_manifest,
 )
-from infmap_kit.triton.server.serving import Serve, served_here, warm_up
 
 
 class Goal(enum.StrEnum):

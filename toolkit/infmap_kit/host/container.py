@@ -16,6 +16,7 @@ from pathlib import Path
 from infmap_kit.errors import HostMismatch, ServerError
 from infmap_kit.host.confinement import UNPRIVILEGED, Confinement, Mount, PublishedPort
 from infmap_kit.model.files import cache_folder
+from infmap_kit.serving.server import free_ports
 from infmap_kit.targets.backends import on_gpu
 from infmap_kit.targets.check import Status
 from infmap_kit.targets.registry import find
@@ -24,7 +25,6 @@ from infmap_kit.tensorrt.present_gpu import present_gpu
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.options import ServerOptions, hardened
 from infmap_kit.triton.server.process import is_ready
-from infmap_kit.triton.server.serving import free_ports
 
 MODELS = "/models"
 """Folder of the repository in the container."""

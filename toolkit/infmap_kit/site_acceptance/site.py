@@ -19,14 +19,14 @@ from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.bundle import Bundle
 from infmap_kit.release.source import Origin
 from infmap_kit.release.verify import repository_reference
+from infmap_kit.serving.server import free_ports
+from infmap_kit.serving.supervisor import Supervisor
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.private_copy import temporary_folder
 from infmap_kit.triton.server.process import is_ready
-from infmap_kit.triton.server.serving import free_ports
 from infmap_kit.triton.server.shared_memory import new_prefix
-from infmap_kit.triton.server.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from infmap_kit.bench.records.record import BenchRecord

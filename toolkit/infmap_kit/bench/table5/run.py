@@ -25,9 +25,9 @@ from infmap_kit.paper.table5 import Table5Row, table5_rows
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import Source
+from infmap_kit.serving.server import Serve, served_here
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import TargetOptions
-from infmap_kit.triton.server.serving import Serve, served_here
 
 DEFAULT_TARGET = "embedded"
 _BUILD_TIMEOUT_S = 900.0

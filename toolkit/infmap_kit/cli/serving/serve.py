@@ -72,10 +72,10 @@ def serve(
         return
     if runtime != "auto":
         raise ServerError(f"expected --runtime to be one of auto, docker, found {runtime!r}")
+    from infmap_kit.serving.supervisor import POLL_S, supervised
     from infmap_kit.targets.registry import find
     from infmap_kit.triton.repository import Manifest
     from infmap_kit.triton.server.signals import checking_at_sighup, ending_on_sigterm
-    from infmap_kit.triton.server.supervisor import POLL_S, supervised
 
     find(Manifest.read(repository).target)
 

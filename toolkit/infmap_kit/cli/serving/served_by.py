@@ -9,7 +9,7 @@ import typer
 from infmap_kit.errors import ServerError
 
 if TYPE_CHECKING:
-    from infmap_kit.triton.server.serving import Serve
+    from infmap_kit.serving.server import Serve
 
 Runtime = Annotated[
     str,
@@ -25,7 +25,7 @@ def served_by(runtime: str) -> Serve:
     ServerError
         For another name.
     """
-    from infmap_kit.triton.server.serving import served_here
+    from infmap_kit.serving.server import served_here
 
     if runtime == "docker":
         from infmap_kit.host.container import served_in_container

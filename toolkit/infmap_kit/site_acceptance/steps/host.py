@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.host.doctor import examine
+from infmap_kit.serving.server import free_ports
 from infmap_kit.site_acceptance.line import (
     NEEDS_A_GPU,
     AcceptanceLine,
@@ -19,7 +20,6 @@ from infmap_kit.targets.registry import find
 from infmap_kit.tensorrt.gpus import OLDEST_DRIVER, images
 from infmap_kit.tensorrt.present_gpu import PresentGpu, has_gpu, present_gpu
 from infmap_kit.triton.repository import Manifest
-from infmap_kit.triton.server.serving import free_ports
 
 _OF_THE_GPU = ("GPU", "plan", "GPU memory", "image", "driver")
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -66,6 +66,8 @@ class TritonServer:
     shared
         Whether it may listen on ports that another server with this option has (Linux' SO_REUSEPORT): the
         kernel deals new connections out to both. Triton has no such option for metrics.
+    arguments, environment
+        What the repository's target needs besides: arguments of the command line, and environment variables.
     """
 
     repository: Path
@@ -75,6 +77,8 @@ class TritonServer:
     manifest: Manifest | None = None
     on_log: Callable[[str], None] = lambda _: None
     shared: bool = False
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._memory_prefix = new_prefix()
@@ -113,6 +117,7 @@ class TritonServer:
             f"--metrics-address={options.metrics_host or options.host}",
             f"--metrics-port={options.metrics_port}",
             *hardened(),
+            *self.arguments,
             f"--backend-config=python,shm-region-prefix-name={self._memory_prefix}",
         ]
         if self.shared:
@@ -174,7 +179,7 @@ class TritonServer:
                 [*_DYING_WITH_US, *self._command(self._copy)],
                 # The stub's Python looks for modules in the current folder before it looks anywhere else.
                 cwd=self._copy.folder,
-                env=self.runtime.environment(),
+                env={**self.runtime.environment(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

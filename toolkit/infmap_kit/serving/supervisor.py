@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from infmap_kit.errors import InfmapError, ServerError, SpecError
+from infmap_kit.serving.server import checked, hidden_metrics, server_of, warm_up
 from infmap_kit.triton.repository import Manifest, check_repository
 from infmap_kit.triton.server.metrics_relay import MetricsRelay
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.process import TritonServer
-from infmap_kit.triton.server.serving import checked, fitting_runtime, hidden_metrics, warm_up
 
 POLL_S = 0.5
 """Seconds between two looks at the repository's manifest."""
@@ -45,7 +45,7 @@ class Supervisor:
     Parameters
     ----------
     repository, options, on_log
-        See :func:`~infmap_kit.triton.server.serving.serving`.
+        See :func:`~infmap_kit.serving.server.serving`.
     on_event
         Called with a line for each change of release, or with the reason why there was none; for each end of
         the server by itself; and for files that are no longer what was published.
@@ -90,7 +90,7 @@ class Supervisor:
         return 0.0 if self._server is None else self._server.memory_mib()
 
     def start(self) -> None:
-        """Start the present release; raises what :func:`~infmap_kit.triton.server.serving.serving` does."""
+        """Start the present release; raises what :func:`~infmap_kit.serving.server.serving` does."""
         self._metrics = MetricsRelay(self.options.host, self.options.metrics_port)
         self._server, self.manifest = self._start_release(beside=False)
         self._metrics.follow(self._server.options.metrics_url)
@@ -207,13 +207,8 @@ class Supervisor:
     def _start_release(self, *, beside: bool) -> tuple[TritonServer, Manifest]:
         """Start whatever is published now, and make sure that it was one release that was loaded."""
         manifest = checked(self.repository)
-        server = TritonServer(
-            self.repository,
-            runtime=fitting_runtime(self.repository, manifest),
-            options=hidden_metrics(self.options),
-            manifest=manifest,
-            on_log=self.on_log,
-            shared=True,
+        server = server_of(
+            self.repository, manifest, hidden_metrics(self.options), on_log=self.on_log, shared=True
         )
         try:
             server.start(beside_release=manifest.release if beside else None)

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 from infmap_kit.errors import HostMismatch
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.targets.registry import find
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.repository import Manifest, check_repository, remove_bytecode
@@ -55,14 +56,7 @@ def serving(
         When it does not start.
     """
     manifest = checked(repository)
-    server = TritonServer(
-        repository,
-        runtime=fitting_runtime(repository, manifest),
-        options=options or ServerOptions(),
-        manifest=manifest,
-        on_log=on_log,
-    )
-    with server:
+    with server_of(repository, manifest, options or ServerOptions(), on_log=on_log) as server:
         warm_up(server.grpc_url)
         yield server
 
@@ -86,12 +80,38 @@ def served_here(repository: Path) -> Iterator[TritonServer]:
 
     Raises what :func:`serving` raises.
     """
-    manifest = check_repository(repository)
-    runtime = fitting_runtime(repository, manifest)
-    with TritonServer(
-        repository, runtime=runtime, options=free_ports(), manifest=manifest
-    ) as server:
+    with server_of(repository, check_repository(repository), free_ports()) as server:
         yield server
+
+
+def server_of(
+    repository: Path,
+    manifest: Manifest,
+    options: ServerOptions,
+    *,
+    on_log: Callable[[str], None] = lambda _: None,
+    shared: bool = False,
+) -> TritonServer:
+    """The server of this machine for a repository that was checked, with what its target asks of a server.
+
+    Raises
+    ------
+    SpecError
+        For a target that this version does not know.
+    HostMismatch
+        When there is no server, or none that has the repository's backend.
+    """
+    target = find(manifest.target)
+    return TritonServer(
+        repository,
+        runtime=fitting_runtime(repository, manifest),
+        options=options,
+        manifest=manifest,
+        on_log=on_log,
+        shared=shared,
+        arguments=target.server_options(manifest),
+        environment=target.server_environment(manifest),
+    )
 
 
 def checked(repository: Path) -> Manifest:
