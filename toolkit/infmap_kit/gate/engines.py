@@ -64,6 +64,9 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         # What is recorded of it is compared bit by bit.
         options.use_deterministic_compute = True
+        # Q/DQ nodes are computed as they are written, the same on every machine: in kernels of 8-bit integers
+        # sums overflow on a CPU without VNNI.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         # What stops it is raised; its own lines would stand between ours.
         options.log_severity_level = 4
         with _in_one_line("ONNX Runtime cannot take the graph"):
