@@ -51,6 +51,38 @@ def small_network(
     return model
 
 
+_DEEPER = """
+<ir_version: 9, opset_import: ["" : 18]>
+deeper (uint8[N, 224, 224] IMAGE) => (float[N, 224, 224] PROBABILITY)
+<int64[1] channel = {1}>
+{
+    gray = Cast <to = 1> (IMAGE)
+    planes = Unsqueeze (gray, channel)
+    blurred = Conv <pads = [1, 1, 1, 1]> (planes, blur)
+    light = Relu (blurred)
+    spread = Conv (light, spreading)
+    lit = Relu (spread)
+    logit = Conv (lit, gathering, bias)
+    odds = Sigmoid (logit)
+    PROBABILITY = Squeeze (odds, channel)
+}
+"""
+
+
+def deeper_network(*, contrast: float = 18.0) -> onnx.ModelProto:
+    """Three convolutions that find what :func:`small_network` finds; with a high contrast it is touchy."""
+    model = onnx.parser.parse_model(_DEEPER)
+    weights = {
+        "blur": np.full((1, 1, 3, 3), 1 / 255 / 9),
+        "spreading": np.array([0.5, 1.0, 2.0, 3.0]).reshape(4, 1, 1, 1),
+        "gathering": np.full((1, 4, 1, 1), contrast / 6.5),
+        "bias": np.array([-contrast / 2]),
+    }
+    for name, values in weights.items():
+        model.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    return model
+
+
 def small_lungs(*, bias: float = 7.9) -> onnx.ModelProto:
     """Dark places are lungs, below 112 of 255: a test's anatomy, without lungs in a white picture."""
     return small_network(bias=bias, contrast=-18.0)

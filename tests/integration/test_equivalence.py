@@ -20,16 +20,19 @@ from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine, require_cpu_precision
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.gate.runners import ReferenceRunner
+from infmap_kit.gate.runners import CachingRunner, ReferenceRunner
 from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.fp16_emulation import emulated_fp16
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import ModelSpec, NetworkSpec
+from infmap_kit.progress import no_progress
 from infmap_kit.release.bundle import write_bundle
-from infmap_kit.release.publish import reference_runner
-from infmap_kit.release.source import read_source
+from infmap_kit.release.publish import graphs_of, reference_runner
+from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import verify_served
+from infmap_kit.targets.qdq import quantised_networks
+from infmap_kit.targets.target import Proof
 from infmap_kit.triton.releases import releases_of
 from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server.process import TritonServer
@@ -156,6 +159,35 @@ def test_the_demo_models_engines_are_the_same_doctor(
         )
         assert gate.reasons() == []
         assert len(gate.pictures) == 20
+
+
+@pytest.mark.slow
+def test_the_demo_models_with_q_dq_nodes_are_the_same_doctor(
+    demo_model: Path, radiographs: list[tuple[str, NDArray[np.uint8]]]
+) -> None:
+    """Both networks in INT8 for GPUs, in ONNX Runtime; the gate itself chooses what stays in FP32."""
+    source = with_parts(read_source(demo_model), {"lungs": demo_model.with_name("demo_lungs")})
+    pictures = [(name, network_input(pixels)) for name, pixels in radiographs]
+    proof = Proof(
+        reference=CachingRunner(reference_runner(source)),
+        pictures=[*pictures, *synthetic_pictures()],
+    )
+    quantised = quantised_networks(graphs_of(source), proof, None, no_progress)
+    infection, lungs = (
+        OnnxRuntimeEngine(quantised[name].model.SerializeToString())
+        for name in ("segmentation", "lung_segmentation")
+    )
+    gate = compare(
+        proof.reference,
+        ReferenceRunner(infection, parts={"lungs": lungs}),
+        proof.pictures,
+        thresholds=thresholds_for("int8"),
+    )
+    assert gate.reasons() == []
+    assert gate.dice >= 0.99
+    assert gate.flips == ()
+    for network in quantised.values():
+        assert len(network.kept) < network.quantised / 4
 
 
 @pytest.mark.slow

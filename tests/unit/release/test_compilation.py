@@ -14,7 +14,7 @@ from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_a
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
-from small_network import small_lung_run, small_network, small_run
+from small_network import deeper_network, small_lung_run, small_network, small_run
 
 pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
 
@@ -77,13 +77,27 @@ def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> No
     assert list(graphs_at(tmp_path / "r")) == [result.graph for result in results]
 
 
+def test_int8_compiles_with_what_the_gate_keeps_in_fp32(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", deeper_network())
+    lungs = small_lung_run(tmp_path / "lungs", deeper_network())
+    options = GateOptions(gpus=("sm86",), precision=Precision.INT8)
+    results = compile_graphs(graphs_at(run, {"lungs": lungs}), options)
+    require_passed(results)
+    networks, others = results[:2], results[2:]
+    assert [result.int8_share for result in networks] == [pytest.approx(2 / 3)] * 2
+    assert [len(result.kept) for result in networks] == [1, 1]
+    assert {result.int8_share for result in others} == {None}
+
+
 def test_a_gpu_that_nobody_knows_is_said(model: Path) -> None:
     with pytest.raises(HostMismatch, match="2080ti.*found 'voodoo'"):
         compile_graphs(graphs_at(model), GateOptions(gpus=("voodoo",)))
 
 
 def test_impossible_options_are_refused() -> None:
-    with pytest.raises(ExportError, match="fp16, fp32, found"):
+    with pytest.raises(ExportError, match="--precision int8, or no --calibration-images"):
+        GateOptions(calibration_images=Path("radiographs"))
+    with pytest.raises(ExportError, match="fp16, fp32, int8, found"):
         GateOptions(precision=Precision.BF16)
     with pytest.raises(ExportError, match="at least one GPU"):
         GateOptions(gpus=())

@@ -14,9 +14,11 @@ import pytest
 from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError, HostMismatch
+from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.fp16 import fp16_graph, named_nodes
 from infmap_kit.graphs.preparation import prepare_segmentation
+from infmap_kit.graphs.qdq import qdq_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import colour_table
 from infmap_kit.parts.contract import Contract
@@ -24,7 +26,7 @@ from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector
 from infmap_kit.tensorrt.profiles import LARGEST_CANVAS, profiles_of
 from infmap_kit.tensorrt.refusal import GraphRefused
-from small_network import small_network
+from small_network import deeper_network, small_network
 
 trt = pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
 
@@ -149,6 +151,7 @@ def test_shapes_that_do_not_fit_the_graph_are_said() -> None:
 
 
 FP16, FP32 = "Channel major FP16 format where C % 8 == 0", "Row major linear FP32"
+INT8 = "Thirty-two wide channel vectorized row major Int8 format"
 
 
 def _until_10(tensor: str, type_: str) -> dict[str, str]:
@@ -158,7 +161,7 @@ def _until_10(tensor: str, type_: str) -> dict[str, str]:
 
 def _from_11(key: str) -> Callable[[str, str], dict[str, str]]:
     """A tensor as NVIDIA's guide for migrating from TensorRT 10 to 11 has it: format and type apart."""
-    types = {FP16: "Half", FP32: "Float"}
+    types = {FP16: "Half", FP32: "Float", INT8: "Int8"}
     return lambda tensor, type_: {"Name": tensor, "Format": "Row major", key: types[type_]}
 
 
@@ -218,6 +221,44 @@ def test_what_was_kept_in_fp32_is_not_held_against_an_engine() -> None:
     engine.layers.require_fp16("segmentation", kept_fp32=half.kept_products)
     with pytest.raises(ExportError, match="1 of its 1 convolutions"):
         engine.layers.require_fp16("segmentation")
+
+
+@pytest.mark.parametrize("form", [_until_10, _from_11("Datatype"), _from_11("DataType")])
+def test_int8_is_told_by_what_a_convolution_reads(
+    form: Callable[[str, str], dict[str, str]],
+) -> None:
+    """The last in INT8 gives FP32, and one in FP32 may be joined with the Q node of the next."""
+
+    def layer(name: str, kind: str, read: str, given: str) -> dict[str, object]:
+        ends = {"Inputs": [form("a", read)], "Outputs": [form("b", given)]}
+        return {"Name": name, "LayerType": kind, **ends}
+
+    document = {
+        "Layers": [
+            layer("first conv + quantise", "CaskConvolution", FP32, INT8),
+            layer("conv + relu + quantise", "CaskConvolution", INT8, INT8),
+            layer("1x1 conv", "CaskGemmConvolution", INT8, INT8),
+            layer("last conv", "CaskConvolution", INT8, FP32),
+            layer("copy", "Reformat", FP32, FP32),
+        ]
+    }
+    layers = layers_from_inspector(json.dumps(document))
+    assert layers.counts["CONVOLUTION"] == {"FLOAT": 1, "INT8": 3}
+    assert layers.int8_share == pytest.approx(3 / 4)
+    layers.require_int8("segmentation", kept_fp32=1)
+    with pytest.raises(ExportError, match="asked for in INT8, and 1 of its 4 convolutions"):
+        layers.require_int8("segmentation")
+
+
+def test_a_graph_with_q_dq_nodes_becomes_an_int8_engine() -> None:
+    prepared = prepare_segmentation(deeper_network())
+    quantised = qdq_graph(prepared, synthetic_pictures()[:2])
+    engine = engine_from_onnx(trt, quantised.model, TURING)
+    assert engine.layers.counts["CONVOLUTION"] == {"FLOAT": 1, "INT8": 2}
+    engine.layers.require_int8("segmentation", kept_fp32=quantised.kept_products)
+    in_fp32 = engine_from_onnx(trt, prepared, TURING)
+    with pytest.raises(ExportError, match="asked for in INT8, and 3 of its 3 convolutions"):
+        in_fp32.layers.require_int8("segmentation", kept_fp32=quantised.kept_products)
 
 
 def test_a_graph_without_products_has_no_share() -> None:

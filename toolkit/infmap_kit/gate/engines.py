@@ -68,6 +68,9 @@ class OnnxRuntimeEngine:
             ) from error
         options = onnxruntime.SessionOptions()
         options.use_deterministic_compute = self.deterministic
+        # Q/DQ nodes are computed as they are written, the same on every machine: in kernels of 8-bit integers
+        # sums overflow on a CPU without VNNI.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         # What stops it is raised; its own lines would stand between ours.
         options.log_severity_level = 4
         with in_one_line("ONNX Runtime cannot take the graph"):

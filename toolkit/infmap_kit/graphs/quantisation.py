@@ -40,6 +40,11 @@ class Choice:
     first: int = 0
     last: int = 0
 
+    def outer(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those that stay, of the names of all convolutions from the input to the output."""
+        end = max(len(names) - self.last, self.first)
+        return (*names[: self.first], *names[end:])
+
 
 CHOICES = (
     Choice(),
@@ -109,7 +114,7 @@ def quantise(
         split_joins(segmentation) if choice.split else (with_plain_weights(segmentation), 0)
     )
     model = openvino.Core().read_model(plain.SerializeToString(), b"")
-    kept = outer_convolutions(model, choice.first, choice.last)
+    kept = choice.outer(_convolutions(model))
     # Its progress bars would stand among the results on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
         quantised = nncf.quantize(
@@ -126,15 +131,13 @@ def quantise(
     return Quantised(path=path, kept=kept, split=split, calibration_pictures=len(pictures))
 
 
-def outer_convolutions(model: Any, first: int, last: int) -> tuple[str, ...]:
-    """Names of the convolutions nearest to input and output of an OpenVINO model, in its order."""
-    names = [
+def _convolutions(model: Any) -> list[str]:
+    """Names of the convolutions of an OpenVINO model, in its order."""
+    return [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
         if node.get_type_name() in _CONVOLUTIONS
     ]
-    end = max(len(names) - last, first)
-    return (*names[:first], *names[end:])
 
 
 def _overflow_fix(nncf: Any) -> Any:

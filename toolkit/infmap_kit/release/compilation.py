@@ -16,15 +16,23 @@ from typing import Any
 import onnx
 
 from infmap_kit.errors import ExportError, GateFailed
+from infmap_kit.gate.engines import OnnxRuntimeEngine
+from infmap_kit.gate.pictures import radiographs_in, synthetic_pictures
+from infmap_kit.gate.runners import CachingRunner, ReferenceRunner
 from infmap_kit.graphs.fp16 import fp16_graph
 from infmap_kit.graphs.preparation import read_graph
+from infmap_kit.graphs.qdq import QdqGraph
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import Contract
+from infmap_kit.parts.registry import INFECTION
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.report.table import Table
+from infmap_kit.targets.qdq import quantised_networks
 from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import Proof
+from infmap_kit.targets.tensorrt import TensorrtOptions
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.gpus import Gpu, gpu
 from infmap_kit.tensorrt.library import require_compiler
@@ -44,19 +52,31 @@ class GateOptions:
     gpus
         Short names, generations or compute capabilities.
     precision
-        Precision of the networks: fp16 or fp32.
+        Precision of the networks: fp16, fp32 or int8.
     batches
         Batch sizes that the profiles cover.
+    calibration_images
+        Folder of the radiographs that INT8 takes its ranges from, and that show what has to stay in FP32;
+        ``None`` takes synthetic ones.
     """
 
     gpus: tuple[str, ...] = DEFAULT_GPUS
     precision: Precision | str = Precision.FP16
     batches: tuple[int, ...] = (1, 8, 32)
+    calibration_images: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in (Precision.FP16, Precision.FP32):
-            raise ExportError(f"expected a precision of fp16, fp32, found {self.precision!r}")
+        allowed = TensorrtOptions.precisions
+        if self.precision not in allowed:
+            raise ExportError(
+                f"expected a precision of {', '.join(allowed)}, found {self.precision!r}"
+            )
         object.__setattr__(self, "precision", Precision(self.precision))
+        if self.calibration_images and self.precision is not Precision.INT8:
+            raise ExportError(
+                f"int8 is calibrated, and precision is {self.precision}: give --precision int8, or no "
+                "--calibration-images"
+            )
         if not self.gpus:
             raise ExportError("expected at least one GPU")
 
@@ -71,8 +91,10 @@ class Compilation:
         The names of the graph and of the GPU, and its generation.
     seconds, plan_bytes
         Duration, and size of the plan; 0 when none came out.
-    fp16_share
-        Share of the convolutions and matrix products that are FP16; ``None`` when there are none.
+    fp16_share, int8_share
+        Share of the convolutions and matrix products that are FP16, and INT8; ``None`` when there are none.
+    kept
+        Convolutions that stay in FP32 where the others are INT8.
     refusals
         Nodes that the parser does not take.
     error
@@ -85,6 +107,8 @@ class Compilation:
     seconds: float = 0.0
     plan_bytes: int = 0
     fp16_share: float | None = None
+    int8_share: float | None = None
+    kept: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     error: str = ""
 
@@ -150,11 +174,16 @@ def compile_graphs(
     trt = require_compiler()
     contract = Contract.of_graphs(graphs)
     gpus = [gpu(name) for name in options.gpus]
+    quantised: Mapping[str, QdqGraph] = {}
+    if options.precision is Precision.INT8:
+        images = options.calibration_images
+        quantised = quantised_networks(graphs, _own_proof(graphs, images), images, progress)
     results = []
     for name, graph in graphs.items():
+        eight = quantised.get(name)
         fp16 = options.precision is Precision.FP16 and contract.is_network(name)
         try:
-            compiled = fp16_graph(graph).model if fp16 else graph
+            compiled = fp16_graph(graph).model if fp16 else eight.model if eight else graph
         except ExportError as error:
             results += [_failed(name, target, error=str(error)) for target in gpus]
             continue
@@ -164,7 +193,9 @@ def compile_graphs(
                 profiles=profiles_of(name, options.batches, contract),
                 compute_capabilities=(target.generation,),
             )
-            results.append(_compile(trt, name, compiled, target, built, fp16=fp16, progress=steps))
+            results.append(
+                _compile(trt, name, compiled, target, built, fp16=fp16, eight=eight, progress=steps)
+            )
     return tuple(results)
 
 
@@ -189,6 +220,20 @@ def require_passed(results: tuple[Compilation, ...]) -> None:
         )
 
 
+def _own_proof(graphs: Mapping[str, onnx.ModelProto], images: Path | None) -> Proof:
+    """The graphs' own networks in FP32 as the reference, and the pictures at hand."""
+
+    def engine(name: str) -> OnnxRuntimeEngine:
+        return OnnxRuntimeEngine(graphs[name].SerializeToString())
+
+    reference = ReferenceRunner(
+        engine(INFECTION.graph.name),
+        parts={part.name: engine(part.graph.name) for part in Contract.of(graphs).optional},
+    )
+    real = radiographs_in(images) if images is not None else []
+    return Proof(reference=CachingRunner(reference), pictures=[*real, *synthetic_pictures()])
+
+
 def _compile(
     trt: Any,
     name: str,
@@ -197,6 +242,7 @@ def _compile(
     options: BuildOptions,
     *,
     fp16: bool,
+    eight: QdqGraph | None,
     progress: Callable[[int, int], None],
 ) -> Compilation:
     started = time.monotonic()
@@ -204,6 +250,8 @@ def _compile(
         engine = engine_from_onnx(trt, graph, options, progress=lambda _, *steps: progress(*steps))
         if fp16:
             engine.layers.require_fp16(name)
+        if eight is not None:
+            engine.layers.require_int8(name, kept_fp32=eight.kept_products)
     except GraphRefused as error:
         return _failed(name, target, refusals=error.refusals)
     except ExportError as error:
@@ -215,6 +263,8 @@ def _compile(
         seconds=round(time.monotonic() - started, 2),
         plan_bytes=len(engine.plan),
         fp16_share=engine.layers.fp16_share,
+        int8_share=engine.layers.int8_share,
+        kept=eight.kept if eight is not None else (),
     )
 
 
@@ -229,10 +279,12 @@ def compilations_table(results: Sequence[Compilation]) -> Table:
             result.graph,
             f"{result.gpu} ({result.generation})",
             "yes" if result.passed else "no",
-            "-" if result.fp16_share is None else f"{result.fp16_share:.0%}",
+            *("-" if s is None else f"{s:.0%}" for s in (result.fp16_share, result.int8_share)),
             f"{result.plan_bytes / 1e6:.1f}" if result.plan_bytes else "-",
             f"{result.seconds:.1f}",
         )
         for result in results
     ]
-    return Table("", ("graph", "GPU", "compiles", "FP16 layers", "engine MB", "s"), rows)
+    return Table(
+        "", ("graph", "GPU", "compiles", "FP16 layers", "INT8 layers", "engine MB", "s"), rows
+    )

@@ -131,7 +131,9 @@ class BackendTarget(Target):
     joins_requests: ClassVar[bool] = True
     """Whether its backend takes a network with ``max_batch_size``, for which Triton joins requests."""
 
-    def write(self, options: Any, graphs: Graphs, *, draft: Draft, progress: Progress) -> Written:
+    def write(
+        self, options: Any, graphs: Graphs, *, draft: Draft, proof: Proof, progress: Progress
+    ) -> Written:
         """Write each graph's file and open it."""
         from infmap_kit.parts.contract import Contract
 
@@ -168,7 +170,7 @@ class BackendTarget(Target):
         from infmap_kit.targets.backend_configs import backend_configs, write_warm_up
 
         contract = Contract.of_graphs(graphs)
-        written = self.write(options, graphs, draft=draft, progress=progress)
+        written = self.write(options, graphs, draft=draft, proof=proof, progress=progress)
         # Object stores know no empty folders, and Triton wants a folder for each version.
         draft.write(ENSEMBLE.name, "README.txt", b"An ensemble has no file of its own.\n")
         write_warm_up(draft.folder, self, options, contract)

@@ -16,12 +16,12 @@ from infmap_kit.parts.registry import part_of
 from infmap_kit.targets.check import HostCheck, ok, problem
 from infmap_kit.targets.target import (
     Build,
+    CalibratedOptions,
     Graphs,
     OpenedModel,
     Proof,
     Setting,
     Target,
-    TargetOptions,
 )
 from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EmbeddedOptions(TargetOptions):
+class EmbeddedOptions(CalibratedOptions):
     """Options of the embedded target.
 
     Parameters
@@ -45,8 +45,6 @@ class EmbeddedOptions(TargetOptions):
         spend more on handing over than on computing.
     instances
         Copies of the pipeline that run side by side, each with threads of its own.
-    calibration_images
-        Folder of the radiographs that INT8's ranges are taken from; ``None`` takes the gate's.
     rest
         Precision of the layers that INT8 leaves as they were.
     """
@@ -66,12 +64,6 @@ class EmbeddedOptions(TargetOptions):
             "min": 1,
         },
     )
-    calibration_images: Path | None = dataclasses.field(
-        default=None,
-        metadata={
-            "help": "Folder of radiographs that int8 takes its ranges from; without it, those of the gate."
-        },
-    )
     rest: Precision = Precision.FP32
 
     def __post_init__(self) -> None:
@@ -80,11 +72,6 @@ class EmbeddedOptions(TargetOptions):
             raise SpecError(
                 "expected threads of 0 (all cores) or more and at least one instance, found "
                 f"{self.threads} and {self.instances}"
-            )
-        if self.calibration_images and self.precision not in (None, Precision.INT8):
-            raise SpecError(
-                f"int8 is calibrated, and precision is {self.precision}: give --precision int8 or auto, or no "
-                "--calibration-images"
             )
 
 

@@ -15,7 +15,7 @@ from infmap_kit.targets.backends import (
     fp16_record,
     halved,
 )
-from infmap_kit.targets.target import Graphs
+from infmap_kit.targets.target import Graphs, Proof
 from infmap_kit.triton.repository import Manifest
 
 if TYPE_CHECKING:
@@ -69,7 +69,13 @@ class Onnxruntime(BackendTarget):
     backend = "onnxruntime"
 
     def write(
-        self, options: OnnxruntimeOptions, graphs: Graphs, *, draft: Draft, progress: Progress
+        self,
+        options: OnnxruntimeOptions,
+        graphs: Graphs,
+        *,
+        draft: Draft,
+        proof: Proof,
+        progress: Progress,
     ) -> Written:
         """Write the graphs.
 
@@ -81,11 +87,11 @@ class Onnxruntime(BackendTarget):
 
         accelerator = {"accelerator": options.accelerator}
         if options.precision is not Precision.FP16:
-            written = super().write(options, graphs, draft=draft, progress=progress)
+            written = super().write(options, graphs, draft=draft, proof=proof, progress=progress)
             return dataclasses.replace(written, model=accelerator)
         halves = halved(graphs, options)
         served = {**graphs, **{name: half.model for name, half in halves.items()}}
-        written = super().write(options, served, draft=draft, progress=progress)
+        written = super().write(options, served, draft=draft, proof=proof, progress=progress)
         engines = dict(written.engines)
         if options.gpu and not has_cuda_provider():
             for name, half in halves.items():

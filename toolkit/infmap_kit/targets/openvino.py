@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infmap_kit.gate.engines import OpenvinoEngine
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
-    from infmap_kit.targets.target import Graphs
+    from infmap_kit.targets.target import Graphs, Proof
     from infmap_kit.triton.releases import Draft
     from infmap_kit.triton.repository import Manifest
 
@@ -40,7 +40,13 @@ class Openvino(BackendTarget):
     joins_requests = False
 
     def write(
-        self, options: OpenvinoOptions, graphs: Graphs, *, draft: Draft, progress: Progress
+        self,
+        options: OpenvinoOptions,
+        graphs: Graphs,
+        *,
+        draft: Draft,
+        proof: Proof,
+        progress: Progress,
     ) -> Written:
         """Write the graphs, on a CPU that computes in the precision."""
         from infmap_kit.gate.engines import require_cpu_precision
@@ -49,7 +55,7 @@ class Openvino(BackendTarget):
         require_cpu_precision(options.precision or Precision.FP32)
         detection = Contract.of_graphs(graphs).detection.name
         apart = {**graphs, detection: _with_outputs_apart(graphs[detection])}
-        return super().write(options, apart, draft=draft, progress=progress)
+        return super().write(options, apart, draft=draft, proof=proof, progress=progress)
 
     def engine(self, path: Path, precision: Precision, *, gpu: bool) -> OpenvinoEngine:
         """The graph as the backend compiles it."""

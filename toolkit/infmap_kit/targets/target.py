@@ -61,6 +61,32 @@ class TargetOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CalibratedOptions(TargetOptions):
+    """Options of a target that computes in INT8.
+
+    Parameters
+    ----------
+    calibration_images
+        Folder of the radiographs that INT8's ranges are taken from; ``None`` takes the gate's.
+    """
+
+    calibration_images: Path | None = dataclasses.field(
+        default=None,
+        metadata={
+            "help": "Folder of radiographs that int8 takes its ranges from; without it, those of the gate."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.calibration_images and self.precision not in (None, Precision.INT8):
+            raise SpecError(
+                f"int8 is calibrated, and precision is {self.precision}: give --precision int8, or no "
+                "--calibration-images"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
     """The reference and the pictures that an engine is proved with.
 

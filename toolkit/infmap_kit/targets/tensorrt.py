@@ -18,13 +18,14 @@ from infmap_kit.targets.backends import (
     halved,
 )
 from infmap_kit.targets.check import HostCheck, problem
-from infmap_kit.targets.target import Graphs, OpenedModel
+from infmap_kit.targets.target import CalibratedOptions, Graphs, OpenedModel, Proof
 from infmap_kit.triton.repository import Manifest, served_contract
 
 if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
+    from infmap_kit.graphs.qdq import QdqGraph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.tensorrt.gpus import Image
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TensorrtOptions(HalvableOptions):
+class TensorrtOptions(CalibratedOptions, HalvableOptions):
     """Options of the ensemble on TensorRT.
 
     Parameters
@@ -45,7 +46,7 @@ class TensorrtOptions(HalvableOptions):
     """
 
     target = "tensorrt"
-    precisions = (Precision.FP16, Precision.FP32)
+    precisions = (Precision.FP16, Precision.FP32, Precision.INT8)
     gpu = True
 
     portable: bool = dataclasses.field(
@@ -83,11 +84,18 @@ class Tensorrt(BackendTarget):
         require_tensorrt()
 
     def write(
-        self, options: TensorrtOptions, graphs: Graphs, *, draft: Draft, progress: Progress
+        self,
+        options: TensorrtOptions,
+        graphs: Graphs,
+        *,
+        draft: Draft,
+        proof: Proof,
+        progress: Progress,
     ) -> Written:
         """Build the plans; record the types of their layers, and their host."""
         from infmap_kit.model.files import write_bytes
         from infmap_kit.parts.contract import Contract
+        from infmap_kit.targets.qdq import qdq_record, quantised_networks
         from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
         from infmap_kit.tensorrt.gpus import image_for
         from infmap_kit.tensorrt.library import require_tensorrt
@@ -101,6 +109,12 @@ class Tensorrt(BackendTarget):
         if halves:
             graphs = {**graphs, **{name: half.model for name, half in halves.items()}}
             model["fp16"] = fp16_record(halves)
+        quantised: Mapping[str, QdqGraph] = {}
+        if options.precision is Precision.INT8:
+            images = options.calibration_images
+            quantised = quantised_networks(graphs, proof, images, progress)
+            graphs = {**graphs, **{name: one.model for name, one in quantised.items()}}
+            model |= qdq_record(quantised)
         gpu, version = present_gpu(), str(trt.__version__)
         image = image_for(version, version_compatible=options.version_compatible)
         host = {
@@ -130,10 +144,13 @@ class Tensorrt(BackendTarget):
             )
             if name in halves:
                 built.layers.require_fp16(name, kept_fp32=halves[name].kept_products)
+            if name in quantised:
+                built.layers.require_int8(name, kept_fp32=quantised[name].kept_products)
             timing = built.timing_cache or timing
             layers[name] = {
                 "counts": built.layers.counts,
                 "fp16_share": built.layers.fp16_share,
+                "int8_share": built.layers.int8_share,
                 "inspected": built.layers.inspected,
             }
             draft.write(name, self.model_file, built.plan)

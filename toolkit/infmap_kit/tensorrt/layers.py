@@ -67,8 +67,12 @@ class LayerTypes:
     @property
     def fp16_share(self) -> float | None:
         """Share of the computing layers that are FP16; ``None`` when the type of none is known."""
-        computing = self.computing
-        return computing["HALF"] / computing.total() if computing else None
+        return self._share("HALF")
+
+    @property
+    def int8_share(self) -> float | None:
+        """Share of the computing layers that are INT8; ``None`` when the type of none is known."""
+        return self._share("INT8")
 
     def require_fp16(self, graph: str, *, kept_fp32: int = 0) -> None:
         """Refuse an engine that was asked for in FP16 and computes in FP32.
@@ -85,21 +89,43 @@ class LayerTypes:
         ExportError
             With the number of layers that are not FP16.
         """
+        self._require("HALF", "FP16", graph, kept_fp32, "fp16_graph()")
+
+    def require_int8(self, graph: str, *, kept_fp32: int = 0) -> None:
+        """Refuse an engine that was asked for in INT8 and computes otherwise; see :meth:`require_fp16`."""
+        self._require("INT8", "INT8", graph, kept_fp32, "qdq_graph()")
+
+    def _share(self, type_: str) -> float | None:
         computing = self.computing
-        others = computing.total() - computing["HALF"]
+        return computing[type_] / computing.total() if computing else None
+
+    def _require(self, type_: str, called: str, graph: str, kept_fp32: int, maker: str) -> None:
+        computing = self.computing
+        others = computing.total() - computing[type_]
         if others > kept_fp32:
             kept = f", {kept_fp32} of which were to stay in FP32" if kept_fp32 else ""
             raise ExportError(
-                f"{graph} was asked for in FP16, and {others} of its {computing.total()} convolutions and "
-                f"matrix products are not{kept}: make its graph with fp16_graph() first, TensorRT builds the "
+                f"{graph} was asked for in {called}, and {others} of its {computing.total()} convolutions and "
+                f"matrix products are not{kept}: make its graph with {maker} first, TensorRT builds the "
                 "types that it is given"
             )
 
 
 def layers_of(network: Any) -> LayerTypes:
-    """Read a strongly typed TensorRT network, before it is built."""
-    layers = map(network.get_layer, range(network.num_layers))
-    pairs = [(layer.type.name, layer.get_output(0).dtype.name) for layer in layers]
+    """Read a strongly typed TensorRT network, before it is built.
+
+    A computing layer between DQ and Q nodes has FP32 at both ends and is INT8 all the same.
+    """
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    dequantised = {layer.get_output(0).name for layer in layers if layer.type.name == "DEQUANTIZE"}
+
+    def type_of(layer: Any) -> str:
+        inputs = [layer.get_input(index) for index in range(layer.num_inputs)][:2]
+        if layer.type.name in COMPUTING and all(i.name in dequantised for i in inputs):
+            return "INT8"
+        return str(layer.get_output(0).dtype.name)
+
+    pairs = [(layer.type.name, type_of(layer)) for layer in layers]
     return LayerTypes(counts=_counts(pairs), inspected=False)
 
 
@@ -107,7 +133,8 @@ def layers_from_inspector(document: str) -> LayerTypes:
     """Read the engine inspector's answer (JSON, with detailed profiling verbosity).
 
     A fused layer counts for the kind that its ``LayerType`` names. It computes in FP16 when it reads or gives
-    FP16: the last convolution may be fused with the cast to FP32 before the sigmoid. Both TensorRT's form up to
+    FP16: the last convolution may be fused with the cast to FP32 before the sigmoid. It computes in INT8 when
+    it reads INT8: one in FP32 may be fused with the quantisation of what it gives. Both TensorRT's form up to
     version 10 and that of version 11 are read.
     """
     pairs = []
@@ -118,9 +145,16 @@ def layers_from_inspector(document: str) -> LayerTypes:
         described = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".split()
         kind = _first_match(" ".join(described), _KINDS, (*described, UNKNOWN)[0])
         ends = [*layer["Outputs"][:1], *(layer.get("Inputs") or [])[:1]]
-        types = [_type_of(end) for end in ends]
-        pairs.append((kind, "HALF" if "HALF" in types else types[0]))
+        pairs.append((kind, _computed_in([_type_of(end) for end in ends])))
     return LayerTypes(counts=_counts(pairs), inspected=True)
+
+
+def _computed_in(types: Sequence[str]) -> str:
+    """The type that a layer computes in, by those of its first output and of its first input, if it has one."""
+    output, read = types[0], types[-1]
+    if "INT8" in types:
+        return read
+    return "HALF" if "HALF" in types else output
 
 
 def _type_of(tensor: Mapping[str, Any]) -> str:

@@ -55,7 +55,8 @@ def export(
         str,
         typer.Option(
             help="Precision of the segmentation: fp32; fp16 (tensorrt, where it is the default, and "
-            "onnxruntime); bf16 (openvino and embedded, on CPUs that have it); int8 (embedded); auto "
+            "onnxruntime); bf16 (openvino and embedded, on CPUs that have it); int8 (tensorrt "
+            "and embedded); auto "
             "(embedded: the fastest that passes the gate here, by measurement)."
         ),
     ] = "default",

@@ -143,8 +143,14 @@ def compile_(
     gpu: Annotated[
         list[str] | None, typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
+    precision: Annotated[str, typer.Option(help="fp16, fp32 or int8.")] = "fp16",
     batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,8,32",
+    calibration_images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of radiographs that int8 takes its ranges from; without it, synthetic ones."
+        ),
+    ] = None,
     *,
     given: Given,
     json_: Json = False,
@@ -164,7 +170,10 @@ def compile_(
     )
 
     options = GateOptions(
-        gpus=tuple(gpu or DEFAULT_GPUS), precision=precision, batches=numbers(batches, "--batches")
+        gpus=tuple(gpu or DEFAULT_GPUS),
+        precision=precision,
+        batches=numbers(batches, "--batches"),
+        calibration_images=calibration_images,
     )
     with console.status("reading") as status:
         results = compile_graphs(
