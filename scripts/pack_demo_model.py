@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from infmap_kit.gate.engines import OnnxRuntimeEngine
-from infmap_kit.graphs.half_weights import halve_weights
+from infmap_kit.graphs.precision.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import sha256_of, write_bytes, write_json
 from infmap_kit.model.run_folder import METRICS, SEGMENTATION_GRAPH, SPEC

@@ -13,7 +13,7 @@ from step import BATCHES, Finding, NotRun, Payload, compared, main, request, tim
 
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.runners import EngineRunner
-from infmap_kit.graphs.half_weights import with_plain_weights
+from infmap_kit.graphs.precision.half_weights import with_plain_weights
 
 CONVERTERS_OPSET = 13
 """The newest opset whose Pad and Resize onnx2torch knows."""

@@ -21,8 +21,8 @@ from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine, require_cpu_precision
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import CachingRunner, ReferenceRunner
-from infmap_kit.graphs.fp16 import fp16_graph
-from infmap_kit.graphs.fp16_emulation import emulated_fp16
+from infmap_kit.graphs.precision.fp16 import fp16_graph
+from infmap_kit.graphs.precision.fp16_emulation import emulated_fp16
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import ModelSpec, NetworkSpec

@@ -19,8 +19,8 @@ from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import ReferenceRunner
-from infmap_kit.graphs.fp16 import fp16_graph
-from infmap_kit.graphs.fp16_emulation import emulated_fp16
+from infmap_kit.graphs.precision.fp16 import fp16_graph
+from infmap_kit.graphs.precision.fp16_emulation import emulated_fp16
 from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner

@@ -17,8 +17,8 @@ from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import ReferenceRunner
-from infmap_kit.graphs.fp16 import fp16_graph
-from infmap_kit.graphs.half_weights import halve_weights
+from infmap_kit.graphs.precision.fp16 import fp16_graph
+from infmap_kit.graphs.precision.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.release.source import read_source

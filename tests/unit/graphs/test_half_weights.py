@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from infmap_kit.errors import ExportError
-from infmap_kit.graphs.half_weights import halve_weights, with_plain_weights
+from infmap_kit.graphs.precision.half_weights import halve_weights, with_plain_weights
 
 
 def _matmul(weight: np.ndarray) -> onnx.ModelProto:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from infmap_kit.graphs.joins import split_joins
+from infmap_kit.graphs.precision.joins import split_joins
 
 _DECODER = """
 <ir_version: 9, opset_import: ["" : 18]>

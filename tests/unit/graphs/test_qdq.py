@@ -10,9 +10,9 @@ from onnx import TensorProto, numpy_helper
 from infmap_kit.errors import ExportError
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.graphs.precision.qdq import QdqGraph, qdq_graph
+from infmap_kit.graphs.precision.quantisation import Choice
 from infmap_kit.graphs.preparation import prepare_segmentation
-from infmap_kit.graphs.qdq import QdqGraph, qdq_graph
-from infmap_kit.graphs.quantisation import Choice
 from small_network import deeper_network
 
 

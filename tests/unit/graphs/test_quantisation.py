@@ -19,8 +19,8 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed, MissingDependency
 from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.graphs import quantisation
-from infmap_kit.graphs.quantisation import Choice
+from infmap_kit.graphs.precision import quantisation
+from infmap_kit.graphs.precision.quantisation import Choice
 from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
@@ -174,7 +174,7 @@ def test_auto_publishes_nothing_when_nothing_passes(
 def test_nobody_is_told_that_nncf_was_used() -> None:
     """NNCF's telemetry is off before it is imported."""
     script = (
-        "from infmap_kit.graphs.quantisation import _nncf\n_nncf()\n"
+        "from infmap_kit.graphs.precision.quantisation import _nncf\n_nncf()\n"
         "from nncf.telemetry.wrapper import telemetry\nprint(type(telemetry).__name__)\n"
     )
     done = subprocess.run(

@@ -9,8 +9,8 @@ import pytest
 
 from infmap_kit.errors import GateFailed, SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.graphs import qdq
-from infmap_kit.graphs.quantisation import Choice
+from infmap_kit.graphs.precision import qdq
+from infmap_kit.graphs.precision.quantisation import Choice
 from infmap_kit.model.precision import Precision
 from infmap_kit.progress import no_progress
 from infmap_kit.release.publish import graphs_of, reference_runner

@@ -16,9 +16,9 @@ from onnx import numpy_helper
 from infmap_kit.errors import ExportError, HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.graphs.detection import detection_graph
-from infmap_kit.graphs.fp16 import fp16_graph, named_nodes
+from infmap_kit.graphs.precision.fp16 import fp16_graph, named_nodes
+from infmap_kit.graphs.precision.qdq import qdq_graph
 from infmap_kit.graphs.preparation import prepare_segmentation
-from infmap_kit.graphs.qdq import qdq_graph
 from infmap_kit.graphs.rendering import rendering_graph
 from infmap_kit.imaging.colour import colour_table
 from infmap_kit.parts.contract import Contract

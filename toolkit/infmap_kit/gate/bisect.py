@@ -16,8 +16,8 @@ from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import InfectionOnlyRunner, ReferenceRunner, Runner
-from infmap_kit.graphs.fp16 import Fp16Overflow, fp16_graph, named_nodes
-from infmap_kit.graphs.fp16_emulation import emulated_fp16
+from infmap_kit.graphs.precision.fp16 import Fp16Overflow, fp16_graph, named_nodes
+from infmap_kit.graphs.precision.fp16_emulation import emulated_fp16
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.tensors import SEGMENTATION
 from infmap_kit.progress import Progress, no_progress

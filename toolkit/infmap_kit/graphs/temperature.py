@@ -14,7 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from infmap_kit.errors import ExportError
-from infmap_kit.graphs.fp16 import MOVING
+from infmap_kit.graphs.precision.fp16 import MOVING
 from infmap_kit.model.files import read_json
 from infmap_kit.model.run_folder import CALIBRATION, RunFolder
 

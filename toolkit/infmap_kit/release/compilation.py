@@ -19,9 +19,9 @@ from infmap_kit.errors import ExportError, GateFailed
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import radiographs_in, synthetic_pictures
 from infmap_kit.gate.runners import CachingRunner, ReferenceRunner
-from infmap_kit.graphs.fp16 import fp16_graph
+from infmap_kit.graphs.precision.fp16 import fp16_graph
+from infmap_kit.graphs.precision.qdq import QdqGraph
 from infmap_kit.graphs.preparation import read_graph
-from infmap_kit.graphs.qdq import QdqGraph
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.registry import INFECTION

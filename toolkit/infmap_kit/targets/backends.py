@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
-    from infmap_kit.graphs.fp16 import Fp16Graph
+    from infmap_kit.graphs.precision.fp16 import Fp16Graph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.targets.check import HostCheck
@@ -293,7 +293,7 @@ def halved(graphs: Graphs, options: HalvableOptions) -> dict[str, Fp16Graph]:
 
     Nodes that compute in FP32 are the infection's: whatever breaks another network is exported in FP32.
     """
-    from infmap_kit.graphs.fp16 import fp16_graph
+    from infmap_kit.graphs.precision.fp16 import fp16_graph
     from infmap_kit.parts.contract import Contract
 
     return {

@@ -19,7 +19,7 @@ from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OpenvinoEngine, openvino_precision, require_cpu_precision
 from infmap_kit.gate.pictures import Pictures, radiographs_in
 from infmap_kit.gate.runners import EngineRunner
-from infmap_kit.graphs import quantisation
+from infmap_kit.graphs.precision import quantisation
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.registry import part_of

@@ -83,7 +83,7 @@ class Onnxruntime(BackendTarget):
         """
         from infmap_kit.gate.cuda_engine import has_cuda_provider
         from infmap_kit.gate.engines import OnnxRuntimeEngine
-        from infmap_kit.graphs.fp16_emulation import emulated_fp16
+        from infmap_kit.graphs.precision.fp16_emulation import emulated_fp16
 
         accelerator = {"accelerator": options.accelerator}
         if options.precision is not Precision.FP16:

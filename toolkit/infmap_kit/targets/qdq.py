@@ -12,7 +12,7 @@ from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import radiographs_in
 from infmap_kit.gate.runners import ReferenceRunner
-from infmap_kit.graphs import qdq
+from infmap_kit.graphs.precision import qdq
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.registry import INFECTION, part_of
@@ -25,8 +25,9 @@ def quantised_networks(
 ) -> dict[str, qdq.QdqGraph]:
     """The networks with Q/DQ nodes, by their graphs' names.
 
-    Fewer and fewer convolutions become integers (:data:`infmap_kit.graphs.qdq.CHOICES`), until the network is
-    equivalent in ONNX Runtime, which computes Q/DQ nodes as written. A GPU's own plan is proved afterwards.
+    Fewer and fewer convolutions become integers (:data:`infmap_kit.graphs.precision.qdq.CHOICES`), until the
+    network is equivalent in ONNX Runtime, which computes Q/DQ nodes as written. A GPU's own plan is proved
+    afterwards.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
-    from infmap_kit.graphs.qdq import QdqGraph
+    from infmap_kit.graphs.precision.qdq import QdqGraph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.tensorrt.gpus import Image

@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 
 from infmap_kit.errors import ExportError, HostMismatch
-from infmap_kit.graphs.half_weights import with_plain_weights
+from infmap_kit.graphs.precision.half_weights import with_plain_weights
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector, layers_of
 from infmap_kit.tensorrt.refusal import GraphRefused, Refusal, refusal_of
@@ -87,7 +87,7 @@ def engine_from_onnx(
     trt
         The module: ``tensorrt`` or ``tensorrt_rtx_bindings``.
     graph
-        The graph to build; :func:`infmap_kit.graphs.fp16.fp16_graph` makes it FP16.
+        The graph to build; :func:`infmap_kit.graphs.precision.fp16.fp16_graph` makes it FP16.
     options
         Shapes, GPU generations, timing cache.
     progress

@@ -13,7 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from infmap_kit.graphs.editing import set_nodes
-from infmap_kit.graphs.half_weights import with_plain_weights
+from infmap_kit.graphs.precision.half_weights import with_plain_weights
 
 _CHANNELS = 1
 

@@ -20,8 +20,8 @@ import onnx
 from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency
-from infmap_kit.graphs.half_weights import with_plain_weights
-from infmap_kit.graphs.joins import split_joins
+from infmap_kit.graphs.precision.half_weights import with_plain_weights
+from infmap_kit.graphs.precision.joins import split_joins
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Choice:
     Parameters
     ----------
     split
-        Whether convolutions over joined features are split first (:mod:`infmap_kit.graphs.joins`).
+        Whether convolutions over joined features are split first (:mod:`infmap_kit.graphs.precision.joins`).
     first, last
         How many of the first and of the last convolutions are not quantised.
     """

@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError, MissingDependency
 from infmap_kit.graphs.editing import casts_to, drop_unused_weights, set_nodes
-from infmap_kit.graphs.half_weights import with_plain_weights
+from infmap_kit.graphs.precision.half_weights import with_plain_weights
 
 FP16_LARGEST = 65504.0
 

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from infmap_kit.graphs.editing import drop_unused_weights, set_nodes
-from infmap_kit.graphs.fp16 import Fp16Graph, named_nodes
+from infmap_kit.graphs.precision.fp16 import Fp16Graph, named_nodes
 
 
 def emulated_fp16(model: onnx.ModelProto, halved: Fp16Graph) -> onnx.ModelProto:

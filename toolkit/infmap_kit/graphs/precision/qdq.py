@@ -20,8 +20,8 @@ import onnx
 from numpy.typing import NDArray
 
 from infmap_kit.errors import ExportError, MissingDependency
-from infmap_kit.graphs.fp16 import PRODUCTS, named_nodes
-from infmap_kit.graphs.quantisation import Choice
+from infmap_kit.graphs.precision.fp16 import PRODUCTS, named_nodes
+from infmap_kit.graphs.precision.quantisation import Choice
 from infmap_kit.model.precision import Precision
 
 CHOICES = (
