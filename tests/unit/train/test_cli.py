@@ -120,14 +120,14 @@ def test_an_unknown_network_names_the_known_ones(tmp_path: Path) -> None:
         ("--small-size=9984", "at most 224"),
         ("--validation-percent=99", "between 5 and 50"),
         ("--start-from=nowhere", "nowhere is not a finished run"),
-        ("--finding=nowhere.toml", "nowhere.toml"),
+        ("--encoder-weights=none --finding=nowhere.toml", "nowhere.toml"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_a_picture_is_looked_for(
     given: str, told: str, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    done = _run("fit", f"--data={tmp_path / 'no-data'}", f"--run={run}", given)
+    done = _run("fit", f"--data={tmp_path / 'no-data'}", f"--run={run}", *given.split())
     assert done.returncode == 1
     assert told in done.stderr
     assert len(done.stderr.splitlines()) == 1
