@@ -53,6 +53,9 @@ class FakeClient:
         stated = {"model_name": "covid", "model_version": version}
         return ModelIdentity({**stated, **self.finding.as_parameters()})
 
+    def image_size(self) -> int:
+        return 224
+
     def infer(
         self,
         image: NDArray[np.uint8],
