@@ -156,5 +156,6 @@ def _nncf() -> Any:
         raise MissingDependency(
             "precision int8 needs NNCF, which is not installed: pip install 'infmap-kit[int8]'"
         ) from error
-    nncf.set_log_level(logging.ERROR)
+    # Not by its set_log_level, which changes each handler of that logger too, also those of others.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
