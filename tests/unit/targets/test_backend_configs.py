@@ -139,7 +139,11 @@ def test_what_is_published_holds_what_its_configs_name(
 @pytest.mark.parametrize(
     ("kind", "options", "reason"),
     [
-        (TensorrtOptions, {"precision": Precision.BF16}, "one of fp16, fp32, int8 for target tensorrt"),
+        (
+            TensorrtOptions,
+            {"precision": Precision.BF16},
+            "one of fp16, fp32, int8 for target tensorrt",
+        ),
         (OpenvinoOptions, {"precision": Precision.FP16}, "one of fp32, bf16 for target openvino"),
         (TensorrtOptions, {"batches": (8, 1)}, "rising batch sizes"),
         (TensorrtOptions, {"batches": ()}, "rising batch sizes"),
