@@ -71,7 +71,8 @@ def _by_the_product(kind: str) -> Finding:
                 "--run",
                 str(trained),
             ),
-            *("--epochs", str(EPOCHS), "--batch-size", "16", "--learning-rate", "3e-4"),
+            *("--encoder-weights", "none", "--epochs", str(EPOCHS), "--batch-size", "16"),
+            *("--learning-rate", "3e-4"),
             *(["--mixed-precision"] if kind == "bfloat16" else []),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own
