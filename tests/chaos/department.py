@@ -97,11 +97,11 @@ class Department(Victim):
         self.world.serving.ensure()
         assert self._modality is not None
         deadline = time.monotonic() + _DRAIN_S
+        self._start_node()
         while self._modality.is_alive() and time.monotonic() < deadline:
-            # One that was started into the trouble may take until now to end for it.
-            if self.node.process_ended():
-                self.node.start()
             self._modality.join(0.5)
+            # One that was started into the trouble may take until now to end for it.
+            self._start_node()
         stuck = self._modality.is_alive()
         demand(not stuck, f"the modality cannot get rid of its radiographs: {self._explain()}")
         wait_until(self._drained, _DRAIN_S, self._explain)
@@ -152,6 +152,10 @@ class Department(Victim):
         self.node.kill()
         self._pacs_stack.close()
         self._stack.close()
+
+    def _start_node(self) -> None:
+        if self.node.process_ended():
+            self.node.start()
 
     def _send_until_taken(self) -> None:
         for file in self._files:
