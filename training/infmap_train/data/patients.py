@@ -70,7 +70,7 @@ def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions)
             elif header and header["patient"]:
                 group, teller = header["patient"], "DICOM headers"
             else:
-                teller = "nobody (each is taken for another)"
+                teller = "nobody"
         counts[teller] += 1
         told = {key: value for key, value in (header or {}).items() if key != "patient" and value}
         known.append(dataclasses.replace(sample, group=group, details={**told, **sample.details}))
@@ -81,8 +81,11 @@ def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions)
             f"{_below(folder, samples[-1].image)!r}"
         )
     if set(counts) - {"the data set"}:
-        by = ", ".join(f"of {count} by {teller}" for teller, count in counts.most_common())
-        _log.info("%s: who is shown is known %s", folder, by)
+        by = ", ".join(f"{teller} for {count}" for teller, count in counts.most_common())
+        alone = "; each of those is taken for a patient of their own" if counts["nobody"] else ""
+        _log.info(
+            "%s: the patients of %d radiographs are told by %s%s", folder, len(samples), by, alone
+        )
     return known
 
 
