@@ -19,6 +19,7 @@ import pytest
 
 from authority import Authority, Certificate
 from infmap_kit.host.gateway import GatewayOptions, write_gateway
+from infmap_kit.serving.server import free_port
 
 MODULES = Path("/usr/share/nginx/modules")
 
@@ -104,7 +105,7 @@ def running_gateway(
     if http_url is not None and not (MODULES / "ngx_http_js_module.so").exists():
         pytest.skip("nginx' module njs is not installed: apt-get install libnginx-mod-http-js")
     own = authority.sign("gateway")
-    port = _free_port()
+    port = free_port()
     chosen = {"names": ("localhost",), "client_ca": authority.path, **options}
     keys = write_gateway(
         folder,
@@ -122,13 +123,6 @@ def running_gateway(
     finally:
         process.terminate()
         process.wait(timeout=20)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from orthanc import free_port
+from infmap_kit.serving.server import free_port
 
 
 class MoodyPacs:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from orthanc import AE_TITLE, Orthanc, free_port
+from infmap_kit.serving.server import free_port
+from orthanc import AE_TITLE, Orthanc
 from processes import heed_ctrl_c
 
 CALLER = "MODALITY"

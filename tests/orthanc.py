@@ -21,6 +21,7 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicom_files import as_file
+from infmap_kit.serving.server import free_port
 
 AE_TITLE = "ORTHANC"
 _PLUGINS = Path("/usr/share/orthanc/plugins")
@@ -183,13 +184,6 @@ def running_orthanc(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def _wait(orthanc: Orthanc, folder: Path) -> None:

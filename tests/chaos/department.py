@@ -18,8 +18,9 @@ from chaos.relay import Relay
 from chaos.troubles import Trouble
 from chaos.victim import Victim
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.serving.server import free_port
 from node_host import NodeHost, c_store_to, radiograph_file, send, stow_to, wait_until
-from orthanc import Orthanc, free_port, running_orthanc
+from orthanc import Orthanc, running_orthanc
 
 RESULTS = ("OT", "SEG", "SR")
 _DRAIN_S = 120.0

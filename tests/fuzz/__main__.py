@@ -58,7 +58,8 @@ def _run(name: str, options: argparse.Namespace) -> bool:
     command = [sys.executable, "-m", "fuzz", f"--inputs={count}", f"--minutes={options.minutes}"]
     _summary(name).unlink(missing_ok=True)
     log = WORK / f"{name}.log"
-    with tempfile.TemporaryDirectory(prefix="infmap-fuzz-") as folder, log.open("wb") as output:
+    temporary = tempfile.TemporaryDirectory(prefix="infmap-fuzz-", ignore_cleanup_errors=True)
+    with temporary as folder, log.open("wb") as output:
         process = subprocess.Popen([*command, "--one", folder, name], stdout=output, stderr=output)
         while process.poll() is None:
             try:

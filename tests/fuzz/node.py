@@ -13,8 +13,8 @@ from infmap_kit.node.log import Troubles
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.store import Store
 from infmap_kit.node.spool import Spool
+from infmap_kit.serving.server import free_port
 from node_host import CALLER
-from orthanc import free_port
 from pdus import association_request
 
 

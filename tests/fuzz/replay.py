@@ -30,7 +30,8 @@ def inputs(name: str) -> list[Path]:
 
 def replay(name: str) -> Iterator[str]:
     """Give a line for each input of a target that raises, or takes too long or too much."""
-    with tempfile.TemporaryDirectory(prefix="infmap-fuzz-") as folder:
+    # A node's threads may still write into their spool when the folder goes.
+    with tempfile.TemporaryDirectory(prefix="infmap-fuzz-", ignore_cleanup_errors=True) as folder:
         target = bounded(KINDS[name].make(Path(folder)))
         for path in inputs(name):
             try:
@@ -39,13 +40,20 @@ def replay(name: str) -> Iterator[str]:
                 yield f"{name}/{path.name}: {traceback.format_exc()}"
 
 
+def _findings(name: str) -> list[str]:
+    try:
+        return list(replay(name))
+    except Exception:  # noqa: BLE001  # a target that cannot be made is a finding too
+        return [f"{name}: {traceback.format_exc()}"]
+
+
 def _in_a_child(name: str) -> list[str]:
     """A native decoder that crashes, or memory that is never given back, is that target's alone."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         with os.fdopen(writing, "w") as file:
-            json.dump(list(replay(name)), file)
+            json.dump(_findings(name), file)
             file.flush()
             os._exit(0)
     os.close(writing)

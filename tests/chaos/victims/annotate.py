@@ -15,7 +15,7 @@ from chaos.victim import Victim
 from doctors import Mask, new_study
 from infmap_annotate.study.folder import Study
 from infmap_annotate.study.masks import decode_mask
-from orthanc import free_port
+from infmap_kit.serving.server import free_port
 
 
 class Annotate(Victim):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infmap_kit.serving.server import free_port
 from infmap_kit.triton.server.process import TritonServer
 from moody_pacs import MoodyPacs
 from node_host import (
@@ -23,7 +24,7 @@ from node_host import (
     wait_until,
 )
 from node_tls import make_certificates
-from orthanc import free_port, running_orthanc
+from orthanc import running_orthanc
 
 pytest.importorskip("pynetdicom")
 if shutil.which("storescu") is None:

@@ -18,7 +18,7 @@ import pytest
 from pydicom import dcmread
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.serving.server import free_ports, serving
+from infmap_kit.serving.server import free_port, free_ports, serving
 from infmap_kit.triton.server.process import TritonServer
 from node_host import (
     CALLER,
@@ -32,7 +32,7 @@ from node_host import (
     send,
     stow_to,
 )
-from orthanc import Orthanc, free_port, running_orthanc
+from orthanc import Orthanc, running_orthanc
 from pictures import read_picture
 
 pytest.importorskip("pynetdicom")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dicom_files import as_file, chest_dataset
+from infmap_kit.serving.server import free_port
 from memory import peak_mib
 from node_host import NodeHost, wait_until
-from orthanc import free_port
 from pdus import association_request, store_request
 
 CALLERS = 16

@@ -30,9 +30,9 @@ from infmap_kit.node.dicom.receiver import Receiver
 from infmap_kit.node.dicom.refusals import Refusals
 from infmap_kit.node.intake import Intake
 from infmap_kit.node.log import Troubles
+from infmap_kit.serving.server import free_port
 from node_host import CALLER, wait_until
 from node_tls import Certificates, make_certificates
-from orthanc import free_port
 
 from .conftest import MakeFile
 

@@ -27,6 +27,9 @@ WARM_UP_REQUESTS = 5
 
 _CONNECTIONS = 50
 
+_OFFERED_PORTS = range(10_240, 32_768)
+"""Below those that Linux gives to outgoing connections (``net.ipv4.ip_local_port_range``)."""
+
 
 @contextlib.contextmanager
 def serving(
@@ -161,13 +164,21 @@ def warm_up(url: str, *, release: int | None = None) -> None:
                 return
 
 
+def free_port() -> int:
+    """A port of ``127.0.0.1`` that is free just now, and that no outgoing connection is given meanwhile."""
+    while True:
+        port = secrets.choice(_OFFERED_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def free_ports(*, http: bool = False) -> ServerOptions:
     """Options with three ports that are free just now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        first, second, third = (probe.getsockname()[1] for probe in probes)
+    ports: set[int] = set()
+    while len(ports) < 3:
+        ports.add(free_port())
+    first, second, third = ports
     return ServerOptions(http_port=first, grpc_port=second, metrics_port=third, http=http)
 
 
