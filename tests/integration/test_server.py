@@ -140,6 +140,35 @@ def test_kill_9_of_serve_itself_takes_triton_with_it(repository: Path) -> None:
             time.sleep(0.2)
 
 
+def test_kill_9_of_everything_in_a_request_leaves_no_process_and_no_radiograph(
+    repository: Path,
+) -> None:
+    """The stub waited for ever for a server that was gone, and its shared memory stayed with the radiograph."""
+    pixels = synthetic_radiograph(0, height=2500, width=2500).radiograph.pixels
+    image = network_input(pixels)
+    with _serve_command(repository) as (process, url), contextlib.ExitStack() as stack:
+
+        def ask_until_it_fails() -> None:
+            with InfmapClient(url, timeout_s=20) as client, contextlib.suppress(ServerError):
+                while True:
+                    client.infer(image, pixels)
+
+        for _ in range(4):
+            asking = threading.Thread(target=ask_until_it_fails)
+            asking.start()
+            stack.callback(asking.join, timeout=30)
+        time.sleep(3)
+        (server_pid, *_) = _servers_of(process)
+        process.kill()
+        os.kill(server_pid, signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 15
+        while _servers_of(process):
+            assert time.monotonic() < deadline, "a process outlived the server"
+            time.sleep(0.1)
+        assert not list(Path("/dev/shm").glob(f"infmap-kit-{process.pid}-*"))
+
+
 def test_a_port_in_use_is_named(repository: Path) -> None:
     options = free_ports()
     with socket.socket() as taken:

@@ -30,21 +30,12 @@ from infmap_kit.triton.server.shared_memory import (
     remove_stale_shared_memory,
 )
 
-_PR_SET_PDEATHSIG = 1
 # The reason of a failure is looked for in these; Triton logs much when it loads.
 _LOG_LINES = 2000
 
 _MIN_OPEN_FILES = 1024
 
-# Asks the kernel to end the server when we die, takes as many open files as it may have, and becomes the
-# server. In a process of its own and not in Popen's preexec_fn: Python that runs between fork and exec crashes
-# now and then where gRPC has threads.
-_BECOME_THE_SERVER = (
-    f"import ctypes, os, resource, sys; ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)}); "
-    "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; "
-    "resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)); os.execv(sys.argv[1], sys.argv[1:])"
-)
-_DYING_WITH_US = (sys.executable, "-ISc", _BECOME_THE_SERVER)
+_LAUNCH = Path(__file__).with_name("launch.py")
 
 
 @dataclasses.dataclass(eq=False)
@@ -126,6 +117,10 @@ class TritonServer:
             command.append(f"--backend-directory={copy.backends(self.runtime.backends)}")
         return command
 
+    def _launch(self) -> list[str]:
+        """What becomes the server, and sees to it that nothing of it stays when it or we are killed."""
+        return [sys.executable, "-IS", str(_LAUNCH), str(os.getpid()), self._memory_prefix]
+
     def memory_mib(self) -> float:
         """Memory of the server and of the processes that it has started; what they share is counted once."""
         # Proportional set size: pictures lie in memory that server and stub both see.
@@ -176,7 +171,7 @@ class TritonServer:
         )
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own command line
-                [*_DYING_WITH_US, *self._command(self._copy)],
+                [*self._launch(), *self._command(self._copy)],
                 # The stub's Python looks for modules in the current folder before it looks anywhere else.
                 cwd=self._copy.folder,
                 env={**self.runtime.environment(), **self.environment},
