@@ -115,6 +115,23 @@ def test_a_name_given_twice_is_refused(tmp_path: Path) -> None:
         read_archive(_crafted(tmp_path / "a", (_info("a"), b""), (_info("a"), b"")))
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("bundle.json", "bundle.json/x"),
+        ("a/b/c", "a/b"),
+        ("spec.json", "SPEC.JSON"),
+        ("a/b", "A"),
+        ("signature.ed25519", "a"),
+        ("a", "checksum.sha256"),
+    ],
+)
+def test_a_name_that_another_would_hide_is_refused(tmp_path: Path, first: str, second: str) -> None:
+    """Unpacked by `tar`, one of them would take the place of the other, or lie in it."""
+    with pytest.raises(BundleError, match=f"of the name '{second}'"):
+        read_archive(_crafted(tmp_path / "a", (_info(first), b""), (_info(second), b"")))
+
+
 def test_a_size_beyond_the_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not as bundles are written"):
         read_archive(_crafted(tmp_path / "a", (_info("a", size=10**9), b"")))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bundles import altered_bundle
 from infmap_kit.errors import BundleError, InfmapError, SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.model.files import sha256_of
@@ -74,6 +75,9 @@ FAULTS: list[tuple[str, Any]] = [
     ("data_licence", "\u202eecnecil"),
     ("training", []),
     ("metrics", _deep(300)),
+    ("metrics", {"auc": float("nan")}),
+    ("metrics", {"auc": float("-inf")}),
+    ("version", "   "),
     ("surplus", 1),
 ]
 
@@ -120,6 +124,12 @@ def test_a_spec_that_is_none(content: bytes, tmp_path: Path) -> None:
     _one_line(lambda: ModelSpec.read(tmp_path / "spec.json"))
 
 
+def test_a_spec_with_a_number_that_is_larger_than_any(run: Path, tmp_path: Path) -> None:
+    text = (run / "spec.json").read_text().replace('"metrics": {}', '"metrics": {"auc": 1e999}')
+    (tmp_path / "spec.json").write_text(text)
+    assert "larger than any" in _one_line(lambda: ModelSpec.read(tmp_path / "spec.json"))
+
+
 def test_a_spec_that_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "spec.json")
     _one_line(lambda: ModelSpec.read(tmp_path / "spec.json"))
@@ -159,6 +169,32 @@ def test_a_bundle(key: str, value: object, bundle: Path, tmp_path: Path) -> None
     with pytest.raises(BundleError):
         read_bundle(changed)
     _one_line(lambda: read_bundle(changed))
+
+
+def _with_a_key_twice(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode()[:-1] + b',"temperature":2.0,"temperature":3.0}'
+
+
+def test_a_bundle_with_a_key_that_stands_twice(bundle: Path, tmp_path: Path) -> None:
+    """Python takes the second value; others, such as whoever reviewed it, may take the first."""
+    files = dict(read_archive(bundle).files)
+    record = _with_a_key_twice(json.loads(files.pop("bundle.json")))
+    write_archive(tmp_path / "changed.bundle", {"bundle.json": record, **files})
+    assert "'temperature' twice" in _one_line(lambda: read_bundle(tmp_path / "changed.bundle"))
+
+
+def test_a_network_of_the_lungs_is_not_installed_as_one_of_the_infection(bundle: Path) -> None:
+    def of_the_lungs(files: dict[str, bytes]) -> None:
+        spec = {**json.loads(files["spec.json"]), "training": {"anatomy": "lungs"}}
+        files["spec.json"] = json.dumps(spec).encode()
+
+    altered = altered_bundle(bundle, of_the_lungs)
+    assert "network of the lungs" in _one_line(lambda: read_bundle(altered))
+
+
+def test_a_bundle_under_the_name_of_another_network(bundle: Path, tmp_path: Path) -> None:
+    changed = _rebuilt(bundle, tmp_path, lambda record: record.update(name="another"))
+    assert "names another network than spec.json" in _one_line(lambda: read_bundle(changed))
 
 
 _ANY = st.recursive(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.text import json_bytes
@@ -28,11 +29,11 @@ def parse_json(text: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        When it is not JSON, no text, nested deeper than any record, or holds half a character, which can be
-        written nowhere.
+        When it is not JSON (RFC 8259), no text, nested deeper than any record, holds a key twice, a number that
+        is infinite or none, or half a character, which can be written nowhere.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=each_key_once, parse_constant=refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     level, depth = [document], 0
@@ -48,8 +49,37 @@ def parse_json(text: str | bytes) -> Any:
                 below += item
             elif isinstance(item, str) and not item.isascii():
                 item.encode()
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ValueError("it holds a number that is larger than any")
         level, depth = below, depth + 1
     return document
+
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, for ``json.loads``: of a key that stands twice readers take the one or the other.
+
+    Raises
+    ------
+    ValueError
+        Naming the key.
+    """
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise ValueError(f"it holds the key {key!r:.60} twice")
+        document[key] = value
+    return document
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """NaN and Infinity, which Python's ``json`` takes and JSON does not have.
+
+    Raises
+    ------
+    ValueError
+        Always.
+    """
+    raise ValueError(f"{name} is no number")
 
 
 def read_json(path: Path) -> dict[str, Any]:

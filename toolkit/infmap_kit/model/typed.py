@@ -91,7 +91,7 @@ def require_text(key: str, value: str, longest: int, *, empty: bool = False) -> 
     SpecError
         Naming the key.
     """
-    if (value or empty) and len(value) <= longest and value.isprintable():
+    if (value.strip() or empty) and len(value) <= longest and value.isprintable():
         return
     least = 0 if empty else 1
     raise SpecError(

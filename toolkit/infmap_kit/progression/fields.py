@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from infmap_kit.errors import SpecError
+from infmap_kit.model.files import each_key_once, refuse_constant
 from infmap_kit.text import one_line
 
 MAX_BYTES = 16 * 2**20
@@ -31,7 +32,8 @@ def read_document(path: Path) -> Any:
     Raises
     ------
     SpecError
-        When it is no file, too large, not JSON (RFC 8259: NaN and Infinity are not), or nested too deep.
+        When it is no file, too large, not JSON (RFC 8259: NaN and Infinity are not), holds a key twice, or is
+        nested too deep.
     """
     try:
         # A pipe would make it wait.
@@ -39,7 +41,9 @@ def read_document(path: Path) -> Any:
             raise SpecError(f"cannot read {path}: there is no such file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise SpecError(f"expected at most {MAX_BYTES >> 20} MiB in {path}, found {size >> 20}")
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return json.loads(
+            path.read_bytes(), object_pairs_hook=each_key_once, parse_constant=refuse_constant
+        )
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
     # Besides what is no JSON: bytes that are no text, and numbers of thousands of digits.
@@ -47,10 +51,6 @@ def read_document(path: Path) -> Any:
         raise SpecError(f"{path} is not JSON: {shown(str(error))}") from error
     except RecursionError as error:
         raise SpecError(f"{path} is nested too deep") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
 
 
 def shown(text: str) -> str:

@@ -161,7 +161,7 @@ def _trailer(digest: str) -> bytes:
 
 
 def _members(path: Path, content: memoryview) -> Iterator[_Member]:
-    offset, names = 0, set[str]()
+    offset, names, folders = 0, set[str](), set[str]()
     while offset < len(content):
         block = bytes(content[offset : offset + _BLOCK])
         try:
@@ -172,11 +172,16 @@ def _members(path: Path, content: memoryview) -> Iterator[_Member]:
             raise BundleError(
                 f"{path} holds {_KINDS[info.type]} ({info.name!r}): a bundle holds plain files only"
             )
-        if not _NAME.fullmatch(info.name) or info.name in names or len(names) >= MAX_MEMBERS:
+        # As file systems without large and small letters, which it may be unpacked on, see it.
+        name = info.name.lower()
+        around = {name[: match.start()] for match in re.finditer("/", name)}
+        taken = name in names | folders or not names.isdisjoint({*around, SIGNATURE})
+        if not _NAME.fullmatch(info.name) or taken or name == CHECKSUM or len(names) >= MAX_MEMBERS:
             raise BundleError(f"{path} holds a file of the name {info.name!r}, which no bundle has")
         member = _Member(info.name, offset, info.size)
         if block != _header(info.name, info.size) or member.end > len(content):
             raise BundleError(f"{path} is not as bundles are written, at {info.name!r}")
-        names.add(info.name)
+        names.add(name)
+        folders |= around
         yield member
         offset = member.end

@@ -160,10 +160,13 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
     BundleError
         When it is damaged, altered, or not signed as it must be.
     ExportError
-        When a graph in it is none that may be served.
+        When a graph in it is none that may be served, or a network was trained on something else.
     """
     contents = read_contents(path, verify=verify)
     files, record, spec = contents.files, contents.record, contents.spec
+    if (record.name, record.version) != (spec.name, spec.version):
+        raise BundleError(f"{BUNDLE} in {path} names another network than {SPEC}: bundle it again")
+    INFECTION.require(spec, path)
     contract = Contract(tuple(record.parts))
     graphs = {graph.name: _read_graph(files, graph.name) for graph in contract.graphs}
     prepared = {
@@ -229,7 +232,9 @@ def _part(
 ) -> dict[str, Any]:
     """A part's identity by ``bundle.json``, once the part's own record agrees."""
     name, stated = _spec_of(part.name), record.parts[part.name]
-    expected = identity_of(read_spec(path, files, name))
+    spec = read_spec(path, files, name)
+    part.require(spec, path)
+    expected = identity_of(spec)
     same = all(stated.get(key) == expected[key] for key in expected)
     if not same or not isinstance(stated.get("onnx_sha256"), str):
         raise BundleError(
