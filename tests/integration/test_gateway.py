@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 import socket
 import ssl
 import time
@@ -339,6 +340,12 @@ ATTACKS: dict[str, Callable[[], dict[str, Any]]] = {
     "strings": lambda: _binary(
         json.dumps(_document()).encode().replace(b"UINT8", b"BYTES"), _TENSORS
     ),
+    "an id that is a list of lists": lambda: _binary(
+        json.dumps(_document(id=[[["a"]]])).encode(), _TENSORS
+    ),
+    "a parameter that is an object": lambda: _binary(
+        json.dumps(_document(parameters={"binary_data_output": {"a": 1}})).encode(), _TENSORS
+    ),
 }  # fmt: skip
 
 
@@ -429,6 +436,58 @@ def test_a_web_page_cannot_ask_with_the_certificate_of_its_reader(
     assert gateway.http(INFER, certificate=ward, **request)[0] == 403
     foreign = {"Host": "elsewhere.example"}
     assert gateway.http("/v2/health/ready", certificate=ward, headers=foreign)[0] == 421
+
+
+@pytest.mark.parametrize("origin", ["0", "null", "false", "https://localhost"])
+def test_any_origin_is_one(gateway: Gateway, ward: Certificate, origin: str) -> None:
+    """nginx takes "0" for false where a variable stands alone."""
+    header = {"Origin": origin}
+    assert gateway.http("/v2/health/ready", certificate=ward, headers=header)[0] == 403
+    with gateway.grpc(ward) as client:
+        assert (
+            _grpc_refusal(client, headers={"origin": origin})[0] == "StatusCode.PERMISSION_DENIED"
+        )
+
+
+def _raw(gateway: Gateway, certificate: Certificate, request: bytes) -> list[bytes]:
+    """Statuses of the answers to bytes that no client would send."""
+    told = b""
+    with (
+        socket.create_connection(("localhost", gateway.port), 10) as plain,
+        gateway.context(certificate).wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(request)
+        secure.settimeout(2)
+        with contextlib.suppress(TimeoutError):
+            while part := secure.recv(65536):
+                told += part
+    return re.findall(rb"^HTTP/1\.[01] (\d{3})", told, re.MULTILINE)
+
+
+_HIDDEN = b"POST /v2/repository/index HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+SMUGGLING = {
+    "both lengths": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+    "two lengths": b"Content-Length: 5\r\nContent-Length: 6\r\n",
+    "a list of lengths": b"Content-Length: 5, 5\r\n",
+    "a length with a sign": b"Content-Length: +5\r\n",
+    "an encoding that looks like one": b"Transfer-Encoding: xchunked\r\n",
+    "an encoding behind a space": b"Transfer-Encoding : chunked\r\n",
+    "a list of encodings": b"Transfer-Encoding: identity, chunked\r\n",
+    "two encodings": b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+    "a header that goes on": b"Transfer-Encoding:\r\n chunked\r\n",
+    "a lone carriage return": b"X: a\rOrigin: 0\r\n",
+    "two hosts": b"Host: elsewhere.example\r\n",
+}
+
+
+@pytest.mark.parametrize("name", SMUGGLING)
+def test_nothing_is_smuggled_behind_a_request(
+    gateway: Gateway, ward: Certificate, name: str
+) -> None:
+    """The connection ends with the one refusal, so that what follows is no request of its own."""
+    head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n".encode() + SMUGGLING[name]
+    (status,) = _raw(gateway, ward, head + b"\r\n0\r\n\r\n" + _HIDDEN)
+    assert status in (b"400", b"501")
 
 
 def test_compressed_requests_are_refused(gateway: Gateway, ward: Certificate) -> None:

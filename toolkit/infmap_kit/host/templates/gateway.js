@@ -27,11 +27,19 @@ function inputBytes(tensor) {
     return bytes === tensor.parameters.binary_data_size ? bytes : NaN;
 }
 
+function isId(value) {
+    return typeof value === 'string' && /^[\w.:-]{0,128}$/.test(value);
+}
+
+// Whether an object says under a key, and nothing else, that tensors are binary or not.
+function isBinary(object, key) {
+    return only(object, [key]) && typeof object[key] === 'boolean';
+}
+
 function isOutput(tensor) {
     return only(tensor, ['name', 'parameters']) && isName(tensor.name)
         && (tensor.parameters === undefined
-            || (only(tensor.parameters, ['binary_data'])
-                && typeof tensor.parameters.binary_data === 'boolean'));
+            || isBinary(tensor.parameters, 'binary_data'));
 }
 
 function isFew(list) {
@@ -61,9 +69,8 @@ function fault(body, headerLength) {
         return 'the header is not plain JSON: a key stands twice, or something is written unusually';
     }
     if (!only(header, ['id', 'inputs', 'outputs', 'parameters'])
-        || (header.id !== undefined && !/^[\w.:-]{0,128}$/.test(String(header.id)))
-        || (header.parameters !== undefined
-            && (!only(header.parameters, ['binary_data_output'])))
+        || (header.id !== undefined && !isId(header.id))
+        || (header.parameters !== undefined && !isBinary(header.parameters, 'binary_data_output'))
         || !isFew(header.inputs) || (header.outputs !== undefined && !isFew(header.outputs))) {
         return 'expected id, inputs and outputs, and nothing else';
     }
