@@ -77,6 +77,31 @@ print(sys.argv)
     assert secret.read_text() == "Doe^Jane"
 
 
+@needs_landlock
+def test_shared_memory_of_others_and_disks_are_out_of_reach(module: Path) -> None:
+    """A server of this user keeps radiographs there, and whoever writes there changes its answers."""
+    region = Path("/dev/shm", f"infmap-kit-test-{os.getpid()}")
+    region.write_text("radiograph")
+    disks = [path for path in Path("/dev").iterdir() if path.is_block_device()]
+    try:
+        said = _inside(
+            module,
+            f"""
+for path in {[str(region), *map(str, disks)]!r}:
+    for mode in ("rb", "r+b"):
+        try: open(path, mode).close()
+        except OSError: pass
+        else: print(path, mode)
+open("/dev/null", "r+b").write(b"x")
+open("/dev/urandom", "rb").read(1)
+""",
+        )
+        assert said == ""
+        assert region.read_text() == "radiograph"
+    finally:
+        region.unlink()
+
+
 def test_there_is_no_network(module: Path) -> None:
     import socket
 

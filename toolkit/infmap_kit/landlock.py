@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -20,6 +20,12 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = (1 << bit for bit in range(4))
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _READING = _EXECUTE | _READ_FILE | _READ_DIR
 _DEVICES = _READING | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV
+# What Python, and what computes on GPUs, opens; not disks, and not shared memory, in which servers keep
+# radiographs.
+_USED_DEVICES = (
+    *("null", "zero", "full", "random", "urandom", "tty"),
+    *("nvidia*", "dri", "dxg", "kfd"),
+)
 # Rights that each version of the interface added to the 13 of the first: links between folders, truncating, and
 # the control of devices.
 _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
@@ -37,7 +43,7 @@ def version() -> int:
 
 
 def restrict(*, readable: Iterable[Path], writable: Iterable[Path], tcp: bool) -> int:
-    """Leave this process some folders, and devices; nothing that it may do already becomes more.
+    """Leave this process some folders, and few devices; nothing that it may do already becomes more.
 
     Parameters
     ----------
@@ -68,7 +74,7 @@ def restrict(*, readable: Iterable[Path], writable: Iterable[Path], tcp: bool) -
         for paths, rights in (
             (readable, _READING),
             (writable, everything),
-            ((Path("/dev"),), _DEVICES),
+            (_devices(), _DEVICES),
         ):
             for path in paths:
                 _allow(rules, path, rights & everything)
@@ -78,6 +84,11 @@ def restrict(*, readable: Iterable[Path], writable: Iterable[Path], tcp: bool) -
     finally:
         os.close(rules)
     return here
+
+
+def _devices() -> Iterator[Path]:
+    for name in _USED_DEVICES:
+        yield from Path("/dev").glob(name)
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:
