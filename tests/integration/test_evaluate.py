@@ -13,6 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 from infmap_kit.errors import ServerError
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.imaging.network_input import network_input
+from infmap_kit.model.spec import ModelSpec
 from infmap_kit.release.source import read_source
 from infmap_kit.triton.server.process import TritonServer
 from infmap_train.evaluation.evaluate import ask_server
@@ -26,7 +27,17 @@ def test_the_served_engine_answers_as_its_graph(
     images = np.stack([network_input(pixels) for _, pixels in radiographs])
     graph = read_source(demo_model).segmentation.SerializeToString()
     wanted = OnnxRuntimeEngine(graph).infer(images)
-    assert np.abs(ask_server(server.grpc_url, images) - wanted).max() < 1e-3
+    spec = ModelSpec.read(demo_model / "spec.json")
+    assert np.abs(ask_server(server.grpc_url, images, spec=spec) - wanted).max() < 1e-3
+
+
+def test_figures_of_another_network_than_the_runs_are_refused(
+    server: TritonServer, demo_model: Path
+) -> None:
+    lungs = ModelSpec.read(demo_model.parent / "demo_lungs" / "spec.json")
+    # A server answers with infections, which are no lungs.
+    with pytest.raises(ServerError, match="serves infmap U-Net .* and the run is infmap lungs"):
+        ask_server(server.grpc_url, np.zeros((1, 224, 224), np.uint8), spec=lungs)
 
 
 def test_no_server_is_one_clear_error() -> None:

@@ -192,6 +192,25 @@ def test_a_release_of_another_size_that_comes_on_the_way_is_asked_again(
             client.infer(np.zeros((224, 224), np.uint8))
 
 
+@pytest.mark.train
+def test_a_run_is_not_measured_by_a_network_of_another_size(
+    server: TritonServer, demo_model: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("sklearn", reason="the extra train is not installed")
+    command = [sys.executable, "-m"]
+    drawn = tmp_path / "drawn"
+    made = [*command, "infmap_kit", "synthesize", "--output", str(drawn), "--count", "4"]
+    subprocess.run([*made, "--size", "256"], check=True, capture_output=True)
+    asked = [*command, "infmap_train.cli", "evaluate", str(demo_model), "--all", "--data"]
+    done = subprocess.run(
+        [*asked, str(drawn), "--url", server.grpc_url],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    *_, line = done.stderr.splitlines()
+    assert "(256x256 pixels), and the run is infmap U-Net DenseNet-121" in line
+
+
 def test_tritons_own_backends_have_the_size_in_every_config(
     radiograph: Radiograph, tmp_path: Path
 ) -> None:

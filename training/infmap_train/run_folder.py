@@ -223,8 +223,16 @@ def train_names(run: Path) -> set[str]:
     SpecError
         When the run is not finished, was changed, or has no record of them.
     """
-    if SPLIT not in read(run).files:
+    names = seen_names(run) if SPLIT in read(run).files else None
+    if names is None:
         raise SpecError(f"{run} does not say what it was trained on: expected {SPLIT} in it")
+    return names
+
+
+def seen_names(run: Path) -> set[str] | None:
+    """Names of the pictures that a run was trained on, or chosen by; ``None`` where it has no record."""
+    if not (run / SPLIT).is_file():
+        return None
     recorded = read_split(run)
     return {*recorded.train, *recorded.validation}
 

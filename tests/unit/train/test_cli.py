@@ -57,6 +57,8 @@ def test_classify_shows_the_papers_defaults() -> None:
     shown = re.sub(r"\s+", " ", _run("classify", "--help").stdout)
     for default in ("10", "32", "1e-05", "constant", "densenet121"):
         assert f"[default: {default}]" in shown
+    # It has no masks to learn from.
+    assert "dice" not in shown.lower()
 
 
 @pytest.mark.train

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import Anatomy
 from infmap_train.data import dataset as data
 from infmap_train.data.layouts import open_dataset
+from infmap_train.options import ReadOptions
 
 
 def test_masks_and_pictures_come_at_the_networks_size(made_data: Callable[..., Path]) -> None:
@@ -158,3 +160,74 @@ def test_a_lung_mask_that_the_index_names_and_is_not_there_is_a_problem(
         path.unlink()
     (folder / "lung_masks").rmdir()
     assert not any(s.lung_mask for s in data.read_index(folder))
+
+
+def _rename(folder: Path, name: Callable[[int], str], *, column: str = "", of: str = "") -> None:
+    """Rename a folder's radiographs, and write an index that tells patients in ``column`` alone."""
+    samples = data.read_index(folder)
+    lines = [f"name,file,class,{column or 'view'}"]
+    for number, sample in enumerate(samples):
+        image = sample.image.rename(sample.image.with_name(f"{name(number)}.png"))
+        if sample.infection_mask:
+            sample.infection_mask.rename(sample.infection_mask.with_name(image.name))
+        told = of.format(number // 2) + " " * (number % 2) if of else ""
+        lines.append(f"{image.stem},images/{image.name},{sample.kind},{told}")
+    # As a spreadsheet writes UTF-8.
+    (folder / "index.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "of"),
+    [
+        # What follows the patient's number, or is around it, is no other patient.
+        ("{0}", "group", "g{}"),
+        ("{0}", "patient_id", "P-{}"),
+        ("{1:08d}_{2:03d}", "", ""),
+        ("sub-S{1:05d}_ses-E{0}_run-1", "group", " "),
+        ("CXR{1}_IM-0001-{0}", "patient_id", "unknown"),
+    ],
+)
+def test_an_index_without_groups_says_who_the_patients_are_all_the_same(
+    made_data: Callable[..., Path], name: str, column: str, of: str
+) -> None:
+    folder = made_data(covid=6, normal=6)
+    _rename(folder, lambda n: name.format(n, n // 2, n % 2), column=column, of=of)
+    groups = open_dataset(folder, folds=3).groups
+    assert len(set(groups)) == 6
+    assert groups[::2] == groups[1::2]
+
+
+def test_a_pattern_that_finds_nothing_is_refused_and_no_patient_is_in_common(
+    made_data: Callable[..., Path],
+) -> None:
+    folder = made_data(covid=4, normal=4)
+    _rename(folder, str, column="group", of=" ")
+    assert len(set(open_dataset(folder, folds=2).groups)) == 8
+    with pytest.raises(TrainingError, match=r"'pat\(\.\)' finds nothing in the paths .* 'images/7"):
+        open_dataset(folder, folds=2, options=ReadOptions(group_pattern="pat(.)"))
+
+
+def test_one_picture_under_two_names_is_one_patient_and_not_of_two_classes(
+    made_data: Callable[..., Path],
+) -> None:
+    folder = made_data(covid=6, normal=6)
+    images = folder / "images"
+    shutil.copy(images / "made_normal_6.png", images / "made_normal_9.png")
+    by_name = {s.name: s.group for s in open_dataset(folder, folds=2).samples}
+    # Whoever else is the same patient comes along.
+    assert by_name["made_normal_7"] == by_name["made_normal_6"]
+    assert by_name["made_normal_8"] == by_name["made_normal_9"] == by_name["made_normal_6"]
+    assert len(set(by_name.values())) == 5
+    shutil.copy(images / "made_covid_0.png", images / "made_normal_9.png")
+    with pytest.raises(TrainingError, match="made_normal_9: the same picture as made_covid_0, of"):
+        open_dataset(folder, folds=2)
+
+
+def test_an_index_says_what_it_lacks(made_data: Callable[..., Path]) -> None:
+    index = made_data(covid=2, normal=2) / "index.csv"
+    index.write_text(index.read_text().replace(",", ";"))
+    with pytest.raises(TrainingError, match="no column class, file, name: .* 'name;file;class;gr"):
+        data.read_index(index.parent)
+    index.write_text("name,file,class\n")
+    with pytest.raises(TrainingError, match="names no radiograph"):
+        data.read_index(index.parent)

@@ -130,14 +130,22 @@ def test_training_data_are_the_same_whatever_their_masks_are_stored_as(
     assert usual.notes == ()
 
 
-def test_a_covid_19_radiograph_with_an_empty_mask_is_named(
+def test_masks_that_are_empty_or_inside_out_are_named(
     made_data: Callable[..., Path],
 ) -> None:
     folder = made_data(covid=3, normal=2)
     path = folder / "infection_masks" / "made_covid_1.png"
     cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)))
-    notes = data.load(data.read_index(folder)).notes
-    assert notes == ("made_covid_1: its mask of the infection is empty",)
+    for number in (0, 2):
+        path = folder / "infection_masks" / f"made_covid_{number}.png"
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    assert data.load(data.read_index(folder)).notes == (
+        (
+            "its mask of the infection covers all four corners: are inside and outside exchanged? (2): "
+            "made_covid_0, made_covid_2"
+        ),
+        "made_covid_1: its mask of the infection is empty",
+    )
 
 
 def _rewritten(folder: Path, rename: Callable[[int, dict[str, str]], dict[str, str]]) -> Path:

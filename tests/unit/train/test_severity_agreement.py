@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,19 @@ def test_no_scored_picture_and_lungs_in_place_of_infections_are_refused(
         severity_agreement(Evaluation(NETWORK, lungs, perfect.probability, {}), run, folder, scores)
 
 
+def test_a_run_that_does_not_say_what_it_was_trained_on_is_taken_as_that(
+    perfect: Evaluation, folder: Path, scores: Path, tmp_path: Path
+) -> None:
+    # As the demo models, of which the weights' record of the split is not passed on.
+    found = severity_agreement(perfect, tmp_path, folder, scores, everything=True, resamples=20)
+    assert found.report["of_those_trained_on"] is None
+    assert "whether TRAINED ON is not known" in severity_tables(found.report)[0].title
+    with pytest.raises(TrainingError, match="does not say what it was trained on: pass --all"):
+        severity_agreement(
+            perfect, _run(tmp_path, []), folder, scores, lung_run=tmp_path / "nowhere"
+        )
+
+
 def test_the_files_say_who_was_trained_on(
     perfect: Evaluation, folder: Path, scores: Path, tmp_path: Path
 ) -> None:
@@ -152,18 +166,27 @@ def test_the_command_compares_two_networks_with_experts(
     finished_run: Path, lung_run: Path, pictures: Pictures, tmp_path: Path
 ) -> None:
     scores = tmp_path / "scores.csv"
-    lines = (f"{s.name},{n % 9}\n" for n, s in enumerate(pictures.samples) if s.covid)
+    lines = (f"{s.name},{n % 9}\n" for n, s in enumerate(pictures.samples))
     scores.write_text("name,geographic_mean_0_8\n" + "".join(lines))
+    # What is no COVID-19 is of another finding, and the run was trained with --negatives other.
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(pictures.samples[0].image.parent.parent, data)
+    index = (data / "index.csv").read_text()
+    (data / "index.csv").write_text(index.replace(",normal,", ",other,"))
+    shutil.copytree(finished_run, run)
+    spec = json.loads((run / "spec.json").read_text())
+    spec["training"]["negatives"] = "other"
+    write_json(run / "spec.json", spec)
     command = [
-        *(sys.executable, "-m", "infmap_train.cli", "evaluate", str(finished_run), "--json"),
-        f"--data={pictures.samples[0].image.parent.parent}",
-        *(f"--severity={scores}", f"--lungs={lung_run}", f"--output={tmp_path / 'out'}"),
+        *(sys.executable, "-m", "infmap_train.cli", "evaluate", str(run), f"--data={data}"),
+        *("--json", f"--severity={scores}", f"--lungs={lung_run}", f"--output={tmp_path / 'out'}"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["images"] == {"covid": 6, "normal": 10}
-    assert report["severity"]["measured"] == 6
+    # Whatever else asks for pictures reads them as the run's data were read.
+    assert (report["severity"]["scored"], report["severity"]["measured"]) == (32, 16)
     assert report["severity"]["of_those_trained_on"] == 0
     assert report["severity"]["lungs"].startswith("of the network ")
     assert (tmp_path / "out" / "severity_scatter.png").is_file()

@@ -18,7 +18,9 @@ _PAPER = FitOptions.of_classifiers()
 @app.command(
     epilog="Example: `infmap-train classify --data qata --run runs/resnet --encoder-weights imagenet`"
 )
-@with_options(_PAPER, leave_out=("anatomy", "start_from", "image_dice_epochs"))
+@with_options(
+    _PAPER, leave_out=("anatomy", "start_from", "image_dice_epochs", "dice_smooth_pixels")
+)
 def classify(
     data: Data,
     run: Annotated[

@@ -32,6 +32,7 @@ from infmap_train.data.dataset import (
 from infmap_train.data.layouts import Read, read_folder, read_normals
 from infmap_train.data.masks import read_mask
 from infmap_train.data.output import new_folder, write_csv
+from infmap_train.data.patients import joined
 from infmap_train.data.picture_files import write_gray
 from infmap_train.data.problems import Problem, UnfitData, refuse
 from infmap_train.options import ReadOptions
@@ -246,7 +247,8 @@ class _Builder:
         _refuse_few(self._controls, self._options)
         left_out = list(self._unread)
         lines = []
-        for taken, group in zip(self._read, self._joined_groups(), strict=True):
+        groups = joined([taken.sample.group for taken in self._read], self._pairs)
+        for taken, group in zip(self._read, groups, strict=True):
             if taken.reasons:
                 left_out.append((taken.sample, "; ".join(taken.reasons)))
             if not taken.reasons or self._options.keep_all:
@@ -271,14 +273,6 @@ class _Builder:
             *(details.get(name, "") for name in DETAILS),
             *(round(value, 4) for value in dataclasses.astuple(taken.measured)),
         ]
-
-    def _joined_groups(self) -> list[str]:
-        """Make one group of two that share a picture: it is one patient, whatever the files say."""
-        groups = [taken.sample.group for taken in self._read]
-        for first, second in self._pairs:
-            group, joined = groups[first], groups[second]
-            groups = [group if other == joined else other for other in groups]
-        return groups
 
     def _record(self, read: dict[Path, Read], listed: int, kinds: list[str]) -> dict[str, Any]:
         samples = [sample for sample in read_index(self._folder) if sample.kind != OTHER]

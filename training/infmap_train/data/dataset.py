@@ -27,7 +27,7 @@ from infmap_kit.imaging.readers import decode_file, judge
 from infmap_kit.model.spec import IMAGE_SIZE, Anatomy
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.masks import read_mask
-from infmap_train.data.problems import Problem, refuse
+from infmap_train.data.problems import Problem, grouped, refuse
 
 INFECTION_MASKS = "infection_masks"
 LUNG_MASKS = "lung_masks"
@@ -191,8 +191,10 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
     """
     index = folder / "index.csv"
     try:
-        with index.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        # Spreadsheets begin their UTF-8 with a mark.
+        with index.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
     except OSError as error:
         raise TrainingError(
             f"cannot read {index}: {error.strerror}; expected a folder with index.csv, the "
@@ -200,9 +202,15 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise TrainingError(f"expected CSV in UTF-8 in {index}: {error}") from error
-    missing = {"name", "file", "class"} - set(rows[0] if rows else ())
+    missing = {"name", "file", "class"} - set(columns)
     if missing:
-        raise TrainingError(f"{index} has no column {', '.join(sorted(missing))}")
+        raise TrainingError(
+            f"{index} has no column {', '.join(sorted(missing))}: its first line is {','.join(columns)[:100]!r}"
+        )
+    if not rows:
+        raise TrainingError(
+            f"{index} names no radiograph: expected a row for each below its first line"
+        )
     problems: list[Problem] = []
     samples: list[Sample] = []
     seen: set[str] = set()
@@ -235,7 +243,7 @@ def read_index(folder: Path, *, to_train: bool = True) -> list[Sample]:
                     image=image,
                     covid=covid,
                     # An unknown patient is a group of its own.
-                    group=row.get("group") or name,
+                    group=(row.get("group") or "").strip() or name,
                     source=(row.get("source") or "").strip(),
                     infection_mask=infection_mask,
                     lung_mask=lung_mask,
@@ -283,7 +291,7 @@ def load(
     masks = np.zeros_like(images)
     problems: list[Problem] = []
     doubts: list[str] = []
-    empty: list[str] = []
+    odd: list[Problem] = []
     kinds = Counter[str]()
     for row, sample in enumerate(samples):
         progress("reading radiographs", row + 1, len(samples))
@@ -306,10 +314,13 @@ def load(
         kinds[kind] += 1
         masks[row] = network_mask(mask)
         if not mask.any():
-            empty.append(sample.name)
+            odd.append(Problem(f"its mask of the {anatomy} is empty", sample.name))
+        if mask[:: len(mask) - 1, :: mask.shape[1] - 1].all():
+            reason = f"its mask of the {anatomy} covers all four corners: are inside and outside exchanged?"
+            odd.append(Problem(reason, sample.name))
     refuse(problems)
     notes = [f"{count} masks are {kind}" for kind, count in kinds.most_common() if kind]
-    notes += [f"{name}: its mask of the {anatomy} is empty" for name in empty]
+    notes += grouped(odd)
     return Pictures(tuple(samples), images, masks, anatomy, tuple(doubts), tuple(notes))
 
 

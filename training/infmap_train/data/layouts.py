@@ -22,7 +22,7 @@ from infmap_train.data.dataset import (
     read_index,
     too_few_groups,
 )
-from infmap_train.data.patients import with_patients
+from infmap_train.data.patients import one_patient_a_picture, with_patients
 from infmap_train.data.problems import Problem, UnfitData, refuse
 from infmap_train.data.readers.masked.plain import READER as PLAIN
 from infmap_train.data.readers.reader import make_sample
@@ -194,7 +194,10 @@ def open_dataset(
             )
         )
     try:
-        pictures = load(samples, anatomy=anatomy, progress=progress)
+        pictures, contrary = one_patient_a_picture(
+            load(samples, anatomy=anatomy, progress=progress)
+        )
+        problems += contrary
     except UnfitData as error:
         problems += error.problems
     refuse(problems)

@@ -42,7 +42,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], st
     """
     stored = read_pixels(path, cv2.IMREAD_UNCHANGED)
     if stored is None:
-        raise InputRejected("mask", f"{path} cannot be decoded")
+        raise InputRejected("mask", f"its mask {path} cannot be decoded")
     if stored.shape[:2] != shape:
         raise InputRejected("mask", f"its mask is {stored.shape[:2]}, its radiograph {shape}")
     gray, coloured = _strongest_channel(stored)
@@ -51,7 +51,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], st
     if values.size <= 2:
         if values[0] != 0 and values.size == 2:
             raise InputRejected(
-                "mask", f"{path} holds {values[0]} and {values[1]}: expected 0 outside"
+                "mask", f"its mask holds {values[0]} and {values[1]}: expected 0 outside"
             )
         highest = int(values[-1])
         if highest not in (0, 255):
@@ -63,7 +63,7 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], st
         kind = "labels" if highest <= _LABELS else "faint gray values"
         raise InputRejected(
             "mask",
-            f"{path} holds {kind} up to {highest}, and which of them count is not known: write it with 0 "
+            f"its mask holds {kind} up to {highest}, and which of them count is not known: write it with 0 "
             "and 255",
         )
     words = " and ".join(filter(None, (words, f"soft, cut above {half}")))

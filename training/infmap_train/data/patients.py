@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
 from infmap_kit.imaging.readers import SIGNATURE_BYTES, is_dicom, read_content
-from infmap_train.data.dataset import Sample
+from infmap_train.data.dataset import Pictures, Sample
+from infmap_train.data.problems import Problem
 from infmap_train.options import ReadOptions
 
 _log = logging.getLogger(__name__)
@@ -32,6 +34,10 @@ _NAMES = (
 )
 
 
+# What tables say of a patient that is not known.
+_NOBODY = ("unknown", "none", "nan", "na", "n/a", "null", "-", "?", "0", "anonymous", "anonymized")
+
+
 def patient_in_name(stem: str) -> str:
     """The patient that a file's name says by a public data set's rule; empty where there is none."""
     for source, pattern in _NAMES:
@@ -43,8 +49,9 @@ def patient_in_name(stem: str) -> str:
 def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions) -> list[Sample]:
     """Say who the samples show where the data set does not.
 
-    First the user's pattern is asked, then the DICOM header, whose Patient ID is replaced by its stand-in: it
-    is the same for the same patient, and names nobody. A header also tells age, sex and view.
+    First the patient's number in an index without groups is asked, then the file's name by the rules of public
+    data sets, the user's pattern, and the DICOM header, whose Patient ID is replaced by its stand-in: it is the
+    same for the same patient, and names nobody. A header also tells age, sex and view.
 
     Parameters
     ----------
@@ -56,7 +63,7 @@ def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions)
     Raises
     ------
     TrainingError
-        When the pattern finds nothing, in spite of unknown patients.
+        When the pattern finds nothing, though the data set and the files' names leave patients unknown.
     """
     counts = Counter[str]()
     known: list[Sample] = []
@@ -64,8 +71,12 @@ def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions)
         header = _header(sample.image)
         group, teller = sample.group, "the data set"
         if not sample.patient_known:
-            found = _found(options.group_pattern, sample.image, folder)
-            if found:
+            number = sample.details.get("patient_id", "")
+            if number and number.lower() not in _NOBODY:
+                group, teller = f"patient-{number}", "the column patient_id"
+            elif named := patient_in_name(sample.image.stem):
+                group, teller = named, "the names of files"
+            elif found := _found(options.group_pattern, sample.image, folder):
                 group, teller = found, "--group-pattern"
             elif header and header["patient"]:
                 group, teller = header["patient"], "DICOM headers"
@@ -75,18 +86,75 @@ def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions)
         told = {key: value for key, value in (header or {}).items() if key != "patient" and value}
         known.append(dataclasses.replace(sample, group=group, details={**told, **sample.details}))
     useless = options.group_pattern and not counts["--group-pattern"]
-    if useless and not options.recorded and len(samples) > counts["the data set"]:
+    if useless and not options.recorded and (counts["nobody"] or counts["DICOM headers"]):
         raise TrainingError(
             f"--group-pattern {options.group_pattern!r} finds nothing in the paths below {folder}, such as "
             f"{_below(folder, samples[-1].image)!r}"
         )
-    if set(counts) - {"the data set"}:
+    asked = options.group_pattern and not options.recorded
+    if asked or set(counts) - {"the data set"}:
         by = ", ".join(f"{teller} for {count}" for teller, count in counts.most_common())
         alone = "; each of those is taken for a patient of their own" if counts["nobody"] else ""
         _log.info(
             "%s: the patients of %d radiographs are told by %s%s", folder, len(samples), by, alone
         )
     return known
+
+
+def joined(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]:
+    """Make one group of two that share a picture: it is one patient, whatever the files say.
+
+    Parameters
+    ----------
+    groups
+        Patient group of each row.
+    pairs
+        Rows that show one picture.
+    """
+    one = list(groups)
+    for first, second in pairs:
+        group, other = one[first], one[second]
+        if group != other:
+            one = [group if found == other else found for found in one]
+    return one
+
+
+def one_patient_a_picture(pictures: Pictures) -> tuple[Pictures, list[Problem]]:
+    """Join the groups of radiographs that are the same at the networks' size.
+
+    Returns
+    -------
+    tuple
+        The pictures with their groups, and those that are said to be of two classes.
+    """
+    first: dict[bytes, int] = {}
+    pairs: list[tuple[int, int]] = []
+    for row, image in enumerate(pictures.images):
+        earlier = first.setdefault(hashlib.sha256(image.tobytes()).digest(), row)
+        if earlier != row:
+            pairs.append((earlier, row))
+    samples = pictures.samples
+    problems = [
+        Problem(
+            f"the same picture as {samples[one].name}, of class {samples[one].kind}: leave one out",
+            samples[other].name,
+        )
+        for one, other in pairs
+        if samples[one].kind != samples[other].kind
+    ]
+    groups = joined(pictures.groups, pairs)
+    shared = sum(new != old for new, old in zip(groups, pictures.groups, strict=True))
+    if pairs:
+        _log.info(
+            "%d radiographs repeat another, %s and %s among them; %d were of other patients, and are taken for "
+            "the same: `infmap-train dataset build` leaves copies out",
+            *(len(pairs), samples[pairs[0][0]].name, samples[pairs[0][1]].name, shared),
+        )
+    regrouped = tuple(
+        dataclasses.replace(sample, group=group)
+        for sample, group in zip(samples, groups, strict=True)
+    )
+    return dataclasses.replace(pictures, samples=regrouped), problems
 
 
 def _found(pattern: str, image: Path, folder: Path) -> str:

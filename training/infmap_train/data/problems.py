@@ -29,13 +29,13 @@ class UnfitData(TrainingError):
     """
 
     def __init__(self, problems: Sequence[Problem], usable: Sequence[Any] = ()) -> None:
-        lines = "\n  ".join(_grouped(problems))
+        lines = "\n  ".join(grouped(problems))
         super().__init__(f"{len(problems)} problem(s) in the data:\n  {lines}")
         self.problems = list(problems)
         self.usable = list(usable)
 
 
-def _grouped(problems: Sequence[Problem]) -> list[str]:
+def grouped(problems: Sequence[Problem]) -> list[str]:
     """A line for each reason, with the first of its radiographs."""
     names: dict[str, list[str]] = {}
     for problem in problems:

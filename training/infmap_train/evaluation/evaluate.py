@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import SpecError, TrainingError
+from infmap_kit.errors import ServerError, SpecError, TrainingError
 from infmap_kit.model.run_folder import SEGMENTATION_GRAPH
 from infmap_kit.model.spec import (
     DETECTION_THRESHOLD,
     Anatomy,
     ClassifierSpec,
     Encoder,
+    ModelSpec,
     NetworkSpec,
     member,
 )
@@ -135,7 +136,11 @@ def ask_graph(
 
 
 def ask_server(
-    url: str, images: NDArray[np.uint8], *, progress: Progress = no_progress
+    url: str,
+    images: NDArray[np.uint8],
+    *,
+    spec: ModelSpec | None = None,
+    progress: Progress = no_progress,
 ) -> NDArray[np.float32]:
     """Probabilities of the engine that a Triton server runs, over gray pictures.
 
@@ -145,6 +150,8 @@ def ask_server(
         ``host:port`` of the server's gRPC endpoint.
     images
         (N, 224, 224) uint8.
+    spec
+        Record of the run whose network has to be the one that answers; ``None``: any of this size.
 
     Returns
     -------
@@ -154,14 +161,31 @@ def ask_server(
     Raises
     ------
     ServerError
-        When the server cannot be reached or refuses.
+        When the server cannot be reached, refuses, or serves another network than the run's.
     """
     probability = np.empty(images.shape, np.float32)
     with InfmapClient(url) as client:
         for row, image in enumerate(images):
+            # Before the first question, and again, since a release may be exchanged on the way.
+            _refuse_other_network(client, spec)
             probability[row] = client.infer(image, outputs=["PROBABILITY"])["PROBABILITY"]
             progress(f"asking {url}", row + 1, len(images))
+        _refuse_other_network(client, spec)
     return probability
+
+
+def _refuse_other_network(client: InfmapClient, spec: ModelSpec | None) -> None:
+    """Figures of one network under the name of another would be wrong without a word."""
+    if spec is None:
+        return
+    served = client.model()
+    if served.version == spec.version:
+        return
+    size = client.image_size()
+    raise ServerError(
+        f"{client.url} serves {served.name} {served.version} ({size}x{size} pixels), and the run is "
+        f"{spec.name} {spec.version}: export this run, or pass the run folder of what is served"
+    )
 
 
 def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
@@ -247,12 +271,15 @@ class Evaluation:
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     report
         As ``evaluate`` gives it.
+    reading
+        How the pictures' folder was read: as the run's own data were.
     """
 
     network: NetworkSpec
     pictures: Pictures
     probability: NDArray[np.float32]
     report: dict[str, Any]
+    reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
 
 
 def evaluate_run(
@@ -283,7 +310,7 @@ def evaluate_run(
     TrainingError
         When the data are unfit, or do not hold the pictures that the run held back.
     ServerError
-        When the server cannot be reached or refuses.
+        When the server cannot be reached, refuses, or serves another network than the run's.
     """
     spec = run_folder.read(run)
     if isinstance(spec.network, ClassifierSpec):
@@ -293,7 +320,8 @@ def evaluate_run(
         )
     anatomy = member(Anatomy, spec.anatomy)
     names = None if everything else run_folder.held_back_names(run)
-    listed = read_dataset(folder, ReadOptions.of_training(spec.training))
+    reading = ReadOptions.of_training(spec.training)
+    listed = read_dataset(folder, reading)
     samples = [sample for sample in listed if sample.has_truth(anatomy)]
     if not samples:
         raise TrainingError(f"{folder} has no mask of the {anatomy}, which {run} was trained on")
@@ -306,7 +334,8 @@ def evaluate_run(
             )
     pictures = load(samples, anatomy=anatomy)
     if url:
-        probability = ask_server(url, pictures.images, progress=progress)
+        probability = ask_server(url, pictures.images, spec=spec, progress=progress)
     else:
         probability = predict_run(run, pictures.images, progress=progress)
-    return Evaluation(spec.network, pictures, probability, evaluate(pictures, probability))
+    report = evaluate(pictures, probability)
+    return Evaluation(spec.network, pictures, probability, report, reading)

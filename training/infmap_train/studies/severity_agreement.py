@@ -88,22 +88,27 @@ def severity_agreement(
     UnfitData
         When scores are no numbers or out of range.
     TrainingError
-        When the runs are of other anatomies, or no scored picture was evaluated.
+        When the runs are of other anatomies, no scored picture was evaluated, or the lung run does not say what
+        it was trained on and not everything is taken.
     SpecError
         When the lung run is not finished or damaged.
     """
     if evaluation.pictures.anatomy is not Anatomy.INFECTION:
         raise TrainingError(f"expected a run of the infection, found {run} of the lungs: swap them")
     scored, experts = read_scores(scores)
-    by_name = {sample.name: sample for sample in read_dataset(folder)}
+    by_name = {sample.name: sample for sample in read_dataset(folder, evaluation.reading)}
     rows = [row for row, name in enumerate(scored) if name in by_name]
     samples = [by_name[scored[row]] for row in rows]
-    lungs_trained_on = _trained_on(lung_run) if lung_run else set()
+    seen = run_folder.seen_names(run)
+    seen_by_lungs = run_folder.seen_names(lung_run) if lung_run else set()
+    if seen_by_lungs is None and not everything:
+        raise TrainingError(
+            f"{lung_run} does not say what it was trained on: pass --all to take all pictures, which flatters "
+            "where it was trained on them"
+        )
+    left_out = set() if everything else seen_by_lungs or set()
     evaluated = {s.name: row for row, s in enumerate(evaluation.pictures.samples)}
-    fresh = [
-        s.name in evaluated and (everything or s.name not in lungs_trained_on) for s in samples
-    ]
-    measured = np.flatnonzero(fresh)
+    measured = np.flatnonzero([s.name in evaluated and s.name not in left_out for s in samples])
     if not measured.size:
         raise TrainingError(
             f"not one of the {len(scored)} pictures scored in {scores} is among the {len(evaluated)} that "
@@ -127,7 +132,9 @@ def severity_agreement(
     ratings = (network, truth, *(expert.take(rows) for expert in experts))
     patients = infections.groups
     names = tuple(sample.name for sample in samples)
-    trained_on = (_trained_on(run) | lungs_trained_on) & {names[row] for row in measured}
+    trained_on = None
+    if seen is not None and seen_by_lungs is not None:
+        trained_on = len((seen | seen_by_lungs) & {names[row] for row in measured})
 
     def pairs(who: Sequence[Rating], rows: NDArray[np.intp]) -> list[dict[str, Any]]:
         return list(_pairs(who, patients, rows, resamples=resamples, progress=progress))
@@ -135,7 +142,7 @@ def severity_agreement(
     report = {
         "scored": len(samples),
         "measured": len(measured),
-        "of_those_trained_on": len(trained_on),
+        "of_those_trained_on": trained_on,
         "lungs": f"of the network {run_folder.read(lung_run).version}"
         if lung_run
         else "true masks",
@@ -188,7 +195,3 @@ def _predicted_lungs(
         raise TrainingError(f"expected a run of the lungs, found {lung_run} of the infection")
     probability = predict_run(lung_run, images, progress=progress)
     return np.asarray(probability >= DETECTION_THRESHOLD)
-
-
-def _trained_on(run: Path) -> set[str]:
-    return set(run_folder.read_split(run).train)

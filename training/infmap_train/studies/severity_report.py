@@ -45,7 +45,9 @@ def write_severity(compared: SeverityAgreement, folder: Path) -> list[Path]:
 def severity_tables(report: Mapping[str, Any]) -> list[Table]:
     """Make the tables: whole pictures and zones, on the measured pictures and on all that were scored."""
     on = f"{report['measured']} of {report['scored']} scored pictures"
-    if report["of_those_trained_on"]:
+    if report["of_those_trained_on"] is None:
+        on += ", and whether TRAINED ON is not known"
+    elif report["of_those_trained_on"]:
         on += f", {report['of_those_trained_on']} of them TRAINED ON"
     lungs = f"lungs: {report['lungs']}"
     return [
