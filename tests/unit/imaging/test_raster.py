@@ -63,7 +63,8 @@ def _tiff(strip: bytes, order: str = "<", more: int = 0, **tags: int) -> bytes:
     """A TIFF of one strip, written by hand."""
     numbers = {
         "width": 256, "height": 257, "bits": 258, "compression": 259, "photometric": 262,
-        "offset": 273, "orientation": 274, "samples": 277, "rows": 278, "size": 279, "format": 339,
+        "offset": 273, "orientation": 274, "samples": 277, "rows": 278, "size": 279, "planes": 284,
+        "predictor": 317, "format": 339,
     }  # fmt: skip
     values = {
         "width": _WIDTH, "height": _HEIGHT, "bits": 8, "compression": 1, "photometric": 1,
@@ -252,6 +253,27 @@ def test_orientation_is_that_of_pillow(
     assert any("upright" in note for note in radiograph.notes) is (orientation != 1)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("order", "<>")
+def test_a_jpeg_is_turned_by_the_orientation_that_its_note_names(
+    order: str, orientation: int, count: int, gray: NDArray[np.uint8]
+) -> None:
+    """A number of 32 bits, and a second block that says another: OpenCV read 1 where our note said 6."""
+    plain = _encoded(".jpg", gray, cv2.IMWRITE_JPEG_QUALITY, 100)
+    segments = b""
+    for one in (orientation, 1)[:count]:
+        tiff = struct.pack(
+            order + "2sHIHHHIII", b"II" if order == "<" else b"MM", 42, 8, 1, 274, 4, 1, one, 0
+        )
+        exif = b"Exif\0\0" + tiff
+        segments += b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    radiograph = decode_raster(plain[:2] + segments + plain[2:], "x")
+    stored = decode_raster(plain, "x").pixels
+    np.testing.assert_array_equal(radiograph.pixels, _UPRIGHT[orientation](stored))
+    assert radiograph.notes == (f"turned upright from orientation {orientation}",)
+
+
 @pytest.mark.parametrize("exif", [b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"\xff" * 40])
 def test_a_png_with_damaged_exif_is_read_as_stored(exif: bytes, gray: NDArray[np.uint8]) -> None:
     plain = _encoded(".png", gray)
@@ -324,6 +346,50 @@ def test_tiffs_that_are_no_single_gray_picture(gray: NDArray[np.uint8]) -> None:
     assert _rejected(_tiff(gray.tobytes(), more=8)).code == "multi-frame"
     assert _rejected(_tiff(gray.astype("<f4").tobytes(), bits=32, format=3)).code == "pixel-type"
     assert _rejected(_tiff(gray.astype("<i2").tobytes(), bits=16, format=2)).code == "pixel-type"
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("kind", ["png", "tiff", "tiff in tiles"])
+def test_transparency_counts_once(kind: str, mode: str, gray: NDArray[np.uint8]) -> None:
+    """Of a TIFF OpenCV multiplies by it twice, or not at all, or takes it for pixels of their own."""
+    alpha = np.full_like(gray, 255)
+    alpha[:40] = 128
+    picture = Image.merge(
+        mode, [*[Image.fromarray(gray)] * (len(mode) - 1), Image.fromarray(alpha)]
+    )
+    file = io.BytesIO()
+    if kind == "tiff in tiles":
+        tiles = {322: 48, 323: 32}
+        picture.save(file, "tiff", tiffinfo=tiles, compression="tiff_lzw")
+    else:
+        picture.save(file, kind)
+    radiograph = decode_raster(file.getvalue(), "x")
+    assert np.abs(radiograph.pixels - gray * (alpha / 255)).max() <= 1
+    assert radiograph.notes == ("transparent parts laid over black",)
+
+
+def test_a_tiff_whose_strip_cannot_be_decoded_is_refused(gray: NDArray[np.uint8]) -> None:
+    """OpenCV leaves such a strip black, without a word."""
+    for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+        file = io.BytesIO()
+        Image.fromarray(np.tile(gray, (4, 4))).save(file, "tiff", compression=compression)
+        assert decode_raster(file.getvalue(), "x").pixels.shape == (4 * _HEIGHT, 4 * _WIDTH)
+        content = bytearray(file.getvalue())
+        middle = len(content) // 2
+        content[middle : middle + 64] = bytes(64)
+        assert _rejected(bytes(content)).code == "unreadable"
+    # JPEG 2000, and one that nobody knows.
+    for unknown in (34712, 50999):
+        assert _rejected(_tiff(gray.tobytes(), compression=unknown)).code == "unreadable"
+
+
+def test_a_tiff_that_decoders_read_in_two_ways_is_refused(gray: NDArray[np.uint8]) -> None:
+    deep = gray.astype("<u2") * 257
+    planes = _tiff(deep.tobytes() * 3, samples=3, bits=16, photometric=2, planes=2)
+    assert _rejected(planes).code == "pixel-type"
+    both = np.stack([deep, np.full_like(deep, 65535)], -1)
+    assert _rejected(_tiff(both.tobytes(), samples=2, bits=16)).code == "pixel-type"
+    assert _rejected(_tiff(gray.tobytes(), predictor=2)).code == "unreadable"
 
 
 def test_a_damaged_checksum_is_refused(gray: NDArray[np.uint8]) -> None:

@@ -6,21 +6,30 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
 )
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, drawn_chest, encoded, through_dcmtk
+from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
@@ -90,6 +99,63 @@ def test_the_rg1_family(packed: str, plain: str, chest_dicoms: list[Path]) -> No
     np.testing.assert_array_equal(network_input(first.pixels), network_input(second.pixels))
     assert first.notes == ("window of the file: centre 15000, width 30000", "MONOCHROME1 inverted")
     assert first.warnings == second.warnings == ()
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["tag unsigned", "tag signed"])
+@pytest.mark.parametrize("stream_bits", [12, 16])
+def test_a_jpeg_2000_whose_sign_is_not_the_tags(signed: bool, stream_bits: int) -> None:
+    """As in pydicom's J2K_pixelrep_mismatch: negative values were shown white, or the upper half black."""
+    values = drawn_chest().astype(np.int16) - 2048 * signed
+    dataset = chest_dataset(values if signed else drawn_chest(), WindowCenter=2048 - 2048 * signed)
+    expected = decode_dicom(as_file(dataset), "x").pixels
+    above = 16 - stream_bits
+    written = values << above
+    written = (written.view(np.uint16) if signed else written) >> above
+    frame = imagecodecs.jpeg2k_encode(
+        written, codecformat="J2K", reversible=True, level=0, bitspersample=stream_bits
+    )
+    dataset.PixelData = encapsulate([bytes(frame)])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    content = as_file(dataset)
+    np.testing.assert_array_equal(dcmread(io.BytesIO(content)).pixel_array, values)
+    radiograph = decode_dicom(content, "x")
+    np.testing.assert_array_equal(radiograph.pixels, expected)
+    assert radiograph.warnings == ()
+
+
+_CUT: dict[str, Callable[[NDArray[Any]], Any]] = {
+    JPEGBaseline8Bit: lambda v: imagecodecs.jpeg8_encode((v // 16).astype(np.uint8), level=95),
+    JPEGExtended12Bit: lambda v: imagecodecs.jpeg8_encode(v, level=95, bitspersample=12),
+    JPEGLosslessSV1: lambda v: imagecodecs.jpeg8_encode(v, lossless=True, bitspersample=12),
+    JPEGLSLossless: imagecodecs.jpegls_encode,
+    JPEG2000Lossless: lambda v: imagecodecs.jpeg2k_encode(v, codecformat="J2K", level=0),
+    HTJ2KLossless: lambda v: imagecodecs.htj2k_encode(v, reversible=True),
+}
+
+
+@pytest.mark.parametrize("syntax", _CUT)
+def test_a_compressed_picture_that_is_cut_inside_its_item_is_refused(
+    syntax: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Decoders make up the rest: of JPEG the last line again, of high throughput whatever was there."""
+    values = np.ascontiguousarray(drawn_chest())
+    stream = bytes(_CUT[syntax](values))
+    dataset = chest_dataset()
+    if syntax == JPEGBaseline8Bit:
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.file_meta.TransferSyntaxUID = syntax
+    for share in (1, 0.9, 0.5, 0.2):
+        dataset.PixelData = encapsulate([stream[: int(share * len(stream))]])
+        dataset["PixelData"].VR = "OB"
+        content = as_file(dataset)
+        if share == 1:
+            assert decode_dicom(content, "x").pixels.shape == values.shape
+            continue
+        with pytest.raises(InputRejected) as rejected:
+            decode_dicom(content, "x")
+        assert rejected.value.code in ("truncated", "unreadable")
+    assert capfd.readouterr().err == ""
 
 
 _WITHOUT_IMAGECODECS = """

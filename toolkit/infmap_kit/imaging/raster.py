@@ -1,8 +1,10 @@
-"""PNG, JPEG and TIFF, decoded by OpenCV."""
+"""PNG, JPEG and TIFF, decoded by OpenCV, and TIFF of 8 bits by Pillow."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
+import warnings
 from typing import Any
 
 import cv2
@@ -101,8 +103,10 @@ def decode_raster(content: bytes, name: str, *, image_size: int | None = None) -
     if header.media_type == "image/jpeg":
         halved = halvings(header.height, header.width, image_size) if image_size else 0
         values = _jpeg(content, header, remarks, min(halved, len(_REDUCED_JPEG) - 1))
+    elif header.media_type == "image/png":
+        values = _png(content, header, remarks)
     else:
-        values = _png_or_tiff(content, header, remarks)
+        values = _tiff(content, header, remarks)
     if header.white_is_zero:
         # libtiff has inverted 8 bit values already.
         values = np.bitwise_not(values) if values.dtype == np.uint16 else values
@@ -122,26 +126,59 @@ def _jpeg(content: bytes, header: Header, remarks: _Remarks, halved: int) -> NDA
         colours = _Colours()
         colours.count(_opened(content, header, cv2.IMREAD_REDUCED_COLOR_8))
         colours.remark(remarks)
-    return _of_size(_opened(content, header, _REDUCED_JPEG[halved]), header, 2**halved)
+    flag = _REDUCED_JPEG[halved] | cv2.IMREAD_IGNORE_ORIENTATION
+    return _upright(_of_size(_opened(content, header, flag), header, 2**halved), header)
 
 
-def _png_or_tiff(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
-    if header.media_type == "image/png":
-        content = essential_png(content)
+def _upright(picture: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Turn by what our own reading of the header says: the note tells of it, and decoders read less of Exif."""
+    return Orientation.of_exif(header.orientation).upright(picture)
+
+
+def _png(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
+    content = essential_png(content)
     picture = _of_size(_opened(content, header, cv2.IMREAD_UNCHANGED), header)
-    if picture.dtype not in (np.uint8, np.uint16):
-        raise InputRejected(
-            Reason.PIXEL_TYPE, f"expected values of 8 or 16 bits, found {picture.dtype}"
-        )
-    gray = picture if picture.ndim == 2 else _gray(picture, remarks)
-    if header.media_type == "image/png":
-        # With its flag OpenCV turns a TIFF, and no PNG.
-        gray = Orientation.of_exif(header.orientation).upright(gray)
-    return gray
+    return _upright(_gray(picture, remarks), header)
+
+
+def _tiff(content: bytes, header: Header, remarks: _Remarks) -> NDArray[Any]:
+    """Decode a TIFF, which OpenCV and Pillow turn upright themselves.
+
+    Of 8 bits OpenCV leaves black what it cannot decode, multiplies by transparency twice, and takes a pixel's
+    gray and alpha for two pixels of a tile; Pillow does none of these, and knows no colours of 16 bits.
+    """
+    if header.is_deep:
+        picture = _opened(content, header, cv2.IMREAD_UNCHANGED)
+    else:
+        picture = _opened_by_pillow(content, header)
+    return _gray(_of_size(picture, header), remarks)
+
+
+def _opened_by_pillow(content: bytes, header: Header) -> NDArray[Any]:
+    """(H, W) gray, BGR or BGRA uint8."""
+    from PIL import Image
+
+    # Of odd tags it warns on stderr, and quotes them.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+    try:
+        with Image.open(io.BytesIO(content), formats=["TIFF"]) as picture:
+            # Pixels are decoded, and memory is taken for them, where its own reading of the header agrees.
+            if sorted(picture.size) == sorted((header.width, header.height)):
+                if picture.mode in ("1", "L"):
+                    return np.asarray(picture.convert("L"))
+                if picture.mode in ("LA", "PA", "RGBA"):
+                    return cv2.cvtColor(np.asarray(picture.convert("RGBA")), cv2.COLOR_RGBA2BGRA)
+                return cv2.cvtColor(np.asarray(picture.convert("RGB")), cv2.COLOR_RGB2BGR)
+    # Pillow names no closed set of errors for damaged files.
+    except Exception as error:
+        raise _damaged(header) from error
+    raise _damaged(header)
 
 
 def _gray(picture: NDArray[Any], remarks: _Remarks) -> NDArray[Any]:
-    """Bring a BGR or BGRA picture to gray, and note what is lost."""
+    """Bring a BGR or BGRA picture to gray, and note what is lost; gray stays as it is."""
+    if picture.ndim == 2:
+        return picture
     gray = np.empty(picture.shape[:2], picture.dtype)
     opaque, colours = True, _Colours()
     rows = max(1, _BAND_PIXELS // picture.shape[1])
@@ -183,7 +220,7 @@ def _damaged(header: Header) -> InputRejected:
     return InputRejected(
         Reason.UNREADABLE,
         f"the {kind}'s header can be read and its pixels cannot: the file is damaged, or packed in "
-        "a way that OpenCV does not know",
+        "a way that is not known here",
     )
 
 

@@ -1,6 +1,6 @@
 """A decoding plug-in for pydicom: every compressed syntax of radiographs, through imagecodecs.
 
-One package with well-maintained codecs (libjpeg-turbo, CharLS, OpenJPEG, OpenJPH) instead of pydicom's five
+One package with well-maintained codecs (libjpeg-turbo, CharLS, OpenJPEG) instead of pydicom's five
 plug-ins: of those, GDCM knows no 12 bit JPEG, pylibjpeg-libjpeg is GPL, and pylibjpeg-rle ends damaged
 files with an exception that is none of Python's own ``Exception``.
 The shape of this module is pydicom's (its guide to decoding plug-ins).
@@ -22,9 +22,9 @@ _CODECS = {
     # Baseline, extended (12 bits), lossless, lossless of first order.
     "jpeg8_decode": ("4.50", "4.51", "4.57", "4.70"),
     "jpegls_decode": ("4.80", "4.81"),
-    "jpeg2k_decode": ("4.90", "4.91"),
-    # High throughput: lossless, lossless with RPCL, lossy.
-    "htj2k_decode": ("4.201", "4.202", "4.203"),
+    # The last three are high throughput: lossless, lossless with RPCL, lossy. OpenJPEG refuses cut and damaged
+    # ones, of which OpenJPH gives a part of the picture.
+    "jpeg2k_decode": ("4.90", "4.91", "4.201", "4.202", "4.203"),
     "dicomrle_decode": ("5",),
 }
 _CODEC_OF = {f"{_PREFIX}{end}": codec for codec, ends in _CODECS.items() for end in ends}

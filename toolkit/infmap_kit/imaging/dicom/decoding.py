@@ -15,6 +15,7 @@ from infmap_kit.imaging.dicom.codestreams.jpeg_2000 import (
     bare_codestream,
     jpeg_2000_frame,
     refuse_many_parts,
+    sample_format,
 )
 from infmap_kit.imaging.dicom.codestreams.rle import refuse_long_rle
 from infmap_kit.imaging.radiograph import Reason
@@ -101,15 +102,29 @@ def _decoded(dataset: Dataset, frame: bytes) -> NDArray[Any]:
     plugin = _plugin(decoder)
     if plugin == codecs.LABEL:
         # Not by way of pydicom, which copies the frame twice, and the picture three times.
-        values = codecs.decoded(
-            frame, dataset.file_meta.TransferSyntaxUID, bits_allocated=dataset.BitsAllocated
-        )
+        syntax = dataset.file_meta.TransferSyntaxUID
+        values = codecs.decoded(frame, syntax, bits_allocated=dataset.BitsAllocated)
         kind = "i" if dataset.PixelRepresentation == 1 else "u"
-        shape = (dataset.Rows, dataset.Columns)
-        return values.view(f"{kind}{values.dtype.itemsize}").reshape(shape)
+        values = values.view(f"{kind}{values.dtype.itemsize}")
+        if "2000" in syntax.name:
+            values = _signed_as_tagged(values, frame)
+        return values.reshape(dataset.Rows, dataset.Columns)
     dataset.PixelData = encapsulate([frame])
     values, _ = decoder.as_array(dataset, decoding_plugin=plugin, **_AS_STORED)
     return np.asarray(values)
+
+
+def _signed_as_tagged(values: NDArray[Any], frame: bytes) -> NDArray[Any]:
+    """Samples of a JPEG 2000 whose own word on their sign may be another than the tag's, which decides.
+
+    Of such a sample its bits count, as pydicom has it too: encoders are met that write all as unsigned.
+    """
+    bits, is_signed = sample_format(frame)
+    if is_signed == (values.dtype.kind == "i"):
+        return values
+    above = 8 * values.dtype.itemsize - bits
+    # Shifted up and down again the bits above become copies of the sign, or zeros.
+    return (values << above) >> above
 
 
 def _as_they_lie(dataset: Dataset, native: memoryview, order: str) -> NDArray[Any]:

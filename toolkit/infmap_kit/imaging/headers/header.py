@@ -22,6 +22,8 @@ class Header:
         Samples a pixel; 3 for a palette.
     pixel_bytes
         Bytes that a pixel takes once it is decoded, with its transparency.
+    is_deep
+        Whether a sample has more than 8 bits; told of a TIFF alone.
     orientation
         Exif and TIFF orientation, 1 (as stored) to 8.
     white_is_zero
@@ -37,6 +39,7 @@ class Header:
     height: int
     channels: int
     pixel_bytes: int = 1
+    is_deep: bool = False
     orientation: int = 1
     white_is_zero: bool = False
     complete: bool = True

@@ -37,8 +37,8 @@ class JpegFrame:
     ----------
     width, height, components
         As the frame announces them.
-    scan
-        Where the first scan's header lies.
+    complete
+        Whether an image's end follows the first scan's start.
     exif
         The Exif block, empty when there is none.
     """
@@ -46,7 +46,7 @@ class JpegFrame:
     width: int
     height: int
     components: int
-    scan: int
+    complete: bool
     exif: bytes = b""
 
 
@@ -76,14 +76,22 @@ def jpeg_frame(content: bytes, *, also_jpeg_ls: bool = False) -> JpegFrame:
                 # Which of two counts, decoders do not agree on.
                 raise damaged("JPEG")
             frame = struct.unpack_from(">xxxHHB", content, position)
-        elif marker == _EXIF and content.startswith(EXIF_START, position + 2):
+        # Of several the first counts, as for others.
+        elif marker == _EXIF and not exif and content.startswith(EXIF_START, position + 2):
             (length,) = struct.unpack_from(">H", content, position)
             exif = content[position + 8 : position + length]
     # A progressive JPEG is decoded once more for each scan; real ones have about ten.
     if frame is None or 0 in frame or content.count(_SCAN_START, position) > _MAX_SCANS:
         raise damaged("JPEG")
     height, width, components = frame
-    return JpegFrame(width=width, height=height, components=components, scan=position, exif=exif)
+    return JpegFrame(
+        width=width,
+        height=height,
+        components=components,
+        # Looked for behind the scan's start only: the thumbnail before it has an end of its own.
+        complete=content.rfind(_END, position) >= 0,
+        exif=exif,
+    )
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int]]:
@@ -118,6 +126,5 @@ def jpeg_header(content: bytes) -> Header:
         height=frame.height,
         channels=frame.components,
         orientation=exif_orientation(frame.exif) if frame.exif else 1,
-        # Looked for behind the scan's start only: the thumbnail before it has an end of its own.
-        complete=content.rfind(_END, frame.scan) >= 0,
+        complete=frame.complete,
     )

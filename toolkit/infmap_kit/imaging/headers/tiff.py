@@ -22,9 +22,12 @@ EXIF_START = b"Exif\0\0"
 _WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
 _STRIP_ROWS, _TILE_WIDTH, _TILE_LENGTH = 278, 322, 323
-_SAMPLE_FORMAT = 339
+_PLANES, _SAMPLE_FORMAT = 284, 339
+_COMPRESSION, _PREDICTOR = 259, 317
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _UNSIGNED = 1
+# LZW and two numbers of deflate: others know no differences of neighbours (TIFF 6.0, section 14).
+_PREDICTED = (5, 8, 32946)
 _TIFF_INTEGERS = {1: "u1", 3: "u2", 4: "u4"}
 _TIFF_TYPE_BYTES = {
     **dict.fromkeys((1, 2, 6, 7), 1),
@@ -34,7 +37,8 @@ _TIFF_TYPE_BYTES = {
 }
 _TAGS_READ = frozenset(
     (
-        *(_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT),
+        *(_WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT, _PLANES),
+        *(_COMPRESSION, _PREDICTOR),
         *(_STRIP_ROWS, _STRIP_OFFSETS, _STRIP_BYTES),
         *(_TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTES),
     )
@@ -77,6 +81,16 @@ def tiff_header(content: bytes) -> Header:
     samples = _first(tags, _SAMPLES, 1)
     if not 1 <= samples <= _MAX_SAMPLES or np.any(tags.get(_BITS, _NONE) != bits):
         raise damaged("TIFF")
+    # OpenCV and Pillow take one sample of such pictures for another.
+    if (samples > 1 and _first(tags, _PLANES, 1) != 1) or (bits > 8 and samples not in (1, 3)):
+        raise InputRejected(
+            Reason.PIXEL_TYPE,
+            "expected gray, found samples in planes of their own, or 16 bits with transparency: save the "
+            "radiograph as gray",
+        )
+    # Which of the two holds, decoders do not agree on.
+    if _first(tags, _PREDICTOR, 1) != 1 and _first(tags, _COMPRESSION, 1) not in _PREDICTED:
+        raise damaged("TIFF")
     starts, sizes = tags.get(_STRIP_OFFSETS, _NONE), tags.get(_STRIP_BYTES, _NONE)
     across, down = width, min(_first(tags, _STRIP_ROWS, height), height)
     if _TILE_OFFSETS in tags or _TILE_WIDTH in tags:
@@ -96,6 +110,7 @@ def tiff_header(content: bytes) -> Header:
         channels=samples,
         pixel_bytes=max(samples, 3 if _first(tags, _PHOTOMETRIC, 1) > _BLACK_IS_ZERO else 1)
         * (2 if bits > 8 else 1),
+        is_deep=bits > 8,
         orientation=_orientation(tags),
         white_is_zero=_first(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
         complete=end <= len(content),

@@ -93,6 +93,12 @@ def jpeg_2000_frame(codestream: bytes) -> FrameSize:
     return FrameSize(width=size.width, height=size.height, components=size.components)
 
 
+def sample_format(codestream: bytes) -> tuple[int, bool]:
+    """Bits of a sample, and whether it is signed, of a bare JPEG 2000 whose size was read (A.5.1)."""
+    depth = codestream[42]
+    return (depth & 0x7F) + 1, bool(depth & 0x80)
+
+
 def refuse_many_parts(codestream: bytes) -> None:
     """Refuse a bare JPEG 2000 of one component that would take more memory than its picture.
 
