@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -186,17 +187,27 @@ def test_a_threshold_is_not_reported_where_it_was_chosen() -> None:
 
 @pytest.mark.slow
 def test_both_runs_are_asked_about_what_both_held_back(
-    finished_run: Path, classifier_run: Path, pictures: data.Pictures
+    finished_run: Path, classifier_run: Path, pictures: data.Pictures, tmp_path: Path
 ) -> None:
     folder = pictures.samples[0].image.parent.parent
+    # Two trainings of one network, as far as their records say.
+    again = shutil.copytree(finished_run, tmp_path / "again")
+    spec = json.loads((again / "spec.json").read_text())
+    (again / "spec.json").write_text(json.dumps(spec | {"version": "another"}))
     predictions = predict_both(finished_run, classifier_run, folder)
     assert [s.name for s in predictions.pictures.samples] == [
         s.name for s in pictures.samples if s.name in run_folder.held_back_names(finished_run)
     ]
     assert predictions.activation.shape == predictions.infection.shape == (16, 224, 224)
     assert predictions.activation.max() == pytest.approx(1, abs=0.05)
-    only = predict_both(finished_run, classifier_run, folder, covid_only=True)
+    only = predict_both(
+        *(finished_run, classifier_run, folder), also=[finished_run, again], covid_only=True
+    )
     assert only.pictures.covid.all()
+    assert list(only.others) == [
+        f"infection map, U-Net DenseNet-121, frozen {version}"
+        for version in (spec["version"], "another")
+    ]
     np.testing.assert_allclose(
         only.probability, predictions.probability[predictions.pictures.covid], atol=1e-5
     )

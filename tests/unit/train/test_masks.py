@@ -138,7 +138,8 @@ def test_masks_that_are_empty_or_inside_out_are_named(
     cv2.imwrite(str(path), np.zeros_like(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)))
     for number in (0, 2):
         path = folder / "infection_masks" / f"made_covid_{number}.png"
-        cv2.imwrite(str(path), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), np.where(stored, 0, 255).astype(np.uint8))
     assert data.load(data.read_index(folder)).notes == (
         (
             "its mask of the infection covers all four corners: are inside and outside exchanged? (2): "

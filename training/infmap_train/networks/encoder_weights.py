@@ -55,7 +55,9 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     """
     if weights == Source.NONE:
         if network.encoder_frozen:
-            _log.warning("the encoder is frozen at random weights: pass --encoder-weights")
+            _log.warning(
+                "the encoder is frozen at random weights, and only the decoder learns: good for a try alone"
+            )
         return build(network, image_size=image_size)
     if weights == Source.IMAGENET:
         return _from_imagenet(network, image_size)

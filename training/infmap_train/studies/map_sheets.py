@@ -5,6 +5,7 @@ They show radiographs, and are written to the folder that the user names alone.
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from infmap_train.studies.predictions import Predictions
 _ROWS = 6
 # A longer name would run into the next picture's title.
 _NAME_CHARACTERS = 34
+_NETWORK_CHARACTERS = 36
 _TITLES = ("radiograph", "true mask (green), lungs (white)", "activation map", "infection map")
 
 
@@ -63,7 +65,7 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
             ),
             # Activation maps first, as in the paper's figure.
             *(
-                (infection_map(picture, maps[row]), label.replace(", ", "\n", 1))
+                (infection_map(picture, maps[row]), _folded(label))
                 for label, maps in sorted(predictions.others.items())
             ),
         )
@@ -75,6 +77,12 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
         _outline(line[1], predictions.pictures.masks[row], "lime")
     plots.add_colour_bar(figure, "activation relative to its peak, or probability of infection")
     return figure
+
+
+def _folded(label: str) -> str:
+    """What a further run's maps are above its network's name, in lines that end before the next picture."""
+    what, _, network = label.partition(", ")
+    return f"{what}\n{textwrap.fill(network, _NETWORK_CHARACTERS)}"
 
 
 def _outline(axes: Axes, mask: np.ndarray, colour: str) -> None:

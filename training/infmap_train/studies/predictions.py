@@ -151,15 +151,27 @@ def predict_both(
         infection=infection,
         activation=activation,
         probability=probability,
-        others=dict(_maps_of(run, pictures.images, progress) for run in also),
+        others={
+            label: _maps_of(further, pictures.images, progress)
+            for label, further in _labelled(also).items()
+        },
     )
 
 
-def _maps_of(
-    run: Path, images: NDArray[np.uint8], progress: Progress
-) -> tuple[str, NDArray[np.float32]]:
-    """What a further run's maps are, and the maps."""
-    network = run_folder.read(run).network
-    if isinstance(network, ClassifierSpec):
-        return f"activation map, {network.label}", explain_run(run, images, progress=progress)[1]
-    return f"infection map, {network.label}", predict_run(run, images, progress=progress)
+def _labelled(runs: Sequence[Path]) -> dict[str, Path]:
+    """Further runs by what their maps are; two trainings of one network by their versions too."""
+    specs = [run_folder.read(run) for run in runs]
+    labels = [
+        f"{'activation' if isinstance(spec.network, ClassifierSpec) else 'infection'} map, {spec.network.label}"
+        for spec in specs
+    ]
+    return {
+        label if labels.count(label) == 1 else f"{label} {spec.version}": run
+        for label, spec, run in zip(labels, specs, runs, strict=True)
+    }
+
+
+def _maps_of(run: Path, images: NDArray[np.uint8], progress: Progress) -> NDArray[np.float32]:
+    if isinstance(run_folder.read(run).network, ClassifierSpec):
+        return explain_run(run, images, progress=progress)[1]
+    return predict_run(run, images, progress=progress)
