@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,10 @@ def _line_of(text: str, part: str) -> int:
         ("127.0.0.1:8001", "nowhere", "nowhere", 'expected "host:port"'),
         ("127.0.0.1:8001", "127.0.0.1:70000", "70000", "port from 1 to 65535"),
         ("https://pacs.example/", "https://pacs.example:70000/", "70000", "port from 1 to 65535"),
+        ("pacs.example", "radiology-archive-of-the-hospital-by-the-lake,2", "lake,2", "host's name or address"),
+        ('spool = "spool"', 'spool = "a\\u0000b"', "u0000", "node.spool: expected a path"),
+        ("port = 104", "port = 104\ntimeout_s = inf", "inf", "destinations[0].timeout_s: "),
+        ("port = 104", "port = 104\nmax_wait_s = 1e300", "1e300", "destinations[0].max_wait_s: "),
         ("https://pacs.example/", "https://300.1.1.1/", "300.1", "destinations[1].url: expected"),
         ("https://pacs.example/", "ftp://pacs.example/", "ftp:", 'expected "https://host:port/path"'),
         ('["CR", "DX"]', '["CR", "MR"]', "modalities", "rules[0].modalities[1]: no radiograph has 'MR'"),
@@ -176,6 +181,8 @@ def test_a_rule_that_takes_other_radiographs_is_reached(tmp_path: Path) -> None:
 def test_certificates_and_keys_are_tried(tmp_path: Path) -> None:
     pem = make_certificates(tmp_path / "pem")
     (tmp_path / "no.pem").write_text("no certificate")
+    encrypt = f"openssl rsa -aes256 -passout pass:x -in {pem['node']} -out locked.key"
+    subprocess.run(encrypt.split(), check=True, capture_output=True, cwd=tmp_path)
     for table, told in (
         (pem.toml("node"), None),
         (
@@ -194,6 +201,8 @@ def test_certificates_and_keys_are_tried(tmp_path: Path) -> None:
             f'{{ certificate = "{pem["node"]}", key = "{pem["node"]}", ca = "no.pem" }}',
             "node.tls.ca",
         ),
+        (pem.toml("expired"), "others refuse it: certificate has expired"),
+        (f'{{ certificate = "{pem["node"]}", key = "locked.key" }}', "the key has a passphrase"),
     ):
         faults = find_faults(
             _written(tmp_path, GOOD.replace('"INFMAP"', f'"INFMAP"\ntls = {table}'))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -144,6 +145,12 @@ def test_a_tar_of_somebody_elses_is_no_bundle(tmp_path: Path) -> None:
         tar.addfile(info, io.BytesIO(b"abc"))
     with pytest.raises(BundleError, match="is no bundle"):
         read_archive(tmp_path / "a.tar")
+
+
+def test_a_pipe_is_no_bundle_and_makes_nobody_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BundleError, match="it is no file"):
+        read_archive(tmp_path / "pipe")
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ def read_graph(path: Path) -> onnx.ModelProto:
         the machine that loads it.
     """
     try:
+        # A pipe would make it wait.
+        if path.exists() and not path.is_file():
+            raise ExportError(f"cannot read {path}: it is no file")
         if path.stat().st_size > MAX_BYTES:
             raise ExportError(f"{path} is larger than 2 GiB, which no ONNX file can be")
         model = onnx.load(path, load_external_data=False)

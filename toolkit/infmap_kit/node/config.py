@@ -26,6 +26,8 @@ Output = Literal["sc", "seg", "sr", "gsps"]
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path):
+        raise ValueError("expected a path")
     folder = (info.context or {}).get("folder", Path())
     return Path(folder, path.expanduser())
 
@@ -47,7 +49,8 @@ def _like(pattern: str, expected: str) -> Callable[[str], str]:
     return check
 
 
-_LABELS = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)*")
+# In one way alone: a pattern that can part a name in many tries them all for one that is none.
+_LABELS = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 def _host(text: str) -> str:
@@ -105,10 +108,12 @@ AETitle = Annotated[
     AfterValidator(_like(r"[ -\[\]-~]{1,16}", "1 to 16 plain characters without a backslash")),
 ]
 _Port = Annotated[int, Field(ge=1, le=65535)]
+# A day; what an operating system cannot wait for ends a delivery each time.
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ServerTls(_Section):
@@ -173,9 +178,9 @@ class Model(_Section):
 
 class _Destination(_Section):
     name: _Name
-    timeout_s: Annotated[float, Field(gt=0)] = 30.0
-    max_send_s: Annotated[float, Field(gt=0)] = 600.0
-    max_wait_s: Annotated[float, Field(gt=0)] = 60.0
+    timeout_s: _Seconds = 30.0
+    max_send_s: _Seconds = 600.0
+    max_wait_s: _Seconds = 60.0
     max_refusals: Annotated[int, Field(ge=1)] = 8
     give_up_after_h: Annotated[float, Field(gt=0)] = 168.0
 

@@ -132,6 +132,9 @@ def is_archive(path: Path) -> bool:
 
 def _content(path: Path) -> memoryview:
     try:
+        # A pipe would make it wait.
+        if path.exists() and not path.is_file():
+            raise BundleError(f"cannot read {path}: it is no file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:

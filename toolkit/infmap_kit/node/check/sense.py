@@ -19,7 +19,7 @@ from infmap_kit.node.config import (
     ServerTls,
     StowDestination,
 )
-from infmap_kit.node.dicom.tls import client_tls, server_tls
+from infmap_kit.node.dicom.tls import client_tls, out_of_date, server_tls
 
 Fault = tuple[Key, str]
 """Where a fault is, and the rest of its line, from the colon on."""
@@ -104,13 +104,16 @@ def _tls_faults(key: Key, tls: ServerTls | ClientTls) -> Iterator[Fault]:
             client_tls(tls)
     except (OSError, NodeError) as error:
         cause = error.__cause__ or error
-        reason = getattr(cause, "reason", "") or ""
+        reason = getattr(cause, "reason", "") or getattr(cause, "strerror", "") or str(cause)
         what = (
             "the key is another certificate's"
             if reason == "KEY_VALUES_MISMATCH"
-            else f"expected a certificate and its key as PEM, found none ({reason or cause})"
+            else f"expected a certificate and its key as PEM, found none ({reason})"
         )
         yield (*key, "certificate"), f": {what}"
+        return
+    if tls.certificate is not None and (dates := out_of_date(tls.certificate, tls.key)):
+        yield (*key, "certificate"), f": others refuse it: {dates}"
 
 
 def _impossible_modalities(number: int, rule: Rule) -> Iterator[Fault]:

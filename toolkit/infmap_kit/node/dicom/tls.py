@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.config import ClientTls, ServerTls
@@ -20,7 +21,7 @@ def server_tls(options: ServerTls) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(options.certificate, options.key)
+        context.load_cert_chain(options.certificate, options.key, password=_no_passphrase)
         if options.ca is not None:
             context.load_verify_locations(options.ca)
             context.verify_mode = ssl.CERT_REQUIRED
@@ -42,8 +43,45 @@ def client_tls(options: ClientTls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=options.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if options.certificate is not None:
-        context.load_cert_chain(options.certificate, options.key)
+        context.load_cert_chain(options.certificate, options.key, password=_no_passphrase)
     return context
+
+
+def _no_passphrase() -> str:
+    """Asked for where a key has one; the TLS library itself would wait for somebody to type it.
+
+    Raises
+    ------
+    OSError
+        Always.
+    """
+    raise OSError(None, "the key has a passphrase, which nobody can type for a service")
+
+
+def out_of_date(certificate: Path, key: Path | None) -> str:
+    """Why others refuse a certificate today, in the TLS library's words; empty where its dates are good.
+
+    Parameters
+    ----------
+    certificate, key
+        PEM files that can be used.
+    """
+    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ours.load_cert_chain(certificate, key, password=_no_passphrase)
+    theirs.check_hostname = False
+    theirs.load_verify_locations(certificate)
+    # Of all that may be wrong with it, nothing but itself is looked at.
+    theirs.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    caller, node = theirs.wrap_bio(back, there), ours.wrap_bio(there, back, server_side=True)
+    for side in (caller, node, caller):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message if error.verify_code in _DATES else ""
+    return ""
 
 
 def tls_reason(error: ssl.SSLError) -> str:
@@ -88,6 +126,8 @@ def is_told(error: BaseException) -> bool:
 
 
 _WITHOUT_REASON = "the other side ended the connection without a reason"
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+_DATES = (9, 10)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
