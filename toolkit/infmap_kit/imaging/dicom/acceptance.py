@@ -89,21 +89,22 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
         ``too-small``, ``too-large``, ``pixel-type`` or ``unreadable``.
     """
     _modality(dataset, secondary_capture)
-    _patient(dataset)
-    warnings = (*_part(dataset), *_view(dataset), *_intent(dataset))
+    age = _patient(dataset)
+    warnings = (*age, *_part(dataset), *_view(dataset), *_intent(dataset))
     _picture(dataset)
     return warnings
 
 
 def age_years(dataset: Dataset) -> int | None:
     """Age at the study in whole years, from Patient Age or the two dates; ``None`` when unknown."""
-    stated = re.fullmatch(r"0*(\d{1,3})([DWMY]?)", text_of(dataset, "PatientAge"))
+    stated = re.fullmatch(r"0*(\d{1,3}) ?([DWMY]?)R?", text_of(dataset, "PatientAge").upper())
     if stated:
         number, unit = int(stated[1]), stated[2]
         # Without a unit, as some converters write it, years are meant.
         return number // {"D": 365, "W": 52, "M": 12}.get(unit, 1)
     born, seen = (
-        re.fullmatch(r"(\d{4})(\d{4})", text_of(dataset, keyword))
+        # With points as before DICOM (PS3.5, 6.2), or as other programs write them.
+        re.fullmatch(r"(\d{4})(\d{4})", re.sub(r"[./-]", "", text_of(dataset, keyword)))
         for keyword in ("PatientBirthDate", "StudyDate")
     )
     if born is None or seen is None:
@@ -144,7 +145,7 @@ def _modality(dataset: Dataset, secondary_capture: bool) -> None:
         )
 
 
-def _patient(dataset: Dataset) -> None:
+def _patient(dataset: Dataset) -> list[InputWarning]:
     species = _codes(dataset, "PatientSpeciesCodeSequence") - {"337915000", "L-85003"}
     described = text_of(dataset, "PatientSpeciesDescription").upper()
     signs = {
@@ -168,6 +169,14 @@ def _patient(dataset: Dataset) -> None:
             "networks know no children",
             found={"age_years": age, "least_years": CHILD_BELOW_YEARS},
         )
+    if age is not None or not any(
+        text_of(dataset, keyword) for keyword in ("PatientAge", "PatientBirthDate")
+    ):
+        return []
+    text = (
+        "the patient's age cannot be read in Patient Age and the dates: look whether it is an adult"
+    )
+    return [InputWarning("age-unknown", text)]
 
 
 def _part(dataset: Dataset) -> list[InputWarning]:
