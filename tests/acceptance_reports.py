@@ -18,6 +18,7 @@ def acceptance_report() -> AcceptanceReport:
     }
     return AcceptanceReport(
         lines=lines,
+        explanations={"host": "What this machine has."},
         reasons=reasons_of(line for found in lines.values() for line in found),
         repository={"folder": "model_repository", "release": 3, "files": {file: "0f" * 32}},
         host={"processor": "a processor", "cores": 2, "cpu_features": ["avx2", "avx512f"]},

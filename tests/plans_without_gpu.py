@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,6 +37,18 @@ class PlanOnCpu(OnnxRuntimeEngine):
         return compute
 
 
+def _layers_of(graph: onnx.ModelProto) -> LayerTypes:
+    """Convolutions behind Q/DQ nodes are INT8, and all others FP16."""
+    nodes = graph.graph.node
+    dequantised = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    counts = Counter(
+        "INT8" if node.input[0] in dequantised else "HALF"
+        for node in nodes
+        if node.op_type == "Conv"
+    )
+    return LayerTypes(counts={"CONVOLUTION": dict(counts)}, inspected=True)
+
+
 def stand_in_for_tensorrt(
     monkeypatch: pytest.MonkeyPatch, *, memory_mib: int = 8192
 ) -> list[tuple[str, BuildOptions]]:
@@ -46,8 +59,9 @@ def stand_in_for_tensorrt(
         _trt: Any, graph: onnx.ModelProto, options: BuildOptions, **_: Any
     ) -> TensorrtEngine:
         built.append((graph.graph.name, options))
-        layers = LayerTypes(counts={"CONVOLUTION": {"HALF": 1}}, inspected=True)
-        return TensorrtEngine(plan=graph.SerializeToString(), layers=layers, timing_cache=b"")
+        return TensorrtEngine(
+            plan=graph.SerializeToString(), layers=_layers_of(graph), timing_cache=b""
+        )
 
     gpu = PresentGpu(name="NVIDIA T4", capability="7.5", driver=580, memory_mib=memory_mib)
     trt = types.SimpleNamespace(__name__="tensorrt", __version__="11.3.0.99")

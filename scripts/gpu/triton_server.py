@@ -19,6 +19,9 @@ from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.runtime import install_runtime
 
+SECONDS_A_SAMPLE = 0.3
+"""Half a minute for the hundred of a plain call."""
+
 
 def run(payload: Payload) -> Iterator[Finding]:
     """Serve, compare and measure each repository."""
@@ -48,7 +51,11 @@ def _served(payload: Payload, name: str, repository: Path, manifest: Manifest) -
             thresholds_for(manifest.precision),
         )
     options = BenchOptions(
-        samples=payload.samples, budget_s=30, independent=False, only=tuple(SCOPES)
+        samples=payload.samples,
+        # Whoever wants few samples does not want to wait until they settle.
+        budget_s=SECONDS_A_SAMPLE * payload.samples,
+        independent=False,
+        only=tuple(SCOPES),
     )
     record = measure(repository, [], options)
     for scope, latencies in record.scopes.items():

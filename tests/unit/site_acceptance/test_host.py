@@ -83,4 +83,17 @@ def test_the_table_of_drivers_is_held_to_nvidias(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gpus, "_table", lambda: table)
     line = driver_table()
     assert line.outcome is AcceptanceOutcome.FAILED
-    assert line.found == "image 24.10 with CUDA 12 names driver 450"
+    assert line.found.startswith(
+        "image 24.10 with CUDA 12 names driver 450: install infmap-kit again"
+    )
+
+
+def test_where_no_gpu_is_needed_no_line_asks_for_one() -> None:
+    manifest = Manifest(target="embedded", precision="fp32", model={}, files={}, built_with={})
+    for line in _lines(manifest, None).values():
+        assert line.outcome is AcceptanceOutcome.NOT_RUN
+        assert not line.stands_in_the_way
+        assert (line.expected, line.found) == (
+            "none needed",
+            "none is here; this repository needs no GPU",
+        )

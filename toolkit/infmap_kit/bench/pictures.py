@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -70,11 +71,18 @@ def bench_pictures(files: Sequence[Path]) -> list[BenchPicture]:
         raise InputRejected(
             "unreadable", f"cannot read {error.filename}: {error.strerror}"
         ) from error
-    for seed in range(0 if contents else _SYNTHETIC_PICTURES):
+    return [_picture(name, content) for name, content in contents or _synthetic()]
+
+
+@functools.cache
+def _synthetic() -> tuple[tuple[str, bytes], ...]:
+    """Name and content of drawn JPEGs of a megapixel, which take seconds to draw: once in a process."""
+    files = []
+    for seed in range(_SYNTHETIC_PICTURES):
         pixels = synthetic_radiograph(seed).radiograph.pixels
         _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])
-        contents.append((f"synthetic-{seed}.jpg", jpeg.tobytes()))
-    return [_picture(name, content) for name, content in contents]
+        files.append((f"synthetic-{seed}.jpg", jpeg.tobytes()))
+    return tuple(files)
 
 
 def _picture(name: str, content: bytes) -> BenchPicture:

@@ -14,6 +14,7 @@ from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import Thresholds, thresholds_for
 from infmap_kit.gate.runners import Runner, by_the_paper, require_probabilities
+from infmap_kit.graphs.precision.int8_record import Int8Record
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.parts.check import (
     Check,
@@ -114,6 +115,8 @@ class GateReport:
         The bounds.
     finding_threshold
         Probability from which the reference decides.
+    int8
+        What each network in INT8 keeps in a higher precision, by its graph; empty where none is.
     """
 
     dice: float
@@ -123,6 +126,7 @@ class GateReport:
     pictures: tuple[PictureComparison, ...]
     thresholds: Thresholds
     finding_threshold: float = DETECTION_THRESHOLD
+    int8: Mapping[str, Int8Record] = dataclasses.field(default_factory=dict)
 
     @property
     def flips(self) -> tuple[PictureComparison, ...]:
@@ -260,6 +264,10 @@ class GateReport:
             **self.summary(),
             "reasons": self.reasons(),
             "flips": [picture.name for picture in self.flips],
+            "int8": {
+                name: {**record.as_json(), "higher": len(record.higher)}
+                for name, record in self.int8.items()
+            },
             "by_picture": [_picture_json(picture) for picture in self.pictures],
         }
 

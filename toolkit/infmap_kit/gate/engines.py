@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -150,15 +151,18 @@ class OpenvinoEngine:
         return self.run({self._graph.inputs[0]: images}, (output,))[output]
 
     def precisions(self) -> dict[str, int]:
-        """Count the layers of the compiled graph by the type that they run in, as OpenVINO reports it."""
-        counts: dict[str, int] = {}
+        """Count the convolutions of the compiled graph by the type that they run in."""
+        return dict(Counter(self.convolutions().values()))
+
+    def convolutions(self) -> dict[str, str]:
+        """The type that each convolution of the compiled graph runs in, by its name, as OpenVINO reports it."""
+        types: dict[str, str] = {}
         for node in self._graph.compiled.get_runtime_model().get_ordered_ops():
             info = node.get_rt_info()
             kind: Any = info["layerType"].astype(str) if "layerType" in info else ""
             if "Convolution" in str(kind):
-                precision = info["runtimePrecision"].astype(str)
-                counts[precision] = counts.get(precision, 0) + 1
-        return counts
+                types[node.get_friendly_name()] = info["runtimePrecision"].astype(str)
+        return types
 
 
 def openvino_precision(precision: Precision) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -68,14 +69,20 @@ def _inputs(files: list[Path], image_size: int) -> Pictures:
 
 def synthetic_pictures(image_size: int = IMAGE_SIZE) -> Pictures:
     """Synthetic radiographs, every second one with an infection."""
-    drawn = [
-        synthetic_radiograph(seed, height=512, width=512, infected=seed % 2 == 0)
-        for seed in range(_SYNTHETIC)
-    ]
     return [
-        (f"synthetic-{seed}", network_input(image.radiograph.pixels, image_size))
-        for seed, image in enumerate(drawn)
+        # A caller's own, whatever is done to it.
+        (f"synthetic-{seed}", network_input(pixels, image_size).copy())
+        for seed, pixels in enumerate(_drawn())
     ]
+
+
+@functools.cache
+def _drawn() -> tuple[NDArray[np.uint8], ...]:
+    """Drawn once in a process: they take longer than a small network takes to answer about them."""
+    return tuple(
+        synthetic_radiograph(seed, height=512, width=512, infected=seed % 2 == 0).radiograph.pixels
+        for seed in range(_SYNTHETIC)
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.answer import Answer
 from infmap_kit.gate.comparison import GateReport, Pair, PictureComparison
+from infmap_kit.gate.int8 import int8_paragraph
 from infmap_kit.model.files import write_bytes, write_json
 from infmap_kit.report.table import Table
 
@@ -67,6 +69,7 @@ def markdown(report: GateReport) -> str:
         *(f"- **{reason}**" for reason in report.reasons()),
         *([""] if report.reasons() else []),
         gate_table(report).markdown(),
+        *_int8_section(report),
         f"## The {len(worst)} pictures that differ most",
         "",
         "| picture | Dice | detected | margin | severity % | largest error |",
@@ -79,6 +82,13 @@ def markdown(report: GateReport) -> str:
         "For research use, not a medical device.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _int8_section(report: GateReport) -> list[str]:
+    if not report.int8:
+        return []
+    paragraphs = [[*int8_paragraph(name, record), ""] for name, record in report.int8.items()]
+    return ["## What INT8 keeps in a higher precision", "", *itertools.chain(*paragraphs)]
 
 
 def worst_picture(comparison: PictureComparison, pair: Pair) -> NDArray[np.uint8]:

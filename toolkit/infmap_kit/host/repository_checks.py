@@ -100,7 +100,8 @@ def signing_key() -> Iterator[HostCheck]:
     key = configured_key()
     if key is None:
         yield skipped(
-            "bundle key", "No public key is configured: bundles are installed whoever made them."
+            "bundle key",
+            "No public key is configured: install takes a bundle with --unsigned, whoever made it.",
         )
         return
     try:

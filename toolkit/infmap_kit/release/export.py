@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from infmap_kit import sandbox
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
+from infmap_kit.gate.int8 import int8_records
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import BatchedRunner, CachingRunner, Runner
@@ -64,7 +66,7 @@ def publish(
         built = find(options.target).build(
             options, graphs_of(source), draft=draft, proof=proof, progress=progress
         )
-        gate = compare(
+        compared = compare(
             runner,
             built.runner,
             pictures,
@@ -72,6 +74,7 @@ def publish(
             progress=progress,
             on_pair=evidence.see if evidence is not None else lambda *_: None,
         )
+        gate = dataclasses.replace(compared, int8=int8_records(built.model))
         if not gate.passed:
             shown = f" (report in {evidence.write(gate)})" if evidence is not None else ""
             raise GateFailed(f"{'; '.join(gate.reasons())}: nothing was published{shown}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
+from infmap_kit.gate.int8 import int8_records
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import ReferenceRunner, Runner, ServedRunner
+from infmap_kit.graphs.precision.int8_record import Int8Record
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.parts.registry import INFECTION, all_parts
@@ -57,7 +61,8 @@ def verify_repository(
     stated = ModelIdentity.of(manifest.model, target=manifest.target, precision=manifest.precision)
     require_same_model(source, stated, str(repository))
     runner = find(manifest.target).open(repository, manifest).runner
-    return _compare(reference, runner, pictures, manifest.precision, evidence, progress)
+    kept = int8_records(manifest.model)
+    return _compare(reference, runner, pictures, manifest.precision, evidence, progress, int8=kept)
 
 
 def verify_served(
@@ -145,8 +150,10 @@ def _compare(
     precision: str,
     evidence: Evidence | None,
     progress: Progress,
+    *,
+    int8: Mapping[str, Int8Record] | None = None,
 ) -> GateReport:
-    report = compare(
+    compared = compare(
         reference,
         runner,
         pictures,
@@ -154,6 +161,8 @@ def _compare(
         progress=progress,
         on_pair=evidence.see if evidence is not None else lambda *_: None,
     )
+    # A server says nothing of what it keeps.
+    report = dataclasses.replace(compared, int8=int8 or {})
     if evidence is not None:
         evidence.write(report)
     return report

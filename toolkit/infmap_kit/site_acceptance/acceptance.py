@@ -45,6 +45,8 @@ class Step:
         The step's name.
     about
         What it expects, as a clause.
+    explanation
+        Sentences for a reader who does not know the product.
     run
         Looks, and gives the lines.
     needs
@@ -53,25 +55,91 @@ class Step:
 
     name: str
     about: str
+    explanation: str = ""
     run: Callable[[Site], Iterator[AcceptanceLine]]
     needs: str = ""
 
 
 STEPS = (
-    Step(name="repository", about="a whole repository", run=check_files),
-    Step(name="host", about="a host that fits the repository", run=examine_host),
-    Step(name="gate", about="engines that decide as the trained network", run=pass_gate, needs=FILES),
-    Step(name="server", about="a server that starts", run=start_server, needs=FILES),
-    Step(name="served", about="a server that answers as the trained network", run=pass_gate_served,
-         needs=START),
-    Step(name="outputs", about="every subset of the outputs", run=ask_for_outputs, needs=START),
-    Step(name="load", about="a server that bears load", run=watch_memory, needs=START),
-    Step(name="restart", about="a server that starts again", run=restart_server, needs=START),
-    Step(name="release change", about="a change of release in which no answer is lost",
-         run=change_release, needs=START),
-    Step(name="latency", about="a figure for each scope", run=measure_latency, needs=START),
-)  # fmt: skip
+    Step(
+        name="repository",
+        about="a whole repository",
+        explanation="The repository is the folder that the server loads. Every file of it must be the one that "
+        "was published, and its engines must have been proved when they were.",
+        run=check_files,
+    ),
+    Step(
+        name="host",
+        about="a host that fits the repository",
+        explanation="The machine must have what serving needs. The command infmap-kit doctor says the same at "
+        "any time.",
+        run=examine_host,
+    ),
+    Step(
+        name="gate",
+        about="engines that decide as the trained network",
+        explanation="An engine is the network as this machine computes it. It is asked about the same pictures "
+        "as the trained network, one and several at a time, and must decide alike. Dice is the overlap of the "
+        "two infected areas: 1 where they are the same, 0 where they have nothing in common.",
+        run=pass_gate,
+        needs=FILES,
+    ),
+    Step(
+        name="server",
+        about="a server that starts",
+        explanation="A server of the repository is started, and asked what it is and what it serves.",
+        run=start_server,
+        needs=FILES,
+    ),
+    Step(
+        name="served",
+        about="a server that answers as the trained network",
+        explanation="The comparison of the gate once more, through the running server.",
+        run=pass_gate_served,
+        needs=START,
+    ),
+    Step(
+        name="outputs",
+        about="every subset of the outputs",
+        explanation="A client asks for the outputs that it needs, such as the detection alone. Every "
+        "combination of them is asked for, and must be answered as when all are asked for at once.",
+        run=ask_for_outputs,
+        needs=START,
+    ),
+    Step(
+        name="load",
+        about="a server that bears load",
+        explanation="Several clients ask without a pause. Each answer is looked at, and so is the memory.",
+        run=watch_memory,
+        needs=START,
+    ),
+    Step(
+        name="restart",
+        about="a server that starts again",
+        explanation="The server is ended in order, and started again.",
+        run=restart_server,
+        needs=START,
+    ),
+    Step(
+        name="release change",
+        about="a change of release in which no answer is lost",
+        explanation="While clients ask, the next release is published in the private copy and taken back.",
+        run=change_release,
+        needs=START,
+    ),
+    Step(
+        name="latency",
+        about="a figure for each scope",
+        explanation="The time that one picture takes, from the engine alone to the whole way from file to map. "
+        "No figure is prescribed, since hosts differ: a line passes when there is a figure.",
+        run=measure_latency,
+        needs=START,
+    ),
+)
 """All steps, in their order."""
+
+_CLEANING_UP = "cleaning up"
+_CLEANED = "All of this was done with a private copy, and nothing of it may be left."
 
 
 def accept(
@@ -128,10 +196,11 @@ def accept(
         ends = [event for event in site.events if "is started again" in event]
         latency = site.latency
     kept = judged("server ended by itself", "never", "; ".join(ends) or "never", good=not ends)
-    done("cleaning up", [kept, untouched(repository, before)])
+    done(_CLEANING_UP, [kept, untouched(repository, before)])
     every = [line for found in lines.values() for line in found]
     return AcceptanceReport(
         lines=lines,
+        explanations={step.name: step.explanation for step in steps} | {_CLEANING_UP: _CLEANED},
         reasons=reasons_of(every),
         repository=identity,
         host=host,
@@ -149,7 +218,7 @@ def _lines_of(
 ) -> list[AcceptanceLine]:
     known = {line.name: line.outcome for lines in before.values() for line in lines}
     if step.needs and known.get(step.needs) is not AcceptanceOutcome.PASSED:
-        return [not_run(step.name, step.about, f"{step.needs!r} did not pass")]
+        return [not_run(step.name, step.about, f"not tried, since {step.needs!r} did not pass")]
     if site.is_out_of_time:
         return [not_run(step.name, step.about, "the time limit has passed")]
     lines: list[AcceptanceLine] = []

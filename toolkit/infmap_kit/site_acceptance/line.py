@@ -11,6 +11,9 @@ from infmap_kit.targets.check import HostCheck, Status
 NEEDS_A_GPU = "needs a GPU, and none is here"
 """The reason of everything about a GPU on a host without one."""
 
+NO_GPU_NEEDED = "this repository needs no GPU"
+"""The reason of everything about a GPU where the repository's models run on the CPU."""
+
 
 class AcceptanceOutcome(enum.StrEnum):
     """The outcome of a line. What was not run never counts as passed."""
@@ -67,21 +70,21 @@ def not_run(name: str, expected: str, reason: str, *, required: bool = True) -> 
     )
 
 
-def line_of_check(check: HostCheck) -> AcceptanceLine:
+def line_of_check(check: HostCheck, expected: str = "as the repository needs it") -> AcceptanceLine:
     """The line of a check of `infmap-kit doctor`; a warning passes and says what to look at."""
     if check.status is Status.SKIPPED:
-        return not_run(check.name, "not needed here", check.sentence, required=False)
+        return not_run(check.name, expected, f"Not needed. {check.sentence}", required=False)
     good = check.status is not Status.PROBLEM
     found = f"{check.sentence} {check.fix}".strip()
-    return judged(check.name, "as the repository needs it", found, good=good)
+    return judged(check.name, expected, found, good=good)
 
 
 def reasons_of(lines: Iterable[AcceptanceLine]) -> list[str]:
     """Why a host is not accepted, a sentence for each line in the way."""
     return [
-        f"{line.name}: {line.outcome}, expected {line.expected}, found {line.found}"
+        f"{line.name}: {line.outcome}. Expected: {line.expected}. Found: {line.found}"
         if line.outcome is AcceptanceOutcome.FAILED
-        else f"{line.name}: not run, {line.found}"
+        else f"{line.name}: not run, although this repository needs it: {line.found}"
         for line in lines
         if line.stands_in_the_way
     ]

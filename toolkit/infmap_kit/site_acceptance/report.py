@@ -51,6 +51,8 @@ class AcceptanceReport:
     ----------
     lines
         Step to its lines, in the order of the steps.
+    explanations
+        Step to sentences about it.
     reasons
         Why the host is not accepted, a sentence each; empty when it is.
     repository
@@ -76,6 +78,7 @@ class AcceptanceReport:
     versions: Mapping[str, str]
     started: str
     duration_s: float
+    explanations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     latency: BenchRecord | None = None
     left_out: Sequence[str] = ()
 
@@ -86,10 +89,13 @@ class AcceptanceReport:
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """One sentence, and another about what was not run."""
         counts = self.counts()
         told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in AcceptanceOutcome)
-        return f"{'Accepted' if self.accepted else 'Not accepted'}: {told}."
+        verdict = f"{'Accepted' if self.accepted else 'Not accepted'}: {told}."
+        if self.accepted and counts[AcceptanceOutcome.NOT_RUN]:
+            verdict += " This repository needs nothing of what was not run."
+        return verdict
 
     def counts(self) -> dict[AcceptanceOutcome, int]:
         """AcceptanceOutcome to the number of lines that ended so."""
@@ -119,6 +125,7 @@ class AcceptanceReport:
             "verdict": self.verdict,
             "reasons": list(self.reasons),
             "left_out": list(self.left_out),
+            "explanations": dict(self.explanations),
             "started": self.started,
             "duration_s": self.duration_s,
             "lines": [
@@ -181,7 +188,10 @@ def page(report: AcceptanceReport) -> str:
             (outcome, Toned(str(count), _TONES[outcome] if count else ""))
             for outcome, count in counts.items()
         ],
-        steps=[(step, lines_table(report, step)) for step in report.lines],
+        steps=[
+            (step, report.explanations.get(step, ""), lines_table(report, step))
+            for step in report.lines
+        ],
         chart=_chart(report.latency),
         scopes=scopes_table(report.latency) if report.latency is not None else "",
         latency_sentences=_latency_sentences(report.latency),
@@ -189,7 +199,7 @@ def page(report: AcceptanceReport) -> str:
             {key: value for key, value in repository.items() if key not in ("files", "built_with")}
         ),
         host=_facts(report.host),
-        versions=_facts({**repository.get("built_with", {}), **report.versions}),
+        versions=_versions(repository.get("built_with", {}), report.versions),
         files=_facts(repository.get("files", {})),
         signers=SIGNERS,
         names=(JSON, CHECKSUM, SIGNATURE),
@@ -245,8 +255,22 @@ def _chart(record: BenchRecord | None) -> Drawing | None:
 def _latency_sentences(record: BenchRecord | None) -> list[str]:
     if record is None:
         return ["No latency was measured."]
-    doubts = [f"Not settled: {name}, {why}." for name, why in record.doubts.items()]
-    return [paper_sentence(record), *record.warnings, *doubts]
+    doubts = "; ".join(f"{name}, {why}" for name, why in record.doubts.items())
+    return [
+        paper_sentence(record),
+        *record.warnings,
+        *([f"Not settled: {doubts}."] if doubts else []),
+    ]
+
+
+def _versions(published: Mapping[str, str], here: Mapping[str, str]) -> Table:
+    """One row a program: its version when the repository was published, and on this host."""
+    rows = [
+        (name.replace("_", " "), str(published.get(name, "-")), str(here.get(name, "-")))
+        for name in {**here, **published}
+    ]
+    columns = ("program", "when published", "on this host")
+    return Table("", columns, rows, words=columns)
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:

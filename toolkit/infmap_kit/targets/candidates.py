@@ -17,9 +17,11 @@ from infmap_kit.errors import GateFailed, HostMismatch, MissingDependency
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OpenvinoEngine, openvino_precision, require_cpu_precision
+from infmap_kit.gate.int8 import int8_key
 from infmap_kit.gate.pictures import Pictures, radiographs_in
 from infmap_kit.gate.runners import EngineRunner
 from infmap_kit.graphs.precision import quantisation
+from infmap_kit.graphs.precision.int8_record import Int8Record
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.registry import part_of
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from infmap_kit.targets.embedded import EmbeddedOptions
 
 _WARM_UP, _TIMED = 10, 60
+_EIGHT_BITS = ("u8", "i8")
+_KEPT_BECAUSE = "the network is not equivalent to its reference when they compute in INT8"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,16 +202,33 @@ def _candidate(
         for done, choice in enumerate(quantisation.CHOICES):
             progress(f"quantising {name}", done, len(quantisation.CHOICES))
             written = quantisation.quantise(graphs[name], path, calibration, choice=choice)
-            record = {"kept": list(written.kept), "split": written.split, "rest": rest}
-            record["calibration_pictures"] = written.calibration_pictures
+            tried = engine(path.name)
+            record = _int8_record(written, tried, rest).as_json()
             candidate = dataclasses.replace(
                 candidate,
-                engines={**candidate.engines, name: engine(path.name)},
-                details={**candidate.details, f"{part_of(name).record_prefix}int8": record},
+                engines={**candidate.engines, name: tried},
+                details={**candidate.details, int8_key(part_of(name).record_prefix): record},
             )
             if _gate(candidate, proof).passed:
                 break
     return candidate
+
+
+def _int8_record(
+    written: quantisation.Quantised, engine: OpenvinoEngine, rest: Precision
+) -> Int8Record:
+    """What was kept, and what OpenVINO computes otherwise here, which has no 8-bit kernel for some."""
+    types = engine.convolutions()
+    wider = [name for name, kind in types.items() if kind not in _EIGHT_BITS]
+    return Int8Record(
+        kept=written.kept,
+        kept_because=_KEPT_BECAUSE,
+        left=tuple(name for name in wider if name not in written.kept),
+        quantised=len(types) - len(wider),
+        rest=str(rest),
+        calibration_pictures=written.calibration_pictures,
+        split=written.split,
+    )
 
 
 def _rest(precision: Precision) -> Precision:

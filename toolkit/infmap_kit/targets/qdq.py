@@ -10,6 +10,7 @@ from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
+from infmap_kit.gate.int8 import int8_key
 from infmap_kit.gate.pictures import radiographs_in
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.precision import qdq
@@ -80,4 +81,7 @@ def quantised_networks(
 
 def qdq_record(quantised: Mapping[str, qdq.QdqGraph]) -> dict[str, Any]:
     """What the manifest says of each network in INT8, by the name of its record."""
-    return {f"{part_of(n).record_prefix}int8": graph.record() for n, graph in quantised.items()}
+    return {
+        int8_key(part_of(name).record_prefix): graph.record().as_json()
+        for name, graph in quantised.items()
+    }

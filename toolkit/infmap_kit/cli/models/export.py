@@ -120,7 +120,7 @@ def export(
         console.print(
             f"{what}In INT8, calibrated on {eight['calibration_pictures']} pictures; "
             f"{eight['split'] or 'no'} convolutions were split by what they join, "
-            f"{len(eight['kept']) or 'none'} kept as they were, in {eight['rest']}."
+            f"{len(eight['kept'] + eight['left']) or 'none'} compute in {eight['rest']}."
         )
     if halved := manifest.model.get("fp16"):
         console.print(

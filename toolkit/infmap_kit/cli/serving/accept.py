@@ -48,6 +48,10 @@ def accept(
     load_seconds: Annotated[
         float, typer.Option(min=1, help="Seconds that the server is put under load.")
     ] = 20.0,
+    latency_seconds: Annotated[
+        float,
+        typer.Option(min=1, help="Seconds after which a latency that does not settle is given up."),
+    ] = 60.0,
     json_: Json = False,
 ) -> None:
     """Prove the whole path on this host, and write one report to be signed.
@@ -73,6 +77,7 @@ def accept(
             pictures=radiographs_in(gate_images) if gate_images is not None else None,
             time_limit_s=60 * time_limit_minutes,
             load_s=load_seconds,
+            latency_s=latency_seconds,
         )
         report = accept_site(repository, options, progress=progress, on_step=_told)
     paths = write_report(report, output, sign=signs)

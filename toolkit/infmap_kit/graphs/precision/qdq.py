@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import ExportError, MissingDependency
 from infmap_kit.graphs.precision.fp16 import PRODUCTS, named_nodes
+from infmap_kit.graphs.precision.int8_record import Int8Record
 from infmap_kit.graphs.precision.quantisation import Choice
 from infmap_kit.model.precision import Precision
 
@@ -67,16 +68,15 @@ class QdqGraph:
         """Number of the convolutions and matrix products that compute in FP32."""
         return sum(n.op_type in PRODUCTS for n in self.model.graph.node) - self.quantised
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Int8Record:
         """What was done, for the manifest."""
-        return {
-            "kept": list(self.kept),
-            "kept_because": REASON,
-            "quantised": self.quantised,
-            "split": 0,
-            "rest": str(Precision.FP32),
-            "calibration_pictures": self.calibration_pictures,
-        }
+        return Int8Record(
+            kept=self.kept,
+            kept_because=REASON,
+            quantised=self.quantised,
+            rest=str(Precision.FP32),
+            calibration_pictures=self.calibration_pictures,
+        )
 
 
 def qdq_graph(

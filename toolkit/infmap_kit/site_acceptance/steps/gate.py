@@ -103,7 +103,7 @@ def _expected(bounds: Thresholds) -> str:
 
 def _found(gate: GateReport) -> str:
     if not gate.passed:
-        return "; ".join(gate.reasons())
+        return f"not equivalent: {'; '.join(gate.reasons())}"
     return (
         f"Dice {gate.dice:.6f}, {len(gate.flips)} detections changed, 99.9 % of the errors within "
         f"{gate.error_p999:.1e}, over {len(gate.pictures)} pictures"

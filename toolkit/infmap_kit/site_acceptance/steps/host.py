@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from infmap_kit.errors import InfmapError
 from infmap_kit.host.doctor import examine
+from infmap_kit.host.host_checks import MIN_MEMORY_MIB, MIN_SHARED_MEMORY_MIB
 from infmap_kit.serving.server import free_ports
 from infmap_kit.site_acceptance.line import (
     NEEDS_A_GPU,
+    NO_GPU_NEEDED,
     AcceptanceLine,
     judged,
     line_of_check,
@@ -21,6 +23,23 @@ from infmap_kit.tensorrt.gpus import OLDEST_DRIVER, images
 from infmap_kit.tensorrt.present_gpu import PresentGpu, has_gpu, present_gpu
 from infmap_kit.triton.repository import Manifest
 
+_EXPECTED = {
+    "Python": "a version that is supported",
+    "server": "a Triton server that can be started",
+    "target": "a server that has the repository's backend",
+    "permissions": "leave to serve and to publish for this user, and to write for no stranger",
+    "space": "room for one more release",
+    "temporary folder": "room for the copies that are served",
+    "open files": "as many as the server opens",
+    "memory": f"{MIN_MEMORY_MIB} MiB or more",
+    "shared memory": f"{MIN_SHARED_MEMORY_MIB} MiB or more",
+    "ports": "free, or used by a Triton server",
+    "bundle key": "the public key that new releases must be signed with",
+    "bf16": "a CPU that computes in bf16",
+    "TensorRT": "a build that one of the images has",
+}
+_NONE_NEEDED = "none needed"
+_AS_PROVED = "the version that the engines were proved with"
 _OF_THE_GPU = ("GPU", "plan", "GPU memory", "image", "driver")
 
 
@@ -29,7 +48,7 @@ def examine_host(site: Site) -> Iterator[AcceptanceLine]:
     for check in examine(site.repository, free_ports(http=True)):
         # The GPU has lines of its own, and so have the files.
         if check.name not in (*_OF_THE_GPU, "repository", "gate"):
-            yield line_of_check(check)
+            yield line_of_check(check, _EXPECTED.get(check.name, _AS_PROVED))
     yield driver_table()
     yield from gpu_lines(site.manifest, present_gpu() if has_gpu() else None)
 
@@ -42,22 +61,29 @@ def driver_table() -> AcceptanceLine:
         if image.driver < OLDEST_DRIVER.get(image.cuda.partition(".")[0], 0)
     ]
     oldest = ", ".join(f"{driver} for CUDA {cuda}" for cuda, driver in OLDEST_DRIVER.items())
-    expected = f"drivers not older than NVIDIA's ({oldest})"
-    found = "; ".join(wrong) or f"{len(images())} images, each with such a driver"
+    expected = (
+        f"infmap-kit's table of images names no driver that is too old for NVIDIA's CUDA ({oldest})"
+    )
+    found = f"{len(images())} images, each with a driver that is new enough"
+    if wrong:
+        found = f"{'; '.join(wrong)}: install infmap-kit again, and tell whoever supplied it"
     return judged("driver table", expected, found, good=not wrong)
 
 
 def gpu_lines(manifest: Manifest, gpu: PresentGpu | None) -> Iterator[AcceptanceLine]:
     """Card, driver and image of a repository; ``None`` is a host without a GPU."""
     needed, target = on_gpu(manifest), find(manifest.target)
-    card = manifest.built_with.get("gpu", "any NVIDIA GPU") if needed else "none needed"
+    card = manifest.built_with.get("gpu", "any NVIDIA GPU") if needed else _NONE_NEEDED
     if gpu is None:
         for name, expected in {
             "card": card,
             "driver": "as the image needs it",
             "image": "the one whose TensorRT built the plans",
         }.items():
-            yield not_run(name, expected, NEEDS_A_GPU, required=needed)
+            if needed:
+                yield not_run(name, expected, NEEDS_A_GPU)
+            else:
+                yield not_run(name, _NONE_NEEDED, f"none is here; {NO_GPU_NEEDED}", required=False)
         return
     checks = [line_of_check(check) for check in target.gpu_checks(manifest, gpu)]
     wrong = [line for line in checks if line.stands_in_the_way]
@@ -66,9 +92,9 @@ def gpu_lines(manifest: Manifest, gpu: PresentGpu | None) -> Iterator[Acceptance
     present = f"{gpu.name}, compute capability {gpu.capability}{memory}"
     yield judged("card", card, " ".join([present, *of_card]), good=not of_card)
     if not needed:
-        reason = f"{gpu.driver} is here, and target {target.name} needs none"
-        yield not_run("driver", "none needed", reason, required=False)
-        yield not_run("image", "none needed", "no container serves it", required=False)
+        reason = f"{gpu.driver} is here; {NO_GPU_NEEDED}"
+        yield not_run("driver", _NONE_NEEDED, reason, required=False)
+        yield not_run("image", _NONE_NEEDED, "no container serves it", required=False)
         return
     of_image = [line.found for line in checks if line.name == "image"]
     good = not any(line.name == "image" for line in wrong)

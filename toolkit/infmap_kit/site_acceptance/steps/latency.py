@@ -48,5 +48,8 @@ def measure_latency(site: Site) -> Iterator[AcceptanceLine]:
         figures = record.scopes[name].summary()
         doubt = f"; not settled: {record.doubts[name]}" if name in record.doubts else ""
         doubt += f"; it ended early: {record.failure}" if record.failure else ""
-        found = f"p50 {figures.p50_ms:.2f} ms, p99 {figures.p99_ms:.2f} ms of {figures.n}{doubt}"
+        found = (
+            f"median (p50) {figures.p50_ms:.2f} ms, 99 of 100 requests within {figures.p99_ms:.2f} ms, of "
+            f"{figures.n}{doubt}"
+        )
         yield judged(f"latency, {name}", expected, found, good=not record.failure)

@@ -21,7 +21,10 @@ def check_files(site: Site) -> Iterator[AcceptanceLine]:
     except InfmapError as error:
         yield judged("files", expected, str(error), good=False)
         return
-    found = f"{len(manifest.files)} files of release {manifest.release}, seal {manifest.seal[:16]}"
+    found = (
+        f"all {len(manifest.files)} files of release {manifest.release} are so; the manifest's seal is "
+        f"{manifest.seal[:16]}"
+    )
     yield judged("files", expected, found, good=True)
     gate = manifest.gate
     proved = bool(gate.get("passed"))
@@ -47,4 +50,6 @@ def fingerprint(repository: Path) -> str:
 def untouched(repository: Path, before: str) -> AcceptanceLine:
     """Whether the repository that was given is as it was."""
     after = fingerprint(repository)
-    return judged("repository untouched", before[:16], after[:16], good=after == before)
+    expected = f"as before: SHA-256 of all its files {before[:16]}"
+    found = f"SHA-256 of all its files {after[:16]}"
+    return judged("repository untouched", expected, found, good=after == before)
