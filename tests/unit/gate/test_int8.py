@@ -81,7 +81,7 @@ def test_the_report_of_a_gpus_int8_names_what_stays_in_fp32(
     named = named_nodes(source.segmentation).graph.node
     first = next(node.name for node in named if node.op_type == "Conv")
     record = document["segmentation"]
-    assert (record["higher"], record["quantised"]) == (1, 2)
+    assert (record["not_int8"], record["quantised"]) == (1, 2)
     assert record["rest"] == "fp32"
     assert record["kept"] == [first]
     assert "Of 3 convolutions of `segmentation`, 2 compute in INT8 and 1 in FP32. They were" in text
@@ -123,7 +123,7 @@ def test_the_report_of_a_cpus_int8_names_what_openvino_computes_otherwise(
     # As the compiled graph has it, counted apart from the names.
     counts = Manifest.read(tmp_path / "repository").model["convolutions_by_type"]
     wider = sum(count for kind, count in counts.items() if kind not in ("u8", "i8"))
-    assert record["higher"] == len(record["kept"]) + len(record["left"]) == wider
+    assert record["not_int8"] == len(record["kept"]) + len(record["left"]) == wider
     assert record["quantised"] == sum(counts.values()) - wider
     assert f"of `segmentation`, {record['quantised']} compute in INT8 and {wider} in " in text
     for name in record["left"]:

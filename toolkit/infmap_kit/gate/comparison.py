@@ -265,7 +265,7 @@ class GateReport:
             "reasons": self.reasons(),
             "flips": [picture.name for picture in self.flips],
             "int8": {
-                name: {**record.as_json(), "higher": len(record.higher)}
+                name: {**record.as_json(), "not_int8": len(record.not_int8)}
                 for name, record in self.int8.items()
             },
             "by_picture": [_picture_json(picture) for picture in self.pictures],

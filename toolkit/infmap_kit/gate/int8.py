@@ -38,19 +38,23 @@ def int8_records(model: Mapping[str, Any]) -> dict[str, Int8Record]:
 
 def int8_paragraph(network: str, record: Int8Record) -> list[str]:
     """Lines of Markdown: how many convolutions of a network are not in INT8, why, and which."""
-    higher, rest = len(record.higher), record.rest.upper()
+    others, rest = len(record.not_int8), record.rest.upper()
+    if not others:
+        return [f"All convolutions of `{network}` compute in INT8, and none was kept in {rest}."]
     if record.quantised is None:
-        count = f"{_convolutions(higher)} of `{network}` compute in {rest}, the others in INT8."
+        count = f"{_convolutions(others)} of `{network}` compute in {rest}, the others in INT8."
     else:
         count = (
-            f"Of {_convolutions(higher + record.quantised)} of `{network}`, {record.quantised} compute in INT8 "
-            f"and {higher} in {rest}."
+            f"Of {_convolutions(others + record.quantised)} of `{network}`, {record.quantised} compute in INT8 "
+            f"and {others} in {rest}."
         )
-    if not higher:
-        return [f"All convolutions of `{network}` compute in INT8, and none was kept in {rest}."]
-    why = f" They were kept because {record.kept_because}." if record.kept_because else ""
+    why = (
+        f" They were kept because {record.kept_because}."
+        if record.kept and record.kept_because
+        else ""
+    )
     return [
-        f"{count}{why if record.kept else ''}",
+        f"{count}{why}",
         "",
         *(f"- {_code(name)}" for name in record.kept),
         *(f"- {_code(name)}, quantised, but the engine has no INT8 for it" for name in record.left),

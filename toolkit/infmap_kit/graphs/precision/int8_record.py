@@ -37,8 +37,8 @@ class Int8Record:
     kept_because: str = ""
 
     @property
-    def higher(self) -> tuple[str, ...]:
-        """Names of all convolutions that compute in the higher precision."""
+    def not_int8(self) -> tuple[str, ...]:
+        """Names of all convolutions that compute in a higher precision."""
         return (*self.kept, *self.left)
 
     def as_json(self) -> dict[str, Any]:
