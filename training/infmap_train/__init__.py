@@ -1,4 +1,4 @@
-"""infmap-train: the paper's 24 networks, their training and their evaluation.
+"""infmap-train: the paper's 24 networks and an edge network, their training and their evaluation.
 
 For research use, not a medical device.
 """

@@ -36,6 +36,8 @@ def test_there_are_24_rows_and_each_network_has_two() -> None:
     assert {row.network.encoder_frozen for row in rows} == {True, False}
     with pytest.raises(SpecError):
         chosen_rows(["unet/resnet51"])
+    with pytest.raises(SpecError, match="not in it"):
+        chosen_rows(["unet/resnet50", "unet/efficientnetlite0"])
 
 
 @pytest.fixture

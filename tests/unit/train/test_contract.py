@@ -1,7 +1,7 @@
-"""One suite for all 24 networks: they learn, and their graphs compute what they compute, and compile.
+"""One suite for all 24 networks and the edge network: they learn, and their graphs do the same, and compile.
 
 Freezing changes no graph, and CheXNet is DenseNet-121 with other initial weights, both shown here: the 24 are
-nine graphs, and each of the nine is converted and compiled for two GPU generations once.
+nine graphs, and each of the nine, and the edge network, is converted and compiled for two GPU generations once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 import onnx
 import onnxruntime
 
-from infmap_kit.model.spec import Architecture, Encoder, NetworkSpec
+from infmap_kit.model.spec import EDGE, Architecture, Encoder, NetworkSpec
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.release.compilation import GateOptions, compile_graphs, graphs_at, require_passed
 from infmap_train.networks.normalisation import SCALE_AND_OFFSET, normalise
@@ -147,7 +147,15 @@ def _train(model: Any, encoder: Encoder) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("network", [r.network for r in table5_rows()], ids=lambda n: n.label)
+@pytest.mark.parametrize(
+    "network",
+    [
+        *(row.network for row in table5_rows()),
+        EDGE,
+        dataclasses.replace(EDGE, encoder_frozen=True),
+    ],
+    ids=lambda n: n.label,
+)
 def test_network(network: NetworkSpec, seen: Callable[[NetworkSpec], Seen]) -> None:
     found = seen(network)
     assert found.difference < 1e-4
@@ -158,13 +166,19 @@ def test_network(network: NetworkSpec, seen: Callable[[NetworkSpec], Seen]) -> N
     assert found.encoder_moved[network.encoder_frozen] is not network.encoder_frozen
 
 
-@pytest.mark.parametrize("encoder", BUILT)
-@pytest.mark.parametrize("architecture", Architecture)
+@pytest.mark.parametrize(
+    "network",
+    [
+        *(NetworkSpec(architecture=a, encoder=e) for a in Architecture for e in BUILT),
+        EDGE,
+    ],
+    ids=lambda n: n.label,
+)
 def test_compiles_for_turing_and_ampere(
-    architecture: Architecture, encoder: Encoder, seen: Callable[[NetworkSpec], Seen]
+    network: NetworkSpec, seen: Callable[[NetworkSpec], Seen]
 ) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
-    found = seen(NetworkSpec(architecture=architecture, encoder=encoder))
+    found = seen(network)
     segmentation = {"segmentation": graphs_at(found.path)["segmentation"]}
     results = compile_graphs(segmentation, GateOptions(gpus=("sm75", "sm86")))
     require_passed(results)
@@ -178,8 +192,9 @@ def test_compiles_for_turing_and_ampere(
 def test_the_24_are_nine_graphs(
     architecture: Architecture, seen: Callable[[NetworkSpec], Seen]
 ) -> None:
-    for encoder, frozen in itertools.product(Encoder, (False, True)):
+    papers = [encoder for encoder in Encoder if encoder.in_paper]
+    for encoder, frozen in itertools.product(papers, (False, True)):
         spec = NetworkSpec(architecture=architecture, encoder=encoder, encoder_frozen=frozen)
         assert _graph(build_network(spec, image_size=None)) == seen(spec).graph
     assert SCALE_AND_OFFSET[Encoder.CHEXNET] == SCALE_AND_OFFSET[Encoder.DENSENET_121]
-    assert {*BUILT, Encoder.CHEXNET} == set(Encoder)
+    assert {*BUILT, Encoder.CHEXNET} == set(papers)

@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit import paper
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.spec import Anatomy, ModelSpec, NetworkSpec
+from infmap_kit.model.spec import EDGE, Anatomy, ModelSpec, NetworkSpec
 from infmap_train.evaluation.metrics import Confusion, curve_of, pixel_histograms, precision_recall
 from infmap_train.studies.summary import collect, summary, summary_tables
 
@@ -51,15 +51,17 @@ def test_folds_are_added_up_and_stand_beside_the_papers_24_rows(tmp_path: Path) 
         _run(tmp_path / "unet" / f"fold-{fold + 1}", fold, images=images)
     lungs = {"fold": 0, "anatomy": str(Anatomy.LUNGS)}
     _run(tmp_path / "lungs", 0, images=FOLDS[0], training=lungs)
+    _run(tmp_path / "edge", 0, images=FOLDS[0], network=EDGE)
     networks = collect([tmp_path, tmp_path / "unet"])
-    (of,) = summary(networks)["networks"]
+    of = next(of for of in summary(networks)["networks"] if len(of["runs"]) == 2)
     assert of["detection"]["true_positive"] == 2903
     assert of["pixels"]["auc"] == pytest.approx(0.985)
     assert sorted(of["runs"]) == ["1", "2"]
     segmentation, detection = summary_tables(networks)
     for table in (segmentation, detection):
-        assert len(table.rows) == 24
-        assert [row[0].partition(" (")[0] for row in table.rows] == [
+        *papers, edge = table.rows
+        assert edge[0] == f"not in the paper: {EDGE.label} (1 of 2 folds)"
+        assert [row[0].partition(" (")[0] for row in papers] == [
             paper.network_of(row).label for row in paper.rows(paper.DETECTION)
         ]
     row = next(row for row in detection.rows if row[0].startswith(UNET.label))

@@ -84,7 +84,7 @@ def _pickled(value: Any, *, legacy: bool) -> bytes:
     return stream.getvalue()
 
 
-def _checkpoint(
+def checkpoint(
     tensors: Mapping[str, NDArray[np.float32]], **beside: Any
 ) -> tuple[Any, list[_Storage]]:
     storages = [_Storage(str(number), values) for number, values in enumerate(tensors.values())]
@@ -199,7 +199,7 @@ def test_a_checkpoint_gives_the_encoder_that_its_weights_give_set_by_hand(
     spelled: str, write: Writer, tmp_path: Path
 ) -> None:
     tensors = _densenet(np.random.default_rng(3), spelled)
-    write(tmp_path / "model.pth.tar", *_checkpoint(tensors))
+    write(tmp_path / "model.pth.tar", *checkpoint(tensors))
     network = NetworkSpec.parse("unet/chexnet")
     model = build_initialised(network, str(tmp_path / "model.pth.tar"), image_size=64)
     pixels = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype(np.float32)
@@ -215,7 +215,7 @@ def test_tensors_come_as_they_were_written(write: Writer, tmp_path: Path) -> Non
         "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
         "b": np.array([1.5], np.float32),
     }
-    value, storages = _checkpoint(tensors)
+    value, storages = checkpoint(tensors)
     # Transposed by its strides alone, as PyTorch stores what .t() gives.
     value["state_dict"]["turned"] = _Tensor(storages[0], (3, 2), (1, 3))
     write(tmp_path / "c.pth", value, storages)
@@ -237,7 +237,7 @@ class _Runs:
 @WRITERS
 def test_nothing_that_a_checkpoint_says_is_run(write: Writer, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    value, storages = _checkpoint({"a": np.zeros(2, np.float32)}, args=_Runs(ran))
+    value, storages = checkpoint({"a": np.zeros(2, np.float32)}, args=_Runs(ran))
     write(tmp_path / "bad.pth", value, storages)
     with pytest.raises(TrainingError, match="which is more than weights: save its state_dict"):
         read_tensors(tmp_path / "bad.pth")
@@ -251,7 +251,7 @@ def test_nothing_that_a_checkpoint_says_is_run(write: Writer, tmp_path: Path) ->
 def test_tensors_that_reach_elsewhere_are_refused(
     write: Writer, shape: tuple[int, ...], reason: str, tmp_path: Path
 ) -> None:
-    value, storages = _checkpoint({"a": np.zeros(2, np.float32)})
+    value, storages = checkpoint({"a": np.zeros(2, np.float32)})
     value["state_dict"]["a"] = _Tensor(storages[0], shape)
     write(tmp_path / "bad.pth", value, storages)
     with pytest.raises(TrainingError, match=reason):
@@ -260,7 +260,7 @@ def test_tensors_that_reach_elsewhere_are_refused(
 
 @WRITERS
 def test_a_file_that_was_cut_short_is_refused_wherever(write: Writer, tmp_path: Path) -> None:
-    write(tmp_path / "whole.pth", *_checkpoint({"a": np.zeros(20, np.float32)}))
+    write(tmp_path / "whole.pth", *checkpoint({"a": np.zeros(20, np.float32)}))
     whole = (tmp_path / "whole.pth").read_bytes()
     for length in range(4, len(whole) - 1, 7):
         (tmp_path / "cut.pth").write_bytes(whole[:length])
@@ -276,10 +276,11 @@ def test_a_memo_of_any_number_takes_no_memory(tmp_path: Path) -> None:
 
 
 def test_what_is_no_densenet_is_said(tmp_path: Path) -> None:
-    write_zip(tmp_path / "other.pth", *_checkpoint({"layer1.weight": np.zeros(3, np.float32)}))
+    write_zip(tmp_path / "other.pth", *checkpoint({"layer1.weight": np.zeros(3, np.float32)}))
     for network, reason in (
         ("unet/chexnet", "named as torchvision names"),
-        ("unet/resnet50", "for DenseNet-121 alone: pass an .h5 file of ResNet-50"),
+        ("unet/efficientnetlite0", "named as efficientnet_lite_pytorch names"),
+        ("unet/resnet50", "EfficientNet-Lite0 alone: pass an .h5 file of ResNet-50"),
     ):
         with pytest.raises(TrainingError, match=reason):
             build_initialised(

@@ -43,12 +43,21 @@ class Anatomy(enum.StrEnum):
 
 
 class Encoder(enum.StrEnum):
-    """The paper's four encoders (II-C2). CheXNet is DenseNet-121 with other initial weights."""
+    """The paper's four encoders (II-C2), and the edge network's.
+
+    CheXNet is DenseNet-121 with other initial weights.
+    """
 
     CHEXNET = "CheXNet"
     DENSENET_121 = "DenseNet-121"
     INCEPTION_V3 = "Inception-v3"
     RESNET_50 = "ResNet-50"
+    EFFICIENTNET_LITE_0 = "EfficientNet-Lite0"
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether the paper has it: not the edge network's."""
+        return self is not Encoder.EFFICIENTNET_LITE_0
 
 
 def _plain(text: str) -> str:
@@ -77,12 +86,13 @@ def member(kind: type[_E], text: str) -> _E:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """One of the paper's 24 networks.
+    """One of the paper's 24 networks, or the edge network, U-Net/EfficientNet-Lite0, which is not in the paper.
 
     Parameters
     ----------
     architecture, encoder
-        Members, or text in any spelling that is clear (``unet``, ``densenet121``).
+        Members, or text in any spelling that is clear (``unet``, ``densenet121``). EfficientNet-Lite0 goes with
+        U-Net alone.
     encoder_frozen
         Whether the encoder's layers, batch normalisation apart, keep their initial weights.
     """
@@ -94,6 +104,16 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "architecture", member(Architecture, self.architecture))
         object.__setattr__(self, "encoder", member(Encoder, self.encoder))
+        if not self.encoder.in_paper and self.architecture is not Architecture.UNET:
+            raise SpecError(
+                f"{self.encoder} is the edge network's encoder, which goes with U-Net alone, found "
+                f"{self.architecture}: take unet/{_plain(self.encoder)}"
+            )
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether it is one of the paper's 24."""
+        return self.encoder.in_paper
 
     @property
     def label(self) -> str:
@@ -112,11 +132,15 @@ class NetworkSpec:
         )
 
 
+EDGE = NetworkSpec(architecture=Architecture.UNET, encoder=Encoder.EFFICIENTNET_LITE_0)
+"""The edge network, which the paper does not have."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierSpec:
     """One of the paper's classifiers (III-C), which detects and does not segment.
 
-    Its parameters are those of :class:`NetworkSpec`.
+    Its parameters are those of :class:`NetworkSpec`, with the paper's encoders alone.
     """
 
     encoder: Encoder
@@ -124,6 +148,12 @@ class ClassifierSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoder", member(Encoder, self.encoder))
+        if not self.encoder.in_paper:
+            known = ", ".join(_plain(encoder) for encoder in Encoder if encoder.in_paper)
+            raise SpecError(
+                f"expected one of the paper's encoders for a classifier ({known}), found {self.encoder}, which "
+                "is the edge network's"
+            )
 
     @property
     def label(self) -> str:
@@ -143,7 +173,7 @@ class ModelSpec:
     version
         The model's version, one word.
     network
-        One of the 24 networks, or a classifier: in JSON the one without an architecture.
+        A network, or a classifier: in JSON the one without an architecture.
     files
         File name to SHA-256 of everything in the run folder that the toolkit may load.
     data_licence

@@ -8,10 +8,10 @@ from infmap_train.cli.app import AsJson, app, show, start
 
 @app.command(epilog="Example: `infmap-train networks --json`")
 def networks(as_json: AsJson = False) -> None:
-    """List the 24 networks: parameters, multiplications, and the paper's Table V."""
+    """List the paper's 24 networks, with its Table V, and the edge network: parameters and multiplications."""
     start()
-    from infmap_train.networks.complexity import network_rows, network_table
+    from infmap_train.networks.complexity import network_rows, network_tables
 
     with progress_bar() as progress:
         rows = network_rows(progress=progress)
-    show(rows, [network_table(rows)], as_json=as_json)
+    show(rows, network_tables(rows), as_json=as_json)

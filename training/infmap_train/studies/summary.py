@@ -1,4 +1,7 @@
-"""The paper's Tables I and III as 24 rows, and its Fig. 6, from whatever finished runs there are."""
+"""The paper's Tables I and III as 24 rows, and its Fig. 6, from whatever finished runs there are.
+
+What ran of the edge network, which the paper does not have, stands below the 24.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class NetworkRuns:
     Parameters
     ----------
     network
-        One of the 24.
+        One of the 24, or the edge network.
     folds
         How many parts the data were split into.
     runs
@@ -142,7 +145,8 @@ def summary(networks: Iterable[NetworkRuns]) -> dict[str, Any]:
 def summary_tables(networks: Iterable[NetworkRuns]) -> list[Table]:
     """Make Tables I and III as the paper's 24 rows, each with the paper's figure and the difference beside.
 
-    A difference is shown where a network's runs hold back as many radiographs as a fold of the paper's.
+    Below them, without such figures, stand runs of the edge network. A difference is shown where a network's
+    runs hold back as many radiographs as a fold of the paper's.
     """
     by_network = {of.network: of for of in networks}
     made = []
@@ -154,6 +158,11 @@ def summary_tables(networks: Iterable[NetworkRuns]) -> list[Table]:
         rows = [
             _row(printed, by_network.get(paper.network_of(printed)), part, list(headings))
             for printed in paper.rows(table)
+        ]
+        rows += [
+            _outside_row(of, part, list(headings))
+            for network, of in by_network.items()
+            if not network.in_paper
         ]
         made.append(
             Table(
@@ -174,16 +183,33 @@ def _row(
     label = paper.network_of(dict(printed)).label
     if of is None:
         return (label, *(f"- ({float(printed[f'{name}_percent']):.2f})" for name in names))
-    values = {**of.cumulated(part).as_dict(), "auc": of.auc}
+    values = _values(of, part)
     comparable = tables.is_comparable(of.cumulated("detection"))
 
     def cell(name: str) -> str:
         theirs, ours = float(printed[f"{name}_percent"]), 100 * values[name]
         apart = f", {ours - theirs:+.2f}" if comparable and not math.isnan(ours) else ""
-        return f"{'-' if math.isnan(ours) else f'{ours:.2f}'} ({theirs:.2f}{apart})"
+        return f"{_figure(ours)} ({theirs:.2f}{apart})"
 
-    folds = f" ({len(of.runs)} of {of.folds} folds)"
-    return (f"{label}{folds}", *map(cell, names))
+    return (f"{label}{_folds(of)}", *map(cell, names))
+
+
+def _outside_row(of: NetworkRuns, part: str, names: list[str]) -> tuple[str, ...]:
+    values = _values(of, part)
+    label = f"not in the paper: {of.network.label}{_folds(of)}"
+    return (label, *(_figure(100 * values[name]) for name in names))
+
+
+def _values(of: NetworkRuns, part: str) -> dict[str, float]:
+    return {**of.cumulated(part).as_dict(), "auc": of.auc}
+
+
+def _folds(of: NetworkRuns) -> str:
+    return f" ({len(of.runs)} of {of.folds} folds)"
+
+
+def _figure(percent: float) -> str:
+    return "-" if math.isnan(percent) else f"{percent:.2f}"
 
 
 def write_summary(

@@ -35,7 +35,7 @@ def fit(
     Parameters
     ----------
     network
-        One of the 24.
+        One of the 24, or the edge network.
     pictures
         All data, with the masks of ``options.anatomy``.
 

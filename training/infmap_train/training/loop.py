@@ -281,7 +281,12 @@ def refuse_early(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> 
     ------
     SpecError
         When the run to start from cannot be started from, or the finding's file is none.
+    TrainingError
+        When the encoder's initial weights are another network's, or not there.
+    MissingDependency
+        When the package that has them is not installed.
     """
+    weights_file(network, options.encoder_weights)
     if options.start_from and isinstance(network, NetworkSpec):
         run_folder.require_start(Path(options.start_from), network)
     if options.finding:

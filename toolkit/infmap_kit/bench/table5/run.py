@@ -84,6 +84,11 @@ def chosen_rows(names: Iterable[str]) -> list[Table5Row]:
     """
     networks = [NetworkSpec.parse(name) for name in names] or [r.network for r in table5_rows()]
     kinds = {(network.architecture, network.encoder) for network in networks}
+    if strangers := [n for n in networks if not n.in_paper]:
+        raise SpecError(
+            f"expected networks of the paper's Table V, found {strangers[0].architecture} "
+            f"{strangers[0].encoder}, which is not in it: `infmap-kit bench latency` measures what is exported"
+        )
     return [r for r in table5_rows() if (r.network.architecture, r.network.encoder) in kinds]
 
 
