@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
+from pydicom.encaps import generate_frames, itemize_fragment
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicom_files import LOSSLESS, as_file, chest_dataset, encoded
@@ -185,6 +186,42 @@ def test_what_has_fewer_pixels_than_it_announces_is_not_accepted(
     assert view.overview(store.database).images["waiting"] == 0
     file.write_bytes(content)
     assert _accept(intake, file).is_new
+
+
+def _items(*fragments: bytes) -> bytes:
+    """A table of offsets that is empty, and one item for each fragment."""
+    return b"".join(
+        itemize_fragment(fragment + bytes(len(fragment) % 2)) for fragment in (b"", *fragments)
+    )
+
+
+@pytest.mark.parametrize("syntax", ["JPEG lossless, first order", "JPEG-LS"])
+def test_a_jpeg_that_is_cut_inside_its_item_is_not_accepted(
+    syntax: str, intake: Intake, tmp_path: Path
+) -> None:
+    """It was accepted, refused as truncated, and the whole one afterwards as another object of its UID."""
+    file = tmp_path / "arrived.dcm"
+    file.write_bytes(encoded(chest_dataset(), LOSSLESS[syntax], tmp_path))
+    dataset = dcmread(file)
+    (stream,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    half = len(stream) // 2
+    for fragments in ([stream[:half]], [stream[:half], stream[half:-3]]):
+        dataset.PixelData = _items(*fragments)
+        dataset.save_as(file)
+        with pytest.raises(Incomplete, match="cut short: it ends"):
+            _accept(intake, file)
+    # Whole in two items, also where the last has but half of the end, or is filled up.
+    end = stream.rindex(b"\xff\xd9") + 1
+    if end % 2:
+        # A comment of five bytes.
+        stream, end = stream[:2] + b"\xff\xfe\0\3x" + stream[2:], end + 5
+    for number, fragments in enumerate(
+        ([stream[:half], stream[half:]], [stream[:end], stream[end:]], [stream + bytes(2000)])
+    ):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        dataset.PixelData = _items(*fragments)
+        dataset.save_as(file)
+        assert _accept(intake, file).is_new
 
 
 def test_a_whole_file_whose_tags_announce_more_pixels_is_not_accepted(

@@ -29,6 +29,10 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _DELIMITER = 0xFFFEE000, 0xFFFEE0DD
 _END_OF_IMAGE = b"\xff\xd9"
 """Ends JPEG, JPEG-LS and JPEG 2000 alike."""
+_ENDED = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81))
+"""JPEG and JPEG-LS, in whose compressed values that end never occurs. Some write JPEG 2000 without it."""
+_TAIL_BYTES = 2**16
+"""Bytes at a picture's end in which its end of image is looked for; some fill up their items."""
 _MOST_FRAGMENTS = 100_000
 
 
@@ -36,7 +40,8 @@ def missing_pixels(file: Path) -> str:
     """Say in which way a file's pixels are fewer than announced.
 
     Uncompressed pixels are compared with the tags that give their size (PS3.5, 8.1.1), compressed ones with
-    their items up to the delimiter (PS3.5, A.4). What is odd otherwise is the decoder's to refuse.
+    their items up to the delimiter (PS3.5, A.4), of which a JPEG's hold its end of image. What is odd
+    otherwise is the decoder's to refuse.
 
     Parameters
     ----------
@@ -96,7 +101,8 @@ def _missing(stream: BinaryIO, tags: Dataset) -> str:
         return "it has no pixels, or ends before them"
     left = os.fstat(stream.fileno()).st_size - stream.tell()
     if length == _UNDEFINED:
-        return _missing_fragments(stream, order, left)
+        has_end = tags.file_meta.get("TransferSyntaxUID") in _ENDED
+        return _missing_fragments(stream, order, left, has_end=has_end)
     if left < length:
         return f"it ends after {left} of {length} bytes of its pixels"
     expected = _expected_bytes(tags)
@@ -129,7 +135,7 @@ def _expected_bytes(tags: Dataset) -> int:
     return (rows * columns * bits * samples * frames + 7) // 8
 
 
-def _missing_fragments(stream: BinaryIO, order: str, left: int) -> str:
+def _missing_fragments(stream: BinaryIO, order: str, left: int, *, has_end: bool) -> str:
     cut = "it ends in the middle of its compressed pixels"
     last = b""
     for number in range(_MOST_FRAGMENTS):
@@ -143,12 +149,15 @@ def _missing_fragments(stream: BinaryIO, order: str, left: int) -> str:
         tag = group << 16 | element
         if tag == _DELIMITER:
             # The first item is the table of offsets.
-            return "" if number > 1 else "it has no compressed pixels"
+            if number < 2:
+                return "it has no compressed pixels"
+            return cut if has_end and _END_OF_IMAGE not in last else ""
         if tag != _ITEM:
             return ""
         if length > left:
             return cut
-        stream.seek(max(length - 4, 0), os.SEEK_CUR)
-        last = stream.read(min(length, 4))
+        stream.seek(max(length - _TAIL_BYTES, 0), os.SEEK_CUR)
+        # The end may lie across two items.
+        last = last[-1:] + stream.read(min(length, _TAIL_BYTES))
         left -= length
     return ""
