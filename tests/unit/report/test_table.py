@@ -87,3 +87,23 @@ def test_latex_is_never_wider_than_the_text_and_escapes_what_it_must() -> None:
         "x\\textasciicircum{}2 \\textasciitilde{} \\{y\\} & 1 $\\pm$ 2 \\\\\n\\hline\n"
         "\\end{tabular}}\n50 \\$\n\\end{table}\n"
     )
+
+
+def test_words_are_whole_where_the_terminal_has_room_for_them() -> None:
+    networks = ("U-Net DenseNet-121", "UNet++ Inception-v3")
+    counts = ("12,059,345 (12.06M)", "21,790,368 (21.79M)", "24.65")
+    rows = [(name, "trained", *counts, "5.25") for name in networks]
+    headings = ("network", "encoder", "trainable", "non-trainable", "GMAC at 224", "paper's ms")
+    shown = _shown(Table("", headings, rows))
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in ("DenseNet-121", "Inception-v3", "non-trainable", "12,059,345"):
+        assert word in shown
+
+
+def test_a_table_without_room_for_each_word_has_no_rules() -> None:
+    headings = ("rule", "threshold", "sensitivity", "specificity", "F2", "halves exchanged:", "F2")
+    cells = ("0.865", *("1.000 (0.938 to 1.000)",) * 3, "0.872", "0.789")
+    shown = _shown(Table("", headings, [("largest probability, best F2", *cells)]))
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in ("probability,", "threshold", "sensitivity", "specificity", "exchanged:", "0.938"):
+        assert word in shown

@@ -40,7 +40,11 @@ def test_a_temperature_at_its_bound_is_told() -> None:
     assert not is_at_bound(fit_temperature(*_answers(2_000, sure=2.0)))
     document = {"temperature": temperature, "bins": "", "halves": [], "ece_before": 0.0,
                 "ece_after": 0.0, "nll_before": 0.0, "nll_after": 0.0}  # fmt: skip
-    assert "bound" in calibration_table(document).markdown()
+    assert "order of pixels is likely to be wrong" in calibration_table(document).markdown()
+    # One that was hardly trained has the order right, and all its probabilities alike.
+    flat = calibration_table(document | {"temperature": 0.05}).markdown()
+    assert "hardly differ" in flat
+    assert "order" not in flat
     assert "bound" not in calibration_table(document | {"temperature": 2.0}).markdown()
 
 

@@ -139,6 +139,7 @@ def test_masks_that_are_empty_or_inside_out_are_named(
     for number in (0, 2):
         path = folder / "infection_masks" / f"made_covid_{number}.png"
         stored = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert stored is not None
         cv2.imwrite(str(path), np.where(stored, 0, 255).astype(np.uint8))
     assert data.load(data.read_index(folder)).notes == (
         (

@@ -16,9 +16,9 @@ from infmap_kit import paper
 from infmap_kit.model.spec import Anatomy, NetworkSpec
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures, Sample
-from infmap_train.evaluation import tables
+from infmap_train.evaluation import plots, tables
 from infmap_train.evaluation.evaluate import Evaluation, evaluate
-from infmap_train.evaluation.metrics import Confusion, dice_per_image
+from infmap_train.evaluation.metrics import Confusion, dice_per_image, precision_recall
 from infmap_train.evaluation.report import worst_rows, write_report
 from infmap_train.training.cross_validate import summarise
 
@@ -196,3 +196,42 @@ def test_folds_of_lungs_are_cumulated_with_a_vote_an_image(tmp_path: Path) -> No
     assert [row.split("|")[1].strip() for row in (tmp_path / "summary.md").read_text().splitlines()[-3:]] == [
         "fold 1", "fold 2", "all",
     ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
+def test_legends_are_inside_the_figure_however_much_stands_in_them() -> None:
+    masks = np.zeros((24, 224, 224), np.uint8)
+    masks[:, 50:90, 50:90] = 1
+    probability = masks * np.float32(0.9)
+    curve = precision_recall(masks[:1], probability[:1])
+    labels = [paper.network_of(row).label for row in paper.rows(paper.SEGMENTATION)]
+    sources = [
+        f"{number} of a hospital whose name is longer than a plot is wide" for number in range(24)
+    ]
+    samples = [
+        Sample(name=source, image=Path("x.png"), covid=True, group=source, source=source)
+        for source in sources
+    ]
+    for figure in (
+        plots.draw_precision_recalls(dict.fromkeys(labels, curve)),
+        plots.draw_dice(Pictures(tuple(samples), masks, masks), probability),
+    ):
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        legend = axes.get_legend()
+        assert legend is not None
+        left, bottom, right, top = legend.get_window_extent().extents
+        assert len(legend.get_texts()) == 24
+        assert 0 <= left < right <= figure.bbox.width
+        assert 0 <= bottom < top <= figure.bbox.height
+        assert axes.get_window_extent().width > 300
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 50])
+def test_epochs_are_whole_numbers(epochs: int) -> None:
+    rows = [{"epoch": n, "loss": 1 / n, "watched_f1": 0.5} for n in range(1, epochs + 1)]
+    figure = plots.draw_history(rows, "a tenth")
+    low, high = figure.axes[1].get_xlim()
+    ticks = [tick for tick in figure.axes[1].get_xticks() if low <= tick <= high]
+    assert ticks
+    assert all(tick == int(tick) for tick in ticks)

@@ -108,7 +108,7 @@ class Table:
         from rich.text import Text
 
         # Where headings would be cut in the middle of a word: no rules, and each word a line of its own.
-        tight = self._least_width() > options.max_width
+        tight = sum(self._least_widths()) + _frame(len(self.columns)) > options.max_width
         table = rich.table.Table(
             title=Text(shown(self.title), "table.title") if self.title else None,
             caption=Text(shown("\n".join(filter(None, self.notes))), "table.caption") or None,
@@ -119,12 +119,14 @@ class Table:
             show_edge=not tight,
             padding=0 if tight else (0, 1),
         )
-        for column, is_figures in zip(self.columns, self._figures(), strict=True):
+        widths = [None] * len(self.columns) if tight else self._widths(options.max_width)
+        for column, is_figures, width in zip(self.columns, self._figures(), widths, strict=True):
             heading = shown(column)
             table.add_column(
                 Text("\n".join(heading.split()) if tight else heading),
                 # A name that is cut cannot be recognised; so it is folded.
                 overflow="fold",
+                width=width,
                 no_wrap=bool(self.words) and column not in self.words,
                 justify="right" if is_figures else "left",
             )
@@ -155,12 +157,43 @@ class Table:
             "table.html", table=self, head=zip(self.columns, kinds, strict=True), rows=rows
         )
 
-    def _least_width(self) -> int:
-        """Width of a terminal below which headings, or the names of rows, are cut in the middle of a word."""
-        names = [word for row in self.rows if row for word in row[0].split()]
-        first = max((len(word) for word in names if len(word) <= _LONGEST_WORD), default=0)
-        widths = [_longest_word(column) for column in self.columns]
-        return max(first, widths[0]) + sum(widths[1:]) + 3 * len(widths) + 1
+    def _least_widths(self) -> list[int]:
+        """Width of each column below which a heading or a cell is cut in the middle of a word."""
+        return [
+            max(
+                _longest_word(heading),
+                *(
+                    len(word)
+                    for cell in cells
+                    for word in cell.split()
+                    if len(word) <= _LONGEST_WORD
+                ),
+                0,
+            )
+            for heading, *cells in zip(*self._lines(), strict=True)
+        ]
+
+    def _widths(self, terminal: int) -> list[int | None]:
+        """Width of each column where not all have room, so that no word is cut; else ``None`` for each.
+
+        Every column gets its longest word, and what is left goes to those that lack most.
+        """
+        whole = [
+            max(len(line) for cell in cells for line in shown(cell).split("\n"))
+            for cells in zip(*self._lines(), strict=True)
+        ]
+        least = zip(self.columns, self._least_widths(), whole, strict=True)
+        widths = [
+            full if self.words and heading not in self.words else word
+            for heading, word, full in least
+        ]
+        left = terminal - _frame(len(widths)) - sum(widths)
+        if not 0 <= left < sum(whole) - sum(widths):
+            return [None] * len(widths)
+        for _ in range(left):
+            lacking = [full - width for full, width in zip(whole, widths, strict=True)]
+            widths[lacking.index(max(lacking))] += 1
+        return list(widths)
 
     def _figures(self) -> list[bool]:
         """Which columns hold figures alone, and so stand to the right."""
@@ -180,6 +213,11 @@ def _tone(cell: str) -> str:
 
 def _markdown(cell: str) -> str:
     return shown(cell).replace("|", "\\|").replace("\n", " ")
+
+
+def _frame(columns: int) -> int:
+    """How wide the rules and blanks around so many columns are."""
+    return 3 * columns + 1
 
 
 def _longest_word(text: str) -> int:

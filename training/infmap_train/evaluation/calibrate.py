@@ -165,11 +165,17 @@ def calibration_table(document: dict[str, Any]) -> Table:
         ],
         notes=[
             f"The temperature {document['temperature']:.3g} stands at the bound of what is tried: none mends "
-            "this network, whose order of pixels is likely to be wrong. Do not serve it with this one."
+            f"this network, {_why_at_bound(document['temperature'])}. Do not serve it with this one."
             if is_at_bound(document["temperature"])
             else ""
         ],
     )
+
+
+def _why_at_bound(temperature: float) -> str:
+    if temperature > 1:
+        return "whose order of pixels is likely to be wrong"
+    return "whose probabilities hardly differ, as after too short a training"
 
 
 def _reliability(part: _Part) -> dict[str, tuple[Reliability, Reliability]]:

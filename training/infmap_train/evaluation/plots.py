@@ -23,6 +23,8 @@ from infmap_train.evaluation.calibration import BINS, Reliability
 
 # A share of fewer is noise; they count in the calibration error all the same.
 _FEWEST = 10
+_LEGEND_LINE_INCHES = 0.2
+_NAME_CHARACTERS = 34
 
 
 def save(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
@@ -47,7 +49,8 @@ def draw_history(history: Sequence[Mapping[str, Any]], watched: str) -> Figure:
         share_axes.plot(epochs, values, style, label=key.removeprefix("watched_"))
     share_axes.set(xlabel="epoch", ylim=(-0.02, 1.02))
     share_axes.set_ylabel(f"share on\n{watched}")
-    share_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # One tick will do, or a single epoch would stand between fractions of one.
+    share_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_beside(share_axes)
     return figure
 
@@ -55,6 +58,16 @@ def draw_history(history: Sequence[Mapping[str, Any]], watched: str) -> Figure:
 def legend_beside(axes: Axes) -> None:
     """Put the legend to the right of the curves, where it hides none."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+
+
+def _height_for_legend(lines: int) -> float:
+    """How many times as high as usual a plot is so that so many lines stand beside it."""
+    return max(1.0, (lines * _LEGEND_LINE_INCHES + 0.5) / 4.4)
+
+
+def _short(name: str) -> str:
+    """As much of a source's name as leaves room for the curves."""
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
 
 
 def add_colour_bar(figure: Figure, label: str) -> None:
@@ -84,7 +97,7 @@ def draw_precision_recalls(curves: Mapping[str, metrics.PrecisionRecall]) -> Fig
         By the network's label; one without a label has no legend.
     """
     labelled = any(curves)
-    figure = new_figure(width=1.6 if labelled else 1.0)
+    figure = new_figure(width=1.6 if labelled else 1.0, height=_height_for_legend(2 * len(curves)))
     axes = figure.subplots()
     for number, (label, curve) in enumerate(curves.items()):
         color = "black" if len(curves) == 1 else f"C{number % 10}"
@@ -104,18 +117,19 @@ def draw_precision_recalls(curves: Mapping[str, metrics.PrecisionRecall]) -> Fig
 
 def draw_dice(pictures: Pictures, probability: NDArray[np.float32]) -> Figure:
     """Draw the distribution of the images' Dice coefficients by source; infections on COVID-19 ones alone."""
-    figure = new_figure(width=1.5)
-    axes = figure.subplots()
     dice = metrics.dice_per_image(pictures.masks, probability)
     sources, masked = pictures.sources, pictures.masked
-    for source in sorted(set(sources[masked])):
+    drawn = sorted(set(sources[masked]))
+    figure = new_figure(width=1.5, height=_height_for_legend(2 * len(drawn)))
+    axes = figure.subplots()
+    for source in drawn:
         chosen = dice[masked & (sources == source)]
         axes.hist(
             chosen,
             bins=20,
             range=(0, 1),
             histtype="step",
-            label=f"{source or 'all'}: {chosen.size} images, mean {chosen.mean():.3f}",
+            label=f"{_short(source) or 'all'}:\n{chosen.size} images, mean {chosen.mean():.3f}",
         )
     lungs = pictures.anatomy is Anatomy.LUNGS
     what = "the lungs of an image" if lungs else "a COVID-19 image"
