@@ -17,23 +17,25 @@ from infmap_kit.model.tensors import ACTIVATION_MAP, DETECTED, INFECTION_MAP, PR
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.results.folder import CAM, Outcome, ResultOptions, ResultsFolder
-from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.infmap_model import InfmapModel
 
 _MAP = INFECTION_MAP.name
 _FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
 
 
 def find_infection(
-    radiograph: Radiograph, client: InfmapClient, *, painted: bool = True, explained: bool = False
+    radiograph: Radiograph, client: InfmapModel, *, painted: bool = True, explained: bool = False
 ) -> Answer:
-    """Ask a server about one radiograph; nothing but its pixels leaves this process.
+    """Ask a model about one radiograph; of what a server computes, nothing but the pixels leaves this process.
 
     Parameters
     ----------
     radiograph
         The radiograph.
     client
-        The server; the answer names the very model that gave it, whatever is served before and after.
+        A server's client, or engines in this process
+        (:func:`~infmap_kit.targets.in_process.open_repository`); the answer names the very model that gave
+        it, whatever is served before and after.
     painted
         Whether to ask for the map, at the radiograph's own size; it takes longest.
     explained
@@ -43,6 +45,8 @@ def find_infection(
     ------
     ServerError
         When the server does not answer.
+    ExportError
+        When the engines of this process cannot compute.
     """
     image_size = client.image_size()
     while True:
@@ -83,8 +87,8 @@ def find_infection(
 def infer_files(
     files: Sequence[Path],
     output: Path,
+    client: InfmapModel,
     *,
-    url: str,
     options: ResultOptions | None = None,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -96,8 +100,8 @@ def infer_files(
         Pictures; whatever cannot be used is rejected by name and the others go on.
     output
         Folder for the results, made when it is missing.
-    url
-        The server's gRPC endpoint.
+    client
+        The model to ask.
     options
         Results to write; a map and a JSON when not given.
     on_outcome
@@ -117,20 +121,19 @@ def infer_files(
     MissingDependency
         When DICOM is asked for and highdicom is not installed.
     """
+    # Before any file is read, so that a server that is missing is noticed at once.
+    finding = client.model().finding
+    options = options or ResultOptions()
+    results = ResultsFolder(output, options, finding=finding, files=files)
     outcomes = []
-    with InfmapClient(url) as client:
-        # Before any file is read, so that a server that is missing is noticed at once.
-        finding = client.model().finding
-        options = options or ResultOptions()
-        results = ResultsFolder(output, options, finding=finding, files=files)
-        for source in files:
-            outcome = _infer_file(source, results, client)
-            outcomes.append(outcome)
-            on_outcome(outcome)
+    for source in files:
+        outcome = _infer_file(source, results, client)
+        outcomes.append(outcome)
+        on_outcome(outcome)
     return outcomes
 
 
-def _infer_file(source: Path, results: ResultsFolder, client: InfmapClient) -> Outcome:
+def _infer_file(source: Path, results: ResultsFolder, client: InfmapModel) -> Outcome:
     started = time.perf_counter()
     content = b""
     try:

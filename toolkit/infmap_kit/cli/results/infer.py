@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_URL, Json, Url, app
+from infmap_kit.cli.app import DEFAULT_URL, Json, app
 from infmap_kit.command import console, print_result
 from infmap_kit.errors import InputRejected
 from infmap_kit.progress import progress_bar
+
+if TYPE_CHECKING:
+    from infmap_kit.triton.infmap_model import InfmapModel
 
 
 @app.command(epilog="Example: `infmap-kit infer chest.dcm more/ --output maps`")
@@ -34,7 +37,18 @@ def infer(
             "--identify", help="Write UIDs, Patient ID, time and DICOM files' names as they are."
         ),
     ] = False,
-    url: Url = DEFAULT_URL,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The server's gRPC endpoint, host:port; 127.0.0.1:8001 when not given."),
+    ] = None,
+    repository: Annotated[
+        Path | None,
+        typer.Option(
+            "--repository",
+            "-r",
+            help="Ask no server: compute with the engines of this model repository, in this process.",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Make an infection map and a JSON, or DICOM results, for every radiograph.
@@ -42,6 +56,9 @@ def infer(
     `dicom` is a Secondary Capture, a Segmentation and a Structured Report; `gsps` adds a presentation
     state with the contour; `cam` a PNG of where a classifier looked, if one is served beside. UIDs are
     hashed, and results of DICOM files named by hash, unless --identify is given.
+
+    With --repository no server is needed: the published engines are checked as `serve` does, opened in this
+    process, and give the same answers.
 
     A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
     when any was.
@@ -67,7 +84,8 @@ def infer(
                 line = f"rejected  {outcome.rejection}"
                 console.print(line, highlight=False, soft_wrap=True)
 
-        outcomes = infer_files(pictures, output, url=url, options=options, on_outcome=show)
+        with _model(url, repository) as model:
+            outcomes = infer_files(pictures, output, model, options=options, on_outcome=show)
     rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
     document = [outcome.as_json() for outcome in outcomes]
     where = f"Results are in {output}."
@@ -77,3 +95,13 @@ def infer(
             "rejected",
             f"{len(rejected)} of {len(outcomes)} files were rejected; the others are done",
         )
+
+
+def _model(url: str | None, repository: Path | None) -> InfmapModel:
+    """The model to ask: a server's, or one of a repository in this process."""
+    from infmap_kit.targets.in_process import open_repository
+    from infmap_kit.triton.client import InfmapClient
+
+    if url is not None and repository is not None:
+        raise typer.BadParameter("give either --url or --repository, not both")
+    return InfmapClient(url or DEFAULT_URL) if repository is None else open_repository(repository)
