@@ -24,6 +24,7 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import Source, read_source, with_parts
+from infmap_kit.results.journal import JOURNAL
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.in_process import open_repository
@@ -150,6 +151,8 @@ def _contents(folder: Path) -> dict[str, Any]:
     """Files by name, without times; of DICOM objects, which say when they were made, the name alone."""
     contents: dict[str, Any] = {}
     for path in folder.iterdir():
+        if path.name == JOURNAL:
+            continue
         contents[path.name] = None if path.suffix == ".dcm" else path.read_bytes()
         if path.suffix == ".json":
             contents[path.name] = {**json.loads(path.read_text()), "timings_ms": None}

@@ -17,7 +17,7 @@ from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import verify_served
-from infmap_kit.results.infer import infer_files
+from infmap_kit.results.infer import InferenceRun
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.check import Status
 from infmap_kit.targets.embedded import EmbeddedOptions
@@ -44,7 +44,7 @@ def test_what_a_toy_part_says_reaches_the_json(repository: Path, tmp_path: Path)
     source = with_parts(read_source(tmp_path / "run"), runs)
     with serving(repository, free_ports()) as server:
         with InfmapClient(server.grpc_url) as client:
-            outcomes = infer_files(files, tmp_path / "out", client)
+            outcomes = list(InferenceRun(files, tmp_path / "out", client))
         verify_served(
             source,
             server.grpc_url,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infmap_kit.cli.app import DEFAULT_URL, Json, app
-from infmap_kit.command import console, print_result
-from infmap_kit.errors import InputRejected
+from infmap_kit.cli.app import DEFAULT_URL, app
+from infmap_kit.command import console, print_json_line
+from infmap_kit.errors import InputRejected, Interrupted
 from infmap_kit.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -49,7 +49,17 @@ def infer(
             help="Ask no server: compute with the engines of this model repository, in this process.",
         ),
     ] = None,
-    json_: Json = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Keep results that are there already, of the same file, model and options.",
+        ),
+    ] = True,
+    json_: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON Lines on stdout: a document for each file."),
+    ] = False,
 ) -> None:
     """Make an infection map and a JSON, or DICOM results, for every radiograph.
 
@@ -62,11 +72,14 @@ def infer(
 
     A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
     when any was.
+
+    Whoever interrupts it, by Ctrl-C or otherwise, gives the same command again: what is there already, made of
+    the same content by the same model with the same options, is not done twice.
     """
     from infmap_kit.imaging.files import find_pictures
-    from infmap_kit.results.folder import Outcome, ResultOptions
-    from infmap_kit.results.infer import infer_files
-    from infmap_kit.results.tables import findings_table
+    from infmap_kit.results.folder import ResultOptions
+    from infmap_kit.results.infer import InferenceRun
+    from infmap_kit.results.tables import Tally
 
     options = ResultOptions(
         formats=tuple(name.strip().lower() for name in format_.split(",") if name.strip()),
@@ -74,26 +87,38 @@ def infer(
         secondary_capture=secondary_capture,
     )
     pictures = find_pictures(files)
-    with progress_bar() as progress:
-        done = itertools.count(1)
-
-        def show(outcome: Outcome) -> None:
-            progress("radiographs", next(done), len(pictures))
-            if outcome.rejection is not None:
-                # Not wrapped: a path is copied, and searched for.
-                line = f"rejected  {outcome.rejection}"
-                console.print(line, highlight=False, soft_wrap=True)
-
-        with _model(url, repository) as model:
-            outcomes = infer_files(pictures, output, model, options=options, on_outcome=show)
-    rejected = [outcome for outcome in outcomes if outcome.rejection is not None]
-    document = [outcome.as_json() for outcome in outcomes]
-    where = f"Results are in {output}."
-    print_result(document, findings_table(outcomes), where, as_json=json_)
-    if rejected:
+    tally = Tally()
+    with progress_bar() as progress, _model(url, repository) as model:
+        run = InferenceRun(pictures, output, model, options=options, resume=resume)
+        try:
+            with contextlib.closing(iter(run)) as outcomes:
+                for outcome in outcomes:
+                    tally.add(outcome)
+                    progress("radiographs", tally.files, len(pictures))
+                    if outcome.rejection is not None:
+                        # Not wrapped: a path is copied, and searched for.
+                        line = f"rejected  {outcome.rejection}"
+                        console.print(line, highlight=False, soft_wrap=True)
+                    if json_:
+                        print_json_line(outcome.as_json())
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped after {run.done} of {len(pictures)} files, whose results in {output} are whole; "
+                "give the same command again to go on"
+            ) from None
+    if not json_:
+        console.print(tally.shown())
+        console.print(f"Results are in {output}.")
+    if tally.kept:
+        console.print(
+            f"{tally.kept} of {tally.files} were there already, of the same file, model and options; "
+            "--no-resume makes them again.",
+            soft_wrap=True,
+        )
+    if tally.rejected:
         raise InputRejected(
             "rejected",
-            f"{len(rejected)} of {len(outcomes)} files were rejected; the others are done",
+            f"{tally.rejected} of {tally.files} files were rejected; the others are done",
         )
 
 
