@@ -21,6 +21,14 @@ from infmap_kit.progression.result import parse_result
 FIRST = dt.datetime(2026, 1, 5, 9, 30)  # noqa: DTZ001
 
 
+def json_lines(text: str | bytes) -> list[dict[str, Any]]:
+    """What `infmap-kit infer --json` printed: lines that each end."""
+    content = text.encode() if isinstance(text, str) else text
+    *lines, end = content.split(b"\n")
+    assert not end
+    return [json.loads(line) for line in lines]
+
+
 def result_document(number: int = 0, **changes: Any) -> dict[str, Any]:
     """The JSON of a radiograph's result; of patient ``"P"``, taken ``number`` days after the first.
 

@@ -33,6 +33,7 @@ from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from pictures import read_picture
+from results import json_lines
 from small_network import small_classifier, small_classifier_run, small_run
 
 # Between the two pictures' brightness, so that they are decided differently.
@@ -110,7 +111,7 @@ def test_both_opinions_are_written_and_a_difference_is_marked(
     done = subprocess.run(
         [*command, "--format", "png,json,cam", "--json"], capture_output=True, text=True, check=True
     )
-    documents = {Path(one["source"]).stem: one for one in json.loads(done.stdout)}
+    documents = {Path(one["source"]).stem: one for one in json_lines(done.stdout)}
     for name, document in documents.items():
         written = json.loads((tmp_path / "out" / f"{name}.json").read_text())
         assert written["classifier"] == document["classifier"]
@@ -131,7 +132,7 @@ def test_both_opinions_are_written_and_a_difference_is_marked(
     done = subprocess.run(
         [*command, "--format", "json", "--json"], capture_output=True, text=True, check=True
     )
-    plain = json.loads(done.stdout)[0]
+    plain = json_lines(done.stdout)[0]
     assert "activation_map" not in plain
     assert plain["classifier"]["probability"] == documents["bright"]["classifier"]["probability"]
 

@@ -14,9 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.results.journal import JOURNAL
 from infmap_kit.triton.server.process import TritonServer
 from odd_names import ODD_NAMES
 from pictures import read_picture
+from results import json_lines
 
 
 def _infer(server: TritonServer, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -70,7 +72,7 @@ def test_bad_files_are_rejected_by_name_and_the_others_go_on(
     done = _infer(server, pictures, missing, "--output", output, "--json")
 
     assert done.returncode == 6
-    outcomes = {Path(outcome["source"]).name: outcome for outcome in json.loads(done.stdout)}
+    outcomes = {Path(outcome["source"]).name: outcome for outcome in json_lines(done.stdout)}
     rejected = {name: o["rejected"]["code"] for name, o in outcomes.items() if "rejected" in o}
     assert rejected == {
         "cut.jpg": "truncated",
@@ -81,7 +83,7 @@ def test_bad_files_are_rejected_by_name_and_the_others_go_on(
         "missing.png": "missing",
     }
     accepted = {"gray", "sixteen", "rgba", "film"}
-    written = {path.name for path in output.iterdir()}
+    written = {path.name for path in output.iterdir()} - {JOURNAL}
     assert written == {f"{name}.json" for name in accepted} | {
         f"{name}.infection_map.png" for name in accepted
     } | {"film_tiff.json", "film_tiff.infection_map.png"}
@@ -120,7 +122,7 @@ def test_files_of_any_name_are_answered(
     rejected, error = done.stderr.decode().splitlines()
     assert r"broken\n\xfc.png: expected PNG" in rejected
     assert error.startswith("error: 1 of ")
-    answered = [one for one in json.loads(done.stdout) if "rejected" not in one]
+    answered = [one for one in json_lines(done.stdout) if "rejected" not in one]
     assert {Path(one["source"]).name for one in answered} == set(ODD_NAMES)
     assert all(Path(one["infection_map"]).is_file() for one in answered)
     assert len(list(output.glob("*.json"))) == len(ODD_NAMES)
@@ -132,7 +134,7 @@ def test_real_dicom_radiographs(
     assert chest_dicoms
     done = _infer(server, *chest_dicoms, "--output", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
-    for outcome in json.loads(done.stdout):
+    for outcome in json_lines(done.stdout):
         painted = read_picture(outcome["infection_map"])
         assert min(painted.shape[:2]) > 1000
         assert set(outcome["timings_ms"]) == {"decode", "resize", "served", "encode_png"}

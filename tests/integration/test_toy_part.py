@@ -17,10 +17,11 @@ from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import verify_served
-from infmap_kit.results.infer import infer_files
+from infmap_kit.results.infer import InferenceRun
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.check import Status
 from infmap_kit.targets.embedded import EmbeddedOptions
+from infmap_kit.triton.client import InfmapClient
 from pictures import read_picture
 from small_network import small_run
 from toy_part import brightness, brightness_run
@@ -42,7 +43,8 @@ def test_what_a_toy_part_says_reaches_the_json(repository: Path, tmp_path: Path)
     runs = {"brightness": tmp_path / "brightness"}
     source = with_parts(read_source(tmp_path / "run"), runs)
     with serving(repository, free_ports()) as server:
-        outcomes = infer_files(files, tmp_path / "out", url=server.grpc_url)
+        with InfmapClient(server.grpc_url) as client:
+            outcomes = list(InferenceRun(files, tmp_path / "out", client))
         verify_served(
             source,
             server.grpc_url,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from infmap_kit.errors import InfmapError, Interrupted
 from infmap_kit.extras import missing_package
-from infmap_kit.text import json_bytes, one_line, shown
+from infmap_kit.text import json_bytes, json_line, one_line, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -90,7 +90,16 @@ def _refusal(error: OSError) -> str:
 
 def print_json(document: object) -> None:
     """Write one JSON document to stdout, in UTF-8 (RFC 8259, 8.1)."""
-    sys.stdout.write(json_bytes(document).decode())
+    _print_whole(json_bytes(document))
+
+
+def print_json_line(document: object) -> None:
+    """Write one line of JSON Lines to stdout, flushed at once: an interruption leaves whole lines."""
+    _print_whole(json_line(document))
+
+
+def _print_whole(content: bytes) -> None:
+    sys.stdout.write(content.decode())
     sys.stdout.flush()
 
 

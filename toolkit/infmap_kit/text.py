@@ -34,8 +34,16 @@ def json_bytes(document: object) -> bytes:
     Python keeps bytes of a name that are no UTF-8 as lone surrogates (PEP 383). They are written as JSON's
     own escapes (``\udce9``), so that a script that reads the JSON in Python finds the file by that name.
     """
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")
+    return _encoded(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def json_line(document: object) -> bytes:
+    """A document as one line of JSON Lines, in UTF-8; names as in :func:`json_bytes`."""
+    return _encoded(json.dumps(document, ensure_ascii=False))
+
+
+def _encoded(text: str) -> bytes:
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 # Line breaks, and what words of some scripts are joined and kept apart with.

@@ -11,6 +11,7 @@ from typing import Any
 from chaos.invariants import demand, demand_no_leftovers, demand_same, demand_whole
 from chaos.troubles import Trouble
 from chaos.victim import CommandVictim
+from infmap_kit.results.journal import JOURNAL
 from node_host import PATIENT_ID, PATIENT_NAME
 
 
@@ -30,9 +31,9 @@ class Infer(CommandVictim):
         self.measure(random.Random(0))  # noqa: S311
         self.measure(random.Random(0))  # noqa: S311
         self._expected = {
-            path.name: _content(path) for path in self._output.iterdir() if path.suffix != ".dcm"
+            path.name: _content(path) for path in self._results() if path.suffix != ".dcm"
         }
-        self._names = [path.name for path in self._output.iterdir()]
+        self._names = [path.name for path in self._results()]
 
     def arguments(self, chance: random.Random) -> tuple[object, ...]:
         if chance.random() < 0.7:
@@ -43,16 +44,19 @@ class Infer(CommandVictim):
                 "--url", url)  # fmt: skip
 
     def demand_whole(self) -> None:
-        files = [path for path in self._output.iterdir() if not path.name.endswith(".part")]
+        files = [path for path in self._results() if not path.name.endswith(".part")]
         demand_whole(files)
         for path in files:
             if path.name in self._expected:
                 demand(_content(path) == self._expected[path.name], f"wrong: {path}")
 
+    def _results(self) -> list[Path]:
+        return [path for path in self._output.iterdir() if path.name != JOURNAL]
+
     def check(self) -> None:
         demand_no_leftovers(self.folder)
         self.demand_whole()
-        demand_same((path.name for path in self._output.iterdir()), self._names, "results")
+        demand_same((path.name for path in self._results()), self._names, "results")
         for path in self._output.glob("*.json"):
             text = path.read_text()
             demand(PATIENT_NAME not in text and PATIENT_ID not in text, f"a patient in {path}")

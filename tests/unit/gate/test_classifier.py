@@ -31,7 +31,7 @@ from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.release.verify import verify_repository
-from infmap_kit.results.folder import Outcome
+from infmap_kit.results.outcome import Outcome
 from infmap_kit.results.tables import findings_table
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
@@ -299,8 +299,8 @@ def test_the_table_marks_it_too(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
     outcomes = [
-        Outcome(source=Path("a.png"), called="a.png", finding=_finding(0.9, 0.25)),
-        Outcome(source=Path("b.png"), called="b.png", finding=_finding(0.9, 0.75)),
+        Outcome(source=Path("a.png"), called="a.png", document=_finding(0.9, 0.25).as_json()),
+        Outcome(source=Path("b.png"), called="b.png", document=_finding(0.9, 0.75).as_json()),
     ]
     Console(width=160).print(findings_table(outcomes))
     shown = capsys.readouterr().out
@@ -309,7 +309,7 @@ def test_the_table_marks_it_too(capsys: pytest.CaptureFixture[str]) -> None:
     Console(width=80).print(findings_table(outcomes))
     assert "a.png" in capsys.readouterr().out
     Console(width=160).print(
-        findings_table([dataclasses.replace(outcomes[0], finding=_finding(0.9, None))])
+        findings_table([dataclasses.replace(outcomes[0], document=_finding(0.9, None).as_json())])
     )
     assert "classifier" not in capsys.readouterr().out
 

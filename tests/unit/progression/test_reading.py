@@ -21,6 +21,7 @@ from infmap_kit.progression.fields import MAX_BYTES
 from infmap_kit.progression.noise import Noise
 from infmap_kit.progression.reading import read, read_times
 from infmap_kit.progression.result import parse_result
+from infmap_kit.text import json_line
 from results import noise_document, result_document, write_results
 
 JSON_VALUES = st.recursive(
@@ -207,13 +208,20 @@ def test_what_infer_printed_is_read_with_its_rejections(tmp_path: Path) -> None:
         "source": "in/foot.dcm",
         "rejected": {"code": "not-a-chest", "reason": "a foot", "found": {}},
     }
+    # A list as it was printed once, and JSON Lines.
     (path,) = write_results(tmp_path, [result_document(0), rejected])
-    reading = read([path])
-    assert len(reading.results) == 1
-    assert (reading.skipped[0].name, reading.skipped[0].reason) == (
-        "foot.dcm",
-        "rejected: not-a-chest: a foot",
-    )
+    lines = tmp_path / "printed.jsonl"
+    lines.write_bytes(json_line(result_document(0)) + json_line(rejected))
+    for printed in (path, lines):
+        reading = read([printed])
+        assert len(reading.results) == 1
+        assert (reading.skipped[0].name, reading.skipped[0].reason) == (
+            "foot.dcm",
+            "rejected: not-a-chest: a foot",
+        )
+    lines.write_bytes(json_line(result_document(0)) + json_line(rejected)[:-9])
+    with pytest.raises(SpecError, match="is not JSON"):
+        read([lines])
 
 
 def test_names_neither_move_the_cursor_nor_lead_elsewhere(tmp_path: Path) -> None:

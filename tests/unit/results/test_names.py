@@ -20,7 +20,8 @@ from findings import made_up
 from infmap_kit.command import page
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.readers import decode_radiograph
-from infmap_kit.results.folder import Outcome, ResultOptions, ResultsFolder
+from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
+from infmap_kit.results.outcome import Outcome
 from infmap_kit.results.tables import findings_table
 from infmap_kit.text import one_line
 from odd_names import ODD_NAMES, small_disk
@@ -34,7 +35,10 @@ def test_results_of_any_name_are_whole_and_lead_back_to_the_file(name: str, tmp_
     radiograph = decode_radiograph(as_file(chest_dataset()), name)
     results = ResultsFolder(tmp_path, ALL_FORMATS)
     outcomes = [
-        results.write_finding(Path("in", name), radiograph, made_up(radiograph)) for _ in range(2)
+        results.write_finding(
+            results.named(SourceFile.of(Path("in", name), b"")), radiograph, made_up(radiograph)
+        )
+        for _ in range(2)
     ]
     assert len(list(tmp_path.iterdir())) == 2 * 6
     for outcome in outcomes:
@@ -52,7 +56,11 @@ def test_a_full_disk_leaves_no_map_without_its_json() -> None:
         written: list[Outcome] = []
         with pytest.raises(InfmapError, match=r"cannot write to /.*: No space left on device"):
             written.extend(
-                results.write_finding(Path(f"{number}.png"), radiograph, made_up(radiograph))
+                results.write_finding(
+                    results.named(SourceFile.of(Path(f"{number}.png"), b"")),
+                    radiograph,
+                    made_up(radiograph),
+                )
                 for number in range(20)
             )
         assert written
@@ -76,7 +84,10 @@ def test_tables_and_lines_show_odd_names_by_their_escapes(tmp_path: Path) -> Non
     radiograph = decode_radiograph(as_file(chest_dataset()), "x")
     results = ResultsFolder(tmp_path, ResultOptions(formats=("json",), identify=True))
     outcomes = [
-        results.write_finding(Path(name), radiograph, made_up(radiograph)) for name in ODD_NAMES
+        results.write_finding(
+            results.named(SourceFile.of(Path(name), b"")), radiograph, made_up(radiograph)
+        )
+        for name in ODD_NAMES
     ]
     table = findings_table(outcomes)
     text = io.StringIO()

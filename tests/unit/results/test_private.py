@@ -14,7 +14,7 @@ from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.model.files import make_private, write_bytes, write_json
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.spool import Spool, settle
-from infmap_kit.results.folder import ResultOptions, ResultsFolder
+from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,9 @@ def test_the_path_of_a_rejected_dicom_file_is_hidden_as_in_results(tmp_path: Pat
             decode_radiograph(content, source.name, file=str(source))
         for identify in (False, True):
             results = ResultsFolder(tmp_path / "out", ResultOptions(identify=identify))
-            outcome = results.write_rejection(source, content, rejected.value)
+            outcome = results.write_rejection(
+                results.named(SourceFile.of(source, content)), rejected.value
+            )
             told = f"{outcome.rejection} {outcome.as_json()}"
             assert ("Doe" in told) == identify, told
             assert outcome.rejection is not None

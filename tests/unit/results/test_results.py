@@ -32,7 +32,7 @@ from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
 from infmap_kit.results.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.results.dicom.uids import derived_uid
-from infmap_kit.results.folder import ResultOptions, ResultsFolder
+from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
 from infmap_kit.results.tables import findings_table
 
 _Turn = Callable[[NDArray[Any]], NDArray[Any]]
@@ -139,7 +139,10 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path, ResultOptions(formats=("json",)), files=files)
     radiograph = _radiograph()
     plain = dataclasses.replace(radiograph, header=None)
-    outcomes = [folder.write_finding(file, plain, made_up(plain)) for file in files]
+    outcomes = [
+        folder.write_finding(folder.named(SourceFile.of(file, b"")), plain, made_up(plain))
+        for file in files
+    ]
     written = [json.loads(o.json_path.read_text())["source"] for o in outcomes if o.json_path]
     assert written == ["a/chest.png", "b/chest.png", "other.png"]
     assert [row[0] for row in findings_table(outcomes).rows] == written

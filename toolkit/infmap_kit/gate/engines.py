@@ -123,10 +123,17 @@ class OpenvinoEngine:
         When OpenVINO is not installed.
     ExportError
         When it does not take the graph.
+
+    Attributes
+    ----------
+    graph
+        The runner's own graph, whose outputs are not copied.
     """
 
     def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
         try:
+            import openvino  # noqa: F401  # the runner imports it when it compiles
+
             from infmap_kit.triton.python_model import CompiledGraph
         except ImportError as error:
             raise MissingDependency(
@@ -134,21 +141,21 @@ class OpenvinoEngine:
                 "pip install 'infmap-kit[embedded]'"
             ) from error
         with in_one_line("OpenVINO cannot take the graph"):
-            self._graph = CompiledGraph(path, precision=precision, threads=threads)
+            self.graph = CompiledGraph(path, precision=precision, threads=threads)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> dict[str, NDArray[Any]]:
         """Compute some outputs by name."""
         with in_one_line("OpenVINO cannot compute the graph"):
-            computed = self._graph.infer(dict(inputs))
+            computed = self.graph.infer(dict(inputs))
         # Copied, since the next request writes to the engine's own memory.
         return {name: np.array(computed[name]) for name in outputs}
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the first output, as :meth:`OnnxRuntimeEngine.infer` does."""
-        output = self._graph.outputs[0]
-        return self.run({self._graph.inputs[0]: images}, (output,))[output]
+        output = self.graph.outputs[0]
+        return self.run({self.graph.inputs[0]: images}, (output,))[output]
 
     def precisions(self) -> dict[str, int]:
         """Count the convolutions of the compiled graph by the type that they run in."""
@@ -157,7 +164,7 @@ class OpenvinoEngine:
     def convolutions(self) -> dict[str, str]:
         """The type that each convolution of the compiled graph runs in, by its name, as OpenVINO reports it."""
         types: dict[str, str] = {}
-        for node in self._graph.compiled.get_runtime_model().get_ordered_ops():
+        for node in self.graph.compiled.get_runtime_model().get_ordered_ops():
             info = node.get_rt_info()
             kind: Any = info["layerType"].astype(str) if "layerType" in info else ""
             if "Convolution" in str(kind):

@@ -14,7 +14,7 @@ from infmap_kit.model.files import each_key_once, refuse_constant
 from infmap_kit.text import one_line
 
 MAX_BYTES = 16 * 2**20
-"""Largest JSON file. A result takes 2 kB; the list that `infer --json` prints, as much for each."""
+"""Largest JSON file. A result takes 2 kB; the lines that `infer --json` prints, as much each."""
 
 MAX_ENTRIES = 64
 """Most entries of an object inside a result."""
@@ -27,7 +27,7 @@ MAX_TEXT = 255
 
 
 def read_document(path: Path) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file, or JSON Lines as the list of their documents.
 
     Raises
     ------
@@ -41,9 +41,7 @@ def read_document(path: Path) -> Any:
             raise SpecError(f"cannot read {path}: there is no such file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise SpecError(f"expected at most {MAX_BYTES >> 20} MiB in {path}, found {size >> 20}")
-        return json.loads(
-            path.read_bytes(), object_pairs_hook=each_key_once, parse_constant=refuse_constant
-        )
+        return _parsed(path.read_bytes())
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error.strerror}") from error
     # Besides what is no JSON: bytes that are no text, and numbers of thousands of digits.
@@ -51,6 +49,21 @@ def read_document(path: Path) -> Any:
         raise SpecError(f"{path} is not JSON: {shown(str(error))}") from error
     except RecursionError as error:
         raise SpecError(f"{path} is nested too deep") from error
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return _strictly(content)
+    except json.JSONDecodeError:
+        lines = [line for line in content.split(b"\n") if line.strip()]
+        # Each line of JSON Lines is an object; a document over several lines does not begin with a whole one.
+        if len(lines) < 2 or not lines[0].rstrip().endswith(b"}"):
+            raise
+        return [_strictly(line) for line in lines]
+
+
+def _strictly(content: bytes) -> Any:
+    return json.loads(content, object_pairs_hook=each_key_once, parse_constant=refuse_constant)
 
 
 def shown(text: str) -> str:

@@ -10,14 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from infmap_kit.answer.answer import Answer, encode_png
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
-from infmap_kit.imaging.radiograph import InputWarning, Radiograph, rejection_document
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph
 from infmap_kit.imaging.readers import is_dicom
 from infmap_kit.model.files import shortened, write_together, writing_to
 from infmap_kit.model.finding import COVID_19, FindingSpec
@@ -27,6 +27,7 @@ from infmap_kit.results.dicom.results import (
     dicom_results,
     rejection_report,
 )
+from infmap_kit.results.outcome import Outcome
 from infmap_kit.text import json_bytes
 
 if TYPE_CHECKING:
@@ -86,47 +87,64 @@ _DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The outcome of one file: an answer, or a rejection.
+class SourceFile:
+    """What names of results are made of.
 
     Parameters
     ----------
-    source
+    path
         The file.
-    called
-        Its name in results: its path, or a stand-in for a DICOM file.
-    finding
-        The model's answer; ``None`` for a rejected file.
-    rejection
-        Why the file was rejected; ``None`` for an answer.
-    document
-        The answer's JSON.
-    map_path, cam_path, json_path, dicom_paths
-        The files that were written.
+    sha256
+        SHA-256 of its content, as far as it could be read.
+    unnamed
+        Whether it is DICOM, or claims to be: its name is not for results.
+    header
+        The tags of a DICOM file; ``None`` where they cannot be read.
     """
 
-    source: Path
-    called: str
-    finding: Answer | None = None
-    rejection: InputRejected | None = None
-    document: dict[str, Any] = dataclasses.field(default_factory=dict)
-    map_path: Path | None = None
-    cam_path: Path | None = None
-    json_path: Path | None = None
-    dicom_paths: tuple[Path, ...] = ()
+    path: Path
+    sha256: str
+    unnamed: bool
+    header: Dataset | None
 
-    def as_json(self) -> dict[str, Any]:
-        """The outcome for scripts, with the paths of what was written."""
-        document = {**self.document, "source": self.called}
-        if self.rejection is not None:
-            document["rejected"] = rejection_document(self.rejection)
-        if self.map_path is not None:
-            document["infection_map"] = str(self.map_path)
-        if self.cam_path is not None:
-            document["activation_map"] = str(self.cam_path)
-        if self.dicom_paths:
-            document["dicom"] = [str(path) for path in self.dicom_paths]
-        return document
+    @property
+    def identity(self) -> str:
+        """Stand-in for the content: with a key, only who has the key finds the file by it."""
+        return stand_in(self.sha256.encode())
+
+    @classmethod
+    def of(cls, path: Path, content: bytes) -> Self:
+        """The file of a path, with its content as far as it could be read."""
+        header: Dataset | None = None
+        if dicom := is_dicom(content):
+            with contextlib.suppress(InputRejected):
+                header = read_tags(content)
+        # A damaged file may have lost what DICOM begins with, but not its name.
+        unnamed = dicom or path.suffix.lower() in _DICOM_SUFFIXES
+        digest = hashlib.sha256(content).hexdigest()
+        return cls(path=path, sha256=digest, unnamed=unnamed, header=header)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NamedFile:
+    """A file, and how it is called in results.
+
+    Parameters
+    ----------
+    file
+        The file.
+    called
+        Its path, or a stand-in for a DICOM file.
+    shown
+        What its JSON calls it: without the folder, where no other file has its name.
+    stem
+        Beginning of the names of its results.
+    """
+
+    file: SourceFile
+    called: str
+    shown: str
+    stem: str
 
 
 class ResultsFolder:
@@ -158,8 +176,23 @@ class ResultsFolder:
         self.options = options
         self._taken: set[str] = set()
 
-    def write_finding(self, source: Path, radiograph: Radiograph, answer: Answer) -> Outcome:
-        """Write a model's answer about a radiograph.
+    def named(self, file: SourceFile) -> NamedFile:
+        """Give a file's results a name that is free; the same ones for the same files in the same order.
+
+        The name of a DICOM file is often the patient's, or a UID: it is replaced like the UIDs are.
+        """
+        path, called = file.path, str(file.path)
+        if not file.unnamed or self.options.identify:
+            stem = self._stem(path.stem, path.name.replace(".", "_"))
+        else:
+            uid = text_of(file.header, "SOPInstanceUID") if file.header is not None else ""
+            digest = hashed_uid(uid).partition(":")[2] if uid else file.sha256
+            called = stem = self._stem(f"dicom_{digest[:16]}")
+        shown = called if self._files_of[path.name] > 1 else Path(called).name
+        return NamedFile(file=file, called=called, shown=shown, stem=stem)
+
+    def write_finding(self, named: NamedFile, radiograph: Radiograph, answer: Answer) -> Outcome:
+        """Write a model's answer about a radiograph; several threads may.
 
         Raises
         ------
@@ -168,13 +201,12 @@ class ResultsFolder:
         MissingDependency
             When DICOM is asked for and highdicom is not installed.
         """
-        formats, header = self.options.formats, radiograph.header
+        formats, stem = self.options.formats, named.stem
         png = b""
         if PNG in formats and answer.infection_map is not None:
             encoding = time.perf_counter()
             png = encode_png(answer.infection_map)
             answer = answer.after(encode_png=1e3 * (time.perf_counter() - encoding))
-        called, stem = self._names(source, header, b"")
         objects, warnings = self._objects(radiograph, answer)
         contents: dict[Path, bytes] = {}
         map_path = cam_path = json_path = None
@@ -188,7 +220,7 @@ class ResultsFolder:
         document = finding_document(
             radiograph,
             answer,
-            source=called if self._files_of[source.name] > 1 else Path(called).name,
+            source=named.shown,
             infection_map=map_path,
             dicom=dicom_paths,
             warnings=warnings,
@@ -203,9 +235,8 @@ class ResultsFolder:
             # A map that has no JSON beside it could be taken for a whole result.
             write_together(contents, private=True)
         return Outcome(
-            source=source,
-            called=called,
-            finding=answer,
+            source=named.file.path,
+            called=named.called,
             document=document,
             map_path=map_path,
             cam_path=cam_path,
@@ -213,26 +244,15 @@ class ResultsFolder:
             dicom_paths=dicom_paths,
         )
 
-    def write_rejection(self, source: Path, content: bytes, rejection: InputRejected) -> Outcome:
+    def write_rejection(self, named: NamedFile, rejection: InputRejected) -> Outcome:
         """Write why a file was refused: as a DICOM report, where one is asked for and can be made.
-
-        Parameters
-        ----------
-        source, rejection
-            The file, and why it was refused.
-        content
-            Its bytes, as far as they could be read.
 
         Raises
         ------
         InfmapError
             When the folder cannot be written.
         """
-        header: Dataset | None = None
-        if is_dicom(content):
-            with contextlib.suppress(InputRejected):
-                header = read_tags(content)
-        called, stem = self._names(source, header, content)
+        source, header = named.file.path, named.file.header
         dicom_paths: tuple[Path, ...] = ()
         if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
             # A file without a UID cannot be referred to; the rejection itself is reported all the same.
@@ -240,15 +260,17 @@ class ResultsFolder:
                 report = rejection_report(header, rejection, finding=self._finding)
                 contents: dict[Path, bytes] = {}
                 dicom_paths = self._add_objects(
-                    stem, {ResultKind.STRUCTURED_REPORT: report}, contents
+                    named.stem, {ResultKind.STRUCTURED_REPORT: report}, contents
                 )
                 write_together(contents, private=True)
-        if called != str(source):
+        if named.called != str(source):
             # The path is put before the reason, and would say what the results' names hide.
             rejection = InputRejected(
-                rejection.code, rejection.reason, found=rejection.found, file=called
+                rejection.code, rejection.reason, found=rejection.found, file=named.called
             )
-        return Outcome(source=source, called=called, rejection=rejection, dicom_paths=dicom_paths)
+        return Outcome(
+            source=source, called=named.called, rejection=rejection, dicom_paths=dicom_paths
+        )
 
     def _objects(
         self, radiograph: Radiograph, answer: Answer
@@ -271,22 +293,6 @@ class ResultsFolder:
         paths = {kind: self.folder / f"{stem}.{kind}.dcm" for kind in objects}
         contents.update({path: _as_file(objects[kind]) for kind, path in paths.items()})
         return tuple(paths.values())
-
-    def _names(self, source: Path, header: Dataset | None, content: bytes) -> tuple[str, str]:
-        """A file's name in results, and the stem of their names.
-
-        The name of a DICOM file is often the patient's, or a UID: it is replaced like the UIDs are.
-        """
-        # A damaged file may have lost what DICOM begins with, but not its name.
-        unnamed = (
-            header is not None or is_dicom(content) or source.suffix.lower() in _DICOM_SUFFIXES
-        )
-        if not unnamed or self.options.identify:
-            return str(source), self._stem(source.stem, source.name.replace(".", "_"))
-        uid = text_of(header, "SOPInstanceUID") if header is not None else ""
-        digest = hashed_uid(uid).partition(":")[2] if uid else hashlib.sha256(content).hexdigest()
-        stem = self._stem(f"dicom_{digest[:16]}")
-        return stem, stem
 
     def _stem(self, *candidates: str) -> str:
         """The first name that is free, or the first with a number; it leaves room for a suffix."""

@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import os
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+from infmap_kit import __version__
 from infmap_kit.answer.answer import Answer
-from infmap_kit.errors import InputRejected, ServerError
+from infmap_kit.errors import InfmapError, InputRejected, ServerError
 from infmap_kit.imaging.colour import infection_map
+from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph, read_content
+from infmap_kit.model.files import writing_to
+from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.tensors import ACTIVATION_MAP, DETECTED, INFECTION_MAP, PROBABILITY, SEVERITY
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import optional_parts
-from infmap_kit.results.folder import CAM, Outcome, ResultOptions, ResultsFolder
-from infmap_kit.triton.client import InfmapClient
+from infmap_kit.results.folder import CAM, NamedFile, ResultOptions, ResultsFolder, SourceFile
+from infmap_kit.results.journal import Journal
+from infmap_kit.results.outcome import Outcome
+from infmap_kit.triton.infmap_model import InfmapModel
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+_MOST_THREADS = 4
+"""Most threads that decode, and most that encode: beyond, memory grows and the model is waited for."""
 
 _MAP = INFECTION_MAP.name
 _FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
 
 
 def find_infection(
-    radiograph: Radiograph, client: InfmapClient, *, painted: bool = True, explained: bool = False
+    radiograph: Radiograph, client: InfmapModel, *, painted: bool = True, explained: bool = False
 ) -> Answer:
-    """Ask a server about one radiograph; nothing but its pixels leaves this process.
+    """Ask a model about one radiograph; of what a server computes, nothing but the pixels leaves this process.
 
     Parameters
     ----------
     radiograph
         The radiograph.
     client
-        The server; the answer names the very model that gave it, whatever is served before and after.
+        A server's client, or engines in this process
+        (:func:`~infmap_kit.targets.in_process.open_repository`); the answer names the very model that gave
+        it, whatever is served before and after.
     painted
         Whether to ask for the map, at the radiograph's own size; it takes longest.
     explained
@@ -43,6 +64,8 @@ def find_infection(
     ------
     ServerError
         When the server does not answer.
+    ExportError
+        When the engines of this process cannot compute.
     """
     image_size = client.image_size()
     while True:
@@ -80,15 +103,34 @@ def find_infection(
     return dataclasses.replace(answer, activation_map=activation_map)
 
 
-def infer_files(
-    files: Sequence[Path],
-    output: Path,
-    *,
-    url: str,
-    options: ResultOptions | None = None,
-    on_outcome: Callable[[Outcome], None] = lambda _: None,
-) -> list[Outcome]:
-    """Write the results of every file that is a radiograph.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Read:
+    """A file that was read, and decoded or rejected in so many milliseconds.
+
+    Where an earlier run may have answered about it, it is not decoded yet, and ``content`` is kept.
+    """
+
+    file: SourceFile
+    content: bytes = b""
+    decoded: tuple[Radiograph | InputRejected, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """A file whose results are to be written: its radiograph with the answer, or its rejection."""
+
+    named: NamedFile
+    made_by: str
+    result: tuple[Radiograph, Answer] | InputRejected
+
+
+class InferenceRun:
+    """Files on their way to results; iterating gives one outcome for each file, in their order.
+
+    While the model answers about one file, the next ones are decoded, and the results of those before are
+    encoded and written. How many are on their way is bounded, and so is memory, whatever the number of files.
+    What was written is noted in the folder (:mod:`infmap_kit.results.journal`), so that a run that was
+    interrupted can be gone on with.
 
     Parameters
     ----------
@@ -96,58 +138,166 @@ def infer_files(
         Pictures; whatever cannot be used is rejected by name and the others go on.
     output
         Folder for the results, made when it is missing.
-    url
-        The server's gRPC endpoint.
+    model
+        The model to ask; one thread asks it, about one file after the other.
     options
         Results to write; a map and a JSON when not given.
-    on_outcome
-        Called after each file.
-
-    Returns
-    -------
-    list
-        One outcome for each file, in order.
+    resume
+        Whether results that are there already, made of the same content by the same model, options and version
+        of infmap-kit, are kept; else they are made again.
 
     Raises
     ------
     ServerError
-        When the server does not answer; what was written until then is whole.
+        When the server does not answer, at the start or on the way; what was written until then is whole.
     InfmapError
-        When the output folder cannot be written.
+        When the output folder cannot be used.
     MissingDependency
-        When DICOM is asked for and highdicom is not installed.
+        On the way, when DICOM is asked for and highdicom is not installed.
     """
-    outcomes = []
-    with InfmapClient(url) as client:
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        output: Path,
+        model: InfmapModel,
+        *,
+        options: ResultOptions | None = None,
+        resume: bool = True,
+    ) -> None:
+        self._files = files
+        self._model = model
         # Before any file is read, so that a server that is missing is noticed at once.
-        finding = client.model().finding
-        options = options or ResultOptions()
-        results = ResultsFolder(output, options, finding=finding, files=files)
-        for source in files:
-            outcome = _infer_file(source, results, client)
-            outcomes.append(outcome)
-            on_outcome(outcome)
-    return outcomes
+        identity = model.model()
+        self._options = options or ResultOptions()
+        self._made_by = _digest(identity, self._options)
+        self._results = ResultsFolder(output, self._options, finding=identity.finding, files=files)
+        with writing_to(output):
+            self._journal = Journal(output, resume=resume)
+        self._done = 0
+        self._counting = threading.Lock()
 
+    @property
+    def done(self) -> int:
+        """Files that were rejected, or whose results are there whole."""
+        return self._done
 
-def _infer_file(source: Path, results: ResultsFolder, client: InfmapClient) -> Outcome:
-    started = time.perf_counter()
-    content = b""
-    try:
-        content = read_content(source)
-        radiograph = decode_radiograph(
-            content,
-            source.name,
-            secondary_capture=results.options.secondary_capture,
-            file=str(source),
+    def __iter__(self) -> Generator[Outcome, None, None]:
+        """Make the results; whoever stops before the end closes the iterator."""
+        threads = min(os.cpu_count() or 1, _MOST_THREADS)
+        readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        writers = ThreadPoolExecutor(threads, thread_name_prefix="write")
+        try:
+            read = _in_order(readers, self._read, self._files, ahead=threads)
+            yield from _in_order(writers, self._write, map(self._answer, read), ahead=threads)
+        finally:
+            readers.shutdown(cancel_futures=True)
+            # What was answered is written, after Ctrl-C too.
+            writers.shutdown()
+
+    def _read(self, path: Path) -> _Read:
+        try:
+            content = read_content(path)
+        except InputRejected as rejection:
+            return _Read(file=SourceFile.of(path, b""), decoded=(rejection, 0.0))
+        file = SourceFile.of(path, content)
+        if self._journal.may_know(file.identity, self._made_by):
+            return _Read(file=file, content=content)
+        return _Read(file=file, decoded=self._decode(path, content))
+
+    def _decode(self, path: Path, content: bytes) -> tuple[Radiograph | InputRejected, float]:
+        started = time.perf_counter()
+        decoded: Radiograph | InputRejected
+        try:
+            decoded = decode_radiograph(
+                content,
+                path.name,
+                secondary_capture=self._options.secondary_capture,
+                file=str(path),
+            )
+        except InputRejected as rejection:
+            decoded = rejection
+        return decoded, 1e3 * (time.perf_counter() - started)
+
+    def _answer(self, read: _Read) -> _Answered | Outcome:
+        # A name depends on those that were taken before it, so they are given in the order of the files.
+        named = self._results.named(read.file)
+        entry = self._journal.find(named.stem, read.file.identity, self._made_by)
+        if entry is not None and entry.document.get("source", named.shown) == named.shown:
+            return Outcome.of_entry(
+                entry, self._results.folder, source=read.file.path, called=named.called
+            )
+        decoded, decode_ms = read.decoded or self._decode(read.file.path, read.content)
+        if isinstance(decoded, InputRejected):
+            return _Answered(named=named, made_by=self._made_by, result=decoded)
+        answer = find_infection(
+            decoded,
+            self._model,
+            painted=self._options.painted,
+            explained=CAM in self._options.formats,
         )
-    except InputRejected as rejection:
-        return results.write_rejection(source, content, rejection)
-    decode_ms = 1e3 * (time.perf_counter() - started)
-    answer = find_infection(
-        radiograph,
-        client,
-        painted=results.options.painted,
-        explained=CAM in results.options.formats,
-    )
-    return results.write_finding(source, radiograph, answer.after(decode=decode_ms))
+        self._made_by = _digest(answer.model, self._options)
+        result = decoded, answer.after(decode=decode_ms)
+        return _Answered(named=named, made_by=self._made_by, result=result)
+
+    def _write(self, answered: _Answered | Outcome) -> Outcome:
+        outcome = answered if isinstance(answered, Outcome) else self._write_results(answered)
+        with self._counting:
+            self._done += 1
+        return outcome
+
+    def _write_results(self, answered: _Answered) -> Outcome:
+        named = answered.named
+        if isinstance(answered.result, InputRejected):
+            outcome = self._results.write_rejection(named, answered.result)
+        else:
+            outcome = self._results.write_finding(named, *answered.result)
+        if outcome.paths:
+            with writing_to(self._results.folder):
+                self._journal.add(
+                    outcome.as_entry(
+                        named.stem, made_of=named.file.identity, made_by=answered.made_by
+                    )
+                )
+        return outcome
+
+
+def _digest(model: ModelIdentity, options: ResultOptions) -> str:
+    """SHA-256 of everything besides a file's content and name that its results hang on."""
+    stated = {
+        "model": dict(model),
+        "formats": sorted(set(options.formats)),
+        "identify": options.identify,
+        "secondary_capture": options.secondary_capture,
+        # Another secret gives other stand-ins for UIDs.
+        "stand_in": stand_in(b""),
+        "infmap-kit": __version__,
+    }
+    return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
+
+
+def _in_order(
+    pool: Executor, work: Callable[[_T], _R], items: Iterable[_T], *, ahead: int
+) -> Iterator[_R]:
+    """Do some work on each item in the threads of a pool, at most ``ahead`` items before the one that is given.
+
+    When the items end in an error, what was begun is given before the error is raised.
+    """
+    waiting: deque[Future[_R]] = deque()
+    coming = iter(items)
+    trouble: InfmapError | None = None
+    while trouble is None:
+        try:
+            item = next(coming)
+        except StopIteration:
+            break
+        except InfmapError as error:
+            trouble = error
+            break
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+    if trouble is not None:
+        raise trouble

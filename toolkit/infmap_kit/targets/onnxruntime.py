@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import HostMismatch, SpecError
 from infmap_kit.model.precision import Precision
 from infmap_kit.targets.backends import (
     BackendTarget,
@@ -14,6 +14,7 @@ from infmap_kit.targets.backends import (
     Written,
     fp16_record,
     halved,
+    on_gpu,
 )
 from infmap_kit.targets.target import Graphs, Proof
 from infmap_kit.triton.repository import Manifest
@@ -107,14 +108,23 @@ class Onnxruntime(BackendTarget):
         graph = path.read_bytes()
         return CudaEngine(graph) if gpu and has_cuda_provider() else OnnxRuntimeEngine(graph)
 
+    def require_serving_host(self, repository: Path, manifest: Manifest) -> None:
+        """Require a GPU where it is served on one: a CPU would not round as it does."""
+        from infmap_kit.gate.cuda_engine import has_cuda_provider
+
+        if on_gpu(manifest) and not has_cuda_provider():
+            raise HostMismatch(
+                f"{repository} is for ONNX Runtime on an NVIDIA GPU, and this machine has none, or this Python "
+                "no onnxruntime-gpu: serve it on its host and name the server with --url, or export with --cpu"
+            )
+
     def server_environment(self, manifest: Manifest) -> dict[str, str]:
         """Keep FP32 where FP32 was proved: by itself the backend computes in TF32 on Ampere and later.
 
         TF32 has the digits of FP16. The variable is NVIDIA's own, for all of its libraries.
         """
-        on_gpu = manifest.model.get("backend", {}).get("gpu", False)
         fp32 = manifest.precision == Precision.FP32
-        return {"NVIDIA_TF32_OVERRIDE": "0"} if on_gpu and fp32 else {}
+        return {"NVIDIA_TF32_OVERRIDE": "0"} if on_gpu(manifest) and fp32 else {}
 
     def references(self, repository: Path, manifest: Manifest) -> dict[str, Path]:
         """The repository's own graphs, where they are in FP32."""

@@ -270,6 +270,16 @@ class Target(abc.ABC):
             When they do not run here.
         """
 
+    def require_serving_host(self, repository: Path, manifest: Manifest) -> None:
+        """Refuse a machine on which its engines do not compute as their server does, before they are opened.
+
+        Raises
+        ------
+        HostMismatch
+            With what is missing and what to do.
+        """
+        return
+
     @abc.abstractmethod
     def image(self, manifest: Manifest) -> Image:
         """The image of NVIDIA's that serves a repository.

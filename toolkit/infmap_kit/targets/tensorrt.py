@@ -165,15 +165,19 @@ class Tensorrt(BackendTarget):
             write_bytes(cache, timing)
         return Written(engines=engines, model=model, built_with=host)
 
-    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
-        """Open the plans on the GPU of this machine, which must be the GPU that they were built for."""
+    def require_serving_host(self, repository: Path, manifest: Manifest) -> None:
+        """Require a GPU, and NVIDIA's library; see :meth:`Target.require_serving_host`."""
         try:
             self.require_host()
         except HostMismatch as error:
             raise HostMismatch(
                 f"{repository} holds TensorRT plans, which only their own GPU host runs: run this there, with "
-                "'infmap-kit[tensorrt]', or serve it and verify with --url"
+                "'infmap-kit[tensorrt]', or serve it there and name the server with --url"
             ) from error
+
+    def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
+        """Open the plans on the GPU of this machine, which must be the GPU that they were built for."""
+        self.require_serving_host(repository, manifest)
         return super().open(repository, manifest)
 
     def engine(self, path: Path, precision: Precision, *, gpu: bool) -> Engine:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import MissingDependency, ServerError
-from infmap_kit.model.identity import ModelIdentity
-from infmap_kit.model.tensors import IMAGE
 from infmap_kit.parts.contract import ENSEMBLE
+from infmap_kit.triton.infmap_model import InfmapModel
+
+if TYPE_CHECKING:
+    from tritonclient.grpc import model_config_pb2 as pb
 
 DEFAULT_URL = "127.0.0.1:8001"
-_OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
-"""The outputs of every model."""
-
 # Attempts where a connection is lost on the way, as at a change of servers, each after a short wait.
 _ATTEMPTS = 40
 _WAIT_S = 0.05
@@ -30,10 +29,9 @@ _CHANNEL = [
 ]
 _NO_SUCH_OUTPUT = "unexpected inference output"
 """Part of Triton's message about an output that a model does not have."""
-_EMPTY_CANVAS = np.zeros((1, 1), np.uint8)
 
 
-class InfmapClient:
+class InfmapClient(InfmapModel):
     """A gRPC connection to a server; use it as a context manager.
 
     Parameters
@@ -57,63 +55,6 @@ class InfmapClient:
         self._client = self._connected()
         self._configs: dict[int, Any] = {}
         self.release: int | None = None
-
-    def model(self) -> ModelIdentity:
-        """Identity of the model that gave the last answer, or that is served when there was none.
-
-        Raises
-        ------
-        ServerError
-            When the server cannot be reached or serves no infmap ensemble.
-        """
-        parameters = self._config().parameters
-        return ModelIdentity({key: value.string_value for key, value in parameters.items()})
-
-    def offered(self) -> tuple[str, ...]:
-        """Outputs of that model; raises what :meth:`model` raises."""
-        return tuple(output.name for output in self._config().output)
-
-    def image_size(self) -> int:
-        """Height and width in pixels of the pictures that model takes; raises what :meth:`model` raises."""
-        inputs = self._config().input
-        return next(int(one.dims[-1]) for one in inputs if one.name == IMAGE.name)
-
-    def infer(
-        self,
-        image: NDArray[np.uint8],
-        canvas: NDArray[np.uint8] | None = None,
-        *,
-        outputs: Collection[str] = _OUTPUTS,
-        where_served: Collection[str] = (),
-    ) -> dict[str, NDArray[Any]]:
-        """Ask for some outputs of one radiograph; what is not asked for is not computed.
-
-        Parameters
-        ----------
-        image
-            (H, H) uint8 of :meth:`image_size`, from
-            :func:`infmap_kit.imaging.network_input.network_input`.
-        canvas
-            (H, W) uint8 to paint the infection map on; not needed when no map is asked for.
-        outputs
-            Names of the ensemble's outputs.
-        where_served
-            Names of outputs that not every model has; they are asked of a model that has them.
-
-        Returns
-        -------
-        dict
-            Output name to array, without the batch dimension.
-
-        Raises
-        ------
-        ServerError
-            When the server cannot be reached, dies, is too slow, or refuses.
-        """
-        canvas = _EMPTY_CANVAS if canvas is None else canvas
-        inputs = {"IMAGE": image[np.newaxis], "CANVAS": canvas[np.newaxis]}
-        answer = self._ask_where_served(inputs, outputs, where_served)
-        return {name: value[0] for name, value in answer.items()}
 
     def ask(
         self, model: str, inputs: Mapping[str, NDArray[np.uint8]], outputs: Collection[str]
@@ -143,7 +84,7 @@ class InfmapClient:
         self.release = int(result.get_response().model_version)
         return {name: result.as_numpy(name) for name in outputs}
 
-    def _ask_where_served(
+    def answer(
         self,
         inputs: Mapping[str, NDArray[np.uint8]],
         outputs: Collection[str],
@@ -212,13 +153,8 @@ class InfmapClient:
         """Close the connection."""
         self._client.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _config(self) -> Any:
+    def config(self) -> pb.ModelConfig:
+        """See :meth:`InfmapModel.config`; raises what :meth:`model` raises."""
         if self.release in self._configs:
             return self._configs[self.release]
         version = "" if self.release is None else str(self.release)

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 # Triton's stub runs Python isolated, which ignores PYTHONPATH; the packages of the environment that
 # started the server are found by it all the same.
@@ -30,7 +30,6 @@ sys.path[:0] = [
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as the import system documents
 
 import numpy as np  # noqa: E402  # after the path is set
-import openvino  # noqa: E402
 
 USUAL_SIZE = 224
 """Height and width of the pictures that most requests bring."""
@@ -77,6 +76,9 @@ class CompiledGraph:
         self._load()
 
     def _load(self) -> None:
+        # Whoever runs a pipeline of other engines in a process of their own may lack it.
+        import openvino
+
         core = openvino.Core()
         model = core.read_model(self._path)
         self.inputs = tuple(tensor.any_name for tensor in model.inputs)
@@ -127,6 +129,28 @@ class CompiledGraph:
         self._any_shape.get_compiled_model().release_memory()
 
 
+class PreparedGraph(Protocol):
+    """A graph that was made ready to compute, as :class:`CompiledGraph` is."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of its inputs."""
+        ...
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of its outputs."""
+        ...
+
+    def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Compute all outputs."""
+        ...
+
+    def release(self) -> None:
+        """Give back the memory that the last request was computed in."""
+        ...
+
+
 class Pipeline:
     """Graphs that build on each other, of which only those are computed that are asked for.
 
@@ -138,7 +162,7 @@ class Pipeline:
         Pixels of the largest input that is computed, of all its pictures together; ``None`` is any number.
     """
 
-    def __init__(self, graphs: Sequence[CompiledGraph], *, most_pixels: int | None = None) -> None:
+    def __init__(self, graphs: Sequence[PreparedGraph], *, most_pixels: int | None = None) -> None:
         self._graphs = graphs
         self._most_pixels = most_pixels
 
@@ -173,9 +197,9 @@ class Pipeline:
                     f"{array.size / 1e6:.1f}: send fewer or smaller pictures"
                 )
 
-    def _needed(self, outputs: Collection[str]) -> list[CompiledGraph]:
+    def _needed(self, outputs: Collection[str]) -> list[PreparedGraph]:
         names = set(outputs)
-        needed: list[CompiledGraph] = []
+        needed: list[PreparedGraph] = []
         for graph in reversed(self._graphs):
             if names.intersection(graph.outputs):
                 needed.insert(0, graph)
