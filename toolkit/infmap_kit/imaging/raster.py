@@ -164,11 +164,16 @@ def _opened_by_pillow(content: bytes, header: Header) -> NDArray[Any]:
         with Image.open(io.BytesIO(content), formats=["TIFF"]) as picture:
             # Pixels are decoded, and memory is taken for them, where its own reading of the header agrees.
             if sorted(picture.size) == sorted((header.width, header.height)):
-                if picture.mode in ("1", "L"):
-                    return np.asarray(picture.convert("L"))
-                if picture.mode in ("LA", "PA", "RGBA"):
-                    return cv2.cvtColor(np.asarray(picture.convert("RGBA")), cv2.COLOR_RGBA2BGRA)
-                return cv2.cvtColor(np.asarray(picture.convert("RGB")), cv2.COLOR_RGB2BGR)
+                picture.load()
+                mode = {"1": "L", "L": "L", "LA": "RGBA", "PA": "RGBA", "RGBA": "RGBA"}.get(
+                    picture.mode, "RGB"
+                )
+                # Converted to what it is already, it would be copied, and takes 160 MB.
+                samples = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+                if mode == "L":
+                    return samples
+                swap = cv2.COLOR_RGBA2BGRA if mode == "RGBA" else cv2.COLOR_RGB2BGR
+                return cv2.cvtColor(samples, swap)
     # Pillow names no closed set of errors for damaged files.
     except Exception as error:
         raise _damaged(header) from error
