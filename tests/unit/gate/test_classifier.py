@@ -144,7 +144,7 @@ def test_a_bundle_brings_its_classifier(
     ("content", "error", "reason"),
     [
         ("0.999", GateFailed, "classifier"),
-        ("NaN", BundleError, "expected a probability"),
+        ("NaN", BundleError, "no readable classifier/0001.json"),
         ("2", BundleError, "expected a probability"),
         ("[]", BundleError, "expected a probability"),
         ("{", BundleError, "no readable classifier/0001.json"),

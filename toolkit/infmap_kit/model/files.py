@@ -23,8 +23,15 @@ MAX_DEPTH = 64
 """Deepest nesting of a JSON document: whatever walks through one of our records gets there and back."""
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """Parse JSON of outside.
+
+    Parameters
+    ----------
+    text
+        The text, or its bytes in UTF-8, -16 or -32.
+    finite
+        Whether infinite numbers and NaN are refused, which JSON does not have.
 
     Raises
     ------
@@ -33,7 +40,8 @@ def parse_json(text: str | bytes) -> Any:
         is infinite or none, or half a character, which can be written nowhere.
     """
     try:
-        document = json.loads(text, object_pairs_hook=each_key_once, parse_constant=refuse_constant)
+        constant = refuse_constant if finite else None
+        document = json.loads(text, object_pairs_hook=each_key_once, parse_constant=constant)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     level, depth = [document], 0
@@ -49,7 +57,7 @@ def parse_json(text: str | bytes) -> Any:
                 below += item
             elif isinstance(item, str) and not item.isascii():
                 item.encode()
-            elif isinstance(item, float) and not math.isfinite(item):
+            elif finite and isinstance(item, float) and not math.isfinite(item):
                 raise ValueError("it holds a number that is larger than any")
         level, depth = below, depth + 1
     return document

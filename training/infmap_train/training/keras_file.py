@@ -159,7 +159,8 @@ def read_description(source: Path) -> dict[str, Any] | None:
                 text = file.attrs.get("model_config")
         if text is None:
             return None
-        return dict(_without_training(parse_json(text)))
+        # Bounds of layers may be infinite, and Keras writes them so.
+        return dict(_without_training(parse_json(text, finite=False)))
     except (*_UNREADABLE, TypeError, RecursionError) as error:
         raise _unreadable(source, error) from error
 
