@@ -257,11 +257,42 @@ def test_a_whole_object_takes_the_place_of_one_that_was_cut_short(
     assert kept.read_bytes() == whole
     shown = view.image(store.database, number)
     assert (shown["state"], shown["file"], shown["deliveries"]) == ("waiting", kept.name, [])
-    assert shown["history"][-1]["what"] == "replaced by the whole object from A, it was cut short"
+    assert (
+        shown["history"][-1]["what"]
+        == "replaced by another object from A, it was cut short or damaged"
+    )
     assert not _accept(intake, file).is_new, "now it is here"
     job = store.claim("worker")
     assert job is not None
     assert job.file == kept.name
+
+
+@pytest.mark.parametrize(
+    ("reason", "replaced"),
+    [("unreadable: …", True), ("truncated: …", True), ("child: unreadable", False)],
+)
+def test_another_object_takes_the_place_of_one_that_could_not_be_decoded(
+    intake: Intake, store: Store, make_file: MakeFile, reason: str, replaced: bool
+) -> None:
+    """As a JPEG 2000 that is cut inside its item: nothing shows it before it is decoded."""
+    uids = {"SOPInstanceUID": "1.2.3", "StudyInstanceUID": "1.2.4", "SeriesInstanceUID": "1.2.5"}
+    whole, damaged = make_file(1, **uids), make_file(2, **uids)
+    dataset = dcmread(whole)
+    dataset.PixelData = dataset.PixelData[:-100] + bytes(100)
+    dataset.save_as(damaged)
+    number = _accept(intake, damaged).image_id
+    job = store.claim("worker")
+    assert job is not None
+    store.processed(
+        job, "worker", outcome=State.REJECTED, reason=reason, results=[], destinations=[]
+    )
+    assert not _accept(intake, damaged).is_new, "the same again is nothing new"
+    if replaced:
+        assert _accept(intake, whole) == Receipt(image_id=number, is_new=True)
+        assert [file.read_bytes() for file in _kept(intake.spool)] == [whole.read_bytes()]
+    else:
+        with pytest.raises(Conflict):
+            _accept(intake, whole)
 
 
 def test_only_the_same_patients_whole_object_replaces_and_no_finding_is_replaced(
@@ -329,12 +360,13 @@ def test_an_object_of_millions_of_empty_attributes_is_refused_at_once(
     empty = b"\x08\x00\x00\x10LO\x00\x00" * (60 * 2**20 // 8)
     part.write_bytes(content[:start] + empty + content[start:])
     tracemalloc.start()
-    started = time.monotonic()
+    # Of the processor, so that a busy machine makes no difference.
+    started = time.process_time()
     try:
         with pytest.raises(Unusable, match="found tens of thousands"):
             intake.accept(part, caller="X")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     assert peak < 100 * 2**20

@@ -85,7 +85,7 @@ def test_the_same_uid_is_entered_once(database: Database) -> None:
     store = Store(database)
     number = _add(store, 1)
     again = store.add(sop_instance_uid="1.2.1", sha256="11", file="x", size_bytes=1, caller="B")
-    assert again == Known(image_id=number, file="1.dcm", sha256="00")
+    assert again == Known(image_id=number, file="1.dcm", sha256="00", rejection="")
     assert view.overview(database).counters["received"] == 1
 
 

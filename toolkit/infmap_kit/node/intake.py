@@ -15,7 +15,7 @@ from infmap_kit.imaging.dicom.completeness import missing_pixels, pixel_digest
 from infmap_kit.imaging.dicom.dataset import read_header
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
-from infmap_kit.imaging.radiograph import MAX_PIXELS
+from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 from infmap_kit.model.files import sha256_of
 from infmap_kit.node.log import note
 from infmap_kit.node.queue.store import Known, Store
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _UNREADABLE = "expected a DICOM object, found one that cannot be read"
+# As rejections are entered, with their code first.
+_DAMAGED = (f"{Reason.UNREADABLE}:", f"{Reason.TRUNCATED}:")
 _UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
 
 MISSING_UID = "0"
@@ -159,7 +161,8 @@ class Intake:
             )  # fmt: skip
             replaced = (
                 isinstance(added, Known)
-                and self._is_cut_before(added, file)
+                and added.sha256 != sha256
+                and self._is_damaged_before(added, file)
                 and self._store.replace(
                     added, sha256=sha256, file=file.name, caller=caller, size_bytes=size_bytes,
                     results_bytes=header.results_bytes,
@@ -173,7 +176,7 @@ class Intake:
             part.unlink(missing_ok=True)
         if isinstance(added, Known) and replaced:
             (self.spool.images / added.file).unlink(missing_ok=True)
-            note("replaced, it had been cut short", image=added.image_id, caller=caller)
+            note("replaced, it was cut short or damaged", image=added.image_id, caller=caller)
             return Receipt(image_id=added.image_id, is_new=True)
         if isinstance(added, Known):
             try:
@@ -184,11 +187,15 @@ class Intake:
         note("received", image=added, uid=uid, caller=caller, size_bytes=size_bytes)
         return Receipt(image_id=added, is_new=True)
 
-    def _is_cut_before(self, known: Known, file: Path) -> bool:
-        """Whether the radiograph that is here was cut short, and is of the patient and study that has come."""
+    def _is_damaged_before(self, known: Known, file: Path) -> bool:
+        """Whether the one that is here cannot be read, and is of the patient and study that has come.
+
+        What is cut inside a compressed picture shows only when it is decoded, which the worker has done.
+        """
         before = self.spool.images / known.file
         try:
-            return bool(missing_pixels(before)) and _study(file) == _study(before)
+            is_damaged = known.rejection.startswith(_DAMAGED) or bool(missing_pixels(before))
+            return is_damaged and _study(file) == _study(before)
         # As in _header(): what cannot be compared is not replaced.
         except Exception:  # noqa: BLE001
             return False

@@ -14,11 +14,20 @@ from infmap_kit.node.queue.transitions import Queue, add_event, count, finish, f
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Known:
-    """A radiograph that is in the store already, under the same SOP Instance UID."""
+    """A radiograph that is in the store already, under the same SOP Instance UID.
+
+    Parameters
+    ----------
+    image_id, file, sha256
+        As of :meth:`Store.add`.
+    rejection
+        Code and reason of its rejection; empty when it was not rejected.
+    """
 
     image_id: int
     file: str
     sha256: str
+    rejection: str
 
 
 class Store(Queue):
@@ -52,8 +61,9 @@ class Store(Queue):
         """
         with self.database.transaction() as sql:
             row = sql.execute(
-                "SELECT id AS image_id, file, sha256 FROM image WHERE sop_instance_uid = ?",
-                (sop_instance_uid,),
+                "SELECT id AS image_id, file, sha256, iif(outcome = ?, reason, '') AS rejection"
+                " FROM image WHERE sop_instance_uid = ?",
+                (State.REJECTED, sop_instance_uid),
             ).fetchone()
             if row is not None:
                 return Known(**row)
@@ -80,7 +90,7 @@ class Store(Queue):
         caller: str,
         results_bytes: int,
     ) -> bool:
-        """Put a whole file in the place of one that was cut short; the radiograph is processed anew.
+        """Put another file in the place of one that is damaged; the radiograph is processed anew.
 
         What a worker makes of the old file meanwhile is not entered, since its claim is gone.
 
@@ -123,7 +133,9 @@ class Store(Queue):
                 return False
             sql.execute("DELETE FROM result WHERE image_id = ?", (known.image_id,))
             add_event(
-                sql, known.image_id, f"replaced by the whole object from {caller}, it was cut short"
+                sql,
+                known.image_id,
+                f"replaced by another object from {caller}, it was cut short or damaged",
             )
             count(sql, "replaced")
         return True
