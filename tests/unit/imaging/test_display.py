@@ -328,3 +328,19 @@ def test_a_window_that_misses_the_values_is_not_used(tags: dict[str, Any], inste
     likeness = np.corrcoef(shown.pixels.ravel(), whole.pixels.ravel())[0, 1]
     assert likeness > 0.97
     assert np.mean((shown.pixels == 0) | (shown.pixels == 255)) < 0.1
+
+
+def test_a_picture_that_is_sheared_by_too_few_columns_does_not_pass_without_a_word() -> None:
+    dataset = chest_dataset(drawn_chest())
+    assert _shown(dataset).warnings == ()
+    dataset.Columns -= 3
+    (warning,) = _shown(dataset).warnings
+    assert warning.code == "beyond-the-picture"
+    assert f"hold {2 * 3 * dataset.Rows} bytes more than the {dataset.Columns}x" in warning.text
+
+
+def test_a_byte_that_makes_the_length_even_is_no_more_than_that() -> None:
+    odd = np.resize(drawn_chest() // 16, (301, 401)).astype(np.uint8)
+    dataset = chest_dataset(odd)
+    dataset.PixelData = odd.tobytes() + b"\0"
+    assert _shown(dataset).warnings == ()

@@ -18,7 +18,7 @@ from infmap_kit.imaging.dicom.codestreams.jpeg_2000 import (
     sample_format,
 )
 from infmap_kit.imaging.dicom.codestreams.rle import refuse_long_rle
-from infmap_kit.imaging.radiograph import Reason
+from infmap_kit.imaging.radiograph import InputWarning, Reason
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -68,6 +68,25 @@ def stored_values(dataset: Dataset, native: memoryview | None = None) -> NDArray
         dataset.PixelData = bytes(native)
     values, _ = pixel_decoder(syntax).as_array(dataset, view_only=True, **_AS_STORED)
     return np.asarray(values)
+
+
+def beyond_the_picture(
+    dataset: Dataset, native: memoryview | None = None
+) -> tuple[InputWarning, ...]:
+    """Warn where uncompressed pixel data go on behind the picture: with too few Columns it would be sheared.
+
+    A single byte makes their length even (PS3.5, 8.1.1). The parameters are those of :func:`stored_values`.
+    """
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return ()
+    left = len(dataset.PixelData if native is None else native) - _picture_bytes(dataset)
+    if left <= 1:
+        return ()
+    text = (
+        f"the pixel data hold {left} bytes more than the {dataset.Columns}x{dataset.Rows} picture that the "
+        "tags announce: look whether it is whole and straight"
+    )
+    return (InputWarning("beyond-the-picture", text),)
 
 
 def pixel_decoder(syntax: str) -> Decoder:
@@ -136,8 +155,13 @@ def _as_they_lie(dataset: Dataset, native: memoryview, order: str) -> NDArray[An
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
+def _picture_bytes(dataset: Dataset) -> int:
+    """Bytes of one uncompressed picture."""
+    return int(dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8)
+
+
 def _refuse_cut(dataset: Dataset, length: int) -> None:
-    expected = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+    expected = _picture_bytes(dataset)
     if length < expected:
         raise InputRejected(
             Reason.TRUNCATED,
@@ -152,8 +176,7 @@ def _checked_frame(dataset: Dataset, items: bytes | memoryview) -> bytes:
     from pydicom.uid import RLELossless
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    plain_bytes = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
-    frame = only_frame(items, max_bytes=plain_bytes * 5 // 4 + _SPARE_BYTES)
+    frame = only_frame(items, max_bytes=_picture_bytes(dataset) * 5 // 4 + _SPARE_BYTES)
     if not frame:
         raise InputRejected(Reason.TRUNCATED, "the file ends before its picture: fetch it again")
     if syntax == RLELossless:

@@ -18,7 +18,7 @@ from infmap_kit.imaging.dicom.acceptance import judge_tags
 from infmap_kit.imaging.dicom.attributes.character_set import decode_texts
 from infmap_kit.imaging.dicom.attributes.mending import mend_tags
 from infmap_kit.imaging.dicom.dataset import native_pixels, read_dataset
-from infmap_kit.imaging.dicom.decoding import decoder_name, stored_values
+from infmap_kit.imaging.dicom.decoding import beyond_the_picture, decoder_name, stored_values
 from infmap_kit.imaging.dicom.display import Display, display
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.orientation import UPRIGHT, Orientation
@@ -62,7 +62,9 @@ def decode_dicom(
         mended = decode_texts(dataset) + mend_tags(dataset)
         account.warnings = judge_tags(dataset, secondary_capture=secondary_capture) + mended
         account.decoder = decoder_name(dataset)
-        stored = stored_values(dataset, native_pixels(dataset, content))
+        native = native_pixels(dataset, content)
+        account.warnings += beyond_the_picture(dataset, native)
+        stored = stored_values(dataset, native)
         shown = account.display = display(dataset, stored)
         account.warnings += shown.warnings
         orientation = account.orientation = _orientation(dataset)
