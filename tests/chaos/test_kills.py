@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections.abc import Callable
@@ -23,9 +22,6 @@ from node_host import PATIENT_NAME
 
 @pytest.mark.slow
 @pytest.mark.integration
-@pytest.mark.skipif(
-    "INFMAP_CHAOS" not in os.environ, reason="takes minutes, at random: set INFMAP_CHAOS=1"
-)
 def test_sixty_kills() -> None:
     from chaos.campaign import campaign
     from chaos.victim import all_victims
