@@ -193,6 +193,7 @@ def test_a_torn_line_of_the_journal_costs_one_file(
     assert _made(_infer(pictures, tmp_path, model, formats=("json",))) == []
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_and_many_files_are_told_in_a_sentence(
     repository: Path, tmp_path: Path
 ) -> None:
