@@ -140,6 +140,8 @@ def campaign(
             chance = random.Random(f"{seed}/{number}")  # noqa: S311  # nothing to guess here
             (chosen,) = chance.choices(classes, [one.share for one in classes])
             if chosen not in places:
+                # It may measure by a server that was asked to end after the kill before.
+                world.serving.ensure()
                 opened += 1
                 places[chosen] = chosen(world, world.folder / f"{chosen.name}-{opened}")
                 places[chosen].prepare()
