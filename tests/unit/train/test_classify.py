@@ -178,4 +178,7 @@ def test_folds_are_cumulated(
     assert summary["detection"]["true_positive"] == 10
     assert summary["detection"]["false_positive"] == 1
     assert summary["detection"]["auc"] == pytest.approx(0.85)
-    assert "all folds" in (tmp_path / "summary.md").read_text()
+    written = (tmp_path / "summary.md").read_text()
+    assert "all folds" in written
+    # In percent, as all beside it.
+    assert "| 85.00 |" in written

@@ -373,3 +373,13 @@ def test_covid_19_without_a_mask_is_listed_and_not_learnt(qata: Path, tmp_path: 
     assert reasons["cohen/images/a.jpg"] == "it has no infection mask"
     rows = {row["read_from"]: row for row in _rows(tmp_path / "set" / "index.csv")}
     assert rows["cohen/images/c.png"]["licence"] == "CC BY-NC-SA"
+
+
+@pytest.mark.parametrize("missing", ["data", "normal"])
+def test_a_folder_that_is_not_there_is_said_to_be_missing(
+    missing: str, qata: Path, normals: Path, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    datasets, others = ([nowhere], [normals]) if missing == "data" else ([qata], [nowhere])
+    with pytest.raises(TrainingError, match=rf"expected a folder of radiographs at {nowhere}"):
+        build_dataset(datasets, others, tmp_path / "set")

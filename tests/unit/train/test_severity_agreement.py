@@ -159,7 +159,17 @@ def test_the_files_say_who_was_trained_on(
     assert len(rows) == 13
     assert rows[-1]["network percent"] == ""
     for table in severity_tables(found.report):
-        assert {len(row) for row in table.rows} <= {len(table.columns)}
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_without_an_experts_zones_there_is_no_empty_table(
+    perfect: Evaluation, folder: Path, tmp_path: Path
+) -> None:
+    scores = tmp_path / "extent.csv"
+    rows = (f"{sample.name},{n % 9}\n" for n, sample in enumerate(perfect.pictures.samples))
+    scores.write_text("name,geographic_mean_0_8\n" + "".join(rows))
+    found = severity_agreement(perfect, _run(tmp_path, []), folder, scores, resamples=20)
+    assert all(table.rows for table in severity_tables(found.report))
 
 
 def test_the_command_compares_two_networks_with_experts(

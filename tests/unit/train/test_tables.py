@@ -186,6 +186,13 @@ def test_lungs_are_told_over_all_pictures_by_source_and_nothing_is_detected(tmp_
     ]  # fmt: skip
 
 
+def test_lungs_of_one_source_are_told_once() -> None:
+    report = dict(_evaluation(Anatomy.LUNGS).report)
+    report["by_source"] = {"": report["by_source"]["here"]}
+    (table,) = tables.evaluation_tables(UNET, report)
+    assert [row[0] for row in table.rows] == ["all"]
+
+
 def test_folds_of_lungs_are_cumulated_with_a_vote_an_image(tmp_path: Path) -> None:
     whole = _evaluation(Anatomy.LUNGS)
     part = whole.pictures.take([0])

@@ -70,7 +70,7 @@ def classifier_tables(classifier: ClassifierSpec, report: Mapping[str, Any]) -> 
             (
                 label,
                 *_shares(confusion, scientific=False),
-                "-" if auc is None or math.isnan(auc) else f"{auc:.4f}",
+                "-" if auc is None or math.isnan(auc) else f"{100 * auc:.2f}",
             )
         )
     return [
@@ -86,8 +86,10 @@ def classifier_tables(classifier: ClassifierSpec, report: Mapping[str, Any]) -> 
 
 def lung_table(network: NetworkSpec, report: Mapping[str, Any]) -> Table:
     """Lungs, over all pictures and by source (or fold); the paper has no such table."""
+    sources = report.get("by_source", {})
     parts = [
-        *report.get("by_source", {}).items(),
+        # One source is all of them.
+        *(sources.items() if len(sources) > 1 else ()),
         *((f"fold {n}", fold) for n, fold in enumerate(report.get("by_fold", ()), start=1)),
     ]
     rows = [

@@ -50,7 +50,7 @@ def severity_tables(report: Mapping[str, Any]) -> list[Table]:
     elif report["of_those_trained_on"]:
         on += f", {report['of_those_trained_on']} of them TRAINED ON"
     lungs = f"lungs: {report['lungs']}"
-    return [
+    made = [
         _whole(f"Severity in percent of the lungs, beside experts: {on}; {lungs}", report["pairs"]),
         _whole(
             f"Masks and experts, all {report['scored']} scored pictures",
@@ -62,6 +62,8 @@ def severity_tables(report: Mapping[str, Any]) -> list[Table]:
             report["pairs_without_network"],
         ),
     ]
+    # Without an expert's zones there is nobody to compare the masks' with.
+    return [table for table in made if table.rows]
 
 
 def _whole(title: str, pairs: Sequence[_Pair]) -> Table:

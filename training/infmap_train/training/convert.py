@@ -163,7 +163,8 @@ def load(
     if known is None and not raw:
         raise ExportError(
             f"{source} does not say which encoder it has, and each wants its own normalisation: "
-            f"pass --encoder, one of {', '.join(Encoder)}, or --scale (and --mean, --std) for another"
+            f"pass --encoder, one of {', '.join(Encoder)}; for another, `infmap-kit export` takes --scale "
+            "(and --mean, --std)"
         )
     # What is checked must be what is loaded, whatever happens to the source meanwhile.
     with tempfile.TemporaryDirectory(prefix="infmap-train-") as folder:

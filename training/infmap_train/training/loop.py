@@ -148,7 +148,7 @@ def train(
     if steps == 0:
         raise TrainingError(
             f"expected at least one batch of {options.batch_size}, found {len(learnt.samples)} "
-            "pictures to train on: take a smaller batch"
+            "pictures to train on: pass a smaller --batch-size"
         )
     if not held_back.samples:
         raise TrainingError(f"not one held-back picture has a mask of the {options.anatomy}")

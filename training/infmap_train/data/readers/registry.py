@@ -76,8 +76,12 @@ def choose_reader(folder: Path, name: str = "", *, must_know: bool = True) -> Ch
     Raises
     ------
     TrainingError
-        When the named reader finds nothing that it knows, or several know the folder.
+        When there is no such folder, the named reader finds nothing that it knows, or several know the folder.
     """
+    if not folder.is_dir():
+        raise TrainingError(
+            f"expected a folder of radiographs at {folder}, found none: look at its spelling"
+        )
     if name:
         reader = find_reader(name)
         marks = _marks(folder, [reader])[reader.name]
