@@ -25,9 +25,9 @@ from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import Source, read_source, with_parts
 from infmap_kit.results.journal import JOURNAL
+from infmap_kit.serving.in_process import open_repository
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
-from infmap_kit.targets.in_process import open_repository
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.targets.target import TargetOptions

@@ -120,5 +120,5 @@ def test_plans_are_verified_by_their_server(source: Source, tmp_path: Path) -> N
     write_manifest(
         repository, target="tensorrt", precision="fp16", model=manifest.model, built_with={}
     )
-    with pytest.raises(HostMismatch, match="verify with --url"):
+    with pytest.raises(HostMismatch, match="name the server with --url"):
         _verify(source, repository)

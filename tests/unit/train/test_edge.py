@@ -31,10 +31,10 @@ from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
-from infmap_train.networks.encoder_weights import build_initialised, weights_file
 from infmap_train.networks.normalisation import SCALE_AND_OFFSET
 from infmap_train.networks.segmentation import encoder_layers
-from infmap_train.networks.torch_checkpoint import read_tensors
+from infmap_train.networks.weights.encoder_weights import build_initialised, weights_file
+from infmap_train.networks.weights.torch_checkpoint import read_tensors
 from infmap_train.options import FitOptions
 from train.test_torch_checkpoint import checkpoint, write_zip
 

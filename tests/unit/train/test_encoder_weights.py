@@ -10,7 +10,7 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import NetworkSpec
-from infmap_train.networks.encoder_weights import build_initialised
+from infmap_train.networks.weights.encoder_weights import build_initialised
 
 pytestmark = pytest.mark.train
 keras = tf.keras

@@ -20,9 +20,9 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import TrainingError
 from infmap_kit.model.spec import NetworkSpec
-from infmap_train.networks.encoder_weights import build_initialised
 from infmap_train.networks.segmentation import encoder_layers
-from infmap_train.networks.torch_checkpoint import read_tensors
+from infmap_train.networks.weights.encoder_weights import build_initialised
+from infmap_train.networks.weights.torch_checkpoint import read_tensors
 
 pytestmark = pytest.mark.train
 keras = tf.keras

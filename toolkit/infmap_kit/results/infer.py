@@ -53,7 +53,7 @@ def find_infection(
         The radiograph.
     client
         A server's client, or engines in this process
-        (:func:`~infmap_kit.targets.in_process.open_repository`); the answer names the very model that gave
+        (:func:`~infmap_kit.serving.in_process.open_repository`); the answer names the very model that gave
         it, whatever is served before and after.
     painted
         Whether to ask for the map, at the radiograph's own size; it takes longest.

@@ -1,1 +1,1 @@
-"""Serving a repository on this host: by a server that fits, told what its target needs, and started again."""
+"""Serving a repository on this host, by a server that fits and is started again, or in this process."""

@@ -25,7 +25,7 @@ from infmap_train.data.batches import steps_per_epoch, training_batches
 from infmap_train.data.output import json_ready
 from infmap_train.evaluation import plots
 from infmap_train.networks.classifiers import build
-from infmap_train.networks.encoder_weights import build_initialised, weights_file
+from infmap_train.networks.weights.encoder_weights import build_initialised, weights_file
 from infmap_train.options import FitOptions, ReadOptions
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
 from infmap_train.training.parts import draw_parts, watched_rows

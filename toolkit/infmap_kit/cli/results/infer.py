@@ -124,7 +124,7 @@ def infer(
 
 def _model(url: str | None, repository: Path | None) -> InfmapModel:
     """The model to ask: a server's, or one of a repository in this process."""
-    from infmap_kit.targets.in_process import open_repository
+    from infmap_kit.serving.in_process import open_repository
     from infmap_kit.triton.client import InfmapClient
 
     if url is not None and repository is not None:

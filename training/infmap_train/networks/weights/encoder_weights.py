@@ -16,8 +16,8 @@ from infmap_kit.errors import MissingDependency, TrainingError
 from infmap_kit.model.spec import ClassifierSpec, Encoder, NetworkSpec
 from infmap_train.networks.classifiers import build
 from infmap_train.networks.segmentation import encoder_layers
-from infmap_train.networks.torch_checkpoint import is_checkpoint, read_tensors
-from infmap_train.networks.torch_names import SPELLINGS, keras_layers
+from infmap_train.networks.weights.torch_checkpoint import is_checkpoint, read_tensors
+from infmap_train.networks.weights.torch_names import SPELLINGS, keras_layers
 
 _log = logging.getLogger(__name__)
 
