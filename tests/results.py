@@ -17,6 +17,7 @@ from infmap_kit.progression.course import Course, line_up
 from infmap_kit.progression.noise import Measured, Noise, Variation
 from infmap_kit.progression.reading import Reading
 from infmap_kit.progression.result import parse_result
+from infmap_kit.results.journal import JOURNAL
 
 FIRST = dt.datetime(2026, 1, 5, 9, 30)  # noqa: DTZ001
 
@@ -27,6 +28,18 @@ def json_lines(text: str | bytes) -> list[dict[str, Any]]:
     *lines, end = content.split(b"\n")
     assert not end
     return [json.loads(line) for line in lines]
+
+
+def written_contents(folder: Path) -> dict[str, Any]:
+    """Results by name, without times; of DICOM objects, which say when they were made, the name alone."""
+    contents: dict[str, Any] = {}
+    for path in folder.iterdir():
+        if path.name == JOURNAL:
+            continue
+        contents[path.name] = None if path.suffix == ".dcm" else path.read_bytes()
+        if path.suffix == ".json":
+            contents[path.name] = {**json.loads(path.read_text()), "timings_ms": None}
+    return contents
 
 
 def result_document(number: int = 0, **changes: Any) -> dict[str, Any]:

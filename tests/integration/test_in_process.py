@@ -24,7 +24,6 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import Source, read_source, with_parts
-from infmap_kit.results.journal import JOURNAL
 from infmap_kit.serving.in_process import open_repository
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
@@ -36,6 +35,7 @@ from infmap_kit.triton.server.private_copy import temporary_folder
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.shared_memory import PREFIX
 from published import seal_anew
+from results import written_contents
 from small_network import small_classifier_run, small_lung_run, small_run
 
 PICTURES = int(os.environ.get("INFMAP_IN_PROCESS_PICTURES", "6"))
@@ -142,21 +142,9 @@ def test_the_command_writes_what_it_writes_with_a_server(
         )
         assert done.returncode == 6, done.stderr
         assert done.stderr.splitlines()[0].endswith("expected PNG, JPEG, TIFF or DICOM, found text")
-    served = _contents(tmp_path / "url")
+    served = written_contents(tmp_path / "url")
     assert len(served) == 3 * (PICTURES + 1) + 3
-    assert _contents(tmp_path / "repository") == served
-
-
-def _contents(folder: Path) -> dict[str, Any]:
-    """Files by name, without times; of DICOM objects, which say when they were made, the name alone."""
-    contents: dict[str, Any] = {}
-    for path in folder.iterdir():
-        if path.name == JOURNAL:
-            continue
-        contents[path.name] = None if path.suffix == ".dcm" else path.read_bytes()
-        if path.suffix == ".json":
-            contents[path.name] = {**json.loads(path.read_text()), "timings_ms": None}
-    return contents
+    assert written_contents(tmp_path / "repository") == served
 
 
 @fp32_only

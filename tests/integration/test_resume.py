@@ -30,7 +30,7 @@ from infmap_kit.serving.in_process import InProcessModel, open_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
 from memory import peak_mib
-from results import json_lines
+from results import json_lines, written_contents
 from small_network import deeper_network, small_run
 
 COUNT = 24
@@ -67,17 +67,6 @@ def _command(pictures: Path, output: Path, *arguments: object) -> list[str]:
     return list(map(str, command))
 
 
-def _contents(folder: Path) -> dict[str, Any]:
-    """Results by name, without times."""
-    contents: dict[str, Any] = {}
-    for path in folder.iterdir():
-        if path.suffix == ".json":
-            contents[path.name] = {**json.loads(path.read_text()), "timings_ms": None}
-        elif path.name != JOURNAL:
-            contents[path.name] = path.read_bytes()
-    return contents
-
-
 def _times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != JOURNAL}
 
@@ -112,7 +101,7 @@ def test_ctrl_c_ends_in_one_line_and_nothing_is_done_twice(
 
     undisturbed = _command(pictures, tmp_path / "whole", "--url", server.grpc_url)
     assert subprocess.run(undisturbed, capture_output=True, check=False).returncode == 6
-    assert _contents(tmp_path / "out") == _contents(tmp_path / "whole")
+    assert written_contents(tmp_path / "out") == written_contents(tmp_path / "whole")
 
 
 @pytest.fixture(scope="module")

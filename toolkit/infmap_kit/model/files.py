@@ -40,8 +40,7 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
         is infinite or none, or half a character, which can be written nowhere.
     """
     try:
-        constant = refuse_constant if finite else None
-        document = json.loads(text, object_pairs_hook=each_key_once, parse_constant=constant)
+        document = load_strictly(text, finite=finite)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     level, depth = [document], 0
@@ -63,14 +62,22 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     return document
 
 
-def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, for ``json.loads``: of a key that stands twice readers take the one or the other.
+def load_strictly(text: str | bytes, *, finite: bool = True) -> Any:
+    """``json.loads`` for what has one meaning alone; the parameters are those of :func:`parse_json`.
 
     Raises
     ------
     ValueError
-        Naming the key.
+        When it is not JSON, or holds a key twice, of which readers take the one or the other; or NaN or
+        Infinity, which Python's ``json`` takes and JSON does not have.
+    RecursionError
+        When it is nested too deep.
     """
+    constant = _refuse_constant if finite else None
+    return json.loads(text, object_pairs_hook=_each_key_once, parse_constant=constant)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for key, value in pairs:
         if key in document:
@@ -79,14 +86,7 @@ def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def refuse_constant(name: str) -> NoReturn:
-    """NaN and Infinity, which Python's ``json`` takes and JSON does not have.
-
-    Raises
-    ------
-    ValueError
-        Always.
-    """
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.files import each_key_once, refuse_constant
+from infmap_kit.model.files import load_strictly
 from infmap_kit.text import one_line
 
 MAX_BYTES = 16 * 2**20
@@ -53,17 +53,13 @@ def read_document(path: Path) -> Any:
 
 def _parsed(content: bytes) -> Any:
     try:
-        return _strictly(content)
+        return load_strictly(content)
     except json.JSONDecodeError:
         lines = [line for line in content.split(b"\n") if line.strip()]
         # Each line of JSON Lines is an object; a document over several lines does not begin with a whole one.
         if len(lines) < 2 or not lines[0].rstrip().endswith(b"}"):
             raise
-        return [_strictly(line) for line in lines]
-
-
-def _strictly(content: bytes) -> Any:
-    return json.loads(content, object_pairs_hook=each_key_once, parse_constant=refuse_constant)
+        return [load_strictly(line) for line in lines]
 
 
 def shown(text: str) -> str:
