@@ -264,7 +264,7 @@ _REFUSED: dict[str, tuple[Callable[[], Any], str, str | None, ModelAdapter, str]
         lambda: _unet(keras_3, channels=1), ".keras", "densenet121", ModelAdapter(), "expected 3 channels",
     ),
     "nothing said of pixels": (
-        lambda: _unet(keras_3), ".keras", None, ModelAdapter(), "pass --encoder.*or --scale",
+        lambda: _unet(keras_3), ".keras", None, ModelAdapter(), "pass --encoder.*--scale",
     ),
     "any size, and which is not said": (
         lambda: _unet(keras_3, size=None), ".keras", None, _FED, "with --size",
