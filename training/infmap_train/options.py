@@ -117,6 +117,8 @@ class FitOptions(ReadOptions):
         before the last ones with a Dice loss of their own, are not compared.
     tone_jitter
         Strength of brightness, contrast and gamma augmentation (not in the paper).
+    zoom_jitter
+        Strength of random stretching of height and width (not in the paper).
     flip
         Mirror half of the pictures left to right (not in the paper: hearts lie left).
     folds, fold
@@ -152,6 +154,7 @@ class FitOptions(ReadOptions):
         0, "End after so many epochs without a better watched figure, and take the best epoch."
     )
     tone_jitter: float = _option(0.0, "Strength of tone augmentation; 0 is the paper.")
+    zoom_jitter: float = _option(0.0, "Strength of random stretching; 0 is the paper.")
     flip: bool = _option(False, "Mirror half of the pictures.")
     folds: int = _option(5, "Number of parts that the data are split into, by patient.")
     fold: int = _option(0, "Which part is held back, counted from 0.")
@@ -195,6 +198,7 @@ class FitOptions(ReadOptions):
                 "early stopping watches what is not learnt from: add --validation-percent 10",
             ),
             (0 <= self.tone_jitter < 1, "tone jitter must be in [0, 1)"),
+            (0 <= self.zoom_jitter < 1, "zoom jitter must be in [0, 1)"),
             (self.folds >= 2, "folds must be at least 2"),
             (0 <= self.fold < self.folds, "fold must be between 0 and folds - 1"),
             (0 <= self.seed < 2**31 // 100_003, "seed must be between 0 and 21473"),

@@ -1,4 +1,4 @@
-"""The paper's augmentation (III-A): random shifts of 10 % and rotations of 10 degrees.
+"""The paper's augmentation (III-A): random shifts of 10 % and rotations of 10 degrees; and more, if asked for.
 
 Image and mask move together; what comes into view is filled with the nearest pixel. Random
 numbers are a function of seed, epoch and the sample's place, so a run can be repeated or taken up
@@ -18,8 +18,8 @@ MAX_SHIFT = 0.10
 MAX_ROTATION_DEGREES = 10.0
 
 
-def random_transforms(count: Any, size: int, seed: Any) -> Any:
-    """Draw ``count`` random rigid movements about the picture's centre.
+def random_transforms(count: Any, size: int, seed: Any, zoom_jitter: float = 0.0) -> Any:
+    """Draw ``count`` random movements about the picture's centre; rigid ones without ``zoom_jitter``.
 
     Parameters
     ----------
@@ -29,6 +29,9 @@ def random_transforms(count: Any, size: int, seed: Any) -> Any:
         Height and width in pixels.
     seed
         (2,) int32 tensor.
+    zoom_jitter
+        Largest logarithm of the factors by which height and width are stretched, each by its own: pictures are
+        cropped and squashed in many ways before they are square.
 
     Returns
     -------
@@ -39,14 +42,20 @@ def random_transforms(count: Any, size: int, seed: Any) -> Any:
     angle = draws[:, 0] * math.radians(MAX_ROTATION_DEGREES)
     shift_x, shift_y = draws[:, 1] * MAX_SHIFT * size, draws[:, 2] * MAX_SHIFT * size
     cos, sin = tf.cos(angle), tf.sin(angle)
+    # Of another key, so that a picture moves as it would without.
+    key = tf.random.split(seed, 1)[0]
+    stretch = tf.exp(tf.random.stateless_uniform((count, 2), key, -zoom_jitter, zoom_jitter))
+    wide, high = stretch[:, 0], stretch[:, 1]
     centre = (size - 1) / 2
-    offset_x = centre - cos * centre + sin * centre + shift_x
-    offset_y = centre - sin * centre - cos * centre + shift_y
+    offset_x = centre - wide * (cos - sin) * centre + shift_x
+    offset_y = centre - high * (sin + cos) * centre + shift_y
     zero = tf.zeros_like(cos)
-    return tf.stack([cos, -sin, offset_x, sin, cos, offset_y, zero, zero], axis=1)
+    return tf.stack(
+        [wide * cos, -wide * sin, offset_x, high * sin, high * cos, offset_y, zero, zero], axis=1
+    )
 
 
-def augment(images: Any, masks: Any, seed: Any) -> tuple[Any, Any]:
+def augment(images: Any, masks: Any, seed: Any, zoom_jitter: float = 0.0) -> tuple[Any, Any]:
     """Move every image of a batch, and its mask with it, at random.
 
     Parameters
@@ -55,6 +64,8 @@ def augment(images: Any, masks: Any, seed: Any) -> tuple[Any, Any]:
         (N, H, W, 1) float32 tensors, square.
     seed
         (2,) int32 tensor.
+    zoom_jitter
+        As of :func:`random_transforms`.
 
     Returns
     -------
@@ -62,7 +73,7 @@ def augment(images: Any, masks: Any, seed: Any) -> tuple[Any, Any]:
         The moved images (bilinear) and masks (nearest), of the same shapes.
     """
     size = images.shape[1]
-    transforms = random_transforms(tf.shape(images)[0], size, seed)
+    transforms = random_transforms(tf.shape(images)[0], size, seed, zoom_jitter)
     return _move(images, transforms, "BILINEAR"), _move(masks, transforms, "NEAREST")
 
 

@@ -79,7 +79,7 @@ def training_batches(
             tensor.set_shape(shape)
         images, masks, one_hot = taken
         keys = augmentation_keys(options.seed, epoch, batch_number)
-        image, mask = augment(*resize(images, masks, size), keys[0])
+        image, mask = augment(*resize(images, masks, size), keys[0], options.zoom_jitter)
         if options.flip:
             mirrored = tf.random.stateless_uniform((options.batch_size, 1, 1, 1), keys[1]) < 0.5
             image = tf.where(mirrored, image[:, :, ::-1], image)
