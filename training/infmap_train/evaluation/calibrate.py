@@ -28,7 +28,7 @@ from infmap_train.evaluation.calibration import (
     negative_log_likelihood,
     tempered,
 )
-from infmap_train.evaluation.evaluate import evaluate_run
+from infmap_train.evaluation.evaluate import evaluate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ def calibrate_run(
         When the data are unfit, have too few patients, or lack the pictures that were held back.
     """
     spec = run_folder.read(run)
-    evaluation = evaluate_run(run, folder, everything=everything, progress=progress)
+    evaluation = evaluate(run, folder, everything=everything, progress=progress)
     pictures, probability = evaluation.pictures, evaluation.probability
     document, parts = calibrate(pictures, probability, seed=seed)
     document = json_ready(

@@ -188,7 +188,7 @@ def _refuse_other_network(client: InfmapClient, spec: ModelSpec | None) -> None:
     )
 
 
-def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
+def figures_of(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
     """Pixel metrics over all pictures and by source; for the infection, detection metrics too.
 
     Sources are measured apart because their masks were drawn by different doctors to different
@@ -270,7 +270,7 @@ class Evaluation:
     probability
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     report
-        As ``evaluate`` gives it.
+        As ``figures_of`` gives it.
     reading
         How the pictures' folder was read: as the run's own data were.
     """
@@ -282,7 +282,7 @@ class Evaluation:
     reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
 
 
-def evaluate_run(
+def evaluate(
     run: Path,
     folder: Path,
     *,
@@ -337,5 +337,5 @@ def evaluate_run(
         probability = ask_server(url, pictures.images, spec=spec, progress=progress)
     else:
         probability = predict_run(run, pictures.images, progress=progress)
-    report = evaluate(pictures, probability)
+    report = figures_of(pictures, probability)
     return Evaluation(spec.network, pictures, probability, report, reading)
