@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test slow check fuzz bench lock chaos load reliability clean
+.PHONY: help setup demo test slow check fuzz bench release lock chaos load reliability clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ sbom: setup ## Build the wheel in dist/, and beside it what it brings along (Cyc
 
 audit: setup ## Hold what is installed against the committed advisories; no network
 	@$(BIN)/python scripts/audit.py
+
+release: setup ## Make dist/ of a version: changelog, wheel, bill of materials, hashes, signature
+	@scripts/release "$(VERSION)" "$(KEY)"
 
 lock: ## Hash what constraints.txt and pyproject.toml name, after a change of either
 	@scripts/lock
