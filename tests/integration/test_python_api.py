@@ -81,6 +81,19 @@ def test_the_page_runs_as_it_stands(desk: Path) -> None:
     assert names["report"].passed
 
 
+@pytest.mark.usefixtures("desk")
+def test_the_readmes_python_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```$",
+        (PAGE.parents[1] / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102
+    detected, severity_percent = capsys.readouterr().out.split()
+    assert detected == "True"
+    assert 0 < float(severity_percent) < 100
+
+
 def test_the_notebook_is_no_longer_than_twenty_lines() -> None:
     first = next(iter(_blocks().values()))
     assert len(first.splitlines()) <= 20
