@@ -91,7 +91,9 @@ def test_the_audit_finds_what_setup_installed_before() -> None:
 def test_the_bill_of_materials_holds_what_is_shipped_and_no_tools() -> None:
     names = load_script("sbom").shipped()
     assert {"numpy", "pydicom", "tritonclient", "pynetdicom", "cryptography", "protobuf"} <= names
-    assert not {"pytest", "mypy", "ruff", "hypothesis", "playwright", "mkdocs", "infmap-kit"} & names
+    assert (
+        not {"pytest", "mypy", "ruff", "hypothesis", "playwright", "mkdocs", "infmap-kit"} & names
+    )
 
 
 def test_the_bill_of_materials_is_valid_and_names_hashes_and_licences(tmp_path: Path) -> None:
