@@ -112,6 +112,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Make the links of a document fit the site; a link to a file that is no page becomes its name."""
     del config
     here = page.file.src_uri
+    if here.startswith((f"{PROJECT}/", "forms/")):
+        # Whoever searches looks for a page on the matter, and not for the changelog's word of it.
+        page.meta.setdefault("search", {"boost": 0.3})
     pages = {repository_path(file.src_uri): file.src_uri for file in files}
 
     def fitted(link: re.Match[str]) -> str:
