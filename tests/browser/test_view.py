@@ -273,3 +273,30 @@ def test_an_exported_page_opens_as_a_file(
     (row,) = csv.DictReader(download.value.path().read_text().splitlines())
     assert (row["name"], row["mark"]) == ("chest_1", "disagree")
     assert all(one.startswith(("file:", "blob:")) for one in asked)
+
+
+def test_what_cannot_be_shown_leaves_no_other_picture_under_its_name(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "out", write_pictures(tmp_path / "in")[:2])
+    small = (tmp_path / "out" / "chest_1.lungs.png").read_bytes()
+    (tmp_path / "out" / f"{HOSTILE}.radiograph.png").write_bytes(small)
+    with shown(tmp_path / "out") as address:
+        page = opened(context, address, "chest_1.png")
+        page.keyboard.press("n" if page.locator("#after").is_enabled() else "p")
+        page.wait_for_selector("body[data-state=failed]")
+        expect(page.locator("#notice")).to_contain_text("its size is not that of its radiograph")
+        assert canvas_pixels(page, "figure canvas >> nth=0").max() == 0
+        page.keyboard.press("y")
+    assert not (tmp_path / "out" / "opinions").exists()
+
+
+def test_probabilities_of_another_result_are_noticed(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "out", write_pictures(tmp_path / "in")[:2])
+    other = (tmp_path / "out" / f"{HOSTILE}.probability.png").read_bytes()
+    (tmp_path / "out" / "chest_1.probability.png").write_bytes(other)
+    with shown(tmp_path / "out") as address:
+        page = opened(context, address, "chest_1.png")
+        expect(page.locator("#finding")).to_contain_text("they may be another result's")

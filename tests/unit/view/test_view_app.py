@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from infmap_kit.view.app import COOKIE
+from infmap_kit.view.app import cookie_of
 from infmap_kit.view.gallery import Gallery
 from view_results import TOKEN, shown
 
@@ -50,7 +50,7 @@ def test_without_the_token_nothing_is_shown(stranger: Client, gallery: Gallery) 
     paths = ["/", "/api/results", f"/api/results/{id_}", f"/api/results/{id_}/radiograph.png",
              f"/api/results/{id_}/thumbnail.jpg"]  # fmt: skip
     for cookie in ("", "guess", TOKEN[:-1]):
-        stranger.cookies.set(COOKIE, cookie)
+        stranger.cookies.set(cookie_of(int(stranger.url.rpartition(":")[2])), cookie)
         assert [stranger.get(path, headers=OURS).status_code for path in paths] == [403] * len(
             paths
         )

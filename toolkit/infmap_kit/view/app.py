@@ -22,7 +22,6 @@ from infmap_kit.view.opinions import Opinion, Opinions
 from infmap_kit.view.thumbnails import thumbnail
 from infmap_kit.web.guard import Guard, error_answer
 
-COOKIE = "infmap_view"
 HOSTS = frozenset(("localhost", "127.0.0.1", "::1"))
 _OPINION_BYTES = 64 * 2**10
 _POLICY = {"Content-Security-Policy": page.POLICY + "; frame-ancestors 'none'"}
@@ -62,9 +61,8 @@ class ViewApp:
         """The page; a token in the address becomes a cookie, so that it does not stay there."""
         if "token" in request.query_params:
             answer = RedirectResponse("/", 303)
-            answer.set_cookie(
-                COOKIE, request.query_params["token"][:128], httponly=True, samesite="strict"
-            )
+            name, token = cookie_of(request.url.port), request.query_params["token"][:128]
+            answer.set_cookie(name, token, httponly=True, samesite="strict")
             return answer
         if not self._is_holder(request):
             return HTMLResponse(
@@ -111,7 +109,7 @@ class ViewApp:
         return self._gallery.card(request.path_params["id"])
 
     def _is_holder(self, request: Request) -> bool:
-        given = request.cookies.get(COOKIE, "").encode()
+        given = request.cookies.get(cookie_of(request.url.port), "").encode()
         return hmac.compare_digest(given, self._token.encode())
 
     def _for_holder(self, answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
@@ -119,6 +117,11 @@ class ViewApp:
             return answer(request) if self._is_holder(request) else _no_token()
 
         return guarded
+
+
+def cookie_of(port: int | None) -> str:
+    """The cookie's name: browsers keep those of all ports of a host together, and two folders may be open."""
+    return f"infmap_view_{port}"
 
 
 def make_app(gallery: Gallery, opinions: Opinions, *, token: str) -> Starlette:

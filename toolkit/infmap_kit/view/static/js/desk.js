@@ -50,6 +50,17 @@ export class Desk {
     return result;
   }
 
+  /** Nothing: no picture stands under the name of another result. */
+  clear() {
+    this.study = null;
+    this.follow = () => {};
+    byId("finding").replaceChildren();
+    for (const pane of this.panes) {
+      pane.caption.textContent = "";
+      pane.show(null);
+    }
+  }
+
   /** Another radiograph beside it: of the same patient, where the results tell. */
   async beside(id) {
     this.wantedBeside = id;

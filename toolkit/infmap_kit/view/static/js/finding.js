@@ -1,5 +1,7 @@
 /** What is said of a result, in plain words; its severity follows the threshold. */
 
+const FAR = 0.1; // percentage points between what was served and what the page counts
+
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
 const percent = (value) => `${value.toFixed(1)} %`;
 
@@ -60,6 +62,11 @@ export function findingIn(section, { result, probability }) {
     if (!probability) {
       add("p", "The probabilities and the radiograph were not kept: `infmap-kit infer --format png,json,view` keeps "
         + "them, so that the threshold, the window and the opacity can be moved.", "soft");
+    }
+    const kept = probability?.severity(result.threshold) ?? result.severity_percent;
+    if (Math.abs(kept - result.severity_percent) > FAR) {
+      add("p", `The probabilities that were kept give ${percent(kept)} at the model's threshold and not what it said: `
+        + "they may be another result's. Run infer again.", "warned");
     }
     for (const { code, text } of result.warnings) add("p", text || code, "warned");
     for (const note of result.notes) add("p", note, "soft");

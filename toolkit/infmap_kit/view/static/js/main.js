@@ -51,10 +51,17 @@ async function follow() {
     if (document.activeElement === document.body) desk.panes[0].canvas.focus({ preventScroll: true });
     document.body.dataset.state = "ready";
   } catch (error) {
+    if (shown() !== id) return;
+    desk.clear();
+    opinions.show({ id, rejected: true });
+    byId("title").textContent = "This result cannot be shown";
     document.body.dataset.state = "failed";
     tell(error);
   }
 }
+
+/** Of what stands before the reader, and not of what is still loading. */
+const mark = (kind) => document.body.dataset.state === "ready" && opinions.mark(kind);
 
 byId("before").addEventListener("click", () => step("before"));
 byId("after").addEventListener("click", () => step("after"));
@@ -102,8 +109,8 @@ const forViewing = [
     does: (key) => desk.pan(...pan[key]), repeats: true,
   },
   { keys: ["0"], shown: "0", text: "Whole picture, window, level and threshold as served", does: () => desk.reset() },
-  { keys: ["y"], shown: "Y", text: "Agree", does: () => opinions.mark("agree") },
-  { keys: ["d"], shown: "D", text: "Disagree", does: () => opinions.mark("disagree") },
+  { keys: ["y"], shown: "Y", text: "Agree", does: () => mark("agree") },
+  { keys: ["d"], shown: "D", text: "Disagree", does: () => mark("disagree") },
   { keys: ["e"], shown: "E", text: "Your own severity", does: () => byId("estimate").focus() },
   { keys: ["m"], shown: "M", text: "Your note; Esc leaves it", does: () => byId("note").focus() },
 ];

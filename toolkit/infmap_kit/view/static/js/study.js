@@ -5,12 +5,16 @@ import { Probability } from "./probability.js";
 import { Radiograph } from "./radiograph.js";
 import { source } from "./source.js";
 
+const OTHER = "The result cannot be shown: its size is not that of its";
+
 /** @returns `{ result, radiograph, probability, map, size }`; what there is no picture of is null */
 export async function studyOf(id) {
   const result = await source.result(id);
   const has = (kind) => result.pictures?.includes(kind);
   const gray = async (kind) => (has(kind) ? grayOf(await source.picture(result, kind)) : null);
   const [film, steps, lungs] = await Promise.all(["radiograph", "probability", "lungs"].map(gray));
+  if (film && (film.width !== result.width || film.height !== result.height)) throw new Error(`${OTHER} radiograph`);
+  if (lungs && (lungs.width !== steps?.width || lungs.height !== steps?.height)) throw new Error(`${OTHER} lungs`);
   const radiograph = film && new Radiograph(film);
   // Without the radiograph there is the map alone, as it was painted.
   const map = !radiograph && has("infection_map") ? await picture(source.map(result)) : null;
