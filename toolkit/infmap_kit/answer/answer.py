@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.answer.classifier import ClassifierAnswer
+from infmap_kit.answer.detection_score import DetectionScoreAnswer
+from infmap_kit.answer.familiarity import FamiliarityAnswer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, severity_at
+from infmap_kit.imaging.radiograph import InputWarning
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 
@@ -41,6 +44,9 @@ class Answer:
         asked for.
     finding
         The finding that the model looks for, whose threshold decides.
+    mirror_agreement
+        Dice of the mask with that of the mirror image, mirrored back, 1 where both are empty; ``None`` when it
+        was not asked for.
     """
 
     detected: bool
@@ -52,6 +58,7 @@ class Answer:
     timings_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     activation_map: NDArray[np.uint8] | None = None
     finding: FindingSpec = COVID_19
+    mirror_agreement: float | None = None
 
     @property
     def probability_max(self) -> float:
@@ -115,6 +122,23 @@ class Answer:
         detected = self.classifier_detected
         return None if detected is None else detected == self.detected
 
+    @property
+    def familiarity(self) -> float | None:
+        """How familiar the picture is, below 0 unlike what the network learnt from; ``None``: not served."""
+        familiarity = self.parts.get("familiarity")
+        return familiarity.value if isinstance(familiarity, FamiliarityAnswer) else None
+
+    @property
+    def detection_score(self) -> float | None:
+        """A score beside the paper's rule; ``None`` where none is served."""
+        score = self.parts.get("detection_score")
+        return score.value if isinstance(score, DetectionScoreAnswer) else None
+
+    @property
+    def warnings(self) -> tuple[InputWarning, ...]:
+        """Doubts about the radiograph, of the parts, that its reader should know."""
+        return tuple(warning for part in self.parts.values() for warning in part.warnings)
+
     def after(self, **timings_ms: float) -> Answer:
         """The same answer with the milliseconds of further stages."""
         return dataclasses.replace(self, timings_ms={**self.timings_ms, **timings_ms})
@@ -134,6 +158,8 @@ class Answer:
         }
         for part in self.parts.values():
             document |= part.as_json(detected=self.detected)
+        if self.mirror_agreement is not None:
+            document["mirror_agreement"] = round(self.mirror_agreement, 4)
         return {
             **document,
             "model": dict(self.model),

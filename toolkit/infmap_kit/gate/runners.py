@@ -15,7 +15,7 @@ from infmap_kit.errors import ExportError, GateFailed, SpecError
 from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.finding import COVID_19, FindingSpec
-from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, SEGMENTATION, Graph
+from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import find_part, optional_parts
@@ -65,17 +65,20 @@ class ReferenceRunner:
     ) -> None:
         self._segmentation = segmentation
         self._parts = {find_part(name): engine for name, engine in (parts or {}).items()}
+        self._contract = Contract(tuple(part.name for part in self._parts))
         self._temperature = temperature
         self._finding = finding
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (H, H) uint8."""
-        outputs = _run(self._segmentation, SEGMENTATION, picture)
-        probability = outputs[RAW_PROBABILITY.name]
+        tensors: dict[str, NDArray[Any]] = {IMAGE.name: picture}
+        tensors |= _run(self._segmentation, self._contract.segmentation, tensors)
+        probability = tensors[RAW_PROBABILITY.name]
         if self._temperature != 1:
-            probability = calibrated(probability, self._temperature)
+            tensors[RAW_PROBABILITY.name] = calibrated(probability, self._temperature)
+            probability = tensors[RAW_PROBABILITY.name]
         parts = {
-            part.name: part.reference(_run(engine, part.graph, picture), probability, self._finding)
+            part.name: part.reference(_run(engine, part.graph, tensors), probability, self._finding)
             for part, engine in self._parts.items()
         }
         return by_the_paper(probability, picture, parts, finding=self._finding)
@@ -283,8 +286,11 @@ def by_the_paper(
     )
 
 
-def _run(engine: Engine, network: Graph, picture: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Outputs of a network for one picture, without the batch dimension."""
-    outputs = [tensor.name for tensor in network.outputs]
-    computed = engine.run({network.inputs[0].name: picture[np.newaxis]}, outputs)
+def _run(
+    engine: Engine, graph: Graph, tensors: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Outputs of a graph for one picture, without the batch dimension, as its inputs are."""
+    outputs = [tensor.name for tensor in graph.outputs]
+    inputs = {tensor.name: tensors[tensor.name][np.newaxis] for tensor in graph.inputs}
+    computed = engine.run(inputs, outputs)
     return {name: value[0] for name, value in computed.items()}

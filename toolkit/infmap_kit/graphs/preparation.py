@@ -89,7 +89,11 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
     graph = prepared.graph
     inputs = _inputs(graph)
     _expect(inputs, network.inputs[0], "input")
-    _expect(list(graph.output), network.outputs[0], "output")
+    first, *others = network.outputs
+    names = {tensor.name for tensor in others}
+    _expect([value for value in graph.output if value.name not in names], first, "output")
+    for tensor in others:
+        _expect([value for value in graph.output if value.name == tensor.name], tensor, "output")
     _rename(graph, inputs[0].name, network.inputs[0].name)
     _rename(graph, graph.output[0].name, network.outputs[0].name)
     for value in (graph.input[0], graph.output[0]):
@@ -240,7 +244,10 @@ def _expect(values: list[onnx.ValueInfoProto], expected: Tensor, role: str) -> N
         )
     tensor = values[0].type.tensor_type
     shape = tuple(dim.dim_value for dim in tensor.shape.dim)
-    if tensor.elem_type != _ELEMENT_TYPE[expected.dtype] or shape[1:] != expected.shape:
+    fits = len(shape) == 1 + len(expected.shape) and all(
+        size in (-1, actual) for size, actual in zip(expected.shape, shape[1:], strict=True)
+    )
+    if tensor.elem_type != _ELEMENT_TYPE[expected.dtype] or not fits:
         actual = TensorProto.DataType.Name(tensor.elem_type).lower()
         expected_shape = ", ".join(["N", *map(str, expected.shape)])
         raise ExportError(

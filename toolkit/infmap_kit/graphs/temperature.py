@@ -15,7 +15,6 @@ from onnx import helper, numpy_helper
 
 from infmap_kit.errors import ExportError
 from infmap_kit.graphs.precision.fp16 import MOVING
-from infmap_kit.model.files import read_json
 from infmap_kit.model.run_folder import CALIBRATION, RunFolder
 
 
@@ -27,16 +26,10 @@ def read_temperature(run: RunFolder) -> float:
     ExportError
         When the calibration is another run's, was altered, or holds no temperature.
     """
-    path = run.optional(CALIBRATION)
-    if path is None:
+    document = run.fitted(CALIBRATION)
+    if document is None:
         return 1.0
-    document = read_json(path)
-    if document.get("spec_version") != run.spec.version:
-        raise ExportError(
-            f"{path} was made for version {document.get('spec_version')!r}, and this run is "
-            f"{run.spec.version!r}: calibrate it again, or take the file away"
-        )
-    return checked_temperature(document.get("temperature"), str(path))
+    return checked_temperature(document.get("temperature"), str(run.path / CALIBRATION))
 
 
 def checked_temperature(value: object, where: str) -> float:

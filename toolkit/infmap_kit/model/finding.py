@@ -139,6 +139,14 @@ class FindingSpec:
         """The noun as a DICOM code string."""
         return self.noun.upper()
 
+    @property
+    def caveat(self) -> str:
+        """What a detection means, and what it does not."""
+        return (
+            f"Detected means {self.noun}-like opacity on the picture, not {self.condition.meaning} by itself: "
+            "other diseases look alike."
+        )
+
     def decision(self, *, detected: bool) -> str:
         """Whether it was detected, in words."""
         return self.detected if detected else self.not_detected

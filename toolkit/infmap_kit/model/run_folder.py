@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from infmap_kit.errors import ExportError, SpecError
-from infmap_kit.model.files import sha256_of
+from infmap_kit.model.files import read_json, sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.spec import ModelSpec
 
@@ -15,6 +16,14 @@ SEGMENTATION_GRAPH = "segmentation.onnx"
 CLASSIFIER_GRAPH = "classifier.onnx"
 CALIBRATION = "calibration.json"
 """The result of `infmap-train calibrate`: ``temperature``, and ``spec_version``, the version of its run."""
+FAMILIARITY_GRAPH = "familiarity.onnx"
+FAMILIARITY = "familiarity.json"
+"""The result of `infmap-train familiarity`: ``graph_sha256`` of the graph beside it, the ``tensor`` of the
+network whose means are its features, figures, and ``spec_version``, the version of its run."""
+DETECTION_SCORE_GRAPH = "detection_score.onnx"
+DETECTION_SCORE = "detection_score.json"
+"""The result of `infmap-train detection-score`: ``graph_sha256``, the ``rule``, its operating points, the
+``temperature`` that they were measured at, figures, and ``spec_version``, the version of its run."""
 METRICS = "metrics.json"
 MODEL_CARD = "MODEL_CARD.md"
 GATE_IMAGES = "gate_images.json"
@@ -76,6 +85,31 @@ class RunFolder:
         if named is not None and named != self.sha256(name):
             raise self._altered(name)
         return self.path / name
+
+    def fitted(self, name: str, graph: str | None = None) -> dict[str, Any] | None:
+        """A document that was fitted to this very run, and names its graph; ``None`` where it is missing.
+
+        Raises
+        ------
+        ExportError
+            When it is another run's, or it or its graph was altered.
+        """
+        path = self.optional(name)
+        if path is None:
+            return None
+        document = read_json(path)
+        if document.get("spec_version") != self.spec.version:
+            raise ExportError(
+                f"{path} was made for version {document.get('spec_version')!r}, and this run is "
+                f"{self.spec.version!r}: make it again, or take the file away"
+            )
+        if graph is None:
+            return document
+        if self.optional(graph) is None or document.get("graph_sha256") != self.sha256(graph):
+            raise ExportError(
+                f"{self.path / graph} is not the graph that {path} names: make both again"
+            )
+        return document
 
     def finding(self) -> FindingSpec:
         """The finding of the network.

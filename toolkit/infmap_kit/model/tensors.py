@@ -32,11 +32,10 @@ class Tensor:
     dtype: Dtype
     shape: tuple[int, ...]
 
-    def at(self, image_size: int) -> Tensor:
-        """The same of a network with pictures of ``image_size``, in pixels; others have no such shape."""
-        if self.shape != _PICTURE:
-            return self
-        return dataclasses.replace(self, shape=(image_size, image_size))
+    def at(self, image_size: int, features: int = -1) -> Tensor:
+        """The same of a network with pictures of ``image_size``, in pixels, and so many ``features``."""
+        sizes = {_PICTURE: (image_size, image_size), _FEATURES: (features,)}
+        return dataclasses.replace(self, shape=sizes.get(self.shape, self.shape))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,16 +46,17 @@ class Graph:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
-    def at(self, image_size: int) -> Graph:
-        """The same for pictures of ``image_size``, in pixels."""
+    def at(self, image_size: int, features: int = -1) -> Graph:
+        """The same for pictures of ``image_size``, in pixels, and so many ``features``."""
         return Graph(
             name=self.name,
-            inputs=tuple(tensor.at(image_size) for tensor in self.inputs),
-            outputs=tuple(tensor.at(image_size) for tensor in self.outputs),
+            inputs=tuple(tensor.at(image_size, features) for tensor in self.inputs),
+            outputs=tuple(tensor.at(image_size, features) for tensor in self.outputs),
         )
 
 
 _PICTURE = (IMAGE_SIZE, IMAGE_SIZE)
+_FEATURES = (-1,)
 
 IMAGE = Tensor("IMAGE", Dtype.UINT8, _PICTURE)
 CANVAS = Tensor("CANVAS", Dtype.UINT8, (-1, -1))
@@ -80,6 +80,13 @@ SEVERITY_AT = Tensor("SEVERITY_AT", Dtype.FLOAT32, (5,))
 CLASSIFIER_PROBABILITY = Tensor("CLASSIFIER_PROBABILITY", Dtype.FLOAT32, ())
 ACTIVATION_MAP = Tensor("ACTIVATION_MAP", Dtype.FLOAT32, _PICTURE)
 
+# What the infection's encoder made of the picture, inside the ensemble, and how familiar that is.
+FEATURES = Tensor("features", Dtype.FLOAT32, _FEATURES)
+FAMILIARITY = Tensor("FAMILIARITY", Dtype.FLOAT32, ())
+
+# A score by which radiographs are put in order; the paper's rule stays the decision.
+DETECTION_SCORE = Tensor("DETECTION_SCORE", Dtype.FLOAT32, ())
+
 CLASSIFIER_OUTPUTS = (CLASSIFIER_PROBABILITY, ACTIVATION_MAP)
 """Outputs of an ensemble that serves a classifier."""
 
@@ -91,4 +98,8 @@ LUNG_SEGMENTATION = Graph(
     name="lung_segmentation", inputs=(IMAGE,), outputs=(RAW_LUNG_PROBABILITY,)
 )
 CLASSIFIER = Graph(name="classifier", inputs=(IMAGE,), outputs=CLASSIFIER_OUTPUTS)
+FAMILIARITY_GRAPH = Graph(name="familiarity", inputs=(FEATURES,), outputs=(FAMILIARITY,))
+DETECTION_SCORE_GRAPH = Graph(
+    name="detection_score", inputs=(RAW_PROBABILITY,), outputs=(DETECTION_SCORE,)
+)
 RENDERING = Graph(name="rendering", inputs=(RAW_PROBABILITY, CANVAS), outputs=(INFECTION_MAP,))

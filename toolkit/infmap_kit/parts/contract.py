@@ -10,6 +10,7 @@ from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import (
     CANVAS,
     DETECTED,
+    FEATURES,
     IMAGE,
     INFECTION_MAP,
     PROBABILITY,
@@ -37,8 +38,10 @@ class Contract:
     parts
         Names of the parts that are served besides the infection, in any order.
     image_size
-        Height and width in pixels of the networks' pictures; other parts than the infection know
+        Height and width in pixels of the networks' pictures; other networks than the infection's know
         :data:`~infmap_kit.model.spec.IMAGE_SIZE` alone.
+    features
+        Number of the encoder's features that a part may be computed of; -1 where it does not matter.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Contract:
 
     parts: tuple[str, ...] = ()
     image_size: int = IMAGE_SIZE
+    features: int = -1
 
     def __post_init__(self) -> None:
         asked = {find_part(name).name for name in self.parts}
@@ -63,7 +67,8 @@ class Contract:
     @classmethod
     def of_graphs(cls, graphs: Mapping[str, onnx.ModelProto]) -> Self:
         """The contract of prepared graphs by name, each of which takes pictures or their probabilities."""
-        return cls.of(graphs, image_size_of(next(iter(graphs.values()))))
+        of_names = cls.of(graphs, image_size_of(next(iter(graphs.values()))))
+        return dataclasses.replace(of_names, features=features_of(*graphs.values()))
 
     @property
     def optional(self) -> tuple[Part, ...]:
@@ -73,11 +78,16 @@ class Contract:
     @property
     def networks(self) -> tuple[Graph, ...]:
         """The networks whose engines compute in the precision that was asked for."""
-        return tuple(
-            part.graph.at(self.image_size)
-            for part in (INFECTION, *self.optional)
-            if part.is_lowered
-        )
+        others = tuple(self._at(part.graph) for part in self.optional if part.is_lowered)
+        return (self.segmentation, *others)
+
+    @property
+    def segmentation(self) -> Graph:
+        """The infection's network, which gives its features where a part is computed of them."""
+        graph = INFECTION.graph
+        if any(FEATURES in part.graph.inputs for part in self.optional):
+            graph = dataclasses.replace(graph, outputs=(*graph.outputs, FEATURES))
+        return self._at(graph)
 
     def is_network(self, graph: str) -> bool:
         """Whether a graph of this name is one of :attr:`networks`."""
@@ -85,10 +95,11 @@ class Contract:
 
     @property
     def fp32_networks(self) -> tuple[Graph, ...]:
-        """The networks that always compute in FP32; nothing else is computed from them."""
-        return tuple(
-            part.graph.at(self.image_size) for part in self.optional if not part.is_lowered
-        )
+        """What always computes in FP32, networks or small graphs; nothing else is computed from them."""
+        return tuple(self._at(part.graph) for part in self.optional if not part.is_lowered)
+
+    def _at(self, graph: Graph) -> Graph:
+        return graph.at(self.image_size, self.features)
 
     @property
     def detection(self) -> Graph:
@@ -134,6 +145,17 @@ def image_size_of(graph: onnx.ModelProto) -> int:
         if value.name in (IMAGE.name, RAW_PROBABILITY.name)
     ]
     return int(sizes[0])
+
+
+def features_of(*graphs: onnx.ModelProto) -> int:
+    """Number of the features that prepared graphs give or take; -1 where none does."""
+    numbers = [
+        value.type.tensor_type.shape.dim[-1].dim_value
+        for model in graphs
+        for value in (*model.graph.input, *model.graph.output)
+        if value.name == FEATURES.name
+    ]
+    return int(numbers[0]) if numbers else -1
 
 
 PLAIN = Contract()

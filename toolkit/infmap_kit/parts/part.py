@@ -63,6 +63,8 @@ class Part:
         Further options of commands that belong to the part: name to help text.
     settings_note
         Why such an option needs the part, in the message that asks for it.
+    has_own_run
+        Whether it is another network, whose run folder an option names; else the infection's run brings it.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Part:
     detection_outputs: tuple[Tensor, ...] = ()
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     settings_note: str = "needs its network"
+    has_own_run: bool = True
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:

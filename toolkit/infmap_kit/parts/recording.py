@@ -60,13 +60,13 @@ class Recording:
         steps = self.picture(folder, np.uint16).astype(np.float64)
         return ((steps + 0.5) / _LEVELS).astype(np.float32)
 
-    def number(self, folder: str) -> float:
-        """The probability in a JSON file.
+    def number(self, folder: str, *, least: float = 0.0) -> float:
+        """The number in a JSON file, a probability or one of which 1 is the most as well.
 
         Raises
         ------
         BundleError
-            When the file is missing or holds no number of 0 to 1.
+            When the file is missing or holds no number of ``least`` to 1.
         """
         name = f"{folder}/{self._number:04}.json"
         try:
@@ -75,8 +75,10 @@ class Recording:
             raise BundleError(
                 f"{self._path} has no readable {name}: bundle the run again"
             ) from error
-        if not isinstance(value, float | int) or not 0 <= value <= 1:
-            raise BundleError(f"expected a probability in {name} of {self._path}, found {value!r}")
+        if not isinstance(value, float | int) or not least <= value <= 1:
+            raise BundleError(
+                f"expected a number of {least:g} to 1 in {name} of {self._path}, found {value!r}"
+            )
         return float(value)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from infmap_kit.errors import SpecError
 from infmap_kit.parts.classifier import Classifier
+from infmap_kit.parts.detection_score import DetectionScore
+from infmap_kit.parts.familiarity import Familiarity
 from infmap_kit.parts.infection import Infection
 from infmap_kit.parts.lungs import Lungs
 from infmap_kit.parts.part import Part
@@ -11,7 +13,7 @@ from infmap_kit.parts.part import Part
 INFECTION = Infection()
 """The network that every model has."""
 
-_OPTIONAL: list[Part] = [Lungs(), Classifier()]
+_OPTIONAL: list[Part] = [Lungs(), Classifier(), Familiarity(), DetectionScore()]
 
 
 def optional_parts() -> tuple[Part, ...]:

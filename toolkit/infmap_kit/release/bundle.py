@@ -14,6 +14,7 @@
     lungs/NNN.png      the predicted lungs: 0 or 255
     classifier/        a classifier's run, where one is served: spec.json, NNN.json with its probability,
                        NNN.png with its activation map
+    familiarity/       where the run has one: spec.json, which is the run's own, and NNN.json with its value
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import infmap_kit
 from infmap_kit.errors import BundleError, SpecError
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Prediction, RecordedRunner
-from infmap_kit.graphs.preparation import read_graph
+from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
@@ -116,12 +117,13 @@ def write_bundle(
     source = with_parts(read_run(folder), parts, settings)
     spec = folder.spec
     optional = {name: folder.optional(name) for name in (MODEL_CARD, METRICS, FINDING)}
-    beside = {name: path / SPEC for name, path in (parts or {}).items() if path is not None}
+    runs = {part.name: run for part in source.contract.optional if not part.has_own_run}
+    runs |= {name: path for name, path in (parts or {}).items() if path is not None}
     files = {
         SPEC: (run / SPEC).read_bytes(),
         MODEL_CARD: _model_card(spec).encode(),
         **{name: path.read_bytes() for name, path in optional.items() if path is not None},
-        **{_spec_of(name): path.read_bytes() for name, path in beside.items()},
+        **{_spec_of(name): (path / SPEC).read_bytes() for name, path in runs.items()},
     }
     for name, graph in graphs_of(source).items():
         files[_graph(name)] = graph.SerializeToString(deterministic=True)
@@ -169,15 +171,13 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
     INFECTION.require(spec, path)
     contract = Contract(tuple(record.parts))
     graphs = {graph.name: _read_graph(files, graph.name) for graph in contract.graphs}
-    prepared = {
-        part.name: part.prepare(graphs.pop(part.graph.name))
-        for part in (INFECTION, *contract.optional)
-    }
+    segmentation = prepare_segmentation(graphs.pop(INFECTION.graph.name), contract.segmentation)
+    prepared = {part.name: part.prepare(graphs.pop(part.graph.name)) for part in contract.optional}
     finding = _finding(path, files, spec)
     pictures, predictions = _recorded(path, contents, contract, finding)
     reference = RecordedRunner(predictions, finding=finding)
     source = Source(
-        segmentation=prepared.pop(INFECTION.name),
+        segmentation=segmentation,
         identity={
             **identity_of(spec),
             "onnx_sha256": record.onnx_sha256,

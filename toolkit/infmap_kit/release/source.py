@@ -18,6 +18,7 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Runner, require_probabilities
 from infmap_kit.graphs.adapter import adapted, picture_size
+from infmap_kit.graphs.familiarity import read_familiarity, with_features
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.graphs.temperature import read_temperature, with_temperature
 from infmap_kit.imaging.network_input import network_input
@@ -25,9 +26,17 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.adapter import AS_IT_IS, ModelAdapter
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
-from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
+from infmap_kit.model.run_folder import (
+    DETECTION_SCORE,
+    DETECTION_SCORE_GRAPH,
+    FINDING,
+    SEGMENTATION_GRAPH,
+    SPEC,
+    RunFolder,
+)
 from infmap_kit.model.spec import IMAGE_SIZE, LONGEST_NAME, ModelSpec
-from infmap_kit.parts.contract import Contract, image_size_of
+from infmap_kit.parts.contract import Contract, features_of, image_size_of
+from infmap_kit.parts.detection_score import AT_95_SENSITIVITY, AT_95_SPECIFICITY, RULE
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.registry import INFECTION, find_part, optional_parts
 from infmap_kit.sandbox import SandboxLimits, run_module_confined
@@ -70,7 +79,8 @@ class Source:
     @property
     def contract(self) -> Contract:
         """What is served of it."""
-        return Contract(tuple(self.parts), image_size_of(self.segmentation))
+        size, features = image_size_of(self.segmentation), features_of(self.segmentation)
+        return Contract(tuple(self.parts), size, features)
 
     def with_part(self, part: Part, graph: onnx.ModelProto, identity: Mapping[str, Any]) -> Source:
         """The same with one more part, whose graph and identity are at hand."""
@@ -150,7 +160,8 @@ def read_source(
 
 def read_run(run: RunFolder) -> Source:
     """Read the infection's network of a run folder; errors are those of :func:`read_source`."""
-    return with_finding(_from_run(run, INFECTION), run.finding())
+    source = _with_detection_score(_with_familiarity(_from_run(run, INFECTION), run), run)
+    return with_finding(source, run.finding())
 
 
 def with_parts(
@@ -232,6 +243,51 @@ def _from_run(run: RunFolder, part: Part) -> Source:
         temperature=temperature,
         identity={**source.identity, "temperature": temperature},
     )
+
+
+def _with_familiarity(source: Source, run: RunFolder) -> Source:
+    fitted = read_familiarity(run)
+    if fitted is None:
+        return source
+    part = find_part("familiarity")
+    part.require(run.spec, run.path)
+    shown = dataclasses.replace(
+        source,
+        segmentation=with_features(source.segmentation, fitted.tensor),
+        trained=source.trained and with_features(source.trained, fitted.tensor),
+    )
+    identity = {**identity_of(run.spec), "onnx_sha256": fitted.sha256}
+    graph = part.prepare(fitted.graph)
+    if features_of(graph) != features_of(shown.segmentation):
+        raise ExportError(
+            f"expected {features_of(shown.segmentation)} features in {run.path / part.graph_file}, as the "
+            f"network has, found {features_of(graph)}: fit it again"
+        )
+    return shown.with_part(part, graph, identity)
+
+
+def _with_detection_score(source: Source, run: RunFolder) -> Source:
+    document = run.fitted(DETECTION_SCORE, DETECTION_SCORE_GRAPH)
+    if document is None:
+        return source
+    part = find_part("detection_score")
+    part.require(run.spec, run.path)
+    path = run.path / DETECTION_SCORE
+    if document.get("temperature") != source.temperature:
+        raise ExportError(
+            f"expected {path} to be made at the run's temperature, {source.temperature:g}, found "
+            f"{document.get('temperature')!r:.20}: make it again after calibrating"
+        )
+    points = document.get("operating_points")
+    if not isinstance(points, dict):
+        raise ExportError(f"expected operating_points in {path}: make it again")
+    settings = {RULE: str(document.get("rule"))} | {
+        name: str(points.get(name.removeprefix("score_")))
+        for name in (AT_95_SENSITIVITY, AT_95_SPECIFICITY)
+    }
+    identity = {**identity_of(run.spec), "onnx_sha256": run.sha256(DETECTION_SCORE_GRAPH)}
+    graph = part.prepare(read_graph(run.path / DETECTION_SCORE_GRAPH))
+    return source.with_part(part, graph, {**identity, **part.identity(settings)})
 
 
 def identity_of(spec: ModelSpec) -> dict[str, Any]:

@@ -176,6 +176,8 @@ def require_same_model(source: Source, actual: ModelIdentity, where: str) -> Non
         else:
             difference = f"serves {part.another or f'another {part.name}'}"
             fix = f"give its run as {part.option}" if served else f"leave {part.option} out"
+            if not part.has_own_run:
+                fix = "name the run as it was when it was exported"
         raise GateFailed(
             f"{where} {difference}: expected the graph {(expected or 'none')[:12]}, found "
             f"{(served or 'none')[:12]}; {fix}"

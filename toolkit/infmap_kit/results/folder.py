@@ -55,6 +55,8 @@ class ResultOptions:
         Whether results may carry UIDs and the names of DICOM files.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read.
+    mirrored
+        Whether the model is asked about the mirror image too.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class ResultOptions:
     formats: tuple[str, ...] = (PNG, JSON)
     identify: bool = False
     secondary_capture: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
@@ -353,7 +356,9 @@ def finding_document(
         "width": radiograph.width,
         "pixels": stand_in(radiograph.pixels.tobytes()),
         "notes": list(radiograph.notes),
-        "warnings": [dataclasses.asdict(text) for text in (*radiograph.warnings, *warnings)],
+        "warnings": [
+            dataclasses.asdict(text) for text in (*radiograph.warnings, *answer.warnings, *warnings)
+        ],
     }
     if radiograph.header is not None:
         document["uids"] = shown_uids(radiograph.header, identify=identify)

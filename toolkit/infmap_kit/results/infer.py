@@ -167,6 +167,7 @@ class InferenceRun:
             self._model,
             painted=self._options.painted,
             explained=CAM in self._options.formats,
+            mirrored=self._options.mirrored,
         )
         self._made_by = _digest(answer.model, self._options)
         result = decoded, answer.after(decode=decode_ms)
@@ -201,6 +202,7 @@ def _digest(model: ModelIdentity, options: ResultOptions) -> str:
         "formats": sorted(set(options.formats)),
         "identify": options.identify,
         "secondary_capture": options.secondary_capture,
+        "mirrored": options.mirrored,
         # Another secret gives other stand-ins for UIDs.
         "stand_in": stand_in(b""),
         "infmap-kit": __version__,

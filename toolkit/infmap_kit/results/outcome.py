@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Self
 
+from infmap_kit.answer.familiarity import UNFAMILIAR
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.radiograph import rejection_document
 from infmap_kit.model.files import sha256_of
 from infmap_kit.results.journal import Entry
+from infmap_kit.text import one_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,15 @@ class Outcome:
         pictures = (self.map_path, self.cam_path, self.json_path)
         written = [path for path in pictures if path is not None]
         return [*written, *self.view_paths, *self.dicom_paths]
+
+    @property
+    def doubts(self) -> list[str]:
+        """A line about each of the model's own doubts about the picture."""
+        return [
+            f"{warning['code']}  {one_line(self.called)}: {warning['text']}"
+            for warning in self.document.get("warnings", [])
+            if warning["code"] == UNFAMILIAR.code
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """The outcome for scripts, with the paths of what was written."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from infmap_kit.model.finding import COVID_19, FindingSpec
@@ -65,20 +66,18 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
         if outcome.rejection is None
     ]
     graded = any(answer["lungs"] is not None for _, answer in answers)
-    classified = any("classifier" in answer for _, answer in answers)
+    last, last_cell = _last_column(answers)
     rows = [
         (
             name,
             _decision(answer),
             f"{answer['probability_max']:.3f}",
             *_severity_cells(answer, graded=graded),
-            _classifier_cell(answer) if classified else f"{answer['timings_ms']['served']:.1f}",
+            last_cell(answer),
         )
         for name, answer in answers
     ]
     severity = ("of lungs %", "grade") if graded else ("severity %", "of")
-    # Time gives way to a classifier's answer: both do not fit 80 columns, and it stands in the JSON.
-    last = "classifier" if classified else "served ms"
     conditions = dict.fromkeys(_finding(answer).condition.meaning for _, answer in answers)
     condition = " or ".join(conditions) or COVID_19.condition.meaning
     columns = ("radiograph", condition, "probability", *severity, last)
@@ -91,6 +90,26 @@ def _finding(answer: Mapping[str, Any]) -> FindingSpec:
 
 def _decision(answer: Mapping[str, Any]) -> str:
     return _finding(answer).decision(detected=answer["detected"])
+
+
+def _last_column(
+    answers: Sequence[tuple[str, Mapping[str, Any]]],
+) -> tuple[str, Callable[[Mapping[str, Any]], str]]:
+    """Title and cell of the one column that 80 characters leave room for; the others stand in the JSON."""
+    if any("mirror_agreement" in answer for _, answer in answers):
+        return "agreement", lambda answer: f"{answer.get('mirror_agreement', math.nan):.2f}"
+    if any("classifier" in answer for _, answer in answers):
+        return "classifier", _classifier_cell
+    if any("familiarity" in answer for _, answer in answers):
+        return "familiarity", _familiarity_cell
+    return "served ms", lambda answer: f"{answer['timings_ms']['served']:.1f}"
+
+
+def _familiarity_cell(answer: Mapping[str, Any]) -> str:
+    if "familiarity" not in answer:
+        return "-"
+    value = f"{answer['familiarity']:.2f}"
+    return value if answer["familiarity"] >= 0 else Toned(f"unlike, {value}", "bad")
 
 
 def _classifier_cell(answer: Mapping[str, Any]) -> str:

@@ -67,7 +67,10 @@ def backend_configs(
         target.config(config, options, contract)
     for graph in unbatched:
         for batch in options.batches:
-            shapes = {tensor.name: (batch, *picture) for tensor in graph.inputs}
+            shapes = {
+                tensor.name: (batch, *(picture if tensor == CANVAS else tensor.shape))
+                for tensor in graph.inputs
+            }
             _warm_up(others[graph.name], f"batch-{batch}", shapes)
     ensemble, configs = ensemble_config(identity, contract), {**networks, **others}
     return {
@@ -87,6 +90,8 @@ def write_warm_up(
     picture = network_input(radiograph.pixels, contract.image_size)
     joined = contract.networks if target.joins_requests else ()
     for graph in (*contract.networks, RENDERING, *contract.fp32_networks):
+        if not {IMAGE.name, CANVAS.name}.intersection(tensor.name for tensor in graph.inputs):
+            continue
         warm_up = folder / graph.name / "warmup"
         warm_up.mkdir(parents=True)
         count = 1 if graph in joined else options.batches[-1]

@@ -42,8 +42,10 @@ def profiles_of(
     up_to_largest = (pictures(1), pictures(1), pictures(largest))
     if contract.is_network(graph):
         return tuple({IMAGE.name: (pictures(1), pictures(b), pictures(b))} for b in batches)
-    if graph in (network.name for network in contract.fp32_networks):
-        return ({IMAGE.name: up_to_largest},)
+    for other in contract.fp32_networks:
+        if graph == other.name:
+            shapes = {t.name: ((1, *t.shape), (largest, *t.shape)) for t in other.inputs}
+            return ({name: (one, one, most) for name, (one, most) in shapes.items()},)
     if graph == contract.detection.name:
         return ({tensor.name: up_to_largest for tensor in contract.detection.inputs},)
     if graph == RENDERING.name:

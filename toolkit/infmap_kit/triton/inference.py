@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import ServerError
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.model.tensors import ACTIVATION_MAP, DETECTED, INFECTION_MAP, PROBABILITY, SEVERITY
+from infmap_kit.parts.check import dice_of
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.triton.infmap_model import InfmapModel
@@ -20,7 +24,12 @@ _FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
 
 
 def find_infection(
-    radiograph: Radiograph, client: InfmapModel, *, painted: bool = True, explained: bool = False
+    radiograph: Radiograph,
+    client: InfmapModel,
+    *,
+    painted: bool = True,
+    explained: bool = False,
+    mirrored: bool = False,
 ) -> Answer:
     """Ask a model about one radiograph; of what a server computes, nothing but the pixels leaves this process.
 
@@ -36,6 +45,8 @@ def find_infection(
         Whether to ask for the map, at the radiograph's own size; it takes longest.
     explained
         Whether to ask where a classifier looked, too, if one is served.
+    mirrored
+        Whether to ask about the mirror image, too, and how far the two masks agree.
 
     Raises
     ------
@@ -60,7 +71,11 @@ def find_infection(
                     for tensor in (part.outputs if explained else part.asked_outputs)
                 ],
             )
-            break
+            release = client.release
+            # Asked of the same release, or both again.
+            other = _mirror_image(client, image) if mirrored else None
+            if client.release == release:
+                break
         except ServerError:
             # A release that takes pictures of another size may have been published meanwhile.
             client.release = None
@@ -73,8 +88,25 @@ def find_infection(
         client.model(),
         {"resize": 1e3 * (resized - asked), "served": 1e3 * (served - resized)},
     )
+    if other is not None:
+        answer = dataclasses.replace(answer, mirror_agreement=_agreement(answer, other))
     if ACTIVATION_MAP.name not in outputs:
         return answer
     table = answer.finding.colour_table
     activation_map = infection_map(radiograph.pixels, outputs[ACTIVATION_MAP.name], table)
     return dataclasses.replace(answer, activation_map=activation_map)
+
+
+def _mirror_image(client: InfmapModel, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities of the mirror image, mirrored back, (H, H) float32."""
+    name = PROBABILITY.name
+    probability: NDArray[np.float32] = client.infer(
+        np.ascontiguousarray(image[:, ::-1]), outputs=(name,)
+    )[name]
+    return probability[:, ::-1]
+
+
+def _agreement(answer: Answer, other: NDArray[np.float32]) -> float:
+    """Dice of the masks of two probabilities of one picture."""
+    masks = [one >= np.float32(answer.finding.threshold) for one in (answer.probability, other)]
+    return dice_of(int((masks[0] & masks[1]).sum()), int(masks[0].sum() + masks[1].sum()))

@@ -1,4 +1,4 @@
-"""``infmap-train evaluate`` and ``calibrate``."""
+"""``infmap-train evaluate``, ``calibrate``, ``familiarity`` and ``detection-score``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from infmap_kit.errors import TrainingError
+from infmap_kit.model.spec import Anatomy
 from infmap_kit.progress import progress_bar
 from infmap_train.cli.app import AsJson, Data, Everything, Finished, app, show, start
 
@@ -38,6 +39,7 @@ def evaluate(
     from infmap_train.evaluation.evaluate import evaluate as measure
     from infmap_train.evaluation.report import write_report
     from infmap_train.evaluation.tables import evaluation_tables
+    from infmap_train.studies.detection_score import evaluation_scores, score_tables
     from infmap_train.studies.severity_agreement import severity_agreement
     from infmap_train.studies.severity_report import severity_tables, write_severity
 
@@ -46,6 +48,10 @@ def evaluate(
     with progress_bar() as progress:
         evaluation = measure(run, data, everything=everything, url=url, progress=progress)
         tables = evaluation_tables(evaluation.network, evaluation.report)
+        if evaluation.pictures.anatomy is Anatomy.INFECTION:
+            scores = evaluation_scores(evaluation)
+            evaluation.report["detection_scores"] = scores
+            tables += score_tables(scores)
         if severity:
             agreement = severity_agreement(
                 *(evaluation, run, data, severity),
@@ -77,3 +83,35 @@ def calibrate(
     with progress_bar() as progress:
         document = calibrate_run(run, data, everything=everything, seed=seed, progress=progress)
     show(document, [calibration_table(document)], as_json=as_json)
+
+
+@app.command(epilog="Example: `infmap-train familiarity runs/unet --data qata`")
+def familiarity(
+    run: Finished,
+    data: Data,
+    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit how familiar pictures are, so that serving warns of one unlike those of the training."""
+    start(tensorflow=False)
+    from infmap_train.studies.familiarity import familiarity_table, fit_familiarity
+
+    with progress_bar() as progress:
+        document = fit_familiarity(run, data, seed=seed, progress=progress)
+    show(document, [familiarity_table(document)], as_json=as_json)
+
+
+@app.command(epilog="Example: `infmap-train detection-score runs/unet --data qata`")
+def detection_score(
+    run: Finished,
+    data: Data,
+    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose a better score than the largest probability, and its operating points; decisions stay."""
+    start()
+    from infmap_train.studies.detection_score import choose_detection_score, score_tables
+
+    with progress_bar() as progress:
+        document = choose_detection_score(run, data, seed=seed, progress=progress)
+    show(document, score_tables(document["against"]), as_json=as_json)

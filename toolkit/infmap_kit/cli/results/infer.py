@@ -39,6 +39,13 @@ def infer(
             "--identify", help="Write UIDs, Patient ID, time and DICOM files' names as they are."
         ),
     ] = False,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror",
+            help="Ask about the mirror image too, and write how far the two masks agree.",
+        ),
+    ] = False,
     url: Annotated[
         str | None,
         typer.Option(help="The server's gRPC endpoint, host:port; 127.0.0.1:8001 when not given."),
@@ -70,8 +77,14 @@ def infer(
     `infmap-kit view` shows: the radiograph, the probabilities, the lungs, and what was rejected. UIDs are
     hashed, and results of DICOM files named by hash, unless --identify is given.
 
+    --mirror asks twice and writes `mirror_agreement`, the Dice of the mask with that of the mirror image: 1 is
+    the same mask (or none in both), and the lower it is, the less the mask is to be relied on.
+
     With --repository no server is needed: the published engines are checked as `serve` does, opened in this
     process, and give the same answers.
+
+    Where the model can tell, a picture unlike the radiographs that it learnt from is named (`unfamiliar`); its
+    answer is written all the same.
 
     A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
     when any was.
@@ -88,6 +101,7 @@ def infer(
         formats=tuple(name.strip().lower() for name in format_.split(",") if name.strip()),
         identify=identify,
         secondary_capture=secondary_capture,
+        mirrored=mirror,
     )
     pictures = find_pictures(files)
     tally = Tally()
@@ -102,6 +116,8 @@ def infer(
                         # Not wrapped: a path is copied, and searched for.
                         line = f"rejected  {outcome.rejection}"
                         console.print(line, highlight=False, soft_wrap=True)
+                    for doubt in outcome.doubts:
+                        console.print(doubt, highlight=False, soft_wrap=True)
                     if json_:
                         print_json_line(outcome.as_json())
         except KeyboardInterrupt:

@@ -58,6 +58,10 @@ _CONCEPTS = {
     ),
     "classifier-detected": ("CLASSIFIER-{CONDITION}", OWN_SCHEME, "{condition} by a classifier"),
     "second-opinion": ("SECOND-OPINION", OWN_SCHEME, "Second opinion, by a classifier"),
+    "familiarity": (
+        *("FAMILIARITY", OWN_SCHEME),
+        "Familiarity of the picture to the network; below 0: unlike",
+    ),
     "judged": ("JUDGED", OWN_SCHEME, "Radiograph was judged"),
     "warning": ("WARNING", OWN_SCHEME, "Warning"),
     "reason": ("REASON", OWN_SCHEME, "Reason for not judging"),

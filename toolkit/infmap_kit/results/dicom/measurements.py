@@ -18,13 +18,13 @@ _REPORTED_THRESHOLDS = ("0.3", "0.7")
 
 
 def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
-    """Probability and severity: in all, at other thresholds, by lung and by zone; a classifier's probability.
+    """Probability; severity in all, at other thresholds, by lung and by zone; a classifier's; familiarity.
 
     A lung that is not there, or a zone without a pixel, has no measurement.
     """
     from highdicom.sr import Measurement
 
-    def probability(name: str, value: float) -> Measurement:
+    def number(name: str, value: float) -> Measurement:
         return Measurement(concept(name, finding), round(value, 6), concept("no-units"))
 
     severity, by_classifier = f"severity-of-{answer.severity_of}", answer.classifier_probability
@@ -34,9 +34,10 @@ def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
         if threshold in answer.severity_at
     }
     return [
-        probability("probability", answer.probability_max),
+        number("probability", answer.probability_max),
         *(_percent(concept(name, finding), value) for name, value in percentages.items()),
-        *([] if by_classifier is None else [probability("classifier-probability", by_classifier)]),
+        *([] if by_classifier is None else [number("classifier-probability", by_classifier)]),
+        *([] if answer.familiarity is None else [number("familiarity", answer.familiarity)]),
         *_by_lung(answer, finding),
     ]
 
@@ -56,7 +57,8 @@ def evaluations(answer: Answer, finding: FindingSpec) -> list[QualitativeEvaluat
 
 
 def texts(answer: Answer) -> Iterator[tuple[str, str]]:
-    """Concept and text of what a grade means, and of which classifier agrees or not, where there is one."""
+    """Concept and text of what a detection and a grade mean, and of whether a classifier agrees."""
+    yield "comment", answer.finding.caveat
     cut_offs = answer.model.get("grades", "")
     if answer.grade is not None and cut_offs:
         none, mild, moderate = cut_offs.split(",")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def structured_report(
     radiograph: Radiograph, answer: Answer, author: Author, masks: Dataset | None
 ) -> Dataset:
-    """Write a model's answer about a radiograph, with the radiograph's warnings.
+    """Write a model's answer about a radiograph, with the warnings of both.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def structured_report(
         evaluations=measurements.evaluations(answer, author.finding),
     )
     texts = [*measurements.texts(answer)]
-    texts += [("warning", f"{warning.code}: {warning.text}") for warning in radiograph.warnings]
+    doubts = (*radiograph.warnings, *answer.warnings)
+    texts += [("warning", f"{warning.code}: {warning.text}") for warning in doubts]
     return _report(author, group, texts, masks, described=f"{author.finding.title} report")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from infmap_kit.model.finding import FindingSpec
 
-_SCHEME = "infmap-kit results 2"
+_SCHEME = "infmap-kit results 3"
 """Changes when results of the same radiograph and model would look different: a PACS that holds an
 object of the same UID keeps the old one."""
 
@@ -17,6 +17,7 @@ _IDENTITY = (
     *("model_name", "model_version", "network"),
     *("onnx_sha256", "engine_sha256", "precision", "target"),
     *("temperature", "lungs_onnx_sha256", "grades", "classifier_onnx_sha256"),
+    "familiarity_onnx_sha256",
 )
 
 
