@@ -20,6 +20,7 @@ from authority import Authority
 from cohorts import command, require_whole, rows_of, run
 from infmap_kit.cohort.parts import MANIFEST
 from infmap_kit.serving.server import free_port, free_ports, serving
+from infmap_kit.triton.client import InfmapClient
 
 
 @contextlib.contextmanager
@@ -115,6 +116,10 @@ def test_servers_that_vanish_lose_nothing(
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip
             _until_begun(output, running)
+            for url in urls:
+                with InfmapClient(url) as client:
+                    asked = client.statistics().values()
+                assert sum(one["requests"] for one in asked) > 0, "the fewest open ones first"
         # The second is gone; the first answers for both.
         _, stderr = running.communicate(timeout=200)
         assert running.returncode == 0, stderr.decode()
