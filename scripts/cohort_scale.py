@@ -11,12 +11,12 @@ that size.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import heapq
 import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "scale.md"
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
@@ -31,8 +31,7 @@ TASK_SIZE = 200
 WORKERS = (1, 2, 8, 32, 100, 200)
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run went.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from authority import Authority
+from script_modules import load_script
 
 ROOT = Path(__file__).parents[3]
-SIMULATION = runpy.run_path(str(ROOT / "scripts" / "cohort_scale.py"))
+SIMULATION = load_script("cohort_scale")
 CLUSTER = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 
@@ -49,11 +49,11 @@ def test_slurm_is_given_workers_that_speak_tls(tmp_path: Path) -> None:
 
 def test_the_simulation_s_tables_are_those_of_the_script() -> None:
     document = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
-    assert SIMULATION["filled"](document) == document
+    assert SIMULATION.filled(document) == document
 
 
 def test_the_simulation_knows_what_can_be_reckoned_by_hand() -> None:
-    simulate = SIMULATION["simulate"]
+    simulate = SIMULATION.simulate
     # One worker: all radiographs one after the other, and the client's last task.
     alone = simulate(1000, 1, radiograph_s=0.1, client_task_s=0.5, task_size=100)
     assert alone.hours * 3600 == pytest.approx(100 + 0.5)

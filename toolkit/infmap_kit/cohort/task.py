@@ -19,8 +19,8 @@ from infmap_kit.errors import InfmapError, InputRejected, ServerError
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
-from infmap_kit.results.infer import find_infection
 from infmap_kit.results.order import in_order
+from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.infmap_model import InfmapModel
 
 FAILED = "failed"
