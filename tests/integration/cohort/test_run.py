@@ -53,9 +53,15 @@ def test_each_row_says_what_infer_says(
     assert dicom["tag_PatientSex"] == "F"
 
 
-def test_rows_name_no_patient(undisturbed: Path) -> None:
+def test_rows_and_report_name_no_patient(undisturbed: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    asked = [sys.executable, "-m", "infmap_kit", "cohort", "report", undisturbed, "-o", page]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{COUNT} rows; the page is " in done.stderr
+    assert "1 unknown-format" in page.read_text()
     content = b"".join(path.read_bytes() for path in (undisturbed / "rows").rglob("*.parquet"))
-    text = str(rows_of(undisturbed)).encode() + content
+    text = str(rows_of(undisturbed)).encode() + content + page.read_bytes()
     for secret in (b"Doe", b"Secret", b"SECRET-4711", b"1.2.826", b"20260301", b"ACC0815"):
         assert secret not in text
     # The plan knows where each file lies, and is its owner's alone.
