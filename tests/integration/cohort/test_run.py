@@ -22,6 +22,7 @@ from cohorts import command, require_whole, rows_of, run
 from infmap_kit.cohort.parts import MANIFEST
 from infmap_kit.results.infer import InferenceRun
 from infmap_kit.serving.in_process import open_repository
+from processes import heed_ctrl_c
 
 COUNT = 26
 
@@ -215,7 +216,9 @@ def test_ctrl_c_ends_in_one_line(
     asked = command(
         cohort, output=tmp_path / "out", repository=small_repository, workers=1, task_size=2
     )
-    running = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
+    )
     while not (tmp_path / "out" / MANIFEST).exists() and running.poll() is None:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
