@@ -28,6 +28,8 @@ _SETTINGS = {
     # What a worker does not work on yet waits at the scheduler, so that a death accuses nobody else.
     "distributed.scheduler.worker-saturation": 1.0,
     "distributed.comm.timeouts.connect": "30s",
+    # It stops a worker's threads a hundred times a second to look where they are.
+    "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.terminate": 0.95,
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

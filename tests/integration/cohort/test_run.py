@@ -22,6 +22,7 @@ from cohorts import command, require_whole, rows_of, run
 from infmap_kit.cohort.parts import MANIFEST
 from infmap_kit.results.infer import InferenceRun
 from infmap_kit.serving.in_process import open_repository
+from processes import heed_ctrl_c
 
 COUNT = 26
 
@@ -53,9 +54,15 @@ def test_each_row_says_what_infer_says(
     assert dicom["tag_PatientSex"] == "F"
 
 
-def test_rows_name_no_patient(undisturbed: Path) -> None:
+def test_rows_and_report_name_no_patient(undisturbed: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    asked = [sys.executable, "-m", "infmap_kit", "cohort", "report", undisturbed, "-o", page]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{COUNT} rows; the page is " in done.stderr
+    assert "1 unknown-format" in page.read_text()
     content = b"".join(path.read_bytes() for path in (undisturbed / "rows").rglob("*.parquet"))
-    text = str(rows_of(undisturbed)).encode() + content
+    text = str(rows_of(undisturbed)).encode() + content + page.read_bytes()
     for secret in (b"Doe", b"Secret", b"SECRET-4711", b"1.2.826", b"20260301", b"ACC0815"):
         assert secret not in text
     # The plan knows where each file lies, and is its owner's alone.
@@ -209,7 +216,9 @@ def test_ctrl_c_ends_in_one_line(
     asked = command(
         cohort, output=tmp_path / "out", repository=small_repository, workers=1, task_size=2
     )
-    running = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
+    )
     while not (tmp_path / "out" / MANIFEST).exists() and running.poll() is None:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)

@@ -22,7 +22,6 @@ from infmap_kit.imaging.dicom.identity import shown_patient, shown_uids, stand_i
 from infmap_kit.imaging.dicom.study_time import study_time
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import is_dicom
-from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.results.folder import finding_document
 from infmap_kit.text import one_line
 
@@ -142,11 +141,6 @@ class Row:
 def model_digest(model: Mapping[str, str]) -> str:
     """SHA-256 of everything a model says of itself."""
     return hashlib.sha256(json.dumps(dict(model), sort_keys=True).encode()).hexdigest()
-
-
-def same_model(model: ModelIdentity, digest: str) -> bool:
-    """Whether a model is the one with this digest."""
-    return model_digest(model) == digest
 
 
 def _lung(side: str, zone: str = "") -> str:

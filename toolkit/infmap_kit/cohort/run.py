@@ -178,7 +178,11 @@ class CohortRun:
     def _space(self) -> int:
         now_s = time.monotonic()
         if not self._room or now_s - self._looked_s > _LOOK_S:
-            self._room, self._looked_s = _AHEAD * max(workers_of(self._client), 1), now_s
+            try:
+                workers = workers_of(self._client)
+            except (OSError, TimeoutError) as error:
+                raise _gone(error) from error
+            self._room, self._looked_s = _AHEAD * max(workers, 1), now_s
         return self._room
 
     def _take(self, piece: _Piece, future: Future) -> bool:
@@ -193,10 +197,7 @@ class CohortRun:
         except InfmapError:
             raise
         except Exception as error:
-            raise ServerError(
-                f"the workers or their scheduler are gone ({type(error).__name__}): what was done is kept; "
-                "give the same command again to go on"
-            ) from error
+            raise _gone(error) from error
         finally:
             future.release()
         self.tally.working_s += done.took_s
@@ -240,6 +241,13 @@ def tally_of(plan: Plan, parts: PartWriter) -> CohortTally:
     for part in parts.parts.values():
         tally.rejected.update(part.rejected)
     return tally
+
+
+def _gone(error: Exception) -> ServerError:
+    return ServerError(
+        f"the workers or their scheduler are gone ({type(error).__name__}): what was done is kept; give the "
+        "same command again to go on"
+    )
 
 
 def _key(piece: _Piece) -> str:

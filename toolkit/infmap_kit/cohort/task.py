@@ -15,7 +15,7 @@ from infmap_kit.cohort.engine import open_model, patiently
 from infmap_kit.cohort.plan import CohortOptions
 from infmap_kit.cohort.rows import Row, model_digest
 from infmap_kit.cohort.sources import fetch, name_of
-from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
@@ -130,7 +130,7 @@ def _answer(fetched: _Fetched, model: InfmapModel, order: Order) -> Row:
         painted = results is not None and results.painted
         answer = find_infection(radiograph, model, painted=painted)
         if model_digest(answer.model) != order.model:
-            raise _OtherModel(
+            raise InfmapError(
                 "another model answers than the one that this run began with: serve that one again, or give "
                 "another --output"
             )
@@ -147,18 +147,12 @@ def _answer(fetched: _Fetched, model: InfmapModel, order: Order) -> Row:
     return row
 
 
-class _OtherModel(InfmapError):
-    """It stops the run."""
-
-
 def _or_rejected(row: Row, step: Callable[[], Any]) -> Any:
     """What a step gives, or ``None`` with the rejection in the row; what stops the run is raised."""
     try:
         return step()
     except InputRejected as rejection:
         row.add_rejection(rejection)
-    except (ServerError, _OtherModel, OSError):
-        raise
     except InfmapError:
         raise
     except Exception as error:  # noqa: BLE001  # one radiograph stops no other, whatever it does to a decoder
