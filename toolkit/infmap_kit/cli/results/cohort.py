@@ -37,7 +37,7 @@ def run(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Folders, pictures, lists (.csv, .parquet with a column `path`), a DICOMDIR, the root of a "
             "DICOMweb (https://…/dicom-web), or a URL such as s3://bucket/prefix.",
         ),
