@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infmap_kit.cli.app import Json, app
-from infmap_kit.command import console, print_json, print_result
+from infmap_kit.command import Application, console, print_json, print_result
 from infmap_kit.errors import MissingDependency, NodeError
 
 if TYPE_CHECKING:
     from infmap_kit.node.config import NodeConfig
     from infmap_kit.node.queue.database import Database
 
-node = typer.Typer(
+node = Application(
     help="A DICOM node beside the PACS: radiographs arrive, results go back.",
-    epilog="Example: `infmap-kit node check --config node.toml`",
+    epilog="Example: `infmap-kit node check node.toml`",
     no_args_is_help=True,
 )
 app.add_typer(node, name="node")

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import Application, console, print_json
 
-deploy = typer.Typer(
+deploy = Application(
     help="Write what runs a repository on a host of its own, or on a cluster.",
     epilog="Example: `infmap-kit deploy compose --output compose.yaml`",
     no_args_is_help=True,
