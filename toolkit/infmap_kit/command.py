@@ -119,14 +119,16 @@ def exit_code_of(work: Callable[[], object], *, program: str = "infmap-kit") -> 
     except OSError as error:
         return _told(_refusal(error), document=error.filename is not None)
     except KeyboardInterrupt:
-        return _interrupted()
+        # In a sandbox; whoever waits for it is interrupted, too, and prints the document.
+        sys.stderr.write("interrupted\n")
+        return Interrupted.exit_code
     except SystemExit as end:
         # How Typer ends a program; it has told people why.
-        reason = getattr(end.__context__, "format_message", None)
-        if reason is not None and isinstance(end.code, int):
+        cause = end.__context__
+        if (reason := getattr(cause, "format_message", None)) and isinstance(end.code, int):
             _document(reason(), end.code)
-        if isinstance(end.__context__, typer.Exit) and end.code == Interrupted.exit_code:
-            return _interrupted()
+        elif cause is not None and isinstance(cause.__cause__, KeyboardInterrupt):
+            _document("interrupted", Interrupted.exit_code)
         raise
     return 0
 
@@ -138,12 +140,6 @@ def _told(reason: str, code: int = InfmapError.exit_code, *, document: bool = Tr
     if document:
         _document(reason, code)
     return code
-
-
-def _interrupted() -> int:
-    sys.stderr.write("interrupted\n")
-    _document("interrupted", Interrupted.exit_code)
-    return Interrupted.exit_code
 
 
 def _document(reason: str, code: int) -> None:
