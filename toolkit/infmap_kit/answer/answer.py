@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -142,6 +141,13 @@ class Answer:
             "notice": self.finding.notice,
         }
 
+    def _repr_html_(self) -> str:
+        """The map beside the figures, for a notebook."""
+        # Templates and tables, which a server's runner needs none of.
+        from infmap_kit.answer.notebook import answer_html
+
+        return answer_html(self)
+
 
 def lungs_of(answer: Answer) -> LungAnswer | None:
     """The answer about the lungs; ``None`` where none are served."""
@@ -153,10 +159,3 @@ def classifier_of(answer: Answer) -> ClassifierAnswer | None:
     """The classifier's answer; ``None`` where none is served."""
     classifier = answer.parts.get("classifier")
     return classifier if isinstance(classifier, ClassifierAnswer) else None
-
-
-def encode_png(infection_map: NDArray[np.uint8]) -> bytes:
-    """An infection map, (H, W, 3) uint8 RGB, as PNG."""
-    bgr = cv2.cvtColor(infection_map, cv2.COLOR_RGB2BGR)
-    # Level 1: writing the file would otherwise take longer than everything before it.
-    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -64,3 +64,10 @@ def infection_map(
     product = canvas[..., np.newaxis] * colour_table(table).astype(np.uint16)[level]
     # The quotient is a whole number of 255ths, so + 127 rounds half up without floats.
     return ((product + 127) // 255).astype(np.uint8)
+
+
+def encode_png(infection_map: NDArray[np.uint8]) -> bytes:
+    """An infection map, (H, W, 3) uint8 RGB, as PNG."""
+    bgr = cv2.cvtColor(infection_map, cv2.COLOR_RGB2BGR)
+    # Level 1: writing the file would otherwise take longer than everything before it.
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -12,7 +12,7 @@ import typer
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.command import console, print_json
 from infmap_kit.errors import ServerError
-from infmap_kit.systemd import tell_systemd
+from infmap_kit.serving.systemd import tell_systemd
 from infmap_kit.triton.server.options import ServerOptions
 
 HttpPort = Annotated[int, typer.Option(help="Triton's HTTP port.")]
