@@ -60,7 +60,10 @@ def infer(
     ] = True,
     json_: Annotated[
         bool,
-        typer.Option("--json", help="Print JSON Lines on stdout: a document for each file."),
+        typer.Option(
+            "--json",
+            help="Print JSON Lines on stdout: a document a file, and the error if it fails.",
+        ),
     ] = False,
 ) -> None:
     """Make an infection map and a JSON, or DICOM results, for every radiograph.
