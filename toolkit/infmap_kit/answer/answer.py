@@ -15,6 +15,7 @@ from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, severity_at
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.paint import PAPER, Paint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,8 @@ class Answer:
         asked for.
     finding
         The finding that the model looks for, whose threshold decides.
+    paint
+        How ``infection_map`` is painted.
     """
 
     detected: bool
@@ -53,6 +56,7 @@ class Answer:
     timings_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     activation_map: NDArray[np.uint8] | None = None
     finding: FindingSpec = COVID_19
+    paint: Paint = PAPER
 
     @property
     def probability_max(self) -> float:
@@ -141,6 +145,35 @@ class Answer:
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
             "notice": self.finding.notice,
         }
+
+
+def mask_at(
+    field: NDArray[np.float32], size: tuple[int, int], threshold: float
+) -> NDArray[np.uint8]:
+    """Where a field reaches a threshold, at another size.
+
+    Parameters
+    ----------
+    field
+        (224, 224) float32, brought to that size as for the infection map (bilinear, half-pixel centres), so
+        that the mask's edge is the map's.
+    size
+        Height and width in pixels.
+    threshold
+        From which a pixel is inside.
+
+    Returns
+    -------
+    NDArray
+        (height, width) uint8, 0 or 1.
+    """
+    height, width = size
+    mask = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR) >= threshold
+    if not mask.any():
+        # A lone pixel's peak is lost between the new ones, and a detection must not be.
+        decided = (field >= threshold).astype(np.uint8)
+        mask = cv2.resize(decided, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    return mask.astype(np.uint8)
 
 
 def lungs_of(answer: Answer) -> LungAnswer | None:

@@ -90,7 +90,7 @@ def publish(
             draft.folder,
             target=built.target,
             precision=built.precision,
-            model={**source.identity, **built.model},
+            model={**source.record, **built.model},
             built_with={
                 **versions("onnx", "onnxruntime", "numpy", "openvino"),
                 **built.built_with,
