@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.paint import Paint
 
-_SCHEME = "infmap-kit results 2"
+_SCHEME = "infmap-kit results 3"
 """Changes when results of the same radiograph and model would look different: a PACS that holds an
 object of the same UID keeps the old one."""
 
