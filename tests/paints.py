@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from infmap_kit.model.paint import Paint
 
 def painted_apart(
     canvas: NDArray[np.uint8],
-    fitted: NDArray[np.float32],
+    fitted: NDArray[Any],
     paint: Paint,
     finding_colours: str = "jet",
     inside: NDArray[np.bool_] | None = None,

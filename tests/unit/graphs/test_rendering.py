@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,16 +40,18 @@ def _lungs() -> NDArray[np.float32]:
 
 
 def _inputs(
-    paint: Paint, canvas: NDArray[np.uint8], probability: NDArray[np.float32], **more: object
-) -> dict[str, NDArray[np.generic]]:
-    lungs = more.get("lungs", _lungs())
-    stated = {"probability": probability, "CANVAS": canvas}
+    paint: Paint,
+    canvas: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    lungs: NDArray[np.float32] | None = None,
+) -> dict[str, NDArray[Any]]:
+    stated: dict[str, NDArray[Any]] = {"probability": probability, "CANVAS": canvas}
     if paint.in_lungs:
-        stated["lung_probability"] = np.asarray(lungs, np.float32)
+        stated["lung_probability"] = _lungs() if lungs is None else lungs
     return {name: value[np.newaxis] for name, value in stated.items()}
 
 
-def _run(paint: Paint, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.uint8]:
+def _run(paint: Paint, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
     session = onnxruntime.InferenceSession(rendering_graph(paint).SerializeToString())
     painted: NDArray[np.uint8] = session.run(None, inputs)[0]
     return painted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import io
 import re
 import shutil
@@ -91,7 +92,8 @@ def test_other_programs_read_the_lossless_pixels(capture: Capture, tmp_path: Pat
 
 @pytest.mark.parametrize("stated", ["YES", "NO", None])
 def test_burned_in_annotation_is_the_radiographs_own(stated: str | None) -> None:
-    written = _written(**({} if stated is None else {"BurnedInAnnotation": stated}))
+    tags: dict[str, Any] = {} if stated is None else {"BurnedInAnnotation": stated}
+    written = _written(**tags)
     assert written.get("BurnedInAnnotation") == stated
     assert "none of it identifies the patient" in written.DerivationDescription
 
@@ -190,6 +192,13 @@ def test_every_language_says_everything_and_fits(language: str) -> None:
     assert (sheet[-5:] == 0).all(), "the last line is not cut"
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 3000), (3000, 64)])
+def test_a_strip_has_a_sheet_too(height: int, width: int) -> None:
+    radiograph = _radiograph(height, width)
+    sheet = _sheet(radiograph, with_lungs(radiograph), sides_known=True)
+    assert min(sheet.shape[:2]) > 200
+
+
 def test_a_negative_says_no_more_than_is_known() -> None:
     radiograph = _radiograph()
     (only,) = conclusion(with_lungs(radiograph, probability=NOTHING), COVID_19, Words())
@@ -229,11 +238,12 @@ def test_a_language_that_has_no_words_is_refused() -> None:
 
 def test_words_of_another_alphabet_and_the_patients_name() -> None:
     report = {}
-    for tags, language in (
+    sources: list[tuple[dict[str, Any], str]] = [
         ({"PatientName": "Müller^Jürgen", "SpecificCharacterSet": "ISO_IR 100"}, "de"),
         ({"PatientName": "Müller^Jürgen", "SpecificCharacterSet": "ISO_IR 100"}, "zh"),
         ({}, "el"),
-    ):
+    ]
+    for tags, language in sources:
         radiograph = decode_radiograph(as_file(chest_dataset(**tags)), "x")
         assert radiograph.header is not None
         (written,) = dicom_results(
@@ -275,3 +285,32 @@ def test_warnings_stand_on_the_sheet() -> None:
         )
         written.append(capture)
     assert written[1].Rows > written[0].Rows
+
+
+def test_a_viewer_of_reports_shows_the_conclusion_first_and_names_every_figure(
+    tmp_path: Path,
+) -> None:
+    if shutil.which("dsr2html") is None:
+        pytest.skip("needs DCMTK: apt-get install dcmtk")
+    radiograph = decode_radiograph(as_file(chest_dataset()), "x")
+    assert radiograph.header is not None
+    (report,) = dicom_results(
+        radiograph.header,
+        radiograph,
+        with_lungs(radiograph),
+        kinds=[ResultKind.STRUCTURED_REPORT],
+        language="de",
+    )
+    (tmp_path / "x.dcm").write_bytes(as_file(report))
+    subprocess.run(["dsr2html", tmp_path / "x.dcm", tmp_path / "x.html"], check=True)
+    shown = html.unescape((tmp_path / "x.html").read_text("utf-8"))
+    shown = " ".join(re.sub(r"<[^>]+>", " ", shown).split())
+    assert shown.index("COVID-19-Infektion: Verdacht.") < shown.index("Imaging Measurements")
+    for figure in (
+        "Highest probability of infection of any pixel: 0.93",
+        "Infected share of the lungs: 14.92 %",
+        "Infected share of the right lung: 19.71 %",
+        "Infected share of the left lung, lower zone: 26.79 %",
+        "Infected share of the left lung, upper zone: 0.00 %",
+    ):
+        assert figure in shown

@@ -108,7 +108,7 @@ def draw_sheet(
     legend = _legend(answer, finding, words)
     legend_rows = _legend_rows(legend, small, width - 2 * gap)
     top = gap + letters.line_pixels
-    below = top + size.height + gap // 2
+    below = top + max(size.height, bar.height) + gap // 2
     text_top = below + len(legend_rows) * small.line_pixels + gap
     height = text_top + sum(lettering.line_pixels for lettering, _ in rows) + gap
     image = Image.new("RGB", (width, height))
@@ -166,7 +166,8 @@ class _Bar:
         size: PanelSize,
         lettering: Lettering,
     ) -> _Bar:
-        height = size.height - 2 * lettering.line_pixels
+        # Of a strip of a radiograph, too, each tick has its line.
+        height = max(size.height - 2 * lettering.line_pixels, 6 * lettering.line_pixels)
         ticks = {value: words.number(value) for value in _TICKS}
         # A tick that the threshold's own would be written over goes.
         apart = 1.2 * lettering.line_pixels / height
@@ -184,9 +185,13 @@ class _Bar:
         )
 
     @property
+    def height(self) -> int:
+        return len(self.picture) + 2 * self.lettering.line_pixels
+
+    @property
     def width(self) -> int:
         letters = max(self.lettering.width(shown) for shown in self.ticks.values())
-        return self.picture.shape[1] + letters + 3 * self.lettering.pixels
+        return int(self.picture.shape[1]) + letters + 3 * self.lettering.pixels
 
     def paste(self, image: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int]) -> None:
         left, top = place[0], place[1] + self.lettering.line_pixels
