@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test slow check fuzz bench lock chaos load reliability clean
+.PHONY: help setup demo test slow check docs fuzz bench release lock chaos load reliability clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ check: setup ## Run ruff, import-linter and mypy --strict
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
+docs: setup ## Build the documentation in site/, strictly: a link that leads nowhere ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "Open site/index.html"
+
 # N inputs of all targets together; TARGET=decode fuzzes one. What was found lies in tests/fuzz/corpus afterwards.
 fuzz: setup ## Fuzz what is read from outside for ten minutes, and draw fresh hypothesis examples
 	@PYTHONPATH=tests nice $(BIN)/python -m fuzz --inputs $(or $(N),100000) $(TARGET)
@@ -54,6 +58,9 @@ sbom: setup ## Build the wheel in dist/, and beside it what it brings along (Cyc
 
 audit: setup ## Hold what is installed against the committed advisories; no network
 	@$(BIN)/python scripts/audit.py
+
+release: setup ## Make dist/ of a version: changelog, wheel, bill of materials, hashes, signature
+	@scripts/release "$(VERSION)" "$(KEY)"
 
 lock: ## Hash what constraints.txt and pyproject.toml name, after a change of either
 	@scripts/lock
@@ -71,5 +78,5 @@ reliability: setup ## Fill the records' figures into docs/reliability.md
 	@PYTHONPATH=tests $(BIN)/python -m chaos.table
 
 clean: ## Remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
+	rm -rf $(VENV) $(DEMO) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

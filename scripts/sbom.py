@@ -26,7 +26,8 @@ from infmap_kit import __version__
 from infmap_kit.triton.server.runtime import TRITON_VERSION, WHEEL_REQUIREMENT, WHEEL_SHA256
 
 ROOT = Path(__file__).resolve().parents[1]
-DEVELOPMENT = "dev"
+DEVELOPMENT = {"dev", "docs"}
+"""Extras for whoever works on the project: no host installs them."""
 _VALIDATE = (
     "import sys; from cyclonedx.schema import SchemaVersion; "
     "from cyclonedx.validation.json import JsonStrictValidator; "
@@ -56,7 +57,7 @@ def shipped(distribution: str = "infmap-kit") -> set[str]:
     """Names of all that a distribution asks for, and that in turn, as far as it is installed."""
     found: set[str] = set()
     extras = set(importlib.metadata.metadata(distribution).get_all("Provides-Extra") or ())
-    waiting = [(distribution, extra) for extra in {"", *extras} - {DEVELOPMENT}]
+    waiting = [(distribution, extra) for extra in {"", *extras} - DEVELOPMENT]
     seen = set(waiting)
     while waiting:
         name, extra = waiting.pop()

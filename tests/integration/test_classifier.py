@@ -22,7 +22,7 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
-from infmap_kit.release.verify import verify_served
+from infmap_kit.release.verify import compare_served
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
@@ -142,7 +142,7 @@ def test_the_server_is_verified_with_its_classifier(served: TritonServer, tmp_pa
     source = with_parts(
         read_source(run), {"classifier": small_classifier_run(tmp_path / "classifier", CLASSIFIER)}
     )
-    gate = verify_served(
+    gate = compare_served(
         source, served.grpc_url, reference=reference_runner(source), pictures=pictures
     )
     assert len(gate.part("classifier")) == 2

@@ -30,7 +30,7 @@ from infmap_kit.progress import no_progress
 from infmap_kit.release.bundle import write_bundle
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import read_source, with_parts
-from infmap_kit.release.verify import verify_served
+from infmap_kit.release.verify import compare_served
 from infmap_kit.targets.qdq import quantised_networks
 from infmap_kit.targets.target import Proof
 from infmap_kit.triton.releases import releases_of
@@ -108,7 +108,7 @@ def test_what_is_served_is_what_was_proved(
 ) -> None:
     source = read_source(demo_model)
     pictures = [(name, network_input(pixels)) for name, pixels in radiographs]
-    gate = verify_served(
+    gate = compare_served(
         source, server.grpc_url, reference=reference_runner(source), pictures=pictures
     )
     gate.require()
@@ -120,7 +120,7 @@ def test_a_server_of_another_network_is_not_believed(server: TritonServer, tmp_p
     onnx.save(small_network(), tmp_path / "small.onnx")
     source = read_source(tmp_path / "small.onnx")
     with pytest.raises(GateFailed, match="the server at .* is of another network"):
-        verify_served(
+        compare_served(
             source,
             server.grpc_url,
             reference=reference_runner(source),

@@ -29,8 +29,7 @@ from infmap_kit.parts.contract import Contract
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
-from infmap_kit.release.verify import verify_served
-from infmap_kit.results.infer import find_infection
+from infmap_kit.release.verify import compare_served
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.serving.supervisor import supervised
 from infmap_kit.targets.embedded import EmbeddedOptions
@@ -39,6 +38,7 @@ from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import config_text, parse_config
+from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
@@ -123,7 +123,7 @@ def test_any_subset_of_the_nine_outputs(server: TritonServer, radiograph: Radiog
 
 
 def test_served_lungs_are_the_same_doctor(server: TritonServer, source: Source) -> None:
-    gate = verify_served(
+    gate = compare_served(
         source, server.grpc_url, reference=reference_runner(source), pictures=synthetic_pictures()
     )
     gate.require()

@@ -26,10 +26,10 @@ from infmap_kit.model.adapter import ModelAdapter
 from infmap_kit.model.paint import Paint
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
-from infmap_kit.results.infer import find_infection
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime

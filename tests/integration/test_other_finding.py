@@ -21,7 +21,7 @@ from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source
-from infmap_kit.release.verify import verify_served
+from infmap_kit.release.verify import compare_served
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
@@ -138,7 +138,7 @@ def test_the_map_has_the_colours_that_it_names(server: TritonServer) -> None:
 def test_the_gate_proves_it_in_the_running_server(run: Path, server: TritonServer) -> None:
     source = read_source(run)
     pictures = [("below", _flat(_HALF + 3)), ("above", _flat(_HALF + 8)), *synthetic_pictures()[:2]]
-    gate = verify_served(
+    gate = compare_served(
         source, server.grpc_url, reference=reference_runner(source), pictures=pictures
     )
     assert gate.reasons() == []

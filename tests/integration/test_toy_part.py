@@ -16,7 +16,7 @@ from infmap_kit.parts.part import Part
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source, with_parts
-from infmap_kit.release.verify import verify_served
+from infmap_kit.release.verify import compare_served
 from infmap_kit.results.infer import InferenceRun
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.check import Status
@@ -45,7 +45,7 @@ def test_what_a_toy_part_says_reaches_the_json(repository: Path, tmp_path: Path)
     with serving(repository, free_ports()) as server:
         with InfmapClient(server.grpc_url) as client:
             outcomes = list(InferenceRun(files, tmp_path / "out", client))
-        verify_served(
+        compare_served(
             source,
             server.grpc_url,
             reference=reference_runner(source),

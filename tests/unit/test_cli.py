@@ -85,7 +85,7 @@ def test_every_command_stands_in_the_documentation() -> None:
     assert {"export", "verify published", "serve", "infer", "doctor", "deploy compose"} <= set(
         COMMANDS
     )
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
     text = " ".join(page.read_text() for page in pages)
     assert [command for command in COMMANDS if command not in text] == []
 

@@ -30,7 +30,7 @@ from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
-from infmap_kit.release.verify import verify_repository
+from infmap_kit.release.verify import compare_repository
 from infmap_kit.results.outcome import Outcome
 from infmap_kit.results.tables import findings_table
 from infmap_kit.targets.embedded import EmbeddedOptions
@@ -93,7 +93,7 @@ def test_every_target_publishes_and_verifies_a_classifier(
         "CLASSIFIER_PROBABILITY",
         "ACTIVATION_MAP",
     ]
-    again = verify_repository(
+    again = compare_repository(
         source, tmp_path / "r", reference=reference_runner(source), pictures=PICTURES
     )
     again.require()
@@ -104,7 +104,7 @@ def test_a_classifier_is_not_verified_unseen(source: Source, run: Path, tmp_path
     publish(source, tmp_path / "r", EmbeddedOptions(), pictures=PICTURES)
     alone = read_source(run)
     with pytest.raises(GateFailed, match="another classifier.*give its run as --classifier"):
-        verify_repository(
+        compare_repository(
             alone, tmp_path / "r", reference=reference_runner(alone), pictures=PICTURES
         )
 
@@ -133,7 +133,7 @@ def test_a_bundle_brings_its_classifier(
     assert len(gate.part("classifier")) == len(PICTURES)
     assert manifest.model["classifier"] == record["classifier"]
     origin = read_origin(path)
-    verify_repository(
+    compare_repository(
         origin.source, tmp_path / "r", reference=origin.reference, pictures=origin.pictures
     ).require()
     with pytest.raises(BundleError, match="leave --classifier out"):

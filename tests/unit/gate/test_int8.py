@@ -25,7 +25,7 @@ from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source
-from infmap_kit.release.verify import verify_repository
+from infmap_kit.release.verify import compare_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.target import TargetOptions
 from infmap_kit.targets.tensorrt import TensorrtOptions
@@ -57,7 +57,7 @@ def _source(folder: Path, network: onnx.ModelProto | None = None) -> Source:
 def _verified(source: Source, options: TargetOptions, folder: Path) -> tuple[dict[str, Any], str]:
     """The report of `verify` on what was published, as JSON and as Markdown."""
     publish(source, folder / "repository", options, pictures=PICTURES)
-    verify_repository(
+    compare_repository(
         source,
         folder / "repository",
         reference=reference_runner(source),

@@ -32,7 +32,7 @@ from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
-from infmap_kit.release.verify import verify_repository
+from infmap_kit.release.verify import compare_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
@@ -89,7 +89,7 @@ def test_every_target_publishes_and_verifies_lungs(
     assert [output.name for output in config.output][4:] == [
         *("LUNGS", "LUNG_SEVERITY", "ZONE_SEVERITY", "SEVERITY_OF_LUNGS", "SEVERITY_AT")
     ]
-    again = verify_repository(
+    again = compare_repository(
         source, tmp_path / "r", reference=reference_runner(source), pictures=PICTURES
     )
     again.require()
@@ -153,7 +153,7 @@ def test_verify_names_lungs_that_are_missing_or_others(
         (with_parts(alone, {"lungs": other}), "with", "give its run as --lungs"),
     ):
         with pytest.raises(GateFailed, match=reason):
-            verify_repository(
+            compare_repository(
                 asked, tmp_path / folder, reference=reference_runner(asked), pictures=PICTURES
             )
 
@@ -260,7 +260,7 @@ def test_a_bundle_brings_its_lungs(run: Path, lung_run: Path, tmp_path: Path) ->
     gate.require()
     assert manifest.model["lungs"] == bundle.source.identity["lungs"]
     assert Grades.parse(manifest.model["lungs"]["grades"]) == Grades(0, 10, 30)
-    verify_repository(
+    compare_repository(
         bundle.source, tmp_path / "r", reference=bundle.reference, pictures=bundle.pictures
     ).require()
 

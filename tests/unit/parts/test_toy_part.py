@@ -19,7 +19,7 @@ from infmap_kit.release.install import install_bundle
 from infmap_kit.release.origin import read_origin
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_parts
-from infmap_kit.release.verify import verify_repository
+from infmap_kit.release.verify import compare_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.config import parse_config
 from infmap_kit.triton.releases import releases_of, roll_back
@@ -50,14 +50,14 @@ def test_a_toy_part_is_published_proved_and_rolled_back(source: Source, tmp_path
     config = parse_config((repository / "infmap" / "config.pbtxt").read_text())
     assert config.output[-1].name == "BRIGHTNESS"
     assert config.parameters["brightness_version"].string_value == "3"
-    verify_repository(
+    compare_repository(
         source, repository, reference=reference_runner(source), pictures=PICTURES
     ).require()
     assert "brightness" in graphs_at(repository)
     others = {"lungs": tmp_path / "lungs", "classifier": tmp_path / "classifier"}
     alone = with_parts(read_source(tmp_path / "run"), others)
     with pytest.raises(GateFailed, match="serves another brightness.*give its run as --brightness"):
-        verify_repository(alone, repository, reference=reference_runner(alone), pictures=PICTURES)
+        compare_repository(alone, repository, reference=reference_runner(alone), pictures=PICTURES)
     publish(alone, repository, EmbeddedOptions(), pictures=PICTURES)
     assert len(releases_of(repository)) == 2
     assert "brightness" in roll_back(repository).model

@@ -17,7 +17,7 @@ from infmap_kit.model.finding import COVID_19, Code
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import Source, read_source, with_finding
-from infmap_kit.release.verify import verify_repository
+from infmap_kit.release.verify import compare_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Source:
 
 
 def _verify(source: Source, repository: Path, **more: object) -> None:
-    verify_repository(
+    compare_repository(
         source,
         repository,
         reference=reference_runner(source),

@@ -41,6 +41,24 @@ def test_movements_stay_within_the_papers_bounds() -> None:
     assert np.allclose(rows[:, 0] ** 2 + rows[:, 3] ** 2, 1, atol=1e-5)
 
 
+def test_stretching_keeps_to_its_bounds_and_moves_nothing_else() -> None:
+    rigid = augmentation.random_transforms(2000, SIZE, _seed(1)).numpy()
+    rows = augmentation.random_transforms(2000, SIZE, _seed(1), 0.2).numpy()
+    # Output to input: the factors by which what is sampled is wider and higher than the picture.
+    wide, high = (np.hypot(rows[:, i], rows[:, i + 1]) for i in (0, 3))
+    for factor in (wide, high):
+        assert np.abs(np.log(factor)).max() <= 0.2 + 1e-5
+        assert np.abs(np.log(factor)).max() > 0.19
+    assert abs(np.corrcoef(wide, high)[0, 1]) < 0.1
+    assert np.allclose(rows[:, :2] / wide[:, np.newaxis], rigid[:, :2], atol=1e-5)
+    assert np.allclose(rows[:, 3:5] / high[:, np.newaxis], rigid[:, 3:5], atol=1e-5)
+    # The picture's centre goes where it went before.
+    centre = np.full(2, (SIZE - 1) / 2)
+    for row, before in zip(rows[:50], rigid[:50], strict=True):
+        got, wanted = (r[:6].reshape(2, 3) @ [*centre, 1] for r in (row, before))
+        assert np.allclose(got, wanted, atol=1e-3)
+
+
 def test_pictures_equal_opencvs_warp_with_the_nearest_pixel_outside() -> None:
     images = _batch(6)
     masks = (images > 125).astype(np.float32)

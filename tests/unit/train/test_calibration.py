@@ -122,7 +122,7 @@ def _pictures(count: int, side: int, *, sure: float) -> tuple[Pictures, np.ndarr
 
 def test_each_half_is_told_at_the_others_temperature() -> None:
     pictures, probability = _pictures(40, 20, sure=3.0)
-    document, counted = calibrate(pictures, probability)
+    document, counted, answered = calibrate(pictures, probability)
     assert document["temperature"] == pytest.approx(3.0, rel=0.1)
     assert [half["fitted_on"] + half["told_on"] for half in document["halves"]] == [40, 40]
     for half in (*document["halves"], document):
@@ -130,6 +130,9 @@ def test_each_half_is_told_at_the_others_temperature() -> None:
         assert half["nll_after"] < half["nll_before"]
     first, second = (half["temperature"] for half in document["halves"])
     assert first != second
+    # What is handed back is what the figures are of, and keeps 0.5 where it was.
+    assert np.array_equal(answered >= 0.5, probability >= 0.5)
+    assert Reliability.measure(pictures.masks > 0, answered).ece == document["ece_after"]
     before, after = counted["pixels"]
     assert before.count.sum() == after.count.sum() == probability.size
     assert counted["images"][0].count.sum() == 40
@@ -150,4 +153,5 @@ def test_a_run_is_calibrated_beside_what_it_holds(
     assert document["spec_version"] == spec.version
     assert document["temperature"] > 0
     assert document["fitted_on"]["pictures"] == 16
-    assert (run / "plots" / "reliability.png").stat().st_size > 5_000
+    for plot in ("reliability.png", "decision_curve.png"):
+        assert (run / "plots" / plot).stat().st_size > 5_000

@@ -22,7 +22,7 @@ from infmap_kit.release.source import read_source
 from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import training_batches
-from infmap_train.evaluation.evaluate import evaluate_run
+from infmap_train.evaluation.evaluate import evaluate
 from infmap_train.networks.normalisation import normalise
 from infmap_train.options import FitOptions
 from infmap_train.training.classify import classify, evaluate_classes, predict_classes
@@ -111,7 +111,7 @@ def test_nobody_takes_a_classifier_for_a_segmentation(
         read_source(classifier_run)
     folder = pictures.samples[0].image.parent.parent
     with pytest.raises(SpecError, match="classifier"):
-        evaluate_run(classifier_run, folder)
+        evaluate(classifier_run, folder)
 
 
 def test_batches_carry_the_class_of_their_own_pictures(pictures: data.Pictures) -> None:

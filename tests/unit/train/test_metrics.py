@@ -53,6 +53,17 @@ def test_nothing_predicted_scores_nought_and_has_no_precision() -> None:
     assert math.isnan(confusion.precision)
 
 
+def test_net_benefit_by_hand() -> None:
+    covid = np.array([True, True, False, False, False])
+    score = np.array([0.9, 0.3, 0.6, 0.2, 0.1])
+    # From 0.5 on one is right and one wrong, whose weight is 1; from 0.25 on two, one, and a third.
+    benefit = metrics.net_benefit(covid, score, np.array([0.5, 0.25, 0.95]))
+    assert benefit == pytest.approx([1 / 5 - 1 / 5, 2 / 5 - 1 / 5 / 3, 0])
+    # Calling every picture positive is worth the share of positives where a false alarm costs nothing.
+    every = metrics.net_benefit(covid, np.ones(5), np.array([0.0, 0.4]))
+    assert every == pytest.approx([0.4, 0.4 - 0.6 * 2 / 3])
+
+
 def test_folds_add_up() -> None:
     one = Confusion(true_positive=1, false_positive=2, false_negative=3, true_negative=4)
     assert one + one == Confusion(

@@ -19,7 +19,7 @@ from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import Anatomy, ModelSpec
 from infmap_train import run_folder
 from infmap_train.data import dataset as data
-from infmap_train.evaluation.evaluate import evaluate_run, predict
+from infmap_train.evaluation.evaluate import evaluate, predict
 from infmap_train.evaluation.metrics import Confusion, pixel_confusion
 from infmap_train.studies.predictions import explain_run
 from train.conftest import NETWORK, OPTIONS, write_data
@@ -117,11 +117,11 @@ def test_evaluation_repeats_the_reported_figures(
     finished_run: Path, pictures: data.Pictures
 ) -> None:
     folder = pictures.samples[0].image.parent.parent
-    again = evaluate_run(finished_run, folder)
+    again = evaluate(finished_run, folder)
     before = run_folder.read(finished_run).metrics
     assert again.report["pixels"]["true_positive"] == before["pixels"]["true_positive"]
     assert len(again.pictures.samples) == 16
-    assert len(evaluate_run(finished_run, folder, everything=True).pictures.samples) == 32
+    assert len(evaluate(finished_run, folder, everything=True).pictures.samples) == 32
 
 
 def _graph_alone(run: Path, copy: Path) -> Path:
@@ -139,7 +139,7 @@ def test_a_run_with_its_graph_alone_is_measured_and_not_trained(
 ) -> None:
     graph = _graph_alone(finished_run, tmp_path / "graph")
     folder = pictures.samples[0].image.parent.parent
-    by_graph, by_weights = (evaluate_run(run, folder) for run in (graph, finished_run))
+    by_graph, by_weights = (evaluate(run, folder) for run in (graph, finished_run))
     np.testing.assert_allclose(by_graph.probability, by_weights.probability, atol=1e-4)
     with pytest.raises(SpecError, match=r"graph and no model\.weights\.h5.*need no weights"):
         run_folder.require_start(graph, NETWORK)
@@ -165,8 +165,8 @@ def test_the_demo_model_asks_for_all_pictures_and_answers_by_its_graph(
     demo = Path(__file__).parents[3] / "training" / "demo_model"
     few = write_data(tmp_path / "few", covid=2, normal=2)
     with pytest.raises(SpecError, match=r"split\.json.*pass --all"):
-        evaluate_run(demo, few)
-    evaluation = evaluate_run(demo, few, everything=True)
+        evaluate(demo, few)
+    evaluation = evaluate(demo, few, everything=True)
     assert evaluation.report["images"] == {"covid": 2, "normal": 2}
     assert 0 <= evaluation.probability.min() <= evaluation.probability.max() <= 1
 
@@ -183,11 +183,11 @@ def test_a_lung_run_says_so_and_holds_back_the_same_patients(
     assert held_back == run_folder.held_back_names(finished_run) & lungs
     assert held_back < run_folder.held_back_names(finished_run)
     folder = pictures.samples[0].image.parent.parent
-    again = evaluate_run(lung_run, folder)
+    again = evaluate(lung_run, folder)
     # To the pixel, though it was trained in bfloat16 and the files are FP32.
     assert spec.training["computed_in"] == "mixed_bfloat16"
     assert again.report["pixels"] == spec.metrics["pixels"]
-    assert len(evaluate_run(lung_run, folder, everything=True).pictures.samples) == len(lungs)
+    assert len(evaluate(lung_run, folder, everything=True).pictures.samples) == len(lungs)
 
 
 def test_the_lung_network_that_was_trained_under_another_word_says_its_anatomy() -> None:

@@ -19,7 +19,7 @@ from infmap_kit.errors import TrainingError
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import Anatomy
 from infmap_train.data.dataset import Pictures, load, read_index
-from infmap_train.evaluation.evaluate import Evaluation, evaluate
+from infmap_train.evaluation.evaluate import Evaluation, figures_of
 from infmap_train.studies.severity_agreement import severity_agreement
 from infmap_train.studies.severity_report import severity_tables, write_severity
 from train.conftest import NETWORK, write_data
@@ -37,7 +37,7 @@ def perfect(folder: Path) -> Evaluation:
     """Make the evaluation of a network that answers as the masks do."""
     pictures = load(read_index(folder))
     probability = pictures.masks.astype(np.float32)
-    return Evaluation(NETWORK, pictures, probability, evaluate(pictures, probability))
+    return Evaluation(NETWORK, pictures, probability, figures_of(pictures, probability))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from infmap_kit.model.spec import Anatomy, NetworkSpec
 from infmap_kit.report.table import Table
 from infmap_train.data.dataset import Pictures, Sample
 from infmap_train.evaluation import plots, tables
-from infmap_train.evaluation.evaluate import Evaluation, evaluate
+from infmap_train.evaluation.evaluate import Evaluation, figures_of
 from infmap_train.evaluation.metrics import Confusion, dice_per_image, precision_recall
 from infmap_train.evaluation.report import worst_rows, write_report
 from infmap_train.training.cross_validate import summarise
@@ -88,7 +88,7 @@ def _evaluation(anatomy: Anatomy = Anatomy.INFECTION) -> Evaluation:
     )
     images = rng.integers(0, 256, masks.shape, np.uint8)
     pictures = Pictures(samples, images, masks, anatomy)
-    return Evaluation(UNET, pictures, probability, evaluate(pictures, probability))
+    return Evaluation(UNET, pictures, probability, figures_of(pictures, probability))
 
 
 def test_a_report_is_written_whole(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_intervals_by_patient_stand_beneath_the_papers_and_chance_is_told() -> N
     assert low <= evaluation.report["detection"]["sensitivity"] <= high
     assert detection.rows[1][1] == f"{100 * low:.1f} to {100 * high:.1f}"
     assert "chance" not in " ".join((*pixels.notes, *detection.notes))
-    opposite = evaluate(evaluation.pictures, 1 - evaluation.probability)
+    opposite = figures_of(evaluation.pictures, 1 - evaluation.probability)
     assert "worse than chance" in " ".join(tables.evaluation_tables(UNET, opposite)[0].notes)
     told = tables.detection_table(UNET, [("measured", PAPERS)], auc=0.3).notes
     assert "0.300 is worse than chance" in " ".join(told)
@@ -196,7 +196,7 @@ def test_lungs_of_one_source_are_told_once() -> None:
 def test_folds_of_lungs_are_cumulated_with_a_vote_an_image(tmp_path: Path) -> None:
     whole = _evaluation(Anatomy.LUNGS)
     part = whole.pictures.take([0])
-    one = evaluate(part, whole.probability[:1])
+    one = figures_of(part, whole.probability[:1])
     summary = summarise(UNET, [whole.report, one], tmp_path)
     assert summary["dice"]["mean"] == pytest.approx((6 * 0.5 + 1) / 7)
     assert summary["pixels"]["true_positive"] == 2 * 2500

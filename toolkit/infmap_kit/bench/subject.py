@@ -12,7 +12,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.answer import encode_png
 from infmap_kit.bench.pictures import BenchPicture
 from infmap_kit.bench.scopes import (
     DECODE,
@@ -26,6 +25,7 @@ from infmap_kit.bench.scopes import (
     SERVED_SEGMENTATION,
 )
 from infmap_kit.gate.engines import DeviceEngine, Engine
+from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph

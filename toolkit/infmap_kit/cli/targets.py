@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from infmap_kit.cli.options import Given, offered
 from infmap_kit.errors import ExportError
-from infmap_kit.targets.registry import choose, targets
+from infmap_kit.targets.registry import choose, precision_of, targets
 from infmap_kit.targets.target import TargetOptions
 
 TARGET_OPTIONS = tuple(target.options for target in targets())
 """What `export`, `install` and `bench table5` make their options of."""
-
-AUTO, DEFAULT = "auto", "default"
-"""Precisions: the target's choice by measurement where it can, and the one nearest to the trained network."""
 
 
 def target_options(name: str, precision: str, given: Given) -> TargetOptions:
@@ -36,5 +33,4 @@ def target_options(name: str, precision: str, given: Given) -> TargetOptions:
             f"expected options of target {target.name}, found {', '.join(foreign)}: leave them out, or name "
             "another --target"
         )
-    chosen = {AUTO: None, DEFAULT: target.precisions[0]}.get(precision, precision)
-    return given.options(target.options, precision=chosen)
+    return given.options(target.options, precision=precision_of(target, precision))

@@ -13,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from infmap_kit.errors import ExportError
 from infmap_kit.graphs.editing import drop_unused_weights, set_nodes
+from infmap_kit.graphs.gray import fold_gray_channels
 from infmap_kit.graphs.refusal import all_nodes, refuse_graph
 from infmap_kit.model.tensors import SEGMENTATION, Dtype, Graph, Tensor
 
@@ -62,8 +63,9 @@ def prepare_segmentation(model: onnx.ModelProto, network: Graph = SEGMENTATION) 
     """Make a converted network fit to stand behind the ensemble.
 
     Its input and output are checked against the contract and get the contract's names; Resize nodes that
-    TensorRT refuses are rewritten without changing a bit of the result; not-a-number and
-    infinite weights stop the export.
+    TensorRT refuses are rewritten without changing a bit of the result; a first convolution over three
+    equal gray channels reads one (:mod:`infmap_kit.graphs.gray`); not-a-number and infinite weights stop the
+    export.
 
     Parameters
     ----------
@@ -142,6 +144,7 @@ def _fit_for_every_target(model: onnx.ModelProto, network: Graph) -> onnx.ModelP
     _check_weights(prepared.graph)
     rewrite_resizes(prepared)
     remove_whole_slices(prepared.graph)
+    fold_gray_channels(prepared.graph)
     return prepared
 
 

@@ -124,3 +124,39 @@ def infection_map(
     level = (fitted * np.float32(_LEVELS - 1)).astype(np.uint8)
     painted: NDArray[np.uint8] = paint_table(paint, table)[level, canvas]
     return painted
+
+
+def mask_at(
+    field: NDArray[np.float32], size: tuple[int, int], threshold: float
+) -> NDArray[np.uint8]:
+    """Where a field reaches a threshold, at another size.
+
+    Parameters
+    ----------
+    field
+        (224, 224) float32, brought to that size as for the infection map (bilinear, half-pixel centres), so
+        that the mask's edge is the map's.
+    size
+        Height and width in pixels.
+    threshold
+        From which a pixel is inside.
+
+    Returns
+    -------
+    NDArray
+        (height, width) uint8, 0 or 1.
+    """
+    height, width = size
+    mask = cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR) >= threshold
+    if not mask.any():
+        # A lone pixel's peak is lost between the new ones, and a detection must not be.
+        decided = (field >= threshold).astype(np.uint8)
+        mask = cv2.resize(decided, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    return mask.astype(np.uint8)
+
+
+def encode_png(infection_map: NDArray[np.uint8]) -> bytes:
+    """An infection map, (H, W, 3) uint8 RGB, as PNG."""
+    bgr = cv2.cvtColor(infection_map, cv2.COLOR_RGB2BGR)
+    # Level 1: writing the file would otherwise take longer than everything before it.
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

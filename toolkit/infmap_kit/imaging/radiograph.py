@@ -53,6 +53,7 @@ class Reason(enum.StrEnum):
     CHILD = "child"
     ANIMAL = "animal"
     POLARITY = "polarity"
+    NO_DICOM_SOURCE = "no-dicom-source"
     NO_UID = "no-uid"
     UNWRITABLE = "unwritable"
 

@@ -7,15 +7,20 @@ import dataclasses
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.chest import judge_picture
+from infmap_kit.imaging.dicom.dataset import content_of
 from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.imaging.headers.jpeg import JPEG_SIGNATURE
 from infmap_kit.imaging.headers.png import PNG_SIGNATURE
 from infmap_kit.imaging.headers.tiff import TIFF_SIGNATURES
 from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
 from infmap_kit.imaging.raster import decode_raster
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 SIGNATURE_BYTES = 132
 """Bytes of a file's beginning that decide its format: DICOM's mark is the last, at 128."""
@@ -36,23 +41,37 @@ _OTHER_FORMATS = {
 }
 
 
-def read_radiograph(path: Path, *, secondary_capture: bool = False) -> Radiograph:
+def read_radiograph(
+    source: Path | BinaryIO | Dataset, *, name: str = "", secondary_capture: bool = False
+) -> Radiograph:
     """Read a suitable radiograph from a PNG, JPEG, TIFF or DICOM file; its suffix is not looked at.
 
     Parameters
     ----------
+    source
+        The file, an open binary file that is read to its end, or a DICOM data set with its pixels, which stays
+        as it is.
+    name
+        The radiograph's name, also in messages; a file's own where none is given.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read too.
 
     Raises
     ------
     InputRejected
-        As by :func:`read_content` and :func:`decode_radiograph`.
+        As by :func:`read_content`, :func:`~infmap_kit.imaging.dicom.dataset.content_of` and
+        :func:`decode_radiograph`.
+    TypeError
+        For a source of another kind, such as the path as text.
     """
-    content = read_content(path)
-    return decode_radiograph(
-        content, path.name, secondary_capture=secondary_capture, file=str(path)
-    )
+    if isinstance(source, Path):
+        content = read_content(source)
+        name, file = name or source.name, name or str(source)
+    else:
+        name = file = name or "the radiograph"
+        with _named(file):
+            content = _content_in_memory(source)
+    return decode_radiograph(content, name, secondary_capture=secondary_capture, file=file)
 
 
 def decode_file(path: Path) -> Radiograph:
@@ -175,16 +194,45 @@ def read_content(path: Path) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
                 raise InputRejected(Reason.NOT_A_FILE, f"expected a picture file, found {kind}")
-            if status.st_size > MAX_FILE_BYTES:
-                sizes = MAX_FILE_BYTES >> 20, status.st_size >> 20
-                text = f"expected at most {sizes[0]} MiB, found {sizes[1]} MiB"
-                raise InputRejected(Reason.TOO_LARGE, text)
+            _refuse_bytes(status.st_size)
             return path.read_bytes()
         except FileNotFoundError as error:
             raise InputRejected(Reason.MISSING, "there is no such file") from error
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise InputRejected(Reason.UNREADABLE, f"cannot be read: {reason}") from error
+
+
+def _content_in_memory(source: BinaryIO | Dataset) -> bytes:
+    if hasattr(source, "read"):
+        return _read_whole(source)
+    from pydicom import Dataset
+
+    if isinstance(source, Dataset):
+        return content_of(source)
+    raise TypeError(
+        f"expected a pathlib.Path, an open binary file or a pydicom.Dataset, found {type(source).__name__}"
+    )
+
+
+def _read_whole(file: BinaryIO) -> bytes:
+    """Read an open file to its end, and not a byte more than a picture file may have."""
+    try:
+        content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputRejected(Reason.UNREADABLE, f"cannot be read: {reason}") from error
+    if not isinstance(content, bytes):
+        raise TypeError("expected a file that was opened in binary mode ('rb'), found a text file")
+    _refuse_bytes(len(content))
+    return content
+
+
+def _refuse_bytes(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        # Rounded up, so that no file of 128 MiB and a byte is said to have 128.
+        limit, found = MAX_FILE_BYTES >> 20, -(-size >> 20)
+        raise InputRejected(Reason.TOO_LARGE, f"expected at most {limit} MiB, found {found} MiB")
 
 
 @contextlib.contextmanager

@@ -195,7 +195,7 @@ class Worker:
 
     def _ask(self, radiograph: Radiograph, rule: Rule) -> Answer:
         from infmap_kit.results.dicom.results import ResultKind
-        from infmap_kit.results.infer import find_infection
+        from infmap_kit.triton.inference import find_infection
 
         painted = ResultKind.SECONDARY_CAPTURE in rule.outputs
         with self._connected(rule) as client:

@@ -20,8 +20,8 @@ from infmap_kit.progression.fields import Fields
 from infmap_kit.progression.noise import Measured, Noise, Variation
 from infmap_kit.progression.reading import Skipped
 from infmap_kit.progression.result import Severity, compared_identity, parse_severity
-from infmap_kit.results.infer import find_infection
 from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.inference import find_infection
 
 
 def measure_noise(

@@ -1,8 +1,9 @@
-"""`infmap-kit export`: from a network and the options of a target to a proved release."""
+"""From a network and the options of a target to a proved release."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,96 @@ from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.int8 import int8_records
-from infmap_kit.gate.pictures import Pictures
+from infmap_kit.gate.pictures import Pictures, pictures_of
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import BatchedRunner, CachingRunner, Runner
+from infmap_kit.model.adapter import AS_IT_IS, ModelAdapter
+from infmap_kit.model.paint import DEFAULT_PAINT, Paint
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of, reference_runner, serving_identity
-from infmap_kit.release.source import Source
-from infmap_kit.targets.registry import find
+from infmap_kit.release.source import DEFAULT_LIMITS, Source, read_source, with_parts
+from infmap_kit.sandbox import SandboxLimits
+from infmap_kit.targets.registry import AUTO, DEFAULT, choose, find, options_of
 from infmap_kit.targets.target import Build, Proof, TargetOptions
 from infmap_kit.triton.config import config_text
 from infmap_kit.triton.releases import publishing
 from infmap_kit.triton.repository import Manifest, versions, write_manifest
+
+
+def export_model(
+    source: Path,
+    repository: Path,
+    target: str | TargetOptions = AUTO,
+    *,
+    precision: str = DEFAULT,
+    parts: Mapping[str, Path | None] | None = None,
+    settings: Mapping[str, str | None] | None = None,
+    paint: Paint = DEFAULT_PAINT,
+    encoder: str | None = None,
+    adapter: ModelAdapter = AS_IT_IS,
+    limits: SandboxLimits = DEFAULT_LIMITS,
+    gate_images: Path | None = None,
+    report: Path | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Manifest, GateReport]:
+    """Publish a trained network as a Triton repository, as `infmap-kit export` does.
+
+    That command confines what it computes of a model to a process of its own. Here it is computed in this
+    process, with all that this process may do: take networks that you trust.
+
+    Parameters
+    ----------
+    source
+        A run folder, an ONNX file or a Keras model.
+    repository
+        Where to publish; what was there is replaced in one step and kept, or stays.
+    target
+        Name of a target (``"auto"`` is what this host has), or a target's options.
+    precision
+        Precision of the networks; ``"default"`` is the target's first, ``"auto"`` its choice by measurement.
+        Options of a target state their own, and this is not looked at.
+    parts, settings
+        As for :func:`~infmap_kit.release.source.with_parts`: ``{"lungs": Path("runs/lungs")}``.
+    paint
+        How maps are painted.
+    encoder, adapter, limits
+        As for :func:`~infmap_kit.release.source.read_source`.
+    gate_images
+        A folder of radiographs that the engine is proved on, besides synthetic ones.
+    report
+        Folder for the gate's report; without one, a failure leaves its message alone.
+    progress
+        Called for each step.
+
+    Returns
+    -------
+    tuple
+        The manifest of what was published, and the gate's measurements.
+
+    Raises
+    ------
+    GateFailed
+        When the engine decides otherwise than the trained network; the repository is as it was.
+    HostMismatch
+        When this host cannot build what was asked for.
+    ExportError, SpecError, InputRejected, MissingDependency
+        As by reading the source and the pictures.
+    """
+    options = target if isinstance(target, TargetOptions) else options_of(target, precision)
+    choose(options.target).require_host()
+    progress("reading", 0, 1)
+    network = with_parts(
+        read_source(source, encoder=encoder, adapter=adapter, limits=limits), parts, settings
+    )
+    network = dataclasses.replace(network, paint=paint)
+    return publish(
+        network,
+        repository,
+        options,
+        pictures=pictures_of(source, gate_images, network.contract.image_size),
+        evidence=None if report is None else Evidence(report),
+        progress=progress,
+    )
 
 
 def publish(

@@ -1,4 +1,4 @@
-"""`infmap-kit verify`: the gate for what was published already, on disk or in a running server."""
+"""The gate for what was published already, on disk or in a running server."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.parts.registry import INFECTION, all_parts
 from infmap_kit.progress import Progress, no_progress
+from infmap_kit.release.origin import read_origin
 from infmap_kit.release.source import Source
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
@@ -27,6 +28,53 @@ from infmap_kit.triton.repository import Manifest, check_repository
 
 
 def verify_repository(
+    origin: Path,
+    repository: Path,
+    *,
+    parts: Mapping[str, Path | None] | None = None,
+    gate_images: Path | None = None,
+    progress: Progress = no_progress,
+) -> GateReport:
+    """Prove that a published repository decides as the trained network that it was made from.
+
+    Parameters
+    ----------
+    origin
+        The trained network: a run folder, a bundle or an ONNX file.
+    repository
+        The repository.
+    parts, gate_images
+        As for :func:`~infmap_kit.release.origin.read_origin`.
+    progress
+        Called for each step.
+
+    Returns
+    -------
+    GateReport
+        The measurements, all within their bounds.
+
+    Raises
+    ------
+    SpecError
+        When a file is not what was exported.
+    GateFailed
+        When the repository was made from another network, or decides otherwise.
+    HostMismatch
+        When its engines do not run here.
+    """
+    trained = read_origin(origin, gate_images, parts=parts)
+    report = compare_repository(
+        trained.source,
+        repository,
+        reference=trained.reference,
+        pictures=trained.pictures,
+        progress=progress,
+    )
+    report.require()
+    return report
+
+
+def compare_repository(
     source: Source,
     repository: Path,
     *,
@@ -53,7 +101,8 @@ def verify_repository(
     SpecError
         When a file is not what was exported.
     GateFailed
-        When the repository was made from another network, or decides otherwise.
+        When the repository was made from another network. Whether it decides otherwise, the report says
+        (:meth:`~infmap_kit.gate.comparison.GateReport.require`).
     HostMismatch
         When its engines do not run here.
     """
@@ -65,7 +114,7 @@ def verify_repository(
     return _compare(reference, runner, pictures, manifest.precision, evidence, progress, int8=kept)
 
 
-def verify_served(
+def compare_served(
     source: Source,
     url: str,
     *,
@@ -74,14 +123,14 @@ def verify_served(
     evidence: Evidence | None = None,
     progress: Progress = no_progress,
 ) -> GateReport:
-    """Compare a running server, at a gRPC address ``host:port``, as :func:`verify_repository` does.
+    """Compare a running server, at a gRPC address ``host:port``, as :func:`compare_repository` does.
 
     Raises
     ------
     ServerError
         When it does not answer.
     GateFailed
-        When it serves another network, or decides otherwise.
+        When it serves another network.
     """
     with InfmapClient(url) as client:
         model = client.model()

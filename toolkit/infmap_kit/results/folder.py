@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from infmap_kit.answer.answer import Answer, encode_png
+from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
@@ -293,9 +294,6 @@ class ResultsFolder:
         kinds = self.options.kinds
         if not kinds:
             return {}, ()
-        if radiograph.header is None:
-            text = "DICOM results are made of DICOM files, and this is none"
-            return {}, (InputWarning("no-dicom-source", text),)
         try:
             written = dicom_results(
                 radiograph.header,

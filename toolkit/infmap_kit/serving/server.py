@@ -45,9 +45,14 @@ def serving(
     repository
         The repository, checked against its manifest before anything of it is loaded.
     options
-        Address and ports to listen on.
+        Address and ports to listen on; free ports of ``127.0.0.1`` where none are given.
     on_log
         Called with every line of the server's log.
+
+    Yields
+    ------
+    TritonServer
+        The server, ready and warm; its ``grpc_url`` is for clients.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def serving(
         When it does not start.
     """
     manifest = checked(repository)
-    with server_of(repository, manifest, options or ServerOptions(), on_log=on_log) as server:
+    with server_of(repository, manifest, options or free_ports(), on_log=on_log) as server:
         warm_up(server.grpc_url)
         yield server
 

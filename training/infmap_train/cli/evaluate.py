@@ -35,7 +35,7 @@ def evaluate(
     """Measure a trained network beside the paper's figures, and its severity beside experts."""
     # A served engine answers by itself.
     start(tensorflow=url is None or lungs is not None)
-    from infmap_train.evaluation.evaluate import evaluate_run
+    from infmap_train.evaluation.evaluate import evaluate as measure
     from infmap_train.evaluation.report import write_report
     from infmap_train.evaluation.tables import evaluation_tables
     from infmap_train.studies.severity_agreement import severity_agreement
@@ -44,7 +44,7 @@ def evaluate(
     if lungs and not severity:
         raise TrainingError("--lungs is for --severity: pass the experts' scores too")
     with progress_bar() as progress:
-        evaluation = evaluate_run(run, data, everything=everything, url=url, progress=progress)
+        evaluation = measure(run, data, everything=everything, url=url, progress=progress)
         tables = evaluation_tables(evaluation.network, evaluation.report)
         if severity:
             agreement = severity_agreement(

@@ -28,7 +28,8 @@ from infmap_train.evaluation.calibration import (
     negative_log_likelihood,
     tempered,
 )
-from infmap_train.evaluation.evaluate import evaluate_run
+from infmap_train.evaluation.detection_plots import draw_decision_curve
+from infmap_train.evaluation.evaluate import evaluate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,8 @@ def calibrate_run(
     Parameters
     ----------
     run
-        The run folder; gets ``calibration.json`` and ``plots/reliability.png`` (no radiograph).
+        The run folder; gets ``calibration.json``, ``plots/reliability.png`` and, for an infection,
+        ``plots/decision_curve.png`` (no radiograph).
     folder
         The data, as for training.
     everything
@@ -78,9 +80,9 @@ def calibrate_run(
         When the data are unfit, have too few patients, or lack the pictures that were held back.
     """
     spec = run_folder.read(run)
-    evaluation = evaluate_run(run, folder, everything=everything, progress=progress)
+    evaluation = evaluate(run, folder, everything=everything, progress=progress)
     pictures, probability = evaluation.pictures, evaluation.probability
-    document, parts = calibrate(pictures, probability, seed=seed)
+    document, parts, after = calibrate(pictures, probability, seed=seed)
     document = json_ready(
         {
             "temperature": document["temperature"],
@@ -97,19 +99,27 @@ def calibrate_run(
         }
     )
     write_json(run / CALIBRATION, document)
-    plots.save({"reliability.png": plots.draw_reliability(parts)}, run / "plots")
+    figures = {"reliability.png": plots.draw_reliability(parts)}
+    if pictures.anatomy is Anatomy.INFECTION:
+        peaks = {
+            f"largest probability, {when}": answered.max(axis=(1, 2))
+            for when, answered in (("as trained", probability), ("calibrated", after))
+        }
+        figures["decision_curve.png"] = draw_decision_curve(pictures.covid, peaks)
+    plots.save(figures, run / "plots")
     return dict(document)
 
 
 def calibrate(
     pictures: Pictures, probability: NDArray[np.float32], *, seed: int = 0
-) -> tuple[dict[str, Any], dict[str, tuple[Reliability, Reliability]]]:
+) -> tuple[dict[str, Any], dict[str, tuple[Reliability, Reliability]], NDArray[np.float32]]:
     """Fit on each half of the patients and measure on the other, then fit on all.
 
     Returns
     -------
     tuple
-        Temperature and figures, and the reliability before and after by what was counted.
+        Temperature and figures; the reliability before and after by what was counted; and the probabilities,
+        each at the temperature that the other half asks for.
     """
     truth = pictures.masks > 0
     halves = []
@@ -135,7 +145,7 @@ def calibrate(
             for what, (before, later) in counted.items()
         },
     }
-    return document, counted
+    return document, counted, after
 
 
 def calibration_table(document: dict[str, Any]) -> Table:

@@ -1,4 +1,4 @@
-"""Curves of detection scores: ROC, precision and recall. No radiograph."""
+"""Curves of detection scores: ROC, precision and recall, net benefit. No radiograph."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from infmap_train.evaluation.metrics import net_benefit
 from infmap_train.evaluation.plots import legend_beside, new_figure
 
 
@@ -54,6 +55,37 @@ def draw_precision_recall(
     axes.axhline(float(covid.mean()), color="0.7", linestyle=":", linewidth=1)
     _mark(axes, points or {})
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    legend_beside(axes)
+    return figure
+
+
+def draw_decision_curve(
+    covid: NDArray[np.bool_], scores: Mapping[str, NDArray[np.floating]]
+) -> Figure:
+    """Draw the net benefit of each score, beside calling every picture COVID-19, and none.
+
+    Parameters
+    ----------
+    covid
+        (N,) bool, the truth.
+    scores
+        Label to (N,) probability.
+    """
+    figure, axes = _axes()
+    thresholds = np.linspace(0.01, 0.99, 99)
+    for label, score in scores.items():
+        axes.plot(thresholds, net_benefit(covid, score, thresholds), label=label)
+    every = net_benefit(covid, np.ones(covid.size), thresholds)
+    axes.plot(thresholds, every, color="0.5", linestyle="--", label="every picture")
+    axes.axhline(0, color="0.5", linestyle=":", label="no picture")
+    share = float(covid.mean())
+    axes.set(
+        title=f"{covid.size} pictures, {100 * share:.0f} % COVID-19",
+        xlabel="probability from which a picture is called COVID-19",
+        ylabel="net benefit",
+        xlim=(0, 1),
+        ylim=(-0.1 * share, 1.1 * share),
+    )
     legend_beside(axes)
     return figure
 

@@ -28,6 +28,7 @@ from infmap_train.data.dataset import Pictures, load
 from infmap_train.data.layouts import read_dataset
 from infmap_train.evaluation import metrics, weighted
 from infmap_train.evaluation.bootstrap import Resamples
+from infmap_train.evaluation.subgroups import subgroups
 from infmap_train.options import ReadOptions
 
 _BATCH_SIZE = 16
@@ -188,7 +189,7 @@ def _refuse_other_network(client: InfmapClient, spec: ModelSpec | None) -> None:
     )
 
 
-def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
+def figures_of(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, Any]:
     """Pixel metrics over all pictures and by source; for the infection, detection metrics too.
 
     Sources are measured apart because their masks were drawn by different doctors to different
@@ -229,6 +230,7 @@ def evaluate(pictures: Pictures, probability: NDArray[np.float32]) -> dict[str, 
                 "auc": [area.low, area.high],
             },
         }
+        report["by_subgroup"] = subgroups(pictures, probability)
     report["images"] = pictures.counts()
     report["by_source"] = {}
     for source in sorted(set(sources[masked])):
@@ -270,7 +272,7 @@ class Evaluation:
     probability
         (N, 224, 224) float32 in [0, 1], row by row with ``pictures``.
     report
-        As ``evaluate`` gives it.
+        As ``figures_of`` gives it.
     reading
         How the pictures' folder was read: as the run's own data were.
     """
@@ -282,7 +284,7 @@ class Evaluation:
     reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
 
 
-def evaluate_run(
+def evaluate(
     run: Path,
     folder: Path,
     *,
@@ -337,5 +339,37 @@ def evaluate_run(
         probability = ask_server(url, pictures.images, spec=spec, progress=progress)
     else:
         probability = predict_run(run, pictures.images, progress=progress)
-    report = evaluate(pictures, probability)
+    report = figures_of(pictures, probability)
+    with_lungs = [row for row, sample in enumerate(samples) if sample.lung_mask]
+    if anatomy is Anatomy.INFECTION and with_lungs:
+        lungs = load([samples[row] for row in with_lungs], anatomy=Anatomy.LUNGS).masks
+        report["outside_lungs"] = outside_lungs(lungs, probability[with_lungs])
     return Evaluation(spec.network, pictures, probability, report, reading)
+
+
+def outside_lungs(lungs: NDArray[np.uint8], probability: NDArray[np.float32]) -> dict[str, Any]:
+    """How much of what is called infected lies outside the lungs, where nothing of it belongs.
+
+    Parameters
+    ----------
+    lungs
+        (N, 224, 224) uint8, 0 or 1.
+    probability
+        (N, 224, 224) float32 in [0, 1].
+
+    Returns
+    -------
+    dict
+        ``images``; ``pixels`` of 0.5 and more, and ``outside``, those of them outside the lungs; their
+        ``share``, not a number where there are none; and ``images_outside``, the pictures that have any.
+    """
+    infected = probability >= DETECTION_THRESHOLD
+    beyond = infected & (lungs == 0)
+    pixels, outside = int(infected.sum()), int(beyond.sum())
+    return {
+        "images": len(lungs),
+        "pixels": pixels,
+        "outside": outside,
+        "share": outside / pixels if pixels else float("nan"),
+        "images_outside": int(beyond.any(axis=(1, 2)).sum()),
+    }

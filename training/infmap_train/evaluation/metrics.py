@@ -225,6 +225,30 @@ def image_auc(covid: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
     return float(roc_auc_score(covid, score))
 
 
+def net_benefit(
+    covid: NDArray[np.bool_], score: NDArray[np.floating], thresholds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Net benefit of calling a picture COVID-19 from a probability on (Vickers and Elkin, 2006).
+
+    Whoever acts from a probability p on holds a missed case for (1 - p) / p times as bad as a false alarm.
+
+    Parameters
+    ----------
+    score
+        (N,) probability of each picture.
+    thresholds
+        (T,) probabilities in [0, 1).
+
+    Returns
+    -------
+    NDArray
+        (T,) true positives less false positives times p / (1 - p), as a share of all pictures.
+    """
+    called = score[np.newaxis, :] >= thresholds[:, np.newaxis]
+    right, wrong = ((called & kind).mean(axis=1) for kind in (covid, ~covid))
+    return np.asarray(right - wrong * thresholds / (1 - thresholds))
+
+
 def pixel_histograms(
     masks: NDArray[np.uint8], probability: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

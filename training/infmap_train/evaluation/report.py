@@ -29,7 +29,7 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
     Parameters
     ----------
     evaluation
-        The result of ``evaluate_run``.
+        The result of ``evaluate``.
     folder
         Made when missing; gets ``metrics.json``, ``tables.md``, ``.csv`` and ``.tex``,
         ``images.csv``, ``precision_recall.png``, ``dice.png`` and ``worst_cases.png``.

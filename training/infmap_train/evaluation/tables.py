@@ -56,7 +56,60 @@ def evaluation_tables(network: NetworkSpec, report: Mapping[str, Any]) -> list[T
             auc=report["detection"]["auc"],
         ),
         confusion_table(network, images),
+        *([outside_table(network, found)] if (found := report.get("outside_lungs")) else []),
+        *([subgroup_table(network, groups)] if (groups := report.get("by_subgroup")) else []),
     ]
+
+
+def outside_table(network: NetworkSpec, found: Mapping[str, Any]) -> Table:
+    """Pixels called infected outside the lungs, as ``evaluate.outside_lungs`` counts them."""
+    share = found["share"]
+    return Table(
+        f"Outside the lungs, {network.label}",
+        (
+            "images with a lung mask",
+            "pixels called infected",
+            "outside the lungs",
+            "%",
+            "images with any",
+        ),
+        (
+            (
+                *(str(found[name]) for name in ("images", "pixels", "outside")),
+                "-" if share is None or math.isnan(share) else f"{100 * share:.2f}",
+                str(found["images_outside"]),
+            ),
+        ),
+    )
+
+
+def subgroup_table(network: NetworkSpec, groups: Sequence[Mapping[str, Any]]) -> Table:
+    """Figures by sex, age and view, as :func:`~infmap_train.evaluation.subgroups.subgroups` gives them."""
+    figures = ("detection_sensitivity", "detection_specificity", "pixel_f1")
+
+    def cell(figure: Mapping[str, float | None]) -> str:
+        value, low, high = (figure[name] for name in ("value", "low", "high"))
+        # A report that was read from its file has null for what is no number.
+        if value is None or math.isnan(value):
+            return "-"
+        if low is None or high is None or math.isnan(low):
+            return f"{100 * value:.1f}"
+        return f"{100 * value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+    return Table(
+        f"Subgroups (%), {network.label}; 95 % intervals by drawing patients anew",
+        ("", "", "images", "COVID-19", *("sensitivity", "specificity", "pixel F1 of COVID-19")),
+        tuple(
+            (
+                group["attribute"],
+                group["value"],
+                str(group["images"]),
+                str(group["covid"]),
+                *(cell(group[name]) for name in figures),
+            )
+            for group in groups
+        ),
+    )
 
 
 def classifier_tables(classifier: ClassifierSpec, report: Mapping[str, Any]) -> list[Table]:

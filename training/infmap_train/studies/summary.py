@@ -23,7 +23,7 @@ from infmap_kit.report.table import Table
 from infmap_train import run_folder
 from infmap_train.data.output import json_ready
 from infmap_train.evaluation import metrics, plots, tables
-from infmap_train.evaluation.evaluate import evaluate_run
+from infmap_train.evaluation.evaluate import evaluate
 from infmap_train.evaluation.metrics import Confusion
 
 _HEADINGS = {
@@ -239,7 +239,7 @@ def write_summary(
 def _curve(of: NetworkRuns, data: Path, progress: Progress) -> metrics.PrecisionRecall:
     counts = []
     for run, _ in of.runs.values():
-        evaluation = evaluate_run(run, data, progress=progress)
+        evaluation = evaluate(run, data, progress=progress)
         counts.append(metrics.pixel_histograms(evaluation.pictures.masks, evaluation.probability))
     infected, healthy = (sum(part[1:], start=part[0]) for part in zip(*counts, strict=True))
     return metrics.curve_of(infected, healthy)

@@ -15,7 +15,7 @@ from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import dataset as data
 from infmap_train.data.batches import resize
 from infmap_train.evaluation import metrics, plots
-from infmap_train.evaluation.evaluate import evaluate, predict
+from infmap_train.evaluation.evaluate import figures_of, predict
 from infmap_train.options import FitOptions
 from infmap_train.training.loop import Task, train
 from infmap_train.training.losses import make_hybrid_loss
@@ -79,7 +79,7 @@ def fit(
             "precision_recall.png": plots.draw_precision_recall(curve),
             "dice.png": plots.draw_dice(held_back, probability),
         }
-        return evaluate(held_back, probability), figures
+        return figures_of(held_back, probability), figures
 
     task = Task(
         network=network,

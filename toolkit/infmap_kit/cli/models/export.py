@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +26,6 @@ from infmap_kit.model.adapter import ModelAdapter
 from infmap_kit.model.paint import Paint
 from infmap_kit.progress import progress_bar
 from infmap_kit.sandbox import SandboxLimits
-from infmap_kit.targets.registry import choose
 
 
 @app.command(
@@ -87,32 +85,22 @@ def export(
     another size, and answer logits of several classes: --scale, --mean, --std, --activation and --size put what
     that needs inside the graph.
     """
-    from infmap_kit.gate.pictures import pictures_of
-    from infmap_kit.gate.report import Evidence
-    from infmap_kit.release.export import publish
-    from infmap_kit.release.source import read_source, with_parts
+    from infmap_kit.release.export import export_model
     from infmap_kit.targets.candidates import candidates_table
 
-    options = target_options(target, precision, given)
-    choose(options.target).require_host()
     with progress_bar("reading") as progress:
-        network = with_parts(
-            read_source(
-                source,
-                encoder=encoder,
-                adapter=given.options(ModelAdapter),
-                limits=given.options(SandboxLimits),
-            ),
-            parts_of(given),
-            settings_of(given),
-        )
-        network = dataclasses.replace(network, paint=given.options(Paint))
-        manifest, gate = publish(
-            network,
+        manifest, gate = export_model(
+            source,
             repository,
-            options,
-            pictures=pictures_of(source, gate_images, network.contract.image_size),
-            evidence=Evidence(report),
+            target_options(target, precision, given),
+            parts=parts_of(given),
+            settings=settings_of(given),
+            paint=given.options(Paint),
+            encoder=encoder,
+            adapter=given.options(ModelAdapter),
+            limits=given.options(SandboxLimits),
+            gate_images=gate_images,
+            report=report,
             progress=progress,
         )
     print_published(manifest, repository, gate, as_json=json_)

@@ -70,14 +70,14 @@ def published(
     """
     from infmap_kit.gate.report import Evidence, gate_table
     from infmap_kit.release.origin import read_origin
-    from infmap_kit.release.verify import verify_repository, verify_served
+    from infmap_kit.release.verify import compare_repository, compare_served
 
     with progress_bar("reading") as progress:
         trained = read_origin(
             origin, gate_images, parts=parts_of(given), adapter=given.options(ModelAdapter)
         )
         how = functools.partial(
-            verify_served if url else verify_repository,
+            compare_served if url else compare_repository,
             trained.source,
             reference=trained.reference,
             pictures=trained.pictures,

@@ -22,6 +22,7 @@ from infmap_kit.imaging.dicom.parsing import (
     parse_attributes,
     parse_meta,
 )
+from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import Reason
 
 if TYPE_CHECKING:
@@ -140,6 +141,34 @@ def read_object(source: BinaryIO) -> Dataset:
     """
     file = BoundedFile(source)
     return parse_attributes(file, parse_meta(file), None)
+
+
+def content_of(dataset: Dataset) -> bytes:
+    """Write a data set that somebody has in memory as the bytes of a file, from which everything here begins.
+
+    Raises
+    ------
+    InputRejected
+        ``unreadable`` when its values cannot be written as its transfer syntax says.
+    """
+    from pydicom import dcmwrite
+
+    meta = getattr(dataset, "file_meta", None)
+    # Of a data set that was made in memory, without a word on its encoding, pydicom asks for one.
+    made_here = "TransferSyntaxUID" not in (meta or ()) and None in dataset.original_encoding
+    encoding = {"implicit_vr": False, "little_endian": True} if made_here else {}
+    buffer = io.BytesIO()
+    try:
+        with quiet():
+            dcmwrite(buffer, dataset, **encoding)
+    # pydicom names no closed set of errors for values that do not fit, and its messages quote them.
+    except Exception as error:
+        raise InputRejected(
+            Reason.UNREADABLE,
+            "expected a data set that can be written as a DICOM file, found one that pydicom refuses "
+            f"({type(error).__name__})",
+        ) from error
+    return buffer.getvalue()
 
 
 def _refuse_syntax(syntax: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.dicom.author import Author
 from infmap_kit.results.dicom.reference import can_hold, reference
@@ -35,7 +36,7 @@ USUAL_KINDS = tuple(kind for kind in ResultKind if kind != ResultKind.PRESENTATI
 
 
 def dicom_results(
-    source: Dataset,
+    source: Dataset | None,
     radiograph: Radiograph,
     answer: Answer,
     *,
@@ -49,7 +50,8 @@ def dicom_results(
     Parameters
     ----------
     source
-        The radiograph's data set; its pixels are not looked at and need not be there.
+        The radiograph's data set, such as ``radiograph.header``; its pixels are not looked at and need not be
+        there.
     radiograph
         The radiograph that was read from it.
     answer
@@ -74,11 +76,15 @@ def dicom_results(
     Raises
     ------
     InputRejected
-        ``no-uid`` when the source has no SOP Instance UID to refer to, ``unwritable`` when its tags
-        allow no results.
+        ``no-dicom-source`` when there is no data set, since the file was none of DICOM; ``no-uid`` when it has
+        no SOP Instance UID to refer to; ``unwritable`` when its tags allow no results.
     MissingDependency
         When highdicom is not installed.
     """
+    if source is None:
+        raise InputRejected(
+            Reason.NO_DICOM_SOURCE, "DICOM results are made of DICOM files, and this is none"
+        )
     with writing():
         from infmap_kit.results.dicom.presentation_state import presentation_state
         from infmap_kit.results.dicom.secondary_capture import secondary_capture

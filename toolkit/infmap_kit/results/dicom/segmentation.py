@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.answer import mask_at
+from infmap_kit.imaging.colour import mask_at
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import coded, concept

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.answer import Answer, mask_at
-from infmap_kit.imaging.colour import infection_map, paint_table
+from infmap_kit.answer.answer import Answer
+from infmap_kit.imaging.colour import infection_map, mask_at, paint_table
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.spec import DETECTION_THRESHOLD
