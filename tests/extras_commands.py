@@ -75,6 +75,7 @@ ARGUMENTS = {
     "infmap-kit node show": "1 --config node.toml",
     "infmap-kit node retry": "1 --config node.toml",
     "infmap-kit node watch-folder": "nowhere --config node.toml",
+    "infmap-kit view": "results --export page",
     "infmap-kit progression report": "results --output course",
     "infmap-kit progression noise": f"chest.png --output noise.json --url {_NOWHERE}",
     "infmap-kit bench latency": "chest.png --repository repository",

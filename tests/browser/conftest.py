@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from annotation import Server, Toy, make_study, served, synthetic_cases
 
 Contexts = Callable[..., BrowserContext]
+AXE = "axe-core@4.11.1"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,26 @@ def browser(launch: Callable[..., Browser]) -> Iterator[Browser]:
     running = launch()
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The accessibility checker's source, from npm; it is not part of the project (MPL-2.0)."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("needs npm for axe-core, which is not here")
+    done = subprocess.run(
+        [npm, "pack", AXE, "--silent", f"--pack-destination={folder}"],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"{AXE} cannot be had from npm: {done.stderr.strip()[-200:]}")
+    (archive,) = folder.glob("*.tgz")
+    with tarfile.open(archive) as package:
+        source = package.extractfile("package/axe.min.js")
+        assert source
+        return source.read().decode()
 
 
 @pytest.fixture

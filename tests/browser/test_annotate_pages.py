@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from accessibility import faults
 from annotation import Doctor, Server, Toy, make_study, served, signed_in, synthetic_cases
 
-AXE = "axe-core@4.11.1"
 Contexts = Callable[..., BrowserContext]
 DESKTOP, TABLET, UPRIGHT = (1440, 900), (1180, 820), (820, 1180)
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The accessibility checker's source, from npm; it is not part of the project (MPL-2.0)."""
-    folder = tmp_path_factory.mktemp("axe")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("needs npm for axe-core, which is not here")
-    done = subprocess.run(
-        [npm, "pack", AXE, "--silent", f"--pack-destination={folder}"],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"{AXE} cannot be had from npm: {done.stderr.strip()[-200:]}")
-    (archive,) = folder.glob("*.tgz")
-    with tarfile.open(archive) as package:
-        source = package.extractfile("package/axe.min.js")
-        assert source
-        return source.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +57,6 @@ def to_drawing(page: Page, url: str) -> None:
 
 
 PAGES = [to_sign_in, to_error, to_candidates, to_help, to_notice, to_drawing]
-
-
-def faults(page: Page, axe: str, *rules: str) -> list[str]:
-    """What axe calls serious or critical: rule, and the first element; some rules alone where named."""
-    page.evaluate(axe)
-    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    found: dict[str, Any] = page.evaluate("options => axe.run(options)", options)
-    serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    firsts = [(one["id"], one["nodes"][0]) for one in serious]
-    return [
-        f"{rule}: {node['html'][:120]} {node.get('failureSummary', '')}" for rule, node in firsts
-    ]
 
 
 @pytest.fixture(scope="module")

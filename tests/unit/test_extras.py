@@ -21,7 +21,7 @@ from extras_commands import ARGUMENTS, known_commands, prepare, typed
 from infmap_kit.extras import extra_with
 from without_extras import distributions
 
-EXTRAS = ("client", "export", "sign", "embedded", "dicom", "node", "annotate")
+EXTRAS = ("client", "export", "sign", "embedded", "dicom", "node", "annotate", "view")
 """Those whose packages are small; `train` is tried by its own tests, `int8`, `compile` and `tensorrt` are
 `export` and a library more."""
 
@@ -82,7 +82,12 @@ def test_without_any_extra_every_command_names_the_one_that_it_lacks(folder: Pat
         **{f"infmap-annotate {name}": "annotate" for name in ("init", "serve", "predict")},
     }
     assert {command: asked.get(command) for command in expected} == expected
-    able = {"infmap-kit inspect", "infmap-kit synthesize", "infmap-kit progression report"}
+    able = {
+        "infmap-kit inspect",
+        "infmap-kit synthesize",
+        "infmap-kit progression report",
+        "infmap-kit view",
+    }
     assert not able & asked.keys(), "what needs no extra asks for none"
 
 

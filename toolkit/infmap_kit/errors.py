@@ -85,6 +85,10 @@ class NodeError(InfmapError):
     """The DICOM node cannot start with these rules or on this spool, or its queue has no such entry."""
 
 
+class ViewError(InfmapError):
+    """Results that cannot be shown, or an opinion of one that cannot be kept."""
+
+
 class ProgressionError(InfmapError):
     """Results that cannot be lined up as one patient's course."""
 

@@ -18,7 +18,7 @@ from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner, serving_identity
 from infmap_kit.release.source import Source, read_source, with_parts
-from infmap_kit.release.verify import verify_repository
+from infmap_kit.release.verify import compare_repository
 from infmap_kit.results.dicom.uids import model_identity
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.repository import Manifest, served_contract
@@ -46,7 +46,7 @@ def _published(source: Source, repository: Path, paint: Paint | None = None) -> 
 def _verify(source: Source, repository: Path) -> None:
     # Of the run alone, which says nothing of paints.
     reference = reference_runner(source)
-    verify_repository(source, repository, reference=reference, pictures=PICTURES).require()
+    compare_repository(source, repository, reference=reference, pictures=PICTURES).require()
 
 
 def test_a_release_states_its_paint_and_the_default_is_opacity(

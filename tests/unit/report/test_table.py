@@ -41,14 +41,18 @@ def test_names_give_way_and_nothing_is_cut() -> None:
 def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
     rows = [("one", "1.0", "-", "2026-01-05"), ("two", "10.0", ">= 3", "2026-01-06")]
     html = Table("", ("name", "ms", "bound", "when"), rows).__html__()
-    assert '<td class="figures">1.0</td><td class="figures">-</td><td>2026-01-05</td>' in html
+    assert '<td data-column="ms" class="figures">1.0</td>' in html
+    assert (
+        '<td data-column="bound" class="figures">-</td><td data-column="when">2026-01-05</td>'
+        in html
+    )
     assert "│  1.0 │" in _shown(Table("", ("name", "ms"), [row[:2] for row in rows]))
 
 
 def test_a_tone_is_a_colour_where_there_are_colours() -> None:
     table = Table("", ("state",), [(Toned("dead", "bad"),), ("well",)])
     assert table.csv() == "state\ndead\nwell\n"
-    assert '<td class="bad">dead</td>' in table.__html__()
+    assert '<td data-column="state" class="bad">dead</td>' in table.__html__()
     console = Console(
         file=io.StringIO(), force_terminal=True, color_system="standard", no_color=False
     )

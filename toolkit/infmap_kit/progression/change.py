@@ -11,7 +11,8 @@ from infmap_kit.progression.result import Result
 
 RULE = (
     "A difference is called a change when it lies outside the combined 95 % ranges of the model's own noise: "
-    "a rise from a to b when b - a is more than sqrt((up of a)^2 + (down of b)^2), a fall likewise."
+    "a rise when it is more than the noise upwards of the earlier radiograph and downwards of the later one "
+    "together (the root of the sum of their squares), a fall likewise."
 )
 """For people. The combination is the method of variance estimates recovery (Zou and Donner, Statistics in
 Medicine 27, 2008, 1693), which makes an interval for a difference of two intervals that may be lopsided."""

@@ -149,7 +149,10 @@ class Table:
             for column, is_figures in zip(self.columns, self._figures(), strict=True)
         ]
         rows = [
-            [(cell, f"{kind} {_tone(cell)}".strip()) for cell, kind in zip(row, kinds, strict=True)]
+            [
+                (column, cell, f"{kind} {_tone(cell)}".strip())
+                for column, cell, kind in zip(self.columns, row, kinds, strict=True)
+            ]
             for row in self.rows
             if row
         ]

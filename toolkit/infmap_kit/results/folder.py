@@ -28,19 +28,21 @@ from infmap_kit.results.dicom.results import (
     dicom_results,
     rejection_report,
 )
-from infmap_kit.results.outcome import Outcome
+from infmap_kit.results.outcome import Outcome, rejected_document
 from infmap_kit.results.sheet.sheet import Capture
+from infmap_kit.results.view import view_pictures
 from infmap_kit.results.words.words import ENGLISH, Words
 from infmap_kit.text import json_bytes
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-PNG, JSON, DICOM, CAM = "png", "json", "dicom", "cam"
+PNG, JSON, DICOM, CAM, VIEW = "png", "json", "dicom", "cam", "view"
 _SUFFIX_BYTES = 32
 """Room for a number and the longest suffix, ``.activation_map.png``."""
-FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM)
-"""Values of `--format`; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map."""
+FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM, VIEW)
+"""Values of `--format`; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map, and
+``view`` for what `infmap-kit view` needs beside the JSON."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,8 @@ class ResultOptions:
         return tuple(kind for kind in ResultKind if kind in (*self.formats, *usual))
 
 
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+"""Suffixes, in small letters, by which a file claims to be DICOM."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ class SourceFile:
             with contextlib.suppress(InputRejected):
                 header = read_tags(content)
         # A damaged file may have lost what DICOM begins with, but not its name.
-        unnamed = dicom or path.suffix.lower() in _DICOM_SUFFIXES
+        unnamed = dicom or path.suffix.lower() in DICOM_SUFFIXES
         digest = hashlib.sha256(content).hexdigest()
         return cls(path=path, sha256=digest, unnamed=unnamed, header=header)
 
@@ -242,7 +245,14 @@ class ResultsFolder:
         )
         if cam_path is not None:
             document["activation_map"] = cam_path.name
-        if JSON in formats:
+        view_paths: dict[str, Path] = {}
+        if VIEW in formats:
+            pictures = view_pictures(named.file.path, radiograph, answer)
+            view_paths = {name: self.folder / f"{stem}.{name}.png" for name in pictures.contents}
+            contents |= {path: pictures.contents[name] for name, path in view_paths.items()}
+            names = {name: path.name for name, path in view_paths.items()}
+            document["view"] = {**names, **pictures.stated}
+        if {JSON, VIEW} & set(formats):
             json_path = self.folder / f"{stem}.json"
             contents[json_path] = json_bytes(document)
         with writing_to(self.folder):
@@ -255,11 +265,12 @@ class ResultsFolder:
             map_path=map_path,
             cam_path=cam_path,
             json_path=json_path,
+            view_paths=tuple(view_paths.values()),
             dicom_paths=dicom_paths,
         )
 
     def write_rejection(self, named: NamedFile, rejection: InputRejected) -> Outcome:
-        """Write why a file was refused: as a DICOM report, where one is asked for and can be made.
+        """Write why a file was refused: for a viewer, and as a DICOM report where one can be made.
 
         Raises
         ------
@@ -268,6 +279,12 @@ class ResultsFolder:
         """
         source, header = named.file.path, named.file.header
         dicom_paths: tuple[Path, ...] = ()
+        json_path: Path | None = None
+        if VIEW in self.options.formats:
+            json_path = self.folder / f"{named.stem}.json"
+            with writing_to(self.folder):
+                document = json_bytes(rejected_document(rejection, source=named.shown))
+                write_together({json_path: document}, private=True)
         if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
             # A file without a UID cannot be referred to; the rejection itself is reported all the same.
             with writing_to(self.folder), contextlib.suppress(InputRejected):
@@ -285,7 +302,11 @@ class ResultsFolder:
                 rejection.code, rejection.reason, found=rejection.found, file=named.called
             )
         return Outcome(
-            source=source, called=named.called, rejection=rejection, dicom_paths=dicom_paths
+            source=source,
+            called=named.called,
+            rejection=rejection,
+            json_path=json_path,
+            dicom_paths=dicom_paths,
         )
 
     def _objects(

@@ -28,7 +28,7 @@ class Outcome:
         Why the file was rejected; ``None`` for an answer.
     document
         The answer's JSON; empty for a rejected file.
-    map_path, cam_path, json_path, dicom_paths
+    map_path, cam_path, json_path, view_paths, dicom_paths
         The files that were written.
     kept
         Whether an earlier run wrote them.
@@ -41,6 +41,7 @@ class Outcome:
     map_path: Path | None = None
     cam_path: Path | None = None
     json_path: Path | None = None
+    view_paths: tuple[Path, ...] = ()
     dicom_paths: tuple[Path, ...] = ()
     kept: bool = False
 
@@ -48,13 +49,14 @@ class Outcome:
     def paths(self) -> list[Path]:
         """Every file that was written."""
         pictures = (self.map_path, self.cam_path, self.json_path)
-        return [*(path for path in pictures if path is not None), *self.dicom_paths]
+        written = [path for path in pictures if path is not None]
+        return [*written, *self.view_paths, *self.dicom_paths]
 
     def as_json(self) -> dict[str, Any]:
         """The outcome for scripts, with the paths of what was written."""
         document = {**self.document, "source": self.called}
         if self.rejection is not None:
-            document["rejected"] = rejection_document(self.rejection)
+            document |= rejected_document(self.rejection, source=self.called)
         if self.map_path is not None:
             document["infection_map"] = str(self.map_path)
         if self.cam_path is not None:
@@ -74,7 +76,11 @@ class Outcome:
             made_by=made_by,
             document=self.document,
             rejected={} if rejection is None else rejection_document(rejection),
-            written={**written, "dicom": [path.name for path in self.dicom_paths]},
+            written={
+                **written,
+                "view": [path.name for path in self.view_paths],
+                "dicom": [path.name for path in self.dicom_paths],
+            },
             sha256={path.name: sha256_of(path) for path in self.paths},
         )
 
@@ -95,6 +101,12 @@ class Outcome:
             map_path=first.get("map"),
             cam_path=first.get("cam"),
             json_path=first.get("json"),
+            view_paths=tuple(paths.get("view", ())),
             dicom_paths=tuple(paths.get("dicom", ())),
             kept=True,
         )
+
+
+def rejected_document(rejection: InputRejected, *, source: str) -> dict[str, Any]:
+    """The JSON of a file that was rejected, as its line and its file in a folder of results have it."""
+    return {"source": source, "rejected": rejection_document(rejection)}

@@ -17,7 +17,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 import infmap_kit
 from infmap_annotate.reading.decisions import Refused
@@ -32,7 +31,8 @@ from infmap_annotate.study.readers import (
     sign_out,
 )
 from infmap_annotate.web.api import Api, read_body
-from infmap_annotate.web.guard import Guard, error_answer
+from infmap_kit.web.guard import Guard, error_answer
+from infmap_kit.web.static_files import PageFiles
 
 COOKIE = "infmap_session"
 _HERE = Path(__file__).parent
@@ -226,21 +226,13 @@ def make_app(study: Study, *, hosts: frozenset[str], secure: bool = False) -> St
         routes=[
             *pages.routes(),
             *api.routes(),
-            Mount("/static", _Static(directory=_HERE / "static")),
+            Mount("/static", PageFiles(_HERE / "static")),
         ],
         middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={
             Refused: refused, HTTPException: not_found, sqlite3.OperationalError: busy, OSError: busy,
         },
     )  # fmt: skip
-
-
-class _Static(StaticFiles):
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        answer = super().file_response(*args, **kwargs)
-        # Requested each time, and answered by "not modified": a new version is seen at once.
-        answer.headers["Cache-Control"] = "no-cache"
-        return answer
 
 
 def _session_reader(study: Study) -> Callable[[Request], Reader]:

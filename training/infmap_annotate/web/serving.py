@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import socket
 from pathlib import Path
 
 from infmap_annotate.study.folder import Study
 from infmap_kit.command import console
 from infmap_kit.errors import MissingDependency, StudyError
+from infmap_kit.web.listener import answer, listen, quiet_config, url_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Address:
     behind_proxy: bool = False
 
     def __post_init__(self) -> None:
-        from infmap_annotate.web.guard import is_loopback
+        from infmap_kit.web.guard import is_loopback
 
         if (self.certificate is None) != (self.key is None):
             raise StudyError("expected --certificate and --key together")
@@ -71,7 +70,7 @@ def serve_study(folder: Path, address: Address) -> None:
         When the folder is no study, or the port cannot be used.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401  # asked here, where the extra to install can be named
 
         from infmap_annotate.web.pages import make_app
     except ImportError as error:
@@ -80,30 +79,11 @@ def serve_study(folder: Path, address: Address) -> None:
         ) from error
 
     study = Study(folder)
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((address.host, address.port))
-        # From here on browsers wait instead of being refused.
-        listener.listen()
-    except OSError as error:
-        raise StudyError(
-            f"port {address.port} on {address.host} cannot be used ({error.strerror}): end what listens "
-            "there, or choose another with --port"
-        ) from error
-    port = listener.getsockname()[1]
-    scheme = "https" if address.certificate else "http"
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    config = uvicorn.Config(
+    listener = listen(address.host, address.port, error=StudyError)
+    config = quiet_config(
         make_app(study, hosts=address.hosts, secure=address.secure),
         ssl_certfile=address.certificate,
         ssl_keyfile=address.key,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=3,
     )
     try:
         config.load()
@@ -111,9 +91,6 @@ def serve_study(folder: Path, address: Address) -> None:
         raise StudyError(
             f"cannot use {address.certificate} and {address.key} as certificate and key: {error}"
         ) from error
-    # Ctrl-C is how it ends.
-    with contextlib.suppress(KeyboardInterrupt):
-        console.print(
-            f"Serving {folder} on {scheme}://{host}:{port}/ (Ctrl-C ends it)", highlight=False
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+    url = url_of(listener, scheme="https" if address.certificate else "http")
+    console.print(f"Serving {folder} on {url} (Ctrl-C ends it)", highlight=False)
+    answer(config, listener)

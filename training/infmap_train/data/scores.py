@@ -2,8 +2,9 @@
 
 Columns: ``name``, and any of ``geographic_mean_0_8`` (extent, 0 to 8), ``opacity_mean_0_6`` (density, 0 to
 6; both after Wong et al., as in Cohen et al., Cureus 2020), and the Brixia score of a senior (S) and a junior
-(J) radiologist: ``brixia_S_A`` to ``_F`` (zones, 0 to 3) and ``brixia_S_global`` (0 to 18). An empty cell is
-one that was not scored.
+(J) radiologist: ``brixia_S_A`` to ``_F`` (zones, 0 to 3) and ``brixia_S_global`` (0 to 18); or a reader's
+``severity_percent`` of the lungs (0 to 100), as `infmap-kit view` keeps it. An empty cell is one that was not
+scored.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _SCORES = (
         )
         for who in "SJ"
     ),
+    _Score("reader", "severity_percent", 100),
 )
 
 

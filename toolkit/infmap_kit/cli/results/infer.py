@@ -26,7 +26,9 @@ def infer(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for maps and JSON.")],
     format_: Annotated[
         str,
-        typer.Option("--format", help="What to write: some of png,json,dicom,sc,seg,sr,gsps,cam."),
+        typer.Option(
+            "--format", help="What to write: some of png,json,view,dicom,sc,seg,sr,gsps,cam."
+        ),
     ] = "png,json",
     secondary_capture: Annotated[
         bool,
@@ -76,7 +78,8 @@ def infer(
     """Make an infection map and a JSON, or DICOM results, for every radiograph.
 
     `dicom` is a Secondary Capture, a Segmentation and a Structured Report; `gsps` adds a presentation
-    state with the contour; `cam` a PNG of where a classifier looked, if one is served beside. UIDs are
+    state with the contour; `cam` a PNG of where a classifier looked, if one is served beside; `view` what
+    `infmap-kit view` shows: the radiograph, the probabilities, the lungs, and what was rejected. UIDs are
     hashed, and results of DICOM files named by hash, unless --identify is given.
 
     With --repository no server is needed: the published engines are checked as `serve` does, opened in this

@@ -25,6 +25,7 @@ from infmap_kit.imaging.orientation import UPRIGHT, Orientation
 from infmap_kit.imaging.radiograph import InputWarning, Radiograph, Reason
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pydicom import Dataset
 
 
@@ -34,6 +35,7 @@ class Account:
 
     dataset: Dataset | None = None
     decoder: str = ""
+    stored: NDArray[Any] | None = None
     display: Display | None = None
     orientation: Orientation = UPRIGHT
     warnings: tuple[InputWarning, ...] = ()
@@ -64,7 +66,7 @@ def decode_dicom(
         account.decoder = decoder_name(dataset)
         native = native_pixels(dataset, content)
         account.warnings += beyond_the_picture(dataset, native)
-        stored = stored_values(dataset, native)
+        stored = account.stored = stored_values(dataset, native)
         shown = account.display = display(dataset, stored)
         account.warnings += shown.warnings
         orientation = account.orientation = _orientation(dataset)

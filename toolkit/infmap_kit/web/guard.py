@@ -65,7 +65,7 @@ class Guard:
             )
         if method not in ("GET", "HEAD") and _is_foreign(headers):
             return error_answer(403, "foreign-page", "A page of another site may not decide here.")
-        is_picture = path.endswith(".png") and method in ("GET", "HEAD")
+        is_picture = path.endswith((".png", ".jpg")) and method in ("GET", "HEAD")
         if path.startswith("/api/") and not is_picture and headers.get("x-infmap") != "1":
             return error_answer(
                 403, "no-header", "Requests to /api carry the header X-Infmap: 1, as its pages do."

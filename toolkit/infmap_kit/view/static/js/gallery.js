@@ -1,0 +1,156 @@
+/** The list of results: as many cards as the window shows, whatever the number of results. */
+
+import { chosen } from "./filters.js";
+import { source } from "./source.js";
+
+const CARD = { width: 178, height: 264, gap: 12 }; // two beside each other on a phone of 400 pixels
+const SPARE = 2; // rows beyond the window's ends, so that a quick scroll meets cards
+
+export class Gallery {
+  /** @param opinions what the reader said, by result, kept up to date by others */
+  constructor(section, opinions) {
+    this.section = section;
+    this.form = section.querySelector("form");
+    this.window = section.querySelector(".window");
+    this.list = section.querySelector("ul");
+    this.count = section.querySelector("output");
+    this.opinions = opinions;
+    this.all = [];
+    this.cards = [];
+    this.chosen = 0;
+    this.shown = new Map(); // place in the list -> element
+    this.window.addEventListener("scroll", () => this.#later(), { passive: true });
+    new ResizeObserver(() => this.#later()).observe(this.window);
+    this.form.addEventListener("input", () => this.filter());
+    const more = section.querySelector("#more");
+    more.addEventListener("click", () => more.setAttribute("aria-expanded", this.form.classList.toggle("open")));
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("reset", () => setTimeout(() => this.filter()));
+    this.list.addEventListener("focusin", ({ target }) => {
+      const place = Number(target.closest("li")?.dataset.place);
+      if (!Number.isNaN(place)) this.chosen = place;
+    });
+  }
+
+  show(cards) {
+    this.all = cards;
+    this.filter();
+  }
+
+  filter() {
+    const before = this.cards[this.chosen]?.id;
+    this.cards = chosen(this.all, this.form, this.opinions);
+    this.chosen = Math.max(this.cards.findIndex((card) => card.id === before), 0);
+    const [some, all] = [this.cards.length, this.all.length].map((count) => count.toLocaleString("en"));
+    this.count.textContent = some === all ? `${all} results` : `${some} of ${all} results`;
+    for (const element of this.shown.values()) element.remove();
+    this.shown.clear();
+    this.draw();
+  }
+
+  /** The results before and after one, as they are listed now. */
+  beside(id) {
+    const place = this.cards.findIndex((card) => card.id === id);
+    return { place, before: this.cards[place - 1]?.id, after: place < 0 ? undefined : this.cards[place + 1]?.id };
+  }
+
+  /** Move the focus by columns and rows, or to a place. */
+  go(place) {
+    if (!this.cards.length) return;
+    this.chosen = Math.min(Math.max(place, 0), this.cards.length - 1);
+    const row = Math.floor(this.chosen / this.columns);
+    const top = row * (CARD.height + CARD.gap);
+    const { scrollTop, clientHeight } = this.window;
+    if (top < scrollTop) this.window.scrollTop = top;
+    else if (top + CARD.height > scrollTop + clientHeight) this.window.scrollTop = top + CARD.height - clientHeight;
+    this.draw();
+    this.shown.get(this.chosen)?.querySelector("a").focus({ preventScroll: true });
+  }
+
+  get columns() {
+    return Math.max(1, Math.floor((this.list.clientWidth + CARD.gap) / (CARD.width + CARD.gap)));
+  }
+
+  get rowsShown() {
+    return Math.max(1, Math.floor(this.window.clientHeight / (CARD.height + CARD.gap)));
+  }
+
+  #later() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const { columns } = this;
+    const pitch = CARD.height + CARD.gap;
+    const rows = Math.ceil(this.cards.length / columns);
+    this.list.style.height = `${Math.max(rows * pitch - CARD.gap, 0)}px`;
+    const first = Math.max(Math.floor(this.window.scrollTop / pitch) - SPARE, 0) * columns;
+    const end = Math.ceil((this.window.scrollTop + this.window.clientHeight) / pitch) + SPARE;
+    const last = Math.min(end * columns, this.cards.length);
+    for (const [place, element] of this.shown) {
+      if (place < first || place >= last) {
+        element.remove();
+        this.shown.delete(place);
+      }
+    }
+    for (let place = first; place < last; place++) {
+      let element = this.shown.get(place);
+      if (!element) {
+        element = this.#card(this.cards[place], place);
+        // In the order of the list, for readers of the page and the Tab key.
+        const after = [...this.shown.keys()].filter((other) => other > place);
+        this.list.insertBefore(element, after.length ? this.shown.get(Math.min(...after)) : null);
+        this.shown.set(place, element);
+      }
+      const left = (place % columns) * (CARD.width + CARD.gap);
+      element.style.transform = `translate(${left}px, ${Math.floor(place / columns) * pitch}px)`;
+    }
+  }
+
+  #card(card, place) {
+    const element = document.createElement("li");
+    element.dataset.place = place;
+    element.setAttribute("aria-setsize", this.cards.length);
+    element.setAttribute("aria-posinset", place + 1);
+    const link = document.createElement("a");
+    link.href = `#${card.id}`;
+    const picture = document.createElement(card.has_picture ? "img" : "span");
+    picture.className = "thumbnail";
+    if (card.has_picture) Object.assign(picture, { src: source.thumbnail(card.id), alt: "", loading: "lazy" });
+    else picture.textContent = card.rejected ? "rejected" : "no picture";
+    link.append(picture, line("name", card.source), line("what", sentenceOf(card)), badges(card, this.opinions[card.id]));
+    link.title = card.source;
+    element.append(link);
+    return element;
+  }
+}
+
+function sentenceOf(card) {
+  if (card.rejected) return card.rejected.reason;
+  const of = card.severity_of === "lungs" ? "of the lungs" : "of the picture";
+  const grade = card.grade ? `, ${card.grade}` : "";
+  return `${card.severity_percent.toFixed(1)} % ${of}${grade}; highest probability ${card.probability_max.toFixed(2)}`;
+}
+
+function badges(card, stated) {
+  const row = document.createElement("span");
+  row.className = "badges";
+  const add = (text, kind) => row.append(line(`badge ${kind}`, text));
+  if (card.rejected) add("rejected", "bad");
+  else add(card.detected ? card.words : card.words_not, card.detected ? "found" : "");
+  if (card.agrees === false) add("classifier differs", "bad");
+  if (card.warnings?.length) add(card.warnings.length > 1 ? `${card.warnings.length} warnings` : "warning", "warned");
+  if (stated?.mark) add(stated.mark === "agree" ? "✓ agree" : "✗ disagree", "");
+  if (stated?.note) add("note", "");
+  return row;
+}
+
+function line(kind, text) {
+  const piece = document.createElement("span");
+  piece.className = kind;
+  piece.textContent = text;
+  return piece;
+}
