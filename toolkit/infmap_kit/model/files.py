@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -153,6 +154,25 @@ def write_together(contents: Mapping[Path, bytes], *, private: bool = False) -> 
     finally:
         for beside in written.values():
             beside.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to its owner's file by one write: a kill leaves it whole, or a torn last one.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written, or the line not whole.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        end = os.fstat(descriptor).st_size
+        torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+        content = b"\n" * torn + line
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(descriptor)
 
 
 _LONGEST_NAME_BYTES = 255
