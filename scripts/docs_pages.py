@@ -8,6 +8,7 @@ fit.
 from __future__ import annotations
 
 import ast
+import html
 import json
 import posixpath
 import re
@@ -343,4 +344,4 @@ def _name(part: ast.expr) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    return html.escape(re.sub(r"([\\`*_{}\[\]#|])", r"\\\1", " ".join(text.split())), quote=False)

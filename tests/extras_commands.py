@@ -77,6 +77,8 @@ ARGUMENTS = {
     "infmap-kit node watch-folder": "nowhere --config node.toml",
     "infmap-kit view": "results --export page",
     "infmap-kit progression report": "results --output course",
+    "infmap-kit cohort run": "chest.png --repository repository --output cohort",
+    "infmap-kit cohort report": "cohort",
     "infmap-kit progression noise": f"chest.png --output noise.json --url {_NOWHERE}",
     "infmap-kit bench latency": "chest.png --repository repository",
     "infmap-kit bench compare": "a.json b.json",

@@ -130,6 +130,14 @@ def test_search_finds_a_term_without_a_network(
         assert any(found in link for link in links), links[:10]
 
 
+def test_a_message_is_shown_as_a_user_met_it(address: str, browser: Browser) -> None:
+    with _watched(browser) as page:
+        page.goto(f"{address}/reference/messages.html")
+        listed = page.locator("article li").all_inner_texts()
+    assert "expected --target to be one of <...>, found <name>" in listed
+    assert not [line for line in listed if "\\" in line]
+
+
 def test_every_role_reaches_its_pages_in_two_clicks(address: str, browser: Browser) -> None:
     ways = {
         "what a map says, and what it does not": "what is counted how",

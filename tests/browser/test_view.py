@@ -300,3 +300,23 @@ def test_probabilities_of_another_result_are_noticed(
     with shown(tmp_path / "out") as address:
         page = opened(context, address, "chest_1.png")
         expect(page.locator("#finding")).to_contain_text("they may be another result's")
+
+
+def test_a_mark_stays_with_its_threshold(context: BrowserContext, tmp_path: Path) -> None:
+    write_results(tmp_path / "out", write_pictures(tmp_path / "in")[:1])
+    with shown(tmp_path / "out") as address:
+        page = opened(context, address, "chest_1.png")
+        for key in (*["Shift+t"] * 10, "y"):
+            page.keyboard.press(key)
+        expect(page.locator("#kept")).to_have_text("Kept.")
+        page.reload()
+        ready(page)
+        expect(page.locator("#threshold-value")).to_have_text("0.40")
+        page.keyboard.press("0")
+        page.keyboard.press("m")
+        page.keyboard.type("seen again")
+        page.keyboard.press("Escape")
+        expect(page.locator("#kept")).to_have_text("Kept.")
+    with (tmp_path / "out" / "opinions" / "anna" / "opinions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["threshold"], row["note"]) == ("0.4", "seen again")

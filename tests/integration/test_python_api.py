@@ -156,3 +156,16 @@ def test_a_missing_server_is_an_error_for_each_question(chest_dicoms: list[Path]
     assert [type(result) for result in results] == [ServerError] * 3
     with pytest.raises(ValueError, match="at least 1, found 0"):
         AsyncInfmapClient(connections=0)
+
+
+def test_a_closed_client_says_so_at_once(server: TritonServer, chest_dicoms: list[Path]) -> None:
+    async def ask() -> None:
+        async with AsyncInfmapClient(server.grpc_url, connections=1) as client:
+            pending = asyncio.ensure_future(client.model())
+            await asyncio.sleep(0)
+        assert (await pending).version
+        await client.close()
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            await client.find_infection(read_radiograph(chest_dicoms[0]))
+
+    asyncio.run(asyncio.wait_for(ask(), timeout=60))

@@ -18,9 +18,11 @@ import pytest
 
 from acceptance_reports import acceptance_report
 from bench_records import bench_record
+from cohort_figures import cohort_figures
 from infmap_kit.bench.records.page import page
 from infmap_kit.bench.table5.report import page as table5_page
 from infmap_kit.bench.table5.run import RowOutcome
+from infmap_kit.cohort.report.page import page as cohort_page
 from infmap_kit.node.web.page import page as node_page
 from infmap_kit.paper.table5 import table5_rows
 from infmap_kit.progression.output.page import page as progression_page
@@ -37,7 +39,9 @@ def chromium() -> str:
     return actual
 
 
-@pytest.fixture(scope="module", params=["record", "table5", "progression", "node", "acceptance"])
+@pytest.fixture(
+    scope="module", params=["record", "table5", "progression", "node", "acceptance", "cohort"]
+)
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     record = bench_record()
@@ -48,6 +52,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "progression": lambda: progression_page(*course_with_maps()),
         "node": lambda: node_page(node_status("archive refuses connections")),
         "acceptance": lambda: acceptance_page(acceptance_report()),
+        "cohort": lambda: cohort_page(cohort_figures()),
     }
     path.write_text(pages[request.param]())
     return path

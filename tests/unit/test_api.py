@@ -67,6 +67,28 @@ def test_public_errors_are_those_that_users_meet_in_inference_and_release() -> N
             assert issubclass(value, infmap_kit.InfmapError)
 
 
+@pytest.mark.parametrize(
+    ("package", "name", "missing", "extra"),
+    [
+        ("infmap_kit", "export_model", "onnx", "export"),
+        ("infmap_train", "fit", "matplotlib", "train"),
+    ],
+)
+def test_a_name_that_lacks_a_package_says_which_extra_brings_it(
+    package: str, name: str, missing: str, extra: str
+) -> None:
+    script = (
+        f"import sys\nsys.modules[{missing!r}] = None\nimport {package}\n"
+        f"from infmap_kit import MissingDependency\n"
+        f"try:\n    {package}.{name}\nexcept MissingDependency as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert f"needs {missing}, which is not installed" in done.stdout
+    assert f"pip install 'infmap-kit[{extra}]'" in done.stdout
+
+
 @packages
 def test_importing_loads_nothing_heavy_and_takes_no_time(package: ModuleType) -> None:
     """0.2 s is promised; a machine with much else to do gets three attempts."""

@@ -36,6 +36,10 @@ HEAVY = (
     "prometheus_client",
     "highdicom",
     "nncf",
+    "dask",
+    "distributed",
+    "fsspec",
+    "pyarrow",
     "imagecodecs",
 )
 ROOT = Path(__file__).parents[2]

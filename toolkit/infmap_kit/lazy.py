@@ -19,13 +19,27 @@ def lazily(
         The package's ``__name__``.
     places
         Public name to where it is: ``module``, or ``module:name`` where the module calls it otherwise.
+
+    Raises
+    ------
+    MissingDependency
+        Not here, but at the use of a name whose packages are not installed: naming the extra that brings them.
     """
 
     def get(name: str) -> Any:
         if name not in places:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, inner = places[name].partition(":")
-        value = getattr(importlib.import_module(module), inner or name)
+        try:
+            value = getattr(importlib.import_module(module), inner or name)
+        except ModuleNotFoundError as error:
+            # Reads the metadata of what is installed, which is needed for nothing else.
+            from infmap_kit.extras import missing_package
+
+            program = package.replace("_", "-")
+            if (missing := missing_package(error, program=program)) is None:
+                raise
+            raise missing from error
         # The next use finds it without asking.
         setattr(sys.modules[package], name, value)
         return value

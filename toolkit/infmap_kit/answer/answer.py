@@ -17,6 +17,7 @@ from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, seve
 from infmap_kit.imaging.radiograph import InputWarning
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.paint import PAPER, Paint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class Answer:
         asked for.
     finding
         The finding that the model looks for, whose threshold decides.
+    paint
+        How ``infection_map`` is painted.
     mirror_agreement
         Dice of the mask with that of the mirror image, mirrored back, 1 where both are empty; ``None`` when it
         was not asked for.
@@ -58,6 +61,7 @@ class Answer:
     timings_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     activation_map: NDArray[np.uint8] | None = None
     finding: FindingSpec = COVID_19
+    paint: Paint = PAPER
     mirror_agreement: float | None = None
 
     @property

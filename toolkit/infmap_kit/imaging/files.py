@@ -24,9 +24,19 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     """
     files: dict[Path, Path] = {}
     for path in paths:
-        for member in list(_walk(path)) or [path]:
+        for member in each_picture(path):
             files.setdefault(_real(member), member)
     return list(files.values())
+
+
+def each_picture(path: Path) -> Iterator[Path]:
+    """The files of one path, as :func:`find_pictures` lists them, one after the other."""
+    found = False
+    for member in _walk(path):
+        found = True
+        yield member
+    if not found:
+        yield path
 
 
 def _walk(folder: Path) -> Iterator[Path]:

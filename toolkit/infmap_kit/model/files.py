@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -155,6 +156,25 @@ def write_together(contents: Mapping[Path, bytes], *, private: bool = False) -> 
             beside.unlink(missing_ok=True)
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to its owner's file by one write: a kill leaves it whole, or a torn last one.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written, or the line not whole.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        end = os.fstat(descriptor).st_size
+        torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+        content = b"\n" * torn + line
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(descriptor)
+
+
 _LONGEST_NAME_BYTES = 255
 """Of one file on every usual file system (NAME_MAX)."""
 
@@ -193,6 +213,13 @@ def writing_to(folder: Path, error: type[InfmapError] = InfmapError) -> Iterator
         yield
     except OSError as reason:
         raise error(f"cannot write to {folder}: {reason.strerror}") from reason
+
+
+def require_new_folder(folder: Path, error: type[InfmapError] = InfmapError) -> None:
+    """Refuse to write a set into a folder that holds something: two sets would be one afterwards."""
+    with writing_to(folder, error):
+        if folder.exists() and any(folder.iterdir()):
+            raise error(f"{folder} is not empty: name a new folder, or remove it")
 
 
 def sha256_of(path: Path) -> str:

@@ -29,7 +29,9 @@ from infmap_kit.results.dicom.results import (
     rejection_report,
 )
 from infmap_kit.results.outcome import Outcome, rejected_document
+from infmap_kit.results.sheet.sheet import Capture
 from infmap_kit.results.view import view_pictures
+from infmap_kit.results.words.words import ENGLISH, Words
 from infmap_kit.text import json_bytes
 
 if TYPE_CHECKING:
@@ -57,17 +59,23 @@ class ResultOptions:
         Whether DICOM secondary captures of radiographs are read.
     mirrored
         Whether the model is asked about the mirror image too.
+    language
+        ISO 639-1 code of the words of DICOM results.
+    capture
+        What a Secondary Capture that is written shows: one of :class:`~infmap_kit.results.sheet.sheet.Capture`.
 
     Raises
     ------
     InfmapError
-        Naming the formats that there are.
+        Naming the formats, languages or captures that there are.
     """
 
     formats: tuple[str, ...] = (PNG, JSON)
     identify: bool = False
     secondary_capture: bool = False
     mirrored: bool = False
+    language: str = ENGLISH
+    capture: str = Capture.BESIDE
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
@@ -76,6 +84,11 @@ class ResultOptions:
             raise InfmapError(
                 f"expected --format to be some of {','.join(FORMATS)}, found {actual}"
             )
+        if self.capture not in list(Capture):
+            raise InfmapError(
+                f"expected --capture of {', '.join(Capture)}, found {self.capture!r:.40}"
+            )
+        Words(self.language)
 
     @property
     def painted(self) -> bool:
@@ -278,7 +291,9 @@ class ResultsFolder:
         if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
             # A file without a UID cannot be referred to; the rejection itself is reported all the same.
             with writing_to(self.folder), contextlib.suppress(InputRejected):
-                report = rejection_report(header, rejection, finding=self._finding)
+                report = rejection_report(
+                    header, rejection, finding=self._finding, language=self.options.language
+                )
                 contents: dict[Path, bytes] = {}
                 dicom_paths = self._add_objects(
                     named.stem, {ResultKind.STRUCTURED_REPORT: report}, contents
@@ -304,7 +319,14 @@ class ResultsFolder:
         if not kinds:
             return {}, ()
         try:
-            written = dicom_results(radiograph.header, radiograph, answer, kinds=kinds)
+            written = dicom_results(
+                radiograph.header,
+                radiograph,
+                answer,
+                kinds=kinds,
+                language=self.options.language,
+                capture=Capture(self.options.capture),
+            )
         except InputRejected as rejection:
             return {}, (InputWarning(rejection.code, rejection.reason),)
         return dict(zip(kinds, written, strict=True)), ()

@@ -8,15 +8,13 @@ import json
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from infmap_kit import __version__
 from infmap_kit.answer.answer import Answer
-from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph, read_content
@@ -24,12 +22,10 @@ from infmap_kit.model.files import writing_to
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.results.folder import CAM, NamedFile, ResultOptions, ResultsFolder, SourceFile
 from infmap_kit.results.journal import Journal
+from infmap_kit.results.order import in_order
 from infmap_kit.results.outcome import Outcome
 from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.infmap_model import InfmapModel
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 _MOST_THREADS = 4
 """Most threads that decode, and most that encode: beyond, memory grows and the model is waited for."""
@@ -120,8 +116,8 @@ class InferenceRun:
         readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
         writers = ThreadPoolExecutor(threads, thread_name_prefix="write")
         try:
-            read = _in_order(readers, self._read, self._files, ahead=threads)
-            yield from _in_order(writers, self._write, map(self._answer, read), ahead=threads)
+            read = in_order(readers, self._read, self._files, ahead=threads)
+            yield from in_order(writers, self._write, map(self._answer, read), ahead=threads)
         finally:
             readers.shutdown(cancel_futures=True)
             # What was answered is written, after Ctrl-C too.
@@ -203,35 +199,10 @@ def _digest(model: ModelIdentity, options: ResultOptions) -> str:
         "identify": options.identify,
         "secondary_capture": options.secondary_capture,
         "mirrored": options.mirrored,
+        "language": options.language,
+        "capture": options.capture,
         # Another secret gives other stand-ins for UIDs.
         "stand_in": stand_in(b""),
         "infmap-kit": __version__,
     }
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-
-
-def _in_order(
-    pool: Executor, work: Callable[[_T], _R], items: Iterable[_T], *, ahead: int
-) -> Iterator[_R]:
-    """Do some work on each item in the threads of a pool, at most ``ahead`` items before the one that is given.
-
-    When the items end in an error, what was begun is given before the error is raised.
-    """
-    waiting: deque[Future[_R]] = deque()
-    coming = iter(items)
-    trouble: InfmapError | None = None
-    while trouble is None:
-        try:
-            item = next(coming)
-        except StopIteration:
-            break
-        except InfmapError as error:
-            trouble = error
-            break
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-    if trouble is not None:
-        raise trouble

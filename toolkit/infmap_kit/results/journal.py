@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.files import make_private, sha256_of
+from infmap_kit.model.files import append_line, make_private, sha256_of
 from infmap_kit.model.typed import typed
 from infmap_kit.text import json_line
 
@@ -106,13 +105,7 @@ class Journal:
         line = json_line(dataclasses.asdict(entry))
         with self._lock:
             make_private(self._folder)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                end = os.fstat(descriptor).st_size
-                torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
-                os.write(descriptor, b"\n" * torn + line)
-            finally:
-                os.close(descriptor)
+            append_line(self._path, line)
 
     def _entries(self) -> Iterator[tuple[int, Entry]]:
         """Where each entry stands, and the entry."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Self, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self, TypeVar
 
 from infmap_kit.answer.answer import Answer
 from infmap_kit.imaging.radiograph import Radiograph
@@ -45,7 +46,10 @@ class AsyncInfmapClient:
         if connections < 1:
             raise ValueError(f"expected connections to be at least 1, found {connections}")
         self._clients = [InfmapClient(url, timeout_s=timeout_s) for _ in range(connections)]
+        # Those of asyncio are few on a small machine, and others' work waits for them too.
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="ask")
         self._free: asyncio.Queue[InfmapClient] = asyncio.Queue()
+        self._closed = False
         for client in self._clients:
             self._free.put_nowait(client)
 
@@ -62,17 +66,29 @@ class AsyncInfmapClient:
         return await self._ask(InfmapClient.model)
 
     async def close(self) -> None:
-        """Close the connections, once every question is answered."""
+        """Close the connections, once every question is answered; a later one is a RuntimeError."""
+        if self._closed:
+            return
+        self._closed = True
         for _ in self._clients:
             (await self._free.get()).close()
+        self._threads.shutdown(wait=False)
 
     async def _ask(self, question: Callable[[InfmapClient], _T]) -> _T:
+        if self._closed:
+            raise RuntimeError("the client is closed: ask inside its block")
         client = await self._free.get()
-        asked = asyncio.ensure_future(asyncio.to_thread(question, client))
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, question, client)
         # Not when this task ends, which may be cancelled, but when the thread does: two that share a connection
         # would take each other's release for their own.
-        asked.add_done_callback(lambda _: self._free.put_nowait(client))
+        asked.add_done_callback(lambda done: self._give_back(client, done))
         return await asyncio.shield(asked)
+
+    def _give_back(self, client: InfmapClient, done: asyncio.Future[Any]) -> None:
+        self._free.put_nowait(client)
+        if not done.cancelled():
+            # Looked at here, so that nobody is told of an error whose task was cancelled.
+            done.exception()
 
     async def __aenter__(self) -> Self:
         return self

@@ -57,8 +57,7 @@ class InfmapModel(abc.ABC):
         ServerError
             When a server is asked that cannot be reached or serves no infmap ensemble.
         """
-        parameters = self.config().parameters
-        return ModelIdentity({key: value.string_value for key, value in parameters.items()})
+        return identity_of(self.config())
 
     def offered(self) -> tuple[str, ...]:
         """Outputs of that model; raises what :meth:`model` raises."""
@@ -112,3 +111,8 @@ class InfmapModel(abc.ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def identity_of(config: pb.ModelConfig) -> ModelIdentity:
+    """Identity of the model that an ensemble's config describes."""
+    return ModelIdentity({key: one.string_value for key, one in config.parameters.items()})

@@ -176,8 +176,7 @@ def _card(file: Path, *, written_s: float, identify: bool) -> Card | None:
     ]
     model, classifier = _mapping(document.get("model")), _mapping(document.get("classifier"))
     shown |= {
-        "height": _pixels(document.get("height")),
-        "width": _pixels(document.get("width")),
+        **_size(document),
         "detected": document.get("detected") is True,
         "severity_percent": severity,
         "severity_of": _text(document.get("severity_of")),
@@ -246,10 +245,12 @@ def _number(value: object) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None  # type: ignore[arg-type]
 
 
-def _pixels(value: object) -> int:
-    """A picture's height or width; 0 where it is none that a radiograph has."""
-    number = _number(value) or 0
-    return int(number) if MIN_SIZE_PIXELS <= number <= MAX_PIXELS / MIN_SIZE_PIXELS else 0
+def _size(document: Mapping[str, Any]) -> dict[str, int]:
+    """The radiograph's height and width; 0 where it is a size that no radiograph has."""
+    height, width = (int(_number(document.get(key)) or 0) for key in ("height", "width"))
+    if min(height, width) < MIN_SIZE_PIXELS or height * width > MAX_PIXELS:
+        height = width = 0
+    return {"height": height, "width": width}
 
 
 def _numbers(value: object) -> dict[str, float]:

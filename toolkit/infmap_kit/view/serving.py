@@ -33,11 +33,11 @@ def serve_results(folder: Path, *, reader: str, identify: bool = False, port: in
     ViewError
         When there are no results, or the port cannot be used.
     """
-    # The packages that are asked for first are those whose absence names the extra.
-    from infmap_kit.view.app import make_app
-
     gallery = Gallery(folder, identify=identify)
     opinions = Opinions(gallery, reader)
+    # Of an extra, which exporting does without.
+    from infmap_kit.view.app import make_app
+
     token = secrets.token_urlsafe(24)
     listener = listen(LOOPBACK, port, error=ViewError)
     config = quiet_config(make_app(gallery, opinions, token=token))

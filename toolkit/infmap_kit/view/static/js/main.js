@@ -43,6 +43,8 @@ async function follow() {
     const result = await desk.show(id, cards);
     if (!result) return;
     opinions.show(result);
+    // What was marked is looked at as it was then.
+    if (stated[id]?.mark) desk.set({ threshold: stated[id].threshold });
     const { place, before, after } = gallery.beside(id);
     if (place >= 0) gallery.chosen = place;
     byId("title").textContent = place < 0 ? result.source : `${place + 1} of ${gallery.cards.length}: ${result.source}`;

@@ -21,6 +21,7 @@ export class Opinions {
     this.tell = tell;
     this.unsaved = new Map(); // of an exported page: rows by result
     this.waiting = null;
+    this.sending = Promise.resolve(); // one after the other, so that the last word stays
     byId("reader").textContent = `Reader: ${reader}`;
     byId("agree").addEventListener("click", () => this.mark("agree"));
     byId("disagree").addEventListener("click", () => this.mark("disagree"));
@@ -39,10 +40,11 @@ export class Opinions {
   show(result) {
     if (this.waiting) this.#keep();
     this.result = result;
-    const { mark = "", severity_percent: estimate = null, note = "" } = this.stated[result.id] ?? {};
+    const { mark = "", severity_percent: estimate = null, note = "", threshold } = this.stated[result.id] ?? {};
+    this.markedAt = mark ? threshold : null;
     byId("estimate").value = estimate ?? "";
     byId("note").value = note;
-    byId("kept").textContent = "";
+    byId("kept").textContent = mark ? `Marked at a threshold of ${threshold.toFixed(2)}.` : "";
     byId("opinion").hidden = Boolean(result.rejected);
     this.#press(mark);
   }
@@ -50,6 +52,7 @@ export class Opinions {
   mark(kind) {
     if (!this.result || this.result.rejected) return;
     this.#press(this.#mark === kind ? "" : kind);
+    this.markedAt = this.#mark ? this.threshold() : null;
     this.#keep();
   }
 
@@ -78,14 +81,15 @@ export class Opinions {
     const opinion = {
       mark: this.#mark,
       severity_percent: estimate.value === "" ? null : Number(estimate.value),
-      threshold: Number(this.threshold().toFixed(4)),
+      threshold: Number((this.markedAt ?? this.threshold()).toFixed(4)),
       note: byId("note").value,
     };
     const before = this.stated[result.id];
     if (same(before, opinion)) return;
     this.stated[result.id] = opinion;
     try {
-      await source.keep(result.id, opinion);
+      this.sending = this.sending.catch(() => {}).then(() => source.keep(result.id, opinion));
+      await this.sending;
       if (!source.canKeep) this.#note(result, opinion);
       if (this.result === result) byId("kept").textContent = source.canKeep ? "Kept." : "Not saved yet.";
     } catch (error) {

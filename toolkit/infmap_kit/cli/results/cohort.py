@@ -1,0 +1,244 @@
+"""`infmap-kit cohort`."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infmap_kit.cli.app import Json, app
+from infmap_kit.command import Application, console, print_json
+from infmap_kit.errors import InputRejected, Interrupted
+from infmap_kit.progress import progress_bar
+
+if TYPE_CHECKING:
+    from infmap_kit.cohort.run import CohortTally
+    from infmap_kit.cohort.start import Begun
+
+cohort = Application(
+    help="Whole cohorts of radiographs, on many workers: nothing lost, nothing twice.",
+    epilog="Example: `infmap-kit cohort run /archive --repository model_repository --output cohort`",
+    no_args_is_help=True,
+)
+app.add_typer(cohort, name="cohort")
+
+_TELL_S = 60.0
+"""How often a run says how far it is, where there is no terminal."""
+
+
+@cohort.command(
+    epilog="Example: `infmap-kit cohort run list.csv --repository model_repository --output cohort`"
+)
+def run(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Folders, pictures, lists (.csv, .parquet with a column `path`), a DICOMDIR, the root of a "
+            "DICOMweb (https://…/dicom-web), or a URL such as s3://bucket/prefix.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    repository: Annotated[
+        Path | None,
+        typer.Option("--repository", "-r", help="Model repository that each worker opens."),
+    ] = None,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A server's gRPC endpoint, host:port; several times for several servers of one model."
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes on this machine; 0 for one a core.")
+    ] = 0,
+    memory: Annotated[
+        str, typer.Option(help="Most memory of each worker on this machine, such as 4GiB.")
+    ] = "auto",
+    scheduler: Annotated[
+        str,
+        typer.Option(help="A Dask cluster's scheduler, tls://host:8786, instead of workers here."),
+    ] = "",
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the cluster's authority.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM of this client's certificate.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve Dask's dashboard, on loopback.")
+    ] = False,
+    task_size: Annotated[
+        int, typer.Option(min=1, help="Radiographs of one task, and rows of one part.")
+    ] = 200,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A DICOM keyword that becomes a column; several times for several. AgeBand and TakenMonth "
+            "are made of others.",
+        ),
+    ] = None,
+    maps: Annotated[
+        str, typer.Option(help="Write a map of each, too: some of png,sc,seg,sr,gsps,dicom.")
+    ] = "",
+    date: Annotated[
+        str, typer.Option(help="Of a DICOMweb: 20240131, or a span 20200101-20241231.")
+    ] = "",
+    modality: Annotated[
+        str, typer.Option(help="Of a DICOMweb: modalities, with commas.")
+    ] = "CR,DX",
+    body_part: Annotated[str, typer.Option(help="Of a DICOMweb: Body Part Examined.")] = "",
+    tries: Annotated[
+        int, typer.Option(min=1, help="How often a file may take its worker along.")
+    ] = 3,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds that a server, store or PACS may not answer.")
+    ] = 300.0,
+    secondary_capture: Annotated[
+        bool,
+        typer.Option("--secondary-capture", help="Read DICOM secondary captures of radiographs."),
+    ] = False,
+    identify: Annotated[
+        bool,
+        typer.Option("--identify", help="Write UIDs, Patient ID, time and any tag as they are."),
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Judge every radiograph of a cohort, into a Parquet data set with one row each.
+
+    The first call writes down what the cohort is. Whoever interrupts it, by Ctrl-C or a power cut, gives the
+    same command again, also with other workers: it goes on, and nothing is done twice. Rows name no patient
+    unless --identify is given; the plan, which knows where each file lies, is for its owner alone.
+
+    A radiograph that is refused has a row with the reason. One that takes its worker along, again and again, is
+    set aside, with a row that says so, and the exit code is 6.
+    """
+    from infmap_kit.cluster import ClusterOptions
+    from infmap_kit.cohort.dicomweb import Query
+    from infmap_kit.cohort.plan import USUAL_TAGS, CohortOptions
+    from infmap_kit.cohort.run import SET_ASIDE, CohortTally
+    from infmap_kit.cohort.start import Begun, CohortStart, conduct
+
+    start = CohortStart(
+        inputs=inputs,
+        output=output,
+        repository=repository,
+        urls=tuple(url or ()),
+        query=Query(date=date, modalities=_words(modality), body_part=body_part),
+        options=CohortOptions(
+            tags=tuple(tag or USUAL_TAGS),
+            maps=_words(maps.lower()),
+            identify=identify,
+            secondary_capture=secondary_capture,
+            task_size=task_size,
+        ),
+        cluster=ClusterOptions(
+            scheduler=scheduler,
+            workers=workers,
+            memory=memory,
+            dashboard=dashboard,
+            tls_ca=tls_ca,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+        ),
+        tries=tries,
+        patience_s=patience,
+    )
+    if start.cluster.is_open:
+        console.print(
+            f"warning: whoever is on the network of {scheduler} can read and change what is sent there; "
+            "docs/cluster.md says how tls:// is set up",
+            soft_wrap=True,
+        )
+    tally, told_s = CohortTally(radiographs=0), time.monotonic()
+    try:
+        with (
+            progress_bar() as progress,
+            contextlib.closing(conduct(start, progress=progress)) as steps,
+        ):
+            for step in steps:
+                if isinstance(step, Begun):
+                    _tell(step)
+                    tally = step.tally
+                else:
+                    tally = step
+                progress(_state(tally), tally.done, tally.radiographs)
+                # A log has no bar.
+                if not console.is_terminal and time.monotonic() - told_s > _TELL_S:
+                    told_s = time.monotonic()
+                    console.print(_state(tally), soft_wrap=True)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped after {tally.done} of {tally.radiographs} radiographs, whose rows in {output} are whole; "
+            "give the same command again to go on"
+        ) from None
+    if json_:
+        print_json(tally.as_json())
+    else:
+        console.print(f"{_state(tally)}. The rows are in {output}.", soft_wrap=True)
+    if count := tally.rejected[SET_ASIDE]:
+        named = f": numbers {', '.join(map(str, tally.set_aside[:20]))} of the plan" * bool(
+            tally.set_aside
+        )
+        raise InputRejected(
+            SET_ASIDE, f"{count} radiographs took their workers along and were set aside{named}"
+        )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _tell(begun: Begun) -> None:
+    """What a run begins with, or goes on from."""
+    plan, done = begun.plan, begun.tally.done
+    again = f", {plan.repeated:,} named more than once" if plan.repeated else ""
+    console.print(
+        f"{plan.radiographs:,} radiographs, as they were listed at {plan.made_at}{again}: "
+        f"{done:,} are done already."
+        if begun.was_there
+        else f"{plan.radiographs:,} radiographs{again}, in {plan.tasks:,} tasks.",
+        soft_wrap=True,
+    )
+    if begun.dashboard:
+        console.print(f"Dask's dashboard: {begun.dashboard}")
+
+
+def _state(tally: CohortTally) -> str:
+    """How far it is, how fast, when it may end, and what was refused."""
+    words = [f"{tally.done:,} of {tally.radiographs:,} radiographs"]
+    if tally.a_second:
+        words.append(f"{tally.a_second:.1f}/s")
+        if left := tally.radiographs - tally.done:
+            end = dt.datetime.now().astimezone() + dt.timedelta(seconds=left / tally.a_second)
+            words.append(f"until about {end:%d %b %H:%M}")
+    if tally.rejected:
+        codes = ", ".join(f"{code} {count:,}" for code, count in tally.rejected.most_common(4))
+        words.append(f"{tally.rejected.total():,} rejected ({codes})")
+    if tally.deaths:
+        words.append(f"{tally.deaths} workers lost")
+    return ", ".join(words)
+
+
+@cohort.command(epilog="Example: `infmap-kit cohort report cohort --output report.html`")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The page; DIR/report.html when not given."),
+    ] = None,
+    smallest: Annotated[
+        int, typer.Option(min=1, help="Groups of fewer radiographs are left out.")
+    ] = 10,
+) -> None:
+    """Make one HTML page of a run: what was taken and refused, who was in it, what drifted.
+
+    It may be made while the run goes on. Pictures are named by hash, and groups that are too small are left
+    out.
+    """
+    from infmap_kit.cohort.report.page import write_report
+
+    path = output or folder / "report.html"
+    figures = write_report(folder, path, smallest=smallest)
+    console.print(f"{figures.rows:,} rows; the page is {path}.", soft_wrap=True)
