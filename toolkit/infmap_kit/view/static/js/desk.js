@@ -8,6 +8,8 @@ const byId = (id) => document.getElementById(id);
 const ZOOM = 1.25;
 const PAN = 60; // CSS pixels a press
 
+const dayOf = ({ taken, written }) => (taken ? taken.slice(0, 10) : `written ${written.slice(0, 10)}`);
+
 export class Desk {
   /** @param tell called with what went wrong */
   constructor(tell) {
@@ -130,19 +132,17 @@ export class Desk {
     const { result } = this.study;
     const known = result.patient ? others.filter((card) => card.patient === result.patient) : [];
     const options = known.filter((card) => card.id !== result.id && card.has_picture);
-    const label = result.patient ? "nothing" : "nothing: the patient is not known";
-    const when = (card) => (card.taken || card.written).slice(0, 10);
+    const none = result.patient ? "no other of this patient" : "patient not known";
     byId("beside").replaceChildren(
-      new Option(options.length || !result.patient ? label : "nothing: no other of this patient", ""),
-      ...options.map((card) => new Option(`${when(card)} ${card.source}`, card.id)),
+      new Option(options.length ? "nothing" : none, ""),
+      ...options.map((card) => new Option(`${dayOf(card)} ${card.source}`, card.id)),
     );
     byId("beside").disabled = !options.length;
   }
 
   #caption(place, { result }) {
     const severity = result.rejected ? "rejected" : `${result.severity_percent.toFixed(1)} %`;
-    const when = (result.taken || result.written).slice(0, 10);
-    this.panes[place].caption.textContent = `${result.source} · ${when} · ${severity}`;
+    this.panes[place].caption.textContent = `${result.source} · ${dayOf(result)} · ${severity}`;
     this.panes[place].canvas.setAttribute("aria-label", `Radiograph ${result.source} with its map`);
   }
 
