@@ -1,13 +1,15 @@
-"""A real Triton server, started once, with the committed demo model."""
+"""A real Triton server, started once, with the committed demo model, which paints as the paper does."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.model.paint import PAPER
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
 from infmap_kit.serving.server import free_ports, serving
@@ -26,7 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("served") / "model_repository"
-    publish(read_source(demo_model), folder, EmbeddedOptions(), pictures=synthetic_pictures())
+    source = dataclasses.replace(read_source(demo_model), paint=PAPER)
+    publish(source, folder, EmbeddedOptions(), pictures=synthetic_pictures())
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -22,6 +23,7 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.paint import Paint
 from infmap_kit.model.tensors import LUNG_OUTPUTS
 from infmap_kit.parts.contract import Contract
 from infmap_kit.release.export import publish
@@ -40,9 +42,11 @@ from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
+from paints import painted_apart
 from small_network import small_lung_run, small_run
 
 CONTRACT = Contract(("lungs",))
+PAINT = Paint(paint_in="lungs", colours="turbo")
 SHAPES = {
     "DETECTED": (2,), "SEVERITY": (2,), "PROBABILITY": (2, 224, 224),
     "INFECTION_MAP": (2, 60, 50, 3), "LUNGS": (2, 224, 224), "LUNG_SEVERITY": (2, 2),
@@ -60,9 +64,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.fixture(scope="module")
 def joined(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """The embedded target: one model."""
+    """The embedded target: one model, which paints inside the lungs."""
     repository = tmp_path_factory.mktemp("joined") / "model_repository"
-    publish(source, repository, EmbeddedOptions(threads=1), pictures=synthetic_pictures()[:1])
+    clipped = dataclasses.replace(source, paint=PAINT)
+    publish(clipped, repository, EmbeddedOptions(threads=1), pictures=synthetic_pictures()[:1])
     with serving(repository, free_ports()) as server:
         yield server
 
@@ -149,6 +154,32 @@ def test_a_map_alone_does_not_run_the_network_of_the_lungs(steps: TritonServer) 
         after = _settled(client)
     done = {graph.name: after[graph.name] - before[graph.name] for graph in CONTRACT.graphs}
     assert done == {"segmentation": 2, "lung_segmentation": 1, "detection": 1, "rendering": 1}
+
+
+def test_nothing_is_painted_outside_the_lungs(
+    joined: TritonServer, steps: TritonServer, radiograph: Radiograph
+) -> None:
+    size = (radiograph.width, radiograph.height)
+    answers = []
+    for server in (joined, steps):
+        with InfmapClient(server.grpc_url) as client:
+            answers.append(find_infection(radiograph, client))
+    clipped, plain = answers
+    assert (clipped.paint, plain.paint) == (PAINT, Paint())
+    assert clipped.lungs is not None
+    inside = cv2.resize(clipped.lungs.astype(np.float32), size) >= 0.5
+    assert 0.02 < inside.mean() < 0.98
+    for answer, where in ((clipped, inside), (plain, None)):
+        assert answer.infection_map is not None
+        fitted = cv2.resize(answer.probability, size)
+        expected = painted_apart(radiograph.pixels, fitted, answer.paint, inside=where)
+        off = np.abs(answer.infection_map - expected).max(axis=-1)
+        # A pixel on the edge of a level, or of the lungs, may be on either side of it.
+        assert (off > 2).mean() < 0.01
+    gray = np.repeat(radiograph.pixels[..., np.newaxis], 3, axis=-1)
+    outside = ~cv2.dilate(inside.astype(np.uint8), np.ones((3, 3))).astype(bool)
+    assert (clipped.infection_map[outside] == gray[outside]).all()  # type: ignore[index]
+    assert (plain.infection_map[outside] != gray[outside]).any()  # type: ignore[index]
 
 
 def test_a_finding_says_what_the_lungs_say(joined: TritonServer, radiograph: Radiograph) -> None:

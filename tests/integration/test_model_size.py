@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from infmap_kit.errors import ServerError
-from infmap_kit.imaging.colour import colour_table
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.adapter import ModelAdapter
+from infmap_kit.model.paint import Paint
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
 from infmap_kit.serving.server import free_ports, serving
@@ -33,6 +33,7 @@ from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
+from paints import painted_apart
 from published import answered_by_the_runner
 
 _SIZE = 256
@@ -125,8 +126,7 @@ def _check(radiograph: Radiograph, url: str) -> None:
     assert answer.severity_percent == pytest.approx(100 * (probability >= 0.5).mean(), abs=0.01)
     height, width = radiograph.pixels.shape
     fitted = cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR)
-    colours = colour_table()[np.floor(255 * fitted).astype(int)].astype(np.float64)
-    painted = np.floor(radiograph.pixels[..., np.newaxis] * colours / 255 + 0.5)
+    painted = painted_apart(radiograph.pixels, fitted, Paint())
     assert answer.infection_map is not None
     off = np.abs(answer.infection_map - painted).max(axis=-1)
     assert (off > 8).mean() < 0.001

@@ -16,7 +16,7 @@ from pydicom import Dataset, dcmread
 
 from dicom_files import as_file, chest_dataset
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.imaging.colour import infection_map
+from infmap_kit.model.paint import Paint
 from infmap_kit.release.bundle import read_bundle, write_bundle
 from infmap_kit.release.export import publish
 from infmap_kit.release.publish import reference_runner
@@ -28,6 +28,7 @@ from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.process import TritonServer
 from other_finding import TUBERCULOSIS, tuberculosis_run
+from paints import painted_apart
 
 _HALF = 71
 """Where the small network's probability is 0.5; it is 0.55 three levels of gray above, and 0.6 six."""
@@ -127,7 +128,7 @@ def test_the_map_has_the_colours_that_it_names(server: TritonServer) -> None:
     with InfmapClient(server.grpc_url) as client:
         answer = client.infer(_flat(120), _flat(200))
     expected = {
-        table: infection_map(_flat(200), answer["PROBABILITY"], table)
+        table: painted_apart(_flat(200), answer["PROBABILITY"], Paint(), table)
         for table in ("inferno", "jet")
     }
     assert np.abs(answer["INFECTION_MAP"].astype(int) - expected["inferno"]).max() <= 2
@@ -173,7 +174,7 @@ def test_the_structured_report_says_tuberculosis_with_its_codes(results: Path) -
         for item in _items(report)
         if item.get("ValueType") == "CODE"
     }
-    assert answers["Tuberculosis"] == "Present"
+    assert answers["Tuberculosis"] == "Detected"
 
 
 def test_the_segment_is_of_tuberculosis_above_its_threshold(results: Path) -> None:
@@ -197,13 +198,14 @@ def test_no_object_says_anything_of_covid_19(results: Path, kind: str) -> None:
     assert "840539006" not in text
 
 
-def test_a_rejection_is_reported_under_its_name(results: Path) -> None:
+def test_a_rejection_is_reported_without_any_finding(results: Path) -> None:
     (path,) = (
         path
         for path in results.glob("out/*.sr.dcm")
         if not path.with_name(f"{_stem(path)}.json").is_file()
     )
-    assert ("56717001", "Tuberculosis") in _codes(dcmread(path))
+    assert ("56717001", "Tuberculosis") not in _codes(dcmread(path))
+    assert ("111225", "Not Attempted") in _codes(dcmread(path))
     assert "covid" not in str(dcmread(path)).lower()
 
 

@@ -85,7 +85,8 @@ def test_ctrl_c_ends_in_one_line_and_nothing_is_done_twice(
     assert running.returncode == 130, stderr
     (line,) = stderr.decode().splitlines()
     done = int(line.removeprefix("error: stopped after ").partition(" of 24 files")[0])
-    told = json_lines(begun + rest)
+    *told, last = json_lines(begun + rest)
+    assert last == {"error": line.removeprefix("error: "), "exit_code": 130}
     assert 5 <= len(told) <= done < COUNT
     before = _times(tmp_path / "out")
     assert len(before) == 2 * done, "a map and a JSON of each, and nothing half"

@@ -1,9 +1,16 @@
-"""What every command line of the project shares: errors become one line, results go to stdout."""
+"""What every command line of the project shares: errors become one line, results go to stdout.
+
+Under ``--json`` a command that fails prints ``{"error": "...", "exit_code": N}`` on stdout besides, in one
+line, unless its document is there already. Behind JSON Lines it is the last line; where files were rejected,
+their lines say so.
+"""
 
 from __future__ import annotations
 
 import io
+import itertools
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,13 +18,57 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
-from infmap_kit.errors import InfmapError, Interrupted
+from infmap_kit.errors import InfmapError, InputRejected, Interrupted
 from infmap_kit.extras import missing_package
 from infmap_kit.text import json_bytes, json_line, one_line, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+_EXAMPLE = re.compile(r"`([^`]+)`")
+
+_STATE = {"document": False, "lines": False}
+"""Which kinds of JSON were printed."""
+
+
+class _PastableExamples:
+    """Help that ends with its examples, each whole on a line of its own, however narrow the terminal is."""
+
+    epilog: str | None
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, and whatever stands in the epilog between backticks."""
+        epilog, self.epilog = self.epilog, None
+        try:
+            super().format_help(ctx, formatter)  # type: ignore[misc]
+        finally:
+            self.epilog = epilog
+        if examples := _EXAMPLE.findall(epilog or ""):
+            typer.echo("\n".join(["Example:" if len(examples) == 1 else "Examples:", *examples]))
+
+
+class PastableCommand(_PastableExamples, TyperCommand):
+    """A command with pastable examples."""
+
+
+class PastableGroup(_PastableExamples, TyperGroup):
+    """A group of commands with pastable examples."""
+
+
+class Application(typer.Typer):
+    """A Typer application whose help shows examples that can be pasted."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"cls": PastableGroup, **settings})
+
+    def command(
+        self, name: str | None = None, **settings: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        """As in Typer."""
+        return super().command(name, **{"cls": PastableCommand, **settings})
 
 
 class _Terminal(Console):
@@ -53,29 +104,50 @@ def exit_code_of(work: Callable[[], object], *, program: str = "infmap-kit") -> 
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    _STATE.update(document=False, lines=False)
     try:
         work()
     except InfmapError as error:
-        return _told(str(error), error)
+        rejected = isinstance(error, InputRejected) and _STATE["lines"]
+        return _told(str(error), error.exit_code, document=not rejected)
     except ModuleNotFoundError as error:
         if (missing := missing_package(error, program=program)) is None:
             raise
-        return _told(str(missing), missing)
+        return _told(str(missing), missing.exit_code)
     except MemoryError:
-        return _told("there is not enough memory", InfmapError())
+        return _told("there is not enough memory")
     except OSError as error:
-        return _told(_refusal(error), InfmapError())
+        return _told(_refusal(error), document=error.filename is not None)
     except KeyboardInterrupt:
+        # In a sandbox; whoever waits for it is interrupted, too, and prints the document.
         sys.stderr.write("interrupted\n")
         return Interrupted.exit_code
+    except SystemExit as end:
+        # How Typer ends a program; it has told people why.
+        cause = end.__context__
+        if (reason := getattr(cause, "format_message", None)) and isinstance(end.code, int):
+            _document(reason(), end.code)
+        elif cause is not None and isinstance(cause.__cause__, KeyboardInterrupt):
+            _document("interrupted", Interrupted.exit_code)
+        raise
     return 0
 
 
-def _told(reason: str, error: InfmapError) -> int:
+def _told(reason: str, code: int = InfmapError.exit_code, *, document: bool = True) -> int:
     # One line, but for a list of problems, each indented on a line of its own.
     lines = "\n  ".join(map(one_line, reason.split("\n  ")))
     sys.stderr.write(f"error: {lines}\n")
-    return error.exit_code
+    if document:
+        _document(reason, code)
+    return code
+
+
+def _document(reason: str, code: int) -> None:
+    """Say in JSON what failed, where JSON was asked for and nothing is there yet."""
+    # Looked up in what was typed: arguments that cannot be read are among what fails.
+    words = itertools.takewhile(lambda word: word != "--", sys.argv[1:])
+    if "--json" in words and not _STATE["document"]:
+        print_json_line({"error": reason, "exit_code": code})
 
 
 def _refusal(error: OSError) -> str:
@@ -90,11 +162,13 @@ def _refusal(error: OSError) -> str:
 
 def print_json(document: object) -> None:
     """Write one JSON document to stdout, in UTF-8 (RFC 8259, 8.1)."""
+    _STATE["document"] = True
     _print_whole(json_bytes(document))
 
 
 def print_json_line(document: object) -> None:
     """Write one line of JSON Lines to stdout, flushed at once: an interruption leaves whole lines."""
+    _STATE["lines"] = True
     _print_whole(json_line(document))
 
 

@@ -11,7 +11,7 @@ import typer
 from infmap_kit import command
 from infmap_kit.errors import StudyError
 
-app = typer.Typer(
+app = command.Application(
     name="infmap-annotate",
     help="Doctors choose the best of several masks, blindly, in the browser. Research use only.",
     epilog="Example: `infmap-annotate init study --data qata --readers anna,ben`",
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-people = typer.Typer(
+people = command.Application(
     help="Who may sign in.",
     epilog="Example: `infmap-annotate readers add study dora`",
     no_args_is_help=True,

@@ -56,7 +56,16 @@ def test_each_row_says_what_infer_says(
 
 def test_rows_and_report_name_no_patient(undisturbed: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    asked = [sys.executable, "-m", "infmap_kit", "cohort", "report", undisturbed, "-o", page]
+    asked = [
+        sys.executable,
+        "-m",
+        "infmap_kit",
+        "cohort",
+        "report",
+        str(undisturbed),
+        "-o",
+        str(page),
+    ]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{COUNT} rows; the page is " in done.stderr

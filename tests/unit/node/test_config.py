@@ -12,7 +12,7 @@ import pytest
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.check.lines import lines_of
-from infmap_kit.node.check.reading import find_faults, known_keys, read_config
+from infmap_kit.node.check.reading import find_faults, find_notes, known_keys, read_config
 from infmap_kit.node.config import NodeConfig
 from node_tls import make_certificates
 
@@ -176,6 +176,18 @@ def test_a_rule_that_takes_other_radiographs_is_reached(tmp_path: Path) -> None:
     for more in ('modalities = ["DR"]', "modalities = []", 'modalities = ["CR", "DX", "DR"]'):
         rule = f'[[rules]]\nname = "late"\nmodel = "covid"\nto = []\n{more}\n'
         assert find_faults(_written(tmp_path, GOOD + rule)) == []
+
+
+def test_a_pacs_whose_c_echo_would_be_refused_is_noted(tmp_path: Path) -> None:
+    file = _written(tmp_path, GOOD)
+    titles = {caller.ae_title for caller in read_config(file).callers}
+    sent = [one for one in read_config(file).destinations if one.kind == "c-store"]
+    (note,) = find_notes(file)
+    assert f"destinations[0].ae_title: {sent[0].ae_title!r} is not among the callers" in note
+    assert note.startswith("line ")
+    assert sent[0].ae_title not in titles
+    heard = f'[[callers]]\nae_title = "{sent[0].ae_title}"\n'
+    assert find_notes(_written(tmp_path, f"{GOOD}\n{heard}")) == []
 
 
 def test_certificates_and_keys_are_tried(tmp_path: Path) -> None:

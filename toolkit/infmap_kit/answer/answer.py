@@ -14,6 +14,7 @@ from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, severity_at
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.paint import PAPER, Paint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Answer:
         asked for.
     finding
         The finding that the model looks for, whose threshold decides.
+    paint
+        How ``infection_map`` is painted.
     """
 
     detected: bool
@@ -52,6 +55,7 @@ class Answer:
     timings_ms: Mapping[str, float] = dataclasses.field(default_factory=dict)
     activation_map: NDArray[np.uint8] | None = None
     finding: FindingSpec = COVID_19
+    paint: Paint = PAPER
 
     @property
     def probability_max(self) -> float:

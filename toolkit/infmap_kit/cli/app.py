@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from infmap_kit import __version__
+from infmap_kit.command import Application
 
-app = typer.Typer(
+app = Application(
     name="infmap-kit",
     help="COVID-19 infection maps from chest X-rays, served by Triton.\n\n"
     "For research use, not a medical device.",
@@ -24,7 +25,9 @@ DEFAULT_REPOSITORY = Path("model_repository")
 DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_REPORT = Path("gate-report")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout, of a failure too.")
+]
 Repository = Annotated[
     Path, typer.Option("--repository", "-r", help="Triton model repository.", show_default=True)
 ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
 
 from infmap_kit.cli.app import app
+from infmap_kit.command import Application, PastableGroup
 
 
-class _FirstCommandGroup(TyperGroup):
+class _FirstCommandGroup(PastableGroup):
     first: ClassVar[str]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -34,7 +34,7 @@ def add_group(name: str, *, first: str, about: str, epilog: str) -> typer.Typer:
     about, epilog
         Help texts above and below the list of its commands.
     """
-    group = typer.Typer(
+    group = Application(
         cls=type("Group", (_FirstCommandGroup,), {"first": first}),
         rich_markup_mode="markdown",
         help=f"{about}\n\nWithout a command: `{first}`.",

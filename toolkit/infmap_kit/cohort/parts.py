@@ -45,7 +45,7 @@ _PARTS_A_FOLDER = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
+class CohortPart:
     """One part.
 
     Parameters
@@ -106,11 +106,11 @@ class PartWriter:
             }
 
     @property
-    def parts(self) -> dict[int, Part]:
+    def parts(self) -> dict[int, CohortPart]:
         """The parts that are there whole, by task."""
         return self._parts
 
-    def write(self, task: int, rows: Sequence[dict[str, Any]]) -> Part:
+    def write(self, task: int, rows: Sequence[dict[str, Any]]) -> CohortPart:
         """Write the rows of a task, in the order of their numbers.
 
         Raises
@@ -126,7 +126,7 @@ class PartWriter:
         table = pa.Table.from_pylist(ordered, self._schema)
         pq.write_table(table, buffer, compression="zstd")
         content = buffer.getvalue()
-        part = Part(
+        part = CohortPart(
             task=task,
             name=f"{ROWS}/block={task // _PARTS_A_FOLDER:05}/part-{task:08}.parquet",
             rows=len(ordered),
@@ -150,25 +150,25 @@ class PartWriter:
         os.close(self._lock)
 
 
-def read_parts(folder: Path) -> list[Part]:
+def read_parts(folder: Path) -> list[CohortPart]:
     """The parts that a run's manifest names, the latest of each task, in the order of the tasks."""
-    parts: dict[int, Part] = {}
+    parts: dict[int, CohortPart] = {}
     with contextlib.suppress(FileNotFoundError), (folder / MANIFEST).open("rb") as file:
         for part in filter(None, map(_part, file)):
             parts[part.task] = part
     return [parts[task] for task in sorted(parts)]
 
 
-def _part(line: bytes) -> Part | None:
+def _part(line: bytes) -> CohortPart | None:
     """A part of a line; ``None`` where it is torn, or leads out of the folder."""
     try:
-        part = typed(Part, json.loads(line), MANIFEST)
+        part = typed(CohortPart, json.loads(line), MANIFEST)
     except (ValueError, RecursionError, SpecError):
         return None
     return part if part.name.startswith(f"{ROWS}/") and ".." not in part.name else None
 
 
-def _is_whole(folder: Path, part: Part) -> bool:
+def _is_whole(folder: Path, part: CohortPart) -> bool:
     try:
         return sha256_of(folder / part.name) == part.sha256
     except OSError:

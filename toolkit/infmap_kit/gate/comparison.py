@@ -54,7 +54,7 @@ class PictureComparison:
     crossing_share
         Share of the pixels that are on the other side of 0.5.
     map_error_share
-        Share of the infection map's pixels that are not the colour that the paper's formula gives for the
+        Share of the infection map's pixels that are not the colour that the formula of its paint gives for the
         engine's own probability.
     consistent
         Whether decision and severity are what 0.5 gives for the engine's own probability.
@@ -358,7 +358,7 @@ def _compare_picture(
         for part in optional_parts()
         if (answer := part.recomputed(actual)) is not None
     }
-    own = by_the_paper(actual.probability, picture, recomputed, finding=finding)
+    own = by_the_paper(actual.probability, picture, recomputed, finding=finding, paint=actual.paint)
     compared = {part.name: part.compare(expected, actual) for part in optional_parts()}
     severity_error = abs(own.severity_percent - actual.severity_percent)
     return PictureComparison(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from infmap_kit.answer.answer import Answer
 from infmap_kit.gate.comparison import GateReport, Pair, PictureComparison
 from infmap_kit.gate.int8 import int8_paragraph
+from infmap_kit.gate.runners import by_the_paper
 from infmap_kit.model.files import write_bytes, write_json
 from infmap_kit.report.table import Table
 
@@ -93,12 +94,16 @@ def _int8_section(report: GateReport) -> list[str]:
 
 def worst_picture(comparison: PictureComparison, pair: Pair) -> NDArray[np.uint8]:
     """Reference, engine and difference side by side, as BGR."""
-    _, expected, actual = pair
+    picture, expected, actual = pair
+    # A reference does not know how the release is painted.
+    painted = by_the_paper(
+        expected.probability, picture, expected.parts, finding=expected.finding, paint=actual.paint
+    )
     difference = np.abs(np.nan_to_num(expected.probability) - np.nan_to_num(actual.probability))
     top = max(float(difference.max()), 1e-6)
     gray = np.clip(255 * difference / top, 0, 255).astype(np.uint8)
     panels = [
-        (f"reference, Dice {comparison.dice:.4f}", _bgr(expected)),
+        (f"reference, Dice {comparison.dice:.4f}", _bgr(painted)),
         ("engine", _bgr(actual)),
         (f"difference, white is {top:.1e}", np.repeat(gray[..., np.newaxis], 3, axis=-1)),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +16,7 @@ from infmap_kit.errors import ExportError, GateFailed, SpecError
 from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.paint import PAPER, Paint
 from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, SEGMENTATION, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.parts.reading import read_answer
@@ -182,10 +184,12 @@ class EngineRunner:
             inputs = {tensor.name: tensors[tensor.name] for tensor in graph.inputs}
             outputs = tuple(tensor.name for tensor in graph.outputs)
             tensors |= self._engines[graph.name].run(inputs, outputs)
-        return [
+        answers = [
             read_answer({name: value[row] for name, value in tensors.items()})
             for row in range(len(pictures))
         ]
+        # Engines bring no identity that says it.
+        return [dataclasses.replace(answer, paint=self._contract.paint) for answer in answers]
 
 
 class BatchedRunner:
@@ -253,6 +257,7 @@ def by_the_paper(
     parts: Mapping[str, PartAnswer] | None = None,
     *,
     finding: FindingSpec = COVID_19,
+    paint: Paint = PAPER,
 ) -> Answer:
     """Detection, severity and map of a probability by the paper's II-D, without any graph.
 
@@ -266,6 +271,8 @@ def by_the_paper(
         Answers of the other networks; with lungs, severity is of them.
     finding
         The finding whose threshold and colours the answer has.
+    paint
+        How the map is painted.
     """
     infected = probability >= np.float32(finding.threshold)
     # A map of NaN has no colour; the gate names the NaN itself.
@@ -277,9 +284,16 @@ def by_the_paper(
         severity_percent=lungs.severity_percent
         if isinstance(lungs, LungAnswer)
         else 100 * float(infected.mean()),
-        infection_map=infection_map(picture, np.clip(drawable, 0, 1), finding.colour_table),
+        infection_map=infection_map(
+            picture,
+            np.clip(drawable, 0, 1),
+            finding.colour_table,
+            paint=paint,
+            lungs=lungs.mask.astype(np.uint8) if isinstance(lungs, LungAnswer) else None,
+        ),
         parts=dict(parts or {}),
         finding=finding,
+        paint=paint,
     )
 
 

@@ -1,8 +1,7 @@
-"""The infection map as an ONNX graph: jet(probability) reflected onto the radiograph (paper, II-D).
+"""The infection map as an ONNX graph: a table by probability and gray, looked up once a pixel.
 
-Hue and saturation of jet(Y) with the value of X is, per channel, X times the jet colour at full value. Both
-have 256 levels, so the whole map is one table, looked up once a pixel. Another finding may have another table
-(:mod:`infmap_kit.model.finding`).
+Both have 256 levels, so that any paint (:mod:`infmap_kit.model.paint`) and any finding's colours are another
+table of the same graph. A paint inside the lungs alone reads the lungs' network besides.
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx.parser
-from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
-from infmap_kit.model.spec import IMAGE_SIZE
+from infmap_kit.imaging.colour import JET, paint_table
+from infmap_kit.model.paint import PAPER, Paint
+from infmap_kit.model.spec import DETECTION_THRESHOLD, IMAGE_SIZE
 from infmap_kit.model.tensors import IR_VERSION, OPSET
 
 # The probability is brought to the canvas' size first (half-pixel centres, as OpenCV's INTER_LINEAR),
@@ -21,9 +21,9 @@ from infmap_kit.model.tensors import IR_VERSION, OPSET
 # and the table is FP32: TensorRT knows uint8 at inputs and outputs only.
 _TEXT = """
 <ir_version: {ir_version}, opset_import: ["" : {opset}]>
-rendering (float[N, {size}, {size}] probability, uint8[N, H, W] CANVAS)
+rendering (float[N, {size}, {size}] probability, uint8[N, H, W] CANVAS{lungs})
     => (uint8[N, H, W, 3] INFECTION_MAP)
-<float levels = {{255.0}}, float values = {{256.0}}, int64[1] channel = {{1}}>
+<float levels = {{255.0}}, float values = {{256.0}}, int64[1] channel = {{1}}{constants}>
 {{
     planes = Unsqueeze (probability, channel)
     value = Cast <to = 1> (CANVAS)
@@ -31,7 +31,7 @@ rendering (float[N, {size}, {size}] probability, uint8[N, H, W] CANVAS)
     size = Shape (canvas_planes)
     fitted = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel">
         (planes, , , size)
-    plane = Squeeze (fitted, channel)
+{inside}    plane = Squeeze ({painted}, channel)
     scaled = Mul (plane, levels)
     level = Floor (scaled)
     first_of_level = Mul (level, values)
@@ -42,15 +42,34 @@ rendering (float[N, {size}, {size}] probability, uint8[N, H, W] CANVAS)
 }}
 """
 
+# Lungs are decided before they are resized, so that the edge of the paint is that of the mask which results
+# show. Where there is no lung, everything is inside: what was found must not vanish.
+_INSIDE = """
+    lung_planes = Unsqueeze (lung_probability, channel)
+    is_lung = GreaterOrEqual (lung_planes, half)
+    lung_mask = Cast <to = 1> (is_lung)
+    lung_fitted = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel">
+        (lung_mask, , , size)
+    any_lung = ReduceMax <keepdims = 1> (lung_mask, image)
+    is_missing = Less (any_lung, half)
+    missing = Cast <to = 1> (is_missing)
+    lung_or_missing = Max (lung_fitted, missing)
+    is_inside = GreaterOrEqual (lung_or_missing, half)
+    clipped = Where (is_inside, fitted, zero)
+"""
 
-def rendering_graph(table: NDArray[np.uint8], image_size: int = IMAGE_SIZE) -> onnx.ModelProto:
+
+def rendering_graph(
+    paint: Paint = PAPER, finding_colours: str = JET, image_size: int = IMAGE_SIZE
+) -> onnx.ModelProto:
     """Build the rendering graph.
 
     Parameters
     ----------
-    table
-        (256, 3) uint8 RGB: the colour of each probability level at full value; entry 0 is white,
-        which leaves pixels of zero probability as they were.
+    paint
+        How it paints, which the graph's metadata say (:func:`~infmap_kit.model.paint.paint_of`).
+    finding_colours
+        Name of the finding's colour table.
     image_size
         Height and width of the probability in pixels.
 
@@ -58,16 +77,26 @@ def rendering_graph(table: NDArray[np.uint8], image_size: int = IMAGE_SIZE) -> o
     -------
     onnx.ModelProto
         ``probability`` (N, 224, 224) float32 in [0, 1] and CANVAS (N, H, W) uint8 to INFECTION_MAP
-        (N, H, W, 3) uint8 RGB.
+        (N, H, W, 3) uint8 RGB; inside the lungs, ``lung_probability`` of the first one's shape is read too.
     """
-    value = np.arange(256)[np.newaxis, :, np.newaxis]
-    # Rounded half up, once and for all.
-    painted = np.floor(value * table[:, np.newaxis, :].astype(np.float64) / 255 + 0.5)
+    clips = paint.in_lungs
     model = onnx.parser.parse_model(
-        _TEXT.format(ir_version=IR_VERSION, opset=OPSET, size=image_size)
+        _TEXT.format(
+            ir_version=IR_VERSION,
+            opset=OPSET,
+            size=image_size,
+            lungs=f", float[N, {image_size}, {image_size}] lung_probability" if clips else "",
+            constants=f", float half = {{{DETECTION_THRESHOLD}}}, float zero = {{0.0}}, "
+            "int64[3] image = {1, 2, 3}"
+            if clips
+            else "",
+            inside=_INSIDE if clips else "",
+            painted="clipped" if clips else "fitted",
+        )
     )
-    model.graph.initializer.append(
-        numpy_helper.from_array(painted.reshape(-1, 3).astype(np.float32), name="table")
-    )
+    table = paint_table(paint, finding_colours).reshape(-1, 3).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(table, name="table"))
+    if stated := paint.as_parameters():
+        helper.set_model_props(model, stated)
     onnx.checker.check_model(model, full_check=True)
     return model

@@ -43,7 +43,7 @@ def examine(repository: Path, options: ServerOptions) -> list[HostCheck]:
         *repository_checks.repository(repository, manifest),
         *repository_checks.permissions(repository),
         *host_checks.space(repository),
-        *host_checks.limits(),
+        *host_checks.surroundings(),
         *host_checks.memory(),
         *host_checks.ports(options),
         *repository_checks.signing_key(),

@@ -19,8 +19,14 @@ from infmap_kit.tensorrt.present_gpu import has_gpu, present_gpu
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.options import ServerOptions
 from infmap_kit.triton.server.private_copy import temporary_folder
-from infmap_kit.triton.server.process import is_ready, require_open_files
+from infmap_kit.triton.server.process import is_ready
 from infmap_kit.triton.server.runtime import find_runtime
+from infmap_kit.triton.server.surroundings import (
+    LOCALE,
+    packages_path,
+    require_locale,
+    require_open_files,
+)
 
 PYTHONS = ((3, 11), (3, 13))
 """The first and the last minor version that the toolkit and Triton's python backend run with."""
@@ -136,14 +142,19 @@ def memory() -> Iterator[HostCheck]:
     yield _enough("shared memory", shared >= MIN_SHARED_MEMORY_MIB, free, wanted, fix)
 
 
-def limits() -> Iterator[HostCheck]:
-    """Whether the server may open the files that it needs."""
-    try:
-        require_open_files()
-    except InfmapError as error:
-        yield problem("open files", as_sentence(error), "See the sentence.")
-    else:
-        yield ok("open files", "The server may open as many files as it needs.")
+def surroundings() -> Iterator[HostCheck]:
+    """Whether the server may open the files that it needs, has its locale, and can be told where things are."""
+    for subject, require, fine in (
+        ("open files", require_open_files, "The server may open as many files as it needs."),
+        ("locale", require_locale, f"{LOCALE} is here, in which the server reads every path."),
+        ("path", packages_path, "The server can be told where this Python's packages are."),
+    ):
+        try:
+            require()
+        except InfmapError as error:
+            yield problem(subject, as_sentence(error), "See the sentence.")
+        else:
+            yield ok(subject, fine)
 
 
 def space(repository: Path) -> Iterator[HostCheck]:

@@ -215,6 +215,13 @@ def writing_to(folder: Path, error: type[InfmapError] = InfmapError) -> Iterator
         raise error(f"cannot write to {folder}: {reason.strerror}") from reason
 
 
+def require_new_folder(folder: Path, error: type[InfmapError] = InfmapError) -> None:
+    """Refuse to write a set into a folder that holds something: two sets would be one afterwards."""
+    with writing_to(folder, error):
+        if folder.exists() and any(folder.iterdir()):
+            raise error(f"{folder} is not empty: name a new folder, or remove it")
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as lower-case hexadecimal."""
     with path.open("rb") as file:

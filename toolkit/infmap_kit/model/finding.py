@@ -54,7 +54,9 @@ class Code(NamedTuple):
 
 _OPACITY = Code("112033", "DCM", "Abnormal opacity")
 _SITE = Code("39607008", "SCT", "Lung")
-_PRESENT, _ABSENT = Code("52101004", "SCT", "Present"), Code("2667000", "SCT", "Absent")
+# What a network did, and not what a patient has: below its threshold nothing is known to be absent.
+_PRESENT = Code("260373001", "SCT", "Detected")
+_ABSENT = Code("260415000", "SCT", "Not detected")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeGuard
 
 from infmap_kit.errors import SpecError
 from infmap_kit.model.finding import FindingSpec
+from infmap_kit.model.paint import Paint
 
 _RUNNING = ("graphs", "most_pixels")
 """Parameters of a config that concern how it runs, and not its model."""
@@ -22,7 +23,8 @@ class ModelIdentity(Mapping[str, str]):
     ----------
     parameters
         ``model_name``, ``model_version``, ``network``, ``onnx_sha256``, ``target``, ``precision``, where
-        calibrated ``temperature``, for a network of others ``adapter``, and for each further part
+        calibrated ``temperature``, for a network of others ``adapter``, its ``paint`` where that
+        is not the paper's, and for each further part
         ``PART_name``, ``PART_version``, ``PART_onnx_sha256`` and its settings. What describes how the model
         runs is left out.
     """
@@ -72,6 +74,7 @@ class ModelIdentity(Mapping[str, str]):
             "precision": precision,
         }
         stated |= model.get("finding", {})
+        stated |= model.get("paint", {})
         if text := adapter_text(model):
             stated["adapter"] = text
         if "temperature" in model:
@@ -108,6 +111,11 @@ class ModelIdentity(Mapping[str, str]):
     def finding(self) -> FindingSpec:
         """What the model looks for."""
         return FindingSpec.from_parameters(self)
+
+    @property
+    def paint(self) -> Paint:
+        """How its maps are painted."""
+        return Paint.from_parameters(self)
 
     def onnx_sha256(self, part: str = "") -> str | None:
         """Hash of a part's graph, or of the infection's; ``None`` where the model has no such part."""

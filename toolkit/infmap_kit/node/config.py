@@ -18,6 +18,8 @@ from pydantic import (
     ValidationInfo,
 )
 
+from infmap_kit.results.words.words import ENGLISH, languages
+
 FOLDER_CALLER = "FOLDER"
 """Caller of files in a watched folder, which come without an AE title."""
 
@@ -51,6 +53,12 @@ def _like(pattern: str, expected: str) -> Callable[[str], str]:
 
 # In one way alone: a pattern that can part a name in many tries them all for one that is none.
 _LABELS = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_-]{1,63})*\.?")
+
+
+def _language(text: str) -> str:
+    if text not in languages():
+        raise ValueError(f"expected one of {', '.join(languages())}")
+    return text
 
 
 def _host(text: str) -> str:
@@ -89,9 +97,13 @@ def _web_address(text: str) -> str:
     return text
 
 
+CaptureKind = Literal["beside", "map", "bare"]
+"""What a Secondary Capture shows, as in :class:`infmap_kit.results.sheet.sheet.Capture`."""
+
 _Path = Annotated[Path, AfterValidator(_beside_the_file)]
 _File = Annotated[_Path, AfterValidator(_that_exists)]
 _Host = Annotated[str, AfterValidator(_host)]
+_Language = Annotated[str, AfterValidator(_language)]
 _Name = Annotated[
     str,
     AfterValidator(
@@ -221,6 +233,8 @@ class Rule(_Section):
     outputs: Annotated[list[Output], Field(min_length=1)] = ["sc", "seg", "sr"]
     rejects: Literal["report", "keep"] = "keep"
     secondary_captures: bool = False
+    language: _Language = ENGLISH
+    capture: CaptureKind = "beside"
 
 
 class Retention(_Section):

@@ -26,10 +26,10 @@ from infmap_kit.node.queue.store import Store
 from infmap_kit.node.queue.tables import refused_table
 from infmap_kit.node.retention import Cleaner
 from infmap_kit.node.spool import NodeLock, Spool
-from infmap_kit.node.systemd import tell_systemd
 from infmap_kit.node.web.metrics import Metrics
 from infmap_kit.node.web.status_page import StatusServer
 from infmap_kit.node.worker import Worker, load_libraries
+from infmap_kit.serving.systemd import tell_systemd
 
 _PROBE_EVERY_S = 5.0
 _COUNT_EVERY_S = 2.0

@@ -210,13 +210,14 @@ class Worker:
         with self._connected(rule) as client:
             finding = client.model().finding
         try:
-            return [("rejection", rejection_report(source, rejection, finding=finding))]
+            report = rejection_report(source, rejection, finding=finding, language=rule.language)
         except InputRejected:
             # It has no UIDs that a report could refer to.
             return []
         # highdicom names no closed set of errors for odd sources.
         except Exception as error:
             raise JobFailed(f"its report cannot be written: {type(error).__name__}") from error
+        return [("rejection", report)]
 
     @contextlib.contextmanager
     def _connected(self, rule: Rule) -> Iterator[InfmapClient]:
@@ -292,11 +293,19 @@ def _objects(
     source: Dataset, radiograph: Radiograph, answer: Answer, rule: Rule
 ) -> list[tuple[str, Dataset]]:
     from infmap_kit.results.dicom.results import ResultKind, dicom_results
+    from infmap_kit.results.sheet.sheet import Capture
 
     # In the order in which dicom_results() gives them.
     kinds = [kind for kind in ResultKind if kind in rule.outputs]
     try:
-        datasets = dicom_results(source, radiograph, answer, kinds=kinds)
+        datasets = dicom_results(
+            source,
+            radiograph,
+            answer,
+            kinds=kinds,
+            language=rule.language,
+            capture=Capture(rule.capture),
+        )
     except InfmapError:
         raise
     # highdicom names no closed set of errors for odd sources.

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Self
 
+from infmap_kit.errors import SpecError
+from infmap_kit.model.paint import PAPER, Paint, paint_of
 from infmap_kit.model.spec import IMAGE_SIZE
 from infmap_kit.model.tensors import (
     CANVAS,
@@ -13,6 +15,7 @@ from infmap_kit.model.tensors import (
     IMAGE,
     INFECTION_MAP,
     PROBABILITY,
+    RAW_LUNG_PROBABILITY,
     RAW_PROBABILITY,
     RENDERING,
     SEVERITY,
@@ -39,31 +42,40 @@ class Contract:
     image_size
         Height and width in pixels of the networks' pictures; other parts than the infection know
         :data:`~infmap_kit.model.spec.IMAGE_SIZE` alone.
+    paint
+        How the map is painted; inside the lungs alone, rendering reads their network.
 
     Raises
     ------
     SpecError
-        For a part that does not exist.
+        For a part that does not exist, or a paint that needs another.
     """
 
     parts: tuple[str, ...] = ()
     image_size: int = IMAGE_SIZE
+    paint: Paint = PAPER
 
     def __post_init__(self) -> None:
         asked = {find_part(name).name for name in self.parts}
         ordered = tuple(part.name for part in optional_parts() if part.name in asked)
         object.__setattr__(self, "parts", ordered)
+        if self.paint.in_lungs and "lungs" not in ordered:
+            raise SpecError(
+                "--paint-in lungs needs to know where they are: give the run of a lung network as --lungs too"
+            )
 
     @classmethod
-    def of(cls, names: Collection[str], image_size: int = IMAGE_SIZE) -> Self:
+    def of(cls, names: Collection[str], image_size: int = IMAGE_SIZE, paint: Paint = PAPER) -> Self:
         """The contract that graphs, or parts, of these names serve."""
         served = (p.name for p in optional_parts() if {p.name, p.graph.name} & set(names))
-        return cls(tuple(served), image_size)
+        return cls(tuple(served), image_size, paint)
 
     @classmethod
     def of_graphs(cls, graphs: Mapping[str, onnx.ModelProto]) -> Self:
         """The contract of prepared graphs by name, each of which takes pictures or their probabilities."""
-        return cls.of(graphs, image_size_of(next(iter(graphs.values()))))
+        rendering = graphs.get(RENDERING.name)
+        paint = paint_of(rendering) if rendering is not None else PAPER
+        return cls.of(graphs, image_size_of(next(iter(graphs.values()))), paint)
 
     @property
     def optional(self) -> tuple[Part, ...]:
@@ -104,9 +116,16 @@ class Contract:
         ).at(self.image_size)
 
     @property
+    def rendering(self) -> Graph:
+        """The graph that paints the map."""
+        lungs = (RAW_LUNG_PROBABILITY,) if self.paint.in_lungs else ()
+        inputs = (*RENDERING.inputs, *lungs)
+        return dataclasses.replace(RENDERING, inputs=inputs).at(self.image_size)
+
+    @property
     def postprocessing(self) -> tuple[Graph, ...]:
         """The graphs that follow the networks; they are small and always compute in FP32."""
-        return (self.detection, RENDERING.at(self.image_size))
+        return (self.detection, self.rendering)
 
     @property
     def graphs(self) -> tuple[Graph, ...]:

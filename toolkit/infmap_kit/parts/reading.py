@@ -40,4 +40,5 @@ def read_answer(
         model=identity,
         timings_ms=dict(timings_ms or {}),
         finding=identity.finding,
+        paint=identity.paint,
     )

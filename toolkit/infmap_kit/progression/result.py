@@ -11,6 +11,7 @@ from pathlib import Path
 from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import SpecError
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.paint import PARAMETERS
 from infmap_kit.progression.fields import Fields, file_name, shown
 
 SIDES = ("right", "left")
@@ -27,9 +28,10 @@ _ROUNDING = 0.05
 _SECONDARY_CAPTURES = (".sc.dcm", "-sc.dcm")
 """Ends of the names of maps in DICOM, of `infer` and of the node."""
 
-_NOT_COMPARED = frozenset(("target", "engine_sha256", "model_name", "network"))
-"""Parameters that say on what a model runs, or follow from the others. The gate has held every engine against
-the same reference; version, graph and precision tell models apart, and whatever else is stated."""
+_NOT_COMPARED = frozenset(("target", "engine_sha256", "model_name", "network")) | PARAMETERS
+"""Parameters that say on what a model runs or how its maps are painted, or follow from the others. The gate
+has held every engine against the same reference; version, graph and precision tell models
+apart, and whatever else is stated."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

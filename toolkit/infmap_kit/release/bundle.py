@@ -34,8 +34,10 @@ from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Prediction, RecordedRunner
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.paint import DEFAULT_PAINT, Paint, paint_of
 from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC, RunFolder
 from infmap_kit.model.spec import ModelSpec
+from infmap_kit.model.tensors import RENDERING
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.recording import Recording, packed, packed_probability
@@ -76,6 +78,7 @@ def write_bundle(
     pictures: Pictures,
     parts: Mapping[str, Path | None] | None = None,
     settings: Mapping[str, str | None] | None = None,
+    paint: Paint = DEFAULT_PAINT,
     sign: Callable[[bytes], bytes] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
@@ -91,6 +94,8 @@ def write_bundle(
         Names and (224, 224) uint8; the names stay here, since they may be patients'.
     parts, settings
         As :func:`~infmap_kit.release.source.with_parts` takes them.
+    paint
+        How maps are painted.
     sign
         Makes the signature of a SHA-256 digest.
     progress
@@ -113,7 +118,7 @@ def write_bundle(
         raise SpecError(
             f"{run} is no run folder (it has no {SPEC}): bundle what `infmap-train fit` made"
         )
-    source = with_parts(read_run(folder), parts, settings)
+    source = dataclasses.replace(with_parts(read_run(folder), parts, settings), paint=paint)
     spec = folder.spec
     optional = {name: folder.optional(name) for name in (MODEL_CARD, METRICS, FINDING)}
     beside = {name: path / SPEC for name, path in (parts or {}).items() if path is not None}
@@ -184,6 +189,7 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
             **({} if record.temperature is None else {"temperature": record.temperature}),
         },
         postprocessing=graphs,
+        paint=paint_of(graphs[RENDERING.name]),
     )
     source = with_finding(source, finding)
     for part in contract.optional:

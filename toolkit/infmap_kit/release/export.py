@@ -16,6 +16,7 @@ from infmap_kit.gate.pictures import Pictures, pictures_of
 from infmap_kit.gate.report import Evidence
 from infmap_kit.gate.runners import BatchedRunner, CachingRunner, Runner
 from infmap_kit.model.adapter import AS_IT_IS, ModelAdapter
+from infmap_kit.model.paint import DEFAULT_PAINT, Paint
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of, reference_runner, serving_identity
 from infmap_kit.release.source import DEFAULT_LIMITS, Source, read_source, with_parts
@@ -35,6 +36,7 @@ def export_model(
     precision: str = DEFAULT,
     parts: Mapping[str, Path | None] | None = None,
     settings: Mapping[str, str | None] | None = None,
+    paint: Paint = DEFAULT_PAINT,
     encoder: str | None = None,
     adapter: ModelAdapter = AS_IT_IS,
     limits: SandboxLimits = DEFAULT_LIMITS,
@@ -60,6 +62,8 @@ def export_model(
         Options of a target state their own, and this is not looked at.
     parts, settings
         As for :func:`~infmap_kit.release.source.with_parts`: ``{"lungs": Path("runs/lungs")}``.
+    paint
+        How maps are painted.
     encoder, adapter, limits
         As for :func:`~infmap_kit.release.source.read_source`.
     gate_images
@@ -89,6 +93,7 @@ def export_model(
     network = with_parts(
         read_source(source, encoder=encoder, adapter=adapter, limits=limits), parts, settings
     )
+    network = dataclasses.replace(network, paint=paint)
     return publish(
         network,
         repository,
@@ -165,7 +170,7 @@ def publish(
             draft.folder,
             target=built.target,
             precision=built.precision,
-            model={**source.identity, **built.model},
+            model={**source.record, **built.model},
             built_with={
                 **versions("onnx", "onnxruntime", "numpy", "openvino"),
                 **built.built_with,

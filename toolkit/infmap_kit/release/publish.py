@@ -8,7 +8,6 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
-from infmap_kit.imaging.colour import colour_table
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.tensors import RENDERING, SEGMENTATION
 from infmap_kit.release.source import Source
@@ -31,7 +30,7 @@ def reference_runner(source: Source) -> ReferenceRunner:
 def serving_identity(source: Source, *, target: str, precision: str) -> ModelIdentity:
     """The identity of a served model: parameters of the ensemble's config, part of every result."""
     settings = [name for part in source.contract.optional for name in part.settings]
-    return ModelIdentity.of(source.identity, target=target, precision=precision, settings=settings)
+    return ModelIdentity.of(source.record, target=target, precision=precision, settings=settings)
 
 
 def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
@@ -46,6 +45,6 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
             finding.threshold, lungs="lungs" in contract.parts, image_size=contract.image_size
         ),
         RENDERING.name: brought.get(RENDERING.name)
-        or rendering_graph(colour_table(finding.colour_table), contract.image_size),
+        or rendering_graph(source.paint, finding.colour_table, contract.image_size),
     }
     return {graph.name: graphs[graph.name] for graph in contract.graphs}

@@ -25,6 +25,7 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.adapter import AS_IT_IS, ModelAdapter
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.paint import DEFAULT_PAINT, Paint
 from infmap_kit.model.run_folder import FINDING, SEGMENTATION_GRAPH, SPEC, RunFolder
 from infmap_kit.model.spec import IMAGE_SIZE, LONGEST_NAME, ModelSpec
 from infmap_kit.parts.contract import Contract, image_size_of
@@ -57,6 +58,8 @@ class Source:
         which runs they are.
     finding
         What the network finds; ``identity["finding"]`` says in what it differs from COVID-19 infection.
+    paint
+        How maps are painted; where rendering came with the source, as that says.
     """
 
     segmentation: onnx.ModelProto
@@ -66,11 +69,18 @@ class Source:
     temperature: float = 1.0
     parts: Mapping[str, onnx.ModelProto] = dataclasses.field(default_factory=dict)
     finding: FindingSpec = COVID_19
+    paint: Paint = DEFAULT_PAINT
 
     @property
     def contract(self) -> Contract:
         """What is served of it."""
-        return Contract(tuple(self.parts), image_size_of(self.segmentation))
+        return Contract(tuple(self.parts), image_size_of(self.segmentation), self.paint)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """``identity``, with how maps are painted."""
+        stated = self.paint.as_parameters()
+        return {**self.identity, **({"paint": stated} if stated else {})}
 
     def with_part(self, part: Part, graph: onnx.ModelProto, identity: Mapping[str, Any]) -> Source:
         """The same with one more part, whose graph and identity are at hand."""

@@ -29,7 +29,9 @@ from infmap_kit.results.dicom.results import (
     rejection_report,
 )
 from infmap_kit.results.outcome import Outcome, rejected_document
+from infmap_kit.results.sheet.sheet import Capture
 from infmap_kit.results.view import view_pictures
+from infmap_kit.results.words.words import ENGLISH, Words
 from infmap_kit.text import json_bytes
 
 if TYPE_CHECKING:
@@ -55,16 +57,22 @@ class ResultOptions:
         Whether results may carry UIDs and the names of DICOM files.
     secondary_capture
         Whether DICOM secondary captures of radiographs are read.
+    language
+        ISO 639-1 code of the words of DICOM results.
+    capture
+        What a Secondary Capture that is written shows: one of :class:`~infmap_kit.results.sheet.sheet.Capture`.
 
     Raises
     ------
     InfmapError
-        Naming the formats that there are.
+        Naming the formats, languages or captures that there are.
     """
 
     formats: tuple[str, ...] = (PNG, JSON)
     identify: bool = False
     secondary_capture: bool = False
+    language: str = ENGLISH
+    capture: str = Capture.BESIDE
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.formats if name not in FORMATS]
@@ -73,6 +81,11 @@ class ResultOptions:
             raise InfmapError(
                 f"expected --format to be some of {','.join(FORMATS)}, found {actual}"
             )
+        if self.capture not in list(Capture):
+            raise InfmapError(
+                f"expected --capture of {', '.join(Capture)}, found {self.capture!r:.40}"
+            )
+        Words(self.language)
 
     @property
     def painted(self) -> bool:
@@ -275,7 +288,9 @@ class ResultsFolder:
         if header is not None and ResultKind.STRUCTURED_REPORT in self.options.kinds:
             # A file without a UID cannot be referred to; the rejection itself is reported all the same.
             with writing_to(self.folder), contextlib.suppress(InputRejected):
-                report = rejection_report(header, rejection, finding=self._finding)
+                report = rejection_report(
+                    header, rejection, finding=self._finding, language=self.options.language
+                )
                 contents: dict[Path, bytes] = {}
                 dicom_paths = self._add_objects(
                     named.stem, {ResultKind.STRUCTURED_REPORT: report}, contents
@@ -301,7 +316,14 @@ class ResultsFolder:
         if not kinds:
             return {}, ()
         try:
-            written = dicom_results(radiograph.header, radiograph, answer, kinds=kinds)
+            written = dicom_results(
+                radiograph.header,
+                radiograph,
+                answer,
+                kinds=kinds,
+                language=self.options.language,
+                capture=Capture(self.options.capture),
+            )
         except InputRejected as rejection:
             return {}, (InputWarning(rejection.code, rejection.reason),)
         return dict(zip(kinds, written, strict=True)), ()

@@ -197,6 +197,8 @@ def _digest(model: ModelIdentity, options: ResultOptions) -> str:
         "formats": sorted(set(options.formats)),
         "identify": options.identify,
         "secondary_capture": options.secondary_capture,
+        "language": options.language,
+        "capture": options.capture,
         # Another secret gives other stand-ins for UIDs.
         "stand_in": stand_in(b""),
         "infmap-kit": __version__,

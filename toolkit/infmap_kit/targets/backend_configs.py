@@ -15,7 +15,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.tensors import CANVAS, IMAGE, RENDERING, Graph
+from infmap_kit.model.tensors import CANVAS, IMAGE, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.triton.config import ensemble_config, graph_config
 
@@ -86,7 +86,7 @@ def write_warm_up(
     radiograph = synthetic_radiograph(0, height=512, width=512).radiograph
     picture = network_input(radiograph.pixels, contract.image_size)
     joined = contract.networks if target.joins_requests else ()
-    for graph in (*contract.networks, RENDERING, *contract.fp32_networks):
+    for graph in (*contract.networks, contract.rendering, *contract.fp32_networks):
         warm_up = folder / graph.name / "warmup"
         warm_up.mkdir(parents=True)
         count = 1 if graph in joined else options.batches[-1]

@@ -148,7 +148,8 @@ class Embedded(Target):
         folder = version_folder(repository, ENSEMBLE.name, manifest.release)
         config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
         listed = {graph.name: graph for graph in served_graphs(config)}
-        contract = Contract.of(listed, served_contract(manifest).image_size)
+        stated = served_contract(manifest)
+        contract = Contract.of(listed, stated.image_size, stated.paint)
         for graph in contract.graphs:
             if graph.name not in listed:
                 raise SpecError(f"{repository} has no graph for {graph.name!r}: export again")

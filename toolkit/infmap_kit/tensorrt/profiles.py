@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from infmap_kit.errors import ExportError
-from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, RENDERING
+from infmap_kit.model.tensors import CANVAS, IMAGE
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.tensorrt.builder import Profile, Shape
 
@@ -46,15 +46,16 @@ def profiles_of(
         return ({IMAGE.name: up_to_largest},)
     if graph == contract.detection.name:
         return ({tensor.name: up_to_largest for tensor in contract.detection.inputs},)
-    if graph == RENDERING.name:
+    if graph == contract.rendering.name:
         batched = (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS)
+        probabilities = [t.name for t in contract.rendering.inputs if t.name != CANVAS.name]
         return (
             {
-                RAW_PROBABILITY.name: (pictures(1), pictures(1), pictures(1)),
+                **dict.fromkeys(probabilities, (pictures(1), pictures(1), pictures(1))),
                 CANVAS.name: ((1, 1, 1), (1, 2048, 2048), (1, LARGEST_CANVAS, LARGEST_CANVAS)),
             },
             {
-                RAW_PROBABILITY.name: (pictures(1), pictures(largest), pictures(largest)),
+                **dict.fromkeys(probabilities, (pictures(1), pictures(largest), pictures(largest))),
                 CANVAS.name: ((1, 1, 1), batched, batched),
             },
         )

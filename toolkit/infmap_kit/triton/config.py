@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.tensors import RENDERING, Dtype, Graph
+from infmap_kit.model.tensors import Dtype, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 
 VERSION = 1
@@ -29,7 +29,12 @@ def ensemble_config(identity: Mapping[str, str], contract: Contract = PLAIN) -> 
     config = graph_config(contract.ensemble)
     config.platform = "ensemble"
     set_parameters(config, identity)
-    for graph in (RENDERING, *contract.networks, contract.detection, *contract.fp32_networks):
+    for graph in (
+        contract.rendering,
+        *contract.networks,
+        contract.detection,
+        *contract.fp32_networks,
+    ):
         step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)
         step.input_map.update({tensor.name: tensor.name for tensor in graph.inputs})
         step.output_map.update({tensor.name: tensor.name for tensor in graph.outputs})

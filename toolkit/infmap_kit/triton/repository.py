@@ -18,6 +18,7 @@ import infmap_kit
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, sha256_of, write_json
 from infmap_kit.model.identity import is_network
+from infmap_kit.model.paint import Paint
 from infmap_kit.model.spec import IMAGE_SIZE, LARGEST_IMAGE_SIZE, LONGEST_NAME
 from infmap_kit.model.typed import require_files, require_text, typed
 from infmap_kit.parts.contract import Contract
@@ -148,8 +149,10 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def served_contract(manifest: Manifest) -> Contract:
-    """The contract that follows from the parts of a repository and from the size that its manifest states."""
-    return Contract.of(manifest.model, manifest.model.get("image_size", IMAGE_SIZE))
+    """The contract that follows from the parts of a repository, and from the size and the paint it states."""
+    model = manifest.model
+    paint = Paint.from_parameters(model.get("paint", {}))
+    return Contract.of(model, model.get("image_size", IMAGE_SIZE), paint)
 
 
 def version_folder(repository: Path, model: str, release: int) -> Path:

@@ -17,7 +17,7 @@ from infmap_annotate.results.statistics import labels, study_statistics
 from infmap_annotate.study.folder import Picture, Study
 from infmap_annotate.study.masks import decode_mask
 from infmap_kit.errors import StudyError
-from infmap_kit.model.files import sha256_of
+from infmap_kit.model.files import require_new_folder, sha256_of
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data.output import new_folder, write_csv
 
@@ -68,8 +68,7 @@ def export_set(
     StudyError
         When nothing is settled yet, a radiograph or mask was changed, or the folder cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise StudyError(f"{folder} is not empty: name a new folder, or remove it")
+    require_new_folder(folder, StudyError)
     stage = 1 if drawn else stage
     verdicts = _as_drawn(study) if drawn else Jury(study).verdicts()
     pictures = [p for p in study.pictures() if p.stage is None or stage is None or p.stage == stage]

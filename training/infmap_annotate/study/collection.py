@@ -16,7 +16,7 @@ from infmap_annotate.study.readers import DEFAULT_DAYS, OWNER, add_reader
 from infmap_annotate.study.sequence import shuffled
 from infmap_kit.errors import InputRejected, StudyError, TrainingError
 from infmap_kit.imaging.readers import decode_file
-from infmap_kit.model.files import sha256_of
+from infmap_kit.model.files import require_new_folder, sha256_of
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.text import one_line
 from infmap_train.data.dataset import Sample
@@ -67,8 +67,7 @@ def init_study(
     """
     rules = rules or Rules()
     _check_people(first, third)
-    if folder.exists() and any(folder.iterdir()):
-        raise StudyError(f"{folder} is not empty: name a new folder, or remove it")
+    require_new_folder(folder, StudyError)
     listed = read_listed(data)
     stage_one = _subset(listed, subset, rules.seed)
     facts = {

@@ -17,7 +17,7 @@ from infmap_kit.progress import progress_bar
 from infmap_train.networks.quiet import import_tensorflow
 from infmap_train.options import FitOptions
 
-app = typer.Typer(
+app = command.Application(
     name="infmap-train",
     help="Train and evaluate the networks of COVID-19 infection maps. Research use only.",
     epilog="Example: `infmap-train fit --data qata --run runs/unet --encoder-weights imagenet`",

@@ -13,9 +13,9 @@ from infmap_kit.progress import progress_bar
 from infmap_train.cli.app import AsJson, app, log_to_console
 from infmap_train.options import ReadOptions
 
-datasets = typer.Typer(
+datasets = command.Application(
     help="Compose training data.",
-    epilog="Example: `infmap-train dataset build --help`",
+    epilog="Example: `infmap-train dataset build --data QaTa-COV19-v2 set`",
     no_args_is_help=True,
 )
 app.add_typer(datasets, name="dataset")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected, TrainingError
 from infmap_kit.imaging.readers import read_radiograph
-from infmap_kit.model.files import write_json, writing_to
+from infmap_kit.model.files import require_new_folder, write_json, writing_to
 from infmap_kit.progress import Progress, no_progress
 from infmap_train.data import quality
 from infmap_train.data.dataset import (
@@ -110,8 +110,7 @@ def build_dataset(
         there are fewer normal radiographs than asked for.
     """
     options = options or BuildOptions()
-    if output.exists() and any(output.iterdir()):
-        raise TrainingError(f"expected {output} to be new or empty: pass another folder")
+    require_new_folder(output, TrainingError)
     read = _read_all(datasets, normals, reading or ReadOptions())
     samples = [sample for one in read.values() for sample in one.samples]
     kinds = Counter(sample.kind for sample in samples)

@@ -22,12 +22,13 @@ from infmap_kit.cli.parts import part_options, parts_of, settings_of
 from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console, print_json
+from infmap_kit.model.paint import Paint
 from infmap_kit.progress import progress_bar
 from infmap_kit.sandbox import SandboxLimits
 
 
 @app.command(epilog="Example: `infmap-kit bundle runs/unet --output unet.bundle --sign key.pem`")
-@with_options(part_options(), SandboxLimits)
+@with_options(part_options(), Paint, SandboxLimits)
 @confined("output")
 def bundle(
     run: Annotated[Path, typer.Argument(help="Run folder of `infmap-train fit`.")],
@@ -60,6 +61,7 @@ def bundle(
             pictures=pictures,
             parts=parts_of(given),
             settings=settings_of(given),
+            paint=given.options(Paint),
             sign=signs,
             progress=progress,
         )

@@ -23,6 +23,7 @@ from infmap_kit.cli.sentences import print_published
 from infmap_kit.cli.targets import TARGET_OPTIONS, target_options
 from infmap_kit.command import console
 from infmap_kit.model.adapter import ModelAdapter
+from infmap_kit.model.paint import Paint
 from infmap_kit.progress import progress_bar
 from infmap_kit.sandbox import SandboxLimits
 
@@ -33,7 +34,7 @@ from infmap_kit.sandbox import SandboxLimits
     "`infmap-kit export smp.onnx --scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 "
     "--activation sigmoid`"
 )
-@with_options(*TARGET_OPTIONS, part_options(), ModelAdapter, SandboxLimits)
+@with_options(*TARGET_OPTIONS, part_options(), Paint, ModelAdapter, SandboxLimits)
 @confined("repository", "report")
 def export(
     source: Annotated[
@@ -77,6 +78,9 @@ def export(
     published (exit code 3), and a report says why. With --lungs, severity is of the lungs, by lung and zone;
     with --classifier, a classifier's answer is served beside, with a map of where it looked.
 
+    How maps are painted is part of the release, stated in its identity and held to by the gate: the more
+    probable, the more opaque, unless --paint paper asks for the paper's figures.
+
     A network of others, such as an ONNX file that PyTorch wrote, may take float pixels of 1 or 3 channels, of
     another size, and answer logits of several classes: --scale, --mean, --std, --activation and --size put what
     that needs inside the graph.
@@ -91,6 +95,7 @@ def export(
             target_options(target, precision, given),
             parts=parts_of(given),
             settings=settings_of(given),
+            paint=given.options(Paint),
             encoder=encoder,
             adapter=given.options(ModelAdapter),
             limits=given.options(SandboxLimits),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infmap_kit.cli.app import Json, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import Application, console, print_json
 from infmap_kit.errors import InputRejected, Interrupted
 from infmap_kit.progress import progress_bar
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from infmap_kit.cohort.run import CohortTally
     from infmap_kit.cohort.start import Begun
 
-cohort = typer.Typer(
+cohort = Application(
     help="Whole cohorts of radiographs, on many workers: nothing lost, nothing twice.",
     epilog="Example: `infmap-kit cohort run /archive --repository model_repository --output cohort`",
     no_args_is_help=True,
@@ -37,7 +37,7 @@ def run(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Folders, pictures, lists (.csv, .parquet with a column `path`), a DICOMDIR, the root of a "
             "DICOMweb (https://…/dicom-web), or a URL such as s3://bucket/prefix.",
         ),

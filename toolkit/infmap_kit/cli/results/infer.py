@@ -12,6 +12,7 @@ from infmap_kit.cli.app import DEFAULT_URL, app
 from infmap_kit.command import console, print_json_line
 from infmap_kit.errors import InputRejected, Interrupted
 from infmap_kit.progress import progress_bar
+from infmap_kit.results.words.words import ENGLISH, languages
 
 if TYPE_CHECKING:
     from infmap_kit.triton.infmap_model import InfmapModel
@@ -39,6 +40,17 @@ def infer(
             "--identify", help="Write UIDs, Patient ID, time and DICOM files' names as they are."
         ),
     ] = False,
+    language: Annotated[
+        str,
+        typer.Option(help=f"Language of DICOM results' words: {', '.join(languages())}."),
+    ] = ENGLISH,
+    capture: Annotated[
+        str,
+        typer.Option(
+            help="What a Secondary Capture shows: beside (radiograph and map with legend and words), map "
+            "(without the radiograph), bare (the map at native size)."
+        ),
+    ] = "beside",
     url: Annotated[
         str | None,
         typer.Option(help="The server's gRPC endpoint, host:port; 127.0.0.1:8001 when not given."),
@@ -60,7 +72,10 @@ def infer(
     ] = True,
     json_: Annotated[
         bool,
-        typer.Option("--json", help="Print JSON Lines on stdout: a document for each file."),
+        typer.Option(
+            "--json",
+            help="Print JSON Lines on stdout: a document a file, and the error if it fails.",
+        ),
     ] = False,
 ) -> None:
     """Make an infection map and a JSON, or DICOM results, for every radiograph.
@@ -88,6 +103,8 @@ def infer(
         formats=tuple(name.strip().lower() for name in format_.split(",") if name.strip()),
         identify=identify,
         secondary_capture=secondary_capture,
+        language=language,
+        capture=capture,
     )
     pictures = find_pictures(files)
     tally = Tally()

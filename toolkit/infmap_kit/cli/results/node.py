@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infmap_kit.cli.app import Json, app
-from infmap_kit.command import console, print_json, print_result
+from infmap_kit.command import Application, console, print_json, print_result
 from infmap_kit.errors import MissingDependency, NodeError
 
 if TYPE_CHECKING:
     from infmap_kit.node.config import NodeConfig
     from infmap_kit.node.queue.database import Database
 
-node = typer.Typer(
+node = Application(
     help="A DICOM node beside the PACS: radiographs arrive, results go back.",
-    epilog="Example: `infmap-kit node check --config node.toml`",
+    epilog="Example: `infmap-kit node check node.toml`",
     no_args_is_help=True,
 )
 app.add_typer(node, name="node")
@@ -34,7 +34,7 @@ _Identify = Annotated[
 _Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node list` shows it.")]
 
 
-@node.command(epilog="Example: `infmap-kit node run --config /etc/infmap/node.toml`")
+@node.command(epilog="Example: `infmap-kit node run --config /etc/infmap-kit/node.toml`")
 def run(config: _Config = _DEFAULT_CONFIG) -> None:
     """Run the node until Ctrl-C or SIGTERM; its log is JSON lines on stderr.
 
@@ -45,7 +45,7 @@ def run(config: _Config = _DEFAULT_CONFIG) -> None:
     run_node(_read(config, log=True))
 
 
-@node.command(epilog="Example: `infmap-kit node work --config /etc/infmap/node.toml`")
+@node.command(epilog="Example: `infmap-kit node work --config /etc/infmap-kit/node.toml`")
 def work(config: _Config = _DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
     with _node_extra():
@@ -58,13 +58,17 @@ def check(
     file: Annotated[Path, typer.Argument(help="The node's TOML file.")] = _DEFAULT_CONFIG,
     json_: Json = False,
 ) -> None:
-    """Check a node's TOML file, and show every fault at its key."""
+    """Check a node's TOML file, and show every fault at its key.
+
+    Of a good file it notes what is perhaps not meant, such as a PACS whose C-ECHO would be refused.
+    """
     with _node_extra():
-        from infmap_kit.node.check.reading import find_faults
+        from infmap_kit.node.check.reading import find_faults, find_notes
     faults = find_faults(file)
+    notes = [] if faults else find_notes(file)
     if json_:
-        print_json({"file": str(file), "faults": faults})
-    for fault in faults:
+        print_json({"file": str(file), "faults": faults, "notes": notes})
+    for fault in faults or notes:
         console.print(fault, highlight=False, soft_wrap=True)
     if faults:
         raise NodeError(f"{file} has faults: {len(faults)}")

@@ -13,7 +13,7 @@ from infmap_kit.command import console
 
 @app.command(epilog="Example: `infmap-kit synthesize --output pictures --count 4`")
 def synthesize(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the pictures.")],
     count: Annotated[
         int, typer.Option(min=1, help="How many; every second one shows infection.")
     ] = 4,
@@ -29,7 +29,9 @@ def synthesize(
 ) -> None:
     """Make synthetic radiographs with known infection masks, for trying the model without data."""
     from infmap_kit.imaging.synthetic.folder import write_synthetic, write_synthetic_course
+    from infmap_kit.model.files import require_new_folder
 
+    require_new_folder(output)
     if course:
         write_synthetic_course(output, count=count, size=size, seed=seed)
         console.print(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import sysconfig
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
-from infmap_kit.command import console, print_json
+from infmap_kit.command import Application, console, print_json
 
-deploy = typer.Typer(
+deploy = Application(
     help="Write what runs a repository on a host of its own, or on a cluster.",
     epilog="Example: `infmap-kit deploy compose --output compose.yaml`",
     no_args_is_help=True,
@@ -77,6 +78,60 @@ def kserve(
     )
     write_yaml(output, kserve_document(repository, options))
     console.print(f"Written to {output}. On the cluster: kubectl apply --filename {output}")
+
+
+@deploy.command(epilog="Example: `infmap-kit deploy systemd --output units`")
+def systemd(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write the units to.")
+    ] = Path("units"),
+    program: Annotated[
+        Path | None, typer.Option(help="The infmap-kit to run; without it, this one.")
+    ] = None,
+    repository: Annotated[
+        Path, typer.Option("--repository", "-r", help="Repository to serve, on the host.")
+    ] = Path("/var/lib/infmap-kit/model_repository"),
+    settings: Annotated[
+        Path, typer.Option(help="Folder of node.toml, *.env and secrets/, on the host.")
+    ] = Path("/etc/infmap-kit"),
+    low_port: Annotated[
+        bool, typer.Option("--low-port", help="Let the node listen on a port below 1024.")
+    ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Network or address that the node may talk with; may be repeated. Without it, all."
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Write units for systemd: server, node and a daily doctor, each confined to its job.
+
+    `docs/install.md` says where they go. Server and node tell systemd when they are ready and that they are
+    alive; one that hangs is started again.
+    """
+    from infmap_kit.host.units import SERVICES, UnitOptions, write_units
+
+    options = UnitOptions(
+        program=(program or Path(sysconfig.get_path("scripts"), "infmap-kit")).absolute(),
+        repository=repository,
+        settings=settings,
+        low_port=low_port,
+        addresses=tuple(allow or ()),
+    )
+    files = write_units(output, options)
+    if json_:
+        print_json({"files": [str(path) for path in files]})
+        return
+    console.print(f"Written to {output}. On the host:")
+    place = shlex.quote(str(output.absolute()))
+    for line in (
+        f"systemd-sysusers {place}/infmap-kit.sysusers",
+        f"cp {place}/infmap-*.service {place}/infmap-*.timer /etc/systemd/system/",
+        "systemctl daemon-reload",
+        f"systemctl enable --now {' '.join(SERVICES[:2])} infmap-doctor.timer",
+    ):
+        console.print(f"  {line}", soft_wrap=True, highlight=False)
 
 
 @deploy.command(

@@ -12,7 +12,8 @@ from infmap_kit.command import console
 
 
 @app.command(
-    epilog="Example: `infmap-kit runtime`, or `infmap-kit runtime --wheel FILE` without internet"
+    epilog="Examples: `infmap-kit runtime`, "
+    "`infmap-kit runtime --wheel nvidia_pytriton-0.7.0-py3-none-manylinux_2_35_x86_64.whl`"
 )
 def runtime(
     wheel: Annotated[

@@ -12,6 +12,7 @@ import typer
 from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.command import console, print_json
 from infmap_kit.errors import ServerError
+from infmap_kit.serving.systemd import tell_systemd
 from infmap_kit.triton.server.options import ServerOptions
 
 HttpPort = Annotated[int, typer.Option(help="Triton's HTTP port.")]
@@ -97,9 +98,11 @@ def serve(
                 console.print(f"Ready after {ready_s:.1f} s. Ctrl-C ends it.")
                 for name, url in endpoints.items():
                     console.print(f"  {name:8}{url}")
+            tell_systemd("READY=1")
             with checking_at_sighup() as asked:
                 while True:
                     server.look()
+                    tell_systemd("WATCHDOG=1")
                     if asked.is_set():
                         asked.clear()
                         server.check_files()
@@ -107,6 +110,8 @@ def serve(
                     time.sleep(POLL_S)
     except KeyboardInterrupt:
         console.print("The server has ended.")
+    finally:
+        tell_systemd("STOPPING=1")
 
 
 def _ignore(_line: str) -> None: ...

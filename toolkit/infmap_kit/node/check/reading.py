@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.check.lines import Key, line_at, lines_of
-from infmap_kit.node.check.sense import Fault, contradictions, pointless, unusable_here
+from infmap_kit.node.check.sense import Fault, contradictions, pointless, unheard, unusable_here
 from infmap_kit.node.config import FOLDER_CALLER, NodeConfig
 
 
@@ -50,6 +50,18 @@ def find_faults(path: Path) -> list[str]:
     return checked.told()
 
 
+def find_notes(path: Path) -> list[str]:
+    """What is no fault of a good file, and perhaps not meant, as ``line N: key: what follows from it``.
+
+    Raises
+    ------
+    NodeError
+        When the file has faults.
+    """
+    config = read_config(path)
+    return _told(unheard(config), lines_of(path.read_text(encoding="utf-8-sig")))
+
+
 @dataclasses.dataclass(kw_only=True)
 class _Checked:
     config: NodeConfig | None
@@ -58,10 +70,12 @@ class _Checked:
 
     def told(self) -> list[str]:
         """The faults in the order of the file."""
-        placed = sorted(
-            {(line_at(self.lines, key), _name(key) + text) for key, text in self.faults}
-        )
-        return [f"line {line}: {text}" if line else text for line, text in placed]
+        return _told(self.faults, self.lines)
+
+
+def _told(faults: Iterable[Fault], lines: dict[Key, int]) -> list[str]:
+    placed = sorted({(line_at(lines, key), _name(key) + text) for key, text in faults})
+    return [f"line {line}: {text}" if line else text for line, text in placed]
 
 
 def _checked(path: Path) -> _Checked:

@@ -71,6 +71,19 @@ def pointless(config: NodeConfig) -> Iterator[Fault]:
             yield ("models", number), f": no rule asks {model.name!r}"
 
 
+def unheard(config: NodeConfig) -> Iterator[Fault]:
+    """PACS that are sent to and may not ask back: their C-ECHO, by which people try a new entry, is refused."""
+    known = {caller.ae_title for caller in config.callers}
+    for number, destination in enumerate(config.destinations):
+        if isinstance(destination, CStoreDestination) and destination.ae_title not in known:
+            title = destination.ae_title
+            said = (
+                f": {title!r} is not among the callers, so that its C-ECHO is refused: add "
+                f'[[callers]] with ae_title = "{title}" if it should be answered'
+            )
+            yield ("destinations", number, "ae_title"), said
+
+
 def unusable_here(config: NodeConfig) -> Iterator[Fault]:
     """What this machine does not have: addresses, a folder for the spool, certificates with their keys."""
     for section, host in (("node", config.node.host), ("status", config.status.host)):

@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InfmapError, InputRejected
+from infmap_kit.imaging.dicom.codecs import decoded
+from infmap_kit.imaging.dicom.codestreams.fragments import only_frame
+from infmap_kit.imaging.dicom.codestreams.jpeg import jpeg_frame
 from infmap_kit.imaging.dicom.dataset import native_pixels, read_dataset
 from infmap_kit.imaging.headers.png import PNG_SIGNATURE, essential_png
 from infmap_kit.imaging.headers.reading import read_header
 from infmap_kit.imaging.radiograph import refuse_size
 from infmap_kit.imaging.readers import read_content
 from infmap_kit.progression.result import Result
+
+_JPEG_LS = "1.2.840.10008.1.2.4.80"
 
 SIDE = 320
 """Longest side of a small map in pixels."""
@@ -52,13 +57,16 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def _secondary_capture(content: bytes) -> NDArray[np.uint8]:
-    """Read a capture as the toolkit writes it and no other: RGB of 8 bits, uncompressed."""
+    """Read a capture as the toolkit writes it and no other: RGB of 8 bits, in JPEG-LS or uncompressed."""
     try:
         dataset = read_dataset(content)
         height, width = int(dataset.Rows), int(dataset.Columns)
         refuse_size(width=width, height=height)
         is_ours = dataset.PhotometricInterpretation == "RGB" and dataset.BitsAllocated == 8
-        is_ours &= not dataset.file_meta.TransferSyntaxUID.is_encapsulated
+        syntax = dataset.file_meta.TransferSyntaxUID
+        if is_ours and syntax == _JPEG_LS:
+            return _decoded(dataset.PixelData, height, width)
+        is_ours &= not syntax.is_encapsulated
         native = native_pixels(dataset, content)
         stored = dataset.PixelData if native is None else native
         values = np.frombuffer(stored if is_ours else b"", np.uint8)
@@ -68,6 +76,15 @@ def _secondary_capture(content: bytes) -> NDArray[np.uint8]:
     # pydicom names no closed set of errors for damaged files.
     except Exception as error:
         raise InputRejected("unreadable", "no map") from error
+
+
+def _decoded(items: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """A picture in JPEG-LS, once its own header says the same size as the tags."""
+    frame = only_frame(items, max_bytes=4 * height * width + 2**20)
+    size = jpeg_frame(frame)
+    if (size.width, size.height, size.components) != (width, height, 3):
+        raise InputRejected("unreadable", "no map")
+    return decoded(frame, _JPEG_LS, bits_allocated=8).reshape(height, width, 3)
 
 
 def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

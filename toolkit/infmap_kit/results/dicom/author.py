@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 from infmap_kit import __version__
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.results.dicom.uids import derived_uid, model_identity
+from infmap_kit.results.sheet.sheet import Capture
+from infmap_kit.results.words.words import ENGLISH
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -52,6 +54,10 @@ class Author:
         Those of the model that segments the lungs, or of the model itself where none is named.
     refusal
         Code of a refusal; empty for an answer.
+    language
+        ISO 639-1 code of the words for readers.
+    capture
+        What a Secondary Capture shows.
     """
 
     source: Dataset
@@ -64,6 +70,8 @@ class Author:
     lungs_name: str = ""
     lungs_version: str = ""
     refusal: str = ""
+    language: str = ENGLISH
+    capture: str = Capture.BESIDE
 
     @classmethod
     def of(
@@ -73,6 +81,8 @@ class Author:
         made_at: dt.datetime | None,
         *,
         refusal: str = "",
+        language: str = ENGLISH,
+        capture: str = Capture.BESIDE,
     ) -> Self:
         """Author of results about a radiograph; for a refusal no model but its finding, and the code."""
         name = model.get("model_name", MANUFACTURER)
@@ -82,6 +92,8 @@ class Author:
             identity=model_identity(model),
             finding=FindingSpec.from_parameters(model),
             refusal=refusal,
+            language=language,
+            capture=capture,
             model_name=name[:_LONG_STRING],
             model_version=version[:_LONG_STRING],
             lungs_name=model.get("lungs_name", name)[:_LONG_STRING],
@@ -98,7 +110,10 @@ class Author:
     def uid(self, kind: str, what: str) -> str:
         """UID of a part (``series``, ``instance``, …) of the object of a kind."""
         refusal = [self.refusal] if self.refusal else []
-        return derived_uid(str(self.source.SOPInstanceUID), self.identity, *refusal, kind, what)
+        looks = {"sc": [self.language, self.capture], "sr": [self.language]}.get(kind, [])
+        return derived_uid(
+            str(self.source.SOPInstanceUID), self.identity, *refusal, kind, *looks, what
+        )
 
     def identification(self, kind: str, *, series_number: int, described: str) -> dict[str, Any]:
         """Keyword arguments that every constructor of highdicom takes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infmap_kit.answer.severity import SIDES, ZONES
 from infmap_kit.model.finding import COVID_19, Code, FindingSpec
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ def _at(region: str, threshold: str) -> tuple[str, str, str]:
     return _own(f"{region.upper()}-AT-{threshold}", meaning)
 
 
+def _in(side: str, site: str) -> tuple[str, str, str]:
+    """Of a lung or a zone of it: the name says it, and the finding site in codes."""
+    where = f"{side} lung" if site == "lung" else f"{side} lung, {site.replace('-', ' ')}"
+    return _own(f"{{AFFECTED}}-{side.upper()}-{site.upper()}", f"{{Affected}} share of the {where}")
+
+
 _CONCEPTS = {
     "chest-xray": ("399208008", "SCT", "Plain X-ray of chest"),
     "right": ("24028007", "SCT", "Right"),
@@ -39,15 +46,25 @@ _CONCEPTS = {
     "anatomical": ("91723000", "SCT", "Anatomical Structure"),
     "artificial-intelligence": ("123110", "DCM", "Artificial Intelligence"),
     "percent": ("%", "UCUM", "Percent"),
-    "no-units": ("1", "UCUM", "no units"),
-    "comment": ("121106", "DCM", "Comment"),
+    "ratio": ("{{ratio}}", "UCUM", "ratio"),
+    "conclusions": ("121076", "DCM", "Conclusions"),
+    "conclusion": ("121077", "DCM", "Conclusion"),
+    "radiography": ("363680008", "SCT", "Radiographic imaging procedure"),
+    "evaluation": ("EVALUATION", OWN_SCHEME, "Evaluation of the radiograph"),
+    "not-attempted": ("111225", "DCM", "Not Attempted"),
     "probability": _own("PROBABILITY-MAX", "Highest probability of {noun} of any pixel"),
+    "threshold": _own("THRESHOLD", "Probability from which a pixel is {affected}"),
     "severity-of-image": _own("{AFFECTED}-IMAGE", "{Affected} share of the image"),
     "severity-of-lungs": _own("{AFFECTED}-LUNGS", "{Affected} share of the lungs"),
     "severity-of-image-at-0.3": _at("image", "0.3"),
     "severity-of-image-at-0.7": _at("image", "0.7"),
     "severity-of-lungs-at-0.3": _at("lungs", "0.3"),
     "severity-of-lungs-at-0.7": _at("lungs", "0.7"),
+    **{
+        f"severity-of-{side}-{site}": _in(side, site)
+        for side in SIDES
+        for site in ("lung", *(f"{zone}-zone" for zone in ZONES))
+    },
     "grade": _own("GRADE", "Grade of the {affected} share of the lungs"),
     "grade-none": ("260413007", "SCT", "None"),
     "grade-mild": ("255604002", "SCT", "Mild"),
@@ -58,11 +75,9 @@ _CONCEPTS = {
     ),
     "classifier-detected": ("CLASSIFIER-{CONDITION}", OWN_SCHEME, "{condition} by a classifier"),
     "second-opinion": ("SECOND-OPINION", OWN_SCHEME, "Second opinion, by a classifier"),
-    "judged": ("JUDGED", OWN_SCHEME, "Radiograph was judged"),
     "warning": ("WARNING", OWN_SCHEME, "Warning"),
-    "reason": ("REASON", OWN_SCHEME, "Reason for not judging"),
+    "reason": ("REASON", OWN_SCHEME, "Reason for not evaluating"),
     "what-was-found": ("FOUND", OWN_SCHEME, "What was found"),
-    "no": ("373067005", "SCT", "No"),
     "qualitative-evaluations": ("C0034375", "UMLS", "Qualitative Evaluations"),
 }
 

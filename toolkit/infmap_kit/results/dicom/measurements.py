@@ -1,4 +1,7 @@
-"""An answer's numbers as measurements of a Structured Report, each with name, unit and site in codes."""
+"""An answer's numbers as measurements of a Structured Report, each with name, unit and site in codes.
+
+The report writes two decimals of each.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
     from highdicom.sr import Measurement
 
     def probability(name: str, value: float) -> Measurement:
-        return Measurement(concept(name, finding), round(value, 6), concept("no-units"))
+        return Measurement(concept(name, finding), value, concept("ratio"))
 
     severity, by_classifier = f"severity-of-{answer.severity_of}", answer.classifier_probability
     percentages = {severity: answer.severity_percent} | {
@@ -35,6 +38,7 @@ def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
     }
     return [
         probability("probability", answer.probability_max),
+        probability("threshold", finding.threshold),
         *(_percent(concept(name, finding), value) for name, value in percentages.items()),
         *([] if by_classifier is None else [probability("classifier-probability", by_classifier)]),
         *_by_lung(answer, finding),
@@ -74,17 +78,16 @@ def texts(answer: Answer) -> Iterator[tuple[str, str]]:
 def _by_lung(answer: Answer, finding: FindingSpec) -> Iterator[Measurement]:
     from highdicom.sr import FindingSite
 
-    severity = concept("severity-of-lungs", finding)
     for side, lung in (answer.by_lung or {}).items():
         sites = {"lung": lung.severity_percent}
         sites |= {f"{zone}-zone": value for zone, value in lung.zones.items()}
         for site, value in sites.items():
             if value is not None:
                 where = FindingSite(concept(site), laterality=concept(side))
-                yield _percent(severity, value, where)
+                yield _percent(concept(f"severity-of-{side}-{site}", finding), value, where)
 
 
 def _percent(name: CodedConcept, value: float, *sites: FindingSite) -> Measurement:
     from highdicom.sr import Measurement
 
-    return Measurement(name, round(value, 4), concept("percent"), finding_sites=list(sites) or None)
+    return Measurement(name, value, concept("percent"), finding_sites=list(sites) or None)

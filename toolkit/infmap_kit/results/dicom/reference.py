@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Collection
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.attributes.character_set import TEXTS, written_character_set
+from infmap_kit.imaging.dicom.attributes.character_set import TEXTS, UTF_8, written_character_set
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.results.dicom.uids import derived_uid
@@ -22,7 +23,7 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _COPIED = (
     *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription"),
-    *("ReferringPhysicianName", "Modality", "PatientOrientation"),
+    *("ReferringPhysicianName", "Modality", "PatientOrientation", "BurnedInAnnotation"),
     *("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PresentationLUTShape"),
@@ -36,11 +37,18 @@ _MAY_BE_EMPTY = (
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
-def reference(source: Dataset) -> Dataset:
+def reference(source: Dataset, texts: Collection[str] = ()) -> Dataset:
     """Make the data set that the results' constructors copy from, out of a radiograph's.
 
     Only what results need is in it, and what would make a constructor fail (a date that is none, a
     sex that DICOM does not know) is empty. What is missing but must be there is derived.
+
+    Parameters
+    ----------
+    source
+        The radiograph's data set.
+    texts
+        What results are going to say besides, which the character set must hold.
 
     Raises
     ------
@@ -68,7 +76,7 @@ def reference(source: Dataset) -> Dataset:
     for keyword in _COPIED:
         if text_of(source, keyword) or (keyword.endswith("Sequence") and source.get(keyword)):
             setattr(referred, keyword, source[keyword].value)
-    _set_character_set(referred, source)
+    _set_character_set(referred, source, texts)
     for keyword in ("WindowCenter", "WindowWidth"):
         # What was shown is the first of several.
         if isinstance(referred.get(keyword), MultiValue):
@@ -102,9 +110,27 @@ def _uid(dataset: Dataset, keyword: str) -> str:
     return text if _UID.fullmatch(text) else ""
 
 
-def _set_character_set(referred: Dataset, source: Dataset) -> None:
+def can_hold(source: Dataset, texts: Collection[str]) -> bool:
+    """Whether results can say these texts beside the radiograph's own.
+
+    Not where a text is more than ASCII and the file names no character set, while its own texts are not ASCII
+    either: their bytes are kept, whatever they mean.
+    """
+    if all(map(str.isascii, texts)) or all(map(str.isascii, own_texts(source))):
+        return True
+    return bool(written_character_set(source, own_texts(source)))
+
+
+def own_texts(source: Dataset) -> tuple[str, ...]:
+    """The texts of a radiograph that results copy."""
+    return tuple(text_of(source, keyword) for keyword in TEXTS)
+
+
+def _set_character_set(referred: Dataset, source: Dataset, texts: Collection[str]) -> None:
     """Keep a plain character set, which the PACS knows; code extensions and wrong spellings become UTF-8."""
-    written = written_character_set(source, (text_of(referred, keyword) for keyword in TEXTS))
+    written = written_character_set(source, (*own_texts(referred), *texts))
+    if not written and not all(map(str.isascii, texts)):
+        written = UTF_8
     if not written:
         return
     referred.SpecificCharacterSet = written

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.dicom.author import Author
-from infmap_kit.results.dicom.reference import reference
+from infmap_kit.results.dicom.reference import can_hold, reference
 from infmap_kit.results.dicom.writing import writing
+from infmap_kit.results.sheet.sheet import Capture
+from infmap_kit.results.words.words import ENGLISH, Words
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -39,6 +41,8 @@ def dicom_results(
     answer: Answer,
     *,
     kinds: Collection[ResultKind] = USUAL_KINDS,
+    language: str = ENGLISH,
+    capture: Capture = Capture.BESIDE,
     made_at: dt.datetime | None = None,
 ) -> list[Dataset]:
     """Write a model's answer as DICOM objects of the source's study.
@@ -55,6 +59,10 @@ def dicom_results(
     kinds
         Kinds of the objects; each is a series of its own. The report refers to the segmentation when
         both are asked for.
+    language
+        ISO 639-1 code of the words of Secondary Capture and report.
+    capture
+        What the Secondary Capture shows.
     made_at
         When the model answered; now, when it is not given. UIDs follow from source, model and
         kind alone; with the same time the objects are equal byte for byte.
@@ -84,11 +92,11 @@ def dicom_results(
         from infmap_kit.results.dicom.structured_report import structured_report
 
         chosen = {ResultKind(kind) for kind in kinds}
-        author = Author.of(reference(source), answer.model, made_at)
+        author = _author(source, answer.model, made_at, language=language, capture=capture)
         masks = native_masks(answer, radiograph, author.finding)
         written: list[Dataset] = []
         if ResultKind.SECONDARY_CAPTURE in chosen:
-            written.append(secondary_capture(radiograph, answer, author))
+            written.append(secondary_capture(radiograph, answer, author, Capture(capture)))
         segmented = None
         if ResultKind.SEGMENTATION in chosen:
             segmented = segmentation(masks, author)
@@ -105,6 +113,7 @@ def rejection_report(
     rejection: InputRejected,
     *,
     finding: FindingSpec = COVID_19,
+    language: str = ENGLISH,
     made_at: dt.datetime | None = None,
 ) -> Dataset:
     """Write a Structured Report that says why a radiograph was refused.
@@ -117,6 +126,8 @@ def rejection_report(
         Why it was refused.
     finding
         The finding that was not looked for.
+    language
+        ISO 639-1 code of the report's words.
     made_at
         When it was refused; now, when it is not given.
 
@@ -130,5 +141,21 @@ def rejection_report(
 
         # No model has answered; the parameters of one say which finding it is about.
         model = finding.as_parameters()
-        author = Author.of(reference(source), model, made_at, refusal=str(rejection.code))
+        author = _author(source, model, made_at, language=language, refusal=str(rejection.code))
         return refusal(rejection, author)
+
+
+def _author(
+    source: Dataset,
+    model: Mapping[str, str],
+    made_at: dt.datetime | None,
+    *,
+    language: str,
+    **more: str,
+) -> Author:
+    texts = Words(language).texts
+    if not can_hold(source, texts):
+        # Nobody knows the character set of the patient's name, so that it cannot become another one.
+        language, texts = ENGLISH, ()
+    referred = reference(source, texts)
+    return Author.of(referred, model, made_at, language=language, **more)

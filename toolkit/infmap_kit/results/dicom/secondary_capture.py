@@ -1,16 +1,22 @@
-"""The map as a picture that every viewer shows."""
+"""What every viewer shows: radiograph and map with their words, or the bare map."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
-from infmap_kit.imaging.colour import infection_map
+from infmap_kit.imaging.dicom.dataset import text_of
+from infmap_kit.imaging.orientation import Orientation
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.reference import pixel_aspect
+from infmap_kit.results.sheet.lettering import Lettering
+from infmap_kit.results.sheet.panels import painted_map
+from infmap_kit.results.sheet.sheet import Capture, SheetText, draw_sheet
+from infmap_kit.results.words.conclusion import conclusion, notice, warned
+from infmap_kit.results.words.words import Words
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -18,74 +24,109 @@ if TYPE_CHECKING:
     from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_CAPITAL_PIXELS = 22
-"""Height of that font's letters at scale 1."""
+_UPRIGHT = ["L", "F"]
 
 
-def secondary_capture(radiograph: Radiograph, answer: Answer, author: Author) -> Dataset:
-    """Write the answer's map at native size, lying as the source lies, with a burned-in line.
+def secondary_capture(
+    radiograph: Radiograph, answer: Answer, author: Author, capture: Capture
+) -> Dataset:
+    """Write a sheet, which is upright, or the bare map at native size, which lies as the source lies.
 
-    An answer that brings no map has it painted here.
+    Pixels are compressed without loss by JPEG-LS. What is burned in identifies nobody, so that Burned In
+    Annotation (PS3.3, C.7.6.1) is the radiograph's own, whose pixels are shown: "NO" where that says "NO".
     """
     from highdicom.sc import SCImage
     from pydicom import Dataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import JPEGLSLossless
 
-    finding, source, painted = author.finding, author.source, answer.infection_map
-    if painted is None:
-        painted = infection_map(radiograph.pixels, answer.probability, finding.colour_table)
-    picture = radiograph.as_stored(painted)
-    line = f"{author.model_name}, version {author.model_version}. {finding.short_notice}."
+    finding, source = author.finding, author.source
+    if capture is Capture.BARE:
+        line = f"{author.model_name}, version {author.model_version}. {finding.short_notice}."
+        picture = with_line(radiograph.as_stored(painted_map(radiograph, answer, finding)), line)
+        described, shown = f"{finding.title} map", "The map"
+    else:
+        picture = _sheet(radiograph, answer, author, capture)
+        described = f"{finding.title} map with its legend"
+        shown = "Map with contours, scale and words"
+        if capture is Capture.BESIDE:
+            shown = "Radiograph and map with contours, scale and words"
     written = SCImage.from_ref_dataset(
         ref_dataset=source,
-        pixel_array=with_line(picture, line),
+        pixel_array=picture,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        # Replaced by the source's own, as the picture lies like the source.
+        # Replaced by the source's own where the picture lies like the source.
         patient_orientation=("L", "F"),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        **author.identification("sc", series_number=9001, described=f"{finding.title} map"),
+        transfer_syntax_uid=JPEGLSLossless,
+        **author.identification("sc", series_number=9001, described=described),
     )
-    aspect = pixel_aspect(source)
-    if aspect != [1, 1]:
-        written.PixelAspectRatio = aspect
-    written.BurnedInAnnotation = "NO"
-    written.DerivationDescription = f"{finding.name} map by {MANUFACTURER}"
+    author.signed(written)
+    if capture is Capture.BARE:
+        aspect = pixel_aspect(source)
+        if aspect != [1, 1]:
+            written.PixelAspectRatio = aspect
+    else:
+        # Pixels of a sheet are square, and of no size on the patient.
+        for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
+            written.pop(keyword, None)
+        written.PatientOrientation = _UPRIGHT if _sides_known(source) else None
+    # As compressed pixels are written (PS3.5, A.4); who sends it from memory has nobody to mend it.
+    written["PixelData"].is_undefined_length = True
+    burned_in = text_of(source, "BurnedInAnnotation")
+    if burned_in in ("YES", "NO"):
+        written.BurnedInAnnotation = burned_in
+    else:
+        written.pop("BurnedInAnnotation", None)
+    written.DerivationDescription = (
+        f"{finding.name} by {MANUFACTURER}. {shown}, burned in; none of it identifies the patient"
+    )
     origin = Dataset()
     origin.ReferencedSOPClassUID = source.SOPClassUID
     origin.ReferencedSOPInstanceUID = source.SOPInstanceUID
     written.SourceImageSequence = [origin]
-    return author.signed(written)
+    return written
+
+
+def _sheet(
+    radiograph: Radiograph, answer: Answer, author: Author, capture: Capture
+) -> NDArray[np.uint8]:
+    words, finding, source = Words(author.language), author.finding, author.source
+    rows, columns = pixel_aspect(source)
+    aspect = columns / rows if radiograph.orientation.transposed else rows / columns
+    model = words("model", name=author.model_name, version=author.model_version)
+    return draw_sheet(
+        radiograph,
+        answer,
+        finding,
+        words,
+        SheetText(
+            conclusion=conclusion(answer, finding, words),
+            remarks=[*warned(radiograph.warnings, words), model, notice(finding, words)],
+        ),
+        capture=capture,
+        sides_known=_sides_known(source),
+        aspect=aspect,
+    )
+
+
+def _sides_known(source: Dataset) -> bool:
+    """Whether Patient Orientation says where the patient's right is: reading has brought it to the left."""
+    directions = list(source.get("PatientOrientation") or [])
+    return len(directions) == 2 and Orientation.of_patient(*map(str, directions)) is not None
 
 
 def with_line(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """Write a text over the lower edge of a copy of a picture, (H, W, 3) uint8, in as many rows as it needs.
-
-    The font has letters of ASCII alone.
-    """
+    """Write a text over the lower edge of a copy of a picture, (H, W, 3) uint8, in as many rows as it needs."""
     height, width = picture.shape[:2]
-    letter = max(8, round(0.012 * height))
-    scale, thickness = letter / _CAPITAL_PIXELS, max(1, round(letter / 12))
-    rows = _wrapped(text.encode("ascii", "replace").decode(), width - 2 * letter, scale, thickness)
-    step = 2 * letter
-    top = max(0, height - step * len(rows) - letter // 2)
+    lettering = Lettering(pixels=max(10, round(0.016 * height)))
+    margin = lettering.pixels // 2
+    rows = lettering.rows(text, width - 2 * margin)
+    top = max(0, height - lettering.line_pixels * len(rows) - margin)
     burned = picture.copy()
     burned[top:] //= 4
+    image = Image.fromarray(burned)
+    draw = ImageDraw.Draw(image)
     for number, row in enumerate(rows):
-        place = (letter, top + step * number + round(1.6 * letter))
-        cv2.putText(burned, row, place, _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
-    return burned
-
-
-def _wrapped(text: str, width: int, scale: float, thickness: int) -> list[str]:
-    """Words in rows of at most ``width`` pixels; a longer word has a row of its own."""
-    rows: list[str] = []
-    for word in text.split():
-        longer = f"{rows[-1]} {word}" if rows else word
-        if rows and cv2.getTextSize(longer, _FONT, scale, thickness)[0][0] <= width:
-            rows[-1] = longer
-        else:
-            rows.append(word)
-    return rows
+        lettering.write(draw, (margin, top + margin // 2 + number * lettering.line_pixels), row)
+    return np.asarray(image)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.imaging.colour import mask_at
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import coded, concept
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from infmap_kit.answer.answer import Answer
     from infmap_kit.imaging.radiograph import Radiograph
     from infmap_kit.model.finding import FindingSpec
+
+_LUNGS_COLOUR = (81.0, -39.0, -20.0)
+"""CIELAB of the segment of the lungs, as on the sheet: a cyan."""
 
 INFECTION, LUNGS = "infection", "lungs"
 """Names of the masks; the first is the finding's, whatever that is called."""
@@ -47,13 +50,7 @@ def native_masks(
 def _native(
     field: NDArray[np.float32], radiograph: Radiograph, threshold: float
 ) -> NDArray[np.uint8]:
-    size = (radiograph.width, radiograph.height)
-    mask = cv2.resize(field, size, interpolation=cv2.INTER_LINEAR) >= threshold
-    if not mask.any():
-        # A lone pixel's peak is lost between the new ones, and a detection must not be.
-        decided = (field >= threshold).astype(np.uint8)
-        mask = cv2.resize(decided, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
-    return radiograph.as_stored(mask.astype(np.uint8))
+    return radiograph.as_stored(mask_at(field, radiograph.pixels.shape, threshold))
 
 
 def segmentation(masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset:
@@ -80,6 +77,7 @@ def segmentation(masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset
 
 def _segment(number: int, name: str, author: Author) -> SegmentDescription:
     from highdicom import AlgorithmIdentificationSequence
+    from highdicom.color import CIELabColor
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
     finding = author.finding if name == INFECTION else None
@@ -100,4 +98,5 @@ def _segment(number: int, name: str, author: Author) -> SegmentDescription:
         tracking_uid=author.uid("seg", f"track {name}"),
         tracking_id=author.tracking_id if finding else f"{name} {author.identity[:12]}",
         anatomic_regions=[coded(finding.site)] if finding else None,
+        display_color=CIELabColor(*(finding.display_colour if finding else _LUNGS_COLOUR)),
     )

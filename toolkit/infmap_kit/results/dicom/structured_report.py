@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from infmap_kit.results.dicom import measurements
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import OWN_SCHEME, coded, concept
+from infmap_kit.results.words.conclusion import conclusion, notice
+from infmap_kit.results.words.words import Words
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def structured_report(
     radiograph: Radiograph, answer: Answer, author: Author, masks: Dataset | None
 ) -> Dataset:
-    """Write a model's answer about a radiograph, with the radiograph's warnings.
+    """Write a model's answer about a radiograph: the conclusion first, then every figure, then the warnings.
 
     Parameters
     ----------
@@ -30,31 +32,65 @@ def structured_report(
     masks
         The Segmentation to refer to, where there is one.
     """
+    words, finding = Words(author.language), author.finding
     group = _group(
         author,
         masks,
-        measurements=measurements.measurements(answer, author.finding),
-        evaluations=measurements.evaluations(answer, author.finding),
+        measurements=measurements.measurements(answer, finding),
+        evaluations=measurements.evaluations(answer, finding),
     )
     texts = [*measurements.texts(answer)]
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in radiograph.warnings]
-    return _report(author, group, texts, masks, described=f"{author.finding.title} report")
+    content = _content(author, group, procedure="chest-xray")
+    sentences = [*conclusion(answer, finding, words), notice(finding, words)]
+    return _report(
+        author,
+        content,
+        sentences,
+        texts,
+        masks,
+        described=f"{finding.title} report",
+    )
 
 
 def refusal(rejection: InputRejected, author: Author) -> Dataset:
-    """Write that and why a radiograph was refused."""
-    from highdicom.sr import CodedConcept, QualitativeEvaluation
+    """Write that and why a radiograph was not evaluated.
 
+    It speaks of no chest, no lung and no finding: what was refused may be a hip, or a dog's.
+    """
+    from highdicom.sr import (
+        CodedConcept,
+        MeasurementsAndQualitativeEvaluations,
+        QualitativeEvaluation,
+        SourceImageForMeasurementGroup,
+        TrackingIdentifier,
+    )
+
+    words, source = Words(author.language), author.source
     reason = CodedConcept(rejection.code, OWN_SCHEME, rejection.code.replace("-", " "))
-    evaluations = [
-        QualitativeEvaluation(name=concept("judged"), value=concept("no")),
-        QualitativeEvaluation(name=concept("reason"), value=reason),
-    ]
-    group = _group(author, None, measurements=[], evaluations=evaluations)
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=author.uid("sr", "track refusal"), identifier="refused radiograph"
+        ),
+        qualitative_evaluations=[
+            QualitativeEvaluation(concept("evaluation"), concept("not-attempted")),
+            QualitativeEvaluation(concept("reason"), reason),
+        ],
+        source_images=[
+            SourceImageForMeasurementGroup(str(source.SOPClassUID), str(source.SOPInstanceUID))
+        ],
+    )
     texts = [("reason", rejection.reason)]
     if rejection.found:
         texts.append(("what-was-found", json.dumps(rejection.found)))
-    return _report(author, group, texts, None, described="Radiograph not judged")
+    return _report(
+        author,
+        _content(author, group, procedure="radiography"),
+        [words("not_evaluated", code=rejection.code), notice(author.finding, words)],
+        texts,
+        None,
+        described="Radiograph not evaluated",
+    )
 
 
 def _group(
@@ -108,24 +144,13 @@ def _group(
     return PlanarROIMeasurementsAndQualitativeEvaluations(**common, referenced_segment=segment)
 
 
-def _report(
-    author: Author,
-    group: Any,
-    texts: Sequence[tuple[str, str]],
-    masks: Dataset | None,
-    *,
-    described: str,
-) -> Dataset:
-    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+def _content(author: Author, group: Any, *, procedure: str) -> Dataset:
+    """The root of a Measurement Report (TID 1500), without its conclusion."""
     from highdicom.sr import (
-        ComprehensiveSR,
-        ContainerContentItem,
-        ContentSequence,
         DeviceObserverIdentifyingAttributes,
         MeasurementReport,
         ObservationContext,
         ObserverContext,
-        TextContentItem,
     )
     from pydicom.sr.codedict import codes
 
@@ -136,30 +161,77 @@ def _report(
         model_name=author.model_name,
         serial_number=author.identity,
     )
-    content = MeasurementReport(
+    report = MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=ObserverContext(
                 observer_type=codes.DCM.Device, observer_identifying_attributes=device
             )
         ),
-        procedure_reported=concept("chest-xray"),
+        procedure_reported=concept(procedure),
         imaging_measurements=[group],
     )
-    evaluations = ContainerContentItem(
-        name=concept("qualitative-evaluations"), relationship_type="CONTAINS"
+    root: Dataset = report[0]
+    return root
+
+
+def _conclusion(words: Words, sentences: Sequence[str]) -> Any:
+    """The sentences that a reader wants first, in their language, which the container states (TID 1204)."""
+    from highdicom.sr import (
+        CodedConcept,
+        ContainerContentItem,
+        ContentSequence,
+        LanguageOfContentItemAndDescendants,
+        TextContentItem,
     )
-    evaluations.ContentSequence = ContentSequence(
-        [
-            TextContentItem(
-                name=concept(name, author.finding), value=text, relationship_type="CONTAINS"
-            )
-            for name, text in (("comment", f"{author.finding.short_notice}."), *texts)
-        ]
+
+    container = ContainerContentItem(concept("conclusions"), relationship_type="CONTAINS")
+    texts = [TextContentItem(concept("conclusion"), text, "CONTAINS") for text in sentences]
+    language = LanguageOfContentItemAndDescendants(
+        CodedConcept(words.language, "RFC5646", words("language"))
     )
-    content[0].ContentSequence.append(evaluations)
+    container.ContentSequence = ContentSequence([*language, *texts])
+    return container
+
+
+def _report(
+    author: Author,
+    content: Dataset,
+    sentences: Sequence[str],
+    texts: Sequence[tuple[str, str]],
+    masks: Dataset | None,
+    *,
+    described: str,
+) -> Dataset:
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+    from highdicom.sr import (
+        ComprehensiveSR,
+        ContainerContentItem,
+        ContentSequence,
+        TextContentItem,
+    )
+
+    if texts:
+        evaluations = ContainerContentItem(
+            concept("qualitative-evaluations"), relationship_type="CONTAINS"
+        )
+        evaluations.ContentSequence = ContentSequence(
+            [
+                TextContentItem(concept(name, author.finding), text, "CONTAINS")
+                for name, text in texts
+            ]
+        )
+        content.ContentSequence.append(evaluations)
+    # Before all that follows but the language: the template's order has no meaning (PS3.16, TID 1500).
+    content.ContentSequence.insert(1, _conclusion(Words(author.language), sentences))
+    for element in content.iterall():
+        if element.keyword == "ContinuityOfContent":
+            # Items of their own, which a viewer shows with their names (PS3.3, C.17.3.2.4).
+            element.value = "SEPARATE"
+        elif element.keyword == "NumericValue":
+            element.value = f"{float(element.value):.2f}"
     written = ComprehensiveSR(
         evidence=[author.source] if masks is None else [author.source, masks],
-        content=content[0],
+        content=content,
         is_complete=True,
         is_final=True,
         is_verified=False,

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Mapping
 
 from infmap_kit.model.finding import FindingSpec
+from infmap_kit.model.paint import Paint
 
-_SCHEME = "infmap-kit results 2"
+_SCHEME = "infmap-kit results 3"
 """Changes when results of the same radiograph and model would look different: a PACS that holds an
 object of the same UID keeps the old one."""
 
@@ -38,4 +39,6 @@ def model_identity(model: Mapping[str, str]) -> str:
     stated = {key: model[key] for key in _IDENTITY if key in model}
     # Another threshold, code or word makes another object of the same networks.
     stated |= FindingSpec.from_parameters(model).as_parameters()
+    # So does another paint.
+    stated |= Paint.from_parameters(model).as_parameters()
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,17 @@ _REASONS = (
 # Every server on a machine without a GPU logs this as an error, and goes on.
 _HARMLESS = ("CudaDriverHelper has not been initialized",)
 
+# What the python backend's process, or the shell that starts it, says before it ends. Triton waits for it on.
+_HOPELESS = re.compile(
+    r"^\S*(?:triton_python_backend_stub|(?:ba|da)?sh): (?P<reason>.*)", re.DOTALL
+)
+
+
+def hopeless(line: str) -> str:
+    """The reason why a server whose log has this line will never be ready; empty when it may be."""
+    match = _HOPELESS.match(line.strip())
+    return f"its python backend cannot be started: {match['reason']}" if match else ""
+
 
 def explain_log(lines: list[str]) -> str:
     """The reason of a failure in one line, from a server's log; empty when it has none."""

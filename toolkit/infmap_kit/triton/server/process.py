@@ -6,7 +6,6 @@ import collections
 import contextlib
 import dataclasses
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Self
 from infmap_kit.errors import ServerError
 from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.triton.repository import Manifest
-from infmap_kit.triton.server.log import explain_log
+from infmap_kit.triton.server.log import explain_log, hopeless
 from infmap_kit.triton.server.options import STOP_TIMEOUT_S, ServerOptions, hardened
 from infmap_kit.triton.server.private_copy import PrivateCopy
 from infmap_kit.triton.server.runtime import Runtime
@@ -29,11 +28,10 @@ from infmap_kit.triton.server.shared_memory import (
     remove_shared_memory,
     remove_stale_shared_memory,
 )
+from infmap_kit.triton.server.surroundings import require_surroundings
 
 # The reason of a failure is looked for in these; Triton logs much when it loads.
 _LOG_LINES = 2000
-
-_MIN_OPEN_FILES = 1024
 
 _LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -78,6 +76,7 @@ class TritonServer:
         self._process: subprocess.Popen[str] | None = None
         self._stubs: tuple[int, ...] = ()
         self._reader: threading.Thread | None = None
+        self._hopeless = ""
 
     @property
     def pid(self) -> int:
@@ -160,7 +159,7 @@ class TritonServer:
         ServerError
             In one line: a port in use, a missing library, a model that does not load, no answer in time.
         """
-        require_open_files()
+        require_surroundings()
         self.runtime.check_files()
         if beside_release is None:
             for reason in self.options.unusable_ports().values():
@@ -256,6 +255,7 @@ class TritonServer:
             return
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
+            self._hopeless = self._hopeless or hopeless(line)
             self.on_log(line.rstrip())
 
     def _wait_until_ready(self, timeout_s: float, release: int | None) -> None:
@@ -264,9 +264,15 @@ class TritonServer:
             self.check_alive()
             if is_ready(self.grpc_url, release):
                 return
+            if self._hopeless:
+                raise ServerError(
+                    f"the server does not get ready: {self._hopeless} (--verbose shows its log)"
+                )
             time.sleep(0.05)
+        lines = list(self._lines)
+        said = explain_log(lines) or next(filter(None, reversed(lines)), "nothing")
         raise ServerError(
-            f"the server was not ready within {timeout_s:.0f} s: see its log with --verbose"
+            f"the server was not ready within {timeout_s:.0f} s; its log says: {said} (--verbose shows it)"
         )
 
     def _diagnosis(self) -> str:
@@ -324,13 +330,3 @@ def _is_child(pid: int, parent: int) -> bool:
     # Behind the name, which may hold anything.
     state, started_by, *_ = stat.rpartition(") ")[2].split()
     return int(started_by) == parent and state != "Z"
-
-
-def require_open_files() -> None:
-    """Refuse a limit of open files at which the server hangs without a word."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard != resource.RLIM_INFINITY and hard < _MIN_OPEN_FILES:
-        raise ServerError(
-            f"expected {_MIN_OPEN_FILES} open files or more to be allowed, found {hard}: raise the limit "
-            "(ulimit -n, or LimitNOFILE= of systemd)"
-        )

@@ -21,6 +21,7 @@ from pathlib import Path
 from infmap_kit.errors import HostMismatch, InfmapError, ServerError
 from infmap_kit.model.files import sha256_of
 from infmap_kit.triton.server.server_files import COMPLETE, STUB, check_server_files, stub_of
+from infmap_kit.triton.server.surroundings import LOCALE, packages_path
 
 WHEEL_REQUIREMENT = "nvidia-pytriton==0.7.0"
 WHEEL_SHA256 = "21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df"
@@ -72,10 +73,8 @@ class Runtime:
             paths.append(before)
         if paths:
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(paths)
-        packages = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
-        environment["PYTHONPATH"] = os.pathsep.join(packages)
-        # The stub's Python would read paths as ASCII in the C locale.
-        environment["LC_ALL"] = "C.UTF-8"
+        environment["PYTHONPATH"] = packages_path()
+        environment["LC_ALL"] = LOCALE
         # Releases that were published by an earlier version hold runners that let OpenVINO count its imports at
         # Google Analytics; in what looks like a CI job it does not.
         environment["CI"] = "true"

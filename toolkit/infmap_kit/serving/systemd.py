@@ -1,4 +1,4 @@
-"""Reports of the node's state to systemd (sd_notify(3)); without systemd nothing is sent."""
+"""Reports of a service's state to systemd (sd_notify(3)); without systemd nothing is sent."""
 
 from __future__ import annotations
 

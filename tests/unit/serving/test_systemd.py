@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infmap_kit.node.systemd import tell_systemd
+from infmap_kit.serving.systemd import tell_systemd
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -1,0 +1,85 @@
+"""The server where its users put it: paths with spaces, umlauts and a shell's characters, and no locale."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+from infmap_kit.errors import ServerError
+from infmap_kit.serving.server import checked, free_ports
+from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.server.process import TritonServer, is_ready
+from infmap_kit.triton.server.runtime import find_runtime
+
+ODD = "Klinik für Röntgen $(touch started) & `touch started` 'x'; y"
+
+
+def _environment(folder: Path) -> Path:
+    """The Python of an environment in an odd folder, with our packages and a server of its own."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (packages,) = folder.glob("lib/*/site-packages")
+    packages.rmdir()
+    packages.symlink_to(sysconfig.get_path("purelib"))
+    shutil.copytree(Path(sys.prefix, "share", "infmap-kit"), folder / "share" / "infmap-kit")
+    return folder / "bin" / "python"
+
+
+def test_a_server_in_odd_places(repository: Path, tmp_path: Path) -> None:
+    place = tmp_path / ODD
+    python = _environment(place / "environment")
+    (place / "link").symlink_to(shutil.copytree(repository, place / "repository"))
+    ports = free_ports()
+    given = {"--grpc-port": ports.grpc_port, "--metrics-port": ports.metrics_port}
+    words = [str(word) for pair in given.items() for word in pair]
+    serve = subprocess.Popen(
+        [str(python), "-m", "infmap_kit", "serve", "--repository", str(place / "link"), *words],
+        cwd=place,
+        env={**os.environ, "LC_ALL": "C", "TMPDIR": str(place), "PYTHONCOERCECLOCALE": "0"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while serve.poll() is None and not is_ready(ports.grpc_url):
+            time.sleep(0.2)
+        assert serve.poll() is None, serve.stderr and serve.stderr.read()
+        with InfmapClient(ports.grpc_url) as client:
+            assert client.model()["target"] == "embedded"
+        assert [path.name for path in tmp_path.rglob("started")] == []
+    finally:
+        serve.terminate()
+        serve.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("stub", "reason"),
+    [
+        (
+            "echo '/x/triton_python_backend_stub: error while loading shared libraries: libpython.so: gone'\n",
+            "error while loading shared libraries: libpython.so: gone",
+        ),
+        ("exec sh -c /no/such/program\n", "/no/such/program: not found"),
+    ],
+)
+def test_a_log_that_says_why_ends_the_waiting(
+    repository: Path, tmp_path: Path, stub: str, reason: str
+) -> None:
+    runtime = find_runtime()
+    if runtime.backends is None:
+        pytest.skip("needs the Triton server for CPUs, whose backends can be exchanged")
+    shutil.copytree(runtime.backends, tmp_path / "backends")
+    (tmp_path / "backends/python/triton_python_backend_stub").write_text(f"#!/bin/sh\n{stub}")
+    broken = dataclasses.replace(runtime, backends=tmp_path / "backends", folder=None)
+    server = TritonServer(
+        repository, runtime=broken, options=free_ports(), manifest=checked(repository)
+    )
+    with pytest.raises(ServerError, match=r"python backend cannot be started") as told:
+        server.start(timeout_s=600)
+    assert reason in str(told.value)

@@ -1,0 +1,71 @@
+"""`infmap-kit kit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infmap_kit.cli.app import Json, app
+from infmap_kit.command import Application, console, print_json
+
+kit = Application(
+    help="One file for a host without internet: programs, server, model and their installer.",
+    epilog="Example: `infmap-kit kit build --bundle unet.bundle --sign key.pem -o infmap-kit.tar`",
+    no_args_is_help=True,
+)
+app.add_typer(kit, name="kit")
+
+
+@kit.callback()
+def _group() -> None:
+    """Keep the command's name, though it is the only one."""
+
+
+@kit.command(
+    epilog="Example: `infmap-kit kit build --bundle unet.bundle --sign key.pem -o infmap-kit.tar`"
+)
+def build(
+    bundle: Annotated[Path, typer.Option(help="The model: a file of `infmap-kit bundle`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    sign: Annotated[
+        Path | None,
+        typer.Option(help="Private Ed25519 key (PEM) that signs the kit; the bundle's too."),
+    ] = None,
+    extras: Annotated[
+        str, typer.Option(help="Extras of infmap-kit that the host needs.")
+    ] = "node,export,embedded,sign",
+    python: Annotated[
+        str | None, typer.Option(help="The host's Python, such as 3.11; without it, this one's.")
+    ] = None,
+    dist: Annotated[
+        Path, typer.Option(help="Folder of `make sbom`: wheel, bill of materials, licences.")
+    ] = Path("dist"),
+    docs: Annotated[Path, typer.Option(help="Folder of the documentation.")] = Path("docs"),
+    lock: Annotated[
+        Path, typer.Option(help="Versions and hashes of all packages, of `make lock`.")
+    ] = Path("requirements/everything.txt"),
+    json_: Json = False,
+) -> None:
+    """Fetch and pack all that a host without internet needs, signed, in one file.
+
+    Run it in a clone, on a machine with internet, after `make sbom`. Each wheel must be one that the lock names
+    by its hash. On the host, `docs/install.md` begins with this file.
+    """
+    from infmap_kit.release.kit import KitOptions, build_kit
+    from infmap_kit.release.signature import signer
+
+    chosen = {} if python is None else {"python": python}
+    options = KitOptions(bundle=bundle, dist=dist, docs=docs, lock=lock, extras=extras, **chosen)
+    signs = signer(sign) if sign is not None else None
+    with console.status("fetching and packing"):
+        made = build_kit(output, options, sign=signs)
+    if json_:
+        print_json({"file": str(output), **made})
+        return
+    signed = "signed" if made["signed"] else "not signed"
+    console.print(
+        f"infmap-kit {made['version']} for Python {made['python']} is packed in {output}: "
+        f"{output.stat().st_size / 1e6:.0f} MB, {made['files']} files, {signed}.\nSHA-256 {made['sha256']}"
+    )

@@ -1,0 +1,262 @@
+"""A sheet that says what it shows: radiograph and map side by side, scale, sides, contours and words."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from infmap_kit.answer.answer import Answer
+from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.model.finding import FindingSpec
+from infmap_kit.results.sheet.lettering import GREY, WHITE, Colour, Lettering
+from infmap_kit.results.sheet.panels import (
+    FINDING_COLOUR,
+    LUNGS_COLOUR,
+    PanelSize,
+    Rgb,
+    colour_bar,
+    map_panel,
+    radiograph_panel,
+)
+from infmap_kit.results.words.words import Words
+
+LEAST_SIDE, MOST_SIDE = 1024, 1600
+"""Bounds of a panel's longer side in pixels: below, letters would be coarse, and above, the radiograph itself
+is what to look at. A sheet has twice as much and its words."""
+
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class Capture(enum.StrEnum):
+    """What a Secondary Capture shows."""
+
+    BESIDE = "beside"
+    """The radiograph beside its map, with everything that says what they mean."""
+    MAP = "map"
+    """The same without the radiograph."""
+    BARE = "bare"
+    """The map at the radiograph's own size, with a line that says what it is from."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SheetText:
+    """What stands below the pictures, each line wrapped where it must be.
+
+    Parameters
+    ----------
+    conclusion
+        Sentences about the finding, the first the largest.
+    remarks
+        Warnings, model and notice.
+    """
+
+    conclusion: Sequence[str]
+    remarks: Sequence[str]
+
+
+def draw_sheet(
+    radiograph: Radiograph,
+    answer: Answer,
+    finding: FindingSpec,
+    words: Words,
+    text: SheetText,
+    *,
+    capture: Capture = Capture.BESIDE,
+    sides_known: bool = False,
+    aspect: float = 1.0,
+) -> Rgb:
+    """Draw a sheet; nothing in it is of the patient but the pixels of the radiograph.
+
+    Parameters
+    ----------
+    radiograph, answer
+        The radiograph, upright, and the model's answer.
+    finding
+        The finding that the answer is about.
+    words
+        The language.
+    text
+        What it says.
+    capture
+        With the radiograph beside the map, or the map alone.
+    sides_known
+        Whether the file says which side of it is the patient's right; only then R and L are written.
+    aspect
+        Height of a pixel of the radiograph over its width, upright.
+
+    Returns
+    -------
+    NDArray
+        (H, W, 3) uint8 RGB.
+    """
+    size = PanelSize.of(radiograph, aspect, least=LEAST_SIDE, most=MOST_SIDE)
+    panels = [(words("map"), map_panel(radiograph, answer, finding, size))]
+    if capture is Capture.BESIDE:
+        panels.insert(0, (words("radiograph"), radiograph_panel(radiograph, size)))
+    gap = max(size.height, size.width) // 50
+    # In proportion to the whole sheet, which a viewer may show small.
+    wide = len(panels) * (size.width + gap)
+    letters = Lettering(pixels=max(wide // 46, size.height // 36))
+    small = dataclasses.replace(letters, pixels=round(0.85 * letters.pixels), colour=GREY)
+    bar = _Bar.of(answer, finding, words, size, small)
+    width = gap + wide + bar.width
+    rows = _rows(text, letters, small, width - 2 * gap)
+    legend = _legend(answer, finding, words)
+    legend_rows = _legend_rows(legend, small, width - 2 * gap)
+    top = gap + letters.line_pixels
+    below = top + max(size.height, bar.height) + gap // 2
+    text_top = below + len(legend_rows) * small.line_pixels + gap
+    height = text_top + sum(lettering.line_pixels for lettering, _ in rows) + gap
+    image = Image.new("RGB", (width, height))
+    draw = ImageDraw.Draw(image)
+    left = gap
+    for title, panel in panels:
+        _write_title(draw, (left, gap), title, (small, letters), size.width, sides=sides_known)
+        image.paste(Image.fromarray(panel), (left, top))
+        left += size.width + gap
+    bar.paste(image, draw, (left, top))
+    for row, entries in enumerate(legend_rows):
+        _write_legend(draw, (gap, below + row * small.line_pixels), entries, small)
+    at = text_top
+    for lettering, line in rows:
+        lettering.write(draw, (gap, at), line)
+        at += lettering.line_pixels
+    return np.asarray(image)
+
+
+def _write_title(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    title: str,
+    sizes: tuple[Lettering, Lettering],
+    width: int,
+    *,
+    sides: bool,
+) -> None:
+    """A panel's title above it, between R and L where they are known: they must hide nothing below."""
+    (left, top), (small, letters) = place, sizes
+    down = letters.pixels - small.pixels
+    if not sides:
+        small.write(draw, (left, top + down), title)
+        return
+    letters.write(draw, (left, top), "R")
+    small.write(draw, (left + (width - small.width(title)) / 2, top + down), title)
+    letters.write(draw, (left + width - letters.width("L"), top), "L")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Bar:
+    """The scale of colours, with ticks and the threshold's mark."""
+
+    picture: Rgb
+    ticks: dict[float, str]
+    threshold: float
+    lettering: Lettering
+
+    @classmethod
+    def of(
+        cls,
+        answer: Answer,
+        finding: FindingSpec,
+        words: Words,
+        size: PanelSize,
+        lettering: Lettering,
+    ) -> _Bar:
+        # Of a strip of a radiograph, too, each tick has its line.
+        height = max(size.height - 2 * lettering.line_pixels, 6 * lettering.line_pixels)
+        ticks = {value: words.number(value) for value in _TICKS}
+        # A tick that the threshold's own would be written over goes.
+        apart = 1.2 * lettering.line_pixels / height
+        ticks = {
+            value: shown
+            for value, shown in ticks.items()
+            if abs(value - finding.threshold) >= apart
+        }
+        ticks[finding.threshold] = words.threshold(finding.threshold)
+        return cls(
+            picture=colour_bar(answer, finding, height, round(1.4 * lettering.pixels)),
+            ticks=ticks,
+            threshold=finding.threshold,
+            lettering=lettering,
+        )
+
+    @property
+    def height(self) -> int:
+        return len(self.picture) + 2 * self.lettering.line_pixels
+
+    @property
+    def width(self) -> int:
+        letters = max(self.lettering.width(shown) for shown in self.ticks.values())
+        return int(self.picture.shape[1]) + letters + 3 * self.lettering.pixels
+
+    def paste(self, image: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int]) -> None:
+        left, top = place[0], place[1] + self.lettering.line_pixels
+        height, thick = self.picture.shape[:2]
+        image.paste(Image.fromarray(self.picture), (left, top))
+        draw.rectangle((left, top, left + thick, top + height - 1), outline=GREY)
+        length, line = self.lettering.pixels // 2, max(1, self.lettering.pixels // 10)
+        for value, shown in self.ticks.items():
+            is_threshold = value == self.threshold
+            at = top + round((1 - value) * (height - 1))
+            start = left if is_threshold else left + thick
+            colour = FINDING_COLOUR if is_threshold else GREY
+            if is_threshold:
+                draw.line((start, at, left + thick, at), fill=(0, 0, 0), width=3 * line)
+            draw.line((start, at, left + thick + length, at), fill=colour, width=line)
+            written = dataclasses.replace(self.lettering, colour=colour)
+            middle = at - round(0.65 * self.lettering.pixels)
+            written.write(draw, (left + thick + 1.5 * length, middle), shown)
+
+
+def _legend(answer: Answer, finding: FindingSpec, words: Words) -> list[tuple[Colour, str]]:
+    """The contours and what they are around."""
+    entries = [(FINDING_COLOUR, words("contour", threshold=words.threshold(finding.threshold)))]
+    if answer.lungs is not None and answer.lungs.any():
+        entries.append((LUNGS_COLOUR, words("lungs")))
+    return entries
+
+
+def _legend_rows(
+    entries: Sequence[tuple[Colour, str]], lettering: Lettering, width: int
+) -> list[list[tuple[Colour, str]]]:
+    rows: list[list[tuple[Colour, str]]] = [[]]
+    for entry in entries:
+        if rows[-1] and _legend_width([*rows[-1], entry], lettering) > width:
+            rows.append([])
+        rows[-1].append(entry)
+    return rows
+
+
+def _legend_width(entries: Sequence[tuple[Colour, str]], lettering: Lettering) -> int:
+    return sum(lettering.width(text) + 5 * lettering.pixels for _, text in entries)
+
+
+def _write_legend(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    entries: Sequence[tuple[Colour, str]],
+    lettering: Lettering,
+) -> None:
+    left, top = place
+    line, middle = max(2, lettering.pixels // 6), top + round(0.65 * lettering.pixels)
+    for colour, text in entries:
+        draw.line((left, middle, left + 2 * lettering.pixels, middle), fill=colour, width=line)
+        lettering.write(draw, (left + 2.5 * lettering.pixels, top), text)
+        left += _legend_width([(colour, text)], lettering)
+
+
+def _rows(
+    text: SheetText, letters: Lettering, small: Lettering, width: int
+) -> list[tuple[Lettering, str]]:
+    first = dataclasses.replace(letters, pixels=round(1.15 * letters.pixels), colour=WHITE)
+    rows = []
+    for index, sentence in enumerate(text.conclusion):
+        lettering = letters if index else first
+        rows += [(lettering, row) for row in lettering.rows(sentence, width)]
+    for remark in text.remarks:
+        rows += [(small, row) for row in small.rows(remark, width)]
+    return rows

@@ -1,0 +1,1 @@
+"""What results say to their readers, in their language."""

@@ -1,0 +1,75 @@
+"""The words of a language, from the one file of translations."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from infmap_kit.errors import SpecError
+
+ENGLISH = "en"
+_FILE = Path(__file__).with_name("translations.toml")
+
+
+class Words:
+    """The words of one language.
+
+    Parameters
+    ----------
+    language
+        ISO 639-1 code.
+
+    Raises
+    ------
+    SpecError
+        Naming the languages that there are.
+    """
+
+    def __init__(self, language: str = ENGLISH) -> None:
+        known = _translations()
+        if language not in known:
+            raise SpecError(
+                f"expected a language of {', '.join(known)}, found {language!r:.40}: its words belong in "
+                f"{_FILE.name}"
+            )
+        self.language = language
+        self._words = known[language]
+
+    def __call__(self, key: str, **filled_in: str) -> str:
+        """A word or sentence, filled in."""
+        return self._words[key].format_map(filled_in)
+
+    def number(self, value: float) -> str:
+        """A number with two decimals."""
+        return f"{value:.2f}".replace(".", self._words["decimal"])
+
+    def threshold(self, value: float) -> str:
+        """A threshold, with as many decimals as it has and at least two."""
+        exact = f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
+        return exact.replace(".", self._words["decimal"])
+
+    def percent(self, value: float) -> str:
+        """A percentage with two decimals."""
+        return self("percent", number=self.number(value))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its texts, in their order."""
+        return tuple(self._words)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text of the language, for choosing a character set or a font."""
+        return tuple(self._words.values())
+
+
+def languages() -> tuple[str, ...]:
+    """ISO 639-1 codes of the languages that there are."""
+    return tuple(_translations())
+
+
+@functools.cache
+def _translations() -> Mapping[str, Mapping[str, str]]:
+    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
