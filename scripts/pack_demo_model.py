@@ -27,10 +27,11 @@ from infmap_kit.model.run_folder import (
     SEGMENTATION_GRAPH,
     SPEC,
 )
+from infmap_kit.model.spec import Anatomy
 from infmap_train import run_folder
 from infmap_train.data.dataset import load, read_index
 from infmap_train.data.output import json_ready
-from infmap_train.evaluation.evaluate import evaluate
+from infmap_train.evaluation.evaluate import figures_of
 
 
 def main(run: Path, data: Path, target: Path) -> None:
@@ -41,12 +42,12 @@ def main(run: Path, data: Path, target: Path) -> None:
     held_back = run_folder.held_back_names(run)
     pictures = load(
         [sample for sample in read_index(data) if sample.name in held_back],
-        anatomy=spec.anatomy,
+        anatomy=Anatomy(spec.anatomy),
     )
     content = graph.SerializeToString(deterministic=True)
     engine = OnnxRuntimeEngine(prepare_segmentation(graph).SerializeToString())
     probability = np.concatenate([engine.infer(image[np.newaxis]) for image in pictures.images])
-    report = json_ready(evaluate(pictures, probability))
+    report = json_ready(figures_of(pictures, probability))
     write_bytes(target / SEGMENTATION_GRAPH, content)
     write_json(target / METRICS, report)
     write_bytes(target / run_folder.HISTORY, (run / run_folder.HISTORY).read_bytes())

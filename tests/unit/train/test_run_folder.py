@@ -17,11 +17,14 @@ import onnxruntime
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import sha256_of
 from infmap_kit.model.spec import Anatomy, ModelSpec
+from infmap_kit.release.source import read_source
 from infmap_train import run_folder
 from infmap_train.data import dataset as data
+from infmap_train.evaluation.calibrate import calibrate_run
 from infmap_train.evaluation.evaluate import evaluate, predict
 from infmap_train.evaluation.metrics import Confusion, pixel_confusion
 from infmap_train.studies.predictions import explain_run
+from script_modules import load_script
 from train.conftest import NETWORK, OPTIONS, write_data
 
 pytestmark = pytest.mark.train
@@ -157,6 +160,26 @@ def test_a_classifier_with_its_graph_alone_looks_where_its_gradients_do(
         *(explain_run(run, images) for run in (graph, classifier_run)), strict=True
     ):
         np.testing.assert_allclose(by_graph, by_weights, atol=1e-3)
+
+
+def test_a_packed_run_is_the_run_at_half_the_size(
+    finished_run: Path, pictures: data.Pictures, tmp_path: Path
+) -> None:
+    """What scripts/pack_demo_model.py makes is whole, calibrated, and measured on its own graph."""
+    run, packed = shutil.copytree(finished_run, tmp_path / "run"), tmp_path / "packed"
+    folder = pictures.samples[0].image.parent.parent
+    calibrate_run(run, folder)
+    packed.mkdir()
+    load_script("pack_demo_model").main(run, folder, packed)
+    spec = run_folder.read(packed)
+    assert set(spec.files) == {path.name for path in packed.iterdir()} - {"spec.json"}
+    assert all(sha256_of(packed / name) == sha for name, sha in spec.files.items())
+    assert read_source(packed).identity["temperature"] == read_source(run).identity["temperature"]
+    graphs = [folder / "segmentation.onnx" for folder in (packed, run)]
+    assert graphs[0].stat().st_size < 0.6 * graphs[1].stat().st_size
+    assert spec.metrics["pixels"]["f1"] == pytest.approx(
+        run_folder.read(run).metrics["pixels"]["f1"], abs=0.01
+    )
 
 
 def test_the_demo_model_asks_for_all_pictures_and_answers_by_its_graph(
