@@ -28,7 +28,7 @@ from infmap_kit.targets.target import Build, OpenedModel, Proof, Setting, Target
 from infmap_kit.tensorrt.gpus import Image
 from infmap_kit.triton import python_model
 from infmap_kit.triton.releases import Draft
-from infmap_kit.triton.repository import Manifest, version_folder
+from infmap_kit.triton.repository import Manifest, served_contract, version_folder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Toy(Target):
         progress: Progress,
     ) -> Build:
         """Write the graphs, and the runner of the embedded target beside them."""
-        contract = Contract.of(graphs)
+        contract = Contract.of_graphs(graphs)
         for name, graph in graphs.items():
             path = draft.write(ENSEMBLE.name, graph_file(name), graph.SerializeToString())
         shutil.copyfile(python_model.__file__, path.with_name(self.model_file))
@@ -82,7 +82,7 @@ class Toy(Target):
 
     def open(self, repository: Path, manifest: Manifest) -> OpenedModel:
         """On ONNX Runtime."""
-        contract = Contract()
+        contract = served_contract(manifest)
         names = [graph.name for graph in contract.graphs]
         files = self.files(repository, manifest.release, names)
         engines = {name: OnnxRuntimeEngine(file.read_bytes()) for name, file in files.items()}

@@ -193,7 +193,9 @@ def _here(options: ClusterOptions) -> Any:
         security=Security.temporary(),
         memory_limit=options.memory,
         resources=dict(options.resources) or None,
-        dashboard_address="127.0.0.1:0" if options.dashboard else None,
+        # Without a dashboard the scheduler answers by HTTP all the same, on a port that somebody else may have.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": options.dashboard},
         silence_logs=logging.CRITICAL,
         env={_SHARED_BY: str(number)},
     )

@@ -145,8 +145,8 @@ def test_a_bundle_brings_its_classifier(
     [
         ("0.999", GateFailed, "classifier"),
         ("NaN", BundleError, "no readable classifier/0001.json"),
-        ("2", BundleError, "expected a probability"),
-        ("[]", BundleError, "expected a probability"),
+        ("2", BundleError, "expected a number of 0 to 1"),
+        ("[]", BundleError, "expected a number of 0 to 1"),
         ("{", BundleError, "no readable classifier/0001.json"),
     ],
 )

@@ -41,6 +41,7 @@ class FakeClient:
     is_there = True
     refuses = False
     versions: Iterator[str] = iter(())
+    release: int | None = 1
     finding = COVID_19
 
     def __init__(self, url: str = "", **_: object) -> None:

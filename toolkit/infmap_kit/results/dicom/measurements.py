@@ -60,9 +60,9 @@ def evaluations(answer: Answer, finding: FindingSpec) -> list[QualitativeEvaluat
     return [QualitativeEvaluation(name=name, value=value) for name, value in values]
 
 
-def texts(answer: Answer) -> Iterator[tuple[str, str]]:
+def texts(answer: Answer, finding: FindingSpec) -> Iterator[tuple[str, str]]:
     """Concept and text of what a detection and a grade mean, and of whether a classifier agrees."""
-    yield "comment", answer.finding.caveat
+    yield "comment", finding.caveat
     cut_offs = answer.model.get("grades", "")
     if answer.grade is not None and cut_offs:
         none, mild, moderate = cut_offs.split(",")

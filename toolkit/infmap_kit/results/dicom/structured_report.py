@@ -39,7 +39,7 @@ def structured_report(
         measurements=measurements.measurements(answer, finding),
         evaluations=measurements.evaluations(answer, finding),
     )
-    texts = [*measurements.texts(answer)]
+    texts = [*measurements.texts(answer, author.finding)]
     doubts = (*radiograph.warnings, *answer.warnings)
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in doubts]
     content = _content(author, group, procedure="chest-xray")
