@@ -41,9 +41,6 @@ def serve_results(folder: Path, *, reader: str, identify: bool = False, port: in
     token = secrets.token_urlsafe(24)
     listener = listen(LOOPBACK, port, error=ViewError)
     config = quiet_config(make_app(gallery, opinions, token=token))
-    console.print(
-        f"Showing {folder} to who has this address (Ctrl-C ends it):\n{url_of(listener)}?token={token}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    answer(config, listener)
+    address = f"{url_of(listener)}?token={token}"
+    said = f"Showing {folder} to who has this address (Ctrl-C ends it):\n{address}"
+    answer(config, listener, lambda: console.print(said, highlight=False, soft_wrap=True))

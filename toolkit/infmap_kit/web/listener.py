@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InfmapError
@@ -43,12 +44,14 @@ def url_of(listener: socket.socket, *, scheme: str = "http") -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def answer(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Answer with an application until Ctrl-C, which is how it ends."""
+def answer(config: uvicorn.Config, listener: socket.socket, tell: Callable[[], None]) -> None:
+    """Answer with an application until Ctrl-C, which is how it ends from the moment that ``tell`` is called."""
     import uvicorn
 
+    server = uvicorn.Server(config)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+        tell()
+        server.run(sockets=[listener])
 
 
 def quiet_config(app: object, **options: object) -> uvicorn.Config:

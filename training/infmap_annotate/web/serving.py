@@ -92,5 +92,5 @@ def serve_study(folder: Path, address: Address) -> None:
             f"cannot use {address.certificate} and {address.key} as certificate and key: {error}"
         ) from error
     url = url_of(listener, scheme="https" if address.certificate else "http")
-    console.print(f"Serving {folder} on {url} (Ctrl-C ends it)", highlight=False)
-    answer(config, listener)
+    said = f"Serving {folder} on {url} (Ctrl-C ends it)"
+    answer(config, listener, lambda: console.print(said, highlight=False))
