@@ -22,6 +22,7 @@ from pydicom import Dataset, dcmread
 
 from dicom_files import as_file
 from infmap_kit.serving.server import free_port
+from processes import end
 
 AE_TITLE = "ORTHANC"
 _PLUGINS = Path("/usr/share/orthanc/plugins")
@@ -178,12 +179,7 @@ def running_orthanc(
             _wait(started, folder)
             yield started
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
 
 def _wait(orthanc: Orthanc, folder: Path) -> None:

@@ -1,10 +1,11 @@
-"""Processes: started as a person at a terminal does, and found again."""
+"""Processes: started as a person at a terminal does, found again, and ended."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 
@@ -21,3 +22,13 @@ def processes_naming(text: str) -> list[int]:
             if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
                 ids.append(int(path.parent.name))
     return ids
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and kill it when it does not within 20 seconds."""
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

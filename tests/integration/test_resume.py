@@ -17,7 +17,6 @@ from typing import Any
 import cv2
 import pytest
 
-from dicom_files import as_file, chest_dataset, drawn_chest
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.release.export import publish
@@ -30,6 +29,7 @@ from infmap_kit.serving.in_process import InProcessModel, open_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
 from memory import peak_mib
+from radiograph_folders import write_mixed
 from results import json_lines, written_contents
 from small_network import deeper_network, small_run
 
@@ -52,14 +52,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Radiographs, two of them with one content, one as DICOM, and one file that is none."""
-    folder = tmp_path_factory.mktemp("pictures")
-    for number in range(COUNT - 3):
-        drawn = synthetic_radiograph(number, height=330, width=280, infected=number % 2 == 0)
-        cv2.imwrite(str(folder / f"{number:02}.png"), drawn.radiograph.pixels)
-    (folder / "90.png").write_bytes((folder / "00.png").read_bytes())
-    (folder / "91.png").write_text("no picture")
-    (folder / "Doe^Jane.dcm").write_bytes(as_file(chest_dataset(drawn_chest())))
-    return folder
+    return write_mixed(tmp_path_factory.mktemp("pictures"), COUNT)
 
 
 def _command(pictures: Path, output: Path, *arguments: object) -> list[str]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import pytest
 
 from cohorts import require_whole, run
-from dicom_files import as_file, chest_dataset, drawn_chest
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.targets.embedded import EmbeddedOptions
+from radiograph_folders import write_mixed
 from small_network import small_lung_run, small_run
 
 COUNT = 26
@@ -32,14 +30,7 @@ def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Radiographs: two of one content, one as DICOM under a patient's name, and a file that is none."""
-    folder = tmp_path_factory.mktemp("radiographs")
-    for number in range(COUNT - 3):
-        drawn = synthetic_radiograph(number, height=330, width=280, infected=number % 2 == 0)
-        cv2.imwrite(str(folder / f"{number:02}.png"), drawn.radiograph.pixels)
-    (folder / "90.png").write_bytes((folder / "00.png").read_bytes())
-    (folder / "91.png").write_text("no picture")
-    (folder / "Doe^Jane.dcm").write_bytes(as_file(chest_dataset(drawn_chest(), PatientAge="067Y")))
-    return folder
+    return write_mixed(tmp_path_factory.mktemp("radiographs"), COUNT, PatientAge="067Y")
 
 
 @pytest.fixture(scope="session")

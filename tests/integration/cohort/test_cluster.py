@@ -21,6 +21,7 @@ from cohorts import command, require_whole, rows_of, run
 from infmap_kit.cohort.parts import MANIFEST
 from infmap_kit.serving.server import free_port, free_ports, serving
 from infmap_kit.triton.client import InfmapClient
+from processes import end
 
 
 @contextlib.contextmanager
@@ -32,12 +33,7 @@ def _started(*words: object, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield running
     finally:
-        running.terminate()
-        try:
-            running.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
+        end(running)
 
 
 def _answers(port: int) -> None:
