@@ -121,6 +121,9 @@ class FitOptions(ReadOptions):
         Strength of random stretching of height and width (not in the paper).
     flip
         Mirror half of the pictures left to right (not in the paper: hearts lie left).
+    ema_momentum
+        Each epoch ends with the weights' exponential moving average over its steps, and goes on from there
+        (not in the paper); 0 averages nothing. Of Keras' Adam.
     folds, fold
         The held-back part is this fold of so many.
     seed
@@ -156,6 +159,10 @@ class FitOptions(ReadOptions):
     tone_jitter: float = _option(0.0, "Strength of tone augmentation; 0 is the paper.")
     zoom_jitter: float = _option(0.0, "Strength of random stretching; 0 is the paper.")
     flip: bool = _option(False, "Mirror half of the pictures.")
+    ema_momentum: float = _option(
+        0.0,
+        "Average the weights over an epoch's steps, the earlier ones counting so much; 0 is the paper.",
+    )
     folds: int = _option(5, "Number of parts that the data are split into, by patient.")
     fold: int = _option(0, "Which part is held back, counted from 0.")
     seed: int = _option(0, "Seed of split, weights, order and augmentation.")
@@ -199,6 +206,7 @@ class FitOptions(ReadOptions):
             ),
             (0 <= self.tone_jitter < 1, "tone jitter must be in [0, 1)"),
             (0 <= self.zoom_jitter < 1, "zoom jitter must be in [0, 1)"),
+            (0 <= self.ema_momentum < 1, "EMA momentum must be in [0, 1)"),
             (self.folds >= 2, "folds must be at least 2"),
             (0 <= self.fold < self.folds, "fold must be between 0 and folds - 1"),
             (0 <= self.seed < 2**31 // 100_003, "seed must be between 0 and 21473"),

@@ -156,7 +156,7 @@ def train(
     loss_function = task.loss(first)
     with strategy.scope():
         model = _initial(task.network, options)
-        optimizer = make_optimizer(_learning_rate(options, steps), policy)
+        optimizer = make_optimizer(_learning_rate(options, steps), policy, options.ema_momentum)
         model.compile(optimizer, loss=loss_function)
         # Slots exist before the first step only if asked for; a checkpoint restores into them.
         optimizer.build(model.trainable_variables)

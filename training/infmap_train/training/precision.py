@@ -43,8 +43,12 @@ def gpu_capabilities() -> list[tuple[int, int]]:
     return [found["compute_capability"] for found in details if "compute_capability" in found]
 
 
-def make_optimizer(learning_rate: Any, policy: str) -> Any:
-    """Make the paper's Adam; gradients that float16 would round to nought are scaled up on their way."""
-    adam = keras.optimizers.Adam(learning_rate)
+def make_optimizer(learning_rate: Any, policy: str, ema_momentum: float = 0.0) -> Any:
+    """Make the paper's Adam; gradients that float16 would round to nought are scaled up on their way.
+
+    With ``ema_momentum`` Keras replaces the weights by their moving average at the end of each epoch.
+    """
+    average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
+    adam = keras.optimizers.Adam(learning_rate, **average)
     # Keras would wrap it by itself in compile(), where no checkpoint knows of the scale.
     return keras.mixed_precision.LossScaleOptimizer(adam) if policy == "mixed_float16" else adam
