@@ -40,6 +40,7 @@ class FakeClient:
 
     is_there = True
     refuses = False
+    release: int | None = None
     versions: Iterator[str] = iter(())
     finding = COVID_19
 
