@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,10 @@ _Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file.")
 ]
 _Identify = Annotated[
-    bool, typer.Option("--identify", help="Show UIDs as they are, instead of a hash.")
+    bool,
+    typer.Option(
+        "--identify", help="Show UIDs and accession numbers as they are, instead of a hash."
+    ),
 ]
 _Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node list` shows it.")]
 
@@ -114,8 +117,7 @@ def list_(
     from infmap_kit.node.queue.tables import images_table
     from infmap_kit.node.queue.view import images
 
-    if state is not None and state not in list(State):
-        raise NodeError(f"expected --state to be one of {', '.join(State)}, found {state!r}")
+    _check_state(state, State)
     listed = images(
         _database(_read(config)),
         state=State(state) if state else None,
@@ -123,6 +125,30 @@ def list_(
         identify=identify,
     )
     print_result(listed, images_table(listed), as_json=json_)
+
+
+@node.command(epilog="Example: `infmap-kit node worklist`")
+def worklist(
+    config: _Config = _DEFAULT_CONFIG,
+    limit: Annotated[
+        int, typer.Option(min=1, help="At most so many of each, the latest first.")
+    ] = 50,
+    identify: _Identify = False,
+    json_: Json = False,
+) -> None:
+    """List what a person should look at: failed and rejected radiographs, dead letters, refused callers."""
+    from infmap_kit.node.queue.callers import refused_callers
+    from infmap_kit.node.queue.tables import callers_table, images_table
+    from infmap_kit.node.queue.view import worklist as to_look_at
+
+    database = _database(_read(config))
+    listed = to_look_at(database, limit=limit, identify=identify)
+    callers = refused_callers(database, limit=limit)
+    tables = [
+        *([images_table(listed)] if listed else ["No radiograph needs to be looked at."]),
+        *([callers_table(callers)] if callers else ["No caller was refused."]),
+    ]
+    print_result({"radiographs": listed, "refused_callers": callers}, *tables, as_json=json_)
 
 
 @node.command(epilog="Example: `infmap-kit node show 17`")
@@ -143,17 +169,55 @@ def show(
     print_result(shown, *tables, as_json=json_)
 
 
-@node.command(epilog="Example: `infmap-kit node retry 17`")
-def retry(number: _Number, config: _Config = _DEFAULT_CONFIG) -> None:
-    """Take up a finished radiograph again, or the dead letters of one that is still being delivered.
+@node.command(
+    epilog="Examples: `infmap-kit node retry 17`, "
+    '`infmap-kit node retry --state failed --because "it does not answer"`'
+)
+def retry(
+    numbers: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", help="Numbers, as `node list` shows them."),
+    ] = None,
+    config: _Config = _DEFAULT_CONFIG,
+    state: Annotated[
+        str | None,
+        typer.Option(help="All that are failed, rejected or ignored, instead of numbers."),
+    ] = None,
+    because: Annotated[
+        str, typer.Option(help="With --state: of these, the ones whose reason holds this text.")
+    ] = "",
+    json_: Json = False,
+) -> None:
+    """Take up finished radiographs again, or the dead letters of those that are still being delivered.
 
     A failed one goes on where it stopped, a rejected or ignored one is read anew, and the results of one
     that is done are delivered once more.
     """
+    from infmap_kit.node.queue.states import State
     from infmap_kit.node.queue.store import Store
+    from infmap_kit.node.queue.view import to_retry
 
-    state = Store(_database(_read(config))).retry(number)
-    console.print(f"Radiograph {number} is {state}.")
+    _check_state(state, (State.FAILED, State.REJECTED, State.IGNORED))
+    if bool(numbers) == (state is not None) or (because and state is None):
+        raise NodeError("expected numbers, or --state with or without --because")
+    store = Store(_database(_read(config)))
+    retried: dict[int, str] = {}
+    problems: list[str] = []
+    for number in numbers or to_retry(store.database, State(state or ""), because):
+        # What another took up in between, or is none, keeps no other from being taken up.
+        try:
+            retried[number] = store.retry(number)
+        except NodeError as error:
+            problems.append(str(error))
+    if json_:
+        print_json({"retried": retried, "problems": problems})
+    elif state is None:
+        for number, now in retried.items():
+            console.print(f"Radiograph {number} is {now}.")
+    else:
+        console.print(f"Taken up again: {len(retried)}.")
+    if problems:
+        raise NodeError("; ".join(problems))
 
 
 @node.command("watch-folder", epilog="Example: `infmap-kit node watch-folder /srv/inbox`")
@@ -194,6 +258,11 @@ def watch_folder(
     log_to_stderr()
     with ending_on_sigterm():
         watched.watch(every_s=every_s)
+
+
+def _check_state(state: str | None, known: Iterable[str]) -> None:
+    if state is not None and state not in list(known):
+        raise NodeError(f"expected --state to be one of {', '.join(known)}, found {state!r}")
 
 
 def _read(path: Path, *, log: bool = False) -> NodeConfig:
