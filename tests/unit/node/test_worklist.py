@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from infmap_kit.cli.app import app
 from infmap_kit.command import exit_code_of
-from infmap_kit.errors import InputRejected
+from infmap_kit.errors import InputRejected, ServerError
 from infmap_kit.imaging.radiograph import Reason
 from infmap_kit.node.config import Rule
 from infmap_kit.node.dicom.refusals import Refusals
@@ -23,7 +23,7 @@ from infmap_kit.node.queue.about import Figures
 from infmap_kit.node.queue.callers import add_refused, refused_callers
 from infmap_kit.node.queue.states import State
 from infmap_kit.node.queue.store import Store
-from infmap_kit.node.reasons import in_node_words, why_none_fits
+from infmap_kit.node.reasons import in_node_words, model_trouble, why_none_fits
 
 FIGURES = Figures(severity_percent=12.5, severity_of="lungs", grade="mild", probability_max=0.91)
 WRONG_TITLE = Rejection(answer=(1, 1, 7), kind="another AE title was called", detail="found 'X'")
@@ -189,5 +189,7 @@ def test_reasons_name_the_keys_of_the_nodes_file() -> None:
     assert why_none_fits([chest], header, "A") == (
         "no rule fits it: 'chest' takes body_parts CHEST, none and not KNEE"
     )
+    away = ServerError("no server answers: start one, or name it with --url")
+    assert model_trouble(away).endswith("give its url in [[models]]")
     header.BodyPartExamined = "GEHEIM"
     assert "GEHEIM" not in why_none_fits([chest], header, "A"), "it may be a person's name"

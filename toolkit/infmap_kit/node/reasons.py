@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from infmap_kit.errors import InputRejected
+from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.acceptance import CHEST_PARTS, NEAR_PARTS, OTHER_PARTS, term
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.radiograph import Reason
@@ -25,6 +25,11 @@ def in_node_words(rejection: InputRejected, rule: Rule) -> InputRejected:
         f"{found}: secondary_captures = true in rule {rule.name!r} reads those too",
         found=rejection.found,
     )
+
+
+def model_trouble(error: InfmapError) -> str:
+    """Why a model does not answer."""
+    return str(error).replace("name it with --url", "give its url in [[models]]")
 
 
 def why_none_fits(rules: Iterable[Rule], header: Any, caller: str) -> str:

@@ -24,6 +24,7 @@ from infmap_kit.node.queue.clock import utc_now
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.store import Store
+from infmap_kit.node.reasons import model_trouble
 from infmap_kit.node.retention import Cleaner
 from infmap_kit.node.spool import NodeLock, Spool
 from infmap_kit.node.web.metrics import Metrics
@@ -182,7 +183,7 @@ class Node:
                 with InfmapClient(model.url, timeout_s=_PROBE_EVERY_S) as client:
                     client.model()
             except InfmapError as error:
-                trouble.begins(str(error))
+                trouble.begins(model_trouble(error))
             else:
                 trouble.is_over()
         return _PROBE_EVERY_S

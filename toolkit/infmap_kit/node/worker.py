@@ -21,7 +21,7 @@ from infmap_kit.node.loops import IDLE_S, backoff_s
 from infmap_kit.node.queue.about import Figures
 from infmap_kit.node.queue.states import FINDING, Job, ResultFile, State
 from infmap_kit.node.queue.store import Store
-from infmap_kit.node.reasons import in_node_words, why_none_fits
+from infmap_kit.node.reasons import in_node_words, model_trouble, why_none_fits
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
 
@@ -242,8 +242,8 @@ class Worker:
                 # A server that still answers has refused this very radiograph.
                 if _answers(client):
                     raise JobFailed(str(error)) from error
-                trouble.begins(str(error))
-                raise ServiceUnavailable(str(error)) from error
+                trouble.begins(model_trouble(error))
+                raise ServiceUnavailable(model_trouble(error)) from error
         trouble.is_over()
 
     def _write(self, job: Job, kind: str, dataset: Dataset) -> ResultFile:

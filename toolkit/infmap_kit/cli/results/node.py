@@ -24,7 +24,7 @@ node = Application(
 )
 app.add_typer(node, name="node")
 
-_DEFAULT_CONFIG = Path("node.toml")
+DEFAULT_CONFIG = Path("node.toml")
 _Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file.")
 ]
@@ -38,55 +38,32 @@ _Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node lis
 
 
 @node.command(epilog="Example: `infmap-kit node run --config /etc/infmap-kit/node.toml`")
-def run(config: _Config = _DEFAULT_CONFIG) -> None:
+def run(config: _Config = DEFAULT_CONFIG) -> None:
     """Run the node until Ctrl-C or SIGTERM; its log is JSON lines on stderr.
 
     What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
     """
-    with _node_extra():
+    with node_extra():
         from infmap_kit.node.service import run_node
-    run_node(_read(config, log=True))
+    run_node(read_node(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap-kit/node.toml`")
-def work(config: _Config = _DEFAULT_CONFIG) -> None:
+def work(config: _Config = DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
-    with _node_extra():
+    with node_extra():
         from infmap_kit.node.service import run_worker
-    run_worker(_read(config, log=True))
-
-
-@node.command(epilog="Example: `infmap-kit node check node.toml`")
-def check(
-    file: Annotated[Path, typer.Argument(help="The node's TOML file.")] = _DEFAULT_CONFIG,
-    json_: Json = False,
-) -> None:
-    """Check a node's TOML file, and show every fault at its key.
-
-    Of a good file it notes what is perhaps not meant, such as a PACS whose C-ECHO would be refused.
-    """
-    with _node_extra():
-        from infmap_kit.node.check.reading import find_faults, find_notes
-    faults = find_faults(file)
-    notes = [] if faults else find_notes(file)
-    if json_:
-        print_json({"file": str(file), "faults": faults, "notes": notes})
-    for fault in faults or notes:
-        console.print(fault, highlight=False, soft_wrap=True)
-    if faults:
-        raise NodeError(f"{file} has faults: {len(faults)}")
-    if not json_:
-        console.print(f"{file} is good.")
+    run_worker(read_node(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node status --json`")
-def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
+def status(config: _Config = DEFAULT_CONFIG, json_: Json = False) -> None:
     """Show how many radiographs are where, whether the node runs or not."""
     from infmap_kit.node.queue.tables import status_tables
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
 
-    read = _read(config)
+    read = read_node(config)
     database = _database(read)
     spool = Spool(read.node.spool)
     seen, reasons = overview(database), waiting_for(database)
@@ -103,7 +80,7 @@ def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
 
 @node.command("list", epilog="Example: `infmap-kit node list --state failed`")
 def list_(
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
         typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
@@ -119,7 +96,7 @@ def list_(
 
     _check_state(state, State)
     listed = images(
-        _database(_read(config)),
+        _database(read_node(config)),
         state=State(state) if state else None,
         limit=limit,
         identify=identify,
@@ -129,7 +106,7 @@ def list_(
 
 @node.command(epilog="Example: `infmap-kit node worklist`")
 def worklist(
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     limit: Annotated[
         int, typer.Option(min=1, help="At most so many of each, the latest first.")
     ] = 50,
@@ -141,7 +118,7 @@ def worklist(
     from infmap_kit.node.queue.tables import callers_table, images_table
     from infmap_kit.node.queue.view import worklist as to_look_at
 
-    database = _database(_read(config))
+    database = _database(read_node(config))
     listed = to_look_at(database, limit=limit, identify=identify)
     callers = refused_callers(database, limit=limit)
     tables = [
@@ -154,7 +131,7 @@ def worklist(
 @node.command(epilog="Example: `infmap-kit node show 17`")
 def show(
     number: _Number,
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     identify: _Identify = False,
     json_: Json = False,
 ) -> None:
@@ -162,7 +139,7 @@ def show(
     from infmap_kit.node.queue.tables import deliveries_table, history_table
     from infmap_kit.node.queue.view import image
 
-    shown = image(_database(_read(config)), number, identify=identify)
+    shown = image(_database(read_node(config)), number, identify=identify)
     tables = [history_table(shown)]
     if shown["deliveries"]:
         tables.append(deliveries_table(shown))
@@ -178,7 +155,7 @@ def retry(
         list[int] | None,
         typer.Argument(metavar="[ID]...", help="Numbers, as `node list` shows them."),
     ] = None,
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
         typer.Option(help="All that are failed, rejected or ignored, instead of numbers."),
@@ -200,7 +177,7 @@ def retry(
     _check_state(state, (State.FAILED, State.REJECTED, State.IGNORED))
     if bool(numbers) == (state is not None) or (because and state is None):
         raise NodeError("expected numbers, or --state with or without --because")
-    store = Store(_database(_read(config)))
+    store = Store(_database(read_node(config)))
     retried: dict[int, str] = {}
     problems: list[str] = []
     for number in numbers or to_retry(store.database, State(state or ""), because):
@@ -223,7 +200,7 @@ def retry(
 @node.command("watch-folder", epilog="Example: `infmap-kit node watch-folder /srv/inbox`")
 def watch_folder(
     folder: Annotated[Path, typer.Argument(help="Where DICOM files are put.")],
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
     settle_s: Annotated[
         float, typer.Option(min=0, help="Seconds for which a file must have been the same.")
@@ -245,7 +222,7 @@ def watch_folder(
     from infmap_kit.node.watch_folder import WatchFolder
     from infmap_kit.triton.server.signals import ending_on_sigterm
 
-    read = _read(config)
+    read = read_node(config)
     store = Store(_database(read, make=True))
     intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
     watched = WatchFolder(
@@ -265,8 +242,9 @@ def _check_state(state: str | None, known: Iterable[str]) -> None:
         raise NodeError(f"expected --state to be one of {', '.join(known)}, found {state!r}")
 
 
-def _read(path: Path, *, log: bool = False) -> NodeConfig:
-    with _node_extra():
+def read_node(path: Path, *, log: bool = False) -> NodeConfig:
+    """Read a node's file; with ``log``, the node's events go to stderr from then on."""
+    with node_extra():
         from infmap_kit.node.check.reading import read_config
         from infmap_kit.node.log import log_to_stderr
     config = read_config(path)
@@ -286,7 +264,7 @@ def _database(config: NodeConfig, *, make: bool = False) -> Database:
 
 
 @contextlib.contextmanager
-def _node_extra() -> Iterator[None]:
+def node_extra() -> Iterator[None]:
     """Name the extra that brings what an import in the block lacks."""
     try:
         yield

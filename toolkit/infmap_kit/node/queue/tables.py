@@ -77,7 +77,6 @@ def images_table(images: Sequence[Mapping[str, Any]]) -> Table:
         "",
         [columns[at] for at in kept],
         [[cells[at] for at in kept] for cells in rows],
-        words=columns[-1:],
     )
 
 
@@ -110,7 +109,7 @@ def callers_table(callers: Sequence[Mapping[str, Any]]) -> Table:
         for row in callers
     ]
     columns = ("last, UTC", "address", "from", "called", "refused because", "times")
-    return Table("", columns, rows, words=columns[4:5])
+    return Table("", columns, rows)
 
 
 def history_table(image: Mapping[str, Any]) -> Table:

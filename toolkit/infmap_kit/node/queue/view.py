@@ -116,6 +116,16 @@ def to_retry(database: Database, state: State, because: str = "") -> list[int]:
     return [row["id"] for row in rows.fetchall()]
 
 
+def number_of(database: Database, sop_instance_uid: str) -> int | None:
+    """Number of the radiograph with a SOP Instance UID; ``None`` where there is none."""
+    row = (
+        database.reading()
+        .execute("SELECT id FROM image WHERE sop_instance_uid = ?", (sop_instance_uid,))
+        .fetchone()
+    )
+    return None if row is None else int(row["id"])
+
+
 def image(database: Database, image_id: int, *, identify: bool = False) -> dict[str, Any]:
     """Everything about one radiograph: its state, its history, its results and where they are.
 
