@@ -18,6 +18,7 @@ from infmap_kit.node.check.reach import look_at_destinations, look_at_models
 from infmap_kit.node.check.reading import lines_in, read_config
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.serving.server import free_port
+from node_tls import make_certificates
 from orthanc import AE_TITLE, Orthanc
 
 pytest.importorskip("pynetdicom")
@@ -182,6 +183,15 @@ def test_a_disk_that_is_too_small_is_told(write: Write) -> None:
     small, kept = written.faults(look_at_machine(written.config))
     assert small.startswith("fault: line 5: limits.keep_free_mb: free space")
     assert kept.startswith("note: line 7: retention.max_gb: retention")
+
+
+def test_a_certificate_that_ends_soon_is_told(write: Write, tmp_path: Path) -> None:
+    pem = make_certificates(tmp_path / "pem")
+    written = write(more=f"tls = {pem.toml('node')}")
+    (ending,) = written.faults(look_at_machine(written.config))
+    assert ending.startswith(
+        "note: line 4: node.tls.certificate: certificate: node.pem ends in 2 days"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")

@@ -100,9 +100,12 @@ def _found_by_c_find(pacs: CStoreDestination, sent: Sequence[Sent], ae_title: st
                 status = answer.get("Status")
                 if status in _PENDING and identifier is not None:
                     found.add(str(identifier.get("SOPInstanceUID")))
+            if status is None:
+                raise DestinationUnavailable(
+                    f"it ends the association at C-FIND: {ae_title} may perhaps not ask there"
+                )
             if status != 0:
-                shown = "nothing" if status is None else f"0x{status:04X}"
-                raise DestinationUnavailable(f"it answers C-FIND with {shown}")
+                raise DestinationUnavailable(f"it answers C-FIND with 0x{status:04X}")
     return found
 
 

@@ -9,19 +9,22 @@ import shutil
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.check.lines import Key
 from infmap_kit.node.check.look import CheckState, Look
-from infmap_kit.node.config import NodeConfig
+from infmap_kit.node.config import ClientTls, NodeConfig, ServerTls
+from infmap_kit.node.dicom.tls import expires_at_s
 from infmap_kit.node.spool import Spool, is_running
 
 _NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p")
 _SERVICE_USER = "infmap-node"
 """The user of the units that `deploy systemd` writes."""
 _LAST_PRIVILEGED_PORT = 1023
+_RENEW_DAYS = 30
 
 
 def look_at_machine(config: NodeConfig) -> Iterator[Look]:
@@ -29,6 +32,7 @@ def look_at_machine(config: NodeConfig) -> Iterator[Look]:
     yield from _space(config)
     yield from _user(config)
     yield from _ports(config)
+    yield from _certificates(config)
     yield from _clock()
 
 
@@ -182,6 +186,29 @@ def _ports(config: NodeConfig) -> Iterator[Look]:
             )  # fmt: skip
         else:
             yield Look(key=key, what=what, found="free")
+
+
+def _certificates(config: NodeConfig) -> Iterator[Look]:
+    """Whether a certificate of the node ends soon; whether it can be used at all, the file's check says."""
+    sections: list[tuple[Key, ServerTls | ClientTls | None]] = [(("node", "tls"), config.node.tls)]
+    for number, destination in enumerate(config.destinations):
+        sections.append((("destinations", number, "tls"), destination.tls))
+    for key, tls in sections:
+        if tls is None or tls.certificate is None:
+            continue
+        try:
+            left_days = (expires_at_s(tls.certificate, tls.key) - time.time()) / 86_400
+        # Of a kind that nobody but its own peers can verify.
+        except (OSError, LookupError):
+            continue
+        found = f"{tls.certificate.name} ends in {left_days:.0f} days"
+        if left_days < _RENEW_DAYS:
+            yield Look(
+                key=(*key, "certificate"), what="certificate", verdict=CheckState.NOTE, found=found,
+                fix="renew it, and start the node anew",
+            )  # fmt: skip
+        else:
+            yield Look(key=(*key, "certificate"), what="certificate", found=found)
 
 
 def _clock() -> Iterator[Look]:
