@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from infmap_kit.errors import InfmapError
+from infmap_kit.errors import InfmapError, MissingDependency
 from infmap_kit.node.check.lines import Key
 from infmap_kit.node.check.look import CheckState, Look
 from infmap_kit.node.config import (
@@ -46,6 +46,8 @@ def look_at_models(config: NodeConfig) -> Iterator[Look]:
         try:
             with InfmapClient(model.url, timeout_s=_PATIENCE_S) as client:
                 served = client.model()
+        except MissingDependency:
+            raise
         except InfmapError as error:
             yield Look(
                 key=key, what=what, verdict=CheckState.FAULT, found=model_trouble(error),
