@@ -148,6 +148,7 @@ def test_check_and_the_other_commands(tmp_path: Path, triton: TritonServer) -> N
         [*checking, str(host.config)], capture_output=True, text=True, check=False
     )
     assert good.returncode == 0, good.stderr
+    assert f"model covid at {triton.grpc_url}" in good.stderr
     host.config.write_text(host.config.read_text().replace("port =", "prot =", 1) + "[extra]\n")
     bad = subprocess.run([*checking, str(host.config)], capture_output=True, text=True, check=False)
     assert bad.returncode == 1

@@ -35,6 +35,21 @@ def test_a_destination_with_dead_letters_is_not_well() -> None:
     assert re.search(r'class="words bad">has dead letters: infmap-kit node retry ID<', html)
 
 
+def test_a_finding_stands_with_its_figures() -> None:
+    html = status_html(node_status())
+    for cell in ("12.3 % of the lungs", "mild", "0.98", "0123456789ab"):
+        assert f">{cell}<" in html
+
+
+def test_what_a_person_should_look_at_stands_apart() -> None:
+    html = status_html(node_status())
+    assert html.index("To look at") < html.index("Refused callers") < html.index("Latest")
+    assert re.search(r">XRAY&lt;2&gt;<.*>INFMAPP<.*>another AE title was called<.*>3<", html)
+    well = status_html({**node_status(), "worklist": [], "refused": []})
+    assert "To look at" not in well
+    assert "Refused callers" not in well
+
+
 def test_an_empty_node_says_that_nothing_came_yet() -> None:
     html = status_html({**node_status(), "destinations": [], "latest": []})
     assert "None: results stay here." in html

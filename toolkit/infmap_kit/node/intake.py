@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.dicom.completeness import missing_pixels, pixel_digest
-from infmap_kit.imaging.dicom.dataset import read_header
+from infmap_kit.imaging.dicom.dataset import read_header, text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
@@ -158,6 +158,7 @@ class Intake:
             added = self._store.add(
                 sop_instance_uid=header.instance, sha256=sha256, file=file.name, caller=caller,
                 size_bytes=size_bytes, results_bytes=header.results_bytes,
+                accession=header.accession,
             )  # fmt: skip
             replaced = (
                 isinstance(added, Known)
@@ -165,7 +166,7 @@ class Intake:
                 and self._is_damaged_before(added, file)
                 and self._store.replace(
                     added, sha256=sha256, file=file.name, caller=caller, size_bytes=size_bytes,
-                    results_bytes=header.results_bytes,
+                    results_bytes=header.results_bytes, accession=header.accession,
                 )
             )  # fmt: skip
         # A file that is in its place stays there; the next start finds out whether its entry was made.
@@ -230,6 +231,7 @@ class _Header:
     sop_class: str
     instance: str
     results_bytes: int
+    accession: str
 
 
 def _header(path: Path) -> _Header:
@@ -241,6 +243,7 @@ def _header(path: Path) -> _Header:
                 sop_class=str(tags.get("SOPClassUID") or ""),
                 instance=str(tags.get("SOPInstanceUID") or ""),
                 results_bytes=_RESULT_BYTES_A_PIXEL * min(max(pixels, 0), MAX_PIXELS),
+                accession=text_of(tags, "AccessionNumber"),
             )
     except OSError:
         raise

@@ -51,22 +51,11 @@ class Cleaner:
             is_old = age_s > longest_s
             if not is_old and excess <= 0:
                 break
-            excess -= self._forget(image_id)
+            excess -= forget(self._spool, self._store, image_id)
             forgotten += 1
         if forgotten:
             note("forgotten", radiographs=forgotten)
         return EVERY_S
-
-    def _forget(self, image_id: int) -> int:
-        """Remove entry, then files: a crash in between leaves files that the next start sweeps away."""
-        freed = 0
-        for name in self._store.forget(image_id):
-            for room in (self._spool.images, self._spool.results):
-                file = room / name
-                if file.is_file():
-                    freed += file.stat().st_size
-                    file.unlink(missing_ok=True)
-        return freed
 
     def _remove_halves(self) -> None:
         """Remove files in ``arriving`` that have stopped to grow; their transfer may have ended unnoticed."""
@@ -85,3 +74,18 @@ class Cleaner:
             else:
                 file.unlink(missing_ok=True)
         self._seen = seen
+
+
+def forget(spool: Spool, store: Store, image_id: int) -> int:
+    """Remove entry, then files, of a finished radiograph; the number of bytes that became free.
+
+    A crash in between leaves files that the next start sweeps away.
+    """
+    freed = 0
+    for name in store.forget(image_id):
+        for room in (spool.images, spool.results):
+            file = room / name
+            if file.is_file():
+                freed += file.stat().st_size
+                file.unlink(missing_ok=True)
+    return freed

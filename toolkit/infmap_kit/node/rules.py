@@ -21,18 +21,18 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
     caller
         AE title of the sender.
     """
-    modality = text_of(header, "Modality").upper()
-    body_part = text_of(header, "BodyPartExamined").upper()
-    for rule in rules:
-        if (
-            (not rule.callers or caller in rule.callers)
-            and _fits(rule.modalities, modality)
-            and _fits(rule.body_parts, body_part)
-        ):
-            return rule
-    return None
+    return next((rule for rule in rules if all(fits(rule, header, caller).values())), None)
 
 
-def _fits(allowed: list[str], value: str) -> bool:
+def fits(rule: Rule, header: Any, caller: str) -> dict[str, bool]:
+    """Which keys of a rule a radiograph fits: ``callers``, ``modalities`` and ``body_parts``."""
+    return {
+        "callers": not rule.callers or caller in rule.callers,
+        "modalities": _is_allowed(rule.modalities, text_of(header, "Modality")),
+        "body_parts": _is_allowed(rule.body_parts, text_of(header, "BodyPartExamined")),
+    }
+
+
+def _is_allowed(allowed: list[str], value: str) -> bool:
     """Whether a code string is allowed; an empty one in the list stands for an absent tag."""
-    return not allowed or value in (code.strip().upper() for code in allowed)
+    return not allowed or value.upper() in (code.strip().upper() for code in allowed)

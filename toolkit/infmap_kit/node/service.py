@@ -19,11 +19,12 @@ from infmap_kit.node.intake import Intake
 from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.loops import Loop
 from infmap_kit.node.queue import view
+from infmap_kit.node.queue.callers import add_refused, refused_callers
 from infmap_kit.node.queue.clock import utc_now
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.outbox import Outbox
 from infmap_kit.node.queue.store import Store
-from infmap_kit.node.queue.tables import refused_table
+from infmap_kit.node.reasons import model_trouble
 from infmap_kit.node.retention import Cleaner
 from infmap_kit.node.spool import NodeLock, Spool
 from infmap_kit.node.web.metrics import Metrics
@@ -34,7 +35,7 @@ from infmap_kit.serving.systemd import tell_systemd
 _PROBE_EVERY_S = 5.0
 _COUNT_EVERY_S = 2.0
 _STOP_S = 30.0
-_LATEST = 20
+_LATEST, _SHORT = 20, 10
 
 
 class Node:
@@ -182,19 +183,21 @@ class Node:
                 with InfmapClient(model.url, timeout_s=_PROBE_EVERY_S) as client:
                     client.model()
             except InfmapError as error:
-                trouble.begins(str(error))
+                trouble.begins(model_trouble(error))
             else:
                 trouble.is_over()
         return _PROBE_EVERY_S
 
     def _count_refusals(self) -> float:
         """Write down what was refused, not each by itself: whoever knocks often would keep the disk busy."""
-        counts = self._refusals.take()
+        counts, callers = self._refusals.take(), self._refusals.take_callers()
         try:
             self._store.count_all(counts)
+            counts = {}
+            add_refused(self._database, callers)
         # A full disk is said elsewhere, and no reason to end.
         except sqlite3.Error:
-            self._refusals.put_back(counts)
+            self._refusals.put_back(counts, callers)
         return _COUNT_EVERY_S
 
     def _give_up_unknown_destinations(self) -> None:
@@ -230,7 +233,8 @@ class Node:
                 }
                 for sender in self._senders
             ],
-            "refused": [*refused_table(overview).rows],
+            "refused": refused_callers(self._database, limit=_SHORT),
+            "worklist": view.worklist(self._database, limit=_SHORT),
             "latest": view.images(self._database, limit=_LATEST),
             "free_gb": self._spool.free_bytes() / 2**30,
         }

@@ -18,8 +18,10 @@ from infmap_kit.imaging.radiograph import Radiograph, rejection_document
 from infmap_kit.node.config import NodeConfig, Rule
 from infmap_kit.node.log import Troubles, note
 from infmap_kit.node.loops import IDLE_S, backoff_s
+from infmap_kit.node.queue.about import Figures
 from infmap_kit.node.queue.states import FINDING, Job, ResultFile, State
 from infmap_kit.node.queue.store import Store
+from infmap_kit.node.reasons import in_node_words, model_trouble, why_none_fits
 from infmap_kit.node.rules import matching_rule
 from infmap_kit.node.spool import Spool, WorkerLock, is_dead, settle
 
@@ -158,11 +160,13 @@ class Worker:
         with quiet():
             rule = matching_rule(self._config.rules, source, job.caller)
         if rule is None:
-            self._store.ignore(job, self._lock.name, "no rule fits it")
-            note("ignored", image=job.image_id, reason="no rule fits it")
+            with quiet():
+                why = why_none_fits(self._config.rules, source, job.caller)
+            self._store.ignore(job, self._lock.name, why)
+            note("ignored", image=job.image_id, reason=why)
             return
         # The spool holds the radiograph itself, so the JSON beside the results may name its patient.
-        name = f"radiograph {job.image_id}"
+        name, figures = f"radiograph {job.image_id}", None
         try:
             # Longer ones than any radiograph are refused before they are read.
             radiograph = _decoded(read_content(file), job, rule)
@@ -170,7 +174,9 @@ class Worker:
             datasets = _objects(source, radiograph, answer, rule)
             document = finding_document(radiograph, answer, source=name, identify=True)
             outcome, reason = State.DONE, answer.model.finding.decision(detected=answer.detected)
-        except InputRejected as rejection:
+            figures = _figures(answer)
+        except InputRejected as refused:
+            rejection = in_node_words(refused, rule)
             outcome, reason = State.REJECTED, f"{rejection.code}: {rejection.reason}"
             datasets = self._report(source, rejection, rule) if rule.rejects == "report" else []
             document = {
@@ -187,6 +193,7 @@ class Worker:
             reason=reason,
             results=[*written, self._write_record(job, document)],
             destinations=rule.to,
+            figures=figures,
         )
         if entered:
             self._on_processed()
@@ -235,8 +242,8 @@ class Worker:
                 # A server that still answers has refused this very radiograph.
                 if _answers(client):
                     raise JobFailed(str(error)) from error
-                trouble.begins(str(error))
-                raise ServiceUnavailable(str(error)) from error
+                trouble.begins(model_trouble(error))
+                raise ServiceUnavailable(model_trouble(error)) from error
         trouble.is_over()
 
     def _write(self, job: Job, kind: str, dataset: Dataset) -> ResultFile:
@@ -261,6 +268,15 @@ class Worker:
             part.unlink(missing_ok=True)
             reason = self._report_unwritable(error)
             raise ServiceUnavailable(f"the spool cannot be written: {reason}") from error
+
+
+def _figures(answer: Answer) -> Figures:
+    return Figures(
+        severity_percent=answer.severity_percent,
+        severity_of=answer.severity_of,
+        grade=str(answer.grade or ""),
+        probability_max=answer.probability_max,
+    )
 
 
 def _header(file: Path) -> Dataset:

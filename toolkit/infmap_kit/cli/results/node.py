@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,66 +24,46 @@ node = Application(
 )
 app.add_typer(node, name="node")
 
-_DEFAULT_CONFIG = Path("node.toml")
+DEFAULT_CONFIG = Path("node.toml")
 _Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file.")
 ]
 _Identify = Annotated[
-    bool, typer.Option("--identify", help="Show UIDs as they are, instead of a hash.")
+    bool,
+    typer.Option(
+        "--identify", help="Show UIDs and accession numbers as they are, instead of a hash."
+    ),
 ]
 _Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node list` shows it.")]
 
 
 @node.command(epilog="Example: `infmap-kit node run --config /etc/infmap-kit/node.toml`")
-def run(config: _Config = _DEFAULT_CONFIG) -> None:
+def run(config: _Config = DEFAULT_CONFIG) -> None:
     """Run the node until Ctrl-C or SIGTERM; its log is JSON lines on stderr.
 
     What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
     """
-    with _node_extra():
+    with node_extra():
         from infmap_kit.node.service import run_node
-    run_node(_read(config, log=True))
+    run_node(read_node(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap-kit/node.toml`")
-def work(config: _Config = _DEFAULT_CONFIG) -> None:
+def work(config: _Config = DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
-    with _node_extra():
+    with node_extra():
         from infmap_kit.node.service import run_worker
-    run_worker(_read(config, log=True))
-
-
-@node.command(epilog="Example: `infmap-kit node check node.toml`")
-def check(
-    file: Annotated[Path, typer.Argument(help="The node's TOML file.")] = _DEFAULT_CONFIG,
-    json_: Json = False,
-) -> None:
-    """Check a node's TOML file, and show every fault at its key.
-
-    Of a good file it notes what is perhaps not meant, such as a PACS whose C-ECHO would be refused.
-    """
-    with _node_extra():
-        from infmap_kit.node.check.reading import find_faults, find_notes
-    faults = find_faults(file)
-    notes = [] if faults else find_notes(file)
-    if json_:
-        print_json({"file": str(file), "faults": faults, "notes": notes})
-    for fault in faults or notes:
-        console.print(fault, highlight=False, soft_wrap=True)
-    if faults:
-        raise NodeError(f"{file} has faults: {len(faults)}")
-    if not json_:
-        console.print(f"{file} is good.")
+    run_worker(read_node(config, log=True))
 
 
 @node.command(epilog="Example: `infmap-kit node status --json`")
-def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
+def status(config: _Config = DEFAULT_CONFIG, json_: Json = False) -> None:
     """Show how many radiographs are where, whether the node runs or not."""
     from infmap_kit.node.queue.tables import status_tables
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
 
-    read = _read(config)
+    read = read_node(config)
     database = _database(read)
     spool = Spool(read.node.spool)
     seen, reasons = overview(database), waiting_for(database)
@@ -100,7 +80,7 @@ def status(config: _Config = _DEFAULT_CONFIG, json_: Json = False) -> None:
 
 @node.command("list", epilog="Example: `infmap-kit node list --state failed`")
 def list_(
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
         typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
@@ -114,10 +94,9 @@ def list_(
     from infmap_kit.node.queue.tables import images_table
     from infmap_kit.node.queue.view import images
 
-    if state is not None and state not in list(State):
-        raise NodeError(f"expected --state to be one of {', '.join(State)}, found {state!r}")
+    _check_state(state, State)
     listed = images(
-        _database(_read(config)),
+        _database(read_node(config)),
         state=State(state) if state else None,
         limit=limit,
         identify=identify,
@@ -125,10 +104,34 @@ def list_(
     print_result(listed, images_table(listed), as_json=json_)
 
 
+@node.command(epilog="Example: `infmap-kit node worklist`")
+def worklist(
+    config: _Config = DEFAULT_CONFIG,
+    limit: Annotated[
+        int, typer.Option(min=1, help="At most so many of each, the latest first.")
+    ] = 50,
+    identify: _Identify = False,
+    json_: Json = False,
+) -> None:
+    """List what a person should look at: failed and rejected radiographs, dead letters, refused callers."""
+    from infmap_kit.node.queue.callers import refused_callers
+    from infmap_kit.node.queue.tables import callers_table, images_table
+    from infmap_kit.node.queue.view import worklist as to_look_at
+
+    database = _database(read_node(config))
+    listed = to_look_at(database, limit=limit, identify=identify)
+    callers = refused_callers(database, limit=limit)
+    tables = [
+        *([images_table(listed)] if listed else ["No radiograph needs to be looked at."]),
+        *([callers_table(callers)] if callers else ["No caller was refused."]),
+    ]
+    print_result({"radiographs": listed, "refused_callers": callers}, *tables, as_json=json_)
+
+
 @node.command(epilog="Example: `infmap-kit node show 17`")
 def show(
     number: _Number,
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     identify: _Identify = False,
     json_: Json = False,
 ) -> None:
@@ -136,30 +139,68 @@ def show(
     from infmap_kit.node.queue.tables import deliveries_table, history_table
     from infmap_kit.node.queue.view import image
 
-    shown = image(_database(_read(config)), number, identify=identify)
+    shown = image(_database(read_node(config)), number, identify=identify)
     tables = [history_table(shown)]
     if shown["deliveries"]:
         tables.append(deliveries_table(shown))
     print_result(shown, *tables, as_json=json_)
 
 
-@node.command(epilog="Example: `infmap-kit node retry 17`")
-def retry(number: _Number, config: _Config = _DEFAULT_CONFIG) -> None:
-    """Take up a finished radiograph again, or the dead letters of one that is still being delivered.
+@node.command(
+    epilog="Examples: `infmap-kit node retry 17`, "
+    '`infmap-kit node retry --state failed --because "it does not answer"`'
+)
+def retry(
+    numbers: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="[ID]...", help="Numbers, as `node list` shows them."),
+    ] = None,
+    config: _Config = DEFAULT_CONFIG,
+    state: Annotated[
+        str | None,
+        typer.Option(help="All that are failed, rejected or ignored, instead of numbers."),
+    ] = None,
+    because: Annotated[
+        str, typer.Option(help="With --state: of these, the ones whose reason holds this text.")
+    ] = "",
+    json_: Json = False,
+) -> None:
+    """Take up finished radiographs again, or the dead letters of those that are still being delivered.
 
     A failed one goes on where it stopped, a rejected or ignored one is read anew, and the results of one
     that is done are delivered once more.
     """
+    from infmap_kit.node.queue.states import State
     from infmap_kit.node.queue.store import Store
+    from infmap_kit.node.queue.view import to_retry
 
-    state = Store(_database(_read(config))).retry(number)
-    console.print(f"Radiograph {number} is {state}.")
+    _check_state(state, (State.FAILED, State.REJECTED, State.IGNORED))
+    if bool(numbers) == (state is not None) or (because and state is None):
+        raise NodeError("expected numbers, or --state with or without --because")
+    store = Store(_database(read_node(config)))
+    retried: dict[int, str] = {}
+    problems: list[str] = []
+    for number in numbers or to_retry(store.database, State(state or ""), because):
+        # What another took up in between, or is none, keeps no other from being taken up.
+        try:
+            retried[number] = store.retry(number)
+        except NodeError as error:
+            problems.append(str(error))
+    if json_:
+        print_json({"retried": retried, "problems": problems})
+    elif state is None:
+        for number, now in retried.items():
+            console.print(f"Radiograph {number} is {now}.")
+    else:
+        console.print(f"Taken up again: {len(retried)}.")
+    if problems:
+        raise NodeError("; ".join(problems))
 
 
 @node.command("watch-folder", epilog="Example: `infmap-kit node watch-folder /srv/inbox`")
 def watch_folder(
     folder: Annotated[Path, typer.Argument(help="Where DICOM files are put.")],
-    config: _Config = _DEFAULT_CONFIG,
+    config: _Config = DEFAULT_CONFIG,
     every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
     settle_s: Annotated[
         float, typer.Option(min=0, help="Seconds for which a file must have been the same.")
@@ -181,7 +222,7 @@ def watch_folder(
     from infmap_kit.node.watch_folder import WatchFolder
     from infmap_kit.triton.server.signals import ending_on_sigterm
 
-    read = _read(config)
+    read = read_node(config)
     store = Store(_database(read, make=True))
     intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
     watched = WatchFolder(
@@ -196,8 +237,14 @@ def watch_folder(
         watched.watch(every_s=every_s)
 
 
-def _read(path: Path, *, log: bool = False) -> NodeConfig:
-    with _node_extra():
+def _check_state(state: str | None, known: Iterable[str]) -> None:
+    if state is not None and state not in list(known):
+        raise NodeError(f"expected --state to be one of {', '.join(known)}, found {state!r}")
+
+
+def read_node(path: Path, *, log: bool = False) -> NodeConfig:
+    """Read a node's file; with ``log``, the node's events go to stderr from then on."""
+    with node_extra():
         from infmap_kit.node.check.reading import read_config
         from infmap_kit.node.log import log_to_stderr
     config = read_config(path)
@@ -217,7 +264,7 @@ def _database(config: NodeConfig, *, make: bool = False) -> Database:
 
 
 @contextlib.contextmanager
-def _node_extra() -> Iterator[None]:
+def node_extra() -> Iterator[None]:
     """Name the extra that brings what an import in the block lacks."""
     try:
         yield

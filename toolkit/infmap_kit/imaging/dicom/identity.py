@@ -59,6 +59,16 @@ def shown_uids(header: Dataset, *, identify: bool) -> dict[str, str]:
     return {name: uid if identify else hashed_uid(uid) for name, uid in uids.items() if uid}
 
 
+def shown_accession(accession: str, *, identify: bool, key: str | None = None) -> str:
+    """Stand-in for an accession number: the number itself with ``identify``, else an HMAC; empty without a key.
+
+    Such numbers are counted up, so that trying all of them would turn a hash without a secret back.
+    """
+    if identify or not accession:
+        return accession
+    return stand_in(accession.encode(), key=key) if _key(key) else ""
+
+
 def shown_patient(header: Dataset, *, identify: bool, key: str | None = None) -> dict[str, Any]:
     """The patient and the time of a radiograph, so far as they may be shown.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Key = tuple[str | int, ...]
@@ -33,11 +33,17 @@ def lines_of(text: str) -> dict[Key, int]:
     return lines
 
 
-def line_at(lines: dict[Key, int], key: Key) -> int:
+def line_at(lines: Mapping[Key, int], key: Key) -> int:
     """Line of a key, or of the nearest table around it; 0 when that is the whole file."""
     while key and key not in lines:
         key = key[:-1]
     return lines.get(key, 0)
+
+
+def name_of(key: Key) -> str:
+    """A key as it is written, as in ``rules[0].to[1]``."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return "".join(parts).removeprefix(".")
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:

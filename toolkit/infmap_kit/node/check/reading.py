@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from infmap_kit.errors import NodeError
-from infmap_kit.node.check.lines import Key, line_at, lines_of
+from infmap_kit.node.check.lines import Key, line_at, lines_of, name_of
 from infmap_kit.node.check.sense import Fault, contradictions, pointless, unheard, unusable_here
 from infmap_kit.node.config import FOLDER_CALLER, NodeConfig
 
@@ -59,7 +59,12 @@ def find_notes(path: Path) -> list[str]:
         When the file has faults.
     """
     config = read_config(path)
-    return _told(unheard(config), lines_of(path.read_text(encoding="utf-8-sig")))
+    return _told(unheard(config), lines_in(path))
+
+
+def lines_in(path: Path) -> dict[Key, int]:
+    """Line of every key of a file that was read."""
+    return lines_of(path.read_text(encoding="utf-8-sig"))
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -74,7 +79,7 @@ class _Checked:
 
 
 def _told(faults: Iterable[Fault], lines: dict[Key, int]) -> list[str]:
-    placed = sorted({(line_at(lines, key), _name(key) + text) for key, text in faults})
+    placed = sorted({(line_at(lines, key), name_of(key) + text) for key, text in faults})
     return [f"line {line}: {text}" if line else text for line, text in placed]
 
 
@@ -99,12 +104,6 @@ def _checked(path: Path) -> _Checked:
     else:
         faults += contradictions(config)
     return _Checked(config=config, faults=faults, lines=lines_of(text))
-
-
-def _name(key: Key) -> str:
-    """A key as it is written, as in ``rules[0].to[1]``."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-    return "".join(parts).removeprefix(".")
 
 
 def _fault(error: Any) -> Fault:

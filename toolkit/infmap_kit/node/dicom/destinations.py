@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
@@ -12,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from infmap_kit.imaging.dicom.dataset import read_header, read_object
-from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.node.config import ClientTls, CStoreDestination, Destination, StowDestination
-from infmap_kit.node.dicom.reaching import Connections, cut_off_after, shut_down, why_unreachable
+from infmap_kit.node.dicom.reaching import (
+    Connections,
+    associated,
+    cut_off_after,
+    hang_up,
+    tls_context,
+    why_unreachable,
+)
 from infmap_kit.node.dicom.response import (
     DestinationUnavailable,
     Meaning,
@@ -22,7 +27,7 @@ from infmap_kit.node.dicom.response import (
     response_about,
     response_of,
 )
-from infmap_kit.node.dicom.tls import client_tls, is_told, reason_of
+from infmap_kit.node.dicom.tls import is_told, reason_of
 
 if TYPE_CHECKING:
     import requests
@@ -58,7 +63,7 @@ def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -
         with _association(destination, files, ae_title) as send:
             yield send
     else:
-        with _session(destination) as (session, connections):
+        with web_session(destination) as (session, connections):
 
             def stow(path: Path) -> StoreResponse:
                 with _in_time(destination, connections.cut_off):
@@ -71,55 +76,16 @@ def sending(destination: Destination, files: Sequence[Path], *, ae_title: str) -
 def _association(
     destination: CStoreDestination, files: Sequence[Path], ae_title: str
 ) -> Iterator[Send]:
-    from pynetdicom import AE, evt
-
-    entity = AE(ae_title=ae_title)
-    entity.connection_timeout = entity.acse_timeout = destination.timeout_s
-    entity.dimse_timeout = entity.network_timeout = destination.timeout_s
-    entity.requested_contexts = _contexts(files)
-    with quiet():
-        tls = _context(destination.tls) if destination.tls else None
-        reached: list[Any] = []
-
-        def hang_up_all() -> None:
-            for one in reached:
-                _hang_up(one)
-
-        # To connect, and to be answered, has a time each; a request that is answered in drips has none.
-        with cut_off_after(2 * destination.timeout_s, hang_up_all):
-            association = entity.associate(
-                destination.host,
-                destination.port,
-                ae_title=destination.ae_title,
-                tls_args=(tls, destination.host) if tls else None,
-                evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: reached.append(event.assoc))],
-            )
-        if association.is_rejected:
-            raise DestinationUnavailable(f"it rejects the association of {ae_title}")
-        if association.rejected_contexts and not association.accepted_contexts:
+    with associated(destination, _contexts(files), ae_title=ae_title) as association:
+        if not association.is_established:
             yield lambda path: StoreResponse(Meaning.REFUSED_FOR_GOOD, _not_taken(path))
             return
-        if not association.is_established:
-            _hang_up(association)
-            why = why_unreachable(
-                destination.host, destination.port, tls, timeout_s=destination.timeout_s
-            )
-            raise DestinationUnavailable(
-                f"it does not answer ({why})" if why else "it does not answer, or aborts"
-            )
 
         def c_store(path: Path) -> StoreResponse:
-            with _in_time(destination, lambda: _hang_up(association)):
+            with _in_time(destination, lambda: hang_up(association)):
                 return _c_store(association, path)
 
-        try:
-            yield c_store
-        finally:
-            if association.is_established:
-                with cut_off_after(destination.max_send_s, lambda: _hang_up(association)):
-                    association.release()
-            # A thread of pynetdicom's may still wait for bytes that never come.
-            _hang_up(association)
+        yield c_store
 
 
 @contextlib.contextmanager
@@ -134,13 +100,6 @@ def _in_time(destination: Destination, cut_off: Callable[[], object]) -> Iterato
             raise DestinationUnavailable(
                 f"it did not take an object within {destination.max_send_s:g} s"
             ) from error
-
-
-def _hang_up(association: Any) -> None:
-    wrapper = association.dul.socket
-    connection = wrapper.socket if wrapper is not None else None
-    if connection is not None:
-        shut_down(connection)
 
 
 def _contexts(files: Sequence[Path]) -> list[Any]:
@@ -183,7 +142,14 @@ def _c_store(association: Any, path: Path) -> StoreResponse:
 
 
 @contextlib.contextmanager
-def _session(destination: StowDestination) -> Iterator[tuple[requests.Session, Connections]]:
+def web_session(destination: StowDestination) -> Iterator[tuple[requests.Session, Connections]]:
+    """A session with a destination by DICOMweb: its certificates and secrets, and nothing of the environment.
+
+    Raises
+    ------
+    DestinationUnavailable
+        When its secret cannot be read.
+    """
     import requests
 
     with requests.Session() as session:
@@ -253,7 +219,7 @@ def _why_no_answer(destination: StowDestination, error: Exception) -> str:
     url = urlsplit(destination.url)
     if is_told(error) or url.scheme != "https" or url.hostname is None:
         return reason_of(error)
-    tls = _context(destination.tls or ClientTls())
+    tls = tls_context(destination.tls or ClientTls())
     why = why_unreachable(url.hostname, url.port or 443, tls, timeout_s=destination.timeout_s)
     return why or reason_of(error)
 
@@ -284,15 +250,6 @@ def _not_taken(path: Path) -> str:
 def _header(path: Path) -> Dataset:
     with path.open("rb") as file:
         return read_header(file, ["SOPClassUID", "SOPInstanceUID"])
-
-
-def _context(options: ClientTls) -> ssl.SSLContext:
-    try:
-        return client_tls(options)
-    except OSError as error:
-        raise DestinationUnavailable(
-            f"its certificates cannot be used: {reason_of(error)}"
-        ) from error
 
 
 def _secret(path: Path) -> str:

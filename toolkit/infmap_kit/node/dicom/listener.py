@@ -111,7 +111,9 @@ class Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom is not analys
         request = read_request(self.request, address=address, deadline_s=deadline_s)
         rejection = door.check(request) or self._without_place(door)
         if rejection is not None:
-            door.refusals.add(rejection, address=address)
+            door.refusals.add(
+                rejection, address=address, caller=request.caller, called=request.called
+            )
             with contextlib.suppress(OSError):
                 reject(self.request, rejection)
             return

@@ -6,10 +6,13 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from infmap_kit.node.dicom.tls import reason_of
+from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.node.config import ClientTls, CStoreDestination
+from infmap_kit.node.dicom.response import AssociationRejected, DestinationUnavailable
+from infmap_kit.node.dicom.tls import client_tls, reason_of
 
 _ALERT_S = 0.5
 
@@ -109,3 +112,98 @@ def why_unreachable(host: str, port: int, tls: ssl.SSLContext | None, *, timeout
     except OSError as error:
         return reason_of(error)
     return ""
+
+
+@contextlib.contextmanager
+def associated(
+    destination: CStoreDestination, contexts: Sequence[Any], *, ae_title: str
+) -> Iterator[Any]:
+    """An association with a destination, released at the end.
+
+    It is not established where the destination takes none of the presentation contexts.
+
+    Parameters
+    ----------
+    destination
+        The destination.
+    contexts
+        What is asked for, as of ``pynetdicom.presentation.build_context``.
+    ae_title
+        AE title of the node.
+
+    Raises
+    ------
+    AssociationRejected
+        When it says no, with its reason.
+    DestinationUnavailable
+        When it does not answer.
+    """
+    from pynetdicom import AE, evt
+
+    entity = AE(ae_title=ae_title)
+    entity.connection_timeout = entity.acse_timeout = destination.timeout_s
+    entity.dimse_timeout = entity.network_timeout = destination.timeout_s
+    entity.requested_contexts = list(contexts)
+    with quiet():
+        tls = tls_context(destination.tls) if destination.tls else None
+        reached: list[Any] = []
+
+        def hang_up_all() -> None:
+            for one in reached:
+                hang_up(one)
+
+        # To connect, and to be answered, has a time each; a request that is answered in drips has none.
+        with cut_off_after(2 * destination.timeout_s, hang_up_all):
+            association = entity.associate(
+                destination.host,
+                destination.port,
+                ae_title=destination.ae_title,
+                tls_args=(tls, destination.host) if tls else None,
+                evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: reached.append(event.assoc))],
+            )
+        if association.is_rejected:
+            answer = association.acceptor.primitive
+            raise AssociationRejected(
+                ae_title, source=answer.result_source, reason=answer.diagnostic
+            )
+        is_answered = association.rejected_contexts and not association.accepted_contexts
+        if not association.is_established and not is_answered:
+            hang_up(association)
+            why = why_unreachable(
+                destination.host, destination.port, tls, timeout_s=destination.timeout_s
+            )
+            raise DestinationUnavailable(
+                f"it does not answer ({why})" if why else "it does not answer, or aborts"
+            )
+        try:
+            yield association
+        finally:
+            if association.is_established:
+                with cut_off_after(destination.max_send_s, lambda: hang_up(association)):
+                    association.release()
+            # A thread of pynetdicom's may still wait for bytes that never come.
+            hang_up(association)
+
+
+def hang_up(association: Any) -> None:
+    """End an association's connection under the thread that waits for it."""
+    wrapper = association.dul.socket
+    connection = wrapper.socket if wrapper is not None else None
+    if connection is not None:
+        shut_down(connection)
+
+
+def tls_context(options: ClientTls) -> ssl.SSLContext:
+    """The TLS context for a destination.
+
+    Raises
+    ------
+    DestinationUnavailable
+        When its certificates cannot be used.
+    """
+    try:
+        return client_tls(options)
+    except OSError as error:
+        raise DestinationUnavailable(
+            f"its certificates cannot be used: {reason_of(error)}"
+        ) from error

@@ -204,10 +204,16 @@ class Receiver:
                 answer=_CALLING_TITLE_UNKNOWN, kind="the caller is not on the list",
                 detail=f"caller {request.caller!r} is not on the list",
             )  # fmt: skip
+            if any(caller.ae_title == request.caller for caller in self._config.callers):
+                rejection = Rejection(
+                    answer=_CALLING_TITLE_UNKNOWN, kind="the caller has another address on the list",
+                    detail=f"caller {request.caller!r} has another address on the list",
+                )  # fmt: skip
         elif request.called != self._config.node.ae_title:
             rejection = Rejection(
                 answer=_CALLED_TITLE_UNKNOWN, kind="another AE title was called",
-                detail=f"expected to be called {self._config.node.ae_title!r}, found {request.called!r}",
+                detail=f"expected to be called {self._config.node.ae_title!r}, found {request.called!r} "
+                f"of caller {request.caller!r}",
             )  # fmt: skip
         elif not self._rate.allows(request.caller):
             rejection = Rejection(

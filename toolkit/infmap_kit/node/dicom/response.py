@@ -15,6 +15,28 @@ class DestinationUnavailable(InfmapError):
     """A destination takes nothing at all just now: it is away, busy or full, or rejects the node."""
 
 
+class AssociationRejected(DestinationUnavailable):
+    """A destination rejects the association (PS3.8, 9.3.4); it says why, or not.
+
+    Parameters
+    ----------
+    ae_title
+        AE title of the node.
+    source, reason
+        Of its A-ASSOCIATE-RJ.
+    """
+
+    CALLING, CALLED = (1, 3), (1, 7)
+
+    def __init__(self, ae_title: str, *, source: int, reason: int) -> None:
+        self.why = (source, reason)
+        said = {
+            self.CALLING: ": it does not know this AE title",
+            self.CALLED: ": it goes by another title",
+        }
+        super().__init__(f"it rejects the association of {ae_title}{said.get(self.why, '')}")
+
+
 class Meaning(enum.Enum):
     """The meaning of an answer for the object that was sent."""
 

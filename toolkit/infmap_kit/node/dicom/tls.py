@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.config import ClientTls, ServerTls
@@ -66,6 +67,31 @@ def out_of_date(certificate: Path, key: Path | None) -> str:
     certificate, key
         PEM files that can be used.
     """
+    try:
+        _shown_to_itself(certificate, key)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message if error.verify_code in _DATES else ""
+    return ""
+
+
+def expires_at_s(certificate: Path, key: Path | None) -> float:
+    """When a certificate whose dates are good ends, in seconds since 1970.
+
+    Parameters
+    ----------
+    certificate, key
+        As for :func:`out_of_date`.
+
+    Raises
+    ------
+    OSError
+        When it cannot be verified at all.
+    """
+    return float(ssl.cert_time_to_seconds(_shown_to_itself(certificate, key)["notAfter"]))
+
+
+def _shown_to_itself(certificate: Path, key: Path | None) -> dict[str, Any]:
+    """A certificate as a caller sees it, whatever authority has signed it."""
     ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ours.load_cert_chain(certificate, key, password=_no_passphrase)
     theirs.check_hostname = False
@@ -79,9 +105,7 @@ def out_of_date(certificate: Path, key: Path | None) -> str:
             side.do_handshake()
         except ssl.SSLWantReadError:
             continue
-        except ssl.SSLCertVerificationError as error:
-            return error.verify_message if error.verify_code in _DATES else ""
-    return ""
+    return dict(caller.getpeercert() or {})
 
 
 def tls_reason(error: ssl.SSLError) -> str:

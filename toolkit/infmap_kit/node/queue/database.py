@@ -64,7 +64,7 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 
 # Beside the tables of version 1, for programs of that version do without them.
-_CLOCK = """
+_BESIDE = """
 CREATE TABLE IF NOT EXISTS clock (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     boot_id TEXT NOT NULL,
@@ -75,6 +75,24 @@ CREATE TABLE IF NOT EXISTS finished (
     image_id INTEGER PRIMARY KEY REFERENCES image ON DELETE CASCADE,
     finished_at TEXT NOT NULL,
     own_s REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS about (
+    image_id INTEGER PRIMARY KEY REFERENCES image ON DELETE CASCADE,
+    accession TEXT NOT NULL DEFAULT '',
+    severity_percent REAL,
+    severity_of TEXT,
+    grade TEXT,
+    probability_max REAL
+);
+CREATE TABLE IF NOT EXISTS refused_caller (
+    address TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    called TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    PRIMARY KEY (address, caller, called, reason)
 );
 """
 
@@ -103,7 +121,7 @@ class Database(DurableDatabase):
                         sql.execute(statement)
                     sql.execute(f"PRAGMA user_version = {_VERSION}")
                 if version in (0, _VERSION):
-                    for statement in _CLOCK.split(";"):
+                    for statement in _BESIDE.split(";"):
                         sql.execute(statement)
         except sqlite3.DatabaseError as error:
             raise NodeError(f"cannot use {path} as a store: {error}") from error

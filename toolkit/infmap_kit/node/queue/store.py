@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from infmap_kit.errors import NodeError
+from infmap_kit.node.queue.about import Figures, set_accession, set_figures
 from infmap_kit.node.queue.clock import boot_id, boottime_s, utc_now
 from infmap_kit.node.queue.states import FINAL, DeliveryState, Job, ResultFile, State
 from infmap_kit.node.queue.transitions import Queue, add_event, count, finish, finish_if_delivered
@@ -42,6 +43,7 @@ class Store(Queue):
         size_bytes: int,
         caller: str,
         results_bytes: int = 0,
+        accession: str = "",
     ) -> int | Known:
         """Enter a radiograph whose file is on disk, synced.
 
@@ -53,6 +55,8 @@ class Store(Queue):
             AE title of the sender.
         results_bytes
             Most bytes that its results will take.
+        accession
+            Its accession number.
 
         Returns
         -------
@@ -76,6 +80,7 @@ class Store(Queue):
                 ),
             )  # fmt: skip
             image_id = int(cursor.lastrowid or 0)
+            set_accession(sql, image_id, accession)
             add_event(sql, image_id, f"received from {caller}")
             count(sql, "received")
         return image_id
@@ -89,6 +94,7 @@ class Store(Queue):
         size_bytes: int,
         caller: str,
         results_bytes: int,
+        accession: str = "",
     ) -> bool:
         """Put another file in the place of one that is damaged; the radiograph is processed anew.
 
@@ -98,7 +104,7 @@ class Store(Queue):
         ----------
         known
             The entry, as :meth:`add` gave it.
-        sha256, file, size_bytes, caller, results_bytes
+        sha256, file, size_bytes, caller, results_bytes, accession
             As for :meth:`add`.
 
         Returns
@@ -132,6 +138,7 @@ class Store(Queue):
             if row is None:
                 return False
             sql.execute("DELETE FROM result WHERE image_id = ?", (known.image_id,))
+            set_accession(sql, known.image_id, accession)
             add_event(
                 sql,
                 known.image_id,
@@ -257,6 +264,7 @@ class Store(Queue):
         reason: str,
         results: Sequence[ResultFile],
         destinations: Collection[str],
+        figures: Figures | None = None,
     ) -> bool:
         """Enter a radiograph's results, whose files are on disk and synced, and where they go.
 
@@ -270,6 +278,8 @@ class Store(Queue):
             The results.
         destinations
             Names of their destinations.
+        figures
+            Figures of the finding, where there is one.
 
         Returns
         -------
@@ -283,6 +293,7 @@ class Store(Queue):
                 "UPDATE image SET state = ?, worker = NULL, outcome = ?, reason = ? WHERE id = ?",
                 (State.DELIVERING, outcome, reason, job.image_id),
             )
+            set_figures(sql, job.image_id, figures)
             add_event(sql, job.image_id, f"processed: {reason}")
             for result in results:
                 cursor = sql.execute(
@@ -335,6 +346,7 @@ class Store(Queue):
             now = State.DELIVERING
             if cursor.rowcount == 0 or state == State.REJECTED:
                 sql.execute("DELETE FROM result WHERE image_id = ?", (image_id,))
+                set_figures(sql, image_id, None)
                 now = State.WAITING
             sql.execute(
                 "UPDATE image SET state = ?, finished_at = NULL, attempts = 0, crashes = 0 WHERE id = ?",

@@ -6,9 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infmap_kit.node.queue.clock import shown_time
-from infmap_kit.node.queue.states import CONNECTION, HANDSHAKE, DeliveryState
+from infmap_kit.node.queue.states import CONNECTION, HANDSHAKE, DeliveryState, State
 from infmap_kit.node.queue.view import Overview
-from infmap_kit.report.table import Table
+from infmap_kit.report.table import Table, Toned
+
+_PERHAPS = ("accession", "severity", "grade", "probability")
+_TONES = {
+    State.DONE: "good",
+    State.FAILED: "bad",
+    **dict.fromkeys((State.WAITING, State.WORKING, State.DELIVERING), "warning"),
+}
 
 
 def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Table]:
@@ -24,6 +31,25 @@ def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Ta
     return [images, *([deliveries] if rows else []), *([refused] if refused.rows else [])]
 
 
+def _severity(image: Mapping[str, Any]) -> str:
+    """Severity in words, as in ``12.3 % of the lungs``; empty where there is none."""
+    percent = image["severity_percent"]
+    return "" if percent is None else f"{percent:.1f} % of the {image['severity_of']}"
+
+
+def _probability(image: Mapping[str, Any]) -> str:
+    """Highest probability of the map, with two decimals; empty where there is none."""
+    probability = image["probability_max"]
+    return "" if probability is None else f"{probability:.2f}"
+
+
+def _short_accession(image: Mapping[str, Any]) -> str:
+    """The accession number as it is shown, or the first digits of its hash."""
+    accession: str = image["accession"]
+    kind, _, digits = accession.rpartition(":")
+    return digits[:12] if kind == "hmac-sha256" else accession
+
+
 def refused_table(seen: Overview) -> Table:
     """Connections that were refused, by reason."""
     rows = [
@@ -36,11 +62,53 @@ def refused_table(seen: Overview) -> Table:
 
 def images_table(images: Sequence[Mapping[str, Any]]) -> Table:
     """One row a radiograph."""
-    rows = [
-        (str(row["id"]), shown_time(row["received_at"]), row["caller"], row["state"], row["reason"])
-        for row in images
+    columns = (
+        *("ID", "received, UTC", "from", "accession", "state"),
+        *("severity", "grade", "probability", "found, or why"),
+    )
+    rows = [_cells(row) for row in images]
+    # What nothing is known of, such as an accession number without a key, takes no room.
+    kept = [
+        at
+        for at, name in enumerate(columns)
+        if name not in _PERHAPS or any(cells[at] for cells in rows)
     ]
-    columns = ("ID", "received, UTC", "from", "state", "found, or why")
+    return Table(
+        "",
+        [columns[at] for at in kept],
+        [[cells[at] for at in kept] for cells in rows],
+    )
+
+
+def _cells(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of one radiograph in a list."""
+    return (
+        str(image["id"]),
+        shown_time(image["received_at"]),
+        image["caller"],
+        _short_accession(image),
+        Toned(image["state"], _TONES.get(image["state"], "soft")),
+        _severity(image),
+        image["grade"] or "",
+        _probability(image),
+        image["reason"],
+    )
+
+
+def callers_table(callers: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a caller that was refused."""
+    rows = [
+        (
+            shown_time(row["last_at"]),
+            row["address"],
+            row["caller"],
+            row["called"],
+            row["reason"],
+            str(row["times"]),
+        )
+        for row in callers
+    ]
+    columns = ("last, UTC", "address", "from", "called", "refused because", "times")
     return Table("", columns, rows)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infmap_kit.errors import NodeError
-from infmap_kit.imaging.dicom.identity import hashed_uid
+from infmap_kit.imaging.dicom.identity import hashed_uid, shown_accession
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.states import DeliveryState, State
 
@@ -50,6 +50,14 @@ class Overview:
         }
 
 
+_LISTED = (
+    "id, sop_instance_uid, caller, state, reason, attempts, crashes, size_bytes, received_at, finished_at,"
+    " accession, severity_percent, severity_of, grade, probability_max"
+)
+_FROM = "FROM image LEFT JOIN about ON image_id = id"
+_HAS_ONE = "EXISTS (SELECT 1 FROM delivery WHERE image_id = id AND delivery.state = ?)"
+
+
 def overview(database: Database) -> Overview:
     """Count everything."""
     sql = database.reading()
@@ -74,13 +82,48 @@ def overview(database: Database) -> Overview:
 def images(
     database: Database, *, state: State | None = None, limit: int = 50, identify: bool = False
 ) -> list[dict[str, Any]]:
-    """The latest radiographs, of a state where one is given, newest first; ``identify`` shows their UIDs."""
+    """The latest radiographs, of a state where one is given, newest first.
+
+    ``identify`` shows their UIDs and accession numbers; without it, the latter are hashed where there is a key
+    (:func:`~infmap_kit.imaging.dicom.identity.shown_accession`).
+    """
     rows = database.reading().execute(
-        "SELECT id, sop_instance_uid, caller, state, reason, attempts, crashes, size_bytes, received_at,"
-        " finished_at FROM image WHERE ? IS NULL OR state = ? ORDER BY id DESC LIMIT ?",
+        f"SELECT {_LISTED} {_FROM} WHERE ? IS NULL OR state = ? ORDER BY id DESC LIMIT ?",
         (state, state, limit),
     )
     return [_named(dict(row), identify=identify) for row in rows.fetchall()]
+
+
+def worklist(
+    database: Database, *, limit: int = 50, identify: bool = False
+) -> list[dict[str, Any]]:
+    """The latest radiographs that a person should look at, newest first.
+
+    They failed, were rejected, or are being delivered and have dead letters.
+    """
+    rows = database.reading().execute(
+        f"SELECT {_LISTED} {_FROM} WHERE state IN (?, ?) OR state = ? AND {_HAS_ONE} ORDER BY id DESC LIMIT ?",
+        (State.FAILED, State.REJECTED, State.DELIVERING, DeliveryState.DEAD, limit),
+    )
+    return [_named(dict(row), identify=identify) for row in rows.fetchall()]
+
+
+def to_retry(database: Database, state: State, because: str = "") -> list[int]:
+    """Numbers of the radiographs of a state whose reason holds a text, the oldest first."""
+    rows = database.reading().execute(
+        "SELECT id FROM image WHERE state = ? AND instr(reason, ?) ORDER BY id", (state, because)
+    )
+    return [row["id"] for row in rows.fetchall()]
+
+
+def number_of(database: Database, sop_instance_uid: str) -> int | None:
+    """Number of the radiograph with a SOP Instance UID; ``None`` where there is none."""
+    row = (
+        database.reading()
+        .execute("SELECT id FROM image WHERE sop_instance_uid = ?", (sop_instance_uid,))
+        .fetchone()
+    )
+    return None if row is None else int(row["id"])
 
 
 def image(database: Database, image_id: int, *, identify: bool = False) -> dict[str, Any]:
@@ -93,9 +136,7 @@ def image(database: Database, image_id: int, *, identify: bool = False) -> dict[
     """
     sql = database.reading()
     row = sql.execute(
-        "SELECT id, sop_instance_uid, file, sha256, caller, state, reason, attempts, crashes, size_bytes,"
-        " received_at, finished_at FROM image WHERE id = ?",
-        (image_id,),
+        f"SELECT {_LISTED}, file, sha256 {_FROM} WHERE id = ?", (image_id,)
     ).fetchone()
     if row is None:
         raise NodeError(f"there is no radiograph {image_id}: see `infmap-kit node list`")
@@ -137,4 +178,6 @@ def waiting_for(database: Database) -> dict[str, str]:
 
 def _named(row: dict[str, Any], *, identify: bool) -> dict[str, Any]:
     uid = row.pop("sop_instance_uid")
+    if "accession" in row:
+        row["accession"] = shown_accession(row["accession"] or "", identify=identify)
     return {**row, "sop_instance_uid": uid} if identify else {**row, "uid": hashed_uid(uid)}

@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.node.queue.clock import shown_time
+from infmap_kit.node.queue.tables import callers_table, images_table
 from infmap_kit.report.page import render
 from infmap_kit.report.table import Table, Toned
-
-_TONES = {
-    "done": "good",
-    "failed": "bad",
-    **dict.fromkeys(("waiting", "working", "delivering"), "warning"),
-}
 
 
 def page(seen: Mapping[str, Any]) -> str:
@@ -25,7 +20,7 @@ def page(seen: Mapping[str, Any]) -> str:
     seen
         ``ae_title``, ``version``, ``port``, ``started_at``, ``now``, ``free_gb``, ``problems``, ``received``,
         and how many ``images`` are in which state; ``models``, ``destinations`` and the ``latest``
-        radiographs, a mapping each; ``refused`` connections, as what, why and how often.
+        radiographs and the ``worklist``, a mapping each; ``refused`` callers.
     """
     destinations = [
         (
@@ -37,22 +32,11 @@ def page(seen: Mapping[str, Any]) -> str:
         )
         for pacs in seen["destinations"]
     ]
-    latest = [
-        (
-            str(image["id"]),
-            shown_time(image["received_at"]),
-            image["caller"],
-            Toned(image["state"], _TONES.get(image["state"], "soft")),
-            image["reason"],
-        )
-        for image in seen["latest"]
-    ]
     models = [
         (model["name"], model["url"], _state(model["trouble"], "answers"))
         for model in seen["models"]
     ]
     by_destination = ("name", "by", "waiting", "delivered", "dead", "state")
-    by_image = ("no.", "received, UTC", "from", "state", "found, or why")
     return render(
         "status.html",
         Path(__file__).parent / "templates",
@@ -69,8 +53,9 @@ def page(seen: Mapping[str, Any]) -> str:
         ],
         models=Table("", ("name", "server", "state"), models, words=("state",)),
         destinations=Table("", by_destination, destinations, words=("state",)),
-        refused=Table("", ("refused", "because", "times"), seen["refused"], words=("because",)),
-        latest=Table("", by_image, latest, words=by_image[-1:]),
+        refused=callers_table(seen["refused"]),
+        worklist=images_table(seen["worklist"]),
+        latest=images_table(seen["latest"]),
         now=shown_time(seen["now"]),
     )
 
