@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 
 distributed = pytest.importorskip("distributed", reason="the cohort extra is not installed")
 
-from infmap_kit.cluster import ClusterOptions
+from infmap_kit.cluster import ClusterOptions, is_wanted
 from infmap_kit.errors import HostMismatch, ServerError, TrainingError
 from infmap_kit.model.files import write_json
 from infmap_train.reproduction import run as running
@@ -150,6 +151,32 @@ def _impossible_here(_order: TrainingOrder) -> Ended:
 
 def _says_so_alone(_order: TrainingOrder) -> Ended:
     return Ended()
+
+
+def _while_wanted(order: TrainingOrder) -> Ended:
+    while is_wanted():
+        time.sleep(0.01)
+    Path(f"{order.run}.left").touch()
+    return Ended(was_killed=True)
+
+
+def test_whoever_stops_leaves_nothing_running_on_a_cluster(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "work", functools.partial(_noted, _while_wanted))
+    runs = tmp_path / "runs"
+    start = ReproductionStart(
+        plan=_plan(), data=tmp_path, runs=runs, cluster=ClusterOptions(scheduler=scheduler)
+    )
+    tallies = conduct(start)
+    deadline = time.monotonic() + 30
+    while len(list(runs.rglob("*.log"))) < 2 and time.monotonic() < deadline:
+        assert len(next(tallies).running) <= 2
+    assert not list(runs.rglob("*.left"))
+    tallies.close()
+    while len(list(runs.rglob("*.left"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(list(runs.rglob("*.left"))) == len(list(runs.rglob("*.log"))) == 2
 
 
 def test_what_fails_stops_no_other_and_is_tried_again_by_the_next_call(
