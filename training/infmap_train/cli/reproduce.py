@@ -25,10 +25,7 @@ _TELL_S = 60.0
 """How often it says how far it is, where there is no terminal."""
 
 
-@app.command(
-    epilog="Examples: `infmap-train reproduce plan.toml --data qata --runs runs` "
-    "`infmap-train reproduce paper --dry-run --throughput 300`"
-)
+@app.command(epilog="Example: `infmap-train reproduce plan.toml --data qata --runs runs`")
 @with_options(ClusterOptions, leave_out=("workers", "memory"))
 def reproduce(
     plan: Annotated[
