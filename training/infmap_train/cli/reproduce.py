@@ -196,6 +196,6 @@ def _failures(tally: TrainingTally, runs: Path) -> str:
     lines = [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
     head = (
         f"{len(tally.failed)} of {tally.trainings} trainings failed, what they said is in {runs}/NAME.log; "
-        "mend the reason and give the same command again:"
+        "fix the reason and give the same command again:"
     )
     return "\n  ".join([head, *lines])
