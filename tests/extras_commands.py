@@ -101,6 +101,7 @@ ARGUMENTS = {
     "infmap-train compare-maps": "--run run --classifier run --data data --output maps",
     "infmap-train detection-study": "--run run --classifier run --data data --output study-of-detection",
     "infmap-train networks": "",
+    "infmap-train reproduce": "paper --dry-run",
     "infmap-train summarise": "runs --output summary",
     "infmap-train dataset build": "composed --data data",
     "infmap-annotate init": "new-study --data data --readers anna",

@@ -38,6 +38,11 @@ _SHARED_BY = "INFMAP_WORKERS_HERE"
 """Environment variable of workers of this machine: how many share its cores."""
 
 
+def _option(default: Any, text: str, **metadata: Any) -> Any:
+    """A field with its help on the command line, as `infmap_kit.cli.options` reads it."""
+    return dataclasses.field(default=default, metadata={"help": text, **metadata})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
     """Where workers are, or how many are started here.
@@ -63,13 +68,15 @@ class ClusterOptions:
         When they contradict each other.
     """
 
-    scheduler: str = ""
-    workers: int = 0
-    memory: str = "auto"
-    dashboard: bool = False
-    tls_ca: Path | None = None
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    scheduler: str = _option(
+        "", "A Dask cluster's scheduler, tls://host:8786, instead of workers here."
+    )
+    workers: int = _option(0, "Processes on this machine; 0 for one a core.", min=0)
+    memory: str = _option("auto", "Most memory of each worker on this machine, such as 4GiB.")
+    dashboard: bool = _option(False, "Serve Dask's dashboard, on loopback.")
+    tls_ca: Path | None = _option(None, "PEM of the cluster's authority.")
+    tls_cert: Path | None = _option(None, "PEM of this client's certificate.")
+    tls_key: Path | None = _option(None, "PEM of its key.")
     resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,10 +96,15 @@ class ClusterOptions:
         return self.scheduler.startswith("tls://")
 
     @property
-    def is_open(self) -> bool:
-        """Whether what is sent can be read and forged on a network."""
+    def warning(self) -> str:
+        """What to say where anybody on a network can read and forge what is sent; else empty."""
         host = urlsplit(self.scheduler).hostname
-        return bool(self.scheduler) and not self.is_encrypted and host not in _LOOPBACK
+        if not self.scheduler or self.is_encrypted or host in _LOOPBACK:
+            return ""
+        return (
+            f"warning: whoever is on the network of {self.scheduler} can read and change what is sent there; "
+            "docs/cluster.md says how tls:// is set up"
+        )
 
 
 @contextlib.contextmanager
@@ -142,9 +154,18 @@ def connected(options: ClusterOptions) -> Iterator[Client]:
         yield client
 
 
-def workers_of(client: Client) -> int:
-    """Threads of all workers that a client's cluster has now."""
-    return sum(client.nthreads().values())
+def workers_of(client: Client, *, resource: str = "") -> int:
+    """Tasks that all workers of a client's cluster can work on now.
+
+    Parameters
+    ----------
+    resource
+        What each task asks for one of; a thread alone where it is empty.
+    """
+    if not resource:
+        return sum(client.nthreads().values())
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(int(worker["resources"].get(resource, 0)) for worker in workers)
 
 
 def _close(client: Client) -> None:
@@ -169,14 +190,34 @@ def keep_to_own_cores() -> None:
 
     On a cluster that somebody else has started, whoever started it shares the cores out, and nothing is done.
     """
-    if not (number := int(os.environ.get(_SHARED_BY, "0"))):
+    if (number := number_here()) is None:
         return
-    from distributed import get_worker
-
+    sharing = int(os.environ[_SHARED_BY])
     cores = sorted(os.sched_getaffinity(os.getpid()))
     # Of this thread and those that it starts; the process' own stays what it was.
-    own = cores[int(get_worker().name) % number :: number] or cores
+    own = cores[number % sharing :: sharing] or cores
     os.sched_setaffinity(0, own)
+
+
+def number_here() -> int | None:
+    """In a task: which of this machine's workers this is, from 0; ``None`` where somebody else started them."""
+    if _SHARED_BY not in os.environ:
+        return None
+    from distributed import get_worker
+
+    return int(get_worker().name)
+
+
+def is_wanted() -> bool:
+    """In a task: whether whoever asked for it still waits for it.
+
+    Dask lets a task that was cancelled, or whose client is gone, run to its end.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    task = worker.state.tasks.get(worker.get_current_task())
+    return task is not None and task.state == "executing"
 
 
 def _here(options: ClusterOptions) -> Any:

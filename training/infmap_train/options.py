@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import math
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, member
+from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, Encoder, member
 
 
 def _option(default: Any, text: str, **metadata: str) -> Any:
     """A field with its help on the command line, and what else `infmap_kit.cli.options` reads."""
     return dataclasses.field(default=default, metadata={"help": text, **metadata})
+
+
+class Source(enum.StrEnum):
+    """Values of ``--encoder-weights`` other than a path."""
+
+    NONE = "none"
+    IMAGENET = "imagenet"
+    CHEXNET = "chexnet"
+
+    def refuse_others(self, encoder: Encoder) -> None:
+        """Refuse an encoder whose weights these are not.
+
+        Raises
+        ------
+        TrainingError
+            Naming those that are.
+        """
+        if self is Source.CHEXNET and encoder not in (Encoder.CHEXNET, Encoder.DENSENET_121):
+            raise TrainingError(f"CheXNet's weights are DenseNet-121's, and not {encoder}'s")
+        if self is Source.IMAGENET and encoder is Encoder.CHEXNET:
+            raise TrainingError(
+                "CheXNet is DenseNet-121 with weights learnt from ChestX-ray14: pass "
+                "--encoder-weights chexnet or a path, or take densenet121 with imagenet"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from train.conftest import ARGUMENTS, write_data
 
 _COMMANDS = [
     *("fit", "cross-validate", "evaluate", "calibrate", "networks", "dataset build"),
-    *("classify", "compare-maps", "detection-study", "summarise"),
+    *("classify", "compare-maps", "detection-study", "reproduce", "summarise"),
     *("familiarity", "detection-score"),
 ]
 _HEAVY = ("tensorflow", "segmentation_models", "tf2onnx", "sklearn", "matplotlib", "onnx")

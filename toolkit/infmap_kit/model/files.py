@@ -9,6 +9,7 @@ import json
 import math
 import os
 import stat
+import tomllib
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -115,6 +116,21 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SpecError(f"expected a JSON object in {path}, found {type(document).__name__}")
     return document
+
+
+def parse_toml(content: bytes, where: str) -> dict[str, Any]:
+    """Parse a TOML file's bytes, which errors name as ``where``.
+
+    Raises
+    ------
+    SpecError
+        When it is not TOML.
+    """
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    # Besides what is no TOML: bytes that are no text, thousands of digits, and what is nested too deep.
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{where} is not TOML: {error}") from error
 
 
 def write_json(path: Path, document: object, *, private: bool = False) -> None:

@@ -16,14 +16,13 @@ import dataclasses
 import functools
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from reprlib import repr as _short
 from typing import Any, NamedTuple, Self
 
 from infmap_kit.errors import SpecError
-from infmap_kit.model.files import parse_json
+from infmap_kit.model.files import parse_json, parse_toml
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 COLOUR_TABLES = (
@@ -228,12 +227,7 @@ class FindingSpec:
         SpecError
             When it is not TOML, or no finding.
         """
-        try:
-            document = tomllib.loads(content.decode("utf-8"))
-        # Besides what is no TOML: bytes that are no text, thousands of digits, and what is nested too deep.
-        except (ValueError, RecursionError) as error:
-            raise SpecError(f"{where} is not TOML: {error}") from error
-        return cls.of(document, where)
+        return cls.of(parse_toml(content, where), where)
 
     @classmethod
     def read(cls, path: Path) -> Self:

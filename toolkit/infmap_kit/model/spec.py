@@ -121,6 +121,12 @@ class NetworkSpec:
         frozen = "frozen" if self.encoder_frozen else "not frozen"
         return f"{self.architecture} {self.encoder}, {frozen}"
 
+    @property
+    def slug(self) -> str:
+        """Name for files and folders, as in ``u-net-densenet-121-not-frozen``."""
+        name = f"{self.architecture}-{self.encoder}".lower().replace("+", "p")
+        return f"{name}-{'frozen' if self.encoder_frozen else 'not-frozen'}"
+
     @classmethod
     def parse(cls, text: str, *, encoder_frozen: bool = False) -> Self:
         """Read ``architecture/encoder``, such as ``unet/densenet121``."""

@@ -8,6 +8,7 @@ from importlib.resources import files
 from infmap_kit.model.spec import Architecture, Encoder, NetworkSpec, member
 
 SEGMENTATION = "table1_segmentation.csv"
+COUNTS = "table2_counts.csv"
 DETECTION = "table3_detection.csv"
 CONFUSION = "table4_confusion.csv"
 COMPLEXITY = "table5_complexity.csv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,6 +47,20 @@ class PresentGpu:
 def has_gpu() -> bool:
     """Whether NVIDIA's driver runs here."""
     return any(sign.exists() for sign in _SIGNS)
+
+
+def gpus_here() -> list[str]:
+    """What ``CUDA_VISIBLE_DEVICES`` calls each GPU that this process may use; none without a driver."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    result = subprocess.run(  # noqa: S603  # constant arguments
+        [tool, "--list-gpus"], capture_output=True, text=True, check=False
+    )
+    return [str(i) for i, _ in enumerate(filter(None, result.stdout.splitlines()))]
 
 
 def present_gpu() -> PresentGpu:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infmap_kit.command import run
-from infmap_train.cli import classify, dataset, evaluate, fit, maps, networks, summarise
+from infmap_train.cli import classify, dataset, evaluate, fit, maps, networks, reproduce, summarise
 from infmap_train.cli.app import app
 
 
@@ -12,4 +12,15 @@ def main() -> None:
     run(app)
 
 
-__all__ = ["app", "classify", "dataset", "evaluate", "fit", "main", "maps", "networks", "summarise"]
+__all__ = [
+    "app",
+    "classify",
+    "dataset",
+    "evaluate",
+    "fit",
+    "main",
+    "maps",
+    "networks",
+    "reproduce",
+    "summarise",
+]

@@ -15,9 +15,9 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from infmap_kit.errors import TrainingError
-from infmap_kit.model.files import read_json, sha256_of, write_json
+from infmap_kit.model.files import sha256_of, write_json
 from infmap_kit.model.finding import FindingSpec
-from infmap_kit.model.spec import IMAGE_SIZE, Anatomy, ClassifierSpec, NetworkSpec
+from infmap_kit.model.spec import IMAGE_SIZE, ClassifierSpec, NetworkSpec
 from infmap_kit.progress import Progress, no_progress
 from infmap_train import run_folder
 from infmap_train.data import dataset as data
@@ -26,15 +26,14 @@ from infmap_train.data.output import json_ready
 from infmap_train.evaluation import plots
 from infmap_train.networks.classifiers import build
 from infmap_train.networks.weights.encoder_weights import build_initialised, weights_file
-from infmap_train.options import FitOptions, ReadOptions
+from infmap_train.options import FitOptions
+from infmap_train.run_state import STATE, WEIGHTS_SHA256, take_up
 from infmap_train.training.distribution import find_strategy, on_one_device, own_folder
 from infmap_train.training.parts import draw_parts, watched_rows
 from infmap_train.training.precision import choose_policy, gpu_capabilities, make_optimizer
 
 keras = tf.keras
 _log = logging.getLogger(__name__)
-
-_WEIGHTS_SHA256 = "encoder_weights_sha256"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,9 @@ def train(
         "dataset": fingerprint,
         **_weights_record(task.network, options),
     }
-    state = _state(run, identity)
+    state = take_up(run, identity)
+    if state["history"]:
+        _log.info("taking up %s after epoch %d", run, len(state["history"]))
     if run_folder.is_finished(run):
         return run_folder.read(run).metrics
     keras.utils.set_random_seed(options.seed)
@@ -202,7 +203,7 @@ def train(
         if best_epoch(history, task.best_by, options) == epoch + 1:
             model.save_weights(str(_best_weights(own, epoch + 1)))
         # Last, so that state.json never names a checkpoint that is not there.
-        write_json(own / "state.json", state)
+        write_json(own / STATE, state)
         _remove_weights(own, but=best_epoch(history, task.best_by, options))
         _scalars(summary, row)
         _log.info("%s", "  ".join(f"{key} {value}" for key, value in row.items()))
@@ -227,7 +228,7 @@ def train(
         dataset_fingerprint=fingerprint,
         training={
             **dataclasses.asdict(options),
-            **{name: value for name, value in identity.items() if name == _WEIGHTS_SHA256},
+            **{name: value for name, value in identity.items() if name == WEIGHTS_SHA256},
             "images": len(learnt.samples),
             "validation_images": len(validation.samples),
             "epochs_run": len(history),
@@ -303,36 +304,7 @@ def _weights_record(network: NetworkSpec | ClassifierSpec, options: FitOptions) 
     """Which file the encoder's weights come from, by its hash; empty where they come from none."""
     path = weights_file(network, options.encoder_weights)
     # A missing file is named by its reader, with the ways to weights.
-    return {_WEIGHTS_SHA256: sha256_of(path)} if path and path.is_file() else {}
-
-
-def _state(run: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    path = run / "state.json"
-    if not path.exists():
-        return {"identity": identity, "history": [], "checkpoint": ""}
-    state = read_json(path)
-    before = state.get("identity")
-    if isinstance(before, dict) and isinstance(before.get("options"), dict):
-        # Earlier versions called the anatomy a target, or knew the infection alone.
-        anatomy = before["options"].pop("target", Anatomy.INFECTION)
-        before["options"].setdefault("anatomy", anatomy)
-        # What an earlier version had no option for, it did as the option's default says.
-        reading = dataclasses.asdict(ReadOptions.of_training(before["options"]))
-        before["options"] = reading | before["options"]
-        for field in dataclasses.fields(FitOptions):
-            before["options"].setdefault(field.name, field.default)
-        # They did not note which file the weights came from either; a finished run needs it no more.
-        if _WEIGHTS_SHA256 in identity:
-            before.setdefault(_WEIGHTS_SHA256, identity[_WEIGHTS_SHA256])
-        else:
-            before.pop(_WEIGHTS_SHA256, None)
-    if before != identity:
-        raise TrainingError(
-            f"{run} holds a run with other options or data: take the same ones to go on, or "
-            "another folder"
-        )
-    _log.info("taking up %s after epoch %d", run, len(state["history"]))
-    return state
+    return {WEIGHTS_SHA256: sha256_of(path)} if path and path.is_file() else {}
 
 
 def _refuse_known(earlier: Path, held_back: data.Pictures) -> None:

@@ -141,7 +141,7 @@ def run_table5(
     options = dataclasses.replace(options, only=tuple(SCOPES))
     outcomes = []
     for number, row in enumerate(rows):
-        path = folder / f"{_slug(row.network)}-{_slug_of(published)}.json"
+        path = folder / f"{row.network.slug}-{_slug_of(published)}.json"
         known = None if again else _known(path, row, published)
         if known is None:
             label = f"{number + 1} of {len(rows)}: {row.network.label}"
@@ -248,11 +248,6 @@ def _precision(published: TargetOptions) -> str:
 def _slug_of(published: TargetOptions) -> str:
     """Part of a file name for target and precision; the default target is left out."""
     return f"{published.target}-{_precision(published)}".removeprefix(f"{DEFAULT_TARGET}-")
-
-
-def _slug(network: NetworkSpec) -> str:
-    name = f"{network.architecture}-{network.encoder}".lower().replace("+", "p")
-    return f"{name}-{'frozen' if network.encoder_frozen else 'not-frozen'}"
 
 
 def _relabelled(progress: Progress, label: str) -> Progress:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infmap_kit.cli.app import Json, app
+from infmap_kit.cli.options import Given, with_options
+from infmap_kit.cluster import ClusterOptions
 from infmap_kit.command import Application, console, print_json
 from infmap_kit.errors import InputRejected, Interrupted
 from infmap_kit.progress import progress_bar
@@ -33,6 +35,7 @@ _TELL_S = 60.0
 @cohort.command(
     epilog="Example: `infmap-kit cohort run list.csv --repository model_repository --output cohort`"
 )
+@with_options(ClusterOptions)
 def run(
     inputs: Annotated[
         list[str],
@@ -53,22 +56,8 @@ def run(
             help="A server's gRPC endpoint, host:port; several times for several servers of one model."
         ),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes on this machine; 0 for one a core.")
-    ] = 0,
-    memory: Annotated[
-        str, typer.Option(help="Most memory of each worker on this machine, such as 4GiB.")
-    ] = "auto",
-    scheduler: Annotated[
-        str,
-        typer.Option(help="A Dask cluster's scheduler, tls://host:8786, instead of workers here."),
-    ] = "",
-    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the cluster's authority.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="PEM of this client's certificate.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM of its key.")] = None,
-    dashboard: Annotated[
-        bool, typer.Option("--dashboard", help="Serve Dask's dashboard, on loopback.")
-    ] = False,
+    *,
+    given: Given,
     task_size: Annotated[
         int, typer.Option(min=1, help="Radiographs of one task, and rows of one part.")
     ] = 200,
@@ -114,7 +103,6 @@ def run(
     A radiograph that is refused has a row with the reason. One that takes its worker along, again and again, is
     set aside, with a row that says so, and the exit code is 6.
     """
-    from infmap_kit.cluster import ClusterOptions
     from infmap_kit.cohort.dicomweb import Query
     from infmap_kit.cohort.plan import USUAL_TAGS, CohortOptions
     from infmap_kit.cohort.run import SET_ASIDE, CohortTally
@@ -133,24 +121,12 @@ def run(
             secondary_capture=secondary_capture,
             task_size=task_size,
         ),
-        cluster=ClusterOptions(
-            scheduler=scheduler,
-            workers=workers,
-            memory=memory,
-            dashboard=dashboard,
-            tls_ca=tls_ca,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-        ),
+        cluster=given.options(ClusterOptions),
         tries=tries,
         patience_s=patience,
     )
-    if start.cluster.is_open:
-        console.print(
-            f"warning: whoever is on the network of {scheduler} can read and change what is sent there; "
-            "docs/cluster.md says how tls:// is set up",
-            soft_wrap=True,
-        )
+    if start.cluster.warning:
+        console.print(start.cluster.warning, soft_wrap=True)
     tally, told_s = CohortTally(radiographs=0), time.monotonic()
     try:
         with (

