@@ -40,7 +40,6 @@ class FakeClient:
 
     is_there = True
     refuses = False
-    release: int | None = None
     versions: Iterator[str] = iter(())
     release: int | None = 1
     finding = COVID_19

@@ -84,15 +84,15 @@ def test_a_gradient_too_small_for_float16_is_learnt_from_and_the_scale_is_in_the
 def test_an_epoch_ends_with_the_average_of_its_steps() -> None:
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.compile(make_optimizer(0.1, "float32", ema_momentum=0.5), loss="mse")
-    average = float(model.get_weights()[0])
+    average = float(model.get_weights()[0].item())
     after_each_step: list[float] = []
 
-    class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc, name-defined]  # no types
         def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-            after_each_step.append(float(self.model.get_weights()[0]))
+            after_each_step.append(float(self.model.get_weights()[0].item()))
 
     model.fit(np.ones((4, 1)), np.full((4, 1), 9.0), batch_size=1, verbose=0, callbacks=[Watch()])
     for weight in after_each_step:
         average = 0.5 * average + 0.5 * weight
-    assert float(model.get_weights()[0]) == pytest.approx(average, rel=1e-5)
+    assert float(model.get_weights()[0].item()) == pytest.approx(average, rel=1e-5)
     assert average < after_each_step[-1] - 0.01  # the last step is ahead of its average
