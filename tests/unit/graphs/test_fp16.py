@@ -71,6 +71,28 @@ def test_the_probability_does_not_go_through_fp16() -> None:
     assert (probability != probability.astype(np.float16)).mean() > 0.5
 
 
+def test_two_kept_nodes_may_read_one_tensor() -> None:
+    """As a skip connection's readers do; the converter casts it back once for each, by one name."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 18]>
+        g (float[N, 64] x) => (float[N, 64] y) {
+            shared = MatMul (x, weight)
+            one = MatMul (shared, weight)
+            other = MatMul (shared, weight)
+            y = Add (one, other)
+        }
+    """)
+    weight = np.random.default_rng(0).normal(0, 0.1, (64, 64)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(weight, "weight"))
+    for name, node in zip(("first", "one", "other", "sum"), model.graph.node, strict=True):
+        node.name = name
+    halved = fp16_graph(model, keep_fp32=["one", "other"]).model
+    x = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+    (y,) = onnxruntime.InferenceSession(halved.SerializeToString()).run(None, {"x": x})
+    shared = (x.astype(np.float16) @ weight.astype(np.float16)).astype(np.float32)
+    np.testing.assert_allclose(y, 2 * shared @ weight, atol=0.01)
+
+
 def test_the_normalisation_stays_in_fp32() -> None:
     """Its scale and offset, rounded to FP16, would shift every pixel the same way."""
     model = onnx.parser.parse_model("""

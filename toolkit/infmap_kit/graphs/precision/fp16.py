@@ -123,6 +123,7 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
             named, keep_io_types=True, op_block_list=list(KEPT_IN_FP32), node_block_list=ends
         )
     del halved.graph.value_info[:]
+    _drop_repeated_casts(halved.graph)
     _remove_round_trips(halved.graph, kept)
     # The converter appends its casts at the end.
     OnnxModel.graph_topological_sort(halved.graph)
@@ -232,6 +233,18 @@ def _tail(graph: onnx.GraphProto) -> list[str]:
         if node is not None and node.op_type in KEPT_IN_FP32:
             tail.extend(moving)
     return tail
+
+
+def _drop_repeated_casts(graph: onnx.GraphProto) -> None:
+    """Cast a tensor back once: the converter does so for each node that is kept, under one name."""
+    made: set[str] = set()
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Cast" and node.output[0] in made:
+            continue
+        made.update(node.output)
+        nodes.append(node)
+    set_nodes(graph, nodes)
 
 
 def _remove_round_trips(graph: onnx.GraphProto, kept: set[str]) -> None:
