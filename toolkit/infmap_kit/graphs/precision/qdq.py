@@ -27,6 +27,7 @@ from infmap_kit.model.precision import Precision
 
 CHOICES = (
     Choice(first=1),
+    Choice(first=3),
     Choice(first=1, last=8),
     Choice(first=16, last=8),
     Choice(first=16, last=16),

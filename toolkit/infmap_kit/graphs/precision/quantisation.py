@@ -49,12 +49,16 @@ class Choice:
 CHOICES = (
     Choice(),
     Choice(split=True),
+    Choice(split=True, first=3),
     Choice(split=True, last=8),
     Choice(split=True, first=16, last=8),
     Choice(split=True, first=16, last=16),
 )
 """Tried one by one until the gate is passed, the quickest first. On the demo model all that INT8 loses is
-lost in one convolution, the last that joins features of the encoder: splitting it brings that back."""
+lost in one convolution, the last that joins features of the encoder: splitting it brings that back. Of the
+edge network it is the first three: ImageNet's filters take differences of neighbouring pixels there, with
+weights up to 89, and what these are rounded by is a good part of the difference (Dice 0.987 over 12
+radiographs, 0.993 without)."""
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 
