@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import ast
 import html
-import json
+import itertools
 import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
+from docs_configuration import configuration_page
 from typer.cli import get_docs_for_click
 
 if TYPE_CHECKING:
@@ -44,55 +45,21 @@ DOCUMENTS = (
 """Documents outside docs/ that are pages, by their paths in the repository."""
 
 _TENSORS = """\
-The ensemble `infmap` of a model with every part. N is the batch; H and W are the canvas'; 224 is the size of
-the paper's networks, and a network of others may have another. What each means: [serve](../serve.md) and
-[severity](../severity.md)."""
+These are the tensors of the ensemble `infmap`, for a model with every part. N is the batch; H and W are the
+canvas's height and width; 224 is the size of the paper's networks, and other networks may have another. The
+pages [serve](../serve.md) and [severity](../severity.md) explain their meaning."""
 
 _ERRORS = """\
-A command ends with one line on stderr: what was found, what was expected, and the fix.
-[Every message](messages.md) can be searched."""
+A command that fails ends with one line on stderr. It says what was found, what was expected, and the fix.
+[Every message](messages.md) is listed and can be searched."""
 
 _REJECTIONS = """\
-The `code` of `InputRejected`, in Python and in the JSON of `infmap-kit infer`; when each is given:
-[DICOM](../dicom.md#the-input-contract)."""
+These are the values of `code` of an `InputRejected`, in Python and in the JSON of `infmap-kit infer`. The
+[input contract](../dicom.md#the-input-contract) says when each is given."""
 
 _MESSAGES = """\
-As they stand in the code; what is in angle brackets is filled in. Search for the words that you were shown."""
-
-_CONFIGURATION = """\
-# Configuration files
-
-What each file may hold, with types and defaults. An unknown key is refused by name.
-
-## node.toml
-
-The rules of the [node](../node.md), which explains each."""
-
-_RECORDS = """\
-## finding.toml
-
-[Another finding](../finding.md) than COVID-19 infection.
-
-::: infmap_kit.model.finding.FindingSpec
-    options:
-      members: false
-
-## spec.json
-
-A run folder's record: what training hands over.
-
-::: infmap_kit.model.spec.ModelSpec
-    options:
-      members: false
-
-## manifest.json
-
-A repository's record, which `serve` holds every file against.
-
-::: infmap_kit.triton.repository.Manifest
-    options:
-      members: false
-"""
+The messages are listed as they are in the code. Angle brackets mark words that are filled in. Search this page
+for the words that you were shown: the message ends with the fix."""
 
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s#]*)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
@@ -219,47 +186,6 @@ def tensors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def configuration_page() -> str:
-    """The keys of node.toml by section, and the records that are dataclasses."""
-    from infmap_kit.node.config import NodeConfig
-
-    schema = NodeConfig.model_json_schema()
-    lines = [_CONFIGURATION, "", "| section | key | type | default |", "|---|---|---|---|"]
-    for section, stated in schema["properties"].items():
-        is_list = stated.get("type") == "array"
-        shown = f"`[[{section}]]`" if is_list else f"`[{section}]`"
-        for kind in _kinds(stated.get("items", stated) if is_list else stated, schema):
-            for key, value in kind["properties"].items():
-                needed = key in kind.get("required", ())
-                default = "required" if needed else f"`{json.dumps(value.get('default', ''))}`"
-                lines.append(f"| {shown} | `{key}` | {_type(value, schema)} | {default} |")
-    return "\n".join([*lines, "", _RECORDS])
-
-
-def _kinds(stated: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """The objects that a place of a JSON schema may hold."""
-    options = stated.get("anyOf") or stated.get("oneOf") or stated.get("allOf") or [stated]
-    names = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
-    return [schema["$defs"][name] for name in names]
-
-
-def _type(stated: dict[str, Any], schema: dict[str, Any]) -> str:
-    """A value's type in words, with its bounds."""
-    if objects := _kinds(stated, schema):
-        return " or ".join(f"table of {', '.join(one['properties'])}" for one in objects)
-    options = [one for one in stated.get("anyOf", [stated]) if one.get("type") != "null"]
-    if len(options) > 1:
-        return " or ".join(_type(option, schema) for option in options)
-    (only,) = options
-    if "enum" in only or "const" in only:
-        return ", ".join(f"`{value}`" for value in only.get("enum", [only.get("const")]))
-    if only.get("type") == "array":
-        return f"list of {_type(only['items'], schema)}"
-    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
-    said = [f"{words} {only[key]:g}" for key, words in bounds.items() if key in only]
-    return " ".join([str(only.get("type", "text")), *said])
-
-
 def errors_page() -> str:
     """Exit codes, the error tree, and the codes of rejections."""
     from infmap_kit import errors
@@ -267,18 +193,20 @@ def errors_page() -> str:
 
     kinds = [kind for kind in vars(errors).values()
              if isinstance(kind, type) and issubclass(kind, errors.InfmapError)]  # fmt: skip
+    rows = {
+        0: ["| 0 | | done |"],
+        2: ["| 2 | | the command line could not be understood |"],
+    }
+    for kind in kinds:
+        about = (kind.__doc__ or "").partition("\n")[0]
+        row = f"| {kind.exit_code} | `{kind.__name__}` | {about} |"
+        rows.setdefault(kind.exit_code, []).append(row)
     lines = [
         "# Exit codes and errors",
         "",
         "| exit code | error | when |",
         "|---|---|---|",
-        "| 0 | | done |",
-    ]
-    for kind in sorted(kinds, key=lambda kind: kind.exit_code):
-        about = (kind.__doc__ or "").partition("\n")[0]
-        lines.append(f"| {kind.exit_code} | `{kind.__name__}` | {about} |")
-    lines += [
-        "| 2 | | the command line could not be understood |",
+        *itertools.chain.from_iterable(rows[code] for code in sorted(rows)),
         "",
         _ERRORS,
         "",

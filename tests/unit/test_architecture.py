@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 TOOLKIT = ROOT / "toolkit" / "infmap_kit"
 PACKAGES = (TOOLKIT, ROOT / "training" / "infmap_train", ROOT / "training" / "infmap_annotate")
 MOST_MODULES = 12
+MOST_LINES = 400
 
 
 @functools.cache
@@ -41,6 +42,16 @@ def test_no_folder_holds_more_than_a_dozen_modules() -> None:
         if len(set(names) - {"__init__.py"}) > MOST_MODULES
     }
     assert not crowded, "give the folder sub-packages by what they hold"
+
+
+def test_no_file_has_more_lines_than_a_reader_can_keep_in_mind() -> None:
+    folders = ("toolkit", "training", "tests", "scripts", "benchmarks")
+    lines = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n")
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {path for path, count in lines.items() if count > MOST_LINES} == set()
 
 
 def test_every_folder_with_modules_is_a_package() -> None:

@@ -13,6 +13,7 @@ import infmap_annotate.cli
 import infmap_kit.cli
 import infmap_train.cli
 from script_modules import load_script
+from tutorial_pages import OUTPUT, RUN_BY, TUTORIALS, blocks
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -85,6 +86,14 @@ def test_the_commands_test_would_see_what_is_not_there() -> None:
         "infmap-kit bench FILES --samples 50": "",
     }
     assert {line: _unknown(line.split()) for line in lines} == lines
+
+
+@pytest.mark.parametrize("page", sorted(TUTORIALS.glob("*.md")), ids=lambda path: path.stem)
+def test_every_block_of_a_tutorial_is_run_or_marked_as_output(page: Path) -> None:
+    """``tests/integration/test_tutorials.py`` runs them."""
+    assert {block.language for block in blocks(page)} <= {*RUN_BY, OUTPUT}
+    tests = (ROOT / "tests" / "integration" / "test_tutorials.py").read_text(encoding="utf-8")
+    assert f'"{page.name}"' in tests
 
 
 def test_the_map_of_rooms_is_that_of_the_code() -> None:

@@ -363,7 +363,7 @@ def test_problems_of_several_folders_are_one_line_a_reason_and_name_their_folder
 
 
 def test_covid_19_without_a_mask_is_listed_and_not_learnt(qata: Path, tmp_path: Path) -> None:
-    from train.test_public_sets import SETS
+    from public_sets import SETS
 
     SETS["ieee8023"][0](tmp_path / "cohen")
     cv2.imwrite(str(tmp_path / "cohen" / "images" / "c.png"), _picture(9))

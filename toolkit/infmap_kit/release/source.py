@@ -17,7 +17,7 @@ from infmap_kit.errors import ExportError, MissingDependency
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Runner, require_probabilities
-from infmap_kit.graphs.adapter import adapted, picture_size
+from infmap_kit.graphs.adapter.adapter import adapted, picture_size
 from infmap_kit.graphs.familiarity import read_familiarity, with_features
 from infmap_kit.graphs.preparation import read_graph
 from infmap_kit.graphs.temperature import read_temperature, with_temperature

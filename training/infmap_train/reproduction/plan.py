@@ -40,7 +40,8 @@ PAPER = "paper"
 
 _BY_THE_PLAN = ("fold", "seed", "start_from")
 """Options of ``fit`` that a plan says otherwise, or that fit no more than one training."""
-_FIT = [f.name for f in dataclasses.fields(FitOptions) if f.name not in _BY_THE_PLAN]
+FIT_KEYS = [f.name for f in dataclasses.fields(FitOptions) if f.name not in _BY_THE_PLAN]
+"""Options of ``fit`` that a plan may state."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,11 +137,11 @@ class TrainingPlan:
         SpecError
             As :meth:`read`.
         """
-        document = _typed(_PlanFile, parse_toml(content, where), where)
+        document = _typed(PlanFile, parse_toml(content, where), where)
         trainings: list[PlannedTraining] = []
         for number, table in enumerate(document.trainings, start=1):
             place = f"{where}: [[trainings]] number {number}"
-            block = _typed(_Block, table, place)
+            block = _typed(PlanTable, table, place)
             try:
                 trainings += _trainings_of(block, document, folder, place)
             except InfmapError as error:
@@ -154,7 +155,25 @@ class TrainingPlan:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _PlanFile:
+class PlanFile:
+    """The keys of a plan's file.
+
+    Parameters
+    ----------
+    trainings
+        Tables of networks, at least one.
+    folds
+        Folds that are held back, counted from 1; empty for all.
+    seeds
+        Seeds. Every training is made with each of them.
+    gpu
+        Whether each training takes a GPU.
+    data_licence
+        Licence of the data, for the runs' records.
+    fit
+        Options of ``infmap-train fit`` for all trainings.
+    """
+
     trainings: list[dict[str, Any]]
     folds: list[int] = dataclasses.field(default_factory=list)
     seeds: list[int] = dataclasses.field(default_factory=lambda: [0])
@@ -164,13 +183,32 @@ class _PlanFile:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Block:
+class PlanTable:
+    """The keys of one table ``[[trainings]]``: every architecture with every encoder, frozen or not.
+
+    Parameters
+    ----------
+    architectures, encoders
+        Names in any clear spelling, such as ``unet`` and ``densenet121``.
+    frozen
+        Whether the encoder is frozen; both values make both networks.
+    fit
+        Options of ``infmap-train fit`` for these trainings alone.
+    """
+
     architectures: list[str]
     encoders: list[str]
     frozen: list[bool] = dataclasses.field(default_factory=lambda: [False])
     fit: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def networks(self) -> Iterator[NetworkSpec]:
+        """Every network that the table names.
+
+        Raises
+        ------
+        SpecError
+            When a key names nothing, or what there is not.
+        """
         for key in ("architectures", "encoders", "frozen"):
             if not getattr(self, key):
                 raise SpecError(f"{key} is empty: name at least one, or leave the table out")
@@ -185,14 +223,14 @@ class _Block:
 
 
 def _trainings_of(
-    block: _Block, document: _PlanFile, folder: Path, place: str
+    block: PlanTable, document: PlanFile, folder: Path, place: str
 ) -> Iterator[PlannedTraining]:
     stated = {**document.fit, **block.fit}
     for key in stated:
-        if key not in _FIT:
+        if key not in FIT_KEYS:
             theirs = {"fold": "folds", "seed": "seeds"}.get(key)
             instead = (
-                f"say {theirs} at the top" if theirs else f"expected some of {', '.join(_FIT)}"
+                f"say {theirs} at the top" if theirs else f"expected some of {', '.join(FIT_KEYS)}"
             )
             raise SpecError(f"fit: {key} is no key: {instead}")
     options = typed(FitOptions, stated, "fit")
