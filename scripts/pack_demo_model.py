@@ -3,8 +3,8 @@
     .venv/bin/python scripts/pack_demo_model.py RUN DATA training/demo_model
     .venv/bin/python scripts/pack_demo_model.py LUNG_RUN DATA training/demo_lungs
 
-A temperature and a familiarity that the run has go along. The figures that it records are measured anew, on the
-packed graph itself and the run's held-back part, in ONNX Runtime.
+A temperature, a familiarity and the noise of the severity go along where the run has them. The figures that it
+records are measured anew, on the packed graph itself and the run's held-back part, in ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from infmap_kit.model.run_folder import (
     FAMILIARITY_GRAPH,
     METRICS,
     SEGMENTATION_GRAPH,
+    SEVERITY_NOISE,
     SPEC,
 )
 from infmap_kit.model.spec import Anatomy
@@ -52,7 +53,7 @@ def main(run: Path, data: Path, target: Path) -> None:
     write_json(target / METRICS, report)
     write_bytes(target / run_folder.HISTORY, (run / run_folder.HISTORY).read_bytes())
     names = [SEGMENTATION_GRAPH, METRICS, run_folder.HISTORY]
-    for name in (CALIBRATION, FAMILIARITY, FAMILIARITY_GRAPH):
+    for name in (CALIBRATION, FAMILIARITY, FAMILIARITY_GRAPH, SEVERITY_NOISE):
         if (run / name).is_file():
             write_bytes(target / name, (run / name).read_bytes())
             names.append(name)

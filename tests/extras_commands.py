@@ -96,6 +96,7 @@ ARGUMENTS = {
     "infmap-train calibrate": "run --data data",
     "infmap-train familiarity": "run --data data",
     "infmap-train detection-score": "run --data data",
+    "infmap-train severity-noise": "run --data data",
     "infmap-train fit": "--data data --run new-run",
     "infmap-train cross-validate": "--data data --runs new-runs",
     "infmap-train compare-maps": "--run run --classifier run --data data --output maps",

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from findings import MODEL, probability
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.severity_noise import Variation
 from infmap_kit.progression.course import Course, line_up
-from infmap_kit.progression.noise import Measured, Noise, Variation
+from infmap_kit.progression.noise import Measured, Noise
 from infmap_kit.progression.reading import Reading
 from infmap_kit.progression.result import parse_result
 from infmap_kit.results.journal import JOURNAL

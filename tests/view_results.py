@@ -21,8 +21,12 @@ from findings import MODEL, with_lungs
 from findings import probability as two_regions
 from infmap_kit.answer.classifier import ClassifierAnswer
 from infmap_kit.errors import InputRejected
+from infmap_kit.gate.engines import OnnxRuntimeEngine
+from infmap_kit.graphs.rendering import rendering_graph
+from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.paint import Paint
 from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
 from infmap_kit.view.app import make_app
 from infmap_kit.view.gallery import Gallery
@@ -100,6 +104,32 @@ def write_results(
         answer = dataclasses.replace(answer, detected=detected, parts=parts)
         documents.append(results.write_finding(named, radiograph, answer).document)
     return documents
+
+
+def write_painted(folder: Path, paints: list[Paint]) -> dict[str, NDArray[np.uint8]]:
+    """A result of a model of each paint in ``out``; by source the map that its graph served, (400, 360, 3)."""
+    (first,) = write_pictures(folder / "in")[:1]
+    pixels = read_radiograph(first).pixels
+    files = [first.with_name(f"chest_{number}.png") for number in range(len(paints))]
+    for file in files:
+        file.write_bytes(first.read_bytes())
+    served = {}
+    documents = write_results(folder / "out", files)
+    for number, (paint, document) in enumerate(zip(paints, documents, strict=True)):
+        engine = OnnxRuntimeEngine(rendering_graph(paint).SerializeToString())
+        inputs: dict[str, NDArray[Any]] = {
+            "probability": field(number)[np.newaxis],
+            "CANVAS": pixels[np.newaxis],
+        }
+        if paint.in_lungs:
+            inputs["lung_probability"] = drawn_lungs(number)[np.newaxis].astype(np.float32)
+        (map_,) = engine.run(inputs, ["INFECTION_MAP"])["INFECTION_MAP"]
+        served[document["source"]] = map_
+        stem = Path(document["source"]).stem
+        (folder / "out" / f"{stem}.infection_map.png").write_bytes(encode_png(map_))
+        stated = {**document, "model": {**document["model"], **paint.as_parameters()}}
+        (folder / "out" / f"{stem}.json").write_text(json.dumps(stated))
+    return served
 
 
 def write_many(folder: Path, count: int) -> None:

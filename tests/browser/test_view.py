@@ -12,12 +12,14 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from accessibility import faults
 from annotation import canvas_pixels
+from infmap_kit.model.paint import COLOURS, Paint
 from infmap_kit.results.view import in_16_bits
 from infmap_kit.view.export import export_results
 from pictures import read_picture
-from view_results import HOSTILE, field, shown, write_pictures, write_results
+from view_results import HOSTILE, field, shown, write_painted, write_pictures, write_results
 
 Contexts = Callable[..., BrowserContext]
+CANVAS = "figure canvas >> nth=0"
 PHONE, TABLET, DESKTOP = (400, 800), (900, 800), (1600, 900)
 
 
@@ -162,6 +164,40 @@ def test_the_radiograph_is_shown_as_the_model_had_it(
     expected = served[np.ix_(np.arange(40, 360, 20), np.arange(40, 320, 20))]
     assert (there.max(axis=2) == there.min(axis=2)).all(), "nothing is painted there"
     assert np.median(np.abs(there[..., 0] - expected)) <= 3
+
+
+@pytest.mark.parametrize("place", ["everywhere", "lungs"])
+def test_maps_look_as_they_were_served(new_context: Contexts, tmp_path: Path, place: str) -> None:
+    """At its defaults, a pixel of the screen for each of the radiograph's; by the served graph itself."""
+    paints = [
+        Paint(paint=paint, colours=colours, paint_in=place, paint_from=lowest)
+        for paint, lowest in (("opacity", 0.25), ("paper", 0.0))
+        for colours in COLOURS
+    ]
+    served = write_painted(tmp_path, paints)
+    context = new_context(viewport={"width": 1400, "height": 900}, bypass_csp=True)
+    with shown(tmp_path / "out") as address:
+        page = opened(context, address)
+        page.locator("form.filters [name=order]").select_option("name")
+        page.locator("li a").first.click()
+        page.wait_for_selector("#viewing:not([hidden])")
+        ready(page)
+        page.add_style_tag(
+            content=".picture { width: 360px; height: 400px; flex: none !important }"
+        )
+        for key in ("g", "k", *["Shift+s"] * 10):
+            page.keyboard.press(key)
+        expect(page.locator("#divider-value")).to_have_text("0 %")
+        expect(page.locator("#opacity-value")).to_have_text("100 %")
+        for number in range(len(paints)):
+            expect(page.locator("#title")).to_contain_text(f"{number + 1} of {len(paints)}")
+            ready(page)
+            name = page.locator("#title").inner_text().partition(": ")[2]
+            differences = np.abs(canvas_pixels(page, CANVAS).astype(int) - served.pop(name))
+            # Where the 16 bits of what was kept lie across an edge of paint, a pixel gets the other side's.
+            assert (differences.max(axis=2) <= 2).mean() > 0.999, name
+            page.keyboard.press("n")
+    assert served == {}
 
 
 def test_the_keyboard_alone_suffices(context: BrowserContext, tmp_path: Path) -> None:

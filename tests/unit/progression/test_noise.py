@@ -17,8 +17,9 @@ from infmap_kit.answer.severity import lung_answer
 from infmap_kit.errors import ProgressionError
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.severity_noise import Variation
 from infmap_kit.progression import variants as variants_module
-from infmap_kit.progression.noise import Noise, Range, Variation
+from infmap_kit.progression.noise import Noise, Range
 from infmap_kit.progression.output.writing import write_noise
 from infmap_kit.progression.variants import measure_noise, variants
 

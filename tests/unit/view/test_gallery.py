@@ -90,6 +90,13 @@ def test_a_finding_that_cannot_be_read_is_said_to_be_unknown(tmp_path: Path) -> 
     assert [one["code"] for one in card.document["warnings"]] == ["damaged-finding"]
 
 
+def test_a_paint_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    _write(tmp_path, "a", model={"paint": "finger"})
+    (card,) = Gallery(tmp_path).cards()
+    assert [one["code"] for one in card.document["warnings"]] == ["damaged-paint"]
+    assert card.document["paint"] == {}, "the paper's"
+
+
 def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9.json"
     Path(os.fsdecode(path)).write_text(json.dumps(result_document()))

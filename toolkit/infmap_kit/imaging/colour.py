@@ -80,6 +80,27 @@ def paint_table(paint: Paint = PAPER, finding_colours: str = JET) -> NDArray[np.
     return table
 
 
+def overlay_table(paint: Paint, finding_colours: str = JET) -> NDArray[np.uint8]:
+    """What is laid over a gray for :func:`paint_table`, for a screen that mixes colours itself.
+
+    Returns
+    -------
+    NDArray
+        (256, 4) uint8 RGB and opacity, by level. By ``opacity`` it is mixed with the gray, by the ``paper`` the
+        two are multiplied, over 255; both to 1 of what the table has.
+    """
+    name = paint.colours or finding_colours
+    table = np.full((_LEVELS, 4), _LEVELS - 1, np.uint8)
+    if paint.paint == BY_THE_PAPER:
+        table[:, :3] = colour_table(name)
+        table[: _level_of(paint.paint_from)] = _LEVELS - 1
+    else:
+        table[:, :3] = colour_scale(name)
+        table[:, 3] = np.floor(MOST_OPAQUE * np.arange(_LEVELS) + 0.5)
+        table[: _level_of(paint.paint_from), 3] = 0
+    return table
+
+
 def _level_of(probability: float) -> int:
     return int(np.float32(probability) * np.float32(_LEVELS - 1))
 

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeGuard
 from infmap_kit.errors import SpecError
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.paint import Paint
+from infmap_kit.model.severity_noise import PARAMETER as NOISE
 
 _RUNNING = ("graphs", "most_pixels")
 """Parameters of a config that concern how it runs, and not its model."""
@@ -24,7 +25,7 @@ class ModelIdentity(Mapping[str, str]):
     parameters
         ``model_name``, ``model_version``, ``network``, ``onnx_sha256``, ``target``, ``precision``, where
         calibrated ``temperature``, for a network of others ``adapter``, its ``paint`` where that
-        is not the paper's, and for each further part
+        is not the paper's, ``severity_noise`` where that was measured, and for each further part
         ``PART_name``, ``PART_version``, ``PART_onnx_sha256`` and its settings. What describes how the model
         runs is left out.
     """
@@ -79,6 +80,8 @@ class ModelIdentity(Mapping[str, str]):
             stated["adapter"] = text
         if "temperature" in model:
             stated["temperature"] = f"{model['temperature']:g}"
+        if NOISE in model:
+            stated[NOISE] = model[NOISE]
         for part, named in model.items():
             if not is_network(named):
                 continue

@@ -24,6 +24,9 @@ DETECTION_SCORE_GRAPH = "detection_score.onnx"
 DETECTION_SCORE = "detection_score.json"
 """The result of `infmap-train detection-score`: ``graph_sha256``, the ``rule``, its operating points, the
 ``temperature`` that they were measured at, figures, and ``spec_version``, the version of its run."""
+SEVERITY_NOISE = "severity_noise.json"
+"""The result of `infmap-train severity-noise`: ``severity_noise`` as the served model states it, figures, the
+``threshold`` and ``temperature`` that they were measured at, and ``spec_version``, the version of its run."""
 METRICS = "metrics.json"
 MODEL_CARD = "MODEL_CARD.md"
 GATE_IMAGES = "gate_images.json"

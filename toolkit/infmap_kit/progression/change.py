@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import math
 
-from infmap_kit.progression.noise import Noise, Range
+from infmap_kit.progression.noise import Noise, Range, StatedNoise
 from infmap_kit.progression.result import Result
 
 RULE = (
@@ -53,7 +53,7 @@ class Change:
 
 
 def change(
-    before: Result, after: Result, noise: Noise | None, *, part: str = "total"
+    before: Result, after: Result, noise: Noise | StatedNoise | None, *, part: str = "total"
 ) -> Change | None:
     """Compare two results.
 
@@ -62,7 +62,7 @@ def change(
     before, after
         The earlier and the later result.
     noise
-        Noise of the model; nothing is called a change without it.
+        Noise of the model, measured or stated; nothing is called a change without it.
     part
         ``"total"``, ``"right"`` or ``"left"``.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from infmap_kit.errors import ProgressionError
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.progression.change import Change, change
-from infmap_kit.progression.noise import Noise, Range
+from infmap_kit.progression.noise import Noise, Range, StatedNoise
 from infmap_kit.progression.reading import Reading, Skipped, names_of
 from infmap_kit.progression.result import SIDES, Result
 
@@ -59,7 +59,7 @@ class Course:
     is_shifted
         Whether the times are stand-ins, of which only differences are true.
     noise
-        The model's own noise, where it was measured.
+        The model's own noise, measured or as the model states it; ``None`` where neither is known.
     skipped, notes
         As in :class:`~infmap_kit.progression.reading.Reading`.
     """
@@ -67,7 +67,7 @@ class Course:
     points: tuple[Point, ...]
     since_first: Mapping[str, Change]
     is_shifted: bool
-    noise: Noise | None
+    noise: Noise | StatedNoise | None
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 
@@ -91,15 +91,11 @@ class Course:
     def noise_sentence(self) -> str:
         """A sentence about the noise, or that it was not measured."""
         if self.noise is None:
-            return "Noise not measured: nothing is called a change (see `infmap-kit progression noise`)."
-        known = sum(self.noise.knows(point.result) for point in self.points)
-        others = len(self.points) - known
-        stand_ins = (
-            f"; of the {others} that were not measured themselves, the widest range of those that were"
-            if others
-            else ""
-        )
-        return f"Noise: 95 % of {self.noise.variation.sentence}{stand_ins}."
+            return (
+                "Noise not measured, and not stated by the model: nothing is called a change (see `infmap-kit "
+                "progression noise`)."
+            )
+        return self.noise.sentence([point.result for point in self.points])
 
     def when(self, point: Point) -> str:
         """Date and time of a point, or the days since the first where the date is a stand-in."""
@@ -118,7 +114,7 @@ def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = 
     reading
         The results, in any order.
     noise
-        The model's own noise.
+        The model's own noise, where it was measured; else it is what the results' models state.
     mix_models
         Whether results of several models may stand side by side; nothing is called a change from one
         to another.
@@ -135,30 +131,31 @@ def line_up(reading: Reading, *, noise: Noise | None = None, mix_models: bool = 
     results, doubles = _without_doubles(reading.results)
     if len(results) < 2:
         raise _too_few(results, reading, counted_once=bool(doubles))
+    known = noise or StatedNoise.of(reading.results)
     timed = sorted(_timed(results), key=lambda pair: (pair[0], pair[1].name, str(pair[1].file)))
     ordered = [result for _, result in timed]
     points = []
     for number, (taken, result) in enumerate(timed):
-        ranges = {part: noise.range_about(result, part) if noise else None for part in PARTS}
+        ranges = {part: known.range_about(result, part) if known else None for part in PARTS}
         points.append(
             Point(
                 result=result,
                 day=(taken - timed[0][0]) / dt.timedelta(days=1),
                 ranges=_known(ranges),
-                since_before=_changes(ordered[number - 1], result, noise) if number else {},
+                since_before=_changes(ordered[number - 1], result, known) if number else {},
             )
         )
     return Course(
         points=tuple(points),
-        since_first=_changes(ordered[0], ordered[-1], noise),
+        since_first=_changes(ordered[0], ordered[-1], known),
         is_shifted=any(result.is_shifted for result in ordered),
-        noise=noise,
+        noise=known,
         skipped=reading.skipped,
         notes=(*reading.notes, *doubles, *_remarks(timed)),
     )
 
 
-def _changes(before: Result, after: Result, noise: Noise | None) -> dict[str, Change]:
+def _changes(before: Result, after: Result, noise: Noise | StatedNoise | None) -> dict[str, Change]:
     return _known({part: change(before, after, noise, part=part) for part in PARTS})
 
 

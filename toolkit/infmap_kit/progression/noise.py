@@ -8,7 +8,8 @@ distance that says nothing about the patient.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,15 +17,12 @@ import numpy as np
 
 from infmap_kit.errors import ProgressionError, SpecError
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.severity_noise import COVERAGE, MAX_VARIANTS, SeverityNoise, Variation
 from infmap_kit.progression.fields import Fields, read_document
 from infmap_kit.progression.result import Result, compared_identity
 
 KIND = "infmap-kit noise"
-COVERAGE = 0.95
-MIN_VARIANTS = 20
-"""With fewer, the outer 2.5 % on each side are less than the single outermost value."""
 
-_MAX_VARIANTS = 10_000
 _MAX_RADIOGRAPHS = 1000
 
 
@@ -42,56 +40,10 @@ class Range:
         low, high = np.quantile(variants, (outer, 1 - outer)).tolist()
         return cls(min(low, value), max(high, value))
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Variation:
-    """Limits of small displacements, each drawn evenly from minus to plus its limit.
-
-    Parameters
-    ----------
-    variants
-        How many pictures are made of a radiograph.
-    seed
-        Seed of the draws: the same seed, the same displacements, for every radiograph.
-    shift_percent
-        Shift in percent of the picture's height and width.
-    rotation_degrees
-        Turn about the picture's middle.
-    tone_percent
-        Change of the exponent with which the gray values are bent (1 leaves them).
-
-    Raises
-    ------
-    ProgressionError
-        When a limit is not as it must be.
-    """
-
-    variants: int = 100
-    seed: int = 0
-    shift_percent: float = 2.0
-    rotation_degrees: float = 2.0
-    tone_percent: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not MIN_VARIANTS <= self.variants <= _MAX_VARIANTS:
-            raise ProgressionError(
-                f"expected {MIN_VARIANTS} to {_MAX_VARIANTS} variants, found {self.variants}"
-            )
-        limits = (self.shift_percent, self.rotation_degrees, self.tone_percent)
-        if not all(0 <= limit <= 20 for limit in limits) or not any(limits):
-            raise ProgressionError(
-                "expected shift, rotation and tone to be 0 to 20, and not all 0, found "
-                f"{', '.join(f'{limit:g}' for limit in limits)}"
-            )
-
-    @property
-    def sentence(self) -> str:
-        """The variation in a sentence."""
-        return (
-            f"{self.variants} variants of each radiograph, seed {self.seed}: shifted by up to "
-            f"{self.shift_percent:g} % of its sides, turned by up to {self.rotation_degrees:g} degrees, gray "
-            f"values bent by up to {self.tone_percent:g} %"
-        )
+    @classmethod
+    def about(cls, value: float, down: float, up: float) -> Self:
+        """So many percentage points down and up, as far as there are percents."""
+        return cls(max(value - down, 0.0), min(value + up, 100.0))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,7 +102,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Noise:
-    """The noise of one model.
+    """The noise of one model, measured on some radiographs.
 
     Parameters
     ----------
@@ -197,11 +149,20 @@ class Noise:
             return None
         down = max(middle - known.low for known, middle in ranges)
         up = max(known.high - middle for known, middle in ranges)
-        return Range(max(value - down, 0.0), min(value + up, 100.0))
+        return Range.about(value, down, up)
 
-    def knows(self, result: Result) -> bool:
-        """Whether the radiograph itself was measured."""
-        return any(radiograph.is_of(result) for radiograph in self.radiographs)
+    def sentence(self, results: Sequence[Result]) -> str:
+        """A sentence about the ranges that it gives to these results."""
+        others = sum(
+            not any(radiograph.is_of(result) for radiograph in self.radiographs)
+            for result in results
+        )
+        stand_ins = (
+            f"; of the {others} that were not measured themselves, the widest range of those that were"
+            if others
+            else ""
+        )
+        return f"Noise: 95 % of {self.variation.sentence}{stand_ins}."
 
     def as_json(self) -> dict[str, Any]:
         """The record."""
@@ -235,7 +196,7 @@ class Noise:
         limits = ("shift_percent", "rotation_degrees", "tone_percent")
         try:
             stated = Variation(
-                variants=int(variation.number("variants", high=_MAX_VARIANTS)),
+                variants=int(variation.number("variants", high=MAX_VARIANTS)),
                 seed=int(variation.number("seed", high=2**63)),
                 **{name: variation.number(name) for name in limits},
             )
@@ -248,6 +209,55 @@ class Noise:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class StatedNoise:
+    """The noise that the results' models state of themselves.
+
+    Parameters
+    ----------
+    statements
+        Of each model that states any, from what its results say. Where it was measured anew between two
+        exports, results of one model state several, and the widest counts.
+    """
+
+    statements: Mapping[ModelIdentity, Sequence[SeverityNoise]]
+
+    @classmethod
+    def of(cls, results: Iterable[Result]) -> Self | None:
+        """What the results' models state of what these severities are of; ``None`` where they state nothing."""
+        statements: dict[ModelIdentity, list[SeverityNoise]] = defaultdict(list)
+        for result in results:
+            stated = result.stated_noise
+            if stated and result.severity.of in stated.reach:
+                known = statements[result.model]
+                known += [] if stated in known else [stated]
+        return cls(statements) if statements else None
+
+    def range_about(self, result: Result, part: str) -> Range | None:
+        """As :meth:`Noise.range_about`, but of no radiograph its own."""
+        value = result.severity.parts().get(part)
+        region = result.severity.of if part == "total" else part
+        stated = self.statements.get(result.model, ())
+        reaches = [noise.reach[region] for noise in stated if region in noise.reach]
+        if value is None or not reaches:
+            return None
+        down, up = (max(getattr(reach, way) for reach in reaches) for way in ("down", "up"))
+        return Range.about(value, down, up)
+
+    def sentence(self, results: Sequence[Result]) -> str:
+        """As :meth:`Noise.sentence`."""
+        of = results[0].severity.of
+        stated = [noise for several in self.statements.values() for noise in several]
+        spoken = [
+            f"in 95 of 100 radiographs, 95 % of the variants go at most {reach.down:.1f} percentage points "
+            f"below and {reach.up:.1f} above the radiograph's own severity of the {of} ({reach.radiographs} "
+            f"radiographs with the finding that it was not trained on; {noise.variation.sentence})"
+            for noise in stated
+            for reach in [noise.reach[of]]
+        ]
+        return f"Noise as the model states it: {'; and '.join(spoken)}."
+
+
 def _measured(document: object, where: str) -> Measured:
     fields = Fields(document, f"a radiograph of {where}")
     variants = fields.inner("variants_percent")
@@ -257,10 +267,10 @@ def _measured(document: object, where: str) -> Measured:
         severity_of=fields.text("severity_of"),
         percent=fields.numbers("severity_percent"),
         variants_percent={
-            part: _percents(variants.list(part, most=_MAX_VARIANTS), where)
+            part: _percents(variants.list(part, most=MAX_VARIANTS), where)
             for part in variants.names()
         },
-        detected=int(fields.number("detected", high=_MAX_VARIANTS)),
+        detected=int(fields.number("detected", high=MAX_VARIANTS)),
     )
 
 

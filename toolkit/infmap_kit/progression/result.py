@@ -12,6 +12,8 @@ from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import SpecError
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.paint import PARAMETERS
+from infmap_kit.model.severity_noise import PARAMETER as NOISE
+from infmap_kit.model.severity_noise import SeverityNoise
 from infmap_kit.progression.fields import Fields, file_name, shown
 
 SIDES = ("right", "left")
@@ -28,9 +30,9 @@ _ROUNDING = 0.05
 _SECONDARY_CAPTURES = (".sc.dcm", "-sc.dcm")
 """Ends of the names of maps in DICOM, of `infer` and of the node."""
 
-_NOT_COMPARED = frozenset(("target", "engine_sha256", "model_name", "network")) | PARAMETERS
-"""Parameters that say on what a model runs or how its maps are painted, or follow from the others. The gate
-has held every engine against the same reference; version, graph and precision tell models
+_NOT_COMPARED = frozenset(("target", "engine_sha256", "model_name", "network", NOISE)) | PARAMETERS
+"""Parameters that say on what a model runs, how its maps are painted or what was measured of it, or follow from
+the others. The gate has held every engine against the same reference; version, graph and precision tell models
 apart, and whatever else is stated."""
 
 
@@ -85,6 +87,8 @@ class Result:
         Largest probability of any pixel.
     model
         The parameters that tell the model from others, from :func:`compared_identity`.
+    stated_noise
+        What the model states of its severity's noise; ``None`` where it states nothing.
     patient
         Patient ID or its stand-in; empty when it is not stated.
     taken
@@ -103,6 +107,7 @@ class Result:
     detected: bool
     probability_max: float
     model: ModelIdentity
+    stated_noise: SeverityNoise | None = None
     patient: str = ""
     taken: dt.datetime | None = None
     is_shifted: bool = False
@@ -192,13 +197,15 @@ def parse_result(document: object, file: Path) -> Result:
         raise SpecError(
             f"{file} is no result of `infmap-kit infer`: {', '.join(missing)} is missing"
         )
+    model = fields.texts("model")
     return Result(
         file=file,
         source=fields.text("source", ""),
         severity=parse_severity(fields),
         detected=fields.flag("detected"),
         probability_max=fields.number("probability_max", high=1.0),
-        model=compared_identity(fields.texts("model")),
+        model=compared_identity(model),
+        stated_noise=SeverityNoise.from_parameters(model),
         patient=fields.text("patient", ""),
         taken=_taken(fields, file),
         is_shifted=fields.flag("study_time_shifted", False),

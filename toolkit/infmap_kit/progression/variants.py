@@ -15,9 +15,10 @@ from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.model.identity import ModelIdentity
+from infmap_kit.model.severity_noise import Variation
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.progression.fields import Fields
-from infmap_kit.progression.noise import Measured, Noise, Variation
+from infmap_kit.progression.noise import Measured, Noise
 from infmap_kit.progression.reading import Skipped
 from infmap_kit.progression.result import Severity, compared_identity, parse_severity
 from infmap_kit.triton.client import InfmapClient

@@ -6,6 +6,7 @@
     spec.json          the run folder's
     metrics.json       figures on the held-back part, if the run has them
     finding.toml       what the network finds, if that is not COVID-19 infection
+    severity_noise.json  how far its severity goes by itself, if the run says so
     MODEL_CARD.md      the run's, or a short one
     graphs/            segmentation, detection and rendering as they will be served
     gate/NNN.png       what the engine is proved on: 224x224, without names
@@ -34,9 +35,17 @@ from infmap_kit.errors import BundleError, SpecError
 from infmap_kit.gate.pictures import Pictures
 from infmap_kit.gate.runners import Prediction, RecordedRunner
 from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
+from infmap_kit.model.files import parse_json
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.paint import DEFAULT_PAINT, Paint, paint_of
-from infmap_kit.model.run_folder import FINDING, METRICS, MODEL_CARD, SPEC, RunFolder
+from infmap_kit.model.run_folder import (
+    FINDING,
+    METRICS,
+    MODEL_CARD,
+    SEVERITY_NOISE,
+    SPEC,
+    RunFolder,
+)
 from infmap_kit.model.spec import ModelSpec
 from infmap_kit.model.tensors import RENDERING
 from infmap_kit.parts.contract import Contract
@@ -61,8 +70,11 @@ from infmap_kit.release.source import (
     read_run,
     with_finding,
     with_parts,
+    with_severity_noise,
 )
 from infmap_kit.text import json_bytes
+
+_OPTIONAL = (MODEL_CARD, METRICS, FINDING, SEVERITY_NOISE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,7 +133,7 @@ def write_bundle(
         )
     source = dataclasses.replace(with_parts(read_run(folder), parts, settings), paint=paint)
     spec = folder.spec
-    optional = {name: folder.optional(name) for name in (MODEL_CARD, METRICS, FINDING)}
+    optional = {name: folder.optional(name) for name in _OPTIONAL}
     runs = {part.name: run for part in source.contract.optional if not part.has_own_run}
     runs |= {name: path for name, path in (parts or {}).items() if path is not None}
     files = {
@@ -191,7 +203,11 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
         postprocessing=graphs,
         paint=paint_of(graphs[RENDERING.name]),
     )
-    source = with_finding(source, finding)
+    source = with_severity_noise(
+        with_finding(source, finding),
+        _severity_noise(path, files, spec),
+        f"{SEVERITY_NOISE} in {path}",
+    )
     for part in contract.optional:
         source = source.with_part(part, prepared[part.name], _part(path, files, record, part))
     return Bundle(source=source, pictures=pictures, reference=reference, record=record)
@@ -223,6 +239,23 @@ def _finding(path: Path, files: Mapping[str, bytes], spec: ModelSpec) -> Finding
     if actual != spec.files.get(FINDING):
         raise BundleError(f"{path} holds another {FINDING} than {SPEC} names: bundle the run again")
     return COVID_19 if content is None else FindingSpec.parse(content, f"{FINDING} in {path}")
+
+
+def _severity_noise(
+    path: Path, files: Mapping[str, bytes], spec: ModelSpec
+) -> Mapping[str, Any] | None:
+    """The run's record of its severity's noise, where it has one."""
+    if SEVERITY_NOISE not in files:
+        return None
+    try:
+        document = parse_json(files[SEVERITY_NOISE])
+    except ValueError as error:
+        raise BundleError(f"{SEVERITY_NOISE} in {path} is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("spec_version") != spec.version:
+        raise BundleError(
+            f"{SEVERITY_NOISE} in {path} is not of version {spec.version!r}: measure it again, and bundle"
+        )
+    return document
 
 
 def _graph(name: str) -> str:

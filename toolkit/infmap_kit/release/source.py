@@ -32,9 +32,12 @@ from infmap_kit.model.run_folder import (
     DETECTION_SCORE_GRAPH,
     FINDING,
     SEGMENTATION_GRAPH,
+    SEVERITY_NOISE,
     SPEC,
     RunFolder,
 )
+from infmap_kit.model.severity_noise import PARAMETER as NOISE
+from infmap_kit.model.severity_noise import SeverityNoise
 from infmap_kit.model.spec import IMAGE_SIZE, LONGEST_NAME, ModelSpec
 from infmap_kit.parts.contract import Contract, features_of, image_size_of
 from infmap_kit.parts.detection_score import AT_95_SENSITIVITY, AT_95_SPECIFICITY, RULE
@@ -171,7 +174,8 @@ def read_source(
 def read_run(run: RunFolder) -> Source:
     """Read the infection's network of a run folder; errors are those of :func:`read_source`."""
     source = _with_detection_score(_with_familiarity(_from_run(run, INFECTION), run), run)
-    return with_finding(source, run.finding())
+    source = with_finding(source, run.finding())
+    return with_severity_noise(source, run.fitted(SEVERITY_NOISE), str(run.path / SEVERITY_NOISE))
 
 
 def with_parts(
@@ -236,6 +240,15 @@ def with_finding(source: Source, finding: FindingSpec) -> Source:
     parameters = finding.as_parameters()
     identity = {**source.identity, **({"finding": parameters} if parameters else {})}
     return dataclasses.replace(source, finding=finding, identity=identity)
+
+
+def with_severity_noise(source: Source, document: Mapping[str, Any] | None, where: str) -> Source:
+    """The same source, stating the noise of its severity where there is a ``severity_noise.json``."""
+    if document is None:
+        return source
+    threshold, temperature = source.finding.threshold, source.identity.get("temperature", 1.0)
+    noise = SeverityNoise.of_document(document, where, threshold=threshold, temperature=temperature)
+    return dataclasses.replace(source, identity={**source.identity, NOISE: str(noise)})
 
 
 def _from_run(run: RunFolder, part: Part) -> Source:

@@ -17,6 +17,7 @@ from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.radiograph import MAX_PIXELS, MIN_SIZE_PIXELS
 from infmap_kit.model.files import read_json
 from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.model.paint import PAPER, Paint
 from infmap_kit.results.folder import DICOM_SUFFIXES
 from infmap_kit.results.view import LUNGS, PROBABILITY, RADIOGRAPH
 from infmap_kit.text import one_line
@@ -209,7 +210,7 @@ def _card(file: Path, *, written_s: float, identify: bool) -> Card | None:
 
 
 def _of_finding(model: Mapping[str, Any], warnings: list[dict[str, str]]) -> dict[str, Any]:
-    """The threshold, the colours and the words of the finding that the model looks for."""
+    """The threshold, the colours and the words of the finding that the model looks for, and how it paints."""
     stated = {key: value for key, value in model.items() if isinstance(value, str)}
     try:
         finding = FindingSpec.from_parameters(stated)
@@ -217,10 +218,17 @@ def _of_finding(model: Mapping[str, Any], warnings: list[dict[str, str]]) -> dic
         finding = COVID_19
         text = f"the finding cannot be read, and may be another than {finding.name}: {error}"
         warnings.append({"code": "damaged-finding", "text": one_line(text)})
+    try:
+        paint = Paint.from_parameters(stated)
+    except SpecError as error:
+        paint = PAPER
+        text = f"how the map was painted cannot be read, and it is shown as in the paper: {error}"
+        warnings.append({"code": "damaged-paint", "text": one_line(text)})
     return {
         "finding": finding.name,
         "threshold": finding.threshold,
         "colours": finding.colour_table,
+        "paint": paint.as_parameters(),
         "words": finding.detected,
         "words_not": finding.not_detected,
     }

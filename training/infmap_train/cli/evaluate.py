@@ -1,4 +1,4 @@
-"""``infmap-train evaluate``, ``calibrate``, ``familiarity`` and ``detection-score``."""
+"""``infmap-train evaluate``, ``calibrate``, ``familiarity``, ``detection-score`` and ``severity-noise``."""
 
 from __future__ import annotations
 
@@ -115,3 +115,34 @@ def detection_score(
     with progress_bar() as progress:
         document = choose_detection_score(run, data, seed=seed, progress=progress)
     show(document, score_tables(document["against"]), as_json=as_json)
+
+
+@app.command(epilog="Example: `infmap-train severity-noise runs/unet --data qata`")
+def severity_noise(
+    run: Finished,
+    data: Data,
+    everything: Everything = False,
+    radiographs: Annotated[
+        int, typer.Option(help="Most radiographs; of more as many are drawn.")
+    ] = 50,
+    variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the radiographs and of the displacements.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how far severities go by themselves, so that a served model can call a change one."""
+    start(tensorflow=False)
+    from infmap_kit.model.severity_noise import Variation
+    from infmap_train.studies.severity_noise import measure_severity_noise, severity_noise_table
+
+    variation = Variation(variants=variants, seed=seed)
+    with progress_bar() as progress:
+        document = measure_severity_noise(
+            *(run, data),
+            radiographs=radiographs,
+            variation=variation,
+            everything=everything,
+            progress=progress,
+        )
+    show(document, [severity_noise_table(document)], as_json=as_json)

@@ -39,7 +39,9 @@ def report(
     ] = None,
     noise: Annotated[
         Path | None,
-        typer.Option(help="The model's own noise, from `infmap-kit progression noise`."),
+        typer.Option(
+            help="The noise of `infmap-kit progression noise`, instead of what the model states of its own."
+        ),
     ] = None,
     mix_models: Annotated[
         bool, typer.Option("--mix-models", help="Let results of several models stand side by side.")
@@ -54,7 +56,8 @@ def report(
 
     What is there twice counts once. Results of two patients or two models are refused, and so are
     severities of the image beside those of the lungs. A difference is called a change only when it
-    exceeds the noise. A damaged result in a folder is rejected by name; the exit code is 6 when any was.
+    exceeds the noise: that of --noise, else what the results' model states of its own, else nothing is
+    called a change. A damaged result in a folder is rejected by name; the exit code is 6 when any was.
     """
     from infmap_kit.progression.course import line_up
     from infmap_kit.progression.noise import Noise
@@ -107,7 +110,7 @@ def noise(
     A file that is no suitable radiograph is skipped; the exit code is 6 when any was.
     """
     from infmap_kit.imaging.files import find_pictures
-    from infmap_kit.progression.noise import Variation
+    from infmap_kit.model.severity_noise import Variation
     from infmap_kit.progression.output.page import noise_table
     from infmap_kit.progression.output.writing import write_noise
     from infmap_kit.progression.variants import measure_noise

@@ -10,7 +10,7 @@ from typing import Any
 
 from infmap_kit.progression.change import RULE, Change
 from infmap_kit.progression.course import PARTS, Course, Point
-from infmap_kit.progression.noise import Range
+from infmap_kit.progression.noise import Noise, Range
 from infmap_kit.progression.result import SIDES
 
 _FORMULA = ("=", "+", "-", "@")
@@ -30,10 +30,18 @@ def course_document(course: Course) -> dict[str, Any]:
         "since_first": _change_documents(course.since_first),
         "rule": RULE,
         "noise": course.noise_sentence,
+        "noise_from": _noise_from(course),
         "skipped": [dataclasses.asdict(file) for file in course.skipped],
         "notes": list(course.notes),
         "notice": "For research use, not a medical device.",
     }
+
+
+def _noise_from(course: Course) -> str | None:
+    """Whether radiographs were measured (``--noise``), or the model states it."""
+    if course.noise is None:
+        return None
+    return "radiographs" if isinstance(course.noise, Noise) else "model"
 
 
 def _point_document(course: Course, point: Point) -> dict[str, Any]:

@@ -14,7 +14,7 @@ export class Desk {
   /** @param tell called with what went wrong */
   constructor(tell) {
     this.tell = tell;
-    this.look = { divider: 0.5, opacity: 0.8, threshold: 0.5, painted: true, contour: true, lungs: true, above: false };
+    this.look = { divider: 0.5, opacity: 1, threshold: 0.5, painted: true, contour: true, lungs: true, above: false };
     const linked = { moved: (pane) => this.#link(pane), windowed: (pane) => this.#linkTone(pane) };
     this.figures = [...document.querySelectorAll(".panes figure")];
     this.panes = this.figures.map((figure) => new Pane(figure, this.look, linked));

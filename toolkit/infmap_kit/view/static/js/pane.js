@@ -91,28 +91,27 @@ export class Pane {
     const least = view.toImage(0, 0);
     const most = view.toImage(view.panel.width, view.panel.height);
     const box = { left: least.x, top: least.y, right: most.x, bottom: most.y };
-    if (study.radiograph) study.radiograph.draw(context, box, scale * ratio, this.tone);
-    else context.drawImage(study.map, 0, 0);
+    const region = study.radiograph?.region(box, scale * ratio);
+    if (region) study.radiograph.draw(context, region, this.tone);
+    else if (study.map) context.drawImage(study.map, 0, 0);
     const divider = view.toImage(look.divider * view.panel.width, 0).x;
-    if (study.probability) this.#drawMap(context, study, divider);
+    if (study.probability) this.#drawMap(context, region, divider);
     if (look.lungs && this.lungs) this.#stroke(context, this.lungs, LUNGS, [6, 4]);
     if (study.radiograph && look.divider > 0 && look.divider < 1) this.#drawDivider(context, ratio);
     this.#drawScale();
   }
 
-  /** From the divider on, the map: the radiograph times its colours, as the model paints it. */
-  #drawMap(context, { probability, size }, divider) {
-    const { look } = this;
+  /** From the divider on, the map as the server painted it, or as much of it as the opacity says; and the contour. */
+  #drawMap(context, region, divider) {
+    const { look, study } = this;
+    const { probability, size } = study;
     context.save();
     context.beginPath();
     context.rect(divider, 0, Math.max(size.width - divider, 0), size.height);
     context.clip();
-    if (look.painted && this.study.radiograph) {
-      context.globalCompositeOperation = "multiply";
+    if (look.painted && region) {
       context.globalAlpha = look.opacity;
-      context.imageSmoothingEnabled = true;
-      context.drawImage(probability.paint(look.above ? look.threshold : 0), 0, 0, size.width, size.height);
-      context.globalCompositeOperation = "source-over";
+      study.paint.draw(context, region, look.above ? look.threshold : 0);
       context.globalAlpha = 1;
     }
     if (look.contour) this.#stroke(context, this.#contour(probability, size), CONTOUR);

@@ -20,12 +20,13 @@ export class Radiograph {
   }
 
   /**
-   * Draw what a view shows of it into a context in the radiograph's pixels.
+   * What a view shows of it, in pixels of the halving that has about the screen's.
    *
    * @param box `{ left, top, right, bottom }` in the radiograph's pixels
    * @param scale screen pixels for one pixel
+   * @returns null where nothing of it is shown
    */
-  draw(context, box, scale, tone) {
+  region(box, scale) {
     const number = Math.min(Math.max(Math.round(Math.log2(1 / scale)), 0), this.levels.length - 1);
     const level = this.levels[number];
     const across = this.width / level.width;
@@ -34,16 +35,21 @@ export class Radiograph {
     const top = Math.max(0, Math.floor(box.top / down) - 1);
     const width = Math.min(level.width, Math.ceil(box.right / across) + 1) - left;
     const height = Math.min(level.height, Math.ceil(box.bottom / down) + 1) - top;
-    if (width <= 0 || height <= 0) return;
-    const wanted = [number, left, top, width, height, tone.version].join();
-    if (wanted !== this.shown) this.#tone(level, { left, top, width, height }, tone);
+    return width <= 0 || height <= 0 ? null : { level, left, top, width, height, across, down };
+  }
+
+  /** Draw a region into a context in the radiograph's pixels. */
+  draw(context, region, tone) {
+    const { level, left, top, width, height, across, down } = region;
+    const wanted = [level.width, left, top, width, height, tone.version].join();
+    if (wanted !== this.shown) this.#tone(region, tone);
     this.shown = wanted;
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "low";
     context.drawImage(this.canvas, 0, 0, width, height, left * across, top * down, width * across, height * down);
   }
 
-  #tone(level, { left, top, width, height }, tone) {
+  #tone({ level, left, top, width, height }, tone) {
     if (this.canvas.width < width || this.canvas.height < height) {
       this.canvas.width = Math.max(this.canvas.width, width);
       this.canvas.height = Math.max(this.canvas.height, height);

@@ -1,5 +1,6 @@
 /** One result, loaded: what its JSON says, its radiograph, its probabilities. */
 
+import { Paint } from "./paint.js";
 import { grayOf } from "./png.js";
 import { Probability } from "./probability.js";
 import { Radiograph } from "./radiograph.js";
@@ -7,7 +8,7 @@ import { source } from "./source.js";
 
 const OTHER = "The result cannot be shown: its size is not that of its";
 
-/** @returns `{ result, radiograph, probability, map, size }`; what there is no picture of is null */
+/** @returns `{ result, radiograph, probability, paint, map, size }`; what there is no picture of is null */
 export async function studyOf(id) {
   const result = await source.result(id);
   const has = (kind) => result.pictures?.includes(kind);
@@ -19,7 +20,8 @@ export async function studyOf(id) {
   // Without the radiograph there is the map alone, as it was painted.
   const map = !radiograph && has("infection_map") ? await picture(source.map(result)) : null;
   const size = radiograph ?? (map && { width: map.naturalWidth, height: map.naturalHeight });
-  return { result, radiograph, probability: steps && new Probability(steps, lungs, result.table), map, size };
+  const probability = steps && new Probability(steps, lungs);
+  return { result, radiograph, probability, paint: probability && new Paint(probability, result.overlay), map, size };
 }
 
 async function picture(url) {
