@@ -24,7 +24,7 @@ from infmap_kit.bench.scopes import (
     SERVED_ENSEMBLE,
     SERVED_SEGMENTATION,
 )
-from infmap_kit.gate.engines import DeviceEngine, Engine
+from infmap_kit.gate.engines import DeviceEngine, Engine, OpenvinoEngine
 from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
@@ -122,6 +122,11 @@ class Subject:
             "The server computes on the GPU and the engine alone on the CPU, since this Python's ONNX Runtime "
             "has no CUDA provider: pip install 'onnxruntime-gpu[cuda,cudnn]' in the place of onnxruntime."
         )
+
+    @property
+    def openvino_network(self) -> OpenvinoEngine | None:
+        """The network's engine where it is OpenVINO's."""
+        return self._engine if isinstance(self._engine, OpenvinoEngine) else None
 
     @property
     def _engine(self) -> Engine:

@@ -9,7 +9,7 @@ from infmap_kit.errors import SpecError
 from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.paint import Paint
 
-_RUNNING = ("graphs", "most_pixels")
+_RUNNING = ("graphs", "most_pixels", "streams")
 """Parameters of a config that concern how it runs, and not its model."""
 
 

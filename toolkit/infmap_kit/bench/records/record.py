@@ -40,6 +40,10 @@ class BenchRecord:
     throughput
         Closed loop, one entry each: ``batch``, ``concurrency``, ``images_per_s`` and the latency of its
         requests.
+    cores_limit
+        What the cores compute at most of the network alone, by OpenVINO's ``benchmark_app`` in the same run:
+        ``one_core_per_s``, ``cores``, their product ``limit_per_s``, and ``throughput_mode_per_s``; or
+        ``missing`` with the reason.
     open_loop
         Poisson arrivals, one entry each: ``offered_per_s``, ``answered_per_s``, latency from the intended
         arrival.
@@ -87,6 +91,7 @@ class BenchRecord:
     server: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     cold_start: dict[str, float] = dataclasses.field(default_factory=dict)
     throughput: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    cores_limit: dict[str, Any] = dataclasses.field(default_factory=dict)
     open_loop: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     independent: dict[str, Any] = dataclasses.field(default_factory=dict)
     inspected: dict[str, int] = dataclasses.field(default_factory=dict)
