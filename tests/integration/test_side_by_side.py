@@ -13,6 +13,8 @@ import numpy as np
 import openvino
 import pytest
 from numpy.typing import NDArray
+from tritonclient import grpc
+from tritonclient.utils import InferenceServerException
 
 from infmap_kit.errors import ServerError
 from infmap_kit.gate.pictures import synthetic_pictures
@@ -100,31 +102,45 @@ def _assert_equal(answer: dict[str, NDArray[Any]], expected: dict[str, NDArray[A
 
 @pytest.mark.parametrize("repository", [Precision.FP32], indirect=True)
 def test_a_server_that_is_stopped_answers_what_it_took(repository: Path) -> None:
-    pixels = synthetic_radiograph(0, height=2000, width=1500).radiograph.pixels
+    pixels = synthetic_radiograph(0, height=1800, width=1500).radiograph.pixels
     image, options = network_input(pixels, 224), free_ports()
     together = threading.Barrier(CLIENTS)
 
-    def ask(url: str) -> dict[str, NDArray[Any]]:
-        with InfmapClient(url) as client:
+    def ask(url: str) -> NDArray[Any] | str:
+        """The map, or the words of an error; not by our own client, which would ask again."""
+        inputs = [
+            grpc.InferInput(name, [1, *one.shape], "UINT8").set_data_from_numpy(one[np.newaxis])
+            for name, one in (("IMAGE", image), ("CANVAS", pixels))
+        ]
+        with grpc.InferenceServerClient(url) as client:
+            client.is_server_live()
             together.wait()
-            return client.infer(image, pixels)
+            try:
+                answer: NDArray[Any] = client.infer("infmap", inputs).as_numpy("INFECTION_MAP")
+            except InferenceServerException as error:
+                return str(error.message())
+            return answer
 
     with (
         serving(repository, options) as server,
         concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool,
     ):
         with InfmapClient(server.grpc_url) as client:
-            expected = client.infer(image, pixels)
+            expected = client.infer(image, pixels)["INFECTION_MAP"]
         before = _counted(options.metrics_port)
-        answers = [pool.submit(ask, server.grpc_url) for _ in range(CLIENTS)]
-        # All were taken when no more than one a stream, and the one that waits for a stream, are neither
-        # answered nor waiting.
-        deadline = time.monotonic() + 30
+        asked = [pool.submit(ask, server.grpc_url) for _ in range(CLIENTS)]
+        # Besides these, one a stream is computed, and one waits for a stream.
+        deadline = time.monotonic() + 60
         while _counted(options.metrics_port) - before < CLIENTS - STREAMS - 1:
             assert time.monotonic() < deadline
+        assert not all(one.done() for one in asked)
         server.stop()
-        for answer in answers:
-            _assert_equal(answer.result(), expected)
+        answers = [one.result() for one in asked]
+    # What comes too late is told so, and neither dropped nor left waiting.
+    late = [answer for answer in answers if isinstance(answer, str)]
+    assert len(late) <= STREAMS + 1
+    assert all("no available versions" in words or "refused" in words for words in late)
+    assert all(np.array_equal(one[0], expected) for one in answers if not isinstance(one, str))
 
 
 def _counted(metrics_port: int) -> float:

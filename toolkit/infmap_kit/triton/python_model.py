@@ -50,10 +50,7 @@ DEFAULT_MOST_PIXELS = "40000000"
 """The same where a config does not say it."""
 
 STREAMS = "streams"
-"""Parameter of the model's config: requests that are computed at the same time, each on threads of its own."""
-
-DEFAULT_STREAMS = "1"
-"""The same where a config does not say it."""
+"""Parameter of the model's config: requests that are computed at the same time; 1 where it is missing."""
 
 USUAL_BYTES = 2**24
 """Input of a usual request, as of a detector with 4096x4096 pixels; what a larger one needed is given back."""
@@ -218,8 +215,12 @@ class Pipeline:
         self._graphs = graphs
         self._most_pixels = most_pixels
 
-    def infer(self, inputs: dict[str, Any], outputs: Collection[str]) -> dict[str, Any]:
-        """Compute some outputs by name, as arrays of their own; ``inputs`` are as in :class:`CompiledGraph`.
+    def infer(
+        self, inputs: dict[str, Any], outputs: Collection[str], *, copied: bool = True
+    ) -> dict[str, Any]:
+        """Compute some outputs by name; ``inputs`` are as in :class:`CompiledGraph`.
+
+        Without ``copied`` they lie in the engines' own memory, and are good until these are asked again.
 
         Raises
         ------
@@ -229,13 +230,15 @@ class Pipeline:
         self._refuse_large(inputs)
         tensors = dict(inputs)
         needed = self._needed(outputs)
+        large = sum(array.nbytes for array in inputs.values()) > USUAL_BYTES
         try:
             for graph in needed:
                 tensors |= graph.infer({name: tensors[name] for name in graph.inputs})
-            # Copied, since the next request writes to the engine's own memory.
-            return {name: np.array(tensors[name]) for name in outputs}
+            # Of a large request the engines' memory is given back.
+            own = np.array if copied or large else np.asarray
+            return {name: own(tensors[name]) for name in outputs}
         finally:
-            if sum(array.nbytes for array in inputs.values()) > USUAL_BYTES:
+            if large:
                 tensors.clear()
                 for graph in needed:
                     graph.release()
@@ -331,7 +334,7 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         listed = json.loads(config["parameters"][GRAPHS]["string_value"])
         most_pixels = int(_parameter(config, MOST_PIXELS, DEFAULT_MOST_PIXELS))
-        streams = int(_parameter(config, STREAMS, DEFAULT_STREAMS))
+        streams = int(_parameter(config, STREAMS, "1"))
         graphs = [
             CompiledGraph(
                 folder / graph["file"],
@@ -341,12 +344,10 @@ class TritonPythonModel:
             )
             for graph in listed
         ]
-        self._pipeline = Pipeline(graphs, most_pixels=most_pixels)
-        others = [
-            Pipeline([graph.twin() for graph in graphs], most_pixels=most_pixels)
-            for _ in range(streams - 1)
-        ]
-        self._side_by_side = SideBySide([self._pipeline, *others]) if others else None
+        sets = [graphs, *([graph.twin() for graph in graphs] for _ in range(streams - 1))]
+        pipelines = [Pipeline(one, most_pixels=most_pixels) for one in sets]
+        self._pipeline = pipelines[0]
+        self._side_by_side = SideBySide(pipelines) if streams > 1 else None
         self._input_names = [item["name"] for item in config["input"]]
 
     def execute(self, requests: list[Any]) -> list[Any] | None:
@@ -355,7 +356,9 @@ class TritonPythonModel:
         Triton hands the next request over when this returns, so this waits while no stream is free.
         """
         if self._side_by_side is None:
-            return [self._answer(self._pipeline, one, self._inputs(one)) for one in requests]
+            # Triton itself copies a list of responses, before the next.
+            several = len(requests) > 1
+            return [self._answer(self._pipeline, r, self._inputs(r), several) for r in requests]
         for request in requests:
             inputs = self._inputs(request)
             size = sum(array.nbytes for array in inputs.values())
@@ -375,15 +378,15 @@ class TritonPythonModel:
         sender = request.get_response_sender()
 
         def answer_and_send(pipeline: Pipeline) -> None:
-            response = self._answer(pipeline, request, inputs)
+            response = self._answer(pipeline, request, inputs, False)
             sender.send(response, flags=self._pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
         return answer_and_send
 
-    def _answer(self, pipeline: Pipeline, request: Any, inputs: dict[str, Any]) -> Any:
+    def _answer(self, pipeline: Pipeline, one: Any, inputs: dict[str, Any], copied: bool) -> Any:
         pb_utils = self._pb_utils
         try:
-            outputs = pipeline.infer(inputs, request.requested_output_names())
+            outputs = pipeline.infer(inputs, one.requested_output_names(), copied=copied)
             return pb_utils.InferenceResponse(
                 [pb_utils.Tensor.from_dlpack(name, array) for name, array in outputs.items()]
             )
