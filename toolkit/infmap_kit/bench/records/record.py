@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
+from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP, IN_PROCESS
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_bytes
@@ -111,6 +111,13 @@ class BenchRecord:
         return self.scopes[FILE_TO_MAP].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
 
     @property
+    def overhead_in_process_ms(self) -> float | None:
+        """The same without a server: file to map in the process less engine alone, at p50."""
+        if not {IN_PROCESS, ENGINE_ALONE} <= self.scopes.keys():
+            return None
+        return self.scopes[IN_PROCESS].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
+
+    @property
     def ratios(self) -> dict[str, float]:
         """Ratios of p50s, which can be compared between machines since both sides are of the same run."""
         pairs = [(FILE_TO_MAP, ENGINE_ALONE), *((ENGINE_ALONE, name) for name in BASELINES)]
@@ -149,6 +156,7 @@ class BenchRecord:
             for name, latencies in self.scopes.items()
         }
         document["overhead_p50_ms"] = self.overhead_ms
+        document["overhead_in_process_p50_ms"] = self.overhead_in_process_ms
         document["ratios"] = self.ratios
         return document
 

@@ -33,9 +33,12 @@ def overhead_sentence(record: BenchRecord) -> str:
     """The latency of everything around the engine."""
     if record.overhead_ms is None:
         return ""
+    without = ""
+    if record.overhead_in_process_ms is not None:
+        without = f"; in the process, without a server, {record.overhead_in_process_ms:.1f} ms"
     return (
         f"Everything around the engine adds {record.overhead_ms:.1f} ms at p50 (file to map less engine "
-        "alone)."
+        f"alone){without}."
     )
 
 
