@@ -34,6 +34,7 @@ from infmap_kit.bench.scopes import (
 )
 from infmap_kit.bench.subject import Subject
 from infmap_kit.bench.tune import Goal, tune
+from infmap_kit.bench.tune import best as best_trial
 from infmap_kit.errors import HostMismatch, ServerError, SpecError, Unstable
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
@@ -130,6 +131,9 @@ def test_load_and_baselines_stand_in_the_same_record(small_repository: Path) -> 
         assert point["images_per_s"] == pytest.approx(
             point["batch"] * point["requests"] / point["seconds"], rel=1e-3
         )
+    limit = record.cores_limit
+    assert limit["limit_per_s"] == pytest.approx(limit["cores"] * limit["one_core_per_s"], rel=1e-3)
+    assert limit["throughput_mode_per_s"] > 0
     (open_loop,) = record.open_loop
     assert open_loop["offered_per_s"] == pytest.approx(
         0.5 * max(p["images_per_s"] for p in record.throughput if p["batch"] == 1), rel=1e-3
@@ -356,13 +360,14 @@ def test_tune_publishes_the_best_setting_and_keeps_the_one_before(
 
     repository = tmp_path / "model_repository"
     shutil.copytree(small_repository, repository)
-    settings = [Setting(threads=1, instances=1), Setting(threads=1, instances=2)]
+    settings = [Setting(threads=1, instances=1), Setting(threads=1, instances=1, streams=2)]
     manifest, trials = tune(repository, goal=Goal.THROUGHPUT, seconds=0.5, settings=settings)
     assert check_repository(repository) == manifest
     assert manifest.release == 2
-    best = max(trials, key=lambda trial: trial.images_per_s).setting
+    best = best_trial(trials, Goal.THROUGHPUT).setting
     config = parse_config((repository / "infmap" / "config.pbtxt").read_text())
     assert config.instance_group[0].count == best.instances
+    assert config.parameters["streams"].string_value == str(best.streams)
     assert served_graphs(config)[0].threads == best.threads
     assert served_graphs(config)[1].threads == 1
     assert manifest.model["tuned"]["chosen"] == dataclasses.asdict(best)
@@ -372,5 +377,5 @@ def test_tune_publishes_the_best_setting_and_keeps_the_one_before(
         picture = synthetic_pictures()[0][1]
         client.infer(picture, picture)
         assert client.release == 2
-        assert "graphs" not in client.model()
+        assert not {"graphs", "streams"} & set(client.model())
     assert roll_back(repository).release == 1

@@ -113,6 +113,28 @@ def test_a_failure_of_the_engine_is_not_remembered(rendering: CompiledGraph) -> 
     assert (rendering.infer(good)["INFECTION_MAP"] == 9).all()
 
 
+def test_answers_that_need_no_copy_are_none(
+    rendering: CompiledGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server copies an answer itself before it asks again; of a large request memory is given back."""
+    inputs = {
+        "probability": np.zeros((1, 224, 224), np.float32),
+        "CANVAS": np.full((1, 64, 64), 7, np.uint8),
+    }
+    pipeline = Pipeline([rendering])
+
+    def painted(*, copied: bool) -> Any:
+        return pipeline.infer(inputs, ["INFECTION_MAP"], copied=copied)["INFECTION_MAP"]
+
+    in_place = painted(copied=False)
+    assert np.shares_memory(in_place, painted(copied=False))
+    assert not np.shares_memory(in_place, painted(copied=True))
+    monkeypatch.setattr("infmap_kit.triton.python_model.USUAL_BYTES", 100)
+    large = painted(copied=False)
+    assert not np.shares_memory(large, rendering.infer(inputs)["INFECTION_MAP"])
+    assert (large == 7).all()
+
+
 def test_answers_are_not_overwritten_by_the_next(tmp_path: Path) -> None:
     onnx.save(detection_graph(), tmp_path / "detection.onnx")
     pipeline = Pipeline([CompiledGraph(tmp_path / "detection.onnx", precision="f32", threads=1)])

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.bench.baselines.benchmark_app import measure_limit
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.bench.subject import Subject
 from infmap_kit.errors import SpecError
@@ -53,7 +54,7 @@ class LoadOptions:
         Seed of the arrivals.
     """
 
-    concurrencies: tuple[int, ...] = (1, 2, 4, 8)
+    concurrencies: tuple[int, ...] = (1, 2, 4, 8, 16)
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     offered_shares: tuple[float, ...] = (0.3, 0.6, 0.8)
     seconds: float = 8.0
@@ -62,6 +63,23 @@ class LoadOptions:
     def __post_init__(self) -> None:
         if self.seconds <= 0 or min(self.offered_shares, default=1) <= 0:
             raise SpecError("expected load of more than 0 seconds and 0 requests a second")
+
+
+def limit_of(subject: Subject, options: LoadOptions) -> dict[str, Any]:
+    """What the cores could compute of the network alone, or under ``missing`` why that is not known."""
+    network = subject.openvino_network
+    if network is None:
+        return {"missing": "the engine is not OpenVINO's, whose benchmark_app measures its own"}
+    try:
+        limit = measure_limit(
+            network.path,
+            precision=network.precision,
+            image_size=subject.model.contract.image_size,
+            seconds=options.seconds,
+        )
+    except SpecError as error:
+        return {"missing": str(error)}
+    return limit.as_json()
 
 
 def closed_loop(

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infmap_kit.bench.baselines import Baseline, baselines_of
+from infmap_kit.bench.baselines.baseline import Baseline, baselines_of
 from infmap_kit.bench.independent import measure_independently
-from infmap_kit.bench.load import LoadOptions, closed_loop, open_loop
+from infmap_kit.bench.load import LoadOptions, closed_loop, limit_of, open_loop
 from infmap_kit.bench.machine import describe_machine, loaded, stolen_ticks
 from infmap_kit.bench.pictures import bench_pictures
 from infmap_kit.bench.records.record import BenchRecord
@@ -122,6 +122,7 @@ def measure(
         server=run.steps,
         cold_start=subject.cold_start,
         throughput=run.throughput,
+        cores_limit=run.cores_limit,
         open_loop=run.open,
         independent=run.independent,
         model=subject.manifest.model,
@@ -203,6 +204,7 @@ class _Run:
         self.not_measured: dict[str, str] = {}
         self.steps: dict[str, dict[str, float]] = {}
         self.throughput: list[dict[str, Any]] = []
+        self.cores_limit: dict[str, Any] = {}
         self.open: list[dict[str, Any]] = []
         self.independent: dict[str, Any] = {}
         self.failure = ""
@@ -246,6 +248,9 @@ class _Run:
     def load(self, subject: Subject) -> None:
         """Throughput, open-loop load, and the other load generator, each by itself."""
         if self.options.load is not None:
+            # Beside the throughput, since the machine may be slower in an hour.
+            self.progress("the cores' limit", 0, 1)
+            self.cores_limit = limit_of(subject, self.options.load)
             self.throughput = closed_loop(subject, self.options.load, progress=self.progress)
             single = [point for point in self.throughput if point["batch"] == 1]
             fastest = max(point["images_per_s"] for point in single)

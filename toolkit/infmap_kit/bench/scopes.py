@@ -8,6 +8,8 @@ SERVED_SEGMENTATION = "served segmentation"
 SERVED_ENSEMBLE = "served ensemble"
 FILE_TO_MAP = "file to map"
 
+IN_PROCESS = "file to map, in the process"
+
 NATIVE_MAP = "served, map at native size"
 ENCODE_PNG = "PNG of the native map"
 
@@ -30,10 +32,11 @@ SCOPES = {
 """The nested scopes: each holds the one before it."""
 
 APART = {
+    IN_PROCESS: "as file to map, answered by the engines of the measuring process, without Triton and gRPC",
     NATIVE_MAP: "as served ensemble, but painted at the picture's own size",
     ENCODE_PNG: "encoding that map",
 }
-"""Times that come on top for a map at native size on disk."""
+"""The way without a server, and times that come on top for a map at native size on disk."""
 
 STAGES = {
     DECODE: "encoded bytes to pixels",

@@ -19,22 +19,27 @@ from infmap_kit.bench.scopes import (
     ENGINE_ALONE,
     ENGINE_WITH_TRANSFERS,
     FILE_TO_MAP,
+    IN_PROCESS,
     NATIVE_MAP,
     RESIZE,
     SERVED_ENSEMBLE,
     SERVED_SEGMENTATION,
 )
-from infmap_kit.gate.engines import DeviceEngine, Engine
+from infmap_kit.gate.engines import DeviceEngine, Engine, OpenvinoEngine
 from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.quick import quick_input, quick_radiograph
 from infmap_kit.model.tensors import CANVAS, IMAGE, PROBABILITY, Graph
+from infmap_kit.parts.contract import ENSEMBLE
 from infmap_kit.parts.registry import part_of
+from infmap_kit.serving.in_process import InProcessModel
 from infmap_kit.serving.server import RunningServer, Serve, served_here
 from infmap_kit.targets.backends import on_gpu
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.config import parse_config
+from infmap_kit.triton.infmap_model import InfmapModel
 from infmap_kit.triton.repository import Manifest, check_repository
 
 Timed = Callable[[int], float]
@@ -55,6 +60,8 @@ class Subject:
         Triton, and a connection to it.
     model
         The repository's graphs, opened in this process as the server opens them.
+    in_process
+        The same, asked as the server is.
     cold_start
         See :class:`~infmap_kit.bench.records.record.BenchRecord`.
     triton
@@ -66,6 +73,7 @@ class Subject:
     server: RunningServer
     client: InfmapClient
     model: OpenedModel
+    in_process: InfmapModel
     cold_start: dict[str, float]
     triton: str
 
@@ -84,6 +92,7 @@ class Subject:
         model = find(manifest.target).open(repository, manifest)
         pictures = [picture.at(model.contract.image_size) for picture in pictures]
         cold_start = {"engine_ms": _since(begun)}
+        config = parse_config((repository / ENSEMBLE.name / "config.pbtxt").read_text("utf-8"))
         begun = time.perf_counter()
         with (
             serve(repository) as server,
@@ -99,6 +108,7 @@ class Subject:
                 server=server,
                 client=client,
                 model=model,
+                in_process=InProcessModel(config, model, release=manifest.release, copy=None),
                 cold_start=cold_start,
                 triton=client.server_version(),
             )
@@ -122,6 +132,11 @@ class Subject:
             "The server computes on the GPU and the engine alone on the CPU, since this Python's ONNX Runtime "
             "has no CUDA provider: pip install 'onnxruntime-gpu[cuda,cudnn]' in the place of onnxruntime."
         )
+
+    @property
+    def openvino_network(self) -> OpenvinoEngine | None:
+        """The network's engine where it is OpenVINO's."""
+        return self._engine if isinstance(self._engine, OpenvinoEngine) else None
 
     @property
     def _engine(self) -> Engine:
@@ -151,9 +166,9 @@ class Subject:
             tensors |= self._compute(graph, tensors)
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
 
-        def file_to_map(number: int) -> None:
+        def file_to_map(number: int, model: InfmapModel = client) -> None:
             image = quick_input(pictures[number].content, pictures[number].name, size)
-            client.infer(image, image)
+            model.infer(image, image)
 
         def alone(graph: Graph) -> Callable[[int], object]:
             def compute(number: int) -> object:
@@ -170,6 +185,7 @@ class Subject:
             ),
             SERVED_ENSEMBLE: lambda i: client.infer(pictures[i].image, pictures[i].image),
             FILE_TO_MAP: file_to_map,
+            IN_PROCESS: lambda i: file_to_map(i, self.in_process),
             NATIVE_MAP: lambda i: client.infer(pictures[i].image, pictures[i].pixels),
             ENCODE_PNG: lambda i: encode_png(maps[i]),
             DECODE: lambda i: _decoded(pictures[i], size),

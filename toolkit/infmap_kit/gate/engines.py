@@ -128,6 +128,8 @@ class OpenvinoEngine:
     ----------
     graph
         The runner's own graph, whose outputs are not copied.
+    path, precision
+        What it was made of.
     """
 
     def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:
@@ -140,6 +142,7 @@ class OpenvinoEngine:
                 "the embedded target runs on OpenVINO, which is not installed: "
                 "pip install 'infmap-kit[embedded]'"
             ) from error
+        self.path, self.precision = path, precision
         with in_one_line("OpenVINO cannot take the graph"):
             self.graph = CompiledGraph(path, precision=precision, threads=threads)
 

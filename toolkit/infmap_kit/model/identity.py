@@ -10,7 +10,7 @@ from infmap_kit.model.finding import FindingSpec
 from infmap_kit.model.paint import Paint
 from infmap_kit.model.severity_noise import PARAMETER as NOISE
 
-_RUNNING = ("graphs", "most_pixels")
+_RUNNING = ("graphs", "most_pixels", "streams")
 """Parameters of a config that concern how it runs, and not its model."""
 
 

@@ -40,11 +40,11 @@ class InProcessModel(InfmapModel):
     release
         Number of the release.
     copy
-        The files that were hashed and opened; taken away by :meth:`close`.
+        The files that were hashed and opened; taken away by :meth:`close`. ``None`` where they stay.
     """
 
     def __init__(
-        self, config: pb.ModelConfig, opened: OpenedModel, *, release: int, copy: PrivateCopy
+        self, config: pb.ModelConfig, opened: OpenedModel, *, release: int, copy: PrivateCopy | None
     ) -> None:
         from infmap_kit.triton.python_model import Pipeline
 
@@ -82,7 +82,8 @@ class InProcessModel(InfmapModel):
 
     def close(self) -> None:
         """Take the copy of the files away."""
-        self._copy.remove()
+        if self._copy is not None:
+            self._copy.remove()
 
 
 def open_repository(repository: Path) -> InProcessModel:

@@ -248,7 +248,7 @@ class BackendTarget(Target):
         from infmap_kit.parts.registry import all_parts
         from infmap_kit.triton.config import config_text, parse_config
 
-        if setting.threads:
+        if setting.threads or setting.streams > 1:
             raise SpecError(
                 f"target {self.name} leaves threads to Triton's backend: only instances can be set, found "
                 f"{setting}"

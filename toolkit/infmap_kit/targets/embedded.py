@@ -44,7 +44,9 @@ class EmbeddedOptions(CalibratedOptions):
         Threads of networks and rendering; 0 is all cores. Detection has a single thread: with more it would
         spend more on handing over than on computing.
     instances
-        Copies of the pipeline that run side by side, each with threads of its own.
+        Copies of the pipeline that run side by side, each a process with threads of its own.
+    streams
+        Requests that each copy computes at the same time, each on so many threads.
     rest
         Precision of the layers that INT8 leaves as they were.
     """
@@ -64,14 +66,21 @@ class EmbeddedOptions(CalibratedOptions):
             "min": 1,
         },
     )
+    streams: int = dataclasses.field(
+        default=1,
+        metadata={
+            "help": "Requests that the embedded target computes at the same time; `tune` finds how many.",
+            "min": 1,
+        },
+    )
     rest: Precision = Precision.FP32
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.threads < 0 or self.instances < 1:
+        if self.threads < 0 or self.instances < 1 or self.streams < 1:
             raise SpecError(
-                "expected threads of 0 (all cores) or more and at least one instance, found "
-                f"{self.threads} and {self.instances}"
+                "expected threads of 0 (all cores) or more, at least one instance and one stream, found "
+                f"{self.threads}, {self.instances} and {self.streams}"
             )
 
 
@@ -185,15 +194,31 @@ class Embedded(Target):
         )
 
     def settings(self, manifest: Manifest, cores: int) -> list[Setting]:
-        """Threads in powers of two, with a single instance or as many as the cores allow."""
+        """Threads in powers of two, for a single request or for as many at the same time as the cores allow.
+
+        These are computed in as many processes, or in one, whose streams share the network's weights.
+        """
         threads = sorted({1 << n for n in range(cores.bit_length()) if 1 << n <= cores} | {cores})
-        pairs = [(count, instances) for count in threads for instances in {1, cores // count}]
-        return [Setting(threads=count, instances=instances) for count, instances in sorted(pairs)]
+        return [
+            setting
+            for count in threads
+            for setting in dict.fromkeys(
+                (
+                    Setting(threads=count, instances=1),
+                    Setting(threads=count, instances=cores // count),
+                    Setting(threads=count, instances=1, streams=cores // count),
+                )
+            )
+        ]
 
     def set(self, folder: Path, setting: Setting) -> None:
-        """Write threads and instances into the pipeline's config."""
+        """Write threads, instances and streams into the pipeline's config."""
         from infmap_kit.parts.contract import DETECTION, ENSEMBLE
-        from infmap_kit.targets.embedded_configs import served_graphs, set_served_graphs
+        from infmap_kit.targets.embedded_configs import (
+            served_graphs,
+            set_served_graphs,
+            set_streams,
+        )
         from infmap_kit.triton.config import config_text, parse_config
 
         path = folder / ENSEMBLE.name / "config.pbtxt"
@@ -205,6 +230,7 @@ class Embedded(Target):
             for graph in served_graphs(config)
         ]
         set_served_graphs(config, graphs)
+        set_streams(config, setting.streams)
         config.instance_group[0].count = setting.instances
         path.write_text(config_text(config), encoding="utf-8")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GRAPHS_PARAMETER = "graphs"
 MOST_PIXELS_PARAMETER = "most_pixels"
+STREAMS_PARAMETER = "streams"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def embedded_configs(
     Parameters
     ----------
     options
-        Precision, threads, instances.
+        Precision, threads, instances, streams.
     identity, contract
         See :func:`~infmap_kit.targets.backend_configs.backend_configs`.
 
@@ -88,6 +89,7 @@ def embedded_configs(
         )
     set_served_graphs(pipeline, served)
     set_parameters(pipeline, {MOST_PIXELS_PARAMETER: str(MAX_PIXELS)})
+    set_streams(pipeline, options.streams)
     return {pipeline.name: pipeline}
 
 
@@ -105,6 +107,11 @@ def set_served_graphs(config: pb.ModelConfig, graphs: Sequence[ServedGraph]) -> 
     """Write into the pipeline's config which graphs the runner compiles, and how."""
     listed = json.dumps([dataclasses.asdict(graph) for graph in graphs])
     set_parameters(config, {GRAPHS_PARAMETER: listed})
+
+
+def set_streams(config: pb.ModelConfig, streams: int) -> None:
+    """Write into the pipeline's config how many requests the runner computes at the same time."""
+    set_parameters(config, {STREAMS_PARAMETER: str(streams)})
 
 
 def served_graphs(config: pb.ModelConfig) -> list[ServedGraph]:

@@ -167,18 +167,27 @@ class Setting:
     Parameters
     ----------
     threads
-        Threads of each instance; 0 leaves them to the server.
+        Threads of each request; 0 leaves them to the server.
     instances
-        Instances side by side.
+        Instances side by side, each a process of its own.
+    streams
+        Requests that each instance computes at the same time.
     """
 
     threads: int
     instances: int
+    streams: int = 1
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are computed at the same time."""
+        return self.instances * self.streams
 
     def __str__(self) -> str:
         if not self.threads:
             return f"{self.instances} instances"
-        return f"{self.instances} x {self.threads} threads"
+        threads = f"{self.instances} x {self.threads} threads"
+        return threads if self.streams == 1 else f"{threads} for each of {self.streams} requests"
 
 
 class Target(abc.ABC):

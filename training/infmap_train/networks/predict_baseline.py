@@ -1,7 +1,7 @@
 """Keras' ``predict`` timed: ``python -m infmap_train.networks.predict_baseline NETWORK``.
 
 NETWORK is a :class:`~infmap_kit.model.spec.NetworkSpec` as JSON. The weights are random, which changes
-nothing of how long it takes. See :class:`infmap_kit.bench.baselines.Baseline`.
+nothing of how long it takes. See :class:`infmap_kit.bench.baselines.baseline.Baseline`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from infmap_kit.bench.baselines import answer_blocks, replies
+from infmap_kit.bench.baselines.baseline import answer_blocks, replies
 from infmap_kit.model.spec import IMAGE_SIZE, NetworkSpec
 from infmap_train.networks.quiet import import_tensorflow, silenced
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
+from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP, IN_PROCESS
 from infmap_kit.bench.statistics import Latencies
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_bytes
@@ -40,6 +40,10 @@ class BenchRecord:
     throughput
         Closed loop, one entry each: ``batch``, ``concurrency``, ``images_per_s`` and the latency of its
         requests.
+    cores_limit
+        What the cores compute at most of the network alone, by OpenVINO's ``benchmark_app`` in the same run:
+        ``one_core_per_s``, ``cores``, their product ``limit_per_s``, and ``throughput_mode_per_s``; or
+        ``missing`` with the reason.
     open_loop
         Poisson arrivals, one entry each: ``offered_per_s``, ``answered_per_s``, latency from the intended
         arrival.
@@ -87,6 +91,7 @@ class BenchRecord:
     server: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     cold_start: dict[str, float] = dataclasses.field(default_factory=dict)
     throughput: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    cores_limit: dict[str, Any] = dataclasses.field(default_factory=dict)
     open_loop: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     independent: dict[str, Any] = dataclasses.field(default_factory=dict)
     inspected: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -104,6 +109,13 @@ class BenchRecord:
         if not {FILE_TO_MAP, ENGINE_ALONE} <= self.scopes.keys():
             return None
         return self.scopes[FILE_TO_MAP].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
+
+    @property
+    def overhead_in_process_ms(self) -> float | None:
+        """The same without a server: file to map in the process less engine alone, at p50."""
+        if not {IN_PROCESS, ENGINE_ALONE} <= self.scopes.keys():
+            return None
+        return self.scopes[IN_PROCESS].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -144,6 +156,7 @@ class BenchRecord:
             for name, latencies in self.scopes.items()
         }
         document["overhead_p50_ms"] = self.overhead_ms
+        document["overhead_in_process_p50_ms"] = self.overhead_in_process_ms
         document["ratios"] = self.ratios
         return document
 

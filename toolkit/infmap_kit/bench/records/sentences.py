@@ -21,6 +21,7 @@ def meaning_sentences(record: BenchRecord) -> list[str]:
     return [
         overhead_sentence(record),
         *ratio_sentences(record),
+        limit_sentence(record),
         paper_sentence(record),
         accuracy_sentence(record),
         cold_start_sentence(record),
@@ -32,9 +33,12 @@ def overhead_sentence(record: BenchRecord) -> str:
     """The latency of everything around the engine."""
     if record.overhead_ms is None:
         return ""
+    without = ""
+    if record.overhead_in_process_ms is not None:
+        without = f"; in the process, without a server, {record.overhead_in_process_ms:.1f} ms"
     return (
         f"Everything around the engine adds {record.overhead_ms:.1f} ms at p50 (file to map less engine "
-        "alone)."
+        f"alone){without}."
     )
 
 
@@ -45,6 +49,23 @@ def ratio_sentences(record: BenchRecord) -> list[str]:
         f"{'reached' if ratio <= GOALS[pair] else 'not reached'})."
         for pair, ratio in record.ratios.items()
     ]
+
+
+def limit_sentence(record: BenchRecord) -> str:
+    """The highest throughput of single pictures beside what the cores could compute of the network alone."""
+    limit = record.cores_limit
+    if not record.throughput or not limit:
+        return ""
+    if "missing" in limit:
+        return f"The cores' limit is not known: {limit['missing']}."
+    served = max(p["images_per_s"] for p in record.throughput if p["batch"] == 1)
+    ceiling, own = limit["limit_per_s"], limit["throughput_mode_per_s"]
+    return (
+        f"The cores' limit is {ceiling:.1f} images a second: {limit['cores']} cores, each computing the "
+        f"network alone {limit['one_core_per_s']:.1f} times (benchmark_app, in this run). OpenVINO's own "
+        f"throughput mode reaches {own:.1f}. Served, single pictures reach {served:.1f} at most: "
+        f"{served / ceiling:.2f} of the limit, {served / own:.2f} of that mode."
+    )
 
 
 def paper_sentence(record: BenchRecord) -> str:

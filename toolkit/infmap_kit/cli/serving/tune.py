@@ -21,16 +21,16 @@ def tune(
     seconds: Annotated[
         float,
         typer.Option(
-            min=0.5, help="Each setting is measured alone and with several clients so long."
+            min=0.5, help="Each setting is measured with 1, 2, 4, 8 and 16 clients, each so long."
         ),
     ] = 5.0,
     runtime: Runtime = "auto",
     json_: Json = False,
 ) -> None:
-    """Choose threads and instances for this machine by measurement; instances alone for Triton's own backends.
+    """Choose threads, instances and streams for this machine by measurement.
 
     Tries them with a server of its own, publishes the repository anew with the best, once it passed the gate
-    again, and keeps the release before (`infmap-kit rollback`).
+    again, and keeps the release before (`infmap-kit rollback`). Triton's own backends choose their threads.
     """
     from infmap_kit.bench.tune import parse_goal, trials_table
     from infmap_kit.bench.tune import tune as tune_repository

@@ -1,6 +1,6 @@
-"""``python -m infmap_kit.bench.onnxruntime_baseline MODEL.onnx``: a graph in FP32 on ONNX Runtime, timed.
+"""``python -m infmap_kit.bench.baselines.onnxruntime MODEL.onnx``: a graph in FP32 on ONNX Runtime, timed.
 
-See :class:`~infmap_kit.bench.baselines.Baseline`.
+See :class:`~infmap_kit.bench.baselines.baseline.Baseline`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from infmap_kit.bench.baselines import answer_blocks, replies
+from infmap_kit.bench.baselines.baseline import answer_blocks, replies
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.parts.contract import image_size_of
 

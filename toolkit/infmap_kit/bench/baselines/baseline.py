@@ -92,7 +92,7 @@ def baselines_of(
 def _onnx_runtime(reference: Path | None) -> Baseline:
     if reference is None:
         raise SpecError("the repository keeps no network in FP32")
-    command = [sys.executable, "-m", "infmap_kit.bench.onnxruntime_baseline", str(reference)]
+    command = [sys.executable, "-m", "infmap_kit.bench.baselines.onnxruntime", str(reference)]
     return Baseline(ONNX_RUNTIME, command)
 
 
