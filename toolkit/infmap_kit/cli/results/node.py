@@ -215,6 +215,7 @@ def watch_folder(
     In the rules their caller is FOLDER. What was taken moves to accepted/, the rest to refused/ with the
     reason beside it. Folders, links, hidden files and names like *.part, *.tmp and *~ are not looked at.
     """
+    from infmap_kit.node.audit.trail import Trail
     from infmap_kit.node.intake import Intake
     from infmap_kit.node.log import log_to_stderr
     from infmap_kit.node.queue.store import Store
@@ -224,7 +225,10 @@ def watch_folder(
 
     read = read_node(config)
     store = Store(database_of(read, make=True))
-    intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
+    keep_free_bytes = read.limits.keep_free_mb << 20
+    intake = Intake(
+        Spool(read.node.spool), store, keep_free_bytes=keep_free_bytes, trail=Trail(read)
+    )
     watched = WatchFolder(
         folder,
         intake,

@@ -42,6 +42,7 @@ def forget(
     being delivered, nothing is removed. A call that was killed is finished by calling it again.
     """
     read = read_node(config)
+    from infmap_kit.node.audit.trail import Trail
     from infmap_kit.node.custody.forgetting import Name, find, forget_all
     from infmap_kit.node.queue.tables import held_table
     from infmap_kit.node.spool import Spool
@@ -62,12 +63,18 @@ def forget(
     if value == "-":
         value = sys.stdin.readline().strip()
     database, spool = database_of(read), Spool(read.node.spool)
-    found = (find if dry_run else forget_all)(spool, database, name, value)
+    trail = Trail(read)
+    if dry_run:
+        found = find(spool, database, name, value)
+    else:
+        found = forget_all(spool, database, name, value, trail=trail)
     done = "Would be forgotten" if dry_run else "Forgotten"
     size = f"{len(found.files)} files, {found.size_bytes / 2**20:.1f} MiB"
     sentences = [f"{done}: {len(found.radiographs)} radiographs, {size}."]
     if found.unknown:
         listed = ", ".join(map(str, found.unknown))
         sentences.append(f"Whose these are cannot be said, for their files are gone: {listed}.")
+    if trail.trouble:
+        sentences.append(f"Not in the audit log: {trail.trouble}.")
     tables = [held_table(found.radiographs)] if found.radiographs else []
     print_result(found.as_json(dry_run=dry_run), *tables, *sentences, as_json=json_)

@@ -17,6 +17,8 @@ from infmap_kit.errors import NodeError
 from infmap_kit.imaging.dicom.dataset import read_header, text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.node.audit.messages import AuditedObject, subject_in
+from infmap_kit.node.audit.trail import Trail
 from infmap_kit.node.queue import view
 from infmap_kit.node.queue.database import Database
 from infmap_kit.node.queue.erasure import (
@@ -53,6 +55,8 @@ class Forgotten:
         Their files, relative to the spool.
     size_bytes
         Size of these files.
+    subjects
+        The radiographs as the audit log names them.
     unknown
         Numbers of radiographs whose files are gone or cannot be read: whose they are cannot be said.
     """
@@ -61,6 +65,7 @@ class Forgotten:
     files: list[str]
     size_bytes: int
     unknown: list[int]
+    subjects: list[AuditedObject]
 
     def as_json(self, *, dry_run: bool) -> dict[str, Any]:
         """For scripts; without a name, and without a UID."""
@@ -87,7 +92,7 @@ def find(spool: Spool, database: Database, name: Name, value: str) -> Forgotten:
     Parameters
     ----------
     name, value
-        By what, and its value as it stands in the radiograph, or the stand-in that log and lists show
+        By what, and its value as it stands in the radiograph, or the stand-in that logs and lists show
         (:func:`~infmap_kit.imaging.dicom.identity.hashed_uid`).
 
     Raises
@@ -114,16 +119,27 @@ def find(spool: Spool, database: Database, name: Name, value: str) -> Forgotten:
         files=files_of,
         size_bytes=sum((spool.folder / file).stat().st_size for file in files_of),
         unknown=unknown,
+        subjects=[_subject(spool, one) for one in named],
     )
 
 
-def forget_all(spool: Spool, database: Database, name: Name, value: str) -> Forgotten:
+def _subject(spool: Spool, one: Held) -> AuditedObject:
+    """The radiograph for the audit log; of one whose file is gone, the queue knows the UID."""
+    subject = subject_in(spool.images / one.file)
+    return subject if subject.instance else AuditedObject(instance=hashed_uid(one.sop_instance_uid))
+
+
+def forget_all(
+    spool: Spool, database: Database, name: Name, value: str, *, trail: Trail | None = None
+) -> Forgotten:
     """Remove what the node holds of somebody; what an earlier call left is finished as well.
 
     Parameters
     ----------
     name, value
         As for :func:`find`.
+    trail
+        The audit log, which hears of it before anything goes.
 
     Raises
     ------
@@ -139,6 +155,8 @@ def forget_all(spool: Spool, database: Database, name: Name, value: str) -> Forg
         }
         if unfinished:
             raise NodeError(on_the_way(unfinished))
+        if trail is not None and found.radiographs:
+            trail.forgotten(found.subjects)
         erase(database, [one.image_id for one in found.radiographs], found.files)
         remaining = still_to_go(database)
         for file in remaining:
