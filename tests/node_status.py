@@ -27,6 +27,7 @@ def node_status(*problems: str) -> dict[str, Any]:
         "now": _MOMENT,
         "free_gb": 12.34,
         "problems": list(problems),
+        "warnings": [],
         "received": 1205,
         "images": {"done": 1203, "failed": 2},
         "models": [{"name": "adult", "url": "127.0.0.1:8001", "trouble": ""}],

@@ -51,6 +51,8 @@ class DurableDatabase:
             # With WAL, NORMAL may lose the last transactions, which were already confirmed, in a power cut.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            # What is deleted is overwritten: such a file may hold what identifies people.
+            connection.execute("PRAGMA secure_delete = ON")
             self._local.connection = connection
         return connection
 

@@ -38,11 +38,11 @@ from infmap_kit.node.spool import Spool
 from .conftest import MakeFile
 
 
-def _accept(intake: Intake, file: Path, **options: tuple[str, str]) -> Receipt:
+def _accept(intake: Intake, file: Path, *, announced: tuple[str, str] | None = None) -> Receipt:
     part = intake.spool.arriving / "part"
     shutil.copy(file, part)
     try:
-        return intake.accept(part, caller="A", **options)
+        return intake.accept(part, caller="A", announced=announced)
     finally:
         assert list(intake.spool.arriving.iterdir()) == [], "nothing stays half-way"
 

@@ -251,6 +251,15 @@ class StatusPage(_Section):
     port: _Port = 8088
 
 
+class Audit(_Section):
+    """``[audit]``: records of who received and sent what, without names."""
+
+    to: Literal["file", "syslog", "off"] = "file"
+    folder: _Path | None = None
+    days: Annotated[int, Field(ge=1)] = 366
+    syslog: _Path = Path("/dev/log")
+
+
 class NodeConfig(_Section):
     """The file."""
 
@@ -263,6 +272,7 @@ class NodeConfig(_Section):
     rules: Annotated[list[Rule], Field(min_length=1)]
     retention: Retention = Retention()
     status: StatusPage = StatusPage()
+    audit: Audit = Audit()
 
     def model_url(self, name: str) -> str:
         """Where the model called ``name`` is served."""

@@ -17,6 +17,8 @@ from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 from infmap_kit.model.files import sha256_of
+from infmap_kit.node.audit.messages import AuditedObject, subject_of
+from infmap_kit.node.audit.trail import Trail
 from infmap_kit.node.log import note
 from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.spool import Spool, settle
@@ -94,10 +96,15 @@ class Intake:
         The radiographs' files, and the queue of them.
     keep_free_bytes
         Space that is not given to new files: results and the store's own log need it.
+    trail
+        The audit log, which hears of each radiograph before its sender does.
     """
 
-    def __init__(self, spool: Spool, store: Store, *, keep_free_bytes: int) -> None:
+    def __init__(
+        self, spool: Spool, store: Store, *, keep_free_bytes: int, trail: Trail | None = None
+    ) -> None:
         self.spool = spool
+        self._trail = trail
         self._store = store
         self._keep_free_bytes = keep_free_bytes
 
@@ -122,7 +129,12 @@ class Intake:
         return self.spool.free_bytes() > self._keep_free_bytes // 2
 
     def accept(
-        self, part: Path, *, caller: str, announced: tuple[str, str] | None = None
+        self,
+        part: Path,
+        *,
+        caller: str,
+        address: str = "",
+        announced: tuple[str, str] | None = None,
     ) -> Receipt:
         """Take a written file over; it is moved.
 
@@ -130,8 +142,8 @@ class Intake:
         ----------
         part
             A whole DICOM file in the spool's ``arriving``.
-        caller
-            AE title of the sender.
+        caller, address
+            AE title of the sender, and where it sends from.
         announced
             SOP class and SOP instance that the sender named, where it did.
 
@@ -178,15 +190,23 @@ class Intake:
         if isinstance(added, Known) and replaced:
             (self.spool.images / added.file).unlink(missing_ok=True)
             note("replaced, it was cut short or damaged", image=added.image_id, caller=caller)
+            self._record(header, caller, address, "U")
             return Receipt(image_id=added.image_id, is_new=True)
         if isinstance(added, Known):
             try:
-                return self._again(added, file, sha256)
+                receipt = self._again(added, file, sha256)
             finally:
                 file.unlink(missing_ok=True)
+            self._record(header, caller, address, "R")
+            return receipt
         uid = hashed_uid(header.instance)
         note("received", image=added, uid=uid, caller=caller, size_bytes=size_bytes)
+        self._record(header, caller, address, "C")
         return Receipt(image_id=added, is_new=True)
+
+    def _record(self, header: _Header, caller: str, address: str, action: str) -> None:
+        if self._trail is not None:
+            self._trail.received(header.subject, caller=caller, address=address, action=action)
 
     def _is_damaged_before(self, known: Known, file: Path) -> bool:
         """Whether the one that is here cannot be read, and is of the patient and study that has come.
@@ -232,6 +252,7 @@ class _Header:
     instance: str
     results_bytes: int
     accession: str
+    subject: AuditedObject
 
 
 def _header(path: Path) -> _Header:
@@ -244,6 +265,7 @@ def _header(path: Path) -> _Header:
                 instance=str(tags.get("SOPInstanceUID") or ""),
                 results_bytes=_RESULT_BYTES_A_PIXEL * min(max(pixels, 0), MAX_PIXELS),
                 accession=text_of(tags, "AccessionNumber"),
+                subject=subject_of(tags),
             )
     except OSError:
         raise

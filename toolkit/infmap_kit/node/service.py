@@ -11,6 +11,7 @@ from typing import Any
 
 from infmap_kit import __version__
 from infmap_kit.errors import InfmapError, NodeError
+from infmap_kit.node.audit.trail import Trail
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.dicom.delivery import Sender
 from infmap_kit.node.dicom.receiver import Receiver
@@ -57,12 +58,14 @@ class Node:
         self._spool = Spool(config.node.spool)
         self._lock = NodeLock(self._spool)
         load_libraries()
+        self._trail = trail = Trail(config)
         self._started_at = utc_now()
         self._database = database = Database(self._spool.database)
         self._metrics = Metrics(
             lambda: view.overview(database),
             self._spool.free_bytes,
             lambda: {sender.destination.name: sender.trouble for sender in self._senders},
+            lambda: trail.lost,
         )
         self._store = Store(database, on_finished=self._metrics.finished)
         self._outbox = Outbox(database, on_finished=self._metrics.finished)
@@ -72,10 +75,10 @@ class Node:
             note("removed what an earlier run left unfinished", files=swept)
         self._give_up_unknown_destinations()
         self._intake = Intake(
-            self._spool, self._store, keep_free_bytes=config.limits.keep_free_mb << 20
+            self._spool, self._store, keep_free_bytes=config.limits.keep_free_mb << 20, trail=trail
         )
         self._troubles = Troubles()
-        self._refusals = Refusals()
+        self._refusals = Refusals(trail)
         workers = [
             Worker(
                 config,
@@ -88,7 +91,9 @@ class Node:
         ]
         title = config.node.ae_title
         self._senders = [
-            Sender(destination, self._outbox, results=self._spool.results, ae_title=title)
+            Sender(
+                destination, self._outbox, results=self._spool.results, ae_title=title, trail=trail
+            )
             for destination in config.destinations
         ]
         self._work_loops = [
@@ -134,6 +139,7 @@ class Node:
         except BaseException:
             self.__exit__()
             raise
+        self._trail.started()
         node = self._config.node
         note("ready", version=__version__, ae_title=node.ae_title, port=node.port)
         return self
@@ -148,6 +154,7 @@ class Node:
                 loop.join(_STOP_S)
         if self._status is not None:
             self._status.stop()
+        self._trail.stopped()
         self._lock.release()
         note("ended")
 
@@ -218,6 +225,7 @@ class Node:
             "started_at": self._started_at,
             "now": utc_now(),
             "problems": self.not_ready(),
+            "warnings": [f"audit log: {reason}" for reason in [self._trail.trouble] if reason],
             "images": overview.images,
             "received": overview.counters.get("received", 0),
             "models": [

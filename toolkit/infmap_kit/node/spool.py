@@ -107,7 +107,12 @@ def settle(part: Path, final: Path) -> None:
         os.fsync(file.fileno())
     part.replace(final)
     # The new name is on disk when its folder is.
-    descriptor = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk: those that are new, and that others are gone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

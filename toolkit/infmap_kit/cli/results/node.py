@@ -25,7 +25,7 @@ node = Application(
 app.add_typer(node, name="node")
 
 DEFAULT_CONFIG = Path("node.toml")
-_Config = Annotated[
+Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="INFMAP_NODE_CONFIG", help="The node's TOML file.")
 ]
 _Identify = Annotated[
@@ -38,7 +38,7 @@ _Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node lis
 
 
 @node.command(epilog="Example: `infmap-kit node run --config /etc/infmap-kit/node.toml`")
-def run(config: _Config = DEFAULT_CONFIG) -> None:
+def run(config: Config = DEFAULT_CONFIG) -> None:
     """Run the node until Ctrl-C or SIGTERM; its log is JSON lines on stderr.
 
     What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
@@ -49,7 +49,7 @@ def run(config: _Config = DEFAULT_CONFIG) -> None:
 
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap-kit/node.toml`")
-def work(config: _Config = DEFAULT_CONFIG) -> None:
+def work(config: Config = DEFAULT_CONFIG) -> None:
     """Run one more worker on the spool of a node on this machine, as a process of its own."""
     with node_extra():
         from infmap_kit.node.service import run_worker
@@ -57,14 +57,14 @@ def work(config: _Config = DEFAULT_CONFIG) -> None:
 
 
 @node.command(epilog="Example: `infmap-kit node status --json`")
-def status(config: _Config = DEFAULT_CONFIG, json_: Json = False) -> None:
+def status(config: Config = DEFAULT_CONFIG, json_: Json = False) -> None:
     """Show how many radiographs are where, whether the node runs or not."""
     from infmap_kit.node.queue.tables import status_tables
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
 
     read = read_node(config)
-    database = _database(read)
+    database = database_of(read)
     spool = Spool(read.node.spool)
     seen, reasons = overview(database), waiting_for(database)
     document = {
@@ -80,7 +80,7 @@ def status(config: _Config = DEFAULT_CONFIG, json_: Json = False) -> None:
 
 @node.command("list", epilog="Example: `infmap-kit node list --state failed`")
 def list_(
-    config: _Config = DEFAULT_CONFIG,
+    config: Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
         typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
@@ -96,7 +96,7 @@ def list_(
 
     _check_state(state, State)
     listed = images(
-        _database(read_node(config)),
+        database_of(read_node(config)),
         state=State(state) if state else None,
         limit=limit,
         identify=identify,
@@ -106,7 +106,7 @@ def list_(
 
 @node.command(epilog="Example: `infmap-kit node worklist`")
 def worklist(
-    config: _Config = DEFAULT_CONFIG,
+    config: Config = DEFAULT_CONFIG,
     limit: Annotated[
         int, typer.Option(min=1, help="At most so many of each, the latest first.")
     ] = 50,
@@ -118,7 +118,7 @@ def worklist(
     from infmap_kit.node.queue.tables import callers_table, images_table
     from infmap_kit.node.queue.view import worklist as to_look_at
 
-    database = _database(read_node(config))
+    database = database_of(read_node(config))
     listed = to_look_at(database, limit=limit, identify=identify)
     callers = refused_callers(database, limit=limit)
     tables = [
@@ -131,7 +131,7 @@ def worklist(
 @node.command(epilog="Example: `infmap-kit node show 17`")
 def show(
     number: _Number,
-    config: _Config = DEFAULT_CONFIG,
+    config: Config = DEFAULT_CONFIG,
     identify: _Identify = False,
     json_: Json = False,
 ) -> None:
@@ -139,7 +139,7 @@ def show(
     from infmap_kit.node.queue.tables import deliveries_table, history_table
     from infmap_kit.node.queue.view import image
 
-    shown = image(_database(read_node(config)), number, identify=identify)
+    shown = image(database_of(read_node(config)), number, identify=identify)
     tables = [history_table(shown)]
     if shown["deliveries"]:
         tables.append(deliveries_table(shown))
@@ -155,7 +155,7 @@ def retry(
         list[int] | None,
         typer.Argument(metavar="[ID]...", help="Numbers, as `node list` shows them."),
     ] = None,
-    config: _Config = DEFAULT_CONFIG,
+    config: Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
         typer.Option(help="All that are failed, rejected or ignored, instead of numbers."),
@@ -177,7 +177,7 @@ def retry(
     _check_state(state, (State.FAILED, State.REJECTED, State.IGNORED))
     if bool(numbers) == (state is not None) or (because and state is None):
         raise NodeError("expected numbers, or --state with or without --because")
-    store = Store(_database(read_node(config)))
+    store = Store(database_of(read_node(config)))
     retried: dict[int, str] = {}
     problems: list[str] = []
     for number in numbers or to_retry(store.database, State(state or ""), because):
@@ -200,7 +200,7 @@ def retry(
 @node.command("watch-folder", epilog="Example: `infmap-kit node watch-folder /srv/inbox`")
 def watch_folder(
     folder: Annotated[Path, typer.Argument(help="Where DICOM files are put.")],
-    config: _Config = DEFAULT_CONFIG,
+    config: Config = DEFAULT_CONFIG,
     every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
     settle_s: Annotated[
         float, typer.Option(min=0, help="Seconds for which a file must have been the same.")
@@ -215,6 +215,7 @@ def watch_folder(
     In the rules their caller is FOLDER. What was taken moves to accepted/, the rest to refused/ with the
     reason beside it. Folders, links, hidden files and names like *.part, *.tmp and *~ are not looked at.
     """
+    from infmap_kit.node.audit.trail import Trail
     from infmap_kit.node.intake import Intake
     from infmap_kit.node.log import log_to_stderr
     from infmap_kit.node.queue.store import Store
@@ -223,8 +224,11 @@ def watch_folder(
     from infmap_kit.triton.server.signals import ending_on_sigterm
 
     read = read_node(config)
-    store = Store(_database(read, make=True))
-    intake = Intake(Spool(read.node.spool), store, keep_free_bytes=read.limits.keep_free_mb << 20)
+    store = Store(database_of(read, make=True))
+    keep_free_bytes = read.limits.keep_free_mb << 20
+    intake = Intake(
+        Spool(read.node.spool), store, keep_free_bytes=keep_free_bytes, trail=Trail(read)
+    )
     watched = WatchFolder(
         folder,
         intake,
@@ -253,7 +257,14 @@ def read_node(path: Path, *, log: bool = False) -> NodeConfig:
     return config
 
 
-def _database(config: NodeConfig, *, make: bool = False) -> Database:
+def database_of(config: NodeConfig, *, make: bool = False) -> Database:
+    """The queue of a node, whether it runs or not; with ``make``, an empty one where none is.
+
+    Raises
+    ------
+    NodeError
+        When there is none, and it cannot be used.
+    """
     from infmap_kit.node.queue.database import Database
     from infmap_kit.node.spool import Spool
 

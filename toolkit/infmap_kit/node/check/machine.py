@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infmap_kit.errors import NodeError
+from infmap_kit.node.audit.trail import audit_folder
 from infmap_kit.node.check.lines import Key
 from infmap_kit.node.check.look import CheckState, Look
 from infmap_kit.node.config import ClientTls, NodeConfig, ServerTls
@@ -33,6 +34,7 @@ def look_at_machine(config: NodeConfig) -> Iterator[Look]:
     yield from _user(config)
     yield from _ports(config)
     yield from _certificates(config)
+    yield from _audit(config)
     yield from _clock()
 
 
@@ -80,16 +82,8 @@ def _space(config: NodeConfig) -> Iterator[Look]:
 
 def _user(config: NodeConfig) -> Iterator[Look]:
     """Whether the user that the node runs as may read and write what the file names."""
-    folder = config.node.spool
-    try:
-        if os.geteuid() != 0:
-            user = pwd.getpwuid(os.geteuid())
-        elif folder.exists() and folder.stat().st_uid != 0:
-            user = pwd.getpwuid(folder.stat().st_uid)
-        else:
-            user = pwd.getpwnam(_SERVICE_USER)
-    # A user of a container without a name, or a machine without the service's user.
-    except KeyError:
+    folder, user = config.node.spool, _runs_as(config)
+    if user is None:
         return
     is_good = True
     if folder.exists() and folder.stat().st_uid != user.pw_uid:
@@ -117,6 +111,47 @@ def _user(config: NodeConfig) -> Iterator[Look]:
         )
 
 
+def _runs_as(config: NodeConfig) -> pwd.struct_passwd | None:
+    """The user that the node runs as; ``None`` when it cannot be told."""
+    folder = config.node.spool
+    try:
+        if os.geteuid() != 0:
+            return pwd.getpwuid(os.geteuid())
+        if folder.exists() and folder.stat().st_uid != 0:
+            return pwd.getpwuid(folder.stat().st_uid)
+        return pwd.getpwnam(_SERVICE_USER)
+    # A user of a container without a name, or a machine without the service's user.
+    except KeyError:
+        return None
+
+
+def _audit(config: NodeConfig) -> Iterator[Look]:
+    """Whether the audit log can be written."""
+    key, what = ("audit", "to"), "audit log"
+    if config.audit.to == "off":
+        yield Look(
+            key=key, what=what, verdict=CheckState.NOTE,
+            found="nothing records who received and sent what", fix='to = "file" in [audit]',
+        )  # fmt: skip
+        return
+    if config.audit.to == "syslog":
+        place, user = config.audit.syslog, None
+        is_good = place.is_socket()
+    else:
+        place, user = _nearest(audit_folder(config)), _runs_as(config)
+        # In the spool, its owner is the node's user, which is looked at by itself.
+        is_inside = config.audit.folder is None
+        is_good = is_inside or user is None or _may(user, place, stat.S_IWOTH)
+    if is_good:
+        yield Look(key=key, what=what, found=f"to {config.audit.to}: {place}")
+        return
+    name = "this user" if user is None else user.pw_name
+    yield Look(
+        key=key, what=what, verdict=CheckState.FAULT, found=f"{place} cannot be written by {name}",
+        fix="give it to the node's user, or name another folder or log in [audit]",
+    )  # fmt: skip
+
+
 def _files(config: NodeConfig) -> Iterator[tuple[Key, Path]]:
     """Every file that the configuration names, with its key."""
     sections: list[tuple[Key, object]] = [(("node", "tls"), config.node.tls)]
@@ -131,6 +166,10 @@ def _files(config: NodeConfig) -> Iterator[tuple[Key, Path]]:
 
 
 def _may_read(user: pwd.struct_passwd, path: Path) -> bool:
+    return _may(user, path, stat.S_IROTH)
+
+
+def _may(user: pwd.struct_passwd, path: Path, bits_of_others: int) -> bool:
     groups = os.getgrouplist(user.pw_name, user.pw_gid)
 
     def may(what: Path, bits: int) -> bool:
@@ -141,7 +180,7 @@ def _may_read(user: pwd.struct_passwd, path: Path) -> bool:
     if user.pw_uid == 0:
         return True
     try:
-        return may(path, stat.S_IROTH) and all(may(one, stat.S_IXOTH) for one in path.parents)
+        return may(path, bits_of_others) and all(may(one, stat.S_IXOTH) for one in path.parents)
     except OSError:
         return False
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from infmap_kit.node.audit.messages import AuditedObject, subject_in
+from infmap_kit.node.audit.trail import Trail
 from infmap_kit.node.config import Destination
 from infmap_kit.node.dicom.destinations import Send, sending
 from infmap_kit.node.dicom.response import DestinationUnavailable, Meaning
@@ -31,12 +33,21 @@ class Sender:
         The spool's folder of results.
     ae_title
         AE title of the node.
+    trail
+        The audit log, which hears of each object before it is sent and after it was answered.
     """
 
     def __init__(
-        self, destination: Destination, outbox: Outbox, *, results: Path, ae_title: str
+        self,
+        destination: Destination,
+        outbox: Outbox,
+        *,
+        results: Path,
+        ae_title: str,
+        trail: Trail | None = None,
     ) -> None:
         self.destination = destination
+        self._trail = trail
         self._outbox = outbox
         self._results = results
         self._ae_title = ae_title
@@ -98,6 +109,7 @@ class Sender:
 
     def _deliver(self, batch: Collection[Delivery], send: Send) -> None:
         for delivery in batch:
+            subject = self._announced(delivery)
             try:
                 response = send(self._results / delivery.file)
             except DestinationUnavailable:
@@ -106,11 +118,22 @@ class Sender:
             self._suspects.discard(delivery.delivery_id)
             self._failures = 0
             self._trouble.is_over()
+            if self._trail is not None:
+                is_stored = response.meaning is Meaning.STORED
+                self._trail.sent(subject, self.destination, is_stored=is_stored)
             if response.meaning is Meaning.STORED:
                 self._outbox.delivered(delivery, response.remark)
             else:
                 is_final = response.meaning is Meaning.REFUSED_FOR_GOOD
                 self._refused(delivery, response.remark, is_final=is_final)
+
+    def _announced(self, delivery: Delivery) -> AuditedObject:
+        """Tell the audit log what is about to be sent."""
+        if self._trail is None:
+            return AuditedObject()
+        subject = subject_in(self._results / delivery.file)
+        self._trail.sending(subject, self.destination)
+        return subject
 
     def _refused(self, delivery: Delivery, reason: str, *, is_final: bool) -> None:
         attempts = delivery.attempts + 1

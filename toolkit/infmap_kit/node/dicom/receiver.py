@@ -241,7 +241,10 @@ class Receiver:
         announced = (event.context.abstract_syntax, str(event.request.AffectedSOPInstanceUID))
         try:
             receipt = self._intake.accept(
-                Path(event.dataset_path), caller=caller, announced=announced
+                Path(event.dataset_path),
+                caller=caller,
+                address=event.assoc.requestor.address,
+                announced=announced,
             )
         except NoRoom as error:
             # The figures differ each time, and would make it another trouble.

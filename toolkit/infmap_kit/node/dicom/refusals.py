@@ -8,6 +8,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
+from infmap_kit.node.audit.trail import Trail
 from infmap_kit.node.dicom.bounds import Rate
 from infmap_kit.node.dicom.request import ConnectionRefused, HandshakeFailed, Rejection
 from infmap_kit.node.log import note
@@ -22,10 +23,16 @@ _REMEMBERED = 1000
 class Refusals:
     """Counts refusals, and logs each: the same one once a minute, and all together sixty lines a minute.
 
-    A line says how often the same was refused since the line before.
+    A line says how often the same was refused since the line before. The audit log hears of what is logged.
+
+    Parameters
+    ----------
+    trail
+        The audit log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trail: Trail | None = None) -> None:
+        self._trail = trail
         self._counts: Counter[str] = Counter()
         self._callers: Counter[RefusedCaller] = Counter()
         # When each was logged, and how often it came since; whoever was logged last, last.
@@ -58,6 +65,8 @@ class Refusals:
             event = "association rejected" if isinstance(refusal, Rejection) else group[:-2]
             more = {"times_before": times} if times else {}
             note(event, level=logging.WARNING, reason=detail or kind, address=address, **more)
+            if self._trail is not None:
+                self._trail.refused(kind, caller=caller, called=called, address=address)
 
     def put_back(self, counts: Mapping[str, int], callers: Mapping[RefusedCaller, int]) -> None:
         """Count again what could not be written down."""

@@ -94,6 +94,7 @@ CREATE TABLE IF NOT EXISTS refused_caller (
     last_at TEXT NOT NULL,
     PRIMARY KEY (address, caller, called, reason)
 );
+CREATE TABLE IF NOT EXISTS erasure (file TEXT PRIMARY KEY);
 """
 
 

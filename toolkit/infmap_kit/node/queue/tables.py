@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infmap_kit.node.queue.clock import shown_time
+from infmap_kit.node.queue.erasure import Held
 from infmap_kit.node.queue.states import CONNECTION, HANDSHAKE, DeliveryState, State
 from infmap_kit.node.queue.view import Overview
 from infmap_kit.report.table import Table, Toned
@@ -93,6 +94,15 @@ def _cells(image: Mapping[str, Any]) -> tuple[str, ...]:
         _probability(image),
         image["reason"],
     )
+
+
+def held_table(radiographs: Sequence[Held]) -> Table:
+    """One row a radiograph that the node holds of somebody."""
+    rows = [
+        (str(one.image_id), shown_time(one.received_at), one.caller, str(one.state))
+        for one in radiographs
+    ]
+    return Table("", ("ID", "received, UTC", "from", "state"), rows)
 
 
 def callers_table(callers: Sequence[Mapping[str, Any]]) -> Table:

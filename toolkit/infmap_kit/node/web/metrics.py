@@ -62,6 +62,8 @@ class Metrics:
         Space that is left on the spool's disk.
     troubles
         Why destinations take nothing now, by name; empty where they do.
+    lost
+        How many audit messages could not be written.
     """
 
     def __init__(
@@ -69,9 +71,10 @@ class Metrics:
         look: Callable[[], Overview],
         free_bytes: Callable[[], int],
         troubles: Callable[[], Mapping[str, str]] = dict,
+        lost: Callable[[], int] = int,
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_QueueCollector(look, free_bytes, troubles))
+        self._registry.register(_QueueCollector(look, free_bytes, troubles, lost))
         self._latency = Histogram(
             "infmap_node_latency_seconds",
             "From a radiograph's arrival to its last result being stored, since this node was started.",
@@ -104,10 +107,12 @@ class _QueueCollector(Collector):
         look: Callable[[], Overview],
         free_bytes: Callable[[], int],
         troubles: Callable[[], Mapping[str, str]],
+        lost: Callable[[], int],
     ) -> None:
         self._look = look
         self._free_bytes = free_bytes
         self._troubles = troubles
+        self._lost = lost
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the queue is counted by a request, not by the registration."""
@@ -145,6 +150,11 @@ class _QueueCollector(Collector):
                 CounterMetricFamily(name, text, labels=[label]),
                 {value: counters.get(counter, 0) for value, counter in counted.items()},
             )
+        yield CounterMetricFamily(
+            "infmap_node_audit_lost",
+            "Audit messages that could not be written since this node was started.",
+            value=self._lost(),
+        )
         yield GaugeMetricFamily(
             "infmap_node_spool_free_bytes", "Space on the spool's disk.", value=self._free_bytes()
         )

@@ -18,8 +18,8 @@ def page(seen: Mapping[str, Any]) -> str:
     Parameters
     ----------
     seen
-        ``ae_title``, ``version``, ``port``, ``started_at``, ``now``, ``free_gb``, ``problems``, ``received``,
-        and how many ``images`` are in which state; ``models``, ``destinations`` and the ``latest``
+        ``ae_title``, ``version``, ``port``, ``started_at``, ``now``, ``free_gb``, ``problems``, ``warnings``,
+        ``received``, and how many ``images`` are in which state; ``models``, ``destinations``, the ``latest``
         radiographs and the ``worklist``, a mapping each; ``refused`` callers.
     """
     destinations = [
@@ -44,6 +44,7 @@ def page(seen: Mapping[str, Any]) -> str:
         subtitle=f"infmap-kit {seen['version']} · DICOM port {seen['port']} · {seen['free_gb']:.1f} GiB "
         f"free · since {shown_time(seen['started_at'])[:16]} UTC",
         problems=seen["problems"],
+        warnings=seen["warnings"],
         counts=[
             ("received", seen["received"]),
             *(

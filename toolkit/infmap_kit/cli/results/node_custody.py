@@ -1,0 +1,80 @@
+"""`infmap-kit node forget`: what people do with a node's folder besides running it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from infmap_kit.cli.app import Json
+from infmap_kit.cli.results.node import DEFAULT_CONFIG, Config, database_of, node, read_node
+from infmap_kit.command import print_result
+from infmap_kit.errors import NodeError
+
+
+@node.command(
+    epilog="Examples: `infmap-kit node forget --patient-id PAT-4711 --dry-run`, "
+    "`infmap-kit node forget --accession-number 20261122017`"
+)
+def forget(
+    config: Config = DEFAULT_CONFIG,
+    patient_id: Annotated[
+        str | None, typer.Option(help="Patient ID; - reads it from standard input.")
+    ] = None,
+    accession_number: Annotated[
+        str | None, typer.Option(help="Accession number; - reads it from standard input.")
+    ] = None,
+    study_uid: Annotated[
+        str | None, typer.Option(help="Study Instance UID, or its hash as the logs show it.")
+    ] = None,
+    instance_uid: Annotated[
+        str | None, typer.Option(help="SOP Instance UID of one radiograph, or its hash.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go, and remove nothing.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Remove all that the node holds of one patient, whether the node runs or not.
+
+    Radiographs, results, and their entries in the queue go for good. While one is waiting, being worked on or
+    being delivered, nothing is removed. A call that was killed is finished by calling it again.
+    """
+    read = read_node(config)
+    from infmap_kit.node.audit.trail import Trail
+    from infmap_kit.node.custody.forgetting import Name, find, forget_all
+    from infmap_kit.node.queue.tables import held_table
+    from infmap_kit.node.spool import Spool
+
+    given = {
+        Name.PATIENT: patient_id,
+        Name.ACCESSION: accession_number,
+        Name.STUDY: study_uid,
+        Name.INSTANCE: instance_uid,
+    }
+    named = [(name, value) for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise NodeError(
+            "expected one of --patient-id, --accession-number, --study-uid and --instance-uid, found "
+            f"{len(named)}"
+        )
+    ((name, value),) = named
+    if value == "-":
+        value = sys.stdin.readline().strip()
+    database, spool = database_of(read), Spool(read.node.spool)
+    trail = Trail(read)
+    if dry_run:
+        found = find(spool, database, name, value)
+    else:
+        found = forget_all(spool, database, name, value, trail=trail)
+    done = "Would be forgotten" if dry_run else "Forgotten"
+    size = f"{len(found.files)} files, {found.size_bytes / 2**20:.1f} MiB"
+    sentences = [f"{done}: {len(found.radiographs)} radiographs, {size}."]
+    if found.unknown:
+        listed = ", ".join(map(str, found.unknown))
+        sentences.append(f"Whose these are cannot be said, for their files are gone: {listed}.")
+    if trail.trouble:
+        sentences.append(f"Not in the audit log: {trail.trouble}.")
+    tables = [held_table(found.radiographs)] if found.radiographs else []
+    print_result(found.as_json(dry_run=dry_run), *tables, *sentences, as_json=json_)
