@@ -57,7 +57,7 @@ fuzz: setup ## Fuzz what is read from outside for ten minutes, and draw fresh hy
 bench: setup ## Measure latency beside Table V; the machine should have nothing else to do
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/bench $(DEMO)
 
-sbom: setup ## Build the wheel in dist/, and beside it what it brings along (CycloneDX) and its licences
+sbom: setup ## Build the wheels in dist/, and beside them what they bring along (CycloneDX) and its licences
 	@scripts/sbom
 
 audit: setup ## Hold what is installed against the committed advisories; no network

@@ -61,6 +61,7 @@ ARGUMENTS = {
     "infmap-kit infer": f"chest.dcm chest.png --output out --format png,dicom --url {_NOWHERE}",
     "infmap-kit synthesize": "--output drawn --count 1 --size 64",
     "infmap-kit runtime": "--help",
+    "infmap-kit demo": "--output demo",
     "infmap-kit serve": "--repository nowhere",
     "infmap-kit tune": "--repository repository",
     "infmap-kit accept": "repository --output accepted",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import re
 import subprocess
 import sys
-import venv
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ pytest.importorskip("sklearn", reason="the annotate extra is not installed")
 import without_extras
 from extras_commands import ARGUMENTS, known_commands, prepare, typed
 from infmap_kit.extras import extra_with
+from linked_environment import linked_environment
 from without_extras import distributions
 
 EXTRAS = ("client", "export", "sign", "embedded", "dicom", "node", "annotate", "view")
@@ -96,7 +94,10 @@ def test_without_any_extra_every_command_names_the_one_that_it_lacks(folder: Pat
 def test_every_command_in_a_real_environment_of_one_extra(
     extra: str, folder: Path, tmp_path: Path
 ) -> None:
-    python = _environment(tmp_path / "environment", extra)
+    python = linked_environment(tmp_path / "environment", extra)
+    (site,) = (tmp_path / "environment").glob("lib/python*/site-packages")
+    root = Path(__file__).parents[2]
+    (site / "infmap.pth").write_text(f"{root / 'toolkit'}\n{root / 'training'}\n")
     code = "import sys, importlib.util as u; print(*filter(u.find_spec, sys.argv[1:]))"
     found = subprocess.run(
         [python, "-c", code, "onnx", "highdicom", "openvino"],
@@ -111,42 +112,6 @@ def test_every_command_in_a_real_environment_of_one_extra(
     }
     assert found.stdout.strip() == has.get(extra, ""), "it is an environment of that extra alone"
     _judge(_answers(python, folder), extra)
-
-
-def _environment(folder: Path, extra: str) -> Path:
-    """A virtual environment of links to what is installed here: nothing is fetched or built."""
-    venv.create(folder, symlinks=True, with_pip=False)
-    (site,) = folder.glob("lib/python*/site-packages")
-    root = Path(__file__).parents[2]
-    (site / "infmap.pth").write_text(f"{root / 'toolkit'}\n{root / 'training'}\n")
-    allowed = {
-        one
-        for one in importlib.metadata.distributions()
-        if without_extras.normal(one.name) in distributions(extra)
-    }
-    # A folder that several share (``google``) is made, and what each has in it is linked.
-    shared = Counter(
-        top
-        for one in importlib.metadata.distributions()
-        for top in {f.parts[0] for f in one.files or ()}
-    )
-    for one in allowed:
-        for file in one.files or ():
-            depth = 2 if shared[file.parts[0]] > 1 and len(file.parts) > 2 else 1
-            place = Path(*file.parts[:depth])
-            link = site / place
-            # Of an editable installation the record alone: its code is this very checkout.
-            is_elsewhere = one.name == "infmap-kit" and ".dist-info" not in place.parts[0]
-            if (
-                is_elsewhere
-                or ".." in place.parts
-                or link.is_symlink()
-                or place.parts[0] == "__pycache__"
-            ):
-                continue
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(Path(str(one.locate_file(place))).resolve())
-    return folder / "bin" / "python"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The whole way in one command, with the demo model and synthetic radiographs."""
