@@ -38,9 +38,10 @@ test: setup ## Run the tests, a real Triton server among them
 slow: setup ## Run the tests that take minutes: all 24 networks, converted and compiled
 	@$(BIN)/pytest -m slow $(SIDE_BY_SIDE) $(ONCE_MORE)
 
-check: setup ## Run ruff, import-linter and mypy --strict
+check: setup ## Run ruff, codespell, import-linter and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
