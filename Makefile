@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-output
 
-.PHONY: help setup demo test slow check docs fuzz bench release lock chaos load reliability clean
+.PHONY: help setup demo test slow check coverage docs fuzz bench release lock chaos load reliability clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,11 +38,17 @@ test: setup ## Run the tests, a real Triton server among them
 slow: setup ## Run the tests that take minutes: all 24 networks, converted and compiled
 	@$(BIN)/pytest -m slow $(SIDE_BY_SIDE) $(ONCE_MORE)
 
-check: setup ## Run ruff, import-linter and mypy --strict
+check: setup ## Run ruff, codespell, import-linter and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
+
+# Of one room, by its own unit tests in one process: what they start is not seen.
+coverage: setup ## Measure the branch coverage of a room by its unit tests: make coverage ROOM=gate
+	@$(BIN)/coverage run --branch --source toolkit/infmap_kit/$(or $(ROOM),gate) -m pytest -q tests/unit/$(or $(ROOM),gate)
+	@$(BIN)/coverage report --sort cover
 
 docs: setup ## Build the documentation in site/, strictly: a link that leads nowhere ends it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

@@ -115,6 +115,8 @@ def test_pages_fit_and_ask_nobody(
         ("lateral view", "dicom.html"),
         ("min_dice", "reference/metrics.html"),
         ("mount point", "reference/messages.html"),
+        ("change the grades", "questions.html"),
+        ("restore the backup", "questions.html"),
     ],
 )
 def test_search_finds_a_term_without_a_network(
@@ -141,10 +143,10 @@ def test_a_message_is_shown_as_a_user_met_it(address: str, browser: Browser) -> 
 
 def test_every_role_reaches_its_pages_in_two_clicks(address: str, browser: Browser) -> None:
     ways = {
-        "what a map says, and what it does not": "what is counted how",
+        "what a map says, and what it does not": "how severity is defined",
         "from an empty host to results in the PACS": "the node",
-        "your network behind the same server": "networks of others",
-        "the paper's experiments, again": "the paper, sentence by sentence",
+        "your own network on the same server": "networks of others",
+        "repeating the paper's experiments": "the paper, sentence by sentence",
     }
     with _watched(browser) as page:
         for first, second in ways.items():

@@ -63,14 +63,16 @@ class ReadOptions:
 
     reader: str = _option(
         "",
-        "Read DATA with this reader, whatever lies in it; see the documentation.",
+        "Read DATA with this reader instead of the one that recognises it.",
         metavar="<name>",
     )
     group_pattern: str = _option(
-        "", "What this finds in a file's path is the patient, where nobody says.", metavar="<regex>"
+        "",
+        "What this finds in a file's path is the patient, if nothing else says so.",
+        metavar="<regex>",
     )
     negatives: str = _option(
-        "", "Learn that this class is not COVID-19 either: other.", metavar="<class>"
+        "", "Also learn that this class is not COVID-19: other.", metavar="<class>"
     )
 
     def __post_init__(self) -> None:
@@ -157,7 +159,7 @@ class FitOptions(ReadOptions):
 
     anatomy: Anatomy = _option(Anatomy.INFECTION, "What is segmented: infection or lungs.")
     finding: str = _option(
-        "", "TOML file that names what is learnt; COVID-19 infection without one.", metavar="<path>"
+        "", "TOML file of the finding; without one, COVID-19 infection.", metavar="<path>"
     )
     encoder_weights: str = _option(
         "",
@@ -165,28 +167,31 @@ class FitOptions(ReadOptions):
     )
     start_from: str = _option("", "Begin with the weights of this finished run.", metavar="<path>")
     epochs: int = _option(50, "Passes over the training data.")
-    batch_size: int = _option(32, "Radiographs a step.")
+    batch_size: int = _option(32, "Radiographs per step.")
     learning_rate: float = _option(1e-4, "Adam's learning rate.")
     schedule: str = _option("constant", "The learning rate's schedule: constant or cosine.")
     mixed_precision: bool = _option(False, "Compute in 16 bits, keep weights in FP32.")
-    small_epochs: int = _option(0, "Begin with so many epochs of smaller pictures.")
-    small_size: int = _option(128, "Height and width of those.", unit="pixels")
-    image_dice_epochs: int = _option(0, "End with so many epochs of Dice loss image by image.")
+    small_epochs: int = _option(0, "Begin with this number of epochs of smaller pictures.")
+    small_size: int = _option(128, "Height and width of the smaller pictures.", unit="pixels")
+    image_dice_epochs: int = _option(
+        0, "End with this number of epochs with the Dice loss of each image."
+    )
     dice_smooth_pixels: float = _option(
-        100.0, "Added above and below in the Dice loss; 0 is eq. 7.", unit="pixels"
+        100.0, "Added to numerator and denominator of the Dice loss; 0 is eq. 7.", unit="pixels"
     )
     validation_percent: int = _option(
-        0, "Watch so much of the training part, by patient, instead of learning from it."
+        0, "Percent of the training part, by patient, to watch instead of learning from it."
     )
     early_stopping: int = _option(
-        0, "End after so many epochs without a better watched figure, and take the best epoch."
+        0,
+        "End after this number of epochs without a better watched figure, and take the best epoch.",
     )
     tone_jitter: float = _option(0.0, "Strength of tone augmentation; 0 is the paper.")
     zoom_jitter: float = _option(0.0, "Strength of random stretching; 0 is the paper.")
     flip: bool = _option(False, "Mirror half of the pictures.")
     ema_momentum: float = _option(
         0.0,
-        "Average the weights over an epoch's steps, the earlier ones counting so much; 0 is the paper.",
+        "Momentum of the weights' average over an epoch's steps; 0, as in the paper, averages nothing.",
     )
     folds: int = _option(5, "Number of parts that the data are split into, by patient.")
     fold: int = _option(0, "Which part is held back, counted from 0.")

@@ -26,7 +26,7 @@ DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_REPORT = Path("gate-report")
 
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout, of a failure too.")
+    bool, typer.Option("--json", help="Print one JSON document on stdout, also for a failure.")
 ]
 Repository = Annotated[
     Path, typer.Option("--repository", "-r", help="Triton model repository.", show_default=True)

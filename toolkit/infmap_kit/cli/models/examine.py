@@ -15,13 +15,13 @@ from infmap_kit.errors import InputRejected
 @app.command(epilog="Example: `infmap-kit doctor --repository model_repository`")
 def doctor(
     repository: Repository = DEFAULT_REPOSITORY,
-    host: Annotated[str, typer.Option(help="Address that will be served on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Triton's HTTP port.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Triton's gRPC port.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Triton's metrics port.")] = 8002,
     json_: Json = False,
 ) -> None:
-    """Say what on this host does not fit a repository, and what to do about it.
+    """Check whether this host fits a repository, and say how to fix what does not.
 
     Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
     code is 1 when there is a problem; warnings leave it 0.

@@ -14,7 +14,7 @@ from infmap_kit.command import page, print_result
 
 @app.command(epilog="Example: `infmap-kit versions --repository model_repository`")
 def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -> None:
-    """List the releases of a repository: what is served, and what can be gone back to."""
+    """List the releases of a repository: the one that is served, and those to go back to."""
     from infmap_kit.triton.releases import releases_of, releases_table
     from infmap_kit.triton.repository import Manifest
 

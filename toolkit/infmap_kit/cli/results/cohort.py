@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from infmap_kit.cohort.start import Begun
 
 cohort = Application(
-    help="Whole cohorts of radiographs, on many workers: nothing lost, nothing twice.",
+    help="Evaluate whole cohorts of radiographs, on many workers.",
     epilog="Example: `infmap-kit cohort run /archive --repository model_repository --output cohort`",
     no_args_is_help=True,
 )
@@ -72,17 +72,18 @@ def run(
         str, typer.Option(help="Write a map of each, too: some of png,sc,seg,sr,gsps,dicom.")
     ] = "",
     date: Annotated[
-        str, typer.Option(help="Of a DICOMweb: 20240131, or a span 20200101-20241231.")
+        str, typer.Option(help="For a DICOMweb input: 20240131, or a range 20200101-20241231.")
     ] = "",
     modality: Annotated[
-        str, typer.Option(help="Of a DICOMweb: modalities, with commas.")
+        str, typer.Option(help="For a DICOMweb input: modalities, with commas.")
     ] = "CR,DX",
-    body_part: Annotated[str, typer.Option(help="Of a DICOMweb: Body Part Examined.")] = "",
+    body_part: Annotated[str, typer.Option(help="For a DICOMweb input: Body Part Examined.")] = "",
     tries: Annotated[
-        int, typer.Option(min=1, help="How often a file may take its worker along.")
+        int, typer.Option(min=1, help="How often a file is tried whose worker died.")
     ] = 3,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that a server, store or PACS may not answer.")
+        float,
+        typer.Option(min=0, help="Seconds for which a server, store or PACS may fail to answer."),
     ] = 300.0,
     secondary_capture: Annotated[
         bool,
@@ -94,7 +95,7 @@ def run(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Judge every radiograph of a cohort, into a Parquet data set with one row each.
+    """Evaluate every radiograph of a cohort, into a Parquet data set with one row each.
 
     The first call writes down what the cohort is. Whoever interrupts it, by Ctrl-C or a power cut, gives the
     same command again, also with other workers: it goes on, and nothing is done twice. Rows name no patient

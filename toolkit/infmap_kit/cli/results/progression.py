@@ -31,7 +31,7 @@ def report(
     ] = None,
     node_store: Annotated[
         Path | None,
-        typer.Option(help="A node's spool instead; read, never changed. Needs --patient."),
+        typer.Option(help="Spool of a node, which is only read; needs --patient."),
     ] = None,
     patient: Annotated[str | None, typer.Option(help="Only results of this Patient ID.")] = None,
     times: Annotated[
@@ -44,7 +44,7 @@ def report(
         ),
     ] = None,
     mix_models: Annotated[
-        bool, typer.Option("--mix-models", help="Let results of several models stand side by side.")
+        bool, typer.Option("--mix-models", help="Allow results of several models.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -52,7 +52,7 @@ def report(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Line up one patient's results by the time of their radiographs.
+    """Put one patient's results in the order of their radiographs' times.
 
     What is there twice counts once. Results of two patients or two models are refused, and so are
     severities of the image beside those of the lungs. A difference is called a change only when it
@@ -99,12 +99,14 @@ def noise(
     variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements.")] = 0,
     shift: Annotated[float, typer.Option(help="Largest shift, in percent of the sides.")] = 2.0,
-    rotation: Annotated[float, typer.Option(help="Largest turn, in degrees.")] = 2.0,
-    tone: Annotated[float, typer.Option(help="Largest bend of the gray values, in percent.")] = 5.0,
+    rotation: Annotated[float, typer.Option(help="Largest rotation, in degrees.")] = 2.0,
+    tone: Annotated[
+        float, typer.Option(help="Largest change of the gray values, in percent.")
+    ] = 5.0,
     url: Url = DEFAULT_URL,
     json_: Json = False,
 ) -> None:
-    """Measure how far a severity goes when a radiograph is moved, turned and toned a little.
+    """Measure how much a severity changes when a radiograph is moved, rotated and toned a little.
 
     That distance says nothing about the patient: `progression --noise` calls no change what lies within it.
     A file that is no suitable radiograph is skipped; the exit code is 6 when any was.

@@ -15,7 +15,7 @@ from infmap_kit.command import console
 def synthesize(
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the pictures.")],
     count: Annotated[
-        int, typer.Option(min=1, help="How many; every second one shows infection.")
+        int, typer.Option(min=1, help="Number of pictures; every second one shows an infection.")
     ] = 4,
     size: Annotated[int, typer.Option(min=64, help="Height and width in pixels.")] = 1024,
     seed: Annotated[int, typer.Option(help="Seed of the first picture.")] = 0,

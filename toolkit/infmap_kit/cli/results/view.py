@@ -18,7 +18,7 @@ def view(
         Path, typer.Argument(metavar="RESULTS", help="Folder that `infmap-kit infer` wrote to.")
     ],
     reader: Annotated[
-        str, typer.Option(help="Whose opinions are kept, in RESULTS/opinions/READER.")
+        str, typer.Option(help="Reader whose opinions are stored, in RESULTS/opinions/READER.")
     ] = "reader",
     identify: Annotated[
         bool,
@@ -27,12 +27,12 @@ def view(
         ),
     ] = False,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="On loopback; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")
     ] = 0,
     export: Annotated[
         Path | None,
         typer.Option(
-            help="Serve nothing: write the page into this new folder, to open index.html."
+            help="Write the page into this new folder instead of serving it; open its index.html."
         ),
     ] = None,
     json_: Json = False,

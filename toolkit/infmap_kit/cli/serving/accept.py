@@ -43,7 +43,7 @@ def accept(
         ),
     ] = None,
     time_limit_minutes: Annotated[
-        float, typer.Option(min=0.1, help="Minutes after which whatever is left is not run.")
+        float, typer.Option(min=0.1, help="Minutes after which the remaining steps are not run.")
     ] = 15.0,
     load_seconds: Annotated[
         float, typer.Option(min=1, help="Seconds that the server is put under load.")
