@@ -107,6 +107,19 @@ def test_the_segmentation_is_read_back_by_highdicom(tmp_path: Path) -> None:
     )
 
 
+def test_a_segmentation_says_how_large_pixels_are_in_the_patient_alone() -> None:
+    """OHIF's page goes black where the shared functional groups of a Segmentation are empty."""
+
+    def spacing(**tags: Any) -> list[float] | None:
+        written = written_objects(dicom_radiograph(**tags))[ResultKind.SEGMENTATION]
+        (shared,) = written.SharedFunctionalGroupsSequence
+        measures = shared.get("PixelMeasuresSequence")
+        return None if measures is None else list(measures[0].PixelSpacing)
+
+    assert spacing(PixelSpacing=[0.4, 0.3]) == [0.4, 0.3]
+    assert spacing(ImagerPixelSpacing=[0.2, 0.2]) is None
+
+
 def test_a_lone_pixel_is_not_lost() -> None:
     field = np.zeros((224, 224), np.float32)
     field[100, 50] = 0.5001

@@ -56,6 +56,7 @@ def _native(
 def segmentation(masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset:
     """Write the masks of :func:`native_masks` as a binary Segmentation; one frame a segment."""
     from highdicom.seg import Segmentation, SegmentationTypeValues
+    from pydicom import Dataset, Sequence
 
     finding = author.finding
     described = f"{finding.title} mask, {author.model_name}"[:64]
@@ -72,6 +73,12 @@ def segmentation(masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset
         content_description=f"{finding.name} by {MANUFACTURER}",
         **author.identification("seg", series_number=9002, described=described),
     )
+    if "PixelSpacing" in author.source:
+        # In the patient: by the spacing at the detector a chest would be measured too large. Where the shared
+        # functional groups are empty, OHIF's page goes black.
+        measures = Dataset()
+        measures.PixelSpacing = author.source.PixelSpacing
+        written.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = Sequence([measures])
     return author.signed(written)
 
 
