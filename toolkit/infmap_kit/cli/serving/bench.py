@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -94,6 +95,24 @@ def compare(
 
     comparison = compare_records(BenchRecord.read(before), BenchRecord.read(after))
     print_result(comparison.as_json(), changes_table(comparison), as_json=json_)
+
+
+@bench.command(epilog="Example: `infmap-kit bench layers --repository model_repository`")
+def layers(
+    repository: Repository = DEFAULT_REPOSITORY,
+    requests: Annotated[int, typer.Option(min=1, help="Requests that are averaged.")] = 100,
+    json_: Json = False,
+) -> None:
+    """Say where the time goes inside the network, by OpenVINO's own account of the compiled graph.
+
+    Shows how many layers of which kind compute in which precision, conversions and reorders among them, and how
+    long they take. Of targets embedded and openvino.
+    """
+    from infmap_kit.bench.layers import layers_table, measure_layers
+
+    found = measure_layers(repository, requests=requests)
+    document = [dataclasses.asdict(layer) for layer in found]
+    print_result(document, layers_table(found), as_json=json_)
 
 
 @bench.command(epilog="Example: `infmap-kit bench table5 --only unet/densenet121`")
