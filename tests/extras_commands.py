@@ -87,6 +87,7 @@ ARGUMENTS = {
     "infmap-kit progression noise": f"chest.png --output noise.json --url {_NOWHERE}",
     "infmap-kit bench latency": "chest.png --repository repository",
     "infmap-kit bench compare": "a.json b.json",
+    "infmap-kit bench layers": "--repository repository",
     "infmap-kit bench table5": "--only unet/densenet121 --output table5",
     "infmap-kit deploy compose": "--repository repository",
     "infmap-kit deploy systemd": "--output units",

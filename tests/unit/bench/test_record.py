@@ -37,12 +37,10 @@ def test_ratios_are_of_medians() -> None:
     document = record.as_json()
     p50 = {name: scope["p50_ms"] for name, scope in document["scopes"].items()}
     ratios = document["ratios"]
-    assert ratios[f"{FILE_TO_MAP} / {ENGINE_ALONE}"] == pytest.approx(
-        p50[FILE_TO_MAP] / p50[ENGINE_ALONE], rel=1e-3
-    )
-    assert ratios[f"{ENGINE_ALONE} / {ONNX_RUNTIME}"] == pytest.approx(
-        p50[ENGINE_ALONE] / p50[ONNX_RUNTIME], rel=1e-3
-    )
+    for pair in ((FILE_TO_MAP, ENGINE_ALONE), (ENGINE_ALONE, ONNX_RUNTIME)):
+        found = ratios[" / ".join(pair)]
+        assert found["ratio"] == pytest.approx(p50[pair[0]] / p50[pair[1]], rel=0.01)
+        assert found["low"] <= found["ratio"] <= found["high"]
     without = dataclasses.replace(record, scopes={})
     assert (without.ratios, without.overhead_ms) == ({}, None)
 

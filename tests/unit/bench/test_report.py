@@ -15,9 +15,11 @@ from rich.console import Console
 from bench_records import bench_record
 from infmap_kit.bench.records.page import page
 from infmap_kit.bench.records.report import markdown, write_record
+from infmap_kit.bench.records.sentences import verdict
 from infmap_kit.bench.records.tables import csv_table, latency_table
 from infmap_kit.bench.records.waterfall import stages_of
 from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP
+from infmap_kit.bench.statistics import PairedRatio
 from infmap_kit.report.charts import Bar, Curve, bars, curves, nice_ticks
 from infmap_kit.report.drawing import Line
 
@@ -57,11 +59,30 @@ def test_goals_are_said_to_be_reached_or_not() -> None:
     slow = dataclasses.replace(
         record, scopes={**record.scopes, FILE_TO_MAP: record.scopes[next(iter(BASELINES))]}
     )
-    assert "reached" in markdown(record)
-    assert "not reached" not in markdown(record)
-    ratio = slow.scopes[FILE_TO_MAP].p50_ms / slow.scopes[ENGINE_ALONE].p50_ms
-    assert f"{FILE_TO_MAP} / {ENGINE_ALONE}: {ratio:.2f} at p50" in markdown(slow)
-    assert "not reached" in markdown(slow)
+    name = f"{FILE_TO_MAP} / {ENGINE_ALONE}"
+    found = slow.ratios[name]
+    for one, said in ((record, "reached"), (slow, "missed")):
+        (line,) = (line for line in markdown(one).splitlines() if line.startswith(f"| {name}"))
+        assert line.split("|")[-2].strip() == said
+    assert f"{found.low:.2f} to {found.high:.2f}" in markdown(slow)
+
+
+def test_ratios_lead_the_reports() -> None:
+    record = bench_record()
+    for text in (markdown(record), page(record)):
+        table = text.index(f"{ENGINE_ALONE} / Table V")
+        assert table < text.index("p50 ms")
+        for other in BASELINES:
+            assert text.index(f"{ENGINE_ALONE} / {other}") < text.index("p50 ms")
+
+
+def test_a_goal_within_the_interval_is_neither_reached_nor_missed() -> None:
+    found = PairedRatio(ratio=0.30, low=0.28, high=0.32, pairs=20)
+    assert [verdict(found, goal) for goal in (0.33, 0.30, 0.27)] == [
+        "reached",
+        "not sure",
+        "missed",
+    ]
 
 
 def test_latency_under_load_is_never_among_the_latencies() -> None:

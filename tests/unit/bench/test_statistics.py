@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infmap_kit.bench.statistics import Latencies, StabilityRule
+from infmap_kit.bench.statistics import BLOCK, Latencies, StabilityRule, paired_ratio
 from infmap_kit.errors import SpecError
 
 RULE = StabilityRule(samples=50, tolerance_percent=5)
@@ -70,6 +70,40 @@ def test_neighbours_that_resemble_each_other_do_not_feign_certainty() -> None:
     blocks = np.repeat(random.normal(10, 2, 20), 10) + random.normal(0, 0.01, 200)
     low, high = Latencies(tuple(blocks)).p50_interval_ms()
     assert high - low > 0.5
+
+
+def _in_turn(ratio: float, *, rounds: int, seed: int) -> tuple[Latencies, Latencies]:
+    """Two scopes in turn on a host of two speeds and a drift, to which neighbouring blocks belong alike."""
+    random = np.random.default_rng(seed)
+    blocks = 2 * rounds
+    slow = np.cumsum(random.random(blocks) < 0.1) % 2
+    speed = (1 + 0.6 * slow) * np.exp(np.cumsum(random.normal(0, 0.02, blocks)))
+    requests = np.exp(random.normal(0, 0.1, (blocks, BLOCK))) * speed[:, np.newaxis]
+    # Now and then the host takes the processor away.
+    requests *= 1 + 3 * (random.random(requests.shape) < 0.02)
+    return Latencies(tuple(12 * ratio * requests[::2].ravel())), Latencies(
+        tuple(12 * requests[1::2].ravel())
+    )
+
+
+def test_a_ratio_lies_in_its_interval_about_as_often_as_it_says_however_the_host_drifts() -> None:
+    for rounds in (20, 40):
+        found = [paired_ratio(*_in_turn(0.3, rounds=rounds, seed=seed)) for seed in range(200)]
+        inside = sum(one.low <= 0.3 <= one.high for one in found)
+        assert 0.90 * 200 <= inside <= 0.99 * 200
+        assert {one.pairs for one in found} == {rounds}
+
+
+def test_a_ratio_is_sure_where_the_times_are_not() -> None:
+    scope, other = _in_turn(0.3, rounds=60, seed=3)
+    assert RULE.doubt(scope)
+    assert RULE.doubt(other)
+    assert RULE.ratio_doubt(scope, other) == ""
+    few = Latencies(scope.samples_ms[:30])
+    assert RULE.ratio_doubt(few, other) == "30 of 50 samples"
+    random = np.random.default_rng(0)
+    apart = Latencies(tuple(np.repeat(random.normal(10, 3, 20), BLOCK)))
+    assert "known to" in RULE.ratio_doubt(apart, other)
 
 
 def test_a_rule_without_sense_is_refused() -> None:

@@ -156,14 +156,15 @@ def require_settled(record: BenchRecord) -> None:
     ServerError
         When the measurement ended early.
     Unstable
-        When a scope did not settle in time.
+        When a ratio by which it is judged is not sure, or without any ratio a scope.
     """
     if record.failure:
         raise ServerError(f"the measurement ended early: {record.failure}")
-    if record.doubts:
-        name, why = next(iter(record.doubts.items()))
+    if unsettled := record.unsettled:
+        name, why = next(iter(unsettled.items()))
+        what = f"{len(record.ratios)} ratios" if record.ratios else f"{len(record.scopes)} scopes"
         raise Unstable(
-            f"{len(record.doubts)} of {len(record.scopes)} scopes did not settle, such as {name}: {why}; let "
+            f"{len(unsettled)} of {what} did not settle, such as {name}: {why}; let "
             "the machine rest, or allow more with --budget or --tolerance"
         )
 

@@ -53,5 +53,13 @@ BASELINES = {
 }
 """Runners that the engine alone is compared with, measured in turn with it."""
 
+GOALS = {
+    (ENGINE_ALONE, ONNX_RUNTIME): 0.30,
+    (ENGINE_ALONE, KERAS_PREDICT): 0.15,
+    (FILE_TO_MAP, ENGINE_ALONE): 1.30,
+}
+"""Highest ratios of one scope to another that are aimed at, on two cores, for U-Net with DenseNet-121 at the
+fastest precision that passes the gate (issue 22). By these ratios a measurement is judged."""
+
 MEANINGS = {**SCOPES, **APART, **BASELINES, **STAGES}
 """Everything that has samples, in the order of a report."""

@@ -94,16 +94,54 @@ class Latencies:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PairedRatio:
+    """How many times as long as another scope one takes that was measured in turn with it.
+
+    Parameters
+    ----------
+    ratio
+        Median, over the pairs of blocks that stood next to each other, of the ratio of their medians.
+    low, high
+        Interval in which it lies with 95 % confidence (bootstrap of pairs).
+    pairs
+        Number of pairs.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+
+
+def paired_ratio(scope: Latencies, other: Latencies) -> PairedRatio:
+    """Compare two scopes that were measured in turn, a block of each at a time.
+
+    A machine whose speed changes slows both blocks of a pair alike, so that their ratio is surer than a time.
+
+    Parameters
+    ----------
+    scope, other
+        Samples in the order of measurement; what one has more of than the other is left out.
+    """
+    samples = min(len(scope.samples_ms), len(other.samples_ms))
+    size = _block_size(samples)
+    medians = [np.median(_blocks(one.samples_ms[:samples], size), axis=1) for one in (scope, other)]
+    ratios = medians[0] / medians[1]
+    low, high = interval(np.median(_drawn(ratios, seed=0), axis=1))
+    return PairedRatio(ratio=float(np.median(ratios)), low=low, high=high, pairs=len(ratios))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StabilityRule:
-    """The rule by which a scope has been measured long enough.
+    """The rule by which a scope, or the ratio of two, has been measured long enough.
 
     Parameters
     ----------
     samples
         The least number of requests of each scope.
     tolerance_percent
-        The farthest that the median's 95 % interval may reach to either side, and that the medians of the
-        first and the second half may differ; in percent of the median.
+        The farthest that the 95 % interval of a median or a ratio may reach to either side, and that the
+        medians of the first and the second half may differ; in percent of the median.
     """
 
     samples: int
@@ -122,7 +160,8 @@ class StabilityRule:
         return (
             f"A scope is stable with at least {self.samples} samples, when the 95 % bootstrap interval of its "
             f"p50 is within {self.tolerance_percent:g} % of it, and the p50 of its first and second half "
-            f"differ by at most {self.tolerance_percent:g} %."
+            f"differ by at most {self.tolerance_percent:g} %. A ratio of two scopes is the median over pairs "
+            f"of neighbouring blocks, and sure when its own interval is within {self.tolerance_percent:g} %."
         )
 
     def doubt(self, latencies: Latencies) -> str:
@@ -140,6 +179,17 @@ class StabilityRule:
         if half and abs(drift) > self.tolerance_percent:
             return f"its second half is {abs(drift):.1f} % {'slower' if drift > 0 else 'faster'}"
         return ""
+
+    def ratio_doubt(self, scope: Latencies, other: Latencies) -> str:
+        """The reason why the ratio of two scopes is not sure yet; empty when it is."""
+        samples = min(len(scope.samples_ms), len(other.samples_ms))
+        if samples < self.samples:
+            return f"{samples} of {self.samples} samples"
+        found = paired_ratio(scope, other)
+        uncertain = 100 * max(found.high - found.ratio, found.ratio - found.low) / found.ratio
+        return (
+            f"it is known to {uncertain:.1f} % only" if uncertain > self.tolerance_percent else ""
+        )
 
 
 def bootstrap_p50(samples_ms: Sequence[float], *, seed: int = 0) -> NDArray[np.float64]:
@@ -161,13 +211,27 @@ def bootstrap_p50(samples_ms: Sequence[float], *, seed: int = 0) -> NDArray[np.f
     -----
     Source: the non-overlapping block bootstrap (Carlstein, 1986).
     """
-    samples = np.asarray(samples_ms, dtype=np.float64)
-    size = BLOCK if samples.size >= 5 * BLOCK else 1
-    # The samples that are left over at the end join no block, and are too few to matter.
-    blocks = samples[: samples.size // size * size].reshape(-1, size)
-    drawn = np.random.default_rng(seed).integers(len(blocks), size=(_RESAMPLES, len(blocks)))
-    medians: NDArray[np.float64] = np.median(blocks[drawn].reshape(_RESAMPLES, -1), axis=1)
+    blocks = _blocks(samples_ms, _block_size(len(samples_ms)))
+    drawn = _drawn(blocks, seed=seed).reshape(_RESAMPLES, -1)
+    medians: NDArray[np.float64] = np.median(drawn, axis=1)
     return medians
+
+
+def _block_size(samples: int) -> int:
+    return BLOCK if samples >= 5 * BLOCK else 1
+
+
+def _blocks(samples_ms: Sequence[float], size: int) -> NDArray[np.float64]:
+    """(blocks, size); what is left over at the end joins no block, and is too few to matter."""
+    samples = np.asarray(samples_ms, dtype=np.float64)
+    return samples[: samples.size // size * size].reshape(-1, size)
+
+
+def _drawn(blocks: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
+    """As many blocks drawn anew with replacement, (resamples, blocks, …)."""
+    chosen = np.random.default_rng(seed).integers(len(blocks), size=(_RESAMPLES, len(blocks)))
+    drawn: NDArray[np.float64] = blocks[chosen]
+    return drawn
 
 
 def interval(drawn: NDArray[np.float64]) -> tuple[float, float]:

@@ -16,11 +16,11 @@ from infmap_kit.bench.records.sentences import (
     limit_sentence,
     overhead_sentence,
     paper_sentence,
-    ratio_sentences,
     state_sentences,
 )
 from infmap_kit.bench.records.tables import (
     open_loop_table,
+    ratios_table,
     scopes_table,
     steps_table,
     throughput_table,
@@ -56,10 +56,10 @@ def page(record: BenchRecord) -> str:
         facts=_facts(record),
         meaning=[
             overhead_sentence(record),
-            *ratio_sentences(record),
             accuracy_sentence(record),
             cold_start_sentence(record),
         ],
+        ratios=ratios_table(record),
         latencies=_latency_chart(record),
         paper=paper_sentence(record),
         waterfall=_waterfall(record),

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from infmap_kit.bench.scopes import BASELINES, ENGINE_ALONE, FILE_TO_MAP, IN_PROCESS
-from infmap_kit.bench.statistics import Latencies
+from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, GOALS, IN_PROCESS
+from infmap_kit.bench.statistics import Latencies, PairedRatio, StabilityRule, paired_ratio
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_bytes
 from infmap_kit.model.spec import NetworkSpec
@@ -118,14 +118,49 @@ class BenchRecord:
         return self.scopes[IN_PROCESS].p50_ms - self.scopes[ENGINE_ALONE].p50_ms
 
     @property
-    def ratios(self) -> dict[str, float]:
-        """Ratios of p50s, which can be compared between machines since both sides are of the same run."""
-        pairs = [(FILE_TO_MAP, ENGINE_ALONE), *((ENGINE_ALONE, name) for name in BASELINES)]
+    def ratios(self) -> dict[str, PairedRatio]:
+        """Ratios of scopes, which can be compared between machines since both sides are of the same run."""
         return {
-            f"{scope} / {other}": self.scopes[scope].p50_ms / self.scopes[other].p50_ms
-            for scope, other in pairs
-            if {scope, other} <= self.scopes.keys()
+            f"{scope} / {other}": paired_ratio(self.scopes[scope], self.scopes[other])
+            for scope, other in self._judged
         }
+
+    @property
+    def paper_ratio(self) -> PairedRatio | None:
+        """The engine alone to Table V's time, which is of another machine: of the median, with its interval."""
+        row = self.paper_row
+        if row is None or ENGINE_ALONE not in self.scopes:
+            return None
+        engine = self.scopes[ENGINE_ALONE]
+        low, high = engine.p50_interval_ms()
+        return PairedRatio(
+            ratio=engine.p50_ms / row.time_ms,
+            low=low / row.time_ms,
+            high=high / row.time_ms,
+            pairs=0,
+        )
+
+    @property
+    def unsettled(self) -> dict[str, str]:
+        """What is not sure of that by which the measurement is judged, and why.
+
+        That is its ratios; where it has none, its scopes. A time may be unsure while its ratios are sure.
+        """
+        rule = StabilityRule(
+            samples=self.options.get("samples", 200),
+            tolerance_percent=self.options.get("tolerance_percent", 5.0),
+        )
+        if not self._judged:
+            return self.doubts
+        return {
+            f"{scope} / {other}": doubt
+            for scope, other in self._judged
+            if (doubt := rule.ratio_doubt(self.scopes[scope], self.scopes[other]))
+        }
+
+    @property
+    def _judged(self) -> list[tuple[str, str]]:
+        return [pair for pair in GOALS if set(pair) <= self.scopes.keys()]
 
     @property
     def paper_row(self) -> Table5Row | None:
@@ -157,7 +192,9 @@ class BenchRecord:
         }
         document["overhead_p50_ms"] = self.overhead_ms
         document["overhead_in_process_p50_ms"] = self.overhead_in_process_ms
-        document["ratios"] = self.ratios
+        document["ratios"] = {
+            name: _rounded(dataclasses.asdict(ratio)) for name, ratio in self.ratios.items()
+        }
         return document
 
     def write(self, path: Path) -> None:

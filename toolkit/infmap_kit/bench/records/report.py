@@ -10,6 +10,7 @@ from infmap_kit.bench.records.sentences import meaning_sentences, state_sentence
 from infmap_kit.bench.records.tables import (
     csv_table,
     open_loop_table,
+    ratios_table,
     scopes_table,
     steps_table,
     throughput_table,
@@ -33,6 +34,7 @@ def markdown(record: BenchRecord) -> str:
         f"Per-sample latency, batch 1, target {record.target}, {record.precision}, {record.started}.",
         *_paragraphs(state_sentences(record)),
         "",
+        ratios_table(record).markdown(),
         scopes_table(record).markdown(),
         *(f"- **{name}**: {MEANINGS[name]}." for name in MEANINGS if name in record.scopes),
         *(f"- **{name}**: not measured: {why}." for name, why in record.not_measured.items()),

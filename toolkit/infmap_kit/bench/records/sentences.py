@@ -5,24 +5,17 @@ from __future__ import annotations
 from infmap_kit.bench.independent import AGREEMENT_PERCENT
 from infmap_kit.bench.machine import machine_summary
 from infmap_kit.bench.records.record import BenchRecord
-from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, KERAS_PREDICT, ONNX_RUNTIME
+from infmap_kit.bench.scopes import ENGINE_ALONE, GOALS
+from infmap_kit.bench.statistics import PairedRatio
 from infmap_kit.paper.table5 import MACHINE
-
-GOALS = {
-    f"{FILE_TO_MAP} / {ENGINE_ALONE}": 1.35,
-    f"{ENGINE_ALONE} / {ONNX_RUNTIME}": 0.30,
-    f"{ENGINE_ALONE} / {KERAS_PREDICT}": 0.15,
-}
-"""Goals on a CPU with two cores, for U-Net with DenseNet-121 at the fastest precision that passes the gate."""
 
 
 def meaning_sentences(record: BenchRecord) -> list[str]:
     """All sentences about the figures."""
     return [
-        overhead_sentence(record),
-        *ratio_sentences(record),
-        limit_sentence(record),
         paper_sentence(record),
+        overhead_sentence(record),
+        limit_sentence(record),
         accuracy_sentence(record),
         cold_start_sentence(record),
         independent_sentence(record),
@@ -42,13 +35,17 @@ def overhead_sentence(record: BenchRecord) -> str:
     )
 
 
-def ratio_sentences(record: BenchRecord) -> list[str]:
-    """The ratios of this run beside their goals."""
-    return [
-        f"{pair}: {ratio:.2f} at p50 (goal: at most {GOALS[pair]:.2f} for the fastest gated precision; "
-        f"{'reached' if ratio <= GOALS[pair] else 'not reached'})."
-        for pair, ratio in record.ratios.items()
-    ]
+def judged_ratios(record: BenchRecord) -> list[tuple[str, PairedRatio, float]]:
+    """Name, ratio and goal of each ratio that was measured."""
+    goals = {f"{scope} / {other}": goal for (scope, other), goal in GOALS.items()}
+    return [(name, found, goals[name]) for name, found in record.ratios.items()]
+
+
+def verdict(found: PairedRatio, goal: float) -> str:
+    """Whether a goal is reached, as far as the ratio's interval tells."""
+    if found.high <= goal:
+        return "reached"
+    return "missed" if found.low > goal else "not sure"
 
 
 def limit_sentence(record: BenchRecord) -> str:
@@ -131,6 +128,9 @@ def state_sentences(record: BenchRecord) -> list[str]:
     sentences = list(record.warnings)
     if record.failure:
         sentences.append(f"The measurement ended early: {record.failure}.")
+    if record.unsettled != record.doubts:
+        unsure = "; ".join(f"{name}: {why}" for name, why in record.unsettled.items())
+        sentences.append(f"Ratios that are not sure: {unsure or 'none'}.")
     if record.doubts:
         doubts = "; ".join(f"{name}: {why}" for name, why in record.doubts.items())
         sentences.append(f"Not stable ({doubts}).")

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from infmap_kit.bench.records.record import BenchRecord
-from infmap_kit.bench.records.sentences import meaning_sentences, state_sentences
+from infmap_kit.bench.records.sentences import (
+    judged_ratios,
+    meaning_sentences,
+    state_sentences,
+    verdict,
+)
 from infmap_kit.bench.records.waterfall import stages_of
-from infmap_kit.bench.scopes import APART, BASELINES, FILE_TO_MAP, MEANINGS, SCOPES
+from infmap_kit.bench.scopes import APART, BASELINES, ENGINE_ALONE, FILE_TO_MAP, MEANINGS, SCOPES
+from infmap_kit.bench.statistics import PairedRatio
 from infmap_kit.bench.steps import PARTS
 from infmap_kit.report.table import Table
 
@@ -29,6 +35,24 @@ def latency_table(record: BenchRecord) -> Table:
         rows,
         notes=[*meaning_sentences(record), *state_sentences(record)],
     )
+
+
+def ratios_table(record: BenchRecord) -> Table:
+    """The ratios by which a record is judged, each with its interval."""
+    rows: list[Sequence[str]] = []
+    if (paper := record.paper_ratio) is not None:
+        rows.append((f"{ENGINE_ALONE} / Table V", *_interval_cells(paper), "-", "-"))
+    rows += [
+        (name, *_interval_cells(found), f"{goal:.2f}", verdict(found, goal))
+        for name, found, goal in judged_ratios(record)
+    ]
+    note = "Goals are for U-Net with DenseNet-121 on two cores, at the fastest precision that passes the gate."
+    columns = ("ratio", "value", "95 % interval", "goal", "verdict")
+    return Table("", columns, rows, notes=[note] if rows else [])
+
+
+def _interval_cells(found: PairedRatio) -> tuple[str, str]:
+    return f"{found.ratio:.2f}", f"{found.low:.2f} to {found.high:.2f}"
 
 
 def scopes_table(record: BenchRecord) -> Table:
