@@ -48,6 +48,7 @@ active() { told "$1" "$(systemctl is-active infmap-serve) $(systemctl is-active 
 releases() { told "$1" "$($kit versions --repository $state/model_repository --json | tr -d '\n')"; }
 cd /root && tar xf infmap-kit.tar && cp -R infmap-kit-* later && cd infmap-kit-*
 told networks "$(ls /sys/class/net)"
+[ -f Containerfile ]; told containerfile $?
 
 ./install --public-key ../key.pub.pem; told installed $?
 active after-install
@@ -169,6 +170,7 @@ def test_it_is_installed_without_a_network_and_once(told: dict[str, str]) -> Non
     assert told["after-install"] == "active inactive", "the node waits for its settings"
     assert told["again"] == "0", told["log"]
     assert told["html"] == "0", "the pages for a browser"
+    assert told["containerfile"] == "0"
     assert told["demo"] == "0", told["log"]
     assert json.loads(told["first"]) == json.loads(told["second"]), "the model is installed once"
 

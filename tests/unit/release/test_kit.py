@@ -79,6 +79,20 @@ def test_the_pages_are_made_html_where_that_is_possible(tmp_path: Path) -> None:
     assert "Install</h1>" in pages["index.html"].read_text()
 
 
+def test_the_image_is_of_the_kit_s_files_and_runs_without_rights() -> None:
+    text = INSTALL.with_name("Containerfile").read_text().replace("\\\n", " ")
+    steps = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    copied = {step[1] for step in steps if step[0] == "COPY" and not step[1].startswith("--from")}
+    assert copied == {"requirements.txt", "wheels", "server"}, (
+        "what build_kit packs under these names"
+    )
+    last = max(place for place, step in enumerate(steps) if step[0] == "FROM")
+    (user,) = (step[1] for step in steps[last:] if step[0] == "USER")
+    assert user.partition(":")[0] not in ("0", "root")
+    assert "--require-hashes" in text
+    assert "--no-index" in text
+
+
 @pytest.fixture
 def unpacked(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
     """A kit for a Python that nobody has: an installer that trusts it ends there."""

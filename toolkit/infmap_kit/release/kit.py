@@ -3,6 +3,7 @@
 ::
 
     install              a POSIX shell script: checks all of this, then installs it
+    Containerfile        makes an image of it instead
     SHA256SUMS           of every file but this one and the next
     SHA256SUMS.ed25519   its signature
     kit.env              what the kit is for: version, Python, machine
@@ -133,6 +134,7 @@ def build_kit(
             raise InfmapError(f"{fetched.name} is not the {WHEEL_REQUIREMENT} that is known")
         files: dict[str, bytes | Path] = {
             "install": _TEMPLATES / "install",
+            "Containerfile": _TEMPLATES / "Containerfile",
             "node.toml": _TEMPLATES / "node.toml",
             "kit.env": _environment(options).encode(),
             "requirements.txt": _requirements(wheels).encode(),
