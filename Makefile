@@ -51,7 +51,8 @@ coverage: setup ## Measure the branch coverage of a room by its unit tests: make
 	@$(BIN)/coverage report --sort cover
 
 docs: setup ## Build the documentation in site/, strictly: a link that leads nowhere ends it
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@# Without --quiet, which hides its warnings from --strict too.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html"
 
 # N inputs of all targets together; TARGET=decode fuzzes one. What was found lies in tests/fuzz/corpus afterwards.

@@ -24,8 +24,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, as `make docs` builds it."""
     pytest.importorskip("mkdocs", reason="needs infmap-kit[docs]")
     folder = tmp_path_factory.mktemp("docs") / "site"
-    # Strict: a link to a page or a heading that is not there ends the build.
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)]
+    # Strict: a link to a page or a heading that is not there ends the build, unless --quiet hides it.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder

@@ -48,16 +48,20 @@ active() { told "$1" "$(systemctl is-active infmap-serve) $(systemctl is-active 
 releases() { told "$1" "$($kit versions --repository $state/model_repository --json | tr -d '\n')"; }
 cd /root && tar xf infmap-kit.tar && cp -R infmap-kit-* later && cd infmap-kit-*
 told networks "$(ls /sys/class/net)"
+[ -f Containerfile ]; told containerfile $?
 
 ./install --public-key ../key.pub.pem; told installed $?
 active after-install
 releases first
+ls /opt/infmap-kit/current/docs/html/node.html; told html $?
+$kit demo --output /root/demo --json >/root/demo.json; told demo $?
 ./install; told again $?
 releases second
 
 $kit synthesize --output /root/drawn --count 1 --size 512
 $kit infer /root/drawn/images --output /root/maps --json; told inferred $?
-$kit node check /etc/infmap-kit/node.toml && systemctl enable --now infmap-node; told node $?
+# The PACS of the example is nobody's.
+$kit node check --offline /etc/infmap-kit/node.toml && systemctl enable --now infmap-node; told node $?
 active with-node
 systemctl start infmap-doctor; told doctor $?
 
@@ -117,13 +121,21 @@ def kit(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
     _run("openssl", "genpkey", "-algorithm", "ed25519", "-out", folder / "key.pem")
     _run("openssl", "pkey", "-in", folder / "key.pem", "-pubout", "-out", folder / "key.pub.pem")
     wheel = ["uv", "build", "--quiet", "--wheel", "--no-build-isolation"]
-    _run(sys.executable, "-m", *wheel, "--out-dir", folder / "dist")
+    for package in (".", "packages/demo"):
+        _run(sys.executable, "-m", *wheel, "--out-dir", folder / "dist", package)
     # What `make sbom` adds is described elsewhere (test_supply_chain.py), and of no effect here.
     for name in ("infmap_kit.cdx.json", "THIRD-PARTY-LICENSES.txt"):
         (folder / "dist" / name).write_text("{}")
     program, key = [sys.executable, "-m", "infmap_kit"], ["--sign", str(folder / "key.pem")]
     _run(*program, "bundle", demo_model, "--output", folder / "unet.bundle", *key)
-    given = ["--bundle", str(folder / "unet.bundle"), *key, "--dist", str(folder / "dist")]
+    given = [
+        "--bundle",
+        str(folder / "unet.bundle"),
+        *key,
+        "--dist",
+        str(folder / "dist"),
+        "--demo",
+    ]
     _run(*program, "kit", "build", *given, "--output", folder / "infmap-kit.tar")
     return folder
 
@@ -157,6 +169,9 @@ def test_it_is_installed_without_a_network_and_once(told: dict[str, str]) -> Non
     assert told["installed"] == "0", told["log"]
     assert told["after-install"] == "active inactive", "the node waits for its settings"
     assert told["again"] == "0", told["log"]
+    assert told["html"] == "0", "the pages for a browser"
+    assert told["containerfile"] == "0"
+    assert told["demo"] == "0", told["log"]
     assert json.loads(told["first"]) == json.loads(told["second"]), "the model is installed once"
 
 

@@ -14,7 +14,7 @@ import pytest
 from infmap_kit.errors import BundleError, InfmapError
 from infmap_kit.release import kit
 from infmap_kit.release.archive import write_archive
-from infmap_kit.release.kit import KitOptions, build_kit, require_locked
+from infmap_kit.release.kit import KitOptions, build_kit, html_pages, require_locked
 from infmap_kit.release.signature import signer
 
 INSTALL = Path(kit.__file__).with_name("templates") / "install"
@@ -56,10 +56,41 @@ def test_a_wheel_of_another_hash_than_the_lock_states_is_refused(tmp_path: Path)
         (tmp_path / name).write_text(name)
     digest = hashlib.sha256(b"a-1-py3-none-any.whl").hexdigest()
     lock = f"a==1 \\\n    --hash=sha256:{digest}\n"
-    require_locked(tmp_path, lock, besides="infmap_kit-0-py3-none-any.whl")
+    require_locked(tmp_path, lock, besides={"infmap_kit-0-py3-none-any.whl"})
     (tmp_path / "a-1-py3-none-any.whl").write_text("altered")
     with pytest.raises(InfmapError, match=r"a-1-py3-none-any\.whl has a SHA-256"):
-        require_locked(tmp_path, lock, besides="infmap_kit-0-py3-none-any.whl")
+        require_locked(tmp_path, lock, besides={"infmap_kit-0-py3-none-any.whl"})
+
+
+def test_the_pages_are_made_html_where_that_is_possible(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="needs infmap-kit[docs]")
+    docs, settings = tmp_path / "docs", tmp_path / "mkdocs.yml"
+    docs.mkdir()
+    (docs / "index.md").write_text("# Install\n\nA [page](node.md).\n")
+    assert html_pages(docs, tmp_path / "none") == {}, "without settings there is no site"
+    settings.write_text("site_name: kit\nplugins: []\ntheme: {name: null, custom_dir: theme}\n")
+    (tmp_path / "theme").mkdir()
+    (tmp_path / "theme" / "main.html").write_text("{{ page.content }}")
+    with pytest.raises(InfmapError, match=r"cannot be made HTML: .*node\.md"):
+        html_pages(docs, tmp_path / "torn")
+    (docs / "node.md").write_text("# Node\n")
+    pages = html_pages(docs, tmp_path / "site")
+    assert {"index.html", "node/index.html"} <= pages.keys()
+    assert "Install</h1>" in pages["index.html"].read_text()
+
+
+def test_the_image_is_of_the_kit_s_files_and_runs_without_rights() -> None:
+    text = INSTALL.with_name("Containerfile").read_text().replace("\\\n", " ")
+    steps = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    copied = {step[1] for step in steps if step[0] == "COPY" and not step[1].startswith("--from")}
+    assert copied == {"requirements.txt", "wheels", "server"}, (
+        "what build_kit packs under these names"
+    )
+    last = max(place for place, step in enumerate(steps) if step[0] == "FROM")
+    (user,) = (step[1] for step in steps[last:] if step[0] == "USER")
+    assert user.partition(":")[0] not in ("0", "root")
+    assert "--require-hashes" in text
+    assert "--no-index" in text
 
 
 @pytest.fixture

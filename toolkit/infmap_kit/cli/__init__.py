@@ -17,7 +17,7 @@ from infmap_kit.cli.results import (
     synthesize,
     view,
 )
-from infmap_kit.cli.serving import accept, bench, demo, deploy, runtime, serve, tune
+from infmap_kit.cli.serving import accept, bench, box, demo, deploy, runtime, serve, tune
 from infmap_kit.command import run
 
 __all__ = ["app", "main"]
@@ -25,7 +25,7 @@ __all__ = ["app", "main"]
 # Each joins the application when it is imported.
 _MODELS = (bundle, examine, export, kit, releases, verify)
 _RESULTS = (cohort, infer, node, node_custody, node_setup, progression, synthesize, view)
-_SERVING = (accept, bench, demo, deploy, runtime, serve, tune)
+_SERVING = (accept, bench, box, demo, deploy, runtime, serve, tune)
 
 
 def main() -> None:

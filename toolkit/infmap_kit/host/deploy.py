@@ -188,6 +188,36 @@ def kserve_document(repository: Path, options: KserveOptions) -> dict[str, Any]:
     }
 
 
+def kustomize_documents(repository: Path, options: KserveOptions) -> dict[str, dict[str, Any]]:
+    """A kustomize folder by its files' names: the InferenceService, and who may reach it.
+
+    A server on a cluster's network is open to all of it. Here only pods of the same namespace that carry the
+    label ``infmap-kit/asks: "true"`` reach it. Takes and raises what :func:`kserve_document` does.
+    """
+    selected = {"matchLabels": {"serving.kserve.io/inferenceservice": options.name}}
+    asking = {"matchLabels": {"infmap-kit/asks": "true"}}
+    namespace = {"namespace": options.namespace} if options.namespace is not None else {}
+    return {
+        "kustomization.yaml": {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            **namespace,
+            "resources": ["inferenceservice.yaml", "networkpolicy.yaml"],
+        },
+        "inferenceservice.yaml": kserve_document(repository, options),
+        "networkpolicy.yaml": {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": options.name, **namespace},
+            "spec": {
+                "podSelector": selected,
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": [{"podSelector": asking}]}],
+            },
+        },
+    }
+
+
 def _reserved(gpus: str) -> dict[str, Any]:
     """Docker's ``--gpus`` in a compose file: all, a number, or devices by their numbers or UUIDs.
 

@@ -3,6 +3,7 @@
 ::
 
     install              a POSIX shell script: checks all of this, then installs it
+    Containerfile        makes an image of it instead
     SHA256SUMS           of every file but this one and the next
     SHA256SUMS.ed25519   its signature
     kit.env              what the kit is for: version, Python, machine
@@ -11,19 +12,22 @@
     bundles/             the model
     node.toml            an example, which becomes /etc/infmap-kit/node.toml
     docs/                these pages, the licences, the bill of materials
+    docs/html/           the pages as a site for a browser, where MkDocs is installed
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import io
+import os
 import re
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import infmap_kit
@@ -58,13 +62,15 @@ class KitOptions:
     dist
         Folder of ``make sbom``: infmap-kit's wheel, its bill of materials, and licences.
     docs
-        Folder of the documentation's pages.
+        Folder of the documentation's pages; ``mkdocs.yml`` beside it makes HTML of them.
     lock
         Versions with hashes of every package, as ``make lock`` writes them.
     extras
         Extras of infmap-kit, with commas between them.
     python
         Python of the host, such as ``3.11``.
+    demo
+        Whether the demo model's wheel goes in, for `infmap-kit demo`.
     """
 
     bundle: Path
@@ -73,6 +79,7 @@ class KitOptions:
     lock: Path
     extras: str = DEFAULT_EXTRAS
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
+    demo: bool = False
 
     def __post_init__(self) -> None:
         if not _EXTRAS.fullmatch(self.extras):
@@ -101,7 +108,8 @@ def build_kit(
     Returns
     -------
     dict
-        ``files``, ``bytes``, ``version``, ``python``, ``signed``, and ``sha256`` of the kit.
+        ``files``, ``bytes``, ``version``, ``python``, ``signed``, ``html`` (whether the pages are there as
+        HTML too), ``demo``, and ``sha256`` of the kit.
 
     Raises
     ------
@@ -111,17 +119,22 @@ def build_kit(
         When something is missing, cannot be fetched, or has another hash than the lock states.
     """
     read_archive(options.bundle, verify=_by_the_same_key(options.bundle, sign))
-    ours = _the_one(options.dist, f"infmap_kit-{infmap_kit.__version__}-*.whl")
+    ours = [_the_one(options.dist, f"infmap_kit-{infmap_kit.__version__}-*.whl")]
+    if options.demo:
+        ours.append(_the_one(options.dist, f"infmap_kit_demo-{infmap_kit.__version__}-*.whl"))
     with tempfile.TemporaryDirectory(prefix=".kit-", dir=path.absolute().parent) as scratch:
         wheels, server = Path(scratch, "wheels"), Path(scratch, "server")
         lock = options.lock.read_text("utf-8")
-        _download(wheels, options, _constraints(Path(scratch), lock), f"{ours}[{options.extras}]")
-        require_locked(wheels, lock, besides=ours.name)
+        wanted = [*ours[1:], f"{ours[0]}[{options.extras}]"]
+        _download(wheels, options, _constraints(Path(scratch), lock), *map(str, wanted))
+        require_locked(wheels, lock, besides={wheel.name for wheel in ours})
+        html = html_pages(options.docs, Path(scratch, "html"))
         _download(server, options, None, "--no-deps", WHEEL_REQUIREMENT)
         if sha256_of(fetched := _the_one(server, "*.whl")) != WHEEL_SHA256:
             raise InfmapError(f"{fetched.name} is not the {WHEEL_REQUIREMENT} that is known")
         files: dict[str, bytes | Path] = {
             "install": _TEMPLATES / "install",
+            "Containerfile": _TEMPLATES / "Containerfile",
             "node.toml": _TEMPLATES / "node.toml",
             "kit.env": _environment(options).encode(),
             "requirements.txt": _requirements(wheels).encode(),
@@ -129,6 +142,7 @@ def build_kit(
             **{f"wheels/{wheel.name}": wheel for wheel in sorted(wheels.iterdir())},
             f"server/{fetched.name}": fetched,
             **{f"docs/{page.name}": page for page in sorted(options.docs.glob("*.md"))},
+            **{f"docs/html/{name}": page for name, page in html.items()},
             **{
                 f"docs/{found.name}": found
                 for pattern in ("*.cdx.json", "THIRD-PARTY-LICENSES.txt")
@@ -147,11 +161,53 @@ def build_kit(
         "version": infmap_kit.__version__,
         "python": options.python,
         "signed": sign is not None,
+        "html": bool(html),
+        "demo": options.demo,
         "sha256": sha256_of(path),
     }
 
 
-def require_locked(wheels: Path, lock: str, *, besides: str) -> None:
+def html_pages(docs: Path, folder: Path) -> dict[str, Path]:
+    """Build the site of the documentation, as `make docs` does.
+
+    Parameters
+    ----------
+    docs
+        Folder of the pages, with ``mkdocs.yml`` beside it.
+    folder
+        A new folder for the site.
+
+    Returns
+    -------
+    dict
+        Name below the site to file; empty where there is no ``mkdocs.yml``, or MkDocs is not installed.
+
+    Raises
+    ------
+    InfmapError
+        When MkDocs cannot build it, with its first reason.
+    """
+    settings = docs.absolute().parent / "mkdocs.yml"
+    if not settings.is_file() or importlib.util.find_spec("mkdocs") is None:
+        return {}
+    # --quiet would hide a link that leads nowhere from --strict.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    done = subprocess.run(  # noqa: S603  # our own command line
+        [*command, "--config-file", str(settings), "--site-dir", str(folder.absolute())],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+        reason = (lines or ["MkDocs gave no reason"])[0]
+        raise InfmapError(f"the pages of {docs} cannot be made HTML: {reason}")
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def require_locked(wheels: Path, lock: str, *, besides: Collection[str]) -> None:
     """Refuse a wheel that the lock does not name by its hash.
 
     Parameters
@@ -161,7 +217,7 @@ def require_locked(wheels: Path, lock: str, *, besides: str) -> None:
     lock
         A text as ``make lock`` writes it.
     besides
-        The name of our own wheel, which no lock can hold.
+        The names of our own wheels, which no lock can hold.
 
     Raises
     ------
@@ -170,7 +226,7 @@ def require_locked(wheels: Path, lock: str, *, besides: str) -> None:
     """
     known = set(_HASH.findall(lock))
     for wheel in sorted(wheels.iterdir()):
-        if wheel.name != besides and sha256_of(wheel) not in known:
+        if wheel.name not in besides and sha256_of(wheel) not in known:
             raise InfmapError(
                 f"{wheel.name} has a SHA-256 that the lock does not state: it is another file than was locked, "
                 "or the lock is older than constraints.txt (`make lock`)"

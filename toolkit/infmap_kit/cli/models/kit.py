@@ -46,18 +46,24 @@ def build(
     lock: Annotated[
         Path, typer.Option(help="Versions and hashes of all packages, of `make lock`.")
     ] = Path("requirements/everything.txt"),
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Pack the demo model's wheel too, for `infmap-kit demo`.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Fetch and pack all that a host without internet needs, signed, in one file.
 
     Run it in a clone, on a machine with internet, after `make sbom`. Each wheel must be one that the lock names
-    by its hash. On the host, `docs/install.md` begins with this file.
+    by its hash. On the host, `docs/install.md` begins with this file. Where MkDocs is installed (the extra
+    `docs`), the pages go in as HTML too.
     """
     from infmap_kit.release.kit import KitOptions, build_kit
     from infmap_kit.release.signature import signer
 
-    chosen = {} if python is None else {"python": python}
-    options = KitOptions(bundle=bundle, dist=dist, docs=docs, lock=lock, extras=extras, **chosen)
+    chosen: dict[str, str] = {} if python is None else {"python": python}
+    options = KitOptions(
+        bundle=bundle, dist=dist, docs=docs, lock=lock, extras=extras, demo=demo, **chosen
+    )
     signs = signer(sign) if sign is not None else None
     with console.status("fetching and packing"):
         made = build_kit(output, options, sign=signs)
@@ -65,6 +71,10 @@ def build(
         print_json({"file": str(output), **made})
         return
     signed = "signed" if made["signed"] else "not signed"
+    if not made["html"]:
+        console.print(
+            "The pages are in it as Markdown alone: for HTML, pip install 'infmap-kit[docs]', in a clone."
+        )
     console.print(
         f"infmap-kit {made['version']} for Python {made['python']} is packed in {output}: "
         f"{output.stat().st_size / 1e6:.0f} MB, {made['files']} files, {signed}.\nSHA-256 {made['sha256']}"

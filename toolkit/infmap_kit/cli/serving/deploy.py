@@ -64,9 +64,18 @@ def kserve(
     deployment_mode: Annotated[
         str, typer.Option(help="Standard, or RawDeployment for KServe before 0.16.")
     ] = "Standard",
+    kustomize: Annotated[
+        Path | None,
+        typer.Option(help="Write a kustomize folder instead, with a NetworkPolicy beside it."),
+    ] = None,
 ) -> None:
     """Write an InferenceService for KServe's Triton runtime."""
-    from infmap_kit.host.deploy import KserveOptions, kserve_document, write_yaml
+    from infmap_kit.host.deploy import (
+        KserveOptions,
+        kserve_document,
+        kustomize_documents,
+        write_yaml,
+    )
 
     options = KserveOptions(
         storage_uri=storage_uri,
@@ -76,6 +85,14 @@ def kserve(
         gpu_resource=gpu_resource,
         deployment_mode=deployment_mode,
     )
+    if kustomize is not None:
+        kustomize.mkdir(parents=True, exist_ok=True)
+        for file, document in kustomize_documents(repository, options).items():
+            write_yaml(kustomize / file, document)
+        console.print(
+            f"Written to {kustomize}. On the cluster: kubectl apply --kustomize {kustomize}"
+        )
+        return
     write_yaml(output, kserve_document(repository, options))
     console.print(f"Written to {output}. On the cluster: kubectl apply --filename {output}")
 
