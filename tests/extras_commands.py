@@ -78,6 +78,8 @@ ARGUMENTS = {
     "infmap-kit node show": "1 --config node.toml",
     "infmap-kit node retry": "1 --config node.toml",
     "infmap-kit node forget": "--patient-id PAT-1 --dry-run --config node.toml",
+    "infmap-kit node backup": "node.tar --config node.toml",
+    "infmap-kit node restore": "nowhere.tar --config nowhere.toml",
     "infmap-kit node watch-folder": "nowhere --config node.toml",
     "infmap-kit view": "results --export page",
     "infmap-kit progression report": "results --output course",
