@@ -90,6 +90,7 @@ ARGUMENTS = {
     "infmap-kit bench compare": "a.json b.json",
     "infmap-kit bench table5": "--only unet/densenet121 --output table5",
     "infmap-kit deploy compose": "--repository repository",
+    "infmap-kit deploy alerts": "--output alerts.yml",
     "infmap-kit deploy systemd": "--output units",
     "infmap-kit kit build": "--bundle a.bundle --sign key.pem --output kit.tar",
     "infmap-kit deploy gateway": "--name host --certificate c.pem --certificate-key k.pem --key a",

@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from infmap_kit.host.alerts import RULES
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.serving.server import free_port, free_ports, serving
 from infmap_kit.triton.server.process import TritonServer
@@ -70,6 +73,12 @@ def test_from_the_modality_to_the_pacs(
         assert host.metrics("infmap_node_finished_total", "state")["done"] == 10
         assert host.metrics("infmap_node_delivered_total", "answer")["success"] == 62
         assert host.metrics("infmap_node_latency_seconds_count") == {"": 12}
+        with urllib.request.urlopen(triton.options.metrics_url, timeout=10) as answer:
+            metrics = host.http("/metrics")[1] + answer.read().decode()
+        # That of the latency's histogram stands there without its ending.
+        rules = RULES.read_text().replace("_bucket[", "[")
+        known = set(re.findall(r"^# TYPE (\w+)", metrics, flags=re.MULTILINE))
+        assert set(re.findall(r"\b(?:infmap|nv)_\w+", rules)) <= known, "alerts name what there is"
         page = host.http("/")[1]
         assert "detected" in page
         assert host.end() == 0
