@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from infmap_kit.host.alerts import RULES
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.serving.server import free_port, free_ports, serving
 from infmap_kit.triton.server.process import TritonServer
@@ -69,6 +73,12 @@ def test_from_the_modality_to_the_pacs(
         assert host.metrics("infmap_node_finished_total", "state")["done"] == 10
         assert host.metrics("infmap_node_delivered_total", "answer")["success"] == 62
         assert host.metrics("infmap_node_latency_seconds_count") == {"": 12}
+        with urllib.request.urlopen(triton.options.metrics_url, timeout=10) as answer:
+            metrics = host.http("/metrics")[1] + answer.read().decode()
+        # That of the latency's histogram stands there without its ending.
+        rules = RULES.read_text().replace("_bucket[", "[")
+        known = set(re.findall(r"^# TYPE (\w+)", metrics, flags=re.MULTILINE))
+        assert set(re.findall(r"\b(?:infmap|nv)_\w+", rules)) <= known, "alerts name what there is"
         page = host.http("/")[1]
         assert "detected" in page
         assert host.end() == 0
@@ -83,6 +93,47 @@ def test_from_the_modality_to_the_pacs(
     events = Counter(line["event"] for line in host.log())
     assert events["received"] == events["processed"] + events["ignored"] == 12
     assert not any(line["level"] in ("warning", "error", "critical") for line in host.log())
+
+
+def test_a_restored_node_goes_on_with_what_was_waiting(
+    tmp_path: Path, triton: TritonServer, pacs: Orthanc, chests: list[Path]
+) -> None:
+    old = NodeHost(tmp_path / "old", triton.grpc_url, c_store_to(pacs))
+    with running(old):
+        assert send(old.port, chests[:2]) == 0
+        old.wait_for(done=2)
+        assert old.end() == 0
+    # Triton is away, so that what comes now waits.
+    old.triton_url = "127.0.0.1:9"
+    old.write()
+    backup = tmp_path / "backup.tar"
+    with running(old):
+        assert send(old.port, chests[2:5]) == 0
+        done = old.run("backup", backup, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["unfinished"] == 3
+        assert old.http("/live")[0] == 200
+    new = NodeHost(tmp_path / "new", triton.grpc_url, c_store_to(pacs))
+    assert old.run("restore", backup).returncode == 1, "a node's folder is not overwritten"
+    assert new.run("restore", backup).returncode == 0
+    with running(new):
+        new.wait_for(done=5)
+        assert modality_sets(pacs) == {("OT", "SEG", "SR"): 5}
+        assert new.metrics("infmap_node_delivered_total", "answer")["success"] == 3 * 5
+        assert send(new.port, chests[:5]) == 0, "known, so not worked on again"
+        patient = dcmread(chests[0]).PatientID
+        forgotten = new.run("forget", "--patient-id", patient, "--json")
+        assert len(json.loads(forgotten.stdout)["radiographs"]) == 1
+        assert new.images()["done"] == 4
+        assert new.end() == 0
+    # The old one delivers as well what it held: the same objects under the same UIDs.
+    old.triton_url = triton.grpc_url
+    old.write()
+    with running(old):
+        old.wait_for(done=5)
+    assert modality_sets(pacs) == {("OT", "SEG", "SR"): 5}
+    left = b"".join(path.read_bytes() for path in new.folder.rglob("spool/**/*") if path.is_file())
+    assert patient.encode() not in left
 
 
 @pytest.mark.parametrize(

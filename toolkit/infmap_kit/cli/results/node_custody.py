@@ -1,15 +1,16 @@
-"""`infmap-kit node forget`: what people do with a node's folder besides running it."""
+"""`infmap-kit node forget`, `backup` and `restore`: what people do with a node's folder besides running it."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infmap_kit.cli.app import Json
 from infmap_kit.cli.results.node import DEFAULT_CONFIG, Config, database_of, node, read_node
-from infmap_kit.command import print_result
+from infmap_kit.command import console, print_result
 from infmap_kit.errors import NodeError
 
 
@@ -78,3 +79,59 @@ def forget(
         sentences.append(f"Not in the audit log: {trail.trouble}.")
     tables = [held_table(found.radiographs)] if found.radiographs else []
     print_result(found.as_json(dry_run=dry_run), *tables, *sentences, as_json=json_)
+
+
+@node.command(epilog="Example: `infmap-kit node backup /backup/node-2026-11-28.tar`")
+def backup(
+    file: Annotated[Path, typer.Argument(help="The backup to write.")],
+    config: Config = DEFAULT_CONFIG,
+    json_: Json = False,
+) -> None:
+    """Write queue, radiographs, results, node.toml and audit log into one tar, while the node runs.
+
+    It holds patients: keep it as you keep them. Certificates, keys and tokens that node.toml names are not in
+    it.
+    """
+    read = read_node(config)
+    from infmap_kit.node.audit.trail import Trail
+    from infmap_kit.node.custody.backup import back_up
+
+    database_of(read).close()
+    saved = back_up(read, config, file)
+    Trail(read).backed_up(file)
+    print_result(
+        {"file": str(file), **saved.as_json()},
+        f"Wrote {file}: {saved.images} radiographs, of which {saved.unfinished} are on the way, and "
+        f"{saved.results} results; {saved.size_bytes / 2**20:.1f} MiB.",
+        as_json=json_,
+    )
+
+
+@node.command(
+    epilog="Example: `infmap-kit node restore node-2026-11-28.tar --config /etc/infmap-kit/node.toml`"
+)
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup of `node backup`.")],
+    config: Config = DEFAULT_CONFIG,
+    json_: Json = False,
+) -> None:
+    """Restore a backup into the empty folder that node.toml names as spool; then start the node.
+
+    Where there is no node.toml yet, the backup's own is written. Every file is checked against its hash before
+    any is put in place. A folder that a node has used is refused.
+    """
+    from infmap_kit.node.audit.trail import Trail
+    from infmap_kit.node.custody import restore as restoring
+
+    if not config.exists():
+        restoring.take_config(file, config)
+        console.print(f"Wrote {config} out of the backup.", highlight=False, soft_wrap=True)
+    read = read_node(config)
+    restored = restoring.restore(file, read)
+    Trail(read).restored(file)
+    print_result(
+        {"spool": str(read.node.spool), **restored},
+        f"Restored into {read.node.spool}: {restored['images']} radiographs and {restored['results']} "
+        f"results, as of {restored['made_at'][:19]} UTC.",
+        as_json=json_,
+    )

@@ -151,6 +151,22 @@ def systemd(
         console.print(f"  {line}", soft_wrap=True, highlight=False)
 
 
+@deploy.command(epilog="Example: `infmap-kit deploy alerts --output infmap-alerts.yml`")
+def alerts(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path(
+        "infmap-alerts.yml"
+    ),
+) -> None:
+    """Write alert rules for Prometheus, over the metrics of node and server.
+
+    They expect the jobs infmap-node and infmap-serve; `docs/operations.md` says what to do about each.
+    """
+    from infmap_kit.host.alerts import write_alerts
+
+    write_alerts(output)
+    console.print(f"Written to {output}. Name it under rule_files in prometheus.yml.")
+
+
 @deploy.command(
     epilog="Example: `infmap-kit deploy gateway --name xray.hospital.example --certificate gate.pem "
     "--certificate-key gate.key --client-ca callers-ca.pem --output /etc/infmap-gateway`"

@@ -130,6 +130,26 @@ class Trail:
             )
         )
 
+    def backed_up(self, file: Path) -> None:
+        """Somebody wrote a backup of the node."""
+        self._write(self._copied("110106", "R", file, "110154"))
+
+    def restored(self, file: Path) -> None:
+        """Somebody restored the node from a backup."""
+        self._write(self._copied("110107", "C", file, "110155"))
+
+    def _copied(self, event: str, action: str, file: Path, role: str) -> Message:
+        return message(
+            event,
+            source=self._title,
+            action=action,
+            participants=[
+                participant(_login(), is_requestor=True),
+                self._program(),
+                participant(str(file), role=role),
+            ],
+        )
+
     def _activity(self, kind: str) -> Message:
         return message(
             "110100", source=self._title, action="E", kind=kind, participants=[self._program()]
