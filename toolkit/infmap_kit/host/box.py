@@ -38,8 +38,8 @@ IMAGE = f"infmap-kit:{infmap_kit.__version__}"
 PROMETHEUS = "prom/prometheus:v3.5.0"
 GRAFANA = "grafana/grafana:12.1.1"
 ORTHANC = "jodogne/orthanc-plugins:1.11.0"
-"""Images of others. Orthanc's tag was read in its makers' documents, the other two were not looked up: no machine
-that this was made on could fetch one."""
+"""Images of others. Orthanc's tag was read in its makers' documents, the other two were not looked up: no
+machine that this was made on could fetch one."""
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # of a container's own networks
 DICOM_PORT = 11112
