@@ -29,6 +29,7 @@ from infmap_kit.serving.in_process import InProcessModel, open_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
 from memory import peak_mib
+from processes import heed_ctrl_c
 from radiograph_folders import write_mixed
 from results import json_lines, written_contents
 from small_network import deeper_network, small_run
@@ -68,7 +69,9 @@ def test_ctrl_c_ends_in_one_line_and_nothing_is_done_twice(
     server: TritonServer, pictures: Path, tmp_path: Path
 ) -> None:
     command = _command(pictures, tmp_path / "out", "--url", server.grpc_url, "--json")
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, preexec_fn=heed_ctrl_c
+    )
     assert running.stdout is not None
     # It waits for its reader, so that it cannot end before it is interrupted.
     fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, 4096)
