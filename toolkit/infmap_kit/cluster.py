@@ -168,6 +168,14 @@ def workers_of(client: Client, *, resource: str = "") -> int:
     return sum(int(worker["resources"].get(resource, 0)) for worker in workers)
 
 
+def workers_gone(error: Exception, *, kept: str) -> ServerError:
+    """What Dask's failures mean for a run that can be gone on with; ``kept`` is how its work is called."""
+    return ServerError(
+        f"the workers or their scheduler are gone ({type(error).__name__}): what was {kept} is kept; give the "
+        "same command again to go on"
+    )
+
+
 def _close(client: Client) -> None:
     # A scheduler that is gone already is no fault of whoever closes.
     with contextlib.suppress(OSError, TimeoutError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from infmap_kit.command import console
 
 Progress = Callable[[str, int, int], None]
 """Called with a description, what is done, and the total."""
+
+_TELL_S = 60.0
 
 
 def no_progress(_description: str, _done: int, _total: int) -> None:
@@ -33,3 +36,16 @@ def progress_bar(first: str = "getting ready") -> Iterator[Progress]:
             bars.update(task, description=description, completed=done, total=total)
 
         yield show
+
+
+def log_teller() -> Callable[[str], None]:
+    """What tells how far long work is where no bar is shown: a line on stderr, at most one a minute."""
+    told_s = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal told_s
+        if not console.is_terminal and time.monotonic() - told_s > _TELL_S:
+            told_s = time.monotonic()
+            console.print(line, soft_wrap=True)
+
+    return tell

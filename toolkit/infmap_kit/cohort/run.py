@@ -9,12 +9,12 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.cluster import workers_of
+from infmap_kit.cluster import workers_gone, workers_of
 from infmap_kit.cohort.parts import PartWriter
 from infmap_kit.cohort.plan import Plan, Task, tasks_of
 from infmap_kit.cohort.rows import Row
 from infmap_kit.cohort.task import Done, Order, work
-from infmap_kit.errors import InfmapError, InputRejected, ServerError
+from infmap_kit.errors import InfmapError, InputRejected
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -181,7 +181,7 @@ class CohortRun:
             try:
                 workers = workers_of(self._client)
             except (OSError, TimeoutError) as error:
-                raise _gone(error) from error
+                raise workers_gone(error, kept="done") from error
             self._room, self._looked_s = _AHEAD * max(workers, 1), now_s
         return self._room
 
@@ -197,7 +197,7 @@ class CohortRun:
         except InfmapError:
             raise
         except Exception as error:
-            raise _gone(error) from error
+            raise workers_gone(error, kept="done") from error
         finally:
             future.release()
         self.tally.working_s += done.took_s
@@ -241,13 +241,6 @@ def tally_of(plan: Plan, parts: PartWriter) -> CohortTally:
     for part in parts.parts.values():
         tally.rejected.update(part.rejected)
     return tally
-
-
-def _gone(error: Exception) -> ServerError:
-    return ServerError(
-        f"the workers or their scheduler are gone ({type(error).__name__}): what was done is kept; give the "
-        "same command again to go on"
-    )
 
 
 def _key(piece: _Piece) -> str:

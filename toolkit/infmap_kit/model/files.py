@@ -191,6 +191,15 @@ def append_line(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk: those that are new, and that others are gone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 _LONGEST_NAME_BYTES = 255
 """Of one file on every usual file system (NAME_MAX)."""
 

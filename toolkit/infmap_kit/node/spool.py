@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from infmap_kit.errors import NodeError
+from infmap_kit.model.files import sync_folder
 
 
 class Spool:
@@ -108,15 +109,6 @@ def settle(part: Path, final: Path) -> None:
     part.replace(final)
     # The new name is on disk when its folder is.
     sync_folder(final.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk: those that are new, and that others are gone."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class NodeLock:

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from infmap_kit.errors import ExportError, SpecError
+from infmap_kit.model.files import sync_folder
 from infmap_kit.model.identity import adapter_text
 from infmap_kit.report.table import Table
 from infmap_kit.triton.repository import (
@@ -219,7 +220,7 @@ def _take_place(folder: Path, repository: Path) -> None:
             _exchange(folder, repository)
         else:
             folder.rename(repository)
-        _sync_folder(repository.parent)
+        sync_folder(repository.parent)
     except OSError as error:
         raise ExportError(f"cannot publish {repository}: {error}") from error
 
@@ -236,7 +237,7 @@ def _archive_present(repository: Path) -> None:
     _link_all(repository, part)
     _sync(part)
     part.rename(archived)
-    _sync_folder(archived.parent)
+    sync_folder(archived.parent)
 
 
 def _forget(repository: Path, archived: int) -> None:
@@ -325,15 +326,7 @@ def _sync(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 _AT_FDCWD = -100

@@ -13,6 +13,7 @@ from PIL import Image
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.headers.png import PNG_SIGNATURE
 from infmap_kit.imaging.headers.reading import read_header
+from infmap_kit.model.files import sync_folder
 
 _EXTRA_BYTES = 2**16
 
@@ -114,8 +115,4 @@ def write_durably(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

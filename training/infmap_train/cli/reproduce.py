@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,15 +13,12 @@ from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cluster import ClusterOptions
 from infmap_kit.command import console, print_json
 from infmap_kit.errors import HostMismatch, Interrupted, TrainingError
-from infmap_kit.progress import progress_bar
+from infmap_kit.progress import log_teller, progress_bar
 from infmap_train.cli.app import AsJson, app, show, start
 
 if TYPE_CHECKING:
     from infmap_train.reproduction.plan import TrainingPlan
     from infmap_train.reproduction.run import ReproductionStart, TrainingTally
-
-_TELL_S = 60.0
-"""How often it says how far it is, where there is no terminal."""
 
 
 @app.command(epilog="Example: `infmap-train reproduce plan.toml --data qata --runs runs`")
@@ -145,7 +141,7 @@ def _watched(start: ReproductionStart) -> TrainingTally:
     """
     from infmap_train.reproduction.run import TrainingTally, conduct
 
-    tally, told_s = TrainingTally(trainings=len(start.plan.trainings), epochs=0), time.monotonic()
+    tally, tell = TrainingTally(trainings=len(start.plan.trainings), epochs=0), log_teller()
     told: set[str] = set()
     try:
         with progress_bar() as progress, contextlib.closing(conduct(start)) as tallies:
@@ -162,10 +158,7 @@ def _watched(start: ReproductionStart) -> TrainingTally:
                     )
                 told |= news
                 progress(_state(tally), tally.epochs_done, tally.epochs)
-                # A log has no bar.
-                if not console.is_terminal and time.monotonic() - told_s > _TELL_S:
-                    told_s = time.monotonic()
-                    console.print(_state(tally), soft_wrap=True)
+                tell(_state(tally))
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped with {len(tally.done)} of {tally.trainings} trained; give the same command again, also "

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.cluster import ClusterOptions, connected, workers_of
+from infmap_kit.cluster import ClusterOptions, connected, workers_gone, workers_of
 from infmap_kit.errors import InfmapError, ServerError, SpecError, TrainingError
 from infmap_kit.model.files import write_json, writing_to
 from infmap_kit.model.run_folder import SPEC
@@ -231,7 +231,7 @@ class ReproductionRun:
         try:
             self.tally.workers = workers_of(client, resource=asked)
         except (OSError, TimeoutError) as error:
-            raise _gone(error) from error
+            raise workers_gone(error, kept="trained") from error
         if must and not self.tally.workers:
             raise ServerError(
                 "the plan is for GPUs, and no worker offers one: start workers with `dask worker --resources "
@@ -268,7 +268,7 @@ class ReproductionRun:
         except InfmapError:
             raise
         except Exception as error:
-            raise _gone(error) from error
+            raise workers_gone(error, kept="trained") from error
         finally:
             future.release()
         if ended.was_killed:
@@ -327,10 +327,3 @@ class ReproductionRun:
                     float(row["seconds"]) for row in rows
                 )
         return {slug: sum(each) / len(each) for slug, each in taken.items()}
-
-
-def _gone(error: Exception) -> ServerError:
-    return ServerError(
-        f"the workers or their scheduler are gone ({type(error).__name__}): what was trained is kept; give the "
-        "same command again to go on"
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,7 @@ from infmap_kit.cli.options import Given, with_options
 from infmap_kit.cluster import ClusterOptions
 from infmap_kit.command import Application, console, print_json
 from infmap_kit.errors import InputRejected, Interrupted
-from infmap_kit.progress import progress_bar
+from infmap_kit.progress import log_teller, progress_bar
 
 if TYPE_CHECKING:
     from infmap_kit.cohort.run import CohortTally
@@ -27,9 +26,6 @@ cohort = Application(
     no_args_is_help=True,
 )
 app.add_typer(cohort, name="cohort")
-
-_TELL_S = 60.0
-"""How often a run says how far it is, where there is no terminal."""
 
 
 @cohort.command(
@@ -128,7 +124,7 @@ def run(
     )
     if start.cluster.warning:
         console.print(start.cluster.warning, soft_wrap=True)
-    tally, told_s = CohortTally(radiographs=0), time.monotonic()
+    tally, tell = CohortTally(radiographs=0), log_teller()
     try:
         with (
             progress_bar() as progress,
@@ -141,10 +137,7 @@ def run(
                 else:
                     tally = step
                 progress(_state(tally), tally.done, tally.radiographs)
-                # A log has no bar.
-                if not console.is_terminal and time.monotonic() - told_s > _TELL_S:
-                    told_s = time.monotonic()
-                    console.print(_state(tally), soft_wrap=True)
+                tell(_state(tally))
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped after {tally.done} of {tally.radiographs} radiographs, whose rows in {output} are whole; "

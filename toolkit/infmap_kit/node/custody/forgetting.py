@@ -17,6 +17,7 @@ from infmap_kit.errors import NodeError
 from infmap_kit.imaging.dicom.dataset import read_header, text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.model.files import sync_folder
 from infmap_kit.node.audit.messages import AuditedObject, subject_in
 from infmap_kit.node.audit.trail import Trail
 from infmap_kit.node.queue import view
@@ -31,7 +32,7 @@ from infmap_kit.node.queue.erasure import (
     still_to_go,
 )
 from infmap_kit.node.queue.states import FINAL
-from infmap_kit.node.spool import NodeLock, Spool, is_running, sync_folder
+from infmap_kit.node.spool import NodeLock, Spool, is_running
 
 
 class Name(enum.StrEnum):

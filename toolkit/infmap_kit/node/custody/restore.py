@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from infmap_kit.errors import NodeError
+from infmap_kit.model.files import sync_folder
 from infmap_kit.node.audit.trail import audit_folder
 from infmap_kit.node.config import NodeConfig
 from infmap_kit.node.custody.backup import CONFIG, FORMAT, MANIFEST, QUEUE, ROOMS
 from infmap_kit.node.queue.database import Database
-from infmap_kit.node.spool import NodeLock, Spool, settle, sync_folder
+from infmap_kit.node.spool import NodeLock, Spool, settle
 
 _MEMBER = re.compile(rf"(?:(?:{'|'.join(ROOMS)})/)?[A-Za-z0-9_-][A-Za-z0-9._-]{{0,200}}")
 _UNPACKED = "restoring"
