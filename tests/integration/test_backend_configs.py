@@ -28,6 +28,7 @@ from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from published import answered_by_the_runner
+from settled import requests_settled
 from small_network import small_network
 
 OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
@@ -74,14 +75,11 @@ def test_what_is_not_asked_for_is_not_computed(url: str) -> None:
     picture = np.zeros((224, 224), np.uint8)
     with InfmapClient(url) as client:
         client.infer(picture, picture)
-        before = client.statistics()
+        before = requests_settled(client)
         client.infer(picture, outputs=["DETECTED"])
         client.infer(picture, picture, outputs=["INFECTION_MAP"])
-        after = client.statistics()
-    done = {
-        graph.name: after[graph.name]["requests"] - before[graph.name]["requests"]
-        for graph in GRAPHS
-    }
+        after = requests_settled(client)
+    done = {graph.name: after[graph.name] - before[graph.name] for graph in GRAPHS}
     assert done == {"segmentation": 2, "detection": 1, "rendering": 1}
 
 

@@ -27,6 +27,7 @@ from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from published import answered_by_the_runner
 from results import json_lines
+from settled import requests_settled
 
 OUTPUTS = ("DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP", "FAMILIARITY")
 
@@ -82,11 +83,11 @@ def test_what_is_not_asked_for_is_not_computed(served: TritonServer) -> None:
     with InfmapClient(served.grpc_url) as client:
         if "familiarity" not in client.statistics():
             pytest.skip("one model does it all")
-        before = client.statistics()
+        before = requests_settled(client)
         client.infer(picture, picture)
         client.infer(picture, outputs=["FAMILIARITY"])
-        after = client.statistics()
-    asked = {name: after[name]["requests"] - before[name]["requests"] for name in after}
+        after = requests_settled(client)
+    asked = {name: after[name] - before[name] for name in after}
     graphs = ("segmentation", "detection", "rendering", "familiarity")
     assert [asked[name] for name in graphs] == [2, 1, 1, 1]
 

@@ -8,7 +8,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +42,7 @@ from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from paints import painted_apart
+from settled import requests_settled
 from small_network import small_lung_run, small_run
 
 CONTRACT = Contract(("lungs",))
@@ -131,27 +131,14 @@ def test_served_lungs_are_the_same_doctor(server: TritonServer, source: Source) 
     assert len(gate.part("lungs")) == len(synthetic_pictures())
 
 
-def _settled(client: InfmapClient) -> dict[str, int]:
-    """Requests by model, once Triton has counted them all: it answers first and counts afterwards."""
-    deadline = time.monotonic() + 10
-    counts: dict[str, int] = {}
-    while time.monotonic() < deadline:
-        again = {name: statistics["requests"] for name, statistics in client.statistics().items()}
-        if again == counts:
-            break
-        counts = again
-        time.sleep(0.5)
-    return counts
-
-
 def test_a_map_alone_does_not_run_the_network_of_the_lungs(steps: TritonServer) -> None:
     picture = np.zeros((224, 224), np.uint8)
     with InfmapClient(steps.grpc_url) as client:
         client.infer(picture, picture)
-        before = _settled(client)
+        before = requests_settled(client)
         client.infer(picture, picture, outputs=["INFECTION_MAP"])
         client.infer(picture, outputs=["LUNGS"])
-        after = _settled(client)
+        after = requests_settled(client)
     done = {graph.name: after[graph.name] - before[graph.name] for graph in CONTRACT.graphs}
     assert done == {"segmentation": 2, "lung_segmentation": 1, "detection": 1, "rendering": 1}
 

@@ -34,6 +34,8 @@ _SETTINGS = {
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_S = 120
+_STARTS = 5
+"""Times that workers of this machine are started before they are said not to start."""
 _SHARED_BY = "INFMAP_WORKERS_HERE"
 """Environment variable of workers of this machine: how many share its cores."""
 
@@ -119,7 +121,7 @@ def connected(options: ClusterOptions) -> Iterator[Client]:
     MissingDependency
         When Dask is not installed.
     ServerError
-        When the scheduler does not answer, or has no worker.
+        When the scheduler does not answer or has no worker, or workers of this machine do not start.
     """
     try:
         import dask
@@ -229,7 +231,24 @@ def is_wanted() -> bool:
 
 
 def _here(options: ClusterOptions) -> Any:
-    """Workers on this machine."""
+    """Workers on this machine.
+
+    Dask starts a worker again that dies while it works; one that dies while it starts, of a machine short of
+    memory for example, takes the others along. So all are started again.
+    """
+    failure = RuntimeError()
+    for _ in range(_STARTS):
+        try:
+            return _started(options)
+        except RuntimeError as error:
+            failure = error
+    raise ServerError(
+        f"workers of this machine ended while they started, {_STARTS} times ({failure}): see whether memory is "
+        "short, and start fewer by --workers"
+    ) from failure
+
+
+def _started(options: ClusterOptions) -> Any:
     from distributed import LocalCluster
     from distributed.security import Security
 

@@ -178,6 +178,40 @@ def test_what_kills_its_worker_is_set_aside_and_nothing_else(
     require_whole(tmp_path / "out")
 
 
+_DIES_AT_ITS_START = """
+import os, signal
+from pathlib import Path
+
+left = Path(os.environ["DEATHS_LEFT"])
+count = int(left.read_text())
+if count:
+    left.write_text(str(count - 1))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("deaths", "code"), [(2, 0), (99, 1)])
+def test_workers_that_end_while_they_start_are_started_again(
+    deaths: int, code: int, cohort: Path, small_repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "dies.py").write_text(_DIES_AT_ITS_START)
+    (tmp_path / "left").write_text(str(deaths))
+    told = run(
+        next(cohort.glob("0*.png")), output=tmp_path / "out", repository=small_repository, workers=1,
+        code=code,
+        env={
+            "DASK_DISTRIBUTED__WORKER__PRELOAD": str(tmp_path / "dies.py"),
+            "DEATHS_LEFT": str(tmp_path / "left"),
+        },
+    )  # fmt: skip
+    if code:
+        assert "ended while they started" in told["told"]
+        assert len(told["told"].strip().splitlines()[-1]) < 400
+    else:
+        assert told["done"] == 1
+        assert (tmp_path / "left").read_text() == "0"
+
+
 _FULL = """
 import resource, signal, sys
 from pathlib import Path
