@@ -25,11 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+import pyarrow.dataset
 
 from infmap_kit import __version__
+from infmap_kit.cluster import keep_to_cores
 from infmap_kit.cohort.engine import model_of
 from infmap_kit.cohort.plan import CohortOptions
-from infmap_kit.cohort.rows import model_digest
+from infmap_kit.cohort.rows import TIMINGS, model_digest
 from infmap_kit.cohort.task import Order, work
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 
@@ -96,11 +99,11 @@ def _children(process: int) -> list[int]:
             is_child = int(path.read_text().rpartition(")")[2].split()[1]) == process
             if is_child and b"spawn_main" in path.with_name("cmdline").read_bytes():
                 found.append(int(path.parent.name))
-    return found
+    return sorted(found)
 
 
-def cohort(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Run the command, and watch the memory."""
+def cohort(folder: Path, given: argparse.Namespace, cores: list[int]) -> dict[str, Any]:
+    """Run the command with a worker on each of the cores, and watch the memory."""
     asked = [
         *(sys.executable, "-m", "infmap_kit", "cohort", "run", str(folder / "in"), "--json"),
         *("--repository", str(given.repository), "--output", str(folder / "out")),
@@ -113,11 +116,15 @@ def cohort(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     )
     while running.poll() is None:
         with contextlib.suppress(OSError):
+            workers = _children(running.pid)
+            # Before an engine is open, so that fewer workers than cores have one core each, too.
+            for worker, core in zip(workers, cores, strict=False):
+                keep_to_cores(worker, {core})
             memory.append(
                 {
                     "at_s": round(time.monotonic() - begun_s, 1),
                     "client_mib": round(_resident_mib(running.pid), 1),
-                    "workers_mib": [round(_resident_mib(one), 1) for one in _children(running.pid)],
+                    "workers_mib": [round(_resident_mib(one), 1) for one in workers],
                 }
             )
         time.sleep(EVERY_S)
@@ -156,8 +163,11 @@ def main() -> None:
         cores = sorted(os.sched_getaffinity(0))
         shared = [cores[number % len(cores)] for number in range(given.workers)]
         before = engine_alone(paths[: given.alone], order, shared)
-        told = cohort(folder, given)
+        told = cohort(folder, given, shared)
         after = engine_alone(paths[: given.alone], order, shared)
+        rows = pyarrow.dataset.dataset(folder / "out" / "rows", format="parquet").to_table()
+        cost_ms = sum(rows[f"{stage}_ms"].to_numpy() for stage in TIMINGS)
+        in_order = cost_ms[np.argsort(rows["number"].to_numpy())]
         size = sum(path.stat().st_size for path in (folder / "out" / "rows").rglob("*.parquet"))
     half = [one for one in told["memory"] if one["at_s"] > told["whole_s"] / 2]
     record = {
@@ -172,6 +182,10 @@ def main() -> None:
         "alone_a_second": [round(before, 2), round(after, 2)],
         "share_of_alone": round(2 * told["radiographs_a_second"] / (before + after), 3),
         "outside_tasks": round(1 - told["working_s"] / (given.workers * told["took_s"]), 4),
+        # What a radiograph cost in the first thousand, and in each quarter of the run.
+        "cost_ms": [
+            round(float(part.mean()), 2) for part in (in_order[:1000], *np.array_split(in_order, 4))
+        ],
         "row_bytes": round(size / given.radiographs, 1),
         "client_mib": [
             max(one["client_mib"] for one in some) for some in (told["memory"], half)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -195,8 +196,12 @@ def _security(options: ClusterOptions) -> Security:
     )
 
 
+@functools.cache
 def keep_to_own_cores() -> None:
-    """In a task on this machine's workers: let what starts threads for all cores see this worker's share alone.
+    """In a task on this machine's workers: let this process see its share of the cores alone.
+
+    An engine starts as many threads as its process has cores. Where the task's thread alone kept to its share,
+    two workers on two cores had two threads each, and judged 0.6 as many radiographs.
 
     On a cluster that somebody else has started, whoever started it shares the cores out, and nothing is done.
     """
@@ -204,9 +209,16 @@ def keep_to_own_cores() -> None:
         return
     sharing = int(os.environ[_SHARED_BY])
     cores = sorted(os.sched_getaffinity(os.getpid()))
-    # Of this thread and those that it starts; the process' own stays what it was.
     own = cores[number % sharing :: sharing] or cores
-    os.sched_setaffinity(0, own)
+    keep_to_cores(os.getpid(), own)
+
+
+def keep_to_cores(process: int, cores: Collection[int]) -> None:
+    """Let all threads of a process, and those that they start, see some cores alone."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        # One that has ended meanwhile needs none.
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def number_here() -> int | None:
@@ -242,6 +254,10 @@ def _here(options: ClusterOptions) -> Any:
             return _started(options)
         except RuntimeError as error:
             failure = error
+        except ValueError as error:
+            raise InfmapError(
+                f"expected --memory such as 4GiB, found {options.memory!r}"
+            ) from error
     raise ServerError(
         f"workers of this machine ended while they started, {_STARTS} times ({failure}): see whether memory is "
         "short, and start fewer by --workers"

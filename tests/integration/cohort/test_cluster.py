@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -18,7 +19,9 @@ pytest.importorskip("pyarrow", reason="the cohort extra is not installed")
 
 from authority import Authority
 from cohorts import command, require_whole, rows_of, run
+from infmap_kit.cluster import ClusterOptions, connected, keep_to_own_cores
 from infmap_kit.cohort.parts import MANIFEST
+from infmap_kit.errors import InfmapError
 from infmap_kit.serving.server import free_port, free_ports, serving
 from infmap_kit.triton.client import InfmapClient
 from processes import end
@@ -58,6 +61,32 @@ def _cluster(tls: tuple[object, ...], port: int, folder: Path) -> Iterator[subpr
             "--no-dashboard", *tls, log=folder / "worker.log",
         ):  # fmt: skip
             yield scheduler
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core")
+def test_workers_of_this_machine_share_its_cores() -> None:
+    """An engine starts as many threads as its process has cores, so no thread may see another's."""
+
+    def cores(_: str) -> set[int]:
+        keep_to_own_cores()
+        threads = Path("/proc/self/task").iterdir()
+        return set().union(*(os.sched_getaffinity(int(thread.name)) for thread in threads))
+
+    with connected(ClusterOptions(workers=2)) as client:
+        workers = list(client.scheduler_info()["workers"])
+        asked = [client.submit(cores, one, workers=[one]) for one in workers]
+        first, second = (one.result() for one in asked)
+    assert first
+    assert second
+    assert not first & second
+
+
+def test_a_memory_that_is_none_is_said_in_one_line() -> None:
+    with (
+        pytest.raises(InfmapError, match="--memory such as 4GiB"),
+        connected(ClusterOptions(memory="4Gigs")),
+    ):
+        pass
 
 
 def _until_begun(output: Path, running: subprocess.Popen[bytes]) -> None:
