@@ -19,6 +19,7 @@ from typing import Any
 import requests
 
 from doctors import Mask, blob, drawing
+from patience import PATIENCE_S
 
 
 class Server:
@@ -54,7 +55,9 @@ class Worker(threading.Thread):
         self._keys = (f"{name}-{number}" for number in itertools.count())
         self._session = requests.Session()
         self._session.headers["X-Infmap"] = "1"
-        self._session.post(f"{server.url}/sign-in", data={"name": name, "token": token}, timeout=20)
+        self._session.post(
+            f"{server.url}/sign-in", data={"name": name, "token": token}, timeout=PATIENCE_S
+        )
         self.ending = threading.Event()
         self.answered: dict[int, tuple[str, Mask | None]] = {}
         self.repeated = 0
@@ -107,7 +110,7 @@ class Worker(threading.Thread):
         while True:
             try:
                 answer = self._session.request(
-                    method, self._server.url + path, timeout=20, **options
+                    method, self._server.url + path, timeout=PATIENCE_S, **options
                 )
             except requests.RequestException:
                 self.repeated += 1

@@ -30,11 +30,11 @@ from infmap_annotate.study.folder import Rules, Study
 from infmap_annotate.web.pages import make_app
 from infmap_annotate.web.serving import Address
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from patience import PATIENCE_MS, PATIENCE_S
 from pictures import read_picture
 from processes import heed_ctrl_c
 
 Gray = NDArray[np.uint8]
-READY_MS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Server:
 
     def stop(self) -> None:
         self._server.should_exit = True
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=PATIENCE_S)
         assert not self._thread.is_alive()
 
 
@@ -191,7 +191,7 @@ class Command(Server):
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -224,7 +224,7 @@ class Doctor:
         return other
 
     def wait(self, state: str = "ready") -> Doctor:
-        self.page.wait_for_selector(f"body[data-state={state}]", timeout=READY_MS)
+        self.page.wait_for_selector(f"body[data-state={state}]", timeout=PATIENCE_MS)
         return self
 
     @property
@@ -247,7 +247,7 @@ class Doctor:
             "count => document.body.dataset.state === 'done' ||"
             " performance.getEntriesByName('ready').length > count",
             arg=count,
-            timeout=READY_MS,
+            timeout=PATIENCE_MS,
         )
         return self
 

@@ -21,6 +21,7 @@ from infmap_annotate.study.candidates import add_model, pictures_of_stage
 from infmap_annotate.study.collection import init_study
 from infmap_annotate.study.folder import Rules, Study
 from infmap_annotate.web.pages import make_app
+from patience import PATIENCE_S
 
 Mask = NDArray[np.bool_]
 # Not square, and no multiple of 8: rows and columns exchanged, or bits lost at a row's end, would be seen.
@@ -94,7 +95,7 @@ class Doctor:
 
     def get(self, path: str) -> requests.Response:
         """Ask for anything."""
-        return self.session.get(self.url + path, timeout=20, allow_redirects=False)
+        return self.session.get(self.url + path, timeout=PATIENCE_S, allow_redirects=False)
 
     def item(self) -> dict[str, Any]:
         """The current item."""
@@ -111,7 +112,7 @@ class Doctor:
         """Send a decision; whatever is not named is as a page would send it."""
         body = {"item": None, "slot": None, "elapsed_ms": 1200, "tab": self.tab,
                 "key": f"{self.tab}-{next(self._keys)}", **decision}  # fmt: skip
-        return self.session.post(self.url + "/api/decisions", json=body, timeout=20)
+        return self.session.post(self.url + "/api/decisions", json=body, timeout=PATIENCE_S)
 
     def decide(self, kind: str, slot: int | None = None) -> dict[str, Any]:
         """Decide on the current item; returns what comes next."""
@@ -128,7 +129,7 @@ class Doctor:
             params={"from_slot": from_slot, "elapsed_ms": 5000, "tab": self.tab, **query},
             data=content,
             headers={"Content-Type": "image/png"},
-            timeout=20,
+            timeout=PATIENCE_S,
         )
 
 
@@ -162,7 +163,7 @@ class Site:
             f"{self.url}/sign-in",
             data={"name": name, "token": self.tokens[name]},
             allow_redirects=False,
-            timeout=20,
+            timeout=PATIENCE_S,
         )
         assert answer.status_code == 303, answer.text
         return Doctor(self.url, session, tab)

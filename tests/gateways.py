@@ -20,6 +20,7 @@ import pytest
 from authority import Authority, Certificate
 from infmap_kit.host.gateway import GatewayOptions, write_gateway
 from infmap_kit.serving.server import free_port
+from patience import PATIENCE_S
 
 MODULES = Path("/usr/share/nginx/modules")
 
@@ -79,7 +80,7 @@ class Gateway:
     ) -> tuple[int, bytes]:
         """Status and body of an answer; a body of many parts goes in chunks."""
         connection = http.client.HTTPSConnection(
-            "localhost", self.port, context=self.context(certificate), timeout=30
+            "localhost", self.port, context=self.context(certificate), timeout=PATIENCE_S
         )
         with contextlib.closing(connection):
             method = method or ("GET" if body is None else "POST")
@@ -122,11 +123,11 @@ def running_gateway(
         yield Gateway(folder=folder, port=port, authority=authority.path, keys=keys)
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_S)
 
 
 def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert process.poll() is None, (folder / "start.log").read_text()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

@@ -25,6 +25,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 
 from infmap_kit.serving.server import free_port
 from orthanc import AE_TITLE, Orthanc
+from patience import PATIENCE_S
 from processes import heed_ctrl_c
 
 CALLER = "MODALITY"
@@ -84,7 +85,7 @@ def send(
         str(port),
     ]
     return subprocess.run(
-        [*command, *map(str, files)], capture_output=True, check=False, timeout=120
+        [*command, *map(str, files)], capture_output=True, check=False, timeout=PATIENCE_S
     ).returncode
 
 
@@ -150,7 +151,7 @@ class NodeHost:
         """Start the node; it appends to the log."""
         self.process = self.launch()
         if wait:
-            wait_until(lambda: self.process_ended() or self.http("/live")[0] == 200, 60)
+            wait_until(lambda: self.process_ended() or self.http("/live")[0] == 200)
             assert not self.process_ended(), self.log_path.read_text()[-2000:]
         return self.process
 
@@ -177,7 +178,7 @@ class NodeHost:
         """End it in order; its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code: int = self.process.wait(timeout=60)
+        code: int = self.process.wait(timeout=PATIENCE_S)
         return code
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -188,7 +189,7 @@ class NodeHost:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
 
     def status(self) -> dict[str, Any]:
@@ -237,7 +238,7 @@ class NodeHost:
         said = [line["event"] for line in self.log()]
         return [event.removeprefix(subject) for event in said if event.startswith(subject)]
 
-    def wait_for(self, seconds: float = 60, **states: int) -> None:
+    def wait_for(self, seconds: float = PATIENCE_S, **states: int) -> None:
         """Wait until so many radiographs are in these states."""
 
         def reached() -> bool:
@@ -277,7 +278,9 @@ def stow_to(orthanc: Orthanc, *, name: str = "web", more: str = "") -> str:
 
 
 def wait_until(
-    reached: Callable[[], bool], seconds: float = 30, explain: Callable[[], str] = lambda: ""
+    reached: Callable[[], bool],
+    seconds: float = PATIENCE_S,
+    explain: Callable[[], str] = lambda: "",
 ) -> None:
     """Wait for something, or fail with what is there instead."""
     deadline = time.monotonic() + seconds

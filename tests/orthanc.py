@@ -22,11 +22,11 @@ from pydicom import Dataset, dcmread
 
 from dicom_files import as_file
 from infmap_kit.serving.server import free_port
+from patience import PATIENCE_S
 from processes import end
 
 AE_TITLE = "ORTHANC"
 _PLUGINS = Path("/usr/share/orthanc/plugins")
-_START_S = 30.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class Orthanc:
         )
 
     def _answer(self, request: urllib.request.Request) -> bytes:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             content: bytes = answer.read()
         return content
 
@@ -183,7 +183,7 @@ def running_orthanc(
 
 
 def _wait(orthanc: Orthanc, folder: Path) -> None:
-    deadline = time.monotonic() + _START_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if orthanc.process.poll() is not None:
             break

@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 
 from infmap_kit.serving.server import free_port
+from patience import PATIENCE_S
 from processes import end
-
-_START_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Prometheus:
     def get(self, path: str, **query: str) -> Any:
         """What it answers under ``/api/v1``."""
         asked = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
             return json.load(answer)["data"]
 
     def query(self, text: str) -> list[dict[str, Any]]:
@@ -69,7 +68,7 @@ def running_prometheus(box: Path, instead: Mapping[str, str]) -> Iterator[Promet
         began = time.monotonic()
         while True:
             assert process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() - began < _START_S, log.read_text()[-2000:]
+            assert time.monotonic() - began < PATIENCE_S, log.read_text()[-2000:]
             with contextlib.suppress(urllib.error.URLError):
                 urllib.request.urlopen(f"http://{address}/-/ready", timeout=2).close()
                 break

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from infmap_kit.serving.server import free_ports
+from patience import PATIENCE_S
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 RUN_BY = {"sh": ("bash", "-ec"), "python": (sys.executable, "-c")}
@@ -107,4 +108,4 @@ def _serving(line: str, folder: Path, environment: dict[str, str]) -> Iterator[N
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE_S)

@@ -32,6 +32,7 @@ from infmap_kit.view.app import make_app
 from infmap_kit.view.gallery import Gallery
 from infmap_kit.view.opinions import Opinions
 from infmap_kit.web.listener import listen, quiet_config, url_of
+from patience import PATIENCE_S
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 """A name that a file may have, and that must stay a text."""
@@ -165,4 +166,4 @@ def shown(folder: Path, reader: str = "anna", *, identify: bool = False) -> Iter
         yield f"{url_of(listener)}?token={TOKEN}"
     finally:
         server.should_exit = server.force_exit = True
-        thread.join(timeout=20)
+        thread.join(timeout=PATIENCE_S)

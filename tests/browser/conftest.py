@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from annotation import Server, Toy, make_study, served, synthetic_cases
+from patience import PATIENCE_MS, PATIENCE_S
 
 Contexts = Callable[..., BrowserContext]
 AXE = "axe-core@4.11.1"
+# Playwright's own five seconds are too few for a page on a busy machine.
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("needs npm for axe-core, which is not here")
     done = subprocess.run(
         [npm, "pack", AXE, "--silent", f"--pack-destination={folder}"],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     if done.returncode:
         pytest.skip(f"{AXE} cannot be had from npm: {done.stderr.strip()[-200:]}")
@@ -72,6 +75,7 @@ def new_context(browser: Browser) -> Iterator[Contexts]:
 
     def make(**options: object) -> BrowserContext:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: errors.append(str(error.error)))
         contexts.append(context)
         return context

@@ -239,7 +239,7 @@ def test_a_drawing_survives_a_lost_connection(anna: Doctor, server: Server, toy:
     anna.page.keyboard.press("Control+s")
     expect(anna.page.locator("#notice")).to_contain_text("Your drawing is kept on this page")
     server.start()
-    anna.page.wait_for_url("**/pick", timeout=15_000)
+    anna.page.wait_for_url("**/pick")
     assert np.array_equal(toy.mask_of(toy.decisions()[0]), seen)
 
 

@@ -127,7 +127,7 @@ def test_search_finds_a_term_without_a_network(
         page.locator(".md-search__input").first.click()
         page.locator(".md-search__input").first.type(words)
         results = page.locator(".md-search-result__item a")
-        results.first.wait_for(timeout=20_000)
+        results.first.wait_for()
         # At once: results of a further letter take the place of those before.
         links = results.evaluate_all("found => found.map(one => one.getAttribute('href'))")
         assert any(found in link for link in links), links[:10]

@@ -23,11 +23,11 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.serving.server import free_ports
 from infmap_kit.triton.client import InfmapClient
 from node_host import radiograph_file, wait_until
+from patience import PATIENCE_S
 from small_network import small_run
 
 PICTURES, DICOMS = 2, 1
 SERVER, STUB = "tritonserver", "triton_python_backend_stub"
-_START_S = 40.0
 _LOSSES = 2
 
 
@@ -103,7 +103,7 @@ class Serving:
 
     def ensure(self) -> None:
         """Wait until it answers rightly, and start it when it has ended."""
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             if self.command is None or self.command.ended.is_set():
                 self._start()
@@ -116,7 +116,7 @@ class Serving:
                 # Nobody else is to suffer from it.
                 self.stop()
                 shown = self.log.read_text()[-1500:]
-                raise Violation(f"the server does not come back within {_START_S} s: {shown}")
+                raise Violation(f"the server does not come back within {PATIENCE_S} s: {shown}")
             time.sleep(0.05)
 
     def ask(self, timeout_s: float = 20) -> None:

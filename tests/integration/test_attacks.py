@@ -38,6 +38,7 @@ from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server import runtime
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
+from patience import PATIENCE_S
 from raw_http2 import grpc_request
 from small_network import small_network
 
@@ -92,7 +93,7 @@ def test_a_server_that_was_brought_down_comes_back_and_says_why(small: Path) -> 
         small, free_ports(http=True), on_event=events.append, pauses_s=pauses
     ) as server:
         for end in range(3):
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + PATIENCE_S
             # HTTP may be there a moment later than gRPC.
             while attack(server.options.http_port, ATTACKS["nested JSON"]()) is None:
                 assert time.monotonic() < deadline
@@ -121,7 +122,7 @@ def test_a_runner_that_was_killed_is_replaced(small: Path) -> None:
         assert server._server is not None
         (stub,) = server._server._stubs
         os.kill(stub, signal.SIGKILL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not any("serves again" in event for event in events):
             server.look()
             assert time.monotonic() < deadline, events

@@ -19,6 +19,7 @@ from infmap_kit.model.files import sha256_of
 from infmap_kit.triton.repository import Manifest
 from infmap_kit.triton.server.runtime import default_folder, find_runtime
 from linked_environment import linked_environment
+from patience import PATIENCE_S
 from processes import end, heed_ctrl_c, processes_naming
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_ctrl_c_ends_all_and_the_next_call_goes_on(tmp_path: Path, demo_model: P
             server = _child_server(started.pid)
             time.sleep(0.05)
         started.send_signal(signal.SIGINT)
-        _, errors = started.communicate(timeout=60)
+        _, errors = started.communicate(timeout=PATIENCE_S)
     finally:
         end(started)
     assert started.returncode == 130

@@ -23,6 +23,7 @@ from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
+from patience import PATIENCE_S
 
 OUTPUTS = ("DETECTED", "SEVERITY", "PROBABILITY", "INFECTION_MAP")
 SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(OUTPUTS, size)]
@@ -56,7 +57,7 @@ def test_any_subset_of_outputs_over_grpc(
             tensor.set_data_from_numpy(array[np.newaxis])
             inputs.append(tensor)
         asked = [grpc.InferRequestedOutput(name) for name in subset]
-        result = independent.infer("infmap", inputs, outputs=asked, client_timeout=30)
+        result = independent.infer("infmap", inputs, outputs=asked, client_timeout=PATIENCE_S)
     assert {output.name for output in result.get_response().outputs} == set(subset)
     shapes = {
         "DETECTED": (1,),
@@ -86,7 +87,7 @@ def test_any_subset_of_outputs_over_http(
     request = urllib.request.Request(
         f"{server.http_url}/v2/models/infmap/infer", data=json.dumps(document).encode()
     )
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
         outputs = json.load(reply)["outputs"]
     assert {output["name"] for output in outputs} == set(subset)
 

@@ -42,6 +42,7 @@ from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from paints import painted_apart
+from patience import PATIENCE_S
 from settled import requests_settled
 from small_network import small_lung_run, small_run
 
@@ -115,7 +116,7 @@ def test_any_subset_of_the_nine_outputs(server: TritonServer, radiograph: Radiog
         assert {name: value.shape for name, value in values.items()} == SHAPES
         for subset in SUBSETS:
             asked = [grpc.InferRequestedOutput(name) for name in subset]
-            result = client.infer("infmap", inputs, outputs=asked, client_timeout=30)
+            result = client.infer("infmap", inputs, outputs=asked, client_timeout=PATIENCE_S)
             assert {output.name for output in result.get_response().outputs} == set(subset)
             for name in subset:
                 if name not in ("PROBABILITY", "INFECTION_MAP", "LUNGS"):

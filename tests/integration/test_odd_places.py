@@ -18,6 +18,7 @@ from infmap_kit.serving.server import checked, free_ports
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer, is_ready
 from infmap_kit.triton.server.runtime import find_runtime
+from patience import PATIENCE_S
 
 ODD = "Klinik für Röntgen $(touch started) & `touch started` 'x'; y"
 
@@ -55,7 +56,7 @@ def test_a_server_in_odd_places(repository: Path, tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.rglob("started")] == []
     finally:
         serve.terminate()
-        serve.communicate(timeout=60)
+        serve.communicate(timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from infmap_kit.triton.async_client import AsyncInfmapClient
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.server.process import TritonServer
+from patience import PATIENCE_S
 from small_network import small_network, small_run
 
 PAGE = Path(__file__).parents[2] / "docs" / "python-api.md"
@@ -137,7 +138,7 @@ def test_more_questions_than_connections_are_answered_as_one_by_one(
                 given_up.cancel()
             return found, (await client.model()).version
 
-    found, version = asyncio.run(asyncio.wait_for(ask(), timeout=60))
+    found, version = asyncio.run(asyncio.wait_for(ask(), timeout=PATIENCE_S))
     assert version == expected[0].model.version
     for number, one in enumerate(found):
         reference = expected[number % len(radiographs)]
@@ -152,7 +153,7 @@ def test_a_missing_server_is_an_error_for_each_question(chest_dicoms: list[Path]
             questions = [client.find_infection(radiograph) for _ in range(3)]
             return list(await asyncio.gather(*questions, return_exceptions=True))
 
-    results = asyncio.run(asyncio.wait_for(ask(), timeout=60))
+    results = asyncio.run(asyncio.wait_for(ask(), timeout=PATIENCE_S))
     assert [type(result) for result in results] == [ServerError] * 3
     with pytest.raises(ValueError, match="at least 1, found 0"):
         AsyncInfmapClient(connections=0)
@@ -168,4 +169,4 @@ def test_a_closed_client_says_so_at_once(server: TritonServer, chest_dicoms: lis
         with pytest.raises(RuntimeError, match="the client is closed"):
             await client.find_infection(read_radiograph(chest_dicoms[0]))
 
-    asyncio.run(asyncio.wait_for(ask(), timeout=60))
+    asyncio.run(asyncio.wait_for(ask(), timeout=PATIENCE_S))

@@ -29,6 +29,7 @@ from infmap_kit.serving.in_process import InProcessModel, open_repository
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
 from memory import peak_mib
+from patience import PATIENCE_S
 from processes import heed_ctrl_c
 from radiograph_folders import write_mixed
 from results import json_lines, written_contents
@@ -77,7 +78,7 @@ def test_ctrl_c_ends_in_one_line_and_nothing_is_done_twice(
     fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, 4096)
     begun = b"".join(running.stdout.readline() for _ in range(5))
     running.send_signal(signal.SIGINT)
-    rest, stderr = running.communicate(timeout=60)
+    rest, stderr = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130, stderr
     (line,) = stderr.decode().splitlines()
     done = int(line.removeprefix("error: stopped after ").partition(" of 24 files")[0])

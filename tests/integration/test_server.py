@@ -24,6 +24,7 @@ from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.triton.client import InfmapClient
+from patience import PATIENCE_S
 from processes import heed_ctrl_c, processes_naming
 from published import seal_anew
 
@@ -80,7 +81,7 @@ def test_a_signal_ends_it_and_leaves_nothing(repository: Path, number: signal.Si
         # Radiographs pass through them.
         assert all(stat.S_IMODE(region.stat().st_mode) == 0o600 for region in regions)
         process.send_signal(number)
-        assert process.wait(timeout=40) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
         assert not _servers_of(process)
         assert not any(region.exists() for region in regions)
 
@@ -94,7 +95,7 @@ def test_kill_9_in_a_request_is_one_clear_error_and_the_next_serve_starts(reposi
         asked = threading.Event()
 
         def ask_until_it_fails() -> None:
-            with InfmapClient(url, timeout_s=20) as client:
+            with InfmapClient(url) as client:
                 try:
                     while True:
                         asked.set()
@@ -107,13 +108,13 @@ def test_kill_9_in_a_request_is_one_clear_error_and_the_next_serve_starts(reposi
         asked.wait()
         time.sleep(0.3)
         os.kill(server_pid, signal.SIGKILL)
-        asking.join(timeout=30)
+        asking.join(timeout=PATIENCE_S)
         assert len(errors) == 1
         assert "\n" not in str(errors[0])
         assert "infmap-kit serve" in str(errors[0]), "the fix is named"
         # It comes back by itself, and says why it was away.
-        deadline = time.monotonic() + 60
-        with InfmapClient(url, timeout_s=20) as client:
+        deadline = time.monotonic() + PATIENCE_S
+        with InfmapClient(url) as client:
             while True:
                 with contextlib.suppress(ServerError):
                     assert client.infer(image, outputs=["DETECTED"])["DETECTED"] in (0, 1)
@@ -122,7 +123,7 @@ def test_kill_9_in_a_request_is_one_clear_error_and_the_next_serve_starts(reposi
                 time.sleep(0.2)
         assert _servers_of(process) != [server_pid]
         process.send_signal(signal.SIGINT)
-        told = " ".join(process.communicate(timeout=40)[1].split())
+        told = " ".join(process.communicate(timeout=PATIENCE_S)[1].split())
         assert "the server ended by signal SIGKILL" in told
         assert "it is started again in 1 s" in told
         assert not _servers_of(process)
@@ -134,7 +135,7 @@ def test_kill_9_of_serve_itself_takes_triton_with_it(repository: Path) -> None:
     with _serve_command(repository) as (process, _):
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE_S
         while _servers_of(process):
             assert time.monotonic() < deadline, "the server outlived its starter"
             time.sleep(0.2)
@@ -149,20 +150,20 @@ def test_kill_9_of_everything_in_a_request_leaves_no_process_and_no_radiograph(
     with _serve_command(repository) as (process, url), contextlib.ExitStack() as stack:
 
         def ask_until_it_fails() -> None:
-            with InfmapClient(url, timeout_s=20) as client, contextlib.suppress(ServerError):
+            with InfmapClient(url) as client, contextlib.suppress(ServerError):
                 while True:
                     client.infer(image, pixels)
 
         for _ in range(4):
             asking = threading.Thread(target=ask_until_it_fails)
             asking.start()
-            stack.callback(asking.join, timeout=30)
+            stack.callback(asking.join, timeout=PATIENCE_S)
         time.sleep(3)
         (server_pid, *_) = _servers_of(process)
         process.kill()
         os.kill(server_pid, signal.SIGKILL)
         process.wait()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE_S
         while _servers_of(process):
             assert time.monotonic() < deadline, "a process outlived the server"
             time.sleep(0.1)
@@ -223,5 +224,5 @@ def test_models_cannot_be_unloaded_from_outside(repository: Path) -> None:
             f"{server.http_url}/v2/repository/models/infmap/unload", data=b"{}"
         )
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=PATIENCE_S)
         assert caught.value.code == 403

@@ -27,6 +27,7 @@ from infmap_kit.serving.in_process import open_repository
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
+from patience import PATIENCE_S
 from small_network import small_run
 
 CLIENTS = 16
@@ -130,7 +131,7 @@ def test_a_server_that_is_stopped_answers_what_it_took(repository: Path) -> None
         before = _counted(options.metrics_port)
         asked = [pool.submit(ask, server.grpc_url) for _ in range(CLIENTS)]
         # Besides these, one a stream is computed, and one waits for a stream.
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while _counted(options.metrics_port) - before < CLIENTS - STREAMS - 1:
             assert time.monotonic() < deadline
         assert not all(one.done() for one in asked)

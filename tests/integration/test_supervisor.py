@@ -24,6 +24,7 @@ from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.repository import check_repository
+from patience import PATIENCE_S
 from small_network import small_network
 
 BIASES = {1: -9.0, 2: -6.0}
@@ -76,7 +77,7 @@ class _Hammer(threading.Thread):
 
     def run(self) -> None:
         try:
-            with InfmapClient(self._url, timeout_s=20) as client:
+            with InfmapClient(self._url) as client:
                 while not self.enough.is_set():
                     answer = client.infer(PICTURE, PICTURE)
                     self.answers.append(
@@ -107,7 +108,7 @@ def test_a_hammering_client_sees_no_failure_and_no_mixture(
     time.sleep(1)
     for hammer in hammers:
         hammer.enough.set()
-        hammer.join(timeout=30)
+        hammer.join(timeout=PATIENCE_S)
         assert hammer.failures == []
         seen = [release for release, *_ in hammer.answers]
         assert set(seen) == {1, 2}
@@ -131,7 +132,7 @@ def test_metrics_stay_on_their_port(repository: Path, events: list[str]) -> None
         with InfmapClient(server.grpc_url) as client:
             client.infer(PICTURE, PICTURE)
         url = f"http://127.0.0.1:{ports.metrics_port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
             text = reply.read().decode()
     assert 'nv_inference_request_success{model="infmap",version="2"}' in text
     assert 'model="infmap",version="1"' not in text
@@ -191,6 +192,6 @@ def test_other_clients_need_a_retry_policy_and_no_more(
     server.look()
     time.sleep(1)
     enough.set()
-    asking.join(timeout=30)
+    asking.join(timeout=PATIENCE_S)
     assert failures == []
     assert answered > 20

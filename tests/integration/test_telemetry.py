@@ -19,6 +19,7 @@ from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.imaging.synthetic.folder import write_synthetic
 from infmap_kit.serving.server import free_ports
 from infmap_kit.triton.server.runtime import find_runtime
+from patience import PATIENCE_S
 from processes import heed_ctrl_c
 from small_network import small_run
 from traced import Traced, clean_environment, files_below, strangers, traced, traced_words
@@ -111,7 +112,7 @@ def test_serving_and_asking_tell_nobody(
             # strace holds signals off itself: they go to what it runs.
             for child in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
                 os.kill(int(child), signal.SIGINT)
-            server.communicate(timeout=60)
+            server.communicate(timeout=PATIENCE_S)
         log.seek(0)
         said = log.read()
     _assert_quiet(asked)

@@ -15,6 +15,12 @@ TOOLKIT = ROOT / "toolkit" / "infmap_kit"
 PACKAGES = (TOOLKIT, ROOT / "training" / "infmap_train", ROOT / "training" / "infmap_annotate")
 MOST_MODULES = 12
 MOST_LINES = 400
+TRAINING = {"train": "infmap_train", "annotate": "infmap_annotate"}
+"""Folders of tests/unit whose package lies in training/; any other has the name of a room of the toolkit."""
+OF_NO_MODULE = {
+    "api", "architecture", "documents", "fuzz", "habits", "help", "previous", "supply_chain", "typed",
+}  # fmt: skip
+"""What tests/unit holds of the whole: what is promised, written, committed or installed."""
 
 
 @functools.cache
@@ -52,6 +58,23 @@ def test_no_file_has_more_lines_than_a_reader_can_keep_in_mind() -> None:
         for path in (ROOT / folder).rglob("*.py")
     }
     assert {path for path, count in lines.items() if count > MOST_LINES} == set()
+
+
+def test_each_unit_test_has_the_name_of_what_it_tests() -> None:
+    """A module's or a package's of its room, or such a name and a word more: ``test_raster_refusals.py``."""
+    unit = ROOT / "tests" / "unit"
+    strangers = []
+    for path in sorted(unit.rglob("test_*.py")):
+        name, room = path.stem.removeprefix("test_"), path.relative_to(unit).parts[0]
+        if path.parent == unit:
+            names = OF_NO_MODULE | {other.stem for other in TOOLKIT.iterdir()}
+        else:
+            package = ROOT / "training" / TRAINING[room] if room in TRAINING else TOOLKIT / room
+            names = {package.name, *(other.stem for other in package.rglob("*.py"))}
+            names |= {other.name for other in package.rglob("*/")}
+        if name not in names and not any(name.startswith(f"{known}_") for known in names):
+            strangers.append(str(path.relative_to(ROOT)))
+    assert not strangers
 
 
 def test_every_folder_with_modules_is_a_package() -> None:

@@ -53,7 +53,8 @@ class Server(Victim):
         assert serving.command is not None
         if self._command.ended.is_set():
             wait_until(
-                lambda: not any(map(is_alive, self._before)), 30, lambda: "it outlived serve"
+                lambda: not any(map(is_alive, self._before)),
+                explain=lambda: "it outlived serve",
             )
             mapped = list(Path("/dev/shm").glob(f"infmap-kit-{self._command.pid}-*"))
             demand(not mapped, f"left behind: {mapped}")

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE_S
+
 pytest.importorskip("distributed", reason="the cohort extra is not installed")
 pytest.importorskip("pyarrow", reason="the cohort extra is not installed")
 
@@ -40,7 +42,7 @@ def _started(*words: object, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _answers(port: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE_S
+
 pytest.importorskip("distributed", reason="the cohort extra is not installed")
 pytest.importorskip("pyarrow", reason="the cohort extra is not installed")
 
@@ -128,7 +130,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             yield told
     finally:
         running.terminate()
-        running.wait(timeout=20)
+        running.wait(timeout=PATIENCE_S)
         log.close()
 
 
@@ -136,7 +138,7 @@ def _bucket(told: dict[str, str]) -> object:
     import boto3
 
     client = boto3.client("s3")
-    for _ in range(300):
+    for _ in range(1200):
         with contextlib.suppress(Exception):
             client.create_bucket(
                 Bucket="hospital", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}

@@ -24,6 +24,7 @@ from gateway_requests import (
     request_document,
 )
 from gateways import Gateway
+from patience import PATIENCE_S
 from raw_http2 import grpc_request
 
 
@@ -152,10 +153,10 @@ def test_malformed_messages_of_a_caller_are_refused_and_the_server_stays_up(
     message = grpc_message()
     with grpc.secure_channel(gateway.address, own) as channel:
         service = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        assert service.ModelInfer(message, timeout=30).outputs
+        assert service.ModelInfer(message, timeout=PATIENCE_S).outputs
         malform(message)
         with pytest.raises(grpc.RpcError) as refused:
-            service.ModelInfer(message, timeout=30)
+            service.ModelInfer(message, timeout=PATIENCE_S)
     assert refused.value.code().name in ("INVALID_ARGUMENT", "NOT_FOUND")
 
 
@@ -235,7 +236,7 @@ def _infer_status(
         context.wrap_socket(plain, server_hostname="localhost") as secure,
     ):
         secure.sendall(grpc_request("ModelInfer", message, *headers, compressed=compressed))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(gateway.access_log()) == before:
             assert time.monotonic() < deadline
             time.sleep(0.05)

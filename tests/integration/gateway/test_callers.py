@@ -27,6 +27,7 @@ from gateway_requests import (
 from gateways import Gateway, running_gateway
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
+from patience import PATIENCE_S
 from raw_http2 import grpc_request
 
 SERVICE = "/inference.GRPCInferenceService/"
@@ -224,7 +225,7 @@ def test_the_log_is_json_also_of_a_connection_that_ended_early(
     ):
         # No path of HTTP/2 holds a newline.
         secure.sendall(grpc_request("ModelInfer\n", b""))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while len(gateway.access_log()) == before:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -267,7 +268,7 @@ def test_a_caller_with_too_many_requests_at_once_is_refused(
             open_request.sendall(
                 f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n".encode()
             )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while gateway.http("/v2/health/live", certificate=ward)[0] == 200:
             assert time.monotonic() < deadline
         assert gateway.http("/v2/health/live", certificate=ward)[0] == 429

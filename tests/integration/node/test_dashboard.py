@@ -18,6 +18,7 @@ from infmap_kit.host.dashboard import dashboard
 from infmap_kit.triton.server.process import TritonServer
 from node_host import NodeHost, c_store_to, running, send
 from orthanc import running_orthanc
+from patience import PATIENCE_S
 from prometheus import running_prometheus
 
 if shutil.which("storescu") is None:
@@ -45,7 +46,7 @@ def host(
 
 
 def test_every_metric_and_label_is_one_that_is_told(host: NodeHost, triton: TritonServer) -> None:
-    with urllib.request.urlopen(triton.options.metrics_url, timeout=10) as answer:
+    with urllib.request.urlopen(triton.options.metrics_url, timeout=PATIENCE_S) as answer:
         told = answer.read().decode() + host.http("/metrics")[1]
     labels: dict[str, set[str]] = defaultdict(set)
     for name, given in re.findall(r"^(\w+)(?:{(.*)})? ", told, re.MULTILINE):
@@ -73,7 +74,7 @@ def test_every_panel_shows_something(
     metrics = triton.options.metrics_url.removeprefix("http://").removesuffix("/metrics")
     instead = {"node:8088": f"127.0.0.1:{host.status_port}", "triton:8002": metrics}
     with running_prometheus(box, instead) as prometheus:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while empty := [title for title, query in QUERIES.items() if not prometheus.query(query)]:
             assert time.monotonic() < deadline, empty
             time.sleep(1)

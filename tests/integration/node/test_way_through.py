@@ -37,6 +37,7 @@ from node_host import (
     stow_to,
 )
 from orthanc import Orthanc, running_orthanc
+from patience import PATIENCE_S
 from pictures import read_picture
 
 pytest.importorskip("pynetdicom")
@@ -73,7 +74,7 @@ def test_from_the_modality_to_the_pacs(
         assert host.metrics("infmap_node_finished_total", "state")["done"] == 10
         assert host.metrics("infmap_node_delivered_total", "answer")["success"] == 62
         assert host.metrics("infmap_node_latency_seconds_count") == {"": 12}
-        with urllib.request.urlopen(triton.options.metrics_url, timeout=10) as answer:
+        with urllib.request.urlopen(triton.options.metrics_url, timeout=PATIENCE_S) as answer:
             metrics = host.http("/metrics")[1] + answer.read().decode()
         # That of the latency's histogram stands there without its ending.
         rules = RULES.read_text().replace("_bucket[", "[")

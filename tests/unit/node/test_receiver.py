@@ -56,8 +56,7 @@ class Door:
     def wait_for(self, reason: str) -> None:
         wait_until(
             lambda: any(re.search(reason, name) for name in self.refused()),
-            10,
-            lambda: str(self.counts),
+            explain=lambda: str(self.counts),
         )
 
     def connect(self, source: str = "127.0.0.1") -> socket.socket:
@@ -152,8 +151,10 @@ def test_dripping_connections_leave_the_door_open_and_are_ended(open_door: OpenD
         for _ in range(3):
             done = door.echo()
             assert done.returncode == 0, done.stderr
-        wait_until(lambda: all(_has_ended(one) for one in connections), 10)
-        assert time.monotonic() - began < 6, "ended by the time of the whole request, not of a read"
+        wait_until(lambda: all(_has_ended(one) for one in connections))
+        assert time.monotonic() - began < 30, (
+            "ended by the time of the whole request, not of a read"
+        )
     door.wait_for("no whole request for an association came in time")
     door.wait_for("made room for a newer")
 
@@ -164,7 +165,7 @@ def test_a_dripping_handshake_ends_too(open_door: OpenDoor, certificates: Certif
         done = door.echo("+tls", str(certificates["modality"]), str(certificates["modality"]),
                          "+cf", str(certificates["ca"]))  # fmt: skip
         assert done.returncode == 0, done.stderr
-        wait_until(lambda: all(_has_ended(one) for one in connections), 10)
+        wait_until(lambda: all(_has_ended(one) for one in connections))
     door.wait_for(f"{TLS}the caller did not end the handshake in time")
 
 
@@ -181,7 +182,7 @@ def test_an_association_that_drips_ends(open_door: OpenDoor) -> None:
             time.sleep(0.1)
             if not association.is_established:
                 break
-    wait_until(lambda: not association.is_established, 5)
+    wait_until(lambda: not association.is_established)
 
 
 def test_callers_of_a_named_address_come_first(open_door: OpenDoor) -> None:
@@ -208,10 +209,10 @@ def test_callers_of_a_named_address_come_first(open_door: OpenDoor) -> None:
             stack.callback(mine.abort)
             return bool(mine.is_established)
 
-        wait_until(hold, 5)
+        wait_until(hold)
         assert associated(CALLER, "127.0.0.1").is_rejected, "all four are taken"
     door.wait_for("too many associations of this address")
-    wait_until(lambda: associated("ROAMING", "127.0.0.2").is_established, 5)
+    wait_until(lambda: associated("ROAMING", "127.0.0.2").is_established)
 
 
 def test_who_waits_for_longest_goes_and_known_ones_last() -> None:
@@ -256,7 +257,7 @@ def test_strange_callers_are_named(open_door: OpenDoor, content: bytes, reason: 
         with contextlib.suppress(OSError):
             connection.sendall(content)
             connection.shutdown(socket.SHUT_WR)
-        wait_until(lambda: _has_ended(connection), 5)
+        wait_until(lambda: _has_ended(connection))
     door.wait_for(PLAIN + ".*" + reason)
     assert door.echo().returncode == 0
 

@@ -13,6 +13,7 @@ import pytest
 
 from infmap_kit.errors import NodeError
 from infmap_kit.node.spool import NodeLock, Spool, WorkerLock, is_dead, is_running
+from patience import PATIENCE_S
 
 
 def test_the_second_node_on_a_spool_is_refused(spool: Spool) -> None:
@@ -84,4 +85,4 @@ def test_sweeping_waits_for_the_intake_of_others(spool: Spool) -> None:
         )
         time.sleep(0.5)
         assert process.poll() is None
-    assert process.communicate(timeout=10)[0] == b"in\n"
+    assert process.communicate(timeout=PATIENCE_S)[0] == b"in\n"

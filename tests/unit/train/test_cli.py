@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infmap_train.data import dataset as data
+from patience import PATIENCE_S
 from processes import heed_ctrl_c
 from train.conftest import ARGUMENTS, write_data
 
@@ -179,7 +180,7 @@ def test_ctrl_c_ends_with_the_way_to_go_on(pictures: data.Pictures, tmp_path: Pa
             time.sleep(0.05)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "same command again" in told.splitlines()[-1]
     assert "Traceback" not in told

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE_S
+
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 pytest.importorskip("distributed", reason="the cohort extra is not installed")
 
@@ -129,10 +131,10 @@ def test_a_plan_that_is_killed_three_times_ends_as_an_unbroken_one(
         reached = _epochs(runs)
         _until(process, lambda: _epochs(runs) > reached)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130
         assert "give the same command again" in stderr.decode().splitlines()[-1]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while processes_naming(str(runs / "seed-0")) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not processes_naming(str(runs / "seed-0")), "nothing trains on"
@@ -168,7 +170,7 @@ def test_a_training_does_not_outlive_whoever_began_it(plan: Path, tmp_path: Path
         assert process.poll() is None
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert process.wait(timeout=PATIENCE_S) == -signal.SIGKILL
 
 
 def test_a_training_for_gpus_does_not_begin_on_a_cpu(plan: Path, tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_a_training_for_gpus_does_not_begin_on_a_cpu(plan: Path, tmp_path: Path)
     with _process(plan, tmp_path) as process:
         assert process.stdout is not None
         said = process.stdout.read().decode()
-        assert process.wait(timeout=60) == HostMismatch.exit_code, said
+        assert process.wait(timeout=PATIENCE_S) == HostMismatch.exit_code, said
     assert "TensorFlow sees none here" in said
     assert not (tmp_path / "run" / STATE).exists()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infmap_kit.triton.server.metrics_relay import CONNECTIONS, MetricsRelay
+from patience import PATIENCE_S
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # for a moment, on a port of chance
 
@@ -55,7 +56,7 @@ def relay(behind: str) -> Iterator[Callable[[str], int]]:
 
 
 def _ask(host: str, port: int, headers: dict[str, str]) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
     connection.putrequest("GET", "/metrics", skip_host=True)
     for name, value in headers.items():
         connection.putheader(name, value)
@@ -103,10 +104,10 @@ def test_a_flood_of_callers_who_drip_keeps_nobody_out_and_takes_no_files(
     open_before = _open_files()
     callers = []
     for _ in range(8 * CONNECTIONS):
-        caller = socket.create_connection(("127.0.0.1", port), timeout=10)
+        caller = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         caller.sendall(b"G")
         callers.append(caller)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     # Half of what is open beyond that would be ours, when nobody was sent away.
     while _open_files() - open_before - len(callers) > CONNECTIONS + 2:
         assert time.monotonic() < deadline

@@ -13,7 +13,7 @@ import pytest
 from authority import Authority
 from script_modules import load_script
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 SIMULATION = load_script("cohort_scale")
 CLUSTER = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from patience import PATIENCE_S
+
 distributed = pytest.importorskip("distributed", reason="the cohort extra is not installed")
 
 from infmap_kit.cluster import ClusterOptions, is_wanted
@@ -169,7 +171,7 @@ def test_whoever_stops_leaves_nothing_running_on_a_cluster(
         plan=_plan(), data=tmp_path, runs=runs, cluster=ClusterOptions(scheduler=scheduler)
     )
     tallies = conduct(start)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while len(list(runs.rglob("*.log"))) < 2 and time.monotonic() < deadline:
         assert len(next(tallies).running) <= 2
     assert not list(runs.rglob("*.left"))

@@ -14,6 +14,7 @@ from doctors import HEIGHT, WIDTH, Doctor, OpenSite, Site, blob, decoded, drawin
 from infmap_annotate.study.candidates import add_model
 from infmap_annotate.study.masks import decode_mask
 from infmap_annotate.study.readers import add_reader
+from patience import PATIENCE_S
 
 
 def _code(answer: Any) -> tuple[int, str]:
@@ -287,7 +288,7 @@ def test_a_body_that_is_no_object_of_texts_is_refused(open_site: OpenSite) -> No
         json.dumps({"item": item, "kind": "skip", "\ud800": 1}).encode(),
     ]
     for body in bodies:
-        answer = anna.session.post(f"{anna.url}/api/decisions", data=body, timeout=20)
+        answer = anna.session.post(f"{anna.url}/api/decisions", data=body, timeout=PATIENCE_S)
         assert _code(answer) == (400, "bad-request"), body[:40]
     assert anna.item()["item"] == item
 

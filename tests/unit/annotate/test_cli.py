@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from doctors import blob, new_study, write_pictures
+from patience import PATIENCE_S
 from processes import heed_ctrl_c
 
 COMMANDS = [
@@ -128,7 +129,7 @@ def test_ctrl_c_is_how_serving_ends(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert "Serving" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert "Traceback" not in told
 

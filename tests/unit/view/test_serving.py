@@ -12,6 +12,7 @@ from pathlib import Path
 
 import requests
 
+from patience import PATIENCE_S
 from processes import heed_ctrl_c
 
 KIT = [sys.executable, "-m", "infmap_kit", "view"]
@@ -27,11 +28,11 @@ def test_it_serves_until_ctrl_c(made: Path) -> None:
         lines = process.stderr.readline() + process.stderr.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S{32}\n", lines)
         assert address, "whole, however narrow the terminal is"
-        page = requests.get(address[0].strip(), timeout=20)
+        page = requests.get(address[0].strip(), timeout=PATIENCE_S)
         assert 'data-source="served"' in page.text
     finally:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
 
 

@@ -86,6 +86,6 @@ def test_sixteen_hostile_transfers_at_once(tmp_path: Path) -> None:
             assert {status[1:] for status in statuses} == {b"\xc0"}, kind
             peaks = {process: peak_mib(process) for process in _processes(host.process.pid)}
             assert max(peaks.values()) < MOST_MIB, kind
-        wait_until(lambda: host.http("/live")[0] == 200, 60)
+        wait_until(lambda: host.http("/live")[0] == 200)
     finally:
         host.end()

@@ -23,6 +23,7 @@ from infmap_annotate.study.readers import (
 )
 from infmap_annotate.web.serving import Address
 from infmap_kit.errors import StudyError
+from patience import PATIENCE_S
 
 
 def _knock(site: Site, name: str, token: str, **options: Any) -> requests.Response:
@@ -30,7 +31,7 @@ def _knock(site: Site, name: str, token: str, **options: Any) -> requests.Respon
         f"{site.url}/sign-in",
         data={"name": name, "token": token},
         allow_redirects=False,
-        timeout=20,
+        timeout=PATIENCE_S,
         **options,
     )
 
@@ -59,7 +60,7 @@ def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(open_site: OpenS
 
 @pytest.mark.parametrize("path", ["/pick", "/third", "/draw/x", "/stats"])
 def test_pages_lead_who_is_not_signed_in_to_the_door(open_site: OpenSite, path: str) -> None:
-    answer = requests.get(open_site(drawn=1).url + path, allow_redirects=False, timeout=20)
+    answer = requests.get(open_site(drawn=1).url + path, allow_redirects=False, timeout=PATIENCE_S)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in")
 
 
@@ -132,7 +133,7 @@ def test_guessing_under_a_readers_name_slows_the_guesser_and_locks_nobody_out(
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "evil.example:80"])
 def test_a_foreign_host_is_refused(open_site: OpenSite, host: str) -> None:
     site = open_site(drawn=1)
-    answer = requests.get(site.url + "/sign-in", headers={"Host": host}, timeout=20)
+    answer = requests.get(site.url + "/sign-in", headers={"Host": host}, timeout=PATIENCE_S)
     assert answer.status_code == 400
 
 
@@ -167,7 +168,7 @@ def test_a_sign_in_of_megabytes_is_not_read(open_site: OpenSite) -> None:
 def test_every_answer_forbids_strangers_to_help(open_site: OpenSite) -> None:
     site = open_site(drawn=1)
     for path in ("/sign-in", "/api/items/current", "/nothing"):
-        headers = requests.get(site.url + path, timeout=20).headers
+        headers = requests.get(site.url + path, timeout=PATIENCE_S).headers
         assert "default-src 'self'" in headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
