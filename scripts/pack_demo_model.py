@@ -2,9 +2,11 @@
 
     .venv/bin/python scripts/pack_demo_model.py RUN DATA training/demo_model
     .venv/bin/python scripts/pack_demo_model.py LUNG_RUN DATA training/demo_lungs
+    .venv/bin/python scripts/pack_demo_model.py EDGE_RUN DATA training/edge_model
 
-A temperature, a familiarity and the noise of the severity go along where the run has them. The figures that it
-records are measured anew, on the packed graph itself and the run's held-back part, in ONNX Runtime.
+A temperature, a familiarity, a detection score and the noise of the severity go along where the run has them.
+The figures that it records are measured anew, on the packed graph itself and the run's held-back part, in
+ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from infmap_kit.graphs.preparation import prepare_segmentation, read_graph
 from infmap_kit.model.files import sha256_of, write_bytes, write_json
 from infmap_kit.model.run_folder import (
     CALIBRATION,
+    DETECTION_SCORE,
+    DETECTION_SCORE_GRAPH,
     FAMILIARITY,
     FAMILIARITY_GRAPH,
     METRICS,
@@ -53,7 +57,10 @@ def main(run: Path, data: Path, target: Path) -> None:
     write_json(target / METRICS, report)
     write_bytes(target / run_folder.HISTORY, (run / run_folder.HISTORY).read_bytes())
     names = [SEGMENTATION_GRAPH, METRICS, run_folder.HISTORY]
-    for name in (CALIBRATION, FAMILIARITY, FAMILIARITY_GRAPH, SEVERITY_NOISE):
+    for name in (
+        *(CALIBRATION, FAMILIARITY, FAMILIARITY_GRAPH),
+        *(DETECTION_SCORE, DETECTION_SCORE_GRAPH, SEVERITY_NOISE),
+    ):
         if (run / name).is_file():
             write_bytes(target / name, (run / name).read_bytes())
             names.append(name)

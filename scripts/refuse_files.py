@@ -26,7 +26,9 @@ PICTURES = (
 )
 """Where pictures may lie; all are synthetic."""
 
-LARGE = ("training/demo_model/segmentation.onnx", "training/demo_lungs/segmentation.onnx")
+LARGE = tuple(
+    f"training/{model}/segmentation.onnx" for model in ("demo_model", "demo_lungs", "edge_model")
+)
 MAX_BYTES = 2**20
 
 

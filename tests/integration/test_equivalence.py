@@ -31,7 +31,7 @@ from infmap_kit.release.bundle import write_bundle
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import compare_served
-from infmap_kit.targets.qdq import quantised_networks
+from infmap_kit.targets.lowered import quantised_networks
 from infmap_kit.targets.target import Proof
 from infmap_kit.triton.releases import releases_of
 from infmap_kit.triton.repository import check_repository

@@ -29,7 +29,7 @@ from infmap_kit.progress import Progress, no_progress
 from infmap_kit.release.publish import graphs_of
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.report.table import Table
-from infmap_kit.targets.qdq import quantised_networks
+from infmap_kit.targets.lowered import quantised_networks
 from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import Proof
 from infmap_kit.targets.tensorrt import TensorrtOptions

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
-    from infmap_kit.graphs.precision.fp16 import Fp16Graph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
     from infmap_kit.targets.check import HostCheck
@@ -85,7 +84,8 @@ class HalvableOptions(BackendOptions):
     Parameters
     ----------
     keep_fp32
-        Nodes of the FP16 segmentation that compute in FP32 all the same.
+        Nodes of the FP16 segmentation that compute in FP32 all the same; without any, the gate chooses whether
+        its first convolutions do.
     """
 
     keep_fp32: tuple[str, ...] = dataclasses.field(
@@ -286,27 +286,3 @@ def _driver_check(image: Image, gpu: PresentGpu) -> HostCheck:
             fix,
         )
     return problem("image", f"{sentence}.", fix)
-
-
-def halved(graphs: Graphs, options: HalvableOptions) -> dict[str, Fp16Graph]:
-    """The networks in FP16, by their graphs' names.
-
-    Nodes that compute in FP32 are the infection's: whatever breaks another network is exported in FP32.
-    """
-    from infmap_kit.graphs.precision.fp16 import fp16_graph
-    from infmap_kit.parts.contract import Contract
-
-    return {
-        network.name: fp16_graph(
-            graphs[network.name], keep_fp32=() if number else options.keep_fp32
-        )
-        for number, network in enumerate(Contract.of_graphs(graphs).networks)
-    }
-
-
-def fp16_record(halves: Mapping[str, Fp16Graph]) -> dict[str, Any]:
-    """What the manifest says of networks in FP16: the infection's counts, and each other part's by its name."""
-    from infmap_kit.parts.registry import part_of
-
-    first, *others = halves
-    return halves[first].record() | {part_of(n).name: halves[n].record() for n in others}

@@ -12,8 +12,6 @@ from infmap_kit.targets.backends import (
     BackendTarget,
     HalvableOptions,
     Written,
-    fp16_record,
-    halved,
     on_gpu,
 )
 from infmap_kit.targets.target import Graphs, Proof
@@ -85,12 +83,13 @@ class Onnxruntime(BackendTarget):
         from infmap_kit.gate.cuda_engine import has_cuda_provider
         from infmap_kit.gate.engines import OnnxRuntimeEngine
         from infmap_kit.graphs.precision.fp16_emulation import emulated_fp16
+        from infmap_kit.targets.lowered import fp16_record, halved_networks
 
         accelerator = {"accelerator": options.accelerator}
         if options.precision is not Precision.FP16:
             written = super().write(options, graphs, draft=draft, proof=proof, progress=progress)
             return dataclasses.replace(written, model=accelerator)
-        halves = halved(graphs, options)
+        halves = halved_networks(graphs, options.keep_fp32, proof, progress)
         served = {**graphs, **{name: half.model for name, half in halves.items()}}
         written = super().write(options, served, draft=draft, proof=proof, progress=progress)
         engines = dict(written.engines)

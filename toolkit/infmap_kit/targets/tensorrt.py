@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import HostMismatch
 from infmap_kit.model.precision import Precision
-from infmap_kit.targets.backends import (
-    BackendTarget,
-    HalvableOptions,
-    Written,
-    fp16_record,
-    halved,
-)
+from infmap_kit.targets.backends import BackendTarget, HalvableOptions, Written
 from infmap_kit.targets.check import HostCheck, problem
 from infmap_kit.targets.target import CalibratedOptions, Graphs, OpenedModel, Proof
 from infmap_kit.triton.repository import Manifest, served_contract
@@ -25,6 +19,7 @@ if TYPE_CHECKING:
     from tritonclient.grpc import model_config_pb2 as pb
 
     from infmap_kit.gate.engines import Engine
+    from infmap_kit.graphs.precision.fp16 import Fp16Graph
     from infmap_kit.graphs.precision.qdq import QdqGraph
     from infmap_kit.parts.contract import Contract
     from infmap_kit.progress import Progress
@@ -95,7 +90,12 @@ class Tensorrt(BackendTarget):
         """Build the plans; record the types of their layers, and their host."""
         from infmap_kit.model.files import write_bytes
         from infmap_kit.parts.contract import Contract
-        from infmap_kit.targets.qdq import qdq_record, quantised_networks
+        from infmap_kit.targets.lowered import (
+            fp16_record,
+            halved_networks,
+            qdq_record,
+            quantised_networks,
+        )
         from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
         from infmap_kit.tensorrt.gpus import image_for
         from infmap_kit.tensorrt.library import require_tensorrt
@@ -105,8 +105,9 @@ class Tensorrt(BackendTarget):
 
         trt, contract = require_tensorrt(), Contract.of_graphs(graphs)
         model: dict[str, Any] = {}
-        halves = halved(graphs, options) if options.precision is Precision.FP16 else {}
-        if halves:
+        halves: Mapping[str, Fp16Graph] = {}
+        if options.precision is Precision.FP16:
+            halves = halved_networks(graphs, options.keep_fp32, proof, progress)
             graphs = {**graphs, **{name: half.model for name, half in halves.items()}}
             model["fp16"] = fp16_record(halves)
         quantised: Mapping[str, QdqGraph] = {}

@@ -118,5 +118,6 @@ def export(
         )
     if halved := manifest.model.get("fp16"):
         console.print(
-            f"In FP16 {halved['fp16_vanished_weights']} of {halved['fp16_weights']} weights vanish."
+            f"In FP16 {halved['fp16_vanished_weights']} of {halved['fp16_weights']} weights vanish; "
+            f"{len(halved['kept']) or 'no'} convolutions compute in FP32."
         )

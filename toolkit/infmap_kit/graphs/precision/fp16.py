@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,6 +31,11 @@ MOVING = ("Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Identity", "
 
 PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 """Operators that take the time; their types are what a precision means."""
+
+FIRST = (0, 3, 16)
+"""How many of the first convolutions compute in FP32, tried one by one until the gate is passed. ImageNet's
+first filters take differences of neighbouring pixels: of the edge network, whose weights there reach 89, a
+Dice of 0.9981 over the synthetic radiographs became 0.9994 with three."""
 
 _NORMALISING = (*MOVING, "Cast", "Mul", "Add", "Sub", "Div")
 
@@ -63,18 +69,24 @@ class Fp16Graph:
     vanished: int
     kept: frozenset[str]
 
-    def record(self) -> dict[str, int]:
-        """The counts, for the manifest."""
+    def record(self) -> dict[str, Any]:
+        """The counts, and the convolutions that are not in FP16, for the manifest."""
         return {
             "fp16_weights": self.weights,
             "fp16_vanished_weights": self.vanished,
             "fp32_nodes": len(self.kept),
+            "kept": list(self._kept_products),
         }
 
     @property
     def kept_products(self) -> int:
         """Number of the convolutions and matrix products that compute in FP32 all the same."""
-        return sum(n.op_type in PRODUCTS and n.name in self.kept for n in self.model.graph.node)
+        return len(self._kept_products)
+
+    @property
+    def _kept_products(self) -> tuple[str, ...]:
+        nodes = self.model.graph.node
+        return tuple(n.name for n in nodes if n.op_type in PRODUCTS and n.name in self.kept)
 
 
 def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp16Graph:
@@ -129,6 +141,18 @@ def fp16_graph(model: onnx.ModelProto, *, keep_fp32: Collection[str] = ()) -> Fp
     OnnxModel.graph_topological_sort(halved.graph)
     onnx.checker.check_model(halved, full_check=True)
     return Fp16Graph(model=halved, weights=weights, vanished=vanished, kept=frozenset(kept))
+
+
+def first_convolutions(model: onnx.ModelProto, count: int) -> tuple[str, ...]:
+    """Names of the first convolutions of a graph and of all that is computed before them, for ``keep_fp32``.
+
+    None where no other convolution would be left.
+    """
+    nodes = [node for node in named_nodes(model).graph.node if node.op_type != "Constant"]
+    at = [index for index, node in enumerate(nodes) if node.op_type == "Conv"]
+    if not 0 < count < len(at):
+        return ()
+    return tuple(node.name for node in nodes[: at[count - 1] + 1])
 
 
 def named_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
