@@ -154,7 +154,7 @@ def tensors_page() -> str:
     from infmap_kit.parts.contract import Contract
     from infmap_kit.parts.registry import all_parts, optional_parts
 
-    contract = Contract(tuple(part.name for part in optional_parts()), 224)
+    contract = Contract(tuple(part.name for part in optional_parts()), 224, summary=True)
     lines = [
         "# Tensors",
         "",

@@ -29,11 +29,12 @@ OPTIONS: dict[str, BackendOptions] = {
     "openvino": OpenvinoOptions(precision=Precision.BF16),
 }
 
-LUNGS = Contract(("lungs",))
+USUAL = Contract(summary=True)
+LUNGS = Contract(("lungs",), summary=True)
 CASES = {
-    **{name: (options, PLAIN) for name, options in OPTIONS.items()},
+    **{name: (options, USUAL) for name, options in OPTIONS.items()},
     **{f"{name}-lungs": (OPTIONS[name], LUNGS) for name in ("tensorrt", "onnxruntime", "openvino")},
-    "openvino-classifier": (OPTIONS["openvino"], Contract(("classifier",))),
+    "openvino-classifier": (OPTIONS["openvino"], Contract(("classifier",), summary=True)),
 }
 """Folder to what is exported with which parts."""
 

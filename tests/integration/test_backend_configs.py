@@ -18,7 +18,8 @@ from tritonclient import grpc
 
 from infmap_kit.errors import HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.parts.contract import ENSEMBLE, GRAPHS
+from infmap_kit.model.tensors import SUMMARY_OUTPUTS
+from infmap_kit.parts.contract import ENSEMBLE, Contract
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
 from infmap_kit.serving.server import free_ports, serving
@@ -32,7 +33,13 @@ from settled import requests_settled
 from small_network import small_network
 
 OUTPUTS = tuple(tensor.name for tensor in ENSEMBLE.outputs)
-SUBSETS = [subset for size in range(1, 5) for subset in itertools.combinations(OUTPUTS, size)]
+SUMMARY = tuple(tensor.name for tensor in SUMMARY_OUTPUTS)
+SUBSETS = [
+    *(subset for size in range(1, 5) for subset in itertools.combinations(OUTPUTS, size)),
+    *((name,) for name in SUMMARY),
+    ("DETECTED", "SEVERITY", *SUMMARY, "INFECTION_MAP"),
+    (*OUTPUTS, *SUMMARY),
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +85,11 @@ def test_what_is_not_asked_for_is_not_computed(url: str) -> None:
         before = requests_settled(client)
         client.infer(picture, outputs=["DETECTED"])
         client.infer(picture, picture, outputs=["INFECTION_MAP"])
+        client.infer(picture, outputs=["PROBABILITY_UINT8"])
         after = requests_settled(client)
-    done = {graph.name: after[graph.name] - before[graph.name] for graph in GRAPHS}
-    assert done == {"segmentation": 2, "detection": 1, "rendering": 1}
+    names = [graph.name for graph in Contract(summary=True).graphs]
+    done = {name: after[name] - before[name] for name in names}
+    assert done == {"segmentation": 3, "detection": 1, "rendering": 1, "summary": 1}
 
 
 def test_the_server_for_cpus_says_that_it_lacks_the_backend(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from infmap_kit.errors import HostMismatch, SpecError
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.network_input import network_input
+from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.precision import Precision
 from infmap_kit.release.export import publish
@@ -31,6 +32,7 @@ from infmap_kit.targets.onnxruntime import OnnxruntimeOptions
 from infmap_kit.targets.openvino import OpenvinoOptions
 from infmap_kit.targets.target import TargetOptions
 from infmap_kit.triton.client import InfmapClient
+from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.server.private_copy import temporary_folder
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.shared_memory import PREFIX
@@ -103,7 +105,7 @@ def test_every_output_is_that_of_the_server_to_the_last_bit(
         assert here.model() == client.model()
         outputs = client.offered()
         assert here.offered() == outputs
-        assert len(outputs) == 11
+        assert len(outputs) == 14
         for picture in pixels:
             image = network_input(picture, here.image_size())
             expected = client.infer(image, picture, outputs=outputs)
@@ -113,6 +115,29 @@ def test_every_output_is_that_of_the_server_to_the_last_bit(
                 assert actual[name].dtype == value.dtype
                 np.testing.assert_array_equal(actual[name], value, err_msg=name)
         assert here.release == client.release
+
+
+def test_bytes_of_probability_change_no_figure(
+    repository: Path, server: TritonServer, chest_dicoms: list[Path]
+) -> None:
+    """The mask at 0.5 stays to the pixel, and what the JSON says to the last digit."""
+    radiograph = read_radiograph(chest_dicoms[0])
+    with InfmapClient(server.grpc_url) as client, open_repository(repository) as here:
+        for model in (client, here):
+            exact = find_infection(radiograph, model)
+            short = find_infection(radiograph, model, exact=False)
+            assert exact.summary is None
+            assert short.summary is not None
+            assert short.infection_map is not None
+            assert exact.infection_map is not None
+            assert np.array_equal(short.infection_map, exact.infection_map)
+            assert short.probability.dtype == np.float32
+            assert np.abs(short.probability - exact.probability).max() <= 0.5 / 255 + 1e-6
+            np.testing.assert_array_equal(short.probability >= 0.5, exact.probability >= 0.5)
+            figures = [one.as_json() | {"timings_ms": {}} for one in (short, exact)]
+            assert figures[0] == figures[1]
+            # Whether two masks agree hangs on all digits where the threshold is another than 0.5.
+            assert find_infection(radiograph, model, exact=False, mirrored=True).summary is None
 
 
 @fp32_only

@@ -104,7 +104,7 @@ def test_the_whole_path_is_proved_signed_and_leaves_nothing(
     }
     assert all("needs no GPU" in lines[name]["found"] for name in GPU_LINES)
     for way in ("gRPC", "HTTP"):
-        assert lines[f"outputs over {way}"]["found"] == "15 of 15 subsets answered right"
+        assert lines[f"outputs over {way}"]["found"] == "19 of 19 subsets answered right"
     assert {"gate, fp32, 1 picture a request", "gate, fp32, 2 pictures a request"} <= set(lines)
     assert document["latency"]["paper_ms"] == 2.58
     assert all(scope["n"] >= 10 for scope in document["latency"]["scopes"].values())

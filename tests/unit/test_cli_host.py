@@ -75,7 +75,7 @@ def test_verify_compiles_and_says_so(model: Path) -> None:
     done = _infmap_kit("verify", "compile", model, "--gpu", "2080ti", "--gpu", "a10", "--json")
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
-    assert [result["generation"] for result in results] == ["SM75", "SM86"] * 3
+    assert [result["generation"] for result in results] == ["SM75", "SM86"] * 4
     assert all(result["passed"] for result in results)
 
 
@@ -91,7 +91,9 @@ def test_verify_compiles_a_classifier_and_lungs_too(tmp_path: Path) -> None:
     done = _infmap_kit("verify", "compile", run, *beside, "--gpu", "t4", "--json")
     assert done.returncode == 0, done.stderr
     compiled = [result["graph"] for result in json.loads(done.stdout)]
-    assert compiled == ["segmentation", "lung_segmentation", "detection", "rendering", "classifier"]
+    assert compiled == [
+        *("segmentation", "lung_segmentation", "detection", "rendering", "summary", "classifier")
+    ]
 
 
 @pytest.mark.parametrize("option", ["--classifier", "--lungs"])

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from infmap_kit.imaging.readers import read_radiograph
+from infmap_kit.serving.in_process import open_repository
 from infmap_kit.serving.server import free_ports
+from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.repository import check_repository
 from previous import unpack_previous
 
@@ -109,6 +113,18 @@ def test_doctor_finds_no_fault_in_it(previous: Path, repository: str) -> None:
     )  # fmt: skip
     found = {check["name"]: check["status"] for check in json.loads(done.stdout)}
     assert (found["repository"], found["gate"]) == ("ok", "ok"), done.stdout
+
+
+@pytest.mark.parametrize("repository", ["embedded", "onnxruntime"])
+def test_it_is_asked_for_what_it_has(
+    previous: Path, repository: str, chest_dicoms: list[Path]
+) -> None:
+    """It has no probability in bytes, which `infer` asks of what is published now."""
+    radiograph = read_radiograph(chest_dicoms[0])
+    with open_repository(previous / repository) as model:
+        exact, short = (find_infection(radiograph, model, exact=one) for one in (True, False))
+    assert short.summary is None
+    assert np.array_equal(short.probability, exact.probability)
 
 
 def test_progression_reads_its_results(previous: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.summary import Summary
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import INT8_THRESHOLDS
 from infmap_kit.gate.comparison import GateReport, compare
@@ -112,6 +114,21 @@ def test_nan_fails() -> None:
 
     with pytest.raises(GateFailed, match="the engine gives NaN.*ill, well, faint"):
         _gate(poisoned).require()
+
+
+def test_a_summary_that_is_not_the_engines_own_fails() -> None:
+    def with_summary(step: int) -> Callable[[Answer, NDArray[np.uint8]], Answer]:
+        def bend(answer: Answer, _picture: NDArray[np.uint8]) -> Answer:
+            own = Summary.of(answer.probability)
+            steps = own.steps.copy()
+            steps[60, 60] += step
+            return dataclasses.replace(answer, summary=dataclasses.replace(own, steps=steps))
+
+        return bend
+
+    compare(ReferenceRunner(_Brightness()), _Bent(with_summary(0)), _pictures()).require()
+    with pytest.raises(GateFailed, match="probability in bytes, .* is not the engine's own on ill"):
+        compare(ReferenceRunner(_Brightness()), _Bent(with_summary(1)), _pictures()).require()
 
 
 def test_a_broken_reference_is_no_measure() -> None:

@@ -254,6 +254,9 @@ def test_a_part_adds_outputs_and_takes_none_away() -> None:
     assert [tensor.name for tensor in lungs.detection.outputs] == OUTPUTS
     assert Contract.of([graph.name for graph in lungs.graphs]) == lungs
     assert Contract.of([graph.name for graph in PLAIN.graphs]) == PLAIN
+    with_summary = Contract(("lungs",), summary=True)
+    assert with_summary.ensemble.outputs[:4] == PLAIN.ensemble.outputs
+    assert Contract.of([graph.name for graph in with_summary.graphs]) == with_summary
 
 
 def test_another_threshold_is_the_findings_and_lungs_begin_where_they_did() -> None:

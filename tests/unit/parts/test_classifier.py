@@ -89,7 +89,7 @@ def test_every_target_publishes_and_verifies_a_classifier(
         config.parameters["classifier_onnx_sha256"].string_value
         == (source.identity["classifier"]["onnx_sha256"])
     )
-    assert [output.name for output in config.output][4:] == [
+    assert [output.name for output in config.output][7:] == [
         "CLASSIFIER_PROBABILITY",
         "ACTIVATION_MAP",
     ]
@@ -210,7 +210,7 @@ def test_it_compiles_beside_the_others(source: Source) -> None:
     results = compile_graphs(graphs, GateOptions(gpus=("sm75",)))
     require_passed(results)
     assert {result.graph for result in results} == {
-        "segmentation", "detection", "rendering", "classifier",
+        "segmentation", "detection", "rendering", "summary", "classifier",
     }  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_every_target_publishes_and_verifies_lungs(
         config.parameters["lungs_onnx_sha256"].string_value
         == (source.identity["lungs"]["onnx_sha256"])
     )
-    assert [output.name for output in config.output][4:] == [
+    assert [output.name for output in config.output][7:] == [
         *("LUNGS", "LUNG_SEVERITY", "ZONE_SEVERITY", "SEVERITY_OF_LUNGS", "SEVERITY_AT")
     ]
     again = compare_repository(

@@ -117,8 +117,9 @@ def bright_is_ill(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
         def __exit__(self, *_: object) -> None: ...
 
-    def find(radiograph: Radiograph, _client: object, *, painted: bool) -> Answer:
+    def find(radiograph: Radiograph, _client: object, *, painted: bool, exact: bool) -> Answer:
         assert not painted
+        assert not exact
         share = float((radiograph.pixels > 150).mean() * 100)
         stated = made_up(radiograph, severity_percent=share)
         return dataclasses.replace(stated, **{k: v() for k, v in changes.items()})

@@ -26,16 +26,16 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_networks_three_graphs_compile_for_each_gpu(model: Path) -> None:
+def test_a_networks_four_graphs_compile_for_each_gpu(model: Path) -> None:
     results = compile_graphs(graphs_at(model), GateOptions(gpus=("2080ti", "sm86")))
     require_passed(results)
     assert [(result.graph, result.generation) for result in results] == [
         (graph, generation)
-        for graph in ("segmentation", "detection", "rendering")
+        for graph in ("segmentation", "detection", "rendering", "summary")
         for generation in ("SM75", "SM86")
     ]
     assert all(result.plan_bytes > 1000 for result in results)
-    assert [result.fp16_share for result in results] == [1, 1, None, None, None, None]
+    assert [result.fp16_share for result in results] == [1, 1, *[None] * 6]
 
 
 def test_fp32_is_compiled_when_it_is_asked_for(model: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_graphs_of_a_published_repository_are_compiled(model: Path, tmp_path
     require_passed(compile_graphs(graphs_at(repository), GateOptions(gpus=("sm86",))))
 
 
-def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> None:
+def test_with_lungs_there_are_five_graphs_and_two_networks(tmp_path: Path) -> None:
     run, lungs = small_run(tmp_path / "run"), small_lung_run(tmp_path / "lungs")
     results = compile_graphs(graphs_at(run, {"lungs": lungs}), GateOptions(gpus=("sm75",)))
     require_passed(results)
@@ -70,6 +70,7 @@ def test_with_lungs_there_are_four_graphs_and_two_networks(tmp_path: Path) -> No
         ("lung_segmentation", 1),
         ("detection", None),
         ("rendering", None),
+        ("summary", None),
     ]
     options = OnnxruntimeOptions(batches=(1, 2))
     source = with_parts(read_source(run), {"lungs": lungs})

@@ -67,7 +67,7 @@ def test_every_target_keeps_the_promises(case: str) -> None:
             assert network.HasField("dynamic_batching")
             sizes = [warm.batch_size for warm in network.model_warmup]
         assert sizes == list(options.batches)
-    for name in ("detection", "rendering"):
+    for name in ("detection", "rendering", "summary"):
         # Triton wants a dimension besides the batch, and DETECTED has none.
         assert configs[name].max_batch_size == 0
         sizes = [warm.inputs["probability"].dims[0] for warm in configs[name].model_warmup]

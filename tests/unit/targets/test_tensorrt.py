@@ -9,6 +9,7 @@ import pytest
 
 from infmap_kit.errors import HostMismatch
 from infmap_kit.gate.pictures import synthetic_pictures
+from infmap_kit.parts.contract import Contract
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
 from infmap_kit.targets.tensorrt import TensorrtOptions
@@ -35,7 +36,8 @@ def test_each_graph_is_built_for_its_profiles_and_its_memory_is_recorded(
     built = stand_in_for_tensorrt(monkeypatch)
     manifest = _publish(tmp_path)
     assert [options.profiles for _, options in built] == [
-        profiles_of(name, (1, 4)) for name in ("segmentation", "detection", "rendering")
+        profiles_of(name, (1, 4), Contract(summary=True))
+        for name in ("segmentation", "detection", "rendering", "summary")
     ]
     assert all(options.portable for _, options in built)
     assert manifest.built_with["gpu"] == "NVIDIA T4"

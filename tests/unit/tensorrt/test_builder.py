@@ -20,6 +20,7 @@ from infmap_kit.graphs.precision.fp16 import fp16_graph, named_nodes
 from infmap_kit.graphs.precision.qdq import qdq_graph
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.graphs.rendering import rendering_graph
+from infmap_kit.graphs.summary import summary_graph
 from infmap_kit.model.paint import PAPER, Paint
 from infmap_kit.parts.contract import Contract
 from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
@@ -54,14 +55,17 @@ def test_both_gpu_generations_in_one_build() -> None:
 
 
 @pytest.mark.parametrize("lungs", [False, True])
-@pytest.mark.parametrize("name", ["detection", "rendering"])
+@pytest.mark.parametrize("name", ["detection", "rendering", "summary"])
 def test_the_postprocessing_compile_for_any_canvas(name: str, lungs: bool) -> None:
     paint = Paint(paint_in="lungs") if lungs else PAPER
-    contract = Contract(("lungs",) if lungs else (), paint=paint)
-    detection = detection_graph(lungs=bool(contract.parts))
-    graph = detection if name == "detection" else rendering_graph(paint)
+    contract = Contract(("lungs",) if lungs else (), paint=paint, summary=True)
+    graph = {
+        "detection": detection_graph(lungs=bool(contract.parts)),
+        "rendering": rendering_graph(paint),
+        "summary": summary_graph(),
+    }[name]
     profiles = profiles_of(name, (1, 8, 32), contract)
-    assert name == "detection" or profiles[0]["CANVAS"][2] == (1, LARGEST_CANVAS, LARGEST_CANVAS)
+    assert name != "rendering" or profiles[0]["CANVAS"][2] == (1, LARGEST_CANVAS, LARGEST_CANVAS)
     for generation in ("SM75", "SM86"):
         options = BuildOptions(profiles=profiles, compute_capabilities=(generation,))
         assert engine_from_onnx(trt, graph, options).plan

@@ -14,6 +14,7 @@ from infmap_kit.answer.detection_score import DetectionScoreAnswer
 from infmap_kit.answer.familiarity import FamiliarityAnswer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, severity_at
+from infmap_kit.answer.summary import Summary
 from infmap_kit.imaging.radiograph import InputWarning
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
@@ -31,7 +32,7 @@ class Answer:
     severity_percent
         Infected pixels, in percent of ``severity_of``.
     probability
-        (224, 224) float32 in [0, 1].
+        (224, 224) float32 in [0, 1]; in steps of 1/255 where the answer was asked for without all digits.
     infection_map
         (H, W, 3) uint8 RGB; ``None`` when it was not asked for.
     parts
@@ -50,6 +51,8 @@ class Answer:
     mirror_agreement
         Dice of the mask with that of the mirror image, mirrored back, 1 where both are empty; ``None`` when it
         was not asked for.
+    summary
+        What was computed of all digits, where a model was asked for its summary; ``None`` else.
     """
 
     detected: bool
@@ -63,11 +66,14 @@ class Answer:
     finding: FindingSpec = COVID_19
     paint: Paint = PAPER
     mirror_agreement: float | None = None
+    summary: Summary | None = None
 
     @property
     def probability_max(self) -> float:
         """Largest probability of any pixel."""
-        return float(self.probability.max())
+        return (
+            float(self.probability.max()) if self.summary is None else self.summary.probability_max
+        )
 
     @property
     def is_finite(self) -> bool:
@@ -86,7 +92,12 @@ class Answer:
     def severity_at(self) -> dict[str, float]:
         """``severity_percent`` by the threshold that a pixel must reach, ``"0.3"`` to ``"0.7"``."""
         lungs = lungs_of(self)
-        at = severity_at(self.probability) if lungs is None else lungs.at
+        if lungs is not None:
+            at = lungs.at
+        elif self.summary is not None:
+            at = self.summary.severity_at
+        else:
+            at = severity_at(self.probability)
         pairs = zip(THRESHOLDS, at, strict=True)
         return {f"{threshold:g}": float(value) for threshold, value in pairs}
 

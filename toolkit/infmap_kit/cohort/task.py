@@ -128,7 +128,8 @@ def _answer(fetched: _Fetched, model: InfmapModel, order: Order) -> Row:
     def ask() -> bool:
         results = ResultOptions(formats=order.options.maps) if order.options.maps else None
         painted = results is not None and results.painted
-        answer = find_infection(radiograph, model, painted=painted)
+        exact = results is not None and results.exact
+        answer = find_infection(radiograph, model, painted=painted, exact=exact)
         if model_digest(answer.model) != order.model:
             raise InfmapError(
                 "another model answers than the one that this run began with: serve that one again, or give "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import Thresholds, thresholds_for
+from infmap_kit.gate.measures import is_summarised, map_error_share, probability_error
 from infmap_kit.gate.runners import Runner, by_the_paper, require_probabilities
 from infmap_kit.graphs.precision.int8_record import Int8Record
 from infmap_kit.model.spec import DETECTION_THRESHOLD
@@ -27,8 +28,6 @@ from infmap_kit.parts.check import (
 )
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.progress import Progress, no_progress
-
-_MAP_LEVELS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +57,9 @@ class PictureComparison:
         engine's own probability.
     consistent
         Whether decision and severity are what 0.5 gives for the engine's own probability.
+    summarised
+        Whether the probabilities in bytes, and the figures beside them, are those of the engine's own
+        probability; true where they are not served.
     finite, reference_finite
         Whether all probabilities are numbers.
     constant
@@ -83,6 +85,7 @@ class PictureComparison:
     finite: bool
     reference_finite: bool
     constant: bool
+    summarised: bool = True
     parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -149,6 +152,7 @@ class GateReport:
         poisoned = [picture.name for picture in pictures if not picture.finite]
         stuck = [picture.name for picture in pictures if picture.constant]
         moved = [picture.name for picture in pictures if not picture.consistent]
+        coarse = [picture.name for picture in pictures if not picture.summarised]
         max_share = allowed.max_map_error_share
         recoloured = [picture.name for picture in pictures if picture.map_error_share > max_share]
         margins = [f"{picture.name} by {picture.margin:+.3f}" for picture in self.flips]
@@ -211,6 +215,10 @@ class GateReport:
                 moved,
                 f"decision or severity is not what {self.finding_threshold:g} gives for the engine's "
                 "probability, so that its threshold was moved: {}",
+            ),
+            refusal(
+                coarse,
+                "the probability in bytes, or a figure beside it, is not the engine's own on {}",
             ),
             refusal(recoloured, "the infection map is not what its own probability gives on {}"),
         ]
@@ -325,7 +333,7 @@ def compare(
         both += int((masks[0] & masks[1]).sum())
         either += int(masks[0].sum() + masks[1].sum())
         crossing += int((masks[0] != masks[1]).sum())
-        error = _error(expected, actual)
+        error = probability_error(expected, actual)
         # Sixteen bits are plenty for a quantile, and a thousand pictures are a hundred megabytes.
         errors.append(error.astype(np.float16).ravel())
         comparison = _compare_picture(name, picture, expected, actual, error)
@@ -374,25 +382,12 @@ def _compare_picture(
         largest_error=float(error.max()),
         error_p999=float(np.quantile(error, 0.999)),
         crossing_share=float((mask != actual_mask).mean()),
-        map_error_share=_map_error_share(own, actual),
+        map_error_share=map_error_share(own, actual),
         consistent=own.detected == actual.detected
         and severity_error < 50 / picture.size,  # half a pixel
         finite=bool(np.isfinite(actual.probability).all()),
         reference_finite=bool(np.isfinite(expected.probability).all()),
         constant=bool(np.ptp(actual.probability) == 0 and np.ptp(expected.probability) > 0),
+        summarised=is_summarised(actual),
         parts={name: found for name, found in compared.items() if found is not None},
     )
-
-
-def _map_error_share(own: Answer, actual: Answer) -> float:
-    """Pixels of a map that are not the formula's colour; all of them where there is no map."""
-    if own.infection_map is None or actual.infection_map is None:
-        return 1.0
-    off = np.abs(own.infection_map.astype(np.int16) - actual.infection_map).max(axis=-1)
-    return float((off > _MAP_LEVELS).mean())
-
-
-def _error(expected: Answer, actual: Answer) -> NDArray[np.float32]:
-    """Absolute error of each pixel; where either is no number it is as large as it can be."""
-    error = np.abs(expected.probability - actual.probability)
-    return np.where(np.isfinite(error), error, np.float32(1)).astype(np.float32)

@@ -17,7 +17,7 @@ from infmap_kit.gate.engines import Engine
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.paint import PAPER, Paint
-from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, Graph
+from infmap_kit.model.tensors import CANVAS, IMAGE, RAW_PROBABILITY, SUMMARY_OUTPUTS, Graph
 from infmap_kit.parts.contract import PLAIN, Contract
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import find_part, optional_parts
@@ -249,7 +249,8 @@ class ServedRunner:
 
     def predict(self, _name: str, picture: NDArray[np.uint8]) -> Answer:
         """Answer about one picture, (H, H) uint8."""
-        offered = [tensor.name for part in optional_parts() for tensor in part.outputs]
+        parts = [tensor for part in optional_parts() for tensor in part.outputs]
+        offered = [tensor.name for tensor in (*SUMMARY_OUTPUTS, *parts)]
         answer = self._client.infer(picture, picture, where_served=offered)
         return read_answer(answer, self._client.model())
 

@@ -68,6 +68,11 @@ SEVERITY = Tensor("SEVERITY", Dtype.FLOAT32, ())
 PROBABILITY = Tensor("PROBABILITY", Dtype.FLOAT32, _PICTURE)
 INFECTION_MAP = Tensor("INFECTION_MAP", Dtype.UINT8, (-1, -1, 3))
 
+# The probability in a quarter of the bytes, and figures that would be lost with the others, of all digits.
+PROBABILITY_UINT8 = Tensor("PROBABILITY_UINT8", Dtype.UINT8, _PICTURE)
+PROBABILITY_MAX = Tensor("PROBABILITY_MAX", Dtype.FLOAT32, ())
+IMAGE_SEVERITY_AT = Tensor("IMAGE_SEVERITY_AT", Dtype.FLOAT32, (5,))
+
 # The network of the lungs, inside the ensemble; LUNGS is what follows from it.
 RAW_LUNG_PROBABILITY = Tensor("lung_probability", Dtype.FLOAT32, _PICTURE)
 LUNGS = Tensor("LUNGS", Dtype.UINT8, _PICTURE)
@@ -93,6 +98,9 @@ CLASSIFIER_OUTPUTS = (CLASSIFIER_PROBABILITY, ACTIVATION_MAP)
 LUNG_OUTPUTS = (LUNGS, LUNG_SEVERITY, ZONE_SEVERITY, SEVERITY_OF_LUNGS, SEVERITY_AT)
 """Outputs of an ensemble that serves lungs."""
 
+SUMMARY_OUTPUTS = (PROBABILITY_UINT8, PROBABILITY_MAX, IMAGE_SEVERITY_AT)
+"""Outputs of an ensemble that was published since there is a summary."""
+
 SEGMENTATION = Graph(name="segmentation", inputs=(IMAGE,), outputs=(RAW_PROBABILITY,))
 LUNG_SEGMENTATION = Graph(
     name="lung_segmentation", inputs=(IMAGE,), outputs=(RAW_LUNG_PROBABILITY,)
@@ -103,3 +111,4 @@ DETECTION_SCORE_GRAPH = Graph(
     name="detection_score", inputs=(RAW_PROBABILITY,), outputs=(DETECTION_SCORE,)
 )
 RENDERING = Graph(name="rendering", inputs=(RAW_PROBABILITY, CANVAS), outputs=(INFECTION_MAP,))
+SUMMARY = Graph(name="summary", inputs=(RAW_PROBABILITY,), outputs=SUMMARY_OUTPUTS)

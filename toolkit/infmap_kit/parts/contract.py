@@ -20,6 +20,7 @@ from infmap_kit.model.tensors import (
     RAW_PROBABILITY,
     RENDERING,
     SEVERITY,
+    SUMMARY,
     Graph,
 )
 from infmap_kit.parts.part import Part
@@ -47,6 +48,8 @@ class Contract:
         How the map is painted; inside the lungs alone, rendering reads their network.
     features
         Number of the encoder's features that a part may be computed of; -1 where it does not matter.
+    summary
+        Whether the probability is served in one byte a pixel, too; not in what was published before it was.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Contract:
     image_size: int = IMAGE_SIZE
     paint: Paint = PAPER
     features: int = -1
+    summary: bool = False
 
     def __post_init__(self) -> None:
         asked = {find_part(name).name for name in self.parts}
@@ -72,7 +76,7 @@ class Contract:
     def of(cls, names: Collection[str], image_size: int = IMAGE_SIZE, paint: Paint = PAPER) -> Self:
         """The contract that graphs, or parts, of these names serve."""
         served = (p.name for p in optional_parts() if {p.name, p.graph.name} & set(names))
-        return cls(tuple(served), image_size, paint)
+        return cls(tuple(served), image_size, paint, summary=SUMMARY.name in names)
 
     @classmethod
     def of_graphs(cls, graphs: Mapping[str, onnx.ModelProto]) -> Self:
@@ -136,7 +140,8 @@ class Contract:
     @property
     def postprocessing(self) -> tuple[Graph, ...]:
         """The graphs that follow the networks; they are small and always compute in FP32."""
-        return (self.detection, self.rendering)
+        summary = (SUMMARY.at(self.image_size),) if self.summary else ()
+        return (self.detection, self.rendering, *summary)
 
     @property
     def graphs(self) -> tuple[Graph, ...]:
@@ -151,6 +156,7 @@ class Contract:
             inputs=(IMAGE, CANVAS),
             outputs=(
                 *(DETECTED, SEVERITY, PROBABILITY, INFECTION_MAP),
+                *(SUMMARY.outputs if self.summary else ()),
                 *(tensor for part in self.optional for tensor in part.outputs),
             ),
         ).at(self.image_size)

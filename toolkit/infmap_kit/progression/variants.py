@@ -135,7 +135,7 @@ def _measure(
 def _severity(
     radiograph: Radiograph, client: InfmapClient, model: ModelIdentity
 ) -> tuple[Severity, bool]:
-    answer = find_infection(radiograph, client, painted=False)
+    answer = find_infection(radiograph, client, painted=False, exact=False)
     if compared_identity(answer.model) != model:
         raise ProgressionError(
             "the server changed its model while its noise was measured: start again"

@@ -8,7 +8,7 @@
     finding.toml       what the network finds, if that is not COVID-19 infection
     severity_noise.json  how far its severity goes by itself, if the run says so
     MODEL_CARD.md      the run's, or a short one
-    graphs/            segmentation, detection and rendering as they will be served
+    graphs/            segmentation, detection, rendering and summary as they will be served
     gate/NNN.png       what the engine is proved on: 224x224, without names
     expected/NNN.png   the trained network's prediction: probabilities in 65536 steps
     lungs/spec.json    the lungs' run, where lungs are served; their network is among the graphs
@@ -47,7 +47,7 @@ from infmap_kit.model.run_folder import (
     RunFolder,
 )
 from infmap_kit.model.spec import ModelSpec
-from infmap_kit.model.tensors import RENDERING
+from infmap_kit.model.tensors import RENDERING, SUMMARY
 from infmap_kit.parts.contract import Contract
 from infmap_kit.parts.part import Part
 from infmap_kit.parts.recording import Recording, packed, packed_probability
@@ -186,7 +186,8 @@ def read_bundle(path: Path, *, verify: Verify = lambda *_: None) -> Bundle:
     if (record.name, record.version) != (spec.name, spec.version):
         raise BundleError(f"{BUNDLE} in {path} names another network than {SPEC}: bundle it again")
     INFECTION.require(spec, path)
-    contract = Contract(tuple(record.parts))
+    # Bundles of before hold no summary, and one is made of nothing but the contract.
+    contract = Contract(tuple(record.parts), summary=_graph(SUMMARY.name) in files)
     graphs = {graph.name: _read_graph(files, graph.name) for graph in contract.graphs}
     segmentation = prepare_segmentation(graphs.pop(INFECTION.graph.name), contract.segmentation)
     prepared = {part.name: part.prepare(graphs.pop(part.graph.name)) for part in contract.optional}

@@ -8,8 +8,9 @@ from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.runners import ReferenceRunner
 from infmap_kit.graphs.detection import detection_graph
 from infmap_kit.graphs.rendering import rendering_graph
+from infmap_kit.graphs.summary import summary_graph
 from infmap_kit.model.identity import ModelIdentity
-from infmap_kit.model.tensors import RENDERING, SEGMENTATION
+from infmap_kit.model.tensors import RENDERING, SEGMENTATION, SUMMARY
 from infmap_kit.release.source import Source
 
 
@@ -46,5 +47,6 @@ def graphs_of(source: Source) -> dict[str, onnx.ModelProto]:
         ),
         RENDERING.name: brought.get(RENDERING.name)
         or rendering_graph(source.paint, finding.colour_table, contract.image_size),
+        SUMMARY.name: brought.get(SUMMARY.name) or summary_graph(contract.image_size),
     }
     return {graph.name: graphs[graph.name] for graph in contract.graphs}

@@ -60,7 +60,7 @@ class Source:
     identity
         Name, version, network and provenance, for the manifest and every result.
     postprocessing
-        Detection and rendering by name, where they came with it; else they are made.
+        Detection, rendering and summary by name, where they came with it; else they are made.
     trained
         The graph before it was calibrated, where it was: the reference calibrates by formula.
     temperature
@@ -87,7 +87,7 @@ class Source:
     def contract(self) -> Contract:
         """What is served of it."""
         size, features = image_size_of(self.segmentation), features_of(self.segmentation)
-        return Contract(tuple(self.parts), size, self.paint, features)
+        return Contract(tuple(self.parts), size, self.paint, features, summary=True)
 
     @property
     def record(self) -> dict[str, Any]:

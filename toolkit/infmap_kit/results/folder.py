@@ -41,8 +41,7 @@ PNG, JSON, DICOM, CAM, VIEW = "png", "json", "dicom", "cam", "view"
 _SUFFIX_BYTES = 32
 """Room for a number and the longest suffix, ``.activation_map.png``."""
 FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM, VIEW)
-"""Values of `--format`; ``dicom`` stands for SC, SEG and SR, ``cam`` for a classifier's activation map, and
-``view`` for what `infmap-kit view` needs beside the JSON."""
+"""Values of `--format`; ``dicom`` is SC, SEG and SR, ``cam`` a classifier's map, ``view`` for a viewer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +93,11 @@ class ResultOptions:
     def painted(self) -> bool:
         """Whether the map is needed."""
         return PNG in self.formats or ResultKind.SECONDARY_CAPTURE in self.kinds
+
+    @property
+    def exact(self) -> bool:
+        """Whether the probabilities are needed in all their digits: kept in 16 bits, or at another size."""
+        return VIEW in self.formats or bool({*self.kinds} - {ResultKind.STRUCTURED_REPORT})
 
     @property
     def kinds(self) -> tuple[ResultKind, ...]:

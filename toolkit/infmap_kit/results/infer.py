@@ -164,6 +164,7 @@ class InferenceRun:
             painted=self._options.painted,
             explained=CAM in self._options.formats,
             mirrored=self._options.mirrored,
+            exact=self._options.exact,
         )
         self._made_by = _digest(answer.model, self._options)
         result = decoded, answer.after(decode=decode_ms)

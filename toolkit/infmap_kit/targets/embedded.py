@@ -41,8 +41,8 @@ class EmbeddedOptions(CalibratedOptions):
         Precision of the networks; the other graphs are always computed in FP32. ``None`` leaves the choice
         to the export: the fastest precision that passes the gate.
     threads
-        Threads of networks and rendering; 0 is all cores. Detection has a single thread: with more it would
-        spend more on handing over than on computing.
+        Threads of networks and rendering; 0 is all cores. Detection and summary have a single thread: with more
+        they would spend more on handing over than on computing.
     instances
         Copies of the pipeline that run side by side, each a process with threads of its own.
     streams
@@ -213,8 +213,9 @@ class Embedded(Target):
 
     def set(self, folder: Path, setting: Setting) -> None:
         """Write threads, instances and streams into the pipeline's config."""
-        from infmap_kit.parts.contract import DETECTION, ENSEMBLE
+        from infmap_kit.parts.contract import ENSEMBLE
         from infmap_kit.targets.embedded_configs import (
+            SINGLE_THREADED,
             served_graphs,
             set_served_graphs,
             set_streams,
@@ -225,7 +226,7 @@ class Embedded(Target):
         config = parse_config(path.read_text(encoding="utf-8"))
         graphs = [
             graph
-            if graph.name == DETECTION.name
+            if graph.name in SINGLE_THREADED
             else dataclasses.replace(graph, threads=setting.threads)
             for graph in served_graphs(config)
         ]

@@ -14,8 +14,9 @@ from infmap_kit.gate.engines import openvino_precision
 from infmap_kit.imaging.radiograph import MAX_PIXELS
 from infmap_kit.model.files import parse_json
 from infmap_kit.model.precision import Precision
+from infmap_kit.model.tensors import SUMMARY
 from infmap_kit.model.typed import typed
-from infmap_kit.parts.contract import PLAIN, Contract
+from infmap_kit.parts.contract import DETECTION, PLAIN, Contract
 from infmap_kit.triton.config import graph_config, set_parameters
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 GRAPHS_PARAMETER = "graphs"
 MOST_PIXELS_PARAMETER = "most_pixels"
 STREAMS_PARAMETER = "streams"
+SINGLE_THREADED = (DETECTION.name, SUMMARY.name)
+"""Graphs so small that handing them to several threads costs more than computing them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ def embedded_configs(
             ServedGraph(
                 file=network_file(graph.name, precision) if network else graph_file(graph.name),
                 precision=hint if network else fp32,
-                threads=1 if graph == contract.detection else options.threads,
+                threads=1 if graph.name in SINGLE_THREADED else options.threads,
             )
         )
     set_served_graphs(pipeline, served)

@@ -46,8 +46,9 @@ def profiles_of(
         if graph == other.name:
             shapes = {t.name: ((1, *t.shape), (largest, *t.shape)) for t in other.inputs}
             return ({name: (one, one, most) for name, (one, most) in shapes.items()},)
-    if graph == contract.detection.name:
-        return ({tensor.name: up_to_largest for tensor in contract.detection.inputs},)
+    for other in contract.postprocessing:
+        if graph == other.name != contract.rendering.name:
+            return ({tensor.name: up_to_largest for tensor in other.inputs},)
     if graph == contract.rendering.name:
         batched = (largest, LARGEST_BATCHED_CANVAS, LARGEST_BATCHED_CANVAS)
         probabilities = [t.name for t in contract.rendering.inputs if t.name != CANVAS.name]

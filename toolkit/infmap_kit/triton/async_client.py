@@ -54,11 +54,18 @@ class AsyncInfmapClient:
             self._free.put_nowait(client)
 
     async def find_infection(
-        self, radiograph: Radiograph, *, painted: bool = True, explained: bool = False
+        self,
+        radiograph: Radiograph,
+        *,
+        painted: bool = True,
+        explained: bool = False,
+        exact: bool = True,
     ) -> Answer:
         """Ask about one radiograph; see :func:`~infmap_kit.triton.inference.find_infection`."""
         return await self._ask(
-            lambda client: find_infection(radiograph, client, painted=painted, explained=explained)
+            lambda client: find_infection(
+                radiograph, client, painted=painted, explained=explained, exact=exact
+            )
         )
 
     async def model(self) -> ModelIdentity:

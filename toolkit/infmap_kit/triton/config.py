@@ -32,7 +32,7 @@ def ensemble_config(identity: Mapping[str, str], contract: Contract = PLAIN) -> 
     for graph in (
         contract.rendering,
         *contract.networks,
-        contract.detection,
+        *(graph for graph in contract.postprocessing if graph != contract.rendering),
         *contract.fp32_networks,
     ):
         step = config.ensemble_scheduling.step.add(model_name=graph.name, model_version=-1)

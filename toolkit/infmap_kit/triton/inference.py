@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +15,22 @@ from infmap_kit.errors import ServerError
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.radiograph import Radiograph
-from infmap_kit.model.tensors import ACTIVATION_MAP, DETECTED, INFECTION_MAP, PROBABILITY, SEVERITY
+from infmap_kit.model.tensors import (
+    ACTIVATION_MAP,
+    DETECTED,
+    INFECTION_MAP,
+    PROBABILITY,
+    SEVERITY,
+    SUMMARY_OUTPUTS,
+)
 from infmap_kit.parts.check import dice_of
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.parts.registry import optional_parts
 from infmap_kit.triton.infmap_model import InfmapModel
 
 _MAP = INFECTION_MAP.name
-_FIGURES = (DETECTED.name, SEVERITY.name, PROBABILITY.name)
+_FIGURES = (DETECTED.name, SEVERITY.name)
+_SUMMARY = tuple(tensor.name for tensor in SUMMARY_OUTPUTS)
 
 
 def find_infection(
@@ -30,6 +40,7 @@ def find_infection(
     painted: bool = True,
     explained: bool = False,
     mirrored: bool = False,
+    exact: bool = True,
 ) -> Answer:
     """Ask a model about one radiograph; of what a server computes, nothing but the pixels leaves this process.
 
@@ -47,6 +58,10 @@ def find_infection(
         Whether to ask where a classifier looked, too, if one is served.
     mirrored
         Whether to ask about the mirror image, too, and how far the two masks agree.
+    exact
+        Whether the probabilities are needed in all their digits, as for a contour at the radiograph's own size.
+        Else they come in steps of 1/255, in a quarter of the bytes, from a model that serves them so; every
+        figure of the answer is that of all digits either way, and so is the mask at 0.5.
 
     Raises
     ------
@@ -55,7 +70,8 @@ def find_infection(
     ExportError
         When the engines of this process cannot compute.
     """
-    image_size = client.image_size()
+    wanted = functools.partial(_wanted, client, painted=painted, exact=exact or mirrored)
+    image_size, outputs_wanted = client.image_size(), wanted()
     while True:
         asked = time.perf_counter()
         image = network_input(radiograph.pixels, image_size)
@@ -64,7 +80,7 @@ def find_infection(
             outputs = client.infer(
                 image,
                 radiograph.pixels if painted else None,
-                outputs=(*_FIGURES, _MAP) if painted else _FIGURES,
+                outputs=outputs_wanted,
                 where_served=[
                     tensor.name
                     for part in optional_parts()
@@ -77,10 +93,11 @@ def find_infection(
             if client.release == release:
                 break
         except ServerError:
-            # A release that takes pictures of another size may have been published meanwhile.
+            # A release with pictures of another size, or without a summary, may have been published meanwhile.
             client.release = None
-            before, image_size = image_size, client.image_size()
-            if image_size == before:
+            before = image_size, outputs_wanted
+            image_size, outputs_wanted = client.image_size(), wanted()
+            if (image_size, outputs_wanted) == before:
                 raise
     served = time.perf_counter()
     answer = read_answer(
@@ -95,6 +112,28 @@ def find_infection(
     table = answer.finding.colour_table
     activation_map = infection_map(radiograph.pixels, outputs[ACTIVATION_MAP.name], table)
     return dataclasses.replace(answer, activation_map=activation_map)
+
+
+def asked_outputs(
+    offered: Collection[str], *, painted: bool = True, exact: bool = True
+) -> tuple[str, ...]:
+    """The outputs that every answer is read from, of those that a model has.
+
+    Parameters
+    ----------
+    offered
+        Names of the model's outputs; what is exact is asked of any model, and not looked up there.
+    painted, exact
+        As for :func:`find_infection`.
+    """
+    probability = _SUMMARY if not exact and set(_SUMMARY) <= set(offered) else (PROBABILITY.name,)
+    return (*_FIGURES, *probability, *([_MAP] if painted else []))
+
+
+def _wanted(client: InfmapModel, *, painted: bool, exact: bool) -> tuple[str, ...]:
+    # Of a new connection it takes a request to know them.
+    offered = () if exact else client.offered()
+    return asked_outputs(offered, painted=painted, exact=exact)
 
 
 def _mirror_image(client: InfmapModel, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import math
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import infmap_kit
@@ -20,6 +20,7 @@ from infmap_kit.model.files import read_json, sha256_of, write_json
 from infmap_kit.model.identity import is_network
 from infmap_kit.model.paint import Paint
 from infmap_kit.model.spec import IMAGE_SIZE, LARGEST_IMAGE_SIZE, LONGEST_NAME
+from infmap_kit.model.tensors import SUMMARY
 from infmap_kit.model.typed import require_files, require_text, typed
 from infmap_kit.parts.contract import Contract
 
@@ -149,10 +150,13 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def served_contract(manifest: Manifest) -> Contract:
-    """The contract that follows from the parts of a repository, and from the size and the paint it states."""
+    """The contract that follows from the parts and graphs of a repository, and the size and paint it states."""
     model = manifest.model
     paint = Paint.from_parameters(model.get("paint", {}))
-    return Contract.of(model, model.get("image_size", IMAGE_SIZE), paint)
+    files = [PurePosixPath(name) for name in manifest.files]
+    # A model of its own, or a file beside the runner.
+    summary = {SUMMARY.name} & {name for file in files for name in (*file.parts[:1], file.stem)}
+    return Contract.of({*model, *summary}, model.get("image_size", IMAGE_SIZE), paint)
 
 
 def version_folder(repository: Path, model: str, release: int) -> Path:
