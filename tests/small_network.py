@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.helper
 import onnx.parser
 from onnx import numpy_helper
 
@@ -48,6 +49,30 @@ def small_network(
     weight = np.full((1, 1, 3, 3), contrast / 255 / 9, np.float32)
     model.graph.initializer.append(numpy_helper.from_array(weight, "weight"))
     model.graph.initializer.append(numpy_helper.from_array(np.array([bias], np.float32), "bias"))
+    return model
+
+
+def overflowing_network(*, brightest: float = 185.0) -> onnx.ModelProto:
+    """:func:`small_network`, whose answers are NaN for pictures that are brighter than this in the mean."""
+    model = small_network()
+    text = """
+    <ir_version: 9, opset_import: ["" : 18]>
+    more (float[N, 1, 224, 224] planes) => (float[N, 1, 1, 1] poison)
+    <float brightest = {%s}, float little = {1e-6}, int64[2] plane = {2, 3}>
+    {
+        mean = ReduceMean (planes, plane)
+        room = Sub (brightest, mean)
+        logarithm = Log (room)
+        poison = Mul (logarithm, little)
+    }
+    """
+    more = onnx.parser.parse_model(text % brightest).graph
+    model.graph.initializer.extend(more.initializer)
+    at = next(n for n, node in enumerate(model.graph.node) if node.op_type == "Sigmoid")
+    added = onnx.helper.make_node("Add", ["larger", "poison"], ["poisoned"])
+    model.graph.node[at].input[0] = "poisoned"
+    for node in reversed([*more.node, added]):
+        model.graph.node.insert(at, node)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,15 @@ def test_a_summary_is_known_from_that_of_other_probabilities() -> None:
         stated = {"steps": steps, "probability_max": float(largest), "severity_at": at, **other}
         assert not Summary(**stated).agrees_with(probability)
     assert not served.agrees_with(np.full_like(probability, np.nan))
+
+
+@pytest.mark.parametrize("answers", [_on_onnxruntime, _on_openvino])
+def test_a_probability_that_is_no_number_is_not_lost(
+    answers: Callable[[NDArray[np.float32]], list[NDArray[Any]]],
+) -> None:
+    """A byte cannot say NaN, and a maximum may pass over it; the other picture of the batch is not touched."""
+    probability = np.stack([_probabilities()[0]] * 2)
+    probability[0, 50, 60] = np.nan
+    _, largest, _ = answers(probability)
+    assert np.isnan(largest[0])
+    assert largest[1] == probability[1].max()

@@ -70,7 +70,7 @@ class Answer:
 
     @property
     def probability_max(self) -> float:
-        """Largest probability of any pixel."""
+        """Largest probability of any pixel; NaN where any is NaN."""
         return (
             float(self.probability.max()) if self.summary is None else self.summary.probability_max
         )

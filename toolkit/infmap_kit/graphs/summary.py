@@ -27,7 +27,10 @@ summary (float[N, {size}, {size}] probability)
     raised = Add (scaled, half)
     step = Floor (raised)
     PROBABILITY_UINT8 = Cast <to = 2> (step)
-    PROBABILITY_MAX = ReduceMax <keepdims = 0> (probability, picture)
+    largest = ReduceMax <keepdims = 0> (probability, picture)
+    total = ReduceSum <keepdims = 0> (probability, picture)
+    is_none = IsNaN (total)
+    PROBABILITY_MAX = Where (is_none, total, largest)
     planes = Unsqueeze (probability, first)
     reaching = GreaterOrEqual (planes, levels)
     reached = Cast <to = 1> (reaching)
@@ -51,8 +54,8 @@ def summary_graph(image_size: int = IMAGE_SIZE) -> onnx.ModelProto:
     onnx.ModelProto
         ``probability`` (N, 224, 224) float32 in [0, 1] to PROBABILITY_UINT8 (N, 224, 224) uint8, its nearest
         step of 1/255, of which 128 and more are those of 0.5 and more; PROBABILITY_MAX (N,) float32, the
-        largest; and IMAGE_SEVERITY_AT (N, 5) float32, the percentage of the pixels that reach each of
-        :data:`~infmap_kit.answer.severity.THRESHOLDS`.
+        largest, or NaN where any is NaN, which no byte can say; and IMAGE_SEVERITY_AT (N, 5) float32, the
+        percentage of the pixels that reach each of :data:`~infmap_kit.answer.severity.THRESHOLDS`.
     """
     model = onnx.parser.parse_model(
         _TEXT.format(

@@ -56,6 +56,7 @@ class Reason(enum.StrEnum):
     NO_DICOM_SOURCE = "no-dicom-source"
     NO_UID = "no-uid"
     UNWRITABLE = "unwritable"
+    NOT_A_NUMBER = "not-a-number"
 
 
 def rejection_document(rejection: InputRejected) -> dict[str, Any]:

@@ -158,14 +158,17 @@ class InferenceRun:
         decoded, decode_ms = read.decoded or self._decode(read.file.path, read.content)
         if isinstance(decoded, InputRejected):
             return _Answered(named=named, made_by=self._made_by, result=decoded)
-        answer = find_infection(
-            decoded,
-            self._model,
-            painted=self._options.painted,
-            explained=CAM in self._options.formats,
-            mirrored=self._options.mirrored,
-            exact=self._options.exact,
-        )
+        try:
+            answer = find_infection(
+                decoded,
+                self._model,
+                painted=self._options.painted,
+                explained=CAM in self._options.formats,
+                mirrored=self._options.mirrored,
+                exact=self._options.exact,
+            )
+        except InputRejected as rejection:
+            return _Answered(named=named, made_by=self._made_by, result=rejection)
         self._made_by = _digest(answer.model, self._options)
         result = decoded, answer.after(decode=decode_ms)
         return _Answered(named=named, made_by=self._made_by, result=result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Collection
 
@@ -11,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.answer.answer import Answer
-from infmap_kit.errors import ServerError
+from infmap_kit.errors import InputRejected, ServerError
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.imaging.network_input import network_input
-from infmap_kit.imaging.radiograph import Radiograph
+from infmap_kit.imaging.radiograph import Radiograph, Reason
 from infmap_kit.model.tensors import (
     ACTIVATION_MAP,
     DETECTED,
@@ -65,6 +66,8 @@ def find_infection(
 
     Raises
     ------
+    InputRejected
+        When what the engine computed for this radiograph is not a number, as FP16 gives beyond 65504.
     ServerError
         When the server does not answer.
     ExportError
@@ -105,6 +108,13 @@ def find_infection(
         client.model(),
         {"resize": 1e3 * (resized - asked), "served": 1e3 * (served - resized)},
     )
+    # Compared with a threshold, NaN would read as "not detected".
+    if not math.isfinite(answer.probability_max):
+        raise InputRejected(
+            Reason.NOT_A_NUMBER,
+            "expected probabilities of the engine, found NaN: nothing is known of this radiograph; serve the "
+            "network in FP32 (`infmap-kit export --precision fp32`)",
+        )
     if other is not None:
         answer = dataclasses.replace(answer, mirror_agreement=_agreement(answer, other))
     if ACTIVATION_MAP.name not in outputs:
