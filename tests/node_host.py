@@ -105,6 +105,8 @@ class NodeHost:
         TOML of more keys of ``[node]``.
     more
         TOML of more sections.
+    program
+        The command ``infmap-kit``, of this checkout where none is given.
     """
 
     folder: Path
@@ -117,6 +119,7 @@ class NodeHost:
     rejects: str = "report"
     spool: Path | None = None
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    program: Sequence[str] = (sys.executable, "-m", "infmap_kit")
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +162,7 @@ class NodeHost:
         """A new process: ``subprocess.Popen``, or what looks like one."""
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "infmap_kit", "node", "run", "-c", str(self.config)],
+                [*self.program, "node", "run", "-c", str(self.config)],
                 stderr=log,
                 env={**os.environ, **self.environment},
                 preexec_fn=heed_ctrl_c,
@@ -185,7 +188,7 @@ class NodeHost:
         """One of `infmap-kit node`'s other commands on this configuration."""
         command, *rest = map(str, arguments)
         return subprocess.run(
-            [sys.executable, "-m", "infmap_kit", "node", command, *rest, "-c", str(self.config)],
+            [*self.program, "node", command, *rest, "-c", str(self.config)],
             capture_output=True,
             text=True,
             check=False,

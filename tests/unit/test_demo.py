@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infmap_kit import __version__
 from infmap_kit.model.spec import Encoder, ModelSpec
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +74,24 @@ def test_the_companion_carries_the_clones_model_and_is_held_to_its_hashes(
     done = _run(site, "-m", "infmap_kit", "demo")
     assert done.returncode == 1
     assert f"{model / 'spec.json'} is not what was installed" in done.stderr
+
+
+def test_the_companion_is_of_the_same_version(site: Path, companion: Path) -> None:
+    with zipfile.ZipFile(companion) as wheel:
+        wheel.extractall(site)
+    (metadata,) = site.glob("infmap_kit_demo-*.dist-info/METADATA")
+    stated = email.message_from_string(metadata.read_text())
+    assert stated["Requires-Dist"] == f"infmap-kit[client,embedded,export]=={__version__}"
+    assert stated["Version"] == __version__
+    metadata.write_text(
+        metadata.read_text().replace(f"\nVersion: {__version__}\n", "\nVersion: 0.0.9\n")
+    )
+    done = _run(site, "-m", "infmap_kit", "demo")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: expected infmap-kit-demo {__version__}, the version of infmap-kit, found 0.0.9: "
+        f"pip install infmap-kit-demo=={__version__}\n"
+    )
 
 
 def test_the_companion_of_an_edge_network_is_small(companion: Path, demo_model: Path) -> None:

@@ -19,14 +19,15 @@ _FOLDER = ("infmap_kit_demo", "model")
 def find_model() -> Path:
     """The demo model's run folder; in a clone that of the clone.
 
-    The files of the companion wheel are held against the hashes that its RECORD states (PEP 376, PEP 427).
+    The companion wheel must be of this very version, and its files are held against the hashes that its RECORD
+    states (PEP 376, PEP 427).
 
     Raises
     ------
     MissingDependency
         When there is none, with the wheel to install.
     InfmapError
-        When a file of the wheel is not what was installed.
+        When the wheel is of another version, or a file of it is not what was installed.
     """
     clone = Path(infmap_kit.__file__).parents[2] / "training" / "demo_model"
     if (clone / SPEC).is_file():
@@ -37,6 +38,11 @@ def find_model() -> Path:
         raise MissingDependency(
             f"the demo model is missing, which has a wheel of its own: pip install {COMPANION}"
         ) from None
+    if wheel.version != infmap_kit.__version__:
+        raise InfmapError(
+            f"expected {COMPANION} {infmap_kit.__version__}, the version of infmap-kit, found {wheel.version}: "
+            f"pip install {COMPANION}=={infmap_kit.__version__}"
+        )
     for file in wheel.files or ():
         if file.parts[:2] != _FOLDER or "__pycache__" in file.parts:
             continue
