@@ -46,7 +46,7 @@ class Paint:
     paint: str = dataclasses.field(
         default=BY_OPACITY,
         metadata={
-            "help": "How maps are painted: opacity (the more probable, the more opaque) or paper (as in the "
+            "help": "How maps are painted: opacity (a higher probability is more opaque) or paper (as in the "
             "paper's figures)."
         },
     )
@@ -56,7 +56,9 @@ class Paint:
     )
     paint_in: str = dataclasses.field(
         default=EVERYWHERE,
-        metadata={"help": "Where maps are painted: everywhere, or lungs (with --lungs)."},
+        metadata={
+            "help": "Where maps are painted: everywhere, or only inside the lungs (lungs, which needs --lungs)."
+        },
     )
     colours: str = dataclasses.field(
         default="",

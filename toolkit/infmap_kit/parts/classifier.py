@@ -75,7 +75,8 @@ class Classifier(Part):
             name="classifier",
             graph=CLASSIFIER,
             graph_file=CLASSIFIER_GRAPH,
-            help="Run folder of a classifier (`infmap-train classify`): its answer is served beside, in fp32.",
+            help="Run folder of a classifier (`infmap-train classify`), which is served beside the "
+            "segmentation in fp32.",
             noun="a classifier",
             trained_with="infmap-train classify",
         )

@@ -103,7 +103,8 @@ class Lungs(SegmentationPart):
         super().__init__(
             name="lungs",
             graph=LUNG_SEGMENTATION,
-            help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), served beside the other.",
+            help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), which is served beside "
+            "the infection network.",
             noun="a lung network",
             another="other lungs",
             trained_with="infmap-train fit --anatomy lungs",

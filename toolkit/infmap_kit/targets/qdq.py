@@ -80,7 +80,7 @@ def quantised_networks(
 
 
 def qdq_record(quantised: Mapping[str, qdq.QdqGraph]) -> dict[str, Any]:
-    """What the manifest says of each network in INT8, by the name of its record."""
+    """The manifest's record of each network in INT8, by the name of the record."""
     return {
         int8_key(part_of(name).record_prefix): graph.record().as_json()
         for name, graph in quantised.items()

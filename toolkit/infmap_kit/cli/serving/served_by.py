@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Runtime = Annotated[
     str,
-    typer.Option(help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."),
+    typer.Option(
+        help="Server to run: auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
+    ),
 ]
 
 
