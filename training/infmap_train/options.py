@@ -44,7 +44,7 @@ class Source(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How a folder of radiographs is read.
+    """The options for reading a folder of radiographs.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class ReadOptions:
 
     @classmethod
     def of_training(cls, training: Mapping[str, Any]) -> ReadOptions:
-        """How the data of a run were read, by its record; earlier versions knew no choice."""
+        """The options by which the data of a run were read, from its record. Earlier versions had none."""
         names = [field.name for field in dataclasses.fields(ReadOptions)]
         return _RecordedOptions(**{name: str(training.get(name, "")) for name in names})
 
@@ -108,7 +108,7 @@ class FitOptions(ReadOptions):
     Parameters
     ----------
     reader, group_pattern, negatives
-        How the data are read.
+        Options for reading the data.
     anatomy
         The anatomy that is segmented. Where only some radiographs have a lung mask, the folds are those
         of the infection all the same: one seed holds back the same patients for both.

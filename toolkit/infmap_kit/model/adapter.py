@@ -1,4 +1,4 @@
-"""What a network of others wants done to pixels, and what its answers are, where its file does not say so."""
+"""The preprocessing and the outputs of another framework's network, where its file does not state them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACTIVATIONS = ("sigmoid", "softmax", "none")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelAdapter:
-    """What stands between the contract and a network of others; what is not given, its graph must say itself.
+    """The conversions for another framework's network. What is not given, its graph must state.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class ModelAdapter:
         return {name: value for name, value in stated.items() if value is not None}
 
     def factors(self) -> tuple[float, float]:
-        """What pixels are multiplied by, and what they are divided by then."""
+        """The factor by which pixels are multiplied, and the divisor after it."""
         text = self.scale or "1"
         words = text.split("/")
         try:

@@ -1,4 +1,4 @@
-"""How probabilities are painted on the radiograph: an attribute of a release, stated in its identity."""
+"""The way to paint probabilities on the radiograph, which is stated in a release's identity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARAMETER = "paint"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Paint:
-    """How an infection map is painted.
+    """The way to paint an infection map.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ PAPER = Paint(paint=BY_THE_PAPER)
 """The paper's, and that of whatever states none."""
 
 DEFAULT_PAINT = Paint()
-"""What an export takes where none is asked for."""
+"""The default of an export."""
 
 PARAMETERS = frozenset(_parameter(field.name) for field in dataclasses.fields(Paint))
 """Names of the parameters, which say nothing of what a model decides."""

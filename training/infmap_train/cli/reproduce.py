@@ -114,7 +114,7 @@ def reproduce(
 def _placed(
     cluster: ClusterOptions, plan: TrainingPlan, workers: int
 ) -> tuple[ClusterOptions, tuple[str, ...]]:
-    """Where the workers are, and the GPUs of those on this machine.
+    """The workers, and the GPUs of those on this machine.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _watched(start: ReproductionStart) -> TrainingTally:
 
 
 def _state(tally: TrainingTally) -> str:
-    """How far it is, in one line."""
+    """The progress in one line."""
     at = [f"{name} after epoch {epoch}" for name, epoch in tally.running.items()]
     parts = [f"{len(tally.done)} of {tally.trainings} trained"]
     parts += [f"{len(tally.failed)} failed"] * bool(tally.failed)
@@ -196,7 +196,7 @@ def _state(tally: TrainingTally) -> str:
 
 
 def _failures(tally: TrainingTally, runs: Path) -> str:
-    """What failed, once for each reason."""
+    """The failed trainings, once for each reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in tally.failed.items():
         by_reason.setdefault(reason, []).append(name)

@@ -191,7 +191,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _tell(begun: Begun) -> None:
-    """What a run begins with, or goes on from."""
+    """The line that says what a run begins with, or continues from."""
     plan, done = begun.plan, begun.tally.done
     again = f", {plan.repeated:,} named more than once" if plan.repeated else ""
     console.print(
@@ -206,7 +206,7 @@ def _tell(begun: Begun) -> None:
 
 
 def _state(tally: CohortTally) -> str:
-    """How far it is, how fast, when it may end, and what was refused."""
+    """The line of progress: counts, speed, estimated end, and rejections."""
     words = [f"{tally.done:,} of {tally.radiographs:,} radiographs"]
     if tally.a_second:
         words.append(f"{tally.a_second:.1f}/s")

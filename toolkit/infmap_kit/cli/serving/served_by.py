@@ -20,7 +20,7 @@ Runtime = Annotated[
 
 
 def served_by(runtime: str) -> Serve:
-    """What serves a repository by the name of ``--runtime``.
+    """The function that serves a repository, by the name that ``--runtime`` gives.
 
     Raises
     ------
