@@ -63,6 +63,8 @@ for the words that you were shown: the message ends with the fix."""
 
 _LINK = re.compile(r"(!?\[[^\]]*\])\(([^)\s#]*)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_NOT_RUN = re.compile(r"^( *)<!-- not run: (.+) -->$", re.MULTILINE)
+"""The mark above a block that no test runs; see ``tests/pages/blocks.py``."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -80,6 +82,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Make the links of a document fit the site; a link to a file that is no page becomes its name."""
     del config
     here = page.file.src_uri
+    markdown = _NOT_RUN.sub(r"\1<small>Not run by the tests: \2.</small>\n", markdown)
     if here.startswith((f"{PROJECT}/", "forms/")):
         # Whoever searches looks for a page on the matter, and not for the changelog's word of it.
         page.meta.setdefault("search", {"boost": 0.3})

@@ -117,6 +117,14 @@ def test_pages_fit_and_ask_nobody(
         ("mount point", "reference/messages.html"),
         ("change the grades", "questions.html"),
         ("restore the backup", "questions.html"),
+        ("bounds of the gate", "releases.html"),
+        ("add a GPU", "extending.html"),
+        ("own data", "training/README.html"),
+        ("Structured Report code", "dicom.html"),
+        ("call the model from Python", "python-api.html"),
+        ("verify a bundle", "releases.html"),
+        ("exit code", "reference/errors.html"),
+        ("how to cite", "start/researcher.html"),
     ],
 )
 def test_search_finds_a_term_without_a_network(
@@ -156,3 +164,34 @@ def test_every_role_reaches_its_pages_in_two_clicks(address: str, browser: Brows
             page.wait_for_load_state()
             assert "404" not in page.title()
             assert page.locator("article h1").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "link", "answer"),
+    [
+        ("bounds of the gate", "the gate", "detections changed"),
+        ("add a GPU", "extending: a GPU", "gpus.toml"),
+        ("change the grades", "severity: grades", "--grades"),
+        ("train on my own data", "a plain folder", "infection_masks/NAME.png"),
+        ("back up an annotation study", "annotate", "infmap-annotate backup"),
+        ("back up a node", "operations", "infmap-kit node restore"),
+        ("codes of a Structured Report", "what the report says", "126000 DCM"),
+        ("call the model from Python", "the Python API", "open_repository"),
+        ("verify a bundle", "bundles", "infmap-kit inspect unet.bundle"),
+        ("understand an exit code", "exit codes", "GateFailed"),
+        ("cite the toolkit", "how to cite", "10.1007/s13755-021-00146-8"),
+    ],
+)
+def test_a_strangers_task_is_two_clicks_away(
+    address: str, browser: Browser, question: str, link: str, answer: str
+) -> None:
+    """Someone who has not read the code looks for these."""
+    with _watched(browser) as page:
+        page.goto(f"{address}/index.html")
+        page.locator("article").get_by_role("link", name="How do I …?").click()
+        row = page.locator("article tr", has_text=question)
+        row.get_by_role("link", name=link).first.click()
+        page.wait_for_load_state()
+        heading = page.url.partition("#")[2]
+        assert not heading or page.locator(f"[id='{heading}']").is_visible()
+        assert answer in page.locator("article").inner_text()

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tutorial_pages import TUTORIALS, run_page
+from pages.blocks import ROOT, blocks
+from pages.terminal import run_page
+
+TUTORIALS = ROOT / "docs" / "tutorials"
 
 pytestmark = [pytest.mark.slow, pytest.mark.train]
 
 
 def test_synthetic_radiographs_become_a_served_model(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="needs infmap-kit[train]")
-    run_page(TUTORIALS / "first-model.md", tmp_path)
+    run_page(blocks(TUTORIALS / "first-model.md"), tmp_path)
     answers = [json.loads(path.read_text()) for path in (tmp_path / "maps").glob("*.json")]
     drawn = {path.name for path in (tmp_path / "drawn" / "images").iterdir()}
     assert {answer["source"] for answer in answers} == drawn
@@ -27,7 +30,7 @@ def test_synthetic_radiographs_become_a_served_model(tmp_path: Path) -> None:
 
 def test_a_public_data_sets_layout_becomes_table_1(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow", reason="needs infmap-kit[train]")
-    run_page(TUTORIALS / "paper-tables.md", tmp_path)
+    run_page(blocks(TUTORIALS / "paper-tables.md"), tmp_path)
     with (tmp_path / "set" / "index.csv").open(newline="") as table:
         kinds = [row["class"] for row in csv.DictReader(table)]
     assert (kinds.count("covid"), kinds.count("normal")) == (8, 8)

@@ -12,17 +12,11 @@ import typer
 import infmap_annotate.cli
 import infmap_kit.cli
 import infmap_train.cli
+from pages.blocks import SHELL, blocks, documents
 from script_modules import load_script
-from tutorial_pages import OUTPUT, RUN_BY, TUTORIALS, blocks
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "benchmarks" / "README.md",
-    ROOT / "training" / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
 PROGRAMS = {
     str(app.info.name): app
     for app in (infmap_kit.cli.app, infmap_train.cli.app, infmap_annotate.cli.app)
@@ -35,7 +29,7 @@ def test_the_readme_is_short_and_says_what_it_is_not() -> None:
 
 
 def test_ci_runs_the_readmes_own_commands() -> None:
-    commands = README.partition("## Two commands")[2].partition("```\n")[2].partition("```")[0]
+    commands = blocks(ROOT / "README.md")[0].text
     assert commands.split("\n") == ["make demo", "make test", ""]
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"`make (\w+)", README)) | {"demo", "test"} <= set(targets)
@@ -44,10 +38,10 @@ def test_ci_runs_the_readmes_own_commands() -> None:
 
 def _command_lines(document: Path) -> list[list[str]]:
     """Lines of a document's blocks that call one of our programs, with what goes on after a backslash."""
-    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    words = [line.partition("#")[0].split() for line in lines]
+    shell = [
+        block.text.replace("\\\n", " ") for block in blocks(document) if block.language == SHELL
+    ]
+    words = [line.partition("#")[0].split() for text in shell for line in text.splitlines()]
     return [line for line in words if line and line[0] in PROGRAMS]
 
 
@@ -71,7 +65,7 @@ def _unknown(words: list[str]) -> str:
     return next((option for option in options if option not in known | {"--help"}), "")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_and_option_in_the_documentation_exists(document: Path) -> None:
     unknown = {" ".join(line): _unknown(line) for line in _command_lines(document)}
     assert {line: what for line, what in unknown.items() if what} == {}
@@ -86,14 +80,6 @@ def test_the_commands_test_would_see_what_is_not_there() -> None:
         "infmap-kit bench FILES --samples 50": "",
     }
     assert {line: _unknown(line.split()) for line in lines} == lines
-
-
-@pytest.mark.parametrize("page", sorted(TUTORIALS.glob("*.md")), ids=lambda path: path.stem)
-def test_every_block_of_a_tutorial_is_run_or_marked_as_output(page: Path) -> None:
-    """``tests/integration/test_tutorials.py`` runs them."""
-    assert {block.language for block in blocks(page)} <= {*RUN_BY, OUTPUT}
-    tests = (ROOT / "tests" / "integration" / "test_tutorials.py").read_text(encoding="utf-8")
-    assert f'"{page.name}"' in tests
 
 
 def test_the_map_of_rooms_is_that_of_the_code() -> None:

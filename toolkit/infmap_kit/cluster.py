@@ -36,7 +36,7 @@ _SETTINGS = {
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_S = 120
 _STARTS = 5
-"""Times that workers of this machine are started before they are said not to start."""
+"""Number of attempts to start this machine's workers before the command fails."""
 _SHARED_BY = "INFMAP_WORKERS_HERE"
 """Environment variable of workers of this machine: how many share its cores."""
 
@@ -48,7 +48,7 @@ def _option(default: Any, text: str, **metadata: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Where workers are, or how many are started here.
+    """The workers: those of a cluster, or a number to start on this machine.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class ClusterOptions:
     tls_ca, tls_cert, tls_key
         PEM files, for a scheduler whose address begins with ``tls://``.
     resources
-        What each worker on this machine offers tasks that ask for it, such as ``{"GPU": 1}``.
+        Dask resources of each worker on this machine, such as ``{"GPU": 1}``.
 
     Raises
     ------
@@ -72,14 +72,18 @@ class ClusterOptions:
     """
 
     scheduler: str = _option(
-        "", "A Dask cluster's scheduler, tls://host:8786, instead of workers here."
+        "",
+        "Address of a Dask cluster's scheduler, such as tls://host:8786. The default is workers on "
+        "this machine.",
     )
-    workers: int = _option(0, "Processes on this machine; 0 for one a core.", min=0)
-    memory: str = _option("auto", "Most memory of each worker on this machine, such as 4GiB.")
+    workers: int = _option(
+        0, "Number of worker processes on this machine; 0 starts one per core.", min=0
+    )
+    memory: str = _option("auto", "Largest memory of each worker on this machine, such as 4GiB.")
     dashboard: bool = _option(False, "Serve Dask's dashboard, on loopback.")
-    tls_ca: Path | None = _option(None, "PEM of the cluster's authority.")
-    tls_cert: Path | None = _option(None, "PEM of this client's certificate.")
-    tls_key: Path | None = _option(None, "PEM of its key.")
+    tls_ca: Path | None = _option(None, "Certificate of the cluster's authority (PEM).")
+    tls_cert: Path | None = _option(None, "This client's certificate (PEM).")
+    tls_key: Path | None = _option(None, "Private key of this client's certificate (PEM).")
     resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,7 +104,7 @@ class ClusterOptions:
 
     @property
     def warning(self) -> str:
-        """What to say where anybody on a network can read and forge what is sent; else empty."""
+        """A warning if others on the network can read and forge what is sent; otherwise empty."""
         host = urlsplit(self.scheduler).hostname
         if not self.scheduler or self.is_encrypted or host in _LOOPBACK:
             return ""
@@ -163,7 +167,7 @@ def workers_of(client: Client, *, resource: str = "") -> int:
     Parameters
     ----------
     resource
-        What each task asks for one of; a thread alone where it is empty.
+        Dask resource of which each task needs one; empty if a task needs only a thread.
     """
     if not resource:
         return sum(client.nthreads().values())
@@ -172,7 +176,7 @@ def workers_of(client: Client, *, resource: str = "") -> int:
 
 
 def workers_gone(error: Exception, *, kept: str) -> ServerError:
-    """What Dask's failures mean for a run that can be gone on with; ``kept`` is how its work is called."""
+    """The error for a run whose workers are gone. ``kept`` names the work that is kept and can be continued."""
     return ServerError(
         f"the workers or their scheduler are gone ({type(error).__name__}): what was {kept} is kept; give the "
         "same command again to go on"

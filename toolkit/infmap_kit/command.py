@@ -1,4 +1,4 @@
-"""What every command line of the project shares: errors become one line, results go to stdout.
+"""The common behaviour of all command lines: errors become one line, results go to stdout.
 
 Under ``--json`` a command that fails prints ``{"error": "...", "exit_code": N}`` on stdout besides, in one
 line, unless its document is there already. Behind JSON Lines it is the last line; where files were rejected,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _EXAMPLE = re.compile(r"`([^`]+)`")
 
 _STATE = {"document": False, "lines": False}
-"""Which kinds of JSON were printed."""
+"""The kinds of JSON that were printed."""
 
 
 class _PastableExamples:
@@ -151,7 +151,7 @@ def _document(reason: str, code: int) -> None:
 
 
 def _refusal(error: OSError) -> str:
-    """What the system refused; only the standard streams have no name."""
+    """The operation that the system refused. Only the standard streams have no name."""
     reason = error.strerror or type(error).__name__
     if error.filename is not None:
         return f"cannot use {error.filename}: {reason}"

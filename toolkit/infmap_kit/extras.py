@@ -1,4 +1,4 @@
-"""Which extra of infmap-kit brings a package that is not installed, by the package's own metadata."""
+"""The extra of infmap-kit that installs a missing package, found in the package's own metadata."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def missing_package(error: ModuleNotFoundError, *, program: str) -> MissingDepen
     Parameters
     ----------
     error
-        What an import ended in.
+        Error that an import raised.
     program
         Name of the command line.
 

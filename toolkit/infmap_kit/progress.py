@@ -39,7 +39,7 @@ def progress_bar(first: str = "getting ready") -> Iterator[Progress]:
 
 
 def log_teller() -> Callable[[str], None]:
-    """What tells how far long work is where no bar is shown: a line on stderr, at most one a minute."""
+    """A function that reports progress where there is no bar: a line on stderr, at most one per minute."""
     told_s = time.monotonic()
 
     def tell(line: str) -> None:

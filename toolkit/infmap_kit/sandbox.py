@@ -51,11 +51,17 @@ class SandboxLimits:
 
     time_limit_minutes: float = dataclasses.field(
         default=60.0,
-        metadata={"help": "End the computing of the model after so many minutes.", "min": 0.01},
+        metadata={
+            "help": "Minutes after which the process that computes the model is ended.",
+            "min": 0.01,
+        },
     )
     memory_limit_gib: float = dataclasses.field(
         default=8.0,
-        metadata={"help": "End it when it takes more GiB of memory than this.", "min": 0.1},
+        metadata={
+            "help": "GiB of memory above which the process that computes the model is ended.",
+            "min": 0.1,
+        },
     )
 
 
@@ -82,7 +88,7 @@ def run_confined(
     work
         The function.
     what
-        What is done, as the subject of an error: ``the export``.
+        Name of the work, as the subject of an error: ``the export``.
     limits
         Its limits.
     writable
@@ -283,7 +289,7 @@ def _watch(pid: int, what: str, limits: SandboxLimits) -> int:
 
 
 def _beyond(pid: int, limits: SandboxLimits, ends: float) -> str:
-    """What a process took too much of; empty while it keeps to its limits."""
+    """The limit that a process exceeded; empty if it exceeded none."""
     if time.monotonic() > ends:
         return (
             f"longer than {limits.time_limit_minutes:g} minutes, and was ended: a graph that never ends, or "

@@ -18,7 +18,7 @@ class DurableDatabase:
     path
         Made, without a table, when it is missing.
     busy_s
-        How long to wait while another connection writes.
+        Seconds to wait while another connection writes.
     """
 
     def __init__(self, path: Path, *, busy_s: float = 30.0) -> None:

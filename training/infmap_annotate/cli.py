@@ -13,7 +13,8 @@ from infmap_kit.errors import StudyError
 
 app = command.Application(
     name="infmap-annotate",
-    help="Doctors choose the best of several masks, blindly, in the browser. Research use only.",
+    help="Let doctors choose the best of several masks in the browser, without knowing where each is "
+    "from. For research use only.",
     epilog="Example: `infmap-annotate init study --data qata --readers anna,ben`",
     no_args_is_help=True,
     add_completion=False,
@@ -22,7 +23,7 @@ app = command.Application(
 )
 
 people = command.Application(
-    help="Who may sign in.",
+    help="Manage the readers who may sign in.",
     epilog="Example: `infmap-annotate readers add study dora`",
     no_args_is_help=True,
 )
@@ -30,7 +31,7 @@ app.add_typer(people, name="readers")
 
 StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Days = Annotated[int, typer.Option(min=1, help="Days for which tokens are good.")]
+Days = Annotated[int, typer.Option(min=1, help="Number of days for which tokens are valid.")]
 _DAYS = 90
 
 
@@ -38,29 +39,39 @@ _DAYS = 90
     epilog="Example: `infmap-annotate init study --data qata --readers anna,ben,cara --subset 500`"
 )
 def init(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="New folder.")],
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="New folder for the study.")],
     data: Annotated[
-        Path, typer.Option(help="Data set; COVID-19 radiographs without a mask become stage II.")
+        Path,
+        typer.Option(
+            help="Folder of the data set. COVID-19 radiographs without a mask become stage II."
+        ),
     ],
-    readers: Annotated[str, typer.Option(help="Names, with commas between them.")],
+    readers: Annotated[str, typer.Option(help="Names of the readers, with commas between them.")],
     third_readers: Annotated[
-        str, typer.Option(help="Names of those who decide where the readers disagree.")
+        str, typer.Option(help="Names of the third readers, who decide where the readers disagree.")
     ] = "",
     subset: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of radiographs with a mask in stage I. All by default."),
+        typer.Option(
+            min=1, help="Number of radiographs with a mask in stage I. The default is all."
+        ),
     ] = None,
     dice_bound: Annotated[
-        float, typer.Option(help="Different masks count as agreeing from this Dice on.")
+        float, typer.Option(help="Smallest Dice at which two different masks count as agreeing.")
     ] = 0.8,
     draw_in_stage_1: Annotated[
-        bool, typer.Option("--draw-in-stage-1", help="All masks may be rejected in stage I too.")
+        bool,
+        typer.Option(
+            "--draw-in-stage-1", help="Allow readers to reject all masks in stage I as well."
+        ),
     ] = False,
     days: Days = _DAYS,
-    seed: Annotated[int, typer.Option(help="Seed of all orders.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the orders in which radiographs and masks are shown.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a study and print all tokens, once: only hashes are stored."""
+    """Make a study, and print the readers' tokens once. Only their hashes are stored."""
     from infmap_annotate.study.collection import init_study
     from infmap_annotate.study.folder import Rules
     from infmap_kit.progress import progress_bar
@@ -82,27 +93,32 @@ def init(
 @app.command(epilog="Example: `infmap-annotate predict study --run runs/unet-folds --name unet`")
 def predict(
     study: StudyFolder,
-    name: Annotated[str, typer.Option(help="The model's name in the statistics.")],
+    name: Annotated[str, typer.Option(help="Name of the model in the statistics.")],
     run: Annotated[
         list[Path] | None,
-        typer.Option(help="Run folder, or cross-validation's folder of them; may be repeated."),
+        typer.Option(
+            help="Run folder, or the folder of a cross-validation's runs; may be repeated."
+        ),
     ] = None,
     url: Annotated[
         str | None,
         typer.Option(
-            help="Ask the engine served there (gRPC, host:port); --run proves its training."
+            help="gRPC endpoint (host:port) of a server to ask instead; --run shows on which radiographs its "
+            "network was trained."
         ),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="Folder of masks that were made elsewhere, NAME.png each.")
+        Path | None,
+        typer.Option(help="Folder of masks that were made elsewhere, each called NAME.png."),
     ] = None,
     stage: Annotated[
         int, typer.Option(min=1, max=2, help="Stage whose radiographs get the masks.")
     ] = 1,
 ) -> None:
-    """Add a model's masks to the radiographs of a stage, before its first decision.
+    """Add a model's masks to the radiographs of a stage, before the first decision on them.
 
-    Each radiograph is predicted by a run that did not train on it; what all runs trained on is refused by name.
+    Each radiograph is predicted by a run that was not trained on it. A radiograph on which all runs were
+    trained is refused by name.
     """
     from infmap_annotate.study.folder import Study
     from infmap_kit.progress import progress_bar
@@ -130,18 +146,23 @@ def predict(
 def serve(
     study: StudyFolder,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8090,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="Another name under which browsers reach it; may be repeated."),
+        typer.Option(help="Further name under which browsers reach the server; may be repeated."),
     ] = None,
-    certificate: Annotated[Path | None, typer.Option(help="PEM file, for HTTPS.")] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate for HTTPS (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).")] = None,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="A proxy in front speaks HTTPS.")
+        bool,
+        typer.Option(
+            "--behind-proxy", help="State that a proxy in front of the server provides HTTPS."
+        ),
     ] = False,
 ) -> None:
-    """Serve a study to its readers until Ctrl-C or SIGTERM; it may be killed at any time."""
+    """Serve a study to its readers until Ctrl-C or SIGTERM. It may be killed at any time without loss."""
     from infmap_annotate.web.serving import Address, serve_study
 
     address = Address(
@@ -154,15 +175,20 @@ def serve(
 @app.command(epilog="Example: `infmap-annotate export study qata-annotated`")
 def export(
     study: StudyFolder,
-    folder: Annotated[Path, typer.Argument(help="New folder.")],
-    stage: Annotated[int | None, typer.Option(min=1, max=2, help="One stage alone.")] = None,
+    folder: Annotated[Path, typer.Argument(help="New folder for the study.")],
+    stage: Annotated[
+        int | None, typer.Option(min=1, max=2, help="Stage to export. The default is all.")
+    ] = None,
     drawn: Annotated[
         bool,
-        typer.Option("--drawn", help="Stage I with its masks from before the study, to train on."),
+        typer.Option(
+            "--drawn",
+            help="Export stage I with the masks that it had before the study, for training.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the settled radiographs as a training set for `infmap-train fit`, with its data card."""
+    """Write the settled radiographs as a training set for `infmap-train fit`, with a data card."""
     from infmap_annotate.results.export import export_set
     from infmap_annotate.study.folder import Study
     from infmap_kit.progress import progress_bar
@@ -201,7 +227,7 @@ def backup(
         Path, typer.Argument(help="Archive to write; unpacked, it is the study again.")
     ],
 ) -> None:
-    """Copy a study into one file, while it is served or not."""
+    """Copy a study into one file. The study may be served meanwhile."""
     from infmap_annotate.study.backup import back_up
     from infmap_annotate.study.folder import Study
 
@@ -214,12 +240,15 @@ def add(
     study: StudyFolder,
     name: Annotated[str, typer.Argument(help="The reader's name.")],
     third: Annotated[
-        bool, typer.Option("--third", help="Decides where the readers disagree.")
+        bool,
+        typer.Option(
+            "--third", help="Make this a third reader, who decides where the readers disagree."
+        ),
     ] = False,
     days: Days = _DAYS,
     as_json: AsJson = False,
 ) -> None:
-    """Add a reader, or give one a new token in place of a lost or expired one; works while serving."""
+    """Add a reader, or replace a reader's lost or expired token. The study may be served meanwhile."""
     from infmap_annotate.study.folder import Study
     from infmap_annotate.study.readers import OWNER, add_reader
 
@@ -233,7 +262,7 @@ def add(
 def revoke(
     study: StudyFolder, name: Annotated[str, typer.Argument(help="The reader's name.")]
 ) -> None:
-    """Let a reader in no more, at once; their decisions stay, and the rest is not waited for."""
+    """Revoke a reader's access immediately. Past decisions are kept; further ones are no longer waited for."""
     from infmap_annotate.study.folder import Study
     from infmap_annotate.study.readers import revoke_reader
 
@@ -244,7 +273,7 @@ def revoke(
 
 @people.command("list", epilog="Example: `infmap-annotate readers list study`")
 def list_(study: StudyFolder, as_json: AsJson = False) -> None:
-    """List who may sign in, and until when."""
+    """List the readers who may sign in, and until when."""
     from infmap_annotate.study.folder import Study
     from infmap_annotate.study.readers import readers
     from infmap_kit.report.table import Table

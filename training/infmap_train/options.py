@@ -44,7 +44,7 @@ class Source(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How a folder of radiographs is read.
+    """The options for reading a folder of radiographs.
 
     Parameters
     ----------
@@ -63,16 +63,19 @@ class ReadOptions:
 
     reader: str = _option(
         "",
-        "Read DATA with this reader instead of the one that recognises it.",
+        "Name of the reader to use instead of the one that recognises the folder.",
         metavar="<name>",
     )
     group_pattern: str = _option(
         "",
-        "What this finds in a file's path is the patient, if nothing else says so.",
+        "Regular expression. The part of a file's path that it matches identifies the patient if "
+        "nothing else does.",
         metavar="<regex>",
     )
     negatives: str = _option(
-        "", "Also learn that this class is not COVID-19: other.", metavar="<class>"
+        "",
+        "Class of radiographs to train on as negatives besides the normal ones: other.",
+        metavar="<class>",
     )
 
     def __post_init__(self) -> None:
@@ -89,7 +92,7 @@ class ReadOptions:
 
     @classmethod
     def of_training(cls, training: Mapping[str, Any]) -> ReadOptions:
-        """How the data of a run were read, by its record; earlier versions knew no choice."""
+        """The options by which the data of a run were read, from its record. Earlier versions had none."""
         names = [field.name for field in dataclasses.fields(ReadOptions)]
         return _RecordedOptions(**{name: str(training.get(name, "")) for name in names})
 
@@ -105,7 +108,7 @@ class FitOptions(ReadOptions):
     Parameters
     ----------
     reader, group_pattern, negatives
-        How the data are read.
+        Options for reading the data.
     anatomy
         The anatomy that is segmented. Where only some radiographs have a lung mask, the folds are those
         of the infection all the same: one seed holds back the same patients for both.
@@ -157,45 +160,60 @@ class FitOptions(ReadOptions):
         Seed of the folds, the initial weights, the order and the augmentation.
     """
 
-    anatomy: Anatomy = _option(Anatomy.INFECTION, "What is segmented: infection or lungs.")
+    anatomy: Anatomy = _option(Anatomy.INFECTION, "Anatomy to segment: infection or lungs.")
     finding: str = _option(
-        "", "TOML file of the finding; without one, COVID-19 infection.", metavar="<path>"
+        "", "TOML file of the finding. The default is COVID-19 infection.", metavar="<path>"
     )
     encoder_weights: str = _option(
         "",
-        "imagenet (the paper's), chexnet, none (random), or a file: .h5 or .pth.tar; must be chosen.",
+        "Initial weights of the encoder: imagenet (as in the paper), chexnet, none (random), or a "
+        "file (.h5 or .pth.tar). There is no default.",
     )
-    start_from: str = _option("", "Begin with the weights of this finished run.", metavar="<path>")
-    epochs: int = _option(50, "Passes over the training data.")
-    batch_size: int = _option(32, "Radiographs per step.")
-    learning_rate: float = _option(1e-4, "Adam's learning rate.")
-    schedule: str = _option("constant", "The learning rate's schedule: constant or cosine.")
-    mixed_precision: bool = _option(False, "Compute in 16 bits, keep weights in FP32.")
-    small_epochs: int = _option(0, "Begin with this number of epochs of smaller pictures.")
+    start_from: str = _option(
+        "",
+        "Run folder of a finished training whose weights are the initial ones.",
+        metavar="<path>",
+    )
+    epochs: int = _option(50, "Number of passes over the training data.")
+    batch_size: int = _option(32, "Number of radiographs per training step.")
+    learning_rate: float = _option(1e-4, "Learning rate of Adam.")
+    schedule: str = _option("constant", "Schedule of the learning rate: constant or cosine.")
+    mixed_precision: bool = _option(False, "Compute in 16 bits, and keep the weights in FP32.")
+    small_epochs: int = _option(0, "Number of epochs, at the beginning, with smaller pictures.")
     small_size: int = _option(128, "Height and width of the smaller pictures.", unit="pixels")
     image_dice_epochs: int = _option(
-        0, "End with this number of epochs with the Dice loss of each image."
+        0,
+        "Number of epochs, at the end, with the Dice loss of each image instead of that of the batch.",
     )
     dice_smooth_pixels: float = _option(
-        100.0, "Added to numerator and denominator of the Dice loss; 0 is eq. 7.", unit="pixels"
+        100.0,
+        "Smoothing term that is added to numerator and denominator of the Dice loss; 0 is the paper's "
+        "eq. 7.",
+        unit="pixels",
     )
     validation_percent: int = _option(
-        0, "Percent of the training part, by patient, to watch instead of learning from it."
+        0, "Percent of the training part, by patient, to validate on instead of training on it."
     )
     early_stopping: int = _option(
         0,
-        "End after this number of epochs without a better watched figure, and take the best epoch.",
+        "Number of epochs without improvement on the validation part after which training ends; the "
+        "best epoch is kept.",
     )
-    tone_jitter: float = _option(0.0, "Strength of tone augmentation; 0 is the paper.")
-    zoom_jitter: float = _option(0.0, "Strength of random stretching; 0 is the paper.")
-    flip: bool = _option(False, "Mirror half of the pictures.")
+    tone_jitter: float = _option(
+        0.0, "Strength of the augmentation of gray values; 0 is the paper's setting."
+    )
+    zoom_jitter: float = _option(0.0, "Strength of random stretching; 0 is the paper's setting.")
+    flip: bool = _option(False, "Mirror half of the pictures at random.")
     ema_momentum: float = _option(
         0.0,
-        "Momentum of the weights' average over an epoch's steps; 0, as in the paper, averages nothing.",
+        "Momentum of the exponential moving average of the weights; 0 (as in the paper) averages "
+        "nothing.",
     )
-    folds: int = _option(5, "Number of parts that the data are split into, by patient.")
-    fold: int = _option(0, "Which part is held back, counted from 0.")
-    seed: int = _option(0, "Seed of split, weights, order and augmentation.")
+    folds: int = _option(5, "Number of folds that the data are split into, by patient.")
+    fold: int = _option(0, "Fold that is held back, counted from 0.")
+    seed: int = _option(
+        0, "Seed of the split, the initial weights, the order and the augmentation."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -99,7 +99,7 @@ def test_by_accession_number_study_and_instance_as_typed_or_as_the_logs_show_the
     assert found(Name.INSTANCE, uids[0]) == found(Name.INSTANCE, hashed_uid(uids[0])) == [1]
     assert found(Name.PATIENT, hashed_uid(TO_FORGET)) == [1, 2]
     assert found(Name.PATIENT, "PAT-") == [], "a part of an ID names nobody"
-    with pytest.raises(NodeError, match="all without one"):
+    with pytest.raises(NodeError, match="everything without one"):
         found(Name.PATIENT, " ")
 
 

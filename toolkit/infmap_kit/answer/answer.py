@@ -47,7 +47,7 @@ class Answer:
     finding
         The finding that the model looks for, whose threshold decides.
     paint
-        How ``infection_map`` is painted.
+        Way in which ``infection_map`` is painted.
     mirror_agreement
         Dice of the mask with that of the mirror image, mirrored back, 1 where both are empty; ``None`` when it
         was not asked for.

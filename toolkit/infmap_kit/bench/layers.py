@@ -1,4 +1,4 @@
-"""Where the time goes inside the network: OpenVINO's own account, layer by layer, of the compiled graph."""
+"""The time of each layer of the compiled graph, as measured by OpenVINO's profiler."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Layer:
     name
         The layer; several of the network's may be fused in it.
     kind
-        What it is in the compiled graph, such as ``Convolution``, ``Reorder`` or ``Convert``.
+        Type of the layer in the compiled graph, such as ``Convolution``, ``Reorder`` or ``Convert``.
     precision
         Type that it computes in, as OpenVINO reports it.
     kernel

@@ -66,7 +66,7 @@ class LoadOptions:
 
 
 def limit_of(subject: Subject, options: LoadOptions) -> dict[str, Any]:
-    """What the cores could compute of the network alone, or under ``missing`` why that is not known."""
+    """The highest throughput of the network alone on these cores; ``missing`` is the reason if unknown."""
     network = subject.openvino_network
     if network is None:
         return {"missing": "the engine is not OpenVINO's, whose benchmark_app measures its own"}
@@ -161,7 +161,7 @@ def open_loop(
 
 
 def poisson_arrivals(rate_per_s: float, seconds: float, *, seed: int) -> NDArray[np.float64]:
-    """Times in seconds, from 0, at which requests are due: exponential gaps, at least one request."""
+    """Times of requests in seconds from 0, with exponential gaps; at least one."""
     random = np.random.default_rng(seed)
     expected = max(1, round(rate_per_s * seconds))
     due: NDArray[np.float64] = np.cumsum(random.exponential(1 / rate_per_s, expected))

@@ -90,7 +90,7 @@ def measure(
     options
         Scopes and length.
     serve
-        What serves it.
+        Function that starts the server.
 
     Raises what :meth:`Subject.served` raises, and ``InputRejected`` when a file is no suitable radiograph.
     """

@@ -95,7 +95,7 @@ class Latencies:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairedRatio:
-    """How many times as long as another scope one takes that was measured in turn with it.
+    """The ratio of the latencies of two scopes that were measured in turn.
 
     Parameters
     ----------

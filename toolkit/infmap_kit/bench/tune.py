@@ -54,7 +54,7 @@ _NOISE = 0.03
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadPoint:
-    """What the served ensemble does while so many clients ask again and again, one picture a request.
+    """Throughput and latency of the served ensemble with a number of clients, each sending single pictures.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Trial:
     setting
         The setting.
     curve
-        By a rising number of clients, the first of them alone.
+        Points in rising order of the number of clients, beginning with one.
     """
 
     setting: Setting
@@ -159,7 +159,7 @@ def tune(
     settings
         Settings to try; by default those that fit this machine's cores.
     serve
-        What serves each of them.
+        Function that starts a server for each setting.
 
     Raises
     ------

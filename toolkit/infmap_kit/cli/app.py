@@ -26,7 +26,8 @@ DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_REPORT = Path("gate-report")
 
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout, also for a failure.")
+    bool,
+    typer.Option("--json", help="Print one JSON document on stdout, also if the command fails."),
 ]
 Repository = Annotated[
     Path, typer.Option("--repository", "-r", help="Triton model repository.", show_default=True)
@@ -37,7 +38,8 @@ Report = Annotated[
 GateImages = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of radiographs to compare on, besides synthetic ones and those of the run."
+        help="Folder of radiographs for the gate to compare on, in addition to synthetic ones and in place "
+        "of those of the run."
     ),
 ]
 Url = Annotated[str, typer.Option(help="The server's gRPC endpoint, host:port.")]

@@ -131,12 +131,12 @@ class _Option:
 
     @property
     def flag(self) -> str:
-        """How it is spelled."""
+        """The spelling of the option."""
         spelled: str = self.metadata.get("flag", f"--{self.name.replace('_', '-')}")
         return spelled.rpartition("/")[2].strip()
 
     def parameter(self) -> inspect.Parameter:
-        """What Typer makes the option of."""
+        """The parameter from which Typer makes the option."""
         kind, default = self.kind, self.default
         if kind == tuple[int, ...]:
             kind, default = str, ",".join(map(str, default))
@@ -156,7 +156,7 @@ class _Option:
         return inspect.Parameter(self.name, keyword, default=default, annotation=annotation)
 
     def read(self, value: Any) -> Any:
-        """What the dataclass takes, of what Typer read."""
+        """The value for the dataclass, from the one that Typer read."""
         if self.kind == tuple[int, ...]:
             return numbers(value, self.flag)
         return tuple(value or ()) if self.kind == tuple[str, ...] else value

@@ -1,4 +1,4 @@
-"""What several commands end with."""
+"""Sentences with which several commands end."""
 
 from __future__ import annotations
 

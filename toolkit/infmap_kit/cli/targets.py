@@ -8,7 +8,7 @@ from infmap_kit.targets.registry import choose, precision_of, targets
 from infmap_kit.targets.target import TargetOptions
 
 TARGET_OPTIONS = tuple(target.options for target in targets())
-"""What `export`, `install` and `bench table5` make their options of."""
+"""The options of targets, shared by `export`, `install` and `bench table5`."""
 
 
 def target_options(name: str, precision: str, given: Given) -> TargetOptions:

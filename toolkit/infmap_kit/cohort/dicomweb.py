@@ -33,7 +33,7 @@ _INSTANCE_ACCEPTED = 'multipart/related; type="application/dicom"; transfer-synt
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Query:
-    """Which radiographs of a PACS are asked for.
+    """The search for radiographs in a PACS.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _get(address: str, parameters: dict[str, str] | None = None, accept: str = "
 
 @functools.lru_cache(maxsize=64)
 def _session(_thread: int) -> requests.Session:
-    """Of each thread its own, since a session is not made to be shared."""
+    """A session for each thread, since sessions cannot be shared."""
     import requests
 
     return requests.Session()

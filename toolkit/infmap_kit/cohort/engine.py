@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 _OUT_S = 10.0
-"""How long a server that did not answer is asked last."""
+"""Seconds during which a server that did not answer is asked only after all others."""
 
 
 class Servers(InfmapModel):
@@ -42,7 +42,7 @@ class Servers(InfmapModel):
     urls
         ``host:port`` of each server's gRPC endpoint.
     patience_s
-        How long none may answer before that is an error.
+        Seconds without an answer from any server after which an error is raised.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a cohort is made of: folders and files, lists, a DICOMDIR, a PACS, an object store; as locators."""
+"""The inputs of a cohort (folders, files, lists, a DICOMDIR, a PACS, an object store) as locators."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def locators_of(text: str, query: Query) -> Iterator[bytes]:
         A folder or a picture; a list, ``.csv`` or ``.parquet``; a ``DICOMDIR``; the root of a DICOMweb,
         ``http(s)://…``; or another URL of fsspec, such as ``s3://bucket/prefix``.
     query
-        What a DICOMweb is asked for.
+        Search for radiographs in a DICOMweb.
 
     Raises
     ------

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ROWS = "rows"
 """Folder of the data set."""
 MANIFEST = "manifest.jsonl"
-"""What was written, a line a part, as it was written."""
+"""Name of the file that records the parts, one line each, in the order in which they were written."""
 SUMMARY = "manifest.json"
 """The same of a run that has ended, in one document."""
 
@@ -55,11 +55,11 @@ class CohortPart:
     name
         Its path in the folder of the run.
     rows
-        How many.
+        Number of rows.
     sha256
-        Of the file.
+        SHA-256 of the file.
     rejected
-        How many rows hold which rejection's code.
+        Number of rows by the code of their rejection.
     """
 
     task: int
@@ -77,7 +77,7 @@ class PartWriter:
     folder
         Folder of the run; made when it is missing.
     schema
-        Of the rows.
+        Arrow schema of the rows.
 
     Raises
     ------

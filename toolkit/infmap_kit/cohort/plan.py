@@ -36,7 +36,7 @@ SAFE_TAGS = (
 """Tags that name nobody, and may be asked for without --identify; the last two are made of others."""
 
 MAPS = tuple(name for name in FORMATS if name not in (JSON, CAM))
-"""What may be written for each radiograph, besides its row."""
+"""The kinds of results that may be written for each radiograph besides its row."""
 
 USUAL_TAGS = (
     *("InstitutionName", "Manufacturer", "ManufacturerModelName", "PatientSex"),
@@ -46,7 +46,7 @@ USUAL_TAGS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CohortOptions:
-    """What is asked about each radiograph.
+    """What is computed and kept for each radiograph of a cohort.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class CohortOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run does.
+    """The plan of a run: its model, its options and its radiographs.
 
     Parameters
     ----------
@@ -103,15 +103,15 @@ class Plan:
     model
         The model's identity.
     options
-        What is asked.
+        What is computed and kept for each radiograph.
     stand_in
         Stand-in for nothing, which another secret for UIDs would change.
     version
-        Of infmap-kit.
+        Version of infmap-kit.
     radiographs
-        How many there are; their numbers begin at 0.
+        Number of radiographs; they are numbered from 0.
     repeated
-        How often one was named again, and passed over.
+        Number of repeated inputs that were left out.
     made_at
         Time, ISO 8601 in UTC; what came into a folder later is not part of it.
     """
@@ -132,7 +132,7 @@ class Plan:
 
     @property
     def tasks(self) -> int:
-        """How many there are."""
+        """Number of tasks."""
         return -(-self.radiographs // self.task_size)
 
 

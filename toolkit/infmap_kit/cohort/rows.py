@@ -78,9 +78,9 @@ class Row:
     number
         Its number in the plan.
     locator
-        Where it lies; only a stand-in of it is kept.
+        Locator of the radiograph; only a hash of it is kept.
     options
-        What is asked.
+        What is computed and kept for each radiograph.
     """
 
     def __init__(self, number: int, locator: bytes, options: CohortOptions) -> None:
@@ -108,7 +108,7 @@ class Row:
         }
 
     def add_answer(self, radiograph: Radiograph, answer: Answer) -> None:
-        """What the model said."""
+        """Add the model's answer to the row."""
         document = finding_document(radiograph, answer, source="")
         lungs = document["lungs"] or {}
         self.values |= {
@@ -191,7 +191,7 @@ def _age_band(header: Dataset) -> str:
 
 
 def _pixel_statistics(pixels: NDArray[np.uint8]) -> dict[str, float]:
-    """Of the pixels as they are shown, 0 to 255."""
+    """Statistics of the displayed pixels, 0 to 255."""
     mean, deviation = (float(one[0, 0]) for one in cv2.meanStdDev(pixels))
     return {
         "pixel_mean": mean,

@@ -26,21 +26,21 @@ _AHEAD = 2
 """Tasks on their way for each worker: one is worked on, one is there when it ends."""
 
 _LOOK_S = 5.0
-"""How often the workers are counted: a cluster grows and shrinks."""
+"""Seconds between two counts of the workers, because a cluster grows and shrinks."""
 
 
 @dataclasses.dataclass
 class CohortTally:
-    """How far a run is.
+    """The progress of a run.
 
     Parameters
     ----------
     radiographs
-        How many there are in all.
+        Number of radiographs in the cohort.
     done, kept
         Whose rows are there, and those that an earlier call made.
     rejected
-        How many were refused, by code.
+        Number of rejected radiographs by the code of the rejection.
     set_aside
         Numbers of those that took their worker along.
     tasks
@@ -86,7 +86,7 @@ class CohortTally:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Piece:
-    """What is given to a worker: a task, or a radiograph of one whose worker was lost."""
+    """A unit of work for a worker: a task, or one radiograph of a task whose worker was lost."""
 
     task: int
     items: tuple[tuple[int, bytes], ...]
@@ -105,11 +105,11 @@ class CohortRun:
     parts
         Writes the parts.
     order
-        What the tasks have in common.
+        Settings that all tasks share.
     client
         Connection to the workers.
     tries
-        How often a radiograph may take its worker along before it is set aside.
+        Number of times that a worker may die over a radiograph before the radiograph is set aside.
 
     Raises
     ------
@@ -235,7 +235,7 @@ class CohortRun:
 
 
 def tally_of(plan: Plan, parts: PartWriter) -> CohortTally:
-    """How far earlier calls came."""
+    """The progress of earlier calls."""
     done = sum(part.rows for part in parts.parts.values())
     tally = CohortTally(radiographs=plan.radiographs, done=done, kept=done)
     for part in parts.parts.values():

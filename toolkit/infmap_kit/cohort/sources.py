@@ -1,4 +1,4 @@
-"""Where radiographs of a cohort lie, and their content: files, objects of a store, instances of a PACS.
+"""The sources of a cohort's radiographs: files, objects of a store, instances of a PACS.
 
 A locator says where one lies, in bytes: a path as the system has it, ``s3://bucket/key`` or another URL of
 fsspec, or the WADO-RS address of an instance.

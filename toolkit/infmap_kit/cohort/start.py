@@ -21,7 +21,7 @@ from infmap_kit.progress import Progress, no_progress
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CohortStart:
-    """What `cohort run` is told.
+    """The arguments of `cohort run`.
 
     Parameters
     ----------
@@ -34,15 +34,15 @@ class CohortStart:
     urls
         Servers.
     query
-        What a DICOMweb is asked for.
+        Search for radiographs in a DICOMweb.
     options
-        What is asked about each radiograph.
+        What is computed and kept for each radiograph.
     cluster
-        Where the workers are.
+        The workers to use.
     tries
-        How often a radiograph may take its worker along.
+        Number of times that a worker may die over a radiograph.
     patience_s
-        How long a server, a store or a PACS may not answer.
+        Seconds without an answer after which a server, a store or a PACS is given up.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class Begun:
     was_there
         Whether an earlier call made the plan.
     tally
-        How far it is.
+        Progress of the run.
     dashboard
         Address of Dask's dashboard; empty when there is none.
     """
@@ -97,7 +97,7 @@ def conduct(
     Yields
     ------
     Begun or CohortTally
-        What was begun, first; then how far it is, after each part.
+        First the run that was begun, then the progress after each part.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a worker does with the radiographs of one task; it writes maps where they are asked for, and no rows."""
+"""The work on one task: infer its radiographs and write their maps if asked for. It writes no rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ASKING_A_SERVER = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
-    """What all tasks of a run have in common.
+    """The settings that all tasks of a run share.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class Order:
     model
         Digest of the one model that may answer.
     options
-        What is asked.
+        What is computed and kept for each radiograph.
     output
         Folder of the run, for maps.
     patience_s
-        How long a server, a store or a PACS may not answer before the task is given back.
+        Seconds without an answer from server, store or PACS after which the task is given back.
     """
 
     repository: str
@@ -149,7 +149,7 @@ def _answer(fetched: _Fetched, model: InfmapModel, order: Order) -> Row:
 
 
 def _or_rejected(row: Row, step: Callable[[], Any]) -> Any:
-    """What a step gives, or ``None`` with the rejection in the row; what stops the run is raised."""
+    """The result of a step, or ``None`` if it rejects the radiograph. Errors that end the run are raised."""
     try:
         return step()
     except InputRejected as rejection:

@@ -59,7 +59,7 @@ class DemoFolder:
                 write_json(self._record, {})
 
     def published(self, model: Path) -> Manifest | None:
-        """What an earlier call published of the very same model by this version, if it is whole."""
+        """The release that an earlier call of this version published of the same model, if it is complete."""
         with contextlib.suppress(SpecError):
             if read_json(self._record) == _record_of(model):
                 return checked(self.repository)
@@ -110,6 +110,6 @@ class DemoFolder:
 
 
 def _record_of(model: Path) -> dict[str, object]:
-    """What a repository is made of: the version, and the SHA-256 of each file of the model."""
+    """The origin of a repository: the version, and the SHA-256 of each file of the model."""
     files = {path.name: sha256_of(path) for path in sorted(model.iterdir()) if path.is_file()}
     return {"infmap_kit": infmap_kit.__version__, "model": files}

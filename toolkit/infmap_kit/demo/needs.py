@@ -1,4 +1,4 @@
-"""What the demo needs of this machine beside its model."""
+"""The requirements of the demo besides its model."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Leaving:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Localised:
-    """Where a graph in FP16 leaves its reference.
+    """The layers at which a graph in FP16 deviates from its reference.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Localised:
         Nodes that make it equivalent again when they stay in FP32, and of which none can be left
         out; empty when it passes, ``None`` when no nodes make it equivalent.
     graphs_tried
-        How many graphs were made and compared.
+        Number of graphs that were made and compared.
     """
 
     passes: bool
@@ -228,7 +228,7 @@ class _Search:
         return self._known[key]
 
     def _lowered(self, keep: Sequence[str]) -> onnx.ModelProto:
-        """What a GPU would compute of a graph in FP16 that keeps some nodes."""
+        """The graph as a GPU would compute it in FP16, with some nodes kept in FP32."""
         for _ in self._order:
             try:
                 halved = fp16_graph(self._model, keep_fp32=[*self._unholdable, *keep])

@@ -1,4 +1,4 @@
-"""How far an engine may be from its reference, by precision, and why."""
+"""The largest deviations of an engine from its reference that pass the gate, by precision, with reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infmap_kit.parts.registry import optional_parts
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """How far an engine may be from its reference.
+    """The largest deviations of an engine from its reference that pass the gate.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ from infmap_kit.progress import Progress, no_progress
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PictureComparison:
-    """How far an engine is from its reference on one picture.
+    """The deviation of an engine from its reference on one picture.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class PictureComparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GateReport:
-    """How far an engine is from its reference.
+    """The deviation of an engine from its reference over all pictures.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class GateReport:
     finding_threshold
         Probability from which the reference decides.
     int8
-        What each network in INT8 keeps in a higher precision, by its graph; empty where none is.
+        Convolutions that each INT8 network keeps in a higher precision, by graph; empty without INT8.
     """
 
     dice: float

@@ -91,7 +91,7 @@ class CudaEngine(OnnxRuntimeEngine):
     def bound(
         self, inputs: Mapping[str, NDArray[Any]]
     ) -> tuple[Callable[[], None], Callable[[], dict[str, NDArray[Any]]]]:
-        """What :meth:`resident` returns, and what brings the outputs of its last call back."""
+        """The function that :meth:`resident` returns, and one that copies the outputs of its last call back."""
         from onnxruntime import OrtValue
 
         binding, session = self._session.io_binding(), self._session

@@ -129,7 +129,7 @@ class OpenvinoEngine:
     graph
         The runner's own graph, whose outputs are not copied.
     path, precision
-        What it was made of.
+        File and precision that the engine was made from.
     """
 
     def __init__(self, path: Path, *, precision: str = "f32", threads: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What the networks of a model in INT8 keep in a higher precision, for the gate's report."""
+"""The convolutions that INT8 networks keep in a higher precision, for the gate's report."""
 
 from __future__ import annotations
 

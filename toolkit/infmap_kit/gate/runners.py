@@ -276,7 +276,7 @@ def by_the_paper(
     finding
         The finding whose threshold and colours the answer has.
     paint
-        How the map is painted.
+        Way to paint the map.
     """
     infected = probability >= np.float32(finding.threshold)
     # A map of NaN has no colour; the gate names the NaN itself.

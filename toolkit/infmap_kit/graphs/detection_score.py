@@ -62,7 +62,7 @@ def detection_score_graph(rule: str) -> onnx.ModelProto:
 
 
 def pixels_of(rule: str) -> int:
-    """How many of a picture's largest probabilities a rule takes.
+    """The number of a picture's largest probabilities that a rule averages.
 
     Raises
     ------

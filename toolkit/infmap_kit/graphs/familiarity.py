@@ -1,4 +1,4 @@
-"""How familiar a picture is: the distance of the encoder's features from those that the network learnt from.
+"""The familiarity of a picture: the distance of its features from those of the training pictures.
 
 The features of a picture are the means over one of the encoder's tensors, a number a channel. Training fits a
 Gaussian to those of its pictures (Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution
@@ -53,7 +53,7 @@ ROUNDING = 0.02
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gaussian:
-    """What the features of the pictures that a network learnt from are like.
+    """The distribution of the features of a network's training pictures.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Fitted:
     graph
         From features to FAMILIARITY, as training wrote it.
     sha256
-        Of its file.
+        SHA-256 of its file.
     tensor
         The tensor of the network that the features are the means of.
     """

@@ -167,7 +167,7 @@ def rewrite_resizes(model: onnx.ModelProto) -> int:
     Returns
     -------
     int
-        How many nodes were rewritten.
+        Number of nodes that were rewritten.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def remove_whole_slices(graph: onnx.GraphProto) -> int:
     Returns
     -------
     int
-        How many nodes were taken away.
+        Number of nodes that were removed.
     """
     constants = {t.name: t for t in graph.initializer if t.data_type in _INTEGERS}
     outputs = {value.name for value in graph.output}

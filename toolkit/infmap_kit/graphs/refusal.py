@@ -27,7 +27,7 @@ def refuse_graph(model: onnx.ModelProto, where: str) -> None:
     model
         The graph.
     where
-        Where it is from, for messages.
+        Origin of the graph, for messages.
 
     Raises
     ------

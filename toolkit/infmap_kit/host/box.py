@@ -33,7 +33,7 @@ from infmap_kit.triton.repository import check_repository
 from infmap_kit.triton.server.options import ServerOptions
 
 IMAGE = f"infmap-kit:{infmap_kit.__version__}"
-"""What is built of a kit's Containerfile."""
+"""Name of the image that a kit's Containerfile builds."""
 
 PROMETHEUS = "prom/prometheus:v3.5.0"
 GRAFANA = "grafana/grafana:12.1.1"
@@ -46,7 +46,7 @@ DICOM_PORT = 11112
 SPOOL = Path("/var/lib/infmap-node")
 MODEL_URL = f"triton:{GRPC_PORT}"
 STATUS = f'\n# For Prometheus, inside; compose publishes it on loopback.\n[status]\nhost = "{EVERYWHERE}"\n'
-"""What a node's file says in a box, and has to be added to its draft."""
+"""Lines that a node's file needs in a box, added to its draft."""
 
 _TEMPLATES = Path(__file__).with_name("templates") / "box"
 _PYTHON = "/opt/infmap-kit/bin/python"
@@ -55,7 +55,7 @@ _ALERTS = "Prometheus reads every `*.yml` here when it starts, such as `alerts.y
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoxOptions:
-    """Where a box listens, and what it is built of.
+    """The addresses on which a box listens, and the images that it is built from.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class BoxOptions:
     host
         Address of the machine that the node's DICOM port is published on.
     port
-        That port.
+        Port of the node on the machine.
     grafana_port
         Port of 127.0.0.1 for Grafana.
     kit

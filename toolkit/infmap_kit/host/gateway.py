@@ -80,7 +80,7 @@ class GatewayOptions:
     body_mib
         Size of a request, at most.
     requests_per_second, connections
-        Of each caller, at most. Of requests, twice as many in the first second.
+        Largest numbers for each caller. The first second admits twice as many requests.
     timeout_s
         Seconds until the server must have answered.
     modules
@@ -153,7 +153,7 @@ def write_gateway(folder: Path, options: GatewayOptions) -> dict[str, str]:
     folder
         Folder that nginx gets as its prefix; ``callers.conf`` in it is added to, never shortened.
     options
-        What to write.
+        Settings of the gateway.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from infmap_kit.model.files import write_bytes, writing_to
 
 SERVICES = ("infmap-serve.service", "infmap-node.service", "infmap-doctor.service")
 FILES = (*SERVICES, "infmap-doctor.timer", "infmap-kit.sysusers")
-"""What is written."""
+"""The names of the files that are written."""
 
 _TEMPLATES = Path(__file__).with_name("templates") / "systemd"
 # systemd reads spaces, quotes, % and $ of these lines as something else.
@@ -24,7 +24,7 @@ _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnitOptions:
-    """Where things lie on the host, and who runs them.
+    """The paths on the host, and the users of the units.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a network of others wants done to pixels, and what its answers are, where its file does not say so."""
+"""The preprocessing and the outputs of another framework's network, where its file does not state them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACTIVATIONS = ("sigmoid", "softmax", "none")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelAdapter:
-    """What stands between the contract and a network of others; what is not given, its graph must say itself.
+    """The conversions for another framework's network. What is not given, its graph must state.
 
     Parameters
     ----------
@@ -34,35 +34,41 @@ class ModelAdapter:
 
     layout: str | None = dataclasses.field(
         default=None,
-        metadata={"help": "Order of axes that a network of others takes: nchw (PyTorch) or nhwc."},
+        metadata={
+            "help": "Order of the axes that another framework's network expects: nchw (PyTorch) or nhwc."
+        },
     )
     scale: str | None = dataclasses.field(
         default=None,
         metadata={
-            "help": "Factor of the pixels of 0 to 255 for a network of others, such as 1/255 or 1."
+            "help": "Factor by which pixels of 0 to 255 are multiplied for another framework's network, such "
+            "as 1/255 or 1."
         },
     )
     mean: str | None = dataclasses.field(
         default=None,
         metadata={
-            "help": "Subtracted after --scale: one number, or one a channel (0.485,0.456,0.406)."
+            "help": "Mean to subtract after --scale: one number, or one per channel (0.485,0.456,0.406)."
         },
     )
     std: str | None = dataclasses.field(
         default=None,
-        metadata={"help": "Divides then: one number, or one a channel (0.229,0.224,0.225)."},
+        metadata={
+            "help": "Standard deviation to divide by after --mean: one number, or one per channel "
+            "(0.229,0.224,0.225)."
+        },
     )
     activation: str | None = dataclasses.field(
         default=None,
         metadata={
-            "help": "What makes probabilities of the network's answers: sigmoid, softmax or none; of several "
-            "classes which one is the finding's (softmax:1, sigmoid:0, none:1)."
+            "help": "Function that turns the network's outputs into probabilities: sigmoid, softmax or none. "
+            "With several classes, add the number of the finding's class (softmax:1, sigmoid:0, none:1)."
         },
     )
     size: int | None = dataclasses.field(
         default=None,
         metadata={
-            "help": "Height and width in pixels of the pictures, where the network takes any.",
+            "help": "Height and width of the pictures in pixels, needed if the network accepts any size.",
             "min": 16,
             "max": LARGEST_IMAGE_SIZE,
         },
@@ -88,7 +94,7 @@ class ModelAdapter:
         return {name: value for name, value in stated.items() if value is not None}
 
     def factors(self) -> tuple[float, float]:
-        """What pixels are multiplied by, and what they are divided by then."""
+        """The factor by which pixels are multiplied, and the divisor after it."""
         text = self.scale or "1"
         words = text.split("/")
         try:

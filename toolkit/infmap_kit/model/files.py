@@ -201,7 +201,7 @@ def sync_folder(folder: Path) -> None:
 
 
 _LONGEST_NAME_BYTES = 255
-"""Of one file on every usual file system (NAME_MAX)."""
+"""Longest name of a file, in bytes, on every usual file system (NAME_MAX)."""
 
 
 def shortened(name: str, *, room_bytes: int) -> str:
@@ -254,5 +254,5 @@ def sha256_of(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where a user's caches lie, such as what was timed for TensorRT: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """The folder of the user's caches, such as TensorRT's timings: in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "infmap-kit"

@@ -142,7 +142,7 @@ class FindingSpec:
 
     @property
     def caveat(self) -> str:
-        """What a detection means, and what it does not."""
+        """The sentence that says what a detection means and what it does not."""
         return (
             f"Detected means {self.noun}-like opacity on the picture, not {self.condition.meaning} by itself: "
             "other diseases look alike."

@@ -107,17 +107,17 @@ class ModelIdentity(Mapping[str, str]):
 
     @property
     def precision(self) -> str:
-        """What its networks compute in."""
+        """The precision in which its networks compute."""
         return self.get("precision", "")
 
     @property
     def finding(self) -> FindingSpec:
-        """What the model looks for."""
+        """The finding that the model looks for."""
         return FindingSpec.from_parameters(self)
 
     @property
     def paint(self) -> Paint:
-        """How its maps are painted."""
+        """The way in which its maps are painted."""
         return Paint.from_parameters(self)
 
     def onnx_sha256(self, part: str = "") -> str | None:
@@ -146,7 +146,7 @@ def is_network(value: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def adapter_text(model: Mapping[str, Any]) -> str:
-    """What a manifest's ``model`` says of the size and the adapter of a network of others; else empty."""
+    """Size and adapter of another framework's network in a manifest's ``model``; otherwise empty."""
     size, adapter = model.get("image_size"), model.get("adapter", {})
     sides = [f"{size}x{size}"] if size else []
     return ", ".join([*sides, *(f"{name} {value}" for name, value in adapter.items())])

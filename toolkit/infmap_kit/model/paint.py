@@ -1,4 +1,4 @@
-"""How probabilities are painted on the radiograph: an attribute of a release, stated in its identity."""
+"""The way to paint probabilities on the radiograph, which is stated in a release's identity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARAMETER = "paint"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Paint:
-    """How an infection map is painted.
+    """The way to paint an infection map.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Paint:
     paint: str = dataclasses.field(
         default=BY_OPACITY,
         metadata={
-            "help": "How maps are painted: opacity (the more probable, the more opaque) or paper (as in the "
+            "help": "How maps are painted: opacity (a higher probability is more opaque) or paper (as in the "
             "paper's figures)."
         },
     )
@@ -56,7 +56,9 @@ class Paint:
     )
     paint_in: str = dataclasses.field(
         default=EVERYWHERE,
-        metadata={"help": "Where maps are painted: everywhere, or lungs (with --lungs)."},
+        metadata={
+            "help": "Where maps are painted: everywhere, or only inside the lungs (lungs, which needs --lungs)."
+        },
     )
     colours: str = dataclasses.field(
         default="",
@@ -131,7 +133,7 @@ PAPER = Paint(paint=BY_THE_PAPER)
 """The paper's, and that of whatever states none."""
 
 DEFAULT_PAINT = Paint()
-"""What an export takes where none is asked for."""
+"""The default of an export."""
 
 PARAMETERS = frozenset(_parameter(field.name) for field in dataclasses.fields(Paint))
 """Names of the parameters, which say nothing of what a model decides."""

@@ -10,7 +10,7 @@ from infmap_kit.errors import ProgressionError, SpecError
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 
 PARAMETER = "severity_noise"
-"""Where a model states it, in its manifest, its config and its results."""
+"""The key of the noise in a model's manifest, config and results."""
 
 COVERAGE = 0.95
 
@@ -19,7 +19,7 @@ MIN_VARIANTS = 20
 MAX_VARIANTS = 10_000
 
 REGIONS = ("image", "lungs", "right", "left")
-"""Of what a severity is: the whole image, both lungs, or the patient's right or left one."""
+"""The regions of a severity: the whole image, both lungs, the patient's right or left lung."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Variation:
     Parameters
     ----------
     variants
-        How many pictures are made of a radiograph.
+        Number of variants of each radiograph.
     seed
         Seed of the draws: the same seed, the same displacements, for every radiograph.
     shift_percent
@@ -75,7 +75,7 @@ class Variation:
 
 @dataclasses.dataclass(frozen=True)
 class Reach:
-    """How far a severity goes, in percentage points.
+    """The noise of a severity in percentage points.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Reach:
         How far below and above the radiograph's own severity the middle 95 % of its variants reach, at most,
         in 95 % of the radiographs; 0 to 100.
     radiographs
-        How many were measured.
+        Number of radiographs that were measured.
 
     Raises
     ------
@@ -102,12 +102,12 @@ class Reach:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeverityNoise:
-    """What a model states of its severity's noise, on radiographs that it was not trained on.
+    """The noise of a model's severity, measured on radiographs that it was not trained on.
 
     Parameters
     ----------
     reach
-        Of each region of :data:`REGIONS` that was measured.
+        Noise in each region of :data:`REGIONS` that was measured.
     variation
         The limits of the variants.
 
@@ -153,7 +153,7 @@ class SeverityNoise:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self | None:
-        """What a model's parameters say of it; ``None`` where they say nothing.
+        """The noise that a model's parameters state; ``None`` if they state none.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class SeverityNoise:
     def of_document(
         cls, document: Mapping[str, Any], where: str, *, threshold: float, temperature: float
     ) -> Self:
-        """What the ``severity_noise.json`` of a run states.
+        """The noise that the ``severity_noise.json`` of a run states.
 
         Parameters
         ----------

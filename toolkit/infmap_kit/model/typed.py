@@ -28,7 +28,7 @@ def typed(kind: type[_T], document: object, where: str, *, others: bool = False,
     document
         The object.
     where
-        Where it is from, for messages.
+        Origin of the value, for messages.
     others
         Whether the object may hold keys that are no fields.
     made

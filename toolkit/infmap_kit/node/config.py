@@ -98,7 +98,7 @@ def _web_address(text: str) -> str:
 
 
 CaptureKind = Literal["beside", "map", "bare"]
-"""What a Secondary Capture shows, as in :class:`infmap_kit.results.sheet.sheet.Capture`."""
+"""Layout of a Secondary Capture, as in :class:`infmap_kit.results.sheet.sheet.Capture`."""
 
 _Path = Annotated[Path, AfterValidator(_beside_the_file)]
 _File = Annotated[_Path, AfterValidator(_that_exists)]
@@ -275,5 +275,5 @@ class NodeConfig(_Section):
     audit: Audit = Audit()
 
     def model_url(self, name: str) -> str:
-        """Where the model called ``name`` is served."""
+        """The gRPC endpoint of the model called ``name``."""
         return next(model.url for model in self.models if model.name == name)

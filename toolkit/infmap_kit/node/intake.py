@@ -79,7 +79,7 @@ class Receipt:
     is_new
         Whether it is to be processed: false for a radiograph that was here already, and whole.
     remark
-        How it differs from the one that was here; empty when it does not.
+        Difference from the earlier object with the same UID; empty if there is none.
     """
 
     image_id: int

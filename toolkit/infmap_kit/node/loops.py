@@ -36,7 +36,7 @@ class Loop(threading.Thread):
     close
         Called in the same thread at the end.
     patience_s
-        How long one step may take before the loop counts as stuck.
+        Seconds after which a step counts as stuck.
     """
 
     def __init__(

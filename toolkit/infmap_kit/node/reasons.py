@@ -33,7 +33,7 @@ def model_trouble(error: InfmapError) -> str:
 
 
 def why_none_fits(rules: Iterable[Rule], header: Any, caller: str) -> str:
-    """Which key of each rule a radiograph does not fit.
+    """The keys of each rule that a radiograph does not fit.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ def matching_rule(rules: Iterable[Rule], header: Any, caller: str) -> Rule | Non
 
 
 def fits(rule: Rule, header: Any, caller: str) -> dict[str, bool]:
-    """Which keys of a rule a radiograph fits: ``callers``, ``modalities`` and ``body_parts``."""
+    """Whether a radiograph fits each key of a rule: ``callers``, ``modalities`` and ``body_parts``."""
     return {
         "callers": not rule.callers or caller in rule.callers,
         "modalities": _is_allowed(rule.modalities, text_of(header, "Modality")),

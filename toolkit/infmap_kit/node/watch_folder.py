@@ -77,9 +77,9 @@ class WatchFolder:
     max_object_bytes
         Size of the largest file that is taken.
     settle_s
-        How long a file must have been the same.
+        Seconds for which a file must not have changed.
     patience_s
-        How long it must have been the same when it cannot be used as it is, or is still open for writing.
+        The same for a file that cannot be used as it is, or is still open for writing.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class _Unopened(Exception):
 
 
 def _ignored_kind(name: str, mode: int) -> str:
-    """What a directory entry is that is never taken; empty for one that may be."""
+    """The kind of a directory entry that is never taken; empty for one that may be taken."""
     if stat.S_ISDIR(mode):
         return "" if name in (ACCEPTED, REFUSED) else "folders: files in them are not looked at"
     if stat.S_ISLNK(mode):

@@ -20,7 +20,7 @@ def rows(table: str) -> list[dict[str, str]]:
 
 
 def network_of(row: dict[str, str]) -> NetworkSpec:
-    """Which network a row of Table I, III, IV or V is about."""
+    """The network of a row of Table I, III, IV or V."""
     return NetworkSpec(
         architecture=member(Architecture, row["architecture"]),
         encoder=member(Encoder, row["encoder"]),

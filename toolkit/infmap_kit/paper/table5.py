@@ -8,7 +8,7 @@ from infmap_kit import paper
 from infmap_kit.model.spec import NetworkSpec
 
 MACHINE = "NVIDIA GeForce RTX 2080 Ti"
-"""Where the paper's times were measured (III-A)."""
+"""The machine on which the paper's times were measured (III-A)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Table5Row:
     Parameters
     ----------
     network
-        Which of the 24.
+        Network of the row.
     trainable_as_printed, non_trainable_as_printed
         Parameter counts as the paper rounds them, such as ``12.06M``.
     time_ms

@@ -20,7 +20,7 @@ class Check:
     key
         Name of the value in JSON; empty for a check without a value.
     value
-        What was measured.
+        Value that was measured.
     label, text
         The value's row in a table, and the value as it stands there; empty for a check that only failure shows.
     at_least, at_most
@@ -79,7 +79,7 @@ def dice_checks(
     min_dice, min_image_dice
         Bounds over all pictures, and of each with a mask of at least :data:`COUNTED_PIXELS`.
     of
-        What the masks are of, such as ``lungs``; empty for the infection.
+        Anatomy of the masks, such as ``lungs``; empty for the infection.
     """
     subject = f"{of} with Dice" if of else "Dice"
     low = [

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierBounds:
-    """How far a classifier may be from its reference; it computes in FP32 on every target.
+    """The largest deviations of a classifier from its reference. It computes in FP32 on every target.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class ClassifierBounds:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierComparison:
-    """How far a classifier is from its reference on one picture.
+    """The deviation of a classifier from its reference on one picture.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ class Classifier(Part):
             name="classifier",
             graph=CLASSIFIER,
             graph_file=CLASSIFIER_GRAPH,
-            help="Run folder of a classifier (`infmap-train classify`): its answer is served beside, in fp32.",
+            help="Run folder of a classifier (`infmap-train classify`), which is served beside the "
+            "segmentation in fp32.",
             noun="a classifier",
             trained_with="infmap-train classify",
         )

@@ -45,7 +45,7 @@ class Contract:
         Height and width in pixels of the networks' pictures; other networks than the infection's know
         :data:`~infmap_kit.model.spec.IMAGE_SIZE` alone.
     paint
-        How the map is painted; inside the lungs alone, rendering reads their network.
+        Way to paint the map. Inside the lungs only, rendering also reads the lung network.
     features
         Number of the encoder's features that a part may be computed of; -1 where it does not matter.
     summary
@@ -111,7 +111,7 @@ class Contract:
 
     @property
     def fp32_networks(self) -> tuple[Graph, ...]:
-        """What always computes in FP32, networks or small graphs; nothing else is computed from them."""
+        """The networks and graphs that always compute in FP32. Nothing else is computed from them."""
         return tuple(self._at(part.graph) for part in self.optional if not part.is_lowered)
 
     def _at(self, graph: Graph) -> Graph:

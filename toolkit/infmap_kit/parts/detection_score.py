@@ -36,7 +36,7 @@ RULE, AT_95_SENSITIVITY, AT_95_SPECIFICITY = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionScoreBounds:
-    """How far an engine's score may be from its reference's.
+    """The largest deviation of an engine's score from its reference's.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionScoreComparison:
-    """How far the score of an engine is from its reference's on one picture; infinite where one has none."""
+    """The deviation of an engine's score on one picture from its reference's; infinite if one has none."""
 
     error: float
 

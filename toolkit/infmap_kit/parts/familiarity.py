@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FamiliarityBounds:
-    """How far an engine's familiarity may be from its reference's.
+    """The largest deviation of an engine's familiarity from its reference's.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ _BOUNDS = {"bf16": FamiliarityBounds(max_error=0.1), "int8": FamiliarityBounds(m
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FamiliarityComparison:
-    """How far the familiarity of an engine is from its reference's on one picture.
+    """The deviation of an engine's familiarity from its reference's on one picture.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _ROUNDING_PERCENT = 1e-3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LungBounds:
-    """How far lungs and what follows from them may be from the reference's.
+    """The largest deviations of lungs, and of the figures that follow from them, from the reference's.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ _BOUNDS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LungComparison:
-    """How far the lungs of an engine are from its reference's on one picture.
+    """The deviation of an engine's lungs from its reference's on one picture.
 
     Parameters
     ----------
@@ -103,7 +103,8 @@ class Lungs(SegmentationPart):
         super().__init__(
             name="lungs",
             graph=LUNG_SEGMENTATION,
-            help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), served beside the other.",
+            help="Run folder of a lung network (`infmap-train fit --anatomy lungs`), which is served beside "
+            "the infection network.",
             noun="a lung network",
             another="other lungs",
             trained_with="infmap-train fit --anatomy lungs",

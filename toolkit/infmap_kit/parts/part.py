@@ -164,7 +164,7 @@ class Part:
     # The gate.
 
     def bounds(self, precision: str) -> Any:
-        """How far an engine may be from its reference: a dataclass that JSON can hold."""
+        """The largest deviations of an engine from its reference, as a dataclass that JSON can hold."""
         raise NotImplementedError
 
     def compare(self, reference: Answer, actual: Answer) -> Any:

@@ -37,7 +37,7 @@ class Change:
     points
         Difference of the severities in percentage points.
     interval
-        Where the difference lies, as far as noise goes; ``None`` where noise was not measured.
+        Interval of the difference that the noise allows; ``None`` if noise was not measured.
     verdict
         Whether it is called a change.
     """
@@ -90,7 +90,7 @@ def change(
 def difference_interval(
     before: tuple[float, Range], after: tuple[float, Range]
 ) -> tuple[float, float]:
-    """Where ``after - before`` lies, by the ranges of both (see ``RULE``)."""
+    """The interval of ``after - before``, from the ranges of both (see ``RULE``)."""
     (first, first_range), (second, second_range) = before, after
     down = math.hypot(second - second_range.low, first_range.high - first)
     up = math.hypot(second_range.high - second, first - first_range.low)

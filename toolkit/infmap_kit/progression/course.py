@@ -277,8 +277,8 @@ def _timed(results: Sequence[Result]) -> list[tuple[dt.datetime, Result]]:
     if len(timed) < len(results):
         timeless = [result for result in results if result.taken is None]
         raise ProgressionError(
-            f"{names_of(timeless)} say not when they were taken: give --times FILE (CSV: file,time), or write "
-            "results of DICOM files with --identify or with INFMAP_UID_KEY set"
+            f"{names_of(timeless)} do not say when they were taken: give --times FILE (CSV: file,time), or "
+            "write results of DICOM files with --identify or with INFMAP_UID_KEY set"
         )
     shifted = [result for result in results if result.is_shifted]
     if 0 < len(shifted) < len(results):

@@ -1,4 +1,4 @@
-"""How much of a severity is the model's own noise: the same radiograph, placed a little otherwise.
+"""The model's own noise in a severity, measured by placing the same radiograph slightly differently.
 
 A patient never stands twice in the same place. So one radiograph is moved and turned by too little to be
 noticed, and shown a little brighter or darker, many times; how far its severity then goes is a
@@ -28,7 +28,7 @@ _MAX_RADIOGRAPHS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Where a severity lies in 95 % of the variants, in percent; the severity itself is always inside."""
+    """The interval of 95 % of the variants' severities, in percent. It contains the severity itself."""
 
     low: float
     high: float
@@ -119,7 +119,7 @@ class Noise:
     radiographs: tuple[Measured, ...]
 
     def range_about(self, result: Result, part: str) -> Range | None:
-        """Where a result's severity might as well lie.
+        """The interval of severities that the noise allows for a result.
 
         Measured on the radiograph itself where that was done; else as far down and up as the widest of
         all that were measured.
@@ -224,7 +224,7 @@ class StatedNoise:
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Self | None:
-        """What the results' models state of what these severities are of; ``None`` where they state nothing."""
+        """The noise that the results' models state for these severities; ``None`` if they state none."""
         statements: dict[ModelIdentity, list[SeverityNoise]] = defaultdict(list)
         for result in results:
             stated = result.stated_noise

@@ -47,7 +47,7 @@ class Reading:
     skipped
         Files and entries that were passed over.
     notes
-        Whatever else a reader should know.
+        Further remarks for the reader.
     """
 
     results: tuple[Result, ...]

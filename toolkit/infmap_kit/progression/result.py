@@ -38,7 +38,7 @@ apart, and whatever else is stated."""
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Severity:
-    """How much is infected, in percent, wherever it is known.
+    """The infected share in percent, in each region where it is known.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Severity:
     grade
         One of ``GRADES``; empty when none was given.
     cut_offs
-        Where one grade ends and the next begins, in percent, rising; empty without a grade.
+        Bounds between the grades in percent, rising; empty without grades.
     """
 
     percent: float
@@ -80,7 +80,7 @@ class Result:
     file, source
         The JSON, and the radiograph's name in it.
     severity
-        How much is infected.
+        Infected share.
     detected
         Whether the condition was detected.
     probability_max
@@ -88,7 +88,7 @@ class Result:
     model
         The parameters that tell the model from others, from :func:`compared_identity`.
     stated_noise
-        What the model states of its severity's noise; ``None`` where it states nothing.
+        Noise of the severity that the model states; ``None`` if it states none.
     patient
         Patient ID or its stand-in; empty when it is not stated.
     taken
@@ -174,7 +174,7 @@ def _require_between(percent: float, parts: Mapping[str, float], whole: Fields) 
 
 
 def _cut_offs(grades: str, where: str) -> tuple[float, ...]:
-    """What a server states of its grades: ``0,25,50``."""
+    """The bounds of the grades as a server states them: ``0,25,50``."""
     try:
         return dataclasses.astuple(Grades.parse(grades))
     except SpecError as error:

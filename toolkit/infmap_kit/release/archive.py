@@ -72,7 +72,7 @@ def write_archive(
     Parameters
     ----------
     path
-        Where to.
+        File to write.
     files
         Name to content; written in this order.
     sign

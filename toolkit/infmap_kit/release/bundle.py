@@ -102,13 +102,13 @@ def write_bundle(
     run
         The run folder.
     path
-        Where to write.
+        File to write.
     pictures
         Names and (224, 224) uint8; the names stay here, since they may be patients'.
     parts, settings
         As :func:`~infmap_kit.release.source.with_parts` takes them.
     paint
-        How maps are painted.
+        Way to paint maps.
     sign
         Makes the signature of a SHA-256 digest.
     progress

@@ -45,7 +45,7 @@ DEFAULT_GPUS = ("sm75", "sm86")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GateOptions:
-    """How graphs are compiled.
+    """Options of the compilation of graphs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, read without anything that computes."""
+"""The record of a bundle, read without running anything from it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class BundleRecord:
     Parameters
     ----------
     schema
-        Of this record.
+        Version of this record's schema.
     made_with
         The version that made it.
     name, version, onnx_sha256
-        Of the infection's network, and the SHA-256 of its graph.
+        Name and version of the infection network, and the SHA-256 of its graph.
     pictures
         Number of the pictures that engines are proved on.
     files

@@ -54,7 +54,7 @@ def export_model(
     source
         A run folder, an ONNX file or a Keras model.
     repository
-        Where to publish; what was there is replaced in one step and kept, or stays.
+        Repository to publish to. Its present release is replaced in one step and kept.
     target
         Name of a target (``"auto"`` is what this host has), or a target's options.
     precision
@@ -63,7 +63,7 @@ def export_model(
     parts, settings
         As for :func:`~infmap_kit.release.source.with_parts`: ``{"lungs": Path("runs/lungs")}``.
     paint
-        How maps are painted.
+        Way to paint maps.
     encoder, adapter, limits
         As for :func:`~infmap_kit.release.source.read_source`.
     gate_images
@@ -121,7 +121,7 @@ def publish(
     source
         The network.
     repository
-        Where to publish; what was there is replaced in one step and kept, or stays.
+        Repository to publish to. Its present release is replaced in one step and kept.
     options
         The options of a target, which also say which target it is.
     pictures
@@ -129,7 +129,7 @@ def publish(
     reference
         The runner that it is compared with; without one, the source's own graphs in ONNX Runtime.
     evidence
-        Where the report goes when the engine fails.
+        Destination of the report if the engine fails.
     progress
         Called for each step.
 

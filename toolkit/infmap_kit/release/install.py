@@ -66,8 +66,8 @@ def install_bundle(
         elif not unsigned and not _took_unsigned(repository):
             found = "is signed, but no key is configured here" if signature else "is not signed"
             raise BundleError(
-                f"nobody vouches for {path}: it {found}. Name the key with --public-key, or take it all the "
-                "same with --unsigned"
+                f"expected a bundle that a configured key has signed, found {path}, which {found}: name the "
+                "key with --public-key, or install it all the same with --unsigned"
             )
 
     bundle = read_bundle(path, verify=verify)
@@ -86,6 +86,6 @@ def install_bundle(
 
 
 def _took_unsigned(repository: Path) -> bool:
-    """Whether a release of a repository is of a bundle that nobody vouches for: it was asked for then."""
+    """Whether a release of a repository is from an unsigned bundle, which was allowed then."""
     origins = (release.manifest.model.get("bundle") for release in releases_of(repository))
     return any(isinstance(one, dict) and one.get("signed_by") == NOBODY for one in origins)

@@ -53,7 +53,7 @@ _NEWEST_GLIBC = 34
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KitOptions:
-    """What goes into a kit.
+    """The contents of a kit.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def build_kit(
     path
         The file to write.
     options
-        What goes in.
+        Contents of the kit.
     sign
         Makes the signature of the list of hashes, and made that of the bundle; without it nothing is signed.
 
@@ -282,7 +282,7 @@ def _download(folder: Path, options: KitOptions, constraints: Path | None, *what
 
 
 def _requirements(wheels: Path) -> str:
-    """What pip installs from the kit: name, version and hash of each wheel."""
+    """The requirements that pip installs from the kit: name, version and hash of each wheel."""
     lines = []
     for wheel in sorted(wheels.iterdir()):
         name, version, *_ = wheel.name.split("-")
@@ -291,7 +291,7 @@ def _requirements(wheels: Path) -> str:
 
 
 def _environment(options: KitOptions) -> str:
-    """What the shell script reads; every value was checked, and none needs quotes."""
+    """The file that the shell script reads. Every value was checked, and none needs quotes."""
     return f"KIT_VERSION={infmap_kit.__version__}\nKIT_PYTHON={options.python}\nKIT_MACHINE={MACHINE}\n"
 
 

@@ -1,4 +1,4 @@
-"""What is published of a source: its graphs and its identity; and the reference that engines are held to."""
+"""The graphs and the identity to publish of a source, and the reference for its engines."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ KEY_VARIABLE = "INFMAP_KIT_PUBLIC_KEY"
 """Environment variable that names the public key whose bundles are installed."""
 
 KEY_FILE = Path("/etc/infmap-kit/bundle-key.pem")
-"""Where that key lies when neither an option nor the variable names it."""
+"""Path of the public key if neither an option nor the variable names one."""
 
 _MADE_WITH = {
     "private": "openssl genpkey -algorithm ed25519 -out key.pem",

@@ -69,9 +69,9 @@ class Source:
         The prepared graphs of the other parts, by the parts' names; ``identity`` says under the same names of
         which runs they are.
     finding
-        What the network finds; ``identity["finding"]`` says in what it differs from COVID-19 infection.
+        Finding of the network. ``identity["finding"]`` has its differences from COVID-19 infection.
     paint
-        How maps are painted; where rendering came with the source, as that says.
+        Way to paint maps. If the source brought its rendering graph, the way that the graph states.
     """
 
     segmentation: onnx.ModelProto
@@ -85,7 +85,7 @@ class Source:
 
     @property
     def contract(self) -> Contract:
-        """What is served of it."""
+        """The tensors that are served."""
         size, features = image_size_of(self.segmentation), features_of(self.segmentation)
         return Contract(tuple(self.parts), size, self.paint, features, summary=True)
 
@@ -106,7 +106,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What engines are compared with.
+    """The reference that engines are compared with.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def read_source(
     encoder
         The encoder whose normalisation a Keras model expects, where no ``spec.json`` beside it says so.
     adapter
-        What pixels and answers a network of others has, where that is not what is served.
+        Pixels and outputs of another framework's network, if they differ from those that are served.
     limits
         Limits of the process that converts a Keras model.
 

@@ -94,7 +94,7 @@ def compare_repository(
     reference, pictures, progress
         As :func:`~infmap_kit.gate.comparison.compare` takes them.
     evidence
-        Where the report goes.
+        Destination of the report.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class Bar:
     value
         Its length, from 0.
     start
-        Where it begins; not 0 in a waterfall.
+        Start of the bar; not 0 in a waterfall.
     colour
         Name of its colour.
     low, high
@@ -75,7 +75,7 @@ class Curve:
 
 
 class Axes:
-    """Where values lie in a drawing; both scales are linear.
+    """The mapping of values to places in a drawing; both scales are linear.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Axes:
         self._x, self._y, self._margin = x, y, margin
 
     def place(self, x: float, y: float) -> Point:
-        """Where a value lies."""
+        """The place of a value."""
         (x_low, x_high), (y_low, y_high) = self._x, self._y
         wide = self.right - self.left - 2 * self._margin
         across = (x - x_low) / ((x_high - x_low) or 1.0)

@@ -34,7 +34,7 @@ class Item:
     colour
         Name of a colour in :data:`~infmap_kit.report.page.PALETTE`.
     title
-        What a page shows when it is pointed at; empty for nothing.
+        Text that a page shows when the item is pointed at; empty for none.
     """
 
     colour: str = "text"
@@ -111,16 +111,16 @@ class Picture(Item):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """What is drawn, the first at the bottom; a page shows it by ``{{ drawing }}``.
+    """A drawing of items, the first at the bottom. A page shows it by ``{{ drawing }}``.
 
     Parameters
     ----------
     title
-        What it shows, for who cannot see it.
+        Description for readers who cannot see it.
     width, height
         In units; a unit is about a pixel on a page, and two in a PNG.
     items
-        What is drawn.
+        Items of the drawing.
     """
 
     title: str

@@ -44,7 +44,7 @@ class Step:
     name
         The step's name.
     about
-        What it expects, as a clause.
+        Expectation of the step, as a clause.
     explanation
         Sentences for a reader who does not know the product.
     run

@@ -34,7 +34,7 @@ class AcceptanceLine:
     expected, found
         A sentence or figure each; of a line that was not run, ``found`` is the reason.
     outcome
-        How it ended.
+        Outcome of the line.
     required
         Whether the host cannot be accepted while this line is not run: where the repository needs it.
     """

@@ -33,7 +33,7 @@ SIGNERS = (
     "who operates the host (hospital IT)",
     "who answers for the use of the model (radiology or medical physics)",
 )
-"""Who has to sign a report."""
+"""The roles of those who sign a report."""
 
 _TONES = {
     AcceptanceOutcome.PASSED: "good",
@@ -214,7 +214,7 @@ def write_report(
     Parameters
     ----------
     folder
-        Where to write; a signature of an earlier report is taken away.
+        Folder to write to. The signature of an earlier report there is removed.
     sign
         Makes the signature of a SHA-256 digest.
     """

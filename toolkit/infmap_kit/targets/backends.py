@@ -58,7 +58,7 @@ class BackendOptions(TargetOptions):
     instances: int = dataclasses.field(
         default=1,
         metadata={
-            "help": "Copies of the segmentation that run side by side; `tune` finds how many.",
+            "help": "Number of copies of the segmentation that run in parallel; `tune` finds the best number.",
             "min": 1,
         },
     )
@@ -91,8 +91,8 @@ class HalvableOptions(BackendOptions):
     keep_fp32: tuple[str, ...] = dataclasses.field(
         default=(),
         metadata={
-            "help": "Node of the FP16 segmentation to compute in FP32; may be given again. `verify bisect` "
-            "names them."
+            "help": "Node of the FP16 segmentation to keep in FP32; may be given several times. "
+            "`verify bisect` names the nodes."
         },
     )
 

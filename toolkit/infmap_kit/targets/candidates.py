@@ -217,7 +217,7 @@ def _candidate(
 def _int8_record(
     written: quantisation.Quantised, engine: OpenvinoEngine, rest: Precision
 ) -> Int8Record:
-    """What was kept, and what OpenVINO computes otherwise here, which has no 8-bit kernel for some."""
+    """The convolutions that were kept, and those for which OpenVINO has no 8-bit kernel here."""
     types = engine.convolutions()
     wider = [name for name, kind in types.items() if kind not in _EIGHT_BITS]
     return Int8Record(

@@ -57,19 +57,22 @@ class EmbeddedOptions(CalibratedOptions):
     precision: Precision | None = Precision.FP32
     threads: int = dataclasses.field(
         default=0,
-        metadata={"help": "Threads of the embedded target's segmentation; 0 is all cores."},
+        metadata={
+            "help": "Number of threads of the embedded target's segmentation; 0 uses all cores."
+        },
     )
     instances: int = dataclasses.field(
         default=1,
         metadata={
-            "help": "Copies of the segmentation that run side by side; `tune` finds how many.",
+            "help": "Number of copies of the segmentation that run in parallel; `tune` finds the best number.",
             "min": 1,
         },
     )
     streams: int = dataclasses.field(
         default=1,
         metadata={
-            "help": "Requests that the embedded target computes at the same time; `tune` finds how many.",
+            "help": "Number of requests that the embedded target computes at the same time; `tune` finds "
+            "the best number.",
             "min": 1,
         },
     )

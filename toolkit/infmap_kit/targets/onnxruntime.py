@@ -46,11 +46,15 @@ class OnnxruntimeOptions(HalvableOptions):
     precisions = (Precision.FP32, Precision.FP16)
 
     gpu: bool = dataclasses.field(  # type: ignore[misc]
-        default=True, metadata={"help": "Keep onnxruntime off the GPU.", "flag": " /--cpu"}
+        default=True,
+        metadata={
+            "help": "Run the onnxruntime target on the CPU even if there is a GPU.",
+            "flag": " /--cpu",
+        },
     )
     accelerator: bool = dataclasses.field(
         default=False,
-        metadata={"help": "Let onnxruntime build a TensorRT engine when the server starts."},
+        metadata={"help": "Let ONNX Runtime build a TensorRT engine when the server starts."},
     )
 
     def __post_init__(self) -> None:

@@ -73,7 +73,8 @@ class CalibratedOptions(TargetOptions):
     calibration_images: Path | None = dataclasses.field(
         default=None,
         metadata={
-            "help": "Folder of radiographs that int8 takes its ranges from; without it, those of the gate."
+            "help": "Folder of radiographs from which int8 takes its ranges. The default is the gate's "
+            "pictures."
         },
     )
 
@@ -300,7 +301,7 @@ class Target(abc.ABC):
         """
 
     def dockerfile(self, manifest: Manifest) -> str:
-        """What has to be added to one of NVIDIA's images, as a Dockerfile; empty where one serves as it is."""
+        """A Dockerfile of additions to one of NVIDIA's images; empty if the image serves as it is."""
         return ""
 
     def server_options(self, manifest: Manifest) -> list[str]:

@@ -47,14 +47,14 @@ class TensorrtOptions(CalibratedOptions, HalvableOptions):
     portable: bool = dataclasses.field(
         default=False,
         metadata={
-            "help": "Build plans for every GPU of this one's compute capability; they may be slower."
+            "help": "Build plans for every GPU of the same compute capability as this one; they may be slower."
         },
     )
     version_compatible: bool = dataclasses.field(
         default=False,
         metadata={
-            "help": "Build plans that later TensorRT versions of the same major number load; they are larger, "
-            "and may be slower."
+            "help": "Build plans that later TensorRT versions with the same major number can load; they are "
+            "larger, and may be slower."
         },
     )
 

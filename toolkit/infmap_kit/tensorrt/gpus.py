@@ -50,7 +50,7 @@ class Image:
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for to have this image's TensorRT; without its build it would find none."""
+        """The requirement by which pip finds this image's TensorRT; without the build it would find none."""
         version = ".".join(self.tensorrt.split(".")[:3])
         return f"tensorrt=={version}.*"
 

@@ -50,7 +50,7 @@ def has_gpu() -> bool:
 
 
 def gpus_here() -> list[str]:
-    """What ``CUDA_VISIBLE_DEVICES`` calls each GPU that this process may use; none without a driver."""
+    """The names in ``CUDA_VISIBLE_DEVICES`` of the GPUs that this process may use; none without a driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name.strip() not in ("", "-1")]

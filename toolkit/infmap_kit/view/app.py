@@ -35,7 +35,7 @@ class ViewApp:
     Parameters
     ----------
     gallery, opinions
-        What is shown and said.
+        Results to show, and the reader's opinions.
     token
         A secret that whoever starts the command is given, in the address.
     """

@@ -1,4 +1,4 @@
-"""What the page is told, served or exported."""
+"""The data of the page, served or exported."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from infmap_kit.text import one_line
 
 MAP = "infection_map"
 PICTURES = (MAP, RADIOGRAPH, PROBABILITY, LUNGS)
-"""What may be shown of a result, by the key that names its file; all are PNG."""
+"""The pictures of a result, by the keys that name their files. All are PNG."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Card:
     Parameters
     ----------
     id
-        What it is asked for by: made of the name, and no part of a path.
+        Identifier in addresses, derived from the name. It is not a path.
     stem
         Name of its JSON without the suffix.
     document
@@ -50,7 +50,7 @@ class Card:
 
     @property
     def listed(self) -> dict[str, Any]:
-        """What a list of many shows of it."""
+        """The result as an entry of a list."""
         brief = {key: value for key, value in self.document.items() if key in _LISTED}
         return {**brief, "has_picture": bool({MAP, RADIOGRAPH} & self.pictures.keys())}
 

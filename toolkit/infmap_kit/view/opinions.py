@@ -1,4 +1,4 @@
-"""What a reader says of results: a mark, an estimate and a note each in one CSV; and the masks agreed with.
+"""A reader's opinions: mark, estimate and note of each result in one CSV file, and the accepted masks.
 
 ``opinions.csv`` has a row a radiograph and begins with ``name``. `infmap-train evaluate --severity
 opinions.csv` reads it as experts' scores: ``severity_percent`` is this reader's. ``masks/`` has a PNG for each

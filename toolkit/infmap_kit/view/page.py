@@ -35,7 +35,7 @@ def html(*, exported: bool) -> str:
 
 
 def style() -> str:
-    """What all pages share of the look, then what this one adds."""
+    """The style sheet that all pages share, followed by that of this page."""
     css = SHARED / "css", _HERE / "static" / "css"
     files = [css[0] / "base.css", css[0] / "viewer.css", css[1] / "view.css"]
     return "\n".join(file.read_text(encoding="utf-8") for file in files)

@@ -20,7 +20,7 @@ def serve_results(folder: Path, *, reader: str, identify: bool = False, port: in
     Parameters
     ----------
     folder
-        What `infmap-kit infer` wrote.
+        Folder that `infmap-kit infer` wrote.
     reader
         Whose opinions are kept.
     identify

@@ -14,7 +14,7 @@ from infmap_kit.results.view import RADIOGRAPH
 from infmap_kit.view.gallery import MAP, Card, Gallery
 
 SIZE_PIXELS = 176
-"""Of the longer side: what a card of the gallery has room for."""
+"""Length of the longer side, which fits a card of the gallery."""
 
 _QUALITY = 80
 _KEPT = 2000

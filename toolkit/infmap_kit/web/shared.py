@@ -1,4 +1,4 @@
-"""Where the files lie that all pages share."""
+"""The folder of the files that all pages share."""
 
 from __future__ import annotations
 

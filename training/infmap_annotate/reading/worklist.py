@@ -43,7 +43,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a reader is."""
+    """The progress of a reader."""
 
     done: int
     total: int
@@ -87,7 +87,7 @@ class Desk:
 
     @property
     def progress(self) -> Progress:
-        """How far the reader is."""
+        """The progress of the reader."""
         kinds = [row["kind"] for i in self.items.values() if (row := self.standing(i)) is not None]
         return Progress(
             done=sum(kind in _DONE for kind in kinds),

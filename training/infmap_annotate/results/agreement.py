@@ -1,4 +1,4 @@
-"""How far readers agree: kappas and intervals over plain lists."""
+"""The agreement of readers: kappas and intervals over plain lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def cohen_kappa(a: Sequence[str], b: Sequence[str]) -> float:
     Parameters
     ----------
     a, b
-        What each chose, radiograph by radiograph.
+        Choices of each reader, radiograph by radiograph.
     """
     if not a or len({*a, *b}) == 1:
         return math.nan

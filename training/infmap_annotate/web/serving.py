@@ -13,7 +13,7 @@ from infmap_kit.web.listener import answer, listen, quiet_config, url_of
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a study is served, and under which names.
+    """The address on which a study is served, and its names.
 
     Parameters
     ----------

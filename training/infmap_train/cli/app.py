@@ -19,7 +19,7 @@ from infmap_train.options import FitOptions
 
 app = command.Application(
     name="infmap-train",
-    help="Train and evaluate the networks of COVID-19 infection maps. Research use only.",
+    help="Train and evaluate networks for COVID-19 infection maps. For research use only.",
     epilog="Example: `infmap-train fit --data qata --run runs/unet --encoder-weights imagenet`",
     no_args_is_help=True,
     add_completion=False,
@@ -28,18 +28,25 @@ app = command.Application(
 )
 
 Data = Annotated[
-    Path, typer.Option(help="Folder with index.csv, or of a data set that a reader knows.")
+    Path,
+    typer.Option(
+        help="Folder with index.csv, or folder of a public data set that a reader recognises."
+    ),
 ]
 OldTarget = Annotated[
     Anatomy | None, typer.Option("--target", hidden=True, help="Earlier spelling of --anatomy.")
 ]
-Network = Annotated[str, typer.Option(help="architecture/encoder; see `infmap-train networks`.")]
-Frozen = Annotated[bool, typer.Option("--frozen", help="Keep the encoder's initial weights.")]
+Network = Annotated[
+    str, typer.Option(help="Network as architecture/encoder; `infmap-train networks` lists them.")
+]
+Frozen = Annotated[
+    bool, typer.Option("--frozen", help="Freeze the encoder, so that it keeps its initial weights.")
+]
 Licence = Annotated[str, typer.Option(help="Licence of the data, recorded with the weights.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Finished = Annotated[Path, typer.Argument(help="Run folder of a finished training.")]
 Everything = Annotated[
-    bool, typer.Option("--all", help="All pictures, not only those that were held back.")
+    bool, typer.Option("--all", help="Use all radiographs, not only those that were held back.")
 ]
 
 

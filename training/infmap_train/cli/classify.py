@@ -25,10 +25,16 @@ def classify(
     data: Data,
     run: Annotated[
         Path,
-        typer.Option(help="Run folder to write, or to go on with; with all folds, their parent."),
+        typer.Option(
+            help="Run folder to write or to continue; with --all-folds, the folder that holds one for each "
+            "fold."
+        ),
     ],
     encoder: Annotated[
-        str, typer.Option(help="chexnet, densenet121, inceptionv3 or resnet50.")
+        str,
+        typer.Option(
+            help="Encoder of the classifier: chexnet, densenet121, inceptionv3 or resnet50."
+        ),
     ] = "densenet121",
     frozen: Frozen = False,
     *,
@@ -36,13 +42,14 @@ def classify(
     all_folds: Annotated[
         bool,
         typer.Option(
-            "--cross-validate", help="Train every fold, and cumulate what they hold back."
+            "--cross-validate",
+            help="Train every fold, and pool the results on their held-back parts.",
         ),
     ] = False,
     data_licence: Licence = "not stated",
     as_json: AsJson = False,
 ) -> None:
-    """Train a classifier to compare with (the paper's III-C): whether there is COVID-19, not where."""
+    """Train a classifier for comparison (paper, III-C), which says whether there is COVID-19 but not where."""
     spec = ClassifierSpec(encoder=member(Encoder, encoder), encoder_frozen=frozen)
     options = given.options(_PAPER)
     start()

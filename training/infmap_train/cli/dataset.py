@@ -29,24 +29,31 @@ def build(
     output: Annotated[Path, typer.Argument(help="New folder to write.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder with index.csv, or of a data set; may be repeated."),
+        typer.Option(
+            help="Folder with index.csv, or folder of a public data set; may be repeated."
+        ),
     ] = None,
     normal: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of which the normal radiographs are taken; may be repeated."),
+        typer.Option(
+            help="Folder of which only the normal radiographs are taken; may be repeated."
+        ),
     ] = None,
     keep_all: Annotated[
-        bool, typer.Option("--keep-all", help="List repeated and poor radiographs, and keep them.")
+        bool,
+        typer.Option(
+            "--keep-all", help="Keep repeated and poor radiographs; they are listed all the same."
+        ),
     ] = False,
     control_count: Annotated[
-        int, typer.Option(help="Draw so many normal radiographs; 0 for all.")
+        int, typer.Option(help="Number of normal radiographs to draw; 0 takes all.")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of normal radiographs.")] = 0,
     *,
     given: Given,
     as_json: AsJson = False,
 ) -> None:
-    """Compose a training set: repeated and poor radiographs are named and left out."""
+    """Compose a training set. Repeated and poor radiographs are listed and left out."""
     from infmap_train.data.build import BuildOptions, build_dataset
 
     log_to_console()

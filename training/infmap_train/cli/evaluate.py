@@ -19,21 +19,29 @@ def evaluate(
     data: Data,
     everything: Everything = False,
     url: Annotated[
-        str | None, typer.Option(help="Ask the engine served there (gRPC, host:port) instead.")
+        str | None,
+        typer.Option(
+            help="gRPC endpoint (host:port) of a server whose engine is evaluated instead of the network."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for tables, curves and the sheet of worst cases (radiographs!)."),
+        typer.Option(
+            help="Folder for tables, curves and a sheet of the worst cases, which shows radiographs."
+        ),
     ] = None,
     severity: Annotated[
-        Path | None, typer.Option(help="CSV of experts' scores, to compare severity with.")
+        Path | None, typer.Option(help="CSV file of experts' scores to compare the severity with.")
     ] = None,
     lungs: Annotated[
-        Path | None, typer.Option(help="Run folder of a lung network, instead of true lung masks.")
+        Path | None,
+        typer.Option(
+            help="Run folder of a lung network, to use instead of the data set's lung masks."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a trained network beside the paper's figures, and its severity beside experts."""
+    """Evaluate a trained network beside the paper's figures, and its severity beside experts' scores."""
     # A served engine answers by itself.
     start(tensorflow=url is None or lungs is not None)
     from infmap_train.evaluation.evaluate import evaluate as measure
@@ -73,10 +81,10 @@ def calibrate(
     run: Finished,
     data: Data,
     everything: Everything = False,
-    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split into two halves.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a temperature, so that probabilities mean what they say; masks stay as they are."""
+    """Fit a temperature so that probabilities are calibrated. Masks do not change."""
     start()
     from infmap_train.evaluation.calibrate import calibrate_run, calibration_table
 
@@ -89,10 +97,10 @@ def calibrate(
 def familiarity(
     run: Finished,
     data: Data,
-    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split into two halves.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Fit how familiar pictures are, so that serving warns of one unlike those of the training."""
+    """Fit the familiarity, by which the served model warns of pictures unlike those of the training."""
     start(tensorflow=False)
     from infmap_train.studies.familiarity import familiarity_table, fit_familiarity
 
@@ -105,10 +113,10 @@ def familiarity(
 def detection_score(
     run: Finished,
     data: Data,
-    seed: Annotated[int, typer.Option(help="Seed of the halves.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split into two halves.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Choose a better score than the largest probability, and its operating points; decisions stay."""
+    """Fit a detection score that ranks better than the largest probability. Decisions do not change."""
     start()
     from infmap_train.studies.detection_score import choose_detection_score, score_tables
 
@@ -123,15 +131,18 @@ def severity_noise(
     data: Data,
     everything: Everything = False,
     radiographs: Annotated[
-        int, typer.Option(help="Most radiographs; of more as many are drawn.")
+        int,
+        typer.Option(
+            help="Largest number of radiographs; if there are more, this number is drawn at random."
+        ),
     ] = 50,
-    variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
+    variants: Annotated[int, typer.Option(help="Number of variants of each radiograph.")] = 100,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the radiographs and of the displacements.")
+        int, typer.Option(min=0, help="Seed of the draw of radiographs and of the displacements.")
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how far severities go by themselves, so that a served model can call a change one."""
+    """Measure the noise of severities, so that a served model can tell a change from it."""
     start(tensorflow=False)
     from infmap_kit.model.severity_noise import Variation
     from infmap_train.studies.severity_noise import measure_severity_noise, severity_noise_table

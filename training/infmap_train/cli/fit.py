@@ -31,7 +31,7 @@ from infmap_train.options import FitOptions
 @with_options(FitOptions)
 def fit(
     data: Data,
-    run: Annotated[Path, typer.Option(help="Run folder to write, or to go on with.")],
+    run: Annotated[Path, typer.Option(help="Run folder to write or to continue.")],
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
     *,
@@ -40,7 +40,7 @@ def fit(
     data_licence: Licence = "not stated",
     as_json: AsJson = False,
 ) -> None:
-    """Train one network, with the paper's settings. The same command goes on after a break."""
+    """Train one network with the paper's settings. After an interruption, the same command continues."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = segmentation_options(given, target)
     start()
@@ -58,7 +58,9 @@ def fit(
 @with_options(FitOptions, leave_out=("start_from", "fold"))
 def cross_validate(
     data: Data,
-    runs: Annotated[Path, typer.Option(help="Folder for one run folder a fold, and the summary.")],
+    runs: Annotated[
+        Path, typer.Option(help="Folder for one run folder per fold, and for the summary.")
+    ],
     network: Network = "unet/densenet121",
     frozen: Frozen = False,
     *,
@@ -67,7 +69,7 @@ def cross_validate(
     data_licence: Licence = "not stated",
     as_json: AsJson = False,
 ) -> None:
-    """Train on every fold and cumulate the held-back parts; finished folds are kept."""
+    """Train on every fold and pool the results on the held-back parts. Finished folds are kept."""
     spec = NetworkSpec.parse(network, encoder_frozen=frozen)
     options = segmentation_options(given, target)
     start()

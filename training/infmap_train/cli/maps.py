@@ -25,14 +25,21 @@ def compare_maps(
     classifier: Classifier,
     data: Data,
     output: Annotated[
-        Path, typer.Option(help="Folder for tables, figures by image, and sheets (radiographs!).")
+        Path,
+        typer.Option(
+            help="Folder for tables, figures for each image, and sheets, which show radiographs."
+        ),
     ],
     also: Annotated[
         list[Path] | None,
-        typer.Option(help="Further run, network or classifier, to compare; may be repeated."),
+        typer.Option(
+            help="Run folder of a further network or classifier to compare; may be repeated."
+        ),
     ] = None,
     everything: Everything = False,
-    cases: Annotated[int, typer.Option(min=0, help="Radiographs on the sheets; 0 for none.")] = 24,
+    cases: Annotated[
+        int, typer.Option(min=0, help="Number of radiographs on the sheets; 0 writes none.")
+    ] = 24,
     as_json: AsJson = False,
 ) -> None:
     """Compare infection maps with a classifier's activation maps (the paper's Fig. 7), in numbers."""
@@ -68,11 +75,13 @@ def detection_study(
     run: Run,
     classifier: Classifier,
     data: Data,
-    output: Annotated[Path, typer.Option(help="Folder for tables and curves; no radiograph.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for tables and curves; no radiograph is shown.")
+    ],
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare detectors of COVID-19 and thresholds: the mask's peak, its area, a classifier."""
+    """Compare ways to detect COVID-19: largest probability, area of the mask, classifier; with thresholds."""
     start()
     from infmap_train.data.output import json_ready
     from infmap_train.studies import detection_study as detecting

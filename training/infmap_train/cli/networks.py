@@ -8,7 +8,7 @@ from infmap_train.cli.app import AsJson, app, show, start
 
 @app.command(epilog="Example: `infmap-train networks --json`")
 def networks(as_json: AsJson = False) -> None:
-    """List the paper's 24 networks, with its Table V, and the edge network: parameters and multiplications."""
+    """List the paper's 24 networks and the edge network: parameters and multiplications, beside Table V."""
     start()
     from infmap_train.networks.complexity import network_rows, network_tables
 

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @with_options(ClusterOptions, leave_out=("workers", "memory"))
 def reproduce(
     plan: Annotated[
-        str, typer.Argument(metavar="PLAN", help="TOML file of trainings, or `paper`: its 120.")
+        str,
+        typer.Argument(
+            metavar="PLAN",
+            help="TOML file that lists the trainings, or `paper` for the paper's 120.",
+        ),
     ],
     data: Annotated[
         Path | None,
@@ -33,35 +37,45 @@ def reproduce(
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="Folder of all run folders, which `summarise` takes; as --data."),
+        typer.Option(
+            help="Folder for all run folders, which `summarise` reads; not needed for --dry-run."
+        ),
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(min=0, help="Trainings at once on this machine; 0 for one a GPU, else one."),
+        typer.Option(
+            min=0,
+            help="Number of simultaneous trainings on this machine; 0 starts one per GPU, or one without a "
+            "GPU.",
+        ),
     ] = 0,
     *,
     given: Given,
     tries: Annotated[
         int,
-        typer.Option(min=1, help="How often a training may lose its worker before it has failed."),
+        typer.Option(
+            min=1,
+            help="Number of times that a training may lose its worker before it counts as failed.",
+        ),
     ] = 3,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Train nothing: say what it would cost.")
+        bool, typer.Option("--dry-run", help="Train nothing, and estimate the cost.")
     ] = False,
     throughput: Annotated[
         float,
         typer.Option(
             min=0,
-            help="For --dry-run: radiographs a second that U-Net with DenseNet-121 learns from where it is to "
-            "run, instead of timing a step of each network here.",
+            help="With --dry-run: training speed of U-Net with DenseNet-121 on the machines to be used, in "
+            "radiographs per second. Without it, one step of each network is timed on this machine.",
         ),
     ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train all that a plan names, on workers of this machine or a cluster; the same command goes on.
+    """Run all trainings of a plan, on workers of this machine or of a cluster.
 
-    Each training leaves the run folder of `fit`. A worker that is lost loses no more than an epoch; what fails
-    stops no other, is named at the end with its reason, and is tried again by the next call.
+    Each training writes a run folder as `fit` does. After an interruption, the same command continues. If a
+    worker is lost, at most one epoch is lost with it. A failed training does not stop the others; it is
+    named at the end with the reason, and the next call tries it again.
     """
     from infmap_train.reproduction.plan import TrainingPlan
 
@@ -100,7 +114,7 @@ def reproduce(
 def _placed(
     cluster: ClusterOptions, plan: TrainingPlan, workers: int
 ) -> tuple[ClusterOptions, tuple[str, ...]]:
-    """Where the workers are, and the GPUs of those on this machine.
+    """The workers, and the GPUs of those on this machine.
 
     Raises
     ------
@@ -168,7 +182,7 @@ def _watched(start: ReproductionStart) -> TrainingTally:
 
 
 def _state(tally: TrainingTally) -> str:
-    """How far it is, in one line."""
+    """The progress in one line."""
     at = [f"{name} after epoch {epoch}" for name, epoch in tally.running.items()]
     parts = [f"{len(tally.done)} of {tally.trainings} trained"]
     parts += [f"{len(tally.failed)} failed"] * bool(tally.failed)
@@ -182,7 +196,7 @@ def _state(tally: TrainingTally) -> str:
 
 
 def _failures(tally: TrainingTally, runs: Path) -> str:
-    """What failed, once for each reason."""
+    """The failed trainings, once for each reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in tally.failed.items():
         by_reason.setdefault(reason, []).append(name)

@@ -16,17 +16,23 @@ from infmap_train.cli.app import AsJson, app, show, start
 def summarise(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Run folders, of cross-validations too, or what holds them."),
+        typer.Argument(
+            help="Run folders, folders of cross-validations, or folders that contain them."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Folder for tables and, with --data, all networks' curves.")
+        Path | None,
+        typer.Option(help="Folder for tables and, with --data, the curves of all networks."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The data of all runs, to draw precision over recall anew.")
+        Path | None,
+        typer.Option(
+            help="Folder of the data of all runs, needed to draw precision against recall."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set all runs there are beside the paper's 24 rows of Tables I and III, and its Fig. 6."""
+    """Put all finished runs beside the paper's 24 rows of Tables I and III, and its Fig. 6."""
     if data and not output:
         raise TrainingError("--data is for the curves in --output: pass a folder for them")
     start(tensorflow=data is not None)

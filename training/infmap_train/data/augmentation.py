@@ -24,7 +24,7 @@ def random_transforms(count: Any, size: int, seed: Any, zoom_jitter: float = 0.0
     Parameters
     ----------
     count
-        How many.
+        Number of movements.
     size
         Height and width in pixels.
     seed

@@ -46,11 +46,11 @@ def training_batches(
     Parameters
     ----------
     pictures
-        What is trained on.
+        Radiographs to train on.
     encoder
         The encoder, whose normalisation is applied.
     options
-        How to train.
+        Options of the training.
     epoch
         Counted from 0.
     classes

@@ -47,14 +47,14 @@ _PARTS = ("images", INFECTION_MASKS, LUNG_MASKS)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What is taken into a composed set.
+    """The selection of radiographs for a composed set.
 
     Parameters
     ----------
     keep_all
         Keep repeated and low-quality radiographs in the index, and list them all the same.
     control_count
-        How many normal radiographs are drawn of those that pass; 0 for all. The paper has 12544.
+        Number of normal radiographs to draw from those that pass; 0 takes all. The paper has 12544.
     seed
         Seed of that draw.
     """
@@ -93,7 +93,7 @@ def build_dataset(
     output
         A new or empty folder; it appears when it is whole.
     options, reading
-        What is taken, and how it is read.
+        Selection of radiographs, and how they are read.
     progress
         Called after every radiograph.
 

@@ -88,7 +88,7 @@ class Sample:
         return self.group != self.name
 
     def mask(self, anatomy: Anatomy) -> Path | None:
-        """Where the mask of an anatomy lies."""
+        """The path of the mask of an anatomy."""
         return self.lung_mask if anatomy is Anatomy.LUNGS else self.infection_mask
 
     def has_truth(self, anatomy: Anatomy) -> bool:
@@ -112,9 +112,9 @@ class Pictures:
     anatomy
         The anatomy that the masks show.
     doubts
-        What serving would refuse, or warn of, among the radiographs that were read.
+        Radiographs that serving would refuse or warn of.
     notes
-        What was decided about masks, and which should be looked at.
+        Decisions on masks, and masks that should be looked at.
     """
 
     samples: tuple[Sample, ...]
@@ -145,7 +145,7 @@ class Pictures:
         return np.array([sample.source for sample in self.samples])
 
     def counts(self) -> dict[str, int]:
-        """How many pictures of each class."""
+        """The number of pictures of each class."""
         return {"covid": int(self.covid.sum()), "normal": int((~self.covid).sum())}
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pictures:

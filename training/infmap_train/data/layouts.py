@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Read:
-    """What was read of a folder.
+    """The radiographs that were read from a folder.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Read:
     reason: str
 
     def counts(self) -> dict[str, int]:
-        """How many radiographs of each class."""
+        """The number of radiographs of each class."""
         return dict(Counter(sample.kind for sample in self.samples))
 
 
@@ -170,7 +170,7 @@ def open_dataset(
     anatomy
         Whose masks are decoded.
     options
-        How it is read.
+        Options of the reading.
     progress
         Called after every radiograph.
 

@@ -56,7 +56,7 @@ def with_patients(samples: Sequence[Sample], folder: Path, options: ReadOptions)
     Parameters
     ----------
     folder
-        What paths are relative to.
+        Folder that paths are relative to.
     options
         With the user's pattern.
 
@@ -170,7 +170,7 @@ def _below(folder: Path, image: Path) -> str:
 
 
 def _header(image: Path) -> dict[str, str] | None:
-    """What a DICOM file says of its patient; ``None`` of another file, or of one that decoding will name."""
+    """The patient as a DICOM file states it; ``None`` for other and unreadable files."""
     try:
         with image.open("rb") as file:
             if not is_dicom(file.read(SIGNATURE_BYTES)):

@@ -1,4 +1,4 @@
-"""What is wrong with data, told all at once and in as few lines as it has reasons."""
+"""The faults of a data set, reported together, with one line for each reason."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def repeated_pictures(hashes: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quality:
-    """What was measured on a radiograph.
+    """The quality measures of a radiograph.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Quality:
         )
 
     def complaints(self) -> list[str]:
-        """What speaks against the radiograph, with the figure and its limit."""
+        """The faults of the radiograph, each with its figure and the limit."""
         checks = (
             (
                 self.side_pixels < MIN_SIDE_PIXELS,

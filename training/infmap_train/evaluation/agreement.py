@@ -1,4 +1,4 @@
-"""How well two raters agree on pictures: by rank, and by how far apart they are."""
+"""The agreement of two raters on pictures, by rank and by difference."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Resamples:
         )
 
     def interval(self, statistic: Statistic) -> Interval:
-        """How far a figure of :mod:`infmap_train.evaluation.weighted` moves; undefined draws are left out."""
+        """The interval of a figure of :mod:`infmap_train.evaluation.weighted`. Undefined draws are left out."""
         value = float(statistic(np.ones((1, self._number.size), np.int32))[0])
         if math.isnan(value) or self._times.shape[1] < 2:
             return Interval(value, math.nan, math.nan)

@@ -274,7 +274,7 @@ class Evaluation:
     report
         As ``figures_of`` gives it.
     reading
-        How the pictures' folder was read: as the run's own data were.
+        Options by which the pictures' folder was read: those of the run's own data.
     """
 
     network: NetworkSpec
@@ -348,7 +348,7 @@ def evaluate(
 
 
 def outside_lungs(lungs: NDArray[np.uint8], probability: NDArray[np.float32]) -> dict[str, Any]:
-    """How much of what is called infected lies outside the lungs, where nothing of it belongs.
+    """The share of the predicted infection that lies outside the lungs, where it must be wrong.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def write_report(evaluation: Evaluation, folder: Path, *, worst: int = 12) -> li
         Made when missing; gets ``metrics.json``, ``tables.md``, ``.csv`` and ``.tex``,
         ``images.csv``, ``precision_recall.png``, ``dice.png`` and ``worst_cases.png``.
     worst
-        How many cases the sheet shows; 0 for none.
+        Number of cases on the sheet; 0 for none.
 
     Returns
     -------

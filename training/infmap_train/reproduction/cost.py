@@ -1,4 +1,4 @@
-"""What a plan would cost: by one step of each network on this machine, or by a stated throughput.
+"""The estimated cost of a plan, from one timed step of each network or from a stated throughput.
 
 Epochs alone are counted: not the reading of the data, the figures after an epoch, the evaluation and the ONNX
 graph at the end.
@@ -56,16 +56,16 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkCost:
-    """What a plan's trainings of one network with one set of options cost.
+    """The cost of a plan's trainings of one network with one set of options.
 
     Parameters
     ----------
     network
         The network.
     trainings, left
-        How many there are, and how many of them are not there yet.
+        Number of trainings, and number of those that remain.
     steps
-        Of one training, by the size of the pictures in pixels.
+        Steps of one training, by the size of the pictures in pixels.
     step_s
         Seconds of one of them.
     """
@@ -89,7 +89,7 @@ class NetworkCost:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlanCost:
-    """What a plan costs.
+    """The cost of a plan.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class PlanCost:
     counts
         The radiographs.
     how
-        Where the time of a step is from, in a sentence.
+        Origin of the time of a step, in a sentence.
     """
 
     networks: list[NetworkCost]

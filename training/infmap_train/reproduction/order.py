@@ -1,4 +1,4 @@
-"""What one training is told, and the lock by which no folder is trained in twice."""
+"""The order for one training, and the lock that keeps two trainings out of one folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TrainingOrder:
 
     @property
     def log(self) -> Path:
-        """Where what the training says is kept."""
+        """The path of the training's log."""
         return Path(f"{self.run}.log")
 
     @classmethod
@@ -65,9 +65,9 @@ def locked(path: Path, *, patience_s: float, busy: str) -> Iterator[None]:
     Parameters
     ----------
     patience_s
-        How long to wait for whoever holds it.
+        Seconds to wait for the process that holds it.
     busy
-        What is said when that is not enough.
+        Message if that is not enough.
 
     Raises
     ------

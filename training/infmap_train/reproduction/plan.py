@@ -51,7 +51,7 @@ class PlannedTraining:
     Parameters
     ----------
     network
-        What is trained.
+        Network to train.
     options
         As for ``infmap-train fit``, with fold and seed.
     """

@@ -25,28 +25,28 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 GPU = "GPU"
-"""What a Dask worker offers that has a GPU: ``dask worker --resources GPU=1``."""
+"""The Dask resource of a worker with a GPU: ``dask worker --resources GPU=1``."""
 RECORD = "plan.json"
 """The plan, as it is worked on, beside the runs."""
 
 _LOOK_S = 1.0
-"""How often the workers and the run folders are looked at."""
+"""Seconds between two looks at the workers and the run folders."""
 
 
 @dataclasses.dataclass
 class TrainingTally:
-    """How far a plan is.
+    """The progress of a plan.
 
     Parameters
     ----------
     trainings
-        How many there are in all.
+        Number of trainings in the plan.
     epochs
-        How many all of them have.
+        Number of epochs of all trainings.
     done, kept
         Names of those that are there, and how many of them an earlier call made.
     failed
-        By name, why.
+        Reasons of failed trainings, by name.
     running
         Epochs that have ended of those that a worker is at, by name.
     epochs_done
@@ -54,7 +54,7 @@ class TrainingTally:
     workers
         Trainings that all workers can be at now.
     deaths
-        How often a worker, or a training's process, was lost.
+        Number of workers, and of trainings' processes, that were lost.
     took_s
         Seconds since this call began.
     ends_in_s
@@ -81,7 +81,7 @@ class TrainingTally:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReproductionStart:
-    """What `reproduce` is told.
+    """The arguments of `reproduce`.
 
     Parameters
     ----------
@@ -92,11 +92,11 @@ class ReproductionStart:
     runs
         Folder of the run folders, which workers see under the same path.
     cluster
-        Where the workers are.
+        The workers to use.
     gpus
-        What GPUs of this machine are called, for workers here.
+        Names of this machine's GPUs, for workers here.
     tries
-        How often a training may lose its worker without an epoch between before it counts as failed.
+        Number of times in a row that a training may lose its worker without an epoch before it fails.
     """
 
     plan: TrainingPlan
@@ -113,7 +113,7 @@ def conduct(start: ReproductionStart) -> Generator[TrainingTally, None, None]:
     Yields
     ------
     TrainingTally
-        How far it is, first and whenever that was looked at.
+        The progress, first and after each look.
 
     Raises
     ------
@@ -160,7 +160,7 @@ class ReproductionRun:
     Parameters
     ----------
     start
-        What was asked for.
+        Arguments of the command.
     digest
         SHA-256 of the plan's record.
     histories

@@ -1,4 +1,4 @@
-"""What a worker does with one training: it starts its process, waits for it, and tells how it ended."""
+"""The work on one training: start its process, wait for it, and report how it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TAIL_BYTES = 20_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a training's process ended.
+    """The end of a training's process.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def work(order: TrainingOrder, record: str, digest: str, gpus: Sequence[str]) ->
     Parameters
     ----------
     order
-        What is trained.
+        Training to run.
     record, digest
         The plan's record beside the runs, and what is in it: who does not see it writes elsewhere.
     gpus

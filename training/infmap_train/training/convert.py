@@ -33,25 +33,25 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="A run folder, a .keras or .h5 file, or a SavedModel folder.")
+        Path, typer.Argument(help="Run folder, .keras or .h5 file, or SavedModel folder.")
     ],
     target: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Encoder whose normalisation the network needs, where no spec.json names it."
+            help="Encoder whose normalisation the network needs, if no spec.json names it."
         ),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
-            help="Height and width of the pictures in pixels, where the network takes any."
+            help="Height and width of the pictures in pixels, needed if the network accepts any size."
         ),
     ] = None,
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help="Leave the input as the network takes it, float32 (N, H, H, C)."
+            "--raw", help="Leave the input as the network expects it, float32 (N, H, H, C)."
         ),
     ] = False,
 ) -> None:

@@ -1,1 +1,1 @@
-"""What else computes the same network in the same run: ONNX Runtime, Keras, OpenVINO's own benchmark."""
+"""Other ways to compute the same network in the same run: ONNX Runtime, Keras, OpenVINO's benchmark."""

@@ -1,4 +1,4 @@
-"""What the cores compute at most, by OpenVINO's own ``benchmark_app``: the measure of served throughput."""
+"""The cores' highest throughput by OpenVINO's ``benchmark_app``, to compare served throughput with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START_S = 120.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CoresLimit:
-    """How often a second the network alone is computed when nothing is between its requests.
+    """The throughput of the network alone, in pictures per second, with nothing between its requests.
 
     Parameters
     ----------

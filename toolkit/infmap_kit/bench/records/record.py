@@ -142,7 +142,7 @@ class BenchRecord:
 
     @property
     def unsettled(self) -> dict[str, str]:
-        """What is not sure of that by which the measurement is judged, and why.
+        """The figures that are not certain, among those that decide, with the reason for each.
 
         That is its ratios; where it has none, its scopes. A time may be unsure while its ratios are sure.
         """

@@ -115,7 +115,7 @@ def run_table5(
     published
         Target and options of the engines.
     serve
-        What serves them.
+        Function that starts a server.
     again
         Whether rows that have a settled record are measured anew.
 

@@ -42,11 +42,12 @@ def bundle(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Pack what a host without internet needs to build, prove and serve a model, in one file.
+    """Pack everything that a host without internet needs to build, prove and serve a model into one file.
 
-    Holds the graphs, the gate's pictures (224x224, without their names) with the trained network's predictions,
-    the model card, and the SHA-256 of each. The same run gives the same file, byte for byte. The pictures
-    are real radiographs where the run or --gate-images names any: hand the file on as you would those.
+    The bundle holds the graphs, the model card, the gate's pictures (224x224, without their names), the
+    trained network's prediction for each, and the SHA-256 of every file. The same run gives the same file,
+    byte for byte. If the run or --gate-images names real radiographs, the bundle contains them: treat it
+    accordingly.
     """
     from infmap_kit.gate.pictures import pictures_of
     from infmap_kit.release.bundle import write_bundle
@@ -85,7 +86,7 @@ def install(
     file: Annotated[Path, typer.Argument(help="Bundle of `infmap-kit bundle`.")],
     repository: Repository = DEFAULT_REPOSITORY,
     target: Annotated[
-        str, typer.Option(help="What to build for; auto takes what this host has.")
+        str, typer.Option(help="Target to build for; auto chooses the one that fits this host.")
     ] = "auto",
     precision: Annotated[
         str, typer.Option(help="Precision of the segmentation; see `export`.")
@@ -95,25 +96,27 @@ def install(
     public_key: Annotated[
         Path | None,
         typer.Option(
-            help="Take only what this Ed25519 key signed. Without it: the one that the environment variable "
-            "INFMAP_KIT_PUBLIC_KEY names, or /etc/infmap-kit/bundle-key.pem."
+            help="Public Ed25519 key (PEM). Only bundles that it signed are installed. Without this option, "
+            "the key is the one that the environment variable INFMAP_KIT_PUBLIC_KEY names, or "
+            "/etc/infmap-kit/bundle-key.pem."
         ),
     ] = None,
     unsigned: Annotated[
         bool,
         typer.Option(
             "--unsigned",
-            help="Take a bundle that no configured key vouches for. Without a configured key, needed the "
-            "first time only.",
+            help="Install a bundle that is not signed by a configured key. Where no key is configured, this is "
+            "needed only the first time.",
         ),
     ] = False,
     report: Report = DEFAULT_REPORT,
     json_: Json = False,
 ) -> None:
-    """Check a bundle, build for this host, prove that it is equivalent, and publish it as the next release.
+    """Check a bundle, build it for this host, prove that it is equivalent, and publish it as the next release.
 
-    A running `infmap-kit serve` takes the release over by itself. The release before is kept (`rollback`). A
-    bundle that was altered, or is not signed as configured, is refused before anything of it is used.
+    A running `infmap-kit serve` switches to the release by itself. The previous release is kept
+    (`rollback`). A bundle that was altered, or is not signed as configured, is refused before any of its
+    contents is used.
     """
     from infmap_kit.gate.report import Evidence
     from infmap_kit.release.install import install_bundle

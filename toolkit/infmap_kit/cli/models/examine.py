@@ -15,7 +15,7 @@ from infmap_kit.errors import InputRejected
 @app.command(epilog="Example: `infmap-kit doctor --repository model_repository`")
 def doctor(
     repository: Repository = DEFAULT_REPOSITORY,
-    host: Annotated[str, typer.Option(help="Address to serve on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address that the server would bind to.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Triton's HTTP port.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Triton's gRPC port.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Triton's metrics port.")] = 8002,
@@ -23,8 +23,8 @@ def doctor(
 ) -> None:
     """Check whether this host fits a repository, and say how to fix what does not.
 
-    Looks at Python, server, libraries, GPU and driver, hashes, permissions, space, memory and ports. The exit
-    code is 1 when there is a problem; warnings leave it 0.
+    The command checks Python, server, libraries, GPU and driver, hashes, permissions, space, memory and
+    ports. The exit code is 1 if there is a problem; warnings leave it at 0.
     """
     from infmap_kit.errors import InfmapError
     from infmap_kit.host.doctor import examine
@@ -49,7 +49,8 @@ def inspect(
 ) -> None:
     """Show what a run, a bundle or a repository is: network, precision, gate, hashes, history.
 
-    Of a DICOM file: what was read in it and how it was windowed. Needs no GPU, server or network.
+    For a DICOM file, show what was read from it and how it was windowed. No GPU, server or network is
+    needed.
     """
     from infmap_kit.errors import SpecError
     from infmap_kit.host.inspection import inspect as inspect_path

@@ -47,8 +47,8 @@ def export(
     target: Annotated[
         str,
         typer.Option(
-            help="What it is for: auto (what this host has), tensorrt (GPU host), onnxruntime, openvino "
-            "(Triton's own backends), embedded (the server for CPUs)."
+            help="Target to build for: auto (the one that fits this host), tensorrt (a host with a GPU), "
+            "onnxruntime or openvino (Triton's own backends), embedded (the server for CPUs)."
         ),
     ] = "auto",
     precision: Annotated[
@@ -64,7 +64,9 @@ def export(
     given: Given,
     encoder: Annotated[
         str | None,
-        typer.Option(help="Encoder of a Keras model without spec.json, for its normalisation."),
+        typer.Option(
+            help="Encoder of a Keras model that has no spec.json; its normalisation is added to the graph."
+        ),
     ] = None,
     gate_images: GateImages = None,
     report: Report = DEFAULT_REPORT,
@@ -72,18 +74,19 @@ def export(
 ) -> None:
     """Publish a trained network as a Triton repository.
 
-    Writes the graphs (segmentation, detection, rendering), the ensemble `infmap` and a manifest
-    with the hash of every file, compares the engine with its reference, and replaces the repository
-    in one step, keeping what was there (`infmap-kit rollback`). When the engine decides otherwise, nothing is
-    published (exit code 3), and a report says why. With --lungs, severity is of the lungs, by lung and zone;
-    with --classifier, a classifier's answer is served beside, with a map of where it looked.
+    The command writes the graphs (segmentation, detection, rendering), the ensemble `infmap` and a manifest
+    with the hash of every file, and compares the engine with the trained network. If both make the same
+    decisions, it replaces the repository in one step and keeps the previous release (`infmap-kit
+    rollback`). Otherwise nothing is published, the exit code is 3, and a report gives the reason. With
+    --lungs, severity is a percentage of the lungs, also by lung and zone. With --classifier, a classifier
+    is served as well, with a map of where it looked.
 
-    How maps are painted is part of the release, stated in its identity and held to by the gate: the more
-    probable, the more opaque, unless --paint paper asks for the paper's figures.
+    The way maps are painted is part of the release and is checked by the gate. By default a higher
+    probability is more opaque; --paint paper paints as in the paper's figures.
 
-    A network of others, such as an ONNX file that PyTorch wrote, may take float pixels of 1 or 3 channels, of
-    another size, and answer logits of several classes: --scale, --mean, --std, --activation and --size put what
-    that needs inside the graph.
+    A network of another framework, such as an ONNX file from PyTorch, may take float pixels of 1 or 3
+    channels or of another size, and answer with logits of several classes. --scale, --mean, --std,
+    --activation and --size add the conversions that it needs to the graph.
     """
     from infmap_kit.release.export import export_model
     from infmap_kit.targets.candidates import candidates_table

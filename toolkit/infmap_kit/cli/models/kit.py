@@ -27,35 +27,44 @@ def _group() -> None:
     epilog="Example: `infmap-kit kit build --bundle unet.bundle --sign key.pem -o infmap-kit.tar`"
 )
 def build(
-    bundle: Annotated[Path, typer.Option(help="The model: a file of `infmap-kit bundle`.")],
+    bundle: Annotated[
+        Path, typer.Option(help="Bundle with the model, made by `infmap-kit bundle`.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
     sign: Annotated[
         Path | None,
-        typer.Option(help="Private Ed25519 key (PEM) that signs the kit; the bundle's too."),
+        typer.Option(
+            help="Private Ed25519 key (PEM) to sign the kit with: the one that signed the bundle."
+        ),
     ] = None,
     extras: Annotated[
         str, typer.Option(help="Extras of infmap-kit that the host needs.")
     ] = "node,export,embedded,sign",
     python: Annotated[
-        str | None, typer.Option(help="The host's Python, such as 3.11; without it, this one's.")
+        str | None,
+        typer.Option(
+            help="Python version of the host, such as 3.11. The default is the version that runs this command."
+        ),
     ] = None,
     dist: Annotated[
-        Path, typer.Option(help="Folder of `make sbom`: wheel, bill of materials, licences.")
+        Path,
+        typer.Option(help="Folder that `make sbom` wrote: wheels, bill of materials and licences."),
     ] = Path("dist"),
     docs: Annotated[Path, typer.Option(help="Folder of the documentation.")] = Path("docs"),
     lock: Annotated[
-        Path, typer.Option(help="Versions and hashes of all packages, of `make lock`.")
+        Path,
+        typer.Option(help="File that `make lock` wrote, with versions and hashes of all packages."),
     ] = Path("requirements/everything.txt"),
     demo: Annotated[
         bool, typer.Option("--demo", help="Pack the demo model's wheel too, for `infmap-kit demo`.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Fetch and pack all that a host without internet needs, signed, in one file.
+    """Download everything that a host without internet needs, and pack it into one signed file.
 
-    Run it in a clone, on a machine with internet, after `make sbom`. Each wheel must be one that the lock names
-    by its hash. On the host, `docs/install.md` begins with this file. Where MkDocs is installed (the extra
-    `docs`), the pages go in as HTML too.
+    Run this in a clone, on a machine with internet, after `make sbom`. Only wheels that the lock file names
+    by their hash are packed. `docs/install.md` explains what to do with the file on the host. If MkDocs is
+    installed (the extra `docs`), the documentation is included as HTML as well.
     """
     from infmap_kit.release.kit import KitOptions, build_kit
     from infmap_kit.release.signature import signer

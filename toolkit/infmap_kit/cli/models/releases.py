@@ -14,7 +14,7 @@ from infmap_kit.command import page, print_result
 
 @app.command(epilog="Example: `infmap-kit versions --repository model_repository`")
 def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -> None:
-    """List the releases of a repository: the one that is served, and those to go back to."""
+    """List the releases of a repository: the one that is served, and the earlier ones that were kept."""
     from infmap_kit.triton.releases import releases_of, releases_table
     from infmap_kit.triton.repository import Manifest
 
@@ -31,13 +31,17 @@ def versions(repository: Repository = DEFAULT_REPOSITORY, json_: Json = False) -
 def rollback(
     repository: Repository = DEFAULT_REPOSITORY,
     release: Annotated[
-        int | None, typer.Option("--to", help="Number of the release; without it, the one before.")
+        int | None,
+        typer.Option(
+            "--to",
+            help="Number of the release to go back to. The default is the release before the present one.",
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Serve an earlier release again; the present one is kept.
+    """Serve an earlier release again. The present release is kept.
 
-    A running `infmap-kit serve` follows by itself.
+    A running `infmap-kit serve` switches by itself.
     """
     from infmap_kit.triton.releases import roll_back
 

@@ -65,8 +65,8 @@ def published(
 ) -> None:
     """Compare a repository, or a running server, with the trained network.
 
-    Compares masks, detections, severities and maps over pictures, writes a report, and ends with exit code 3
-    when anything is beyond the gate's bounds.
+    The command compares masks, detections, severities and maps of a set of pictures and writes a report.
+    The exit code is 3 if anything exceeds the gate's bounds.
     """
     from infmap_kit.gate.report import Evidence, gate_table
     from infmap_kit.release.origin import read_origin
@@ -141,14 +141,22 @@ def compile_(
         ),
     ],
     gpu: Annotated[
-        list[str] | None, typer.Option(help="2080ti, t4, a10, l4, sm75, ...; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="GPU to compile for, such as 2080ti, t4, a10, l4 or sm75; may be given several times."
+        ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp16, fp32 or int8.")] = "fp16",
-    batches: Annotated[str, typer.Option(help="Batch sizes.")] = "1,8,32",
+    precision: Annotated[
+        str, typer.Option(help="Precision to compile: fp16, fp32 or int8.")
+    ] = "fp16",
+    batches: Annotated[
+        str, typer.Option(help="Batch sizes to compile for, with commas between them.")
+    ] = "1,8,32",
     calibration_images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of radiographs that int8 takes its ranges from; without it, synthetic ones."
+            help="Folder of radiographs from which int8 takes its ranges. The default is synthetic "
+            "radiographs."
         ),
     ] = None,
     *,
@@ -157,7 +165,7 @@ def compile_(
 ) -> None:
     """Compile every graph with NVIDIA's compiler, without a GPU.
 
-    Says by node and operator what TensorRT would refuse on a GPU host.
+    The command names the nodes and operators that TensorRT would refuse on a host with a GPU.
     """
     from infmap_kit.release.compilation import (
         DEFAULT_GPUS,

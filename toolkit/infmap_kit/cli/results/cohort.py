@@ -41,7 +41,14 @@ def run(
             "DICOMweb (https://…/dicom-web), or a URL such as s3://bucket/prefix.",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the results of this run; the same folder continues it.",
+        ),
+    ],
     repository: Annotated[
         Path | None,
         typer.Option("--repository", "-r", help="Model repository that each worker opens."),
@@ -49,37 +56,57 @@ def run(
     url: Annotated[
         list[str] | None,
         typer.Option(
-            help="A server's gRPC endpoint, host:port; several times for several servers of one model."
+            help="A server's gRPC endpoint, host:port. May be given several times, for several servers of one "
+            "model."
         ),
     ] = None,
     *,
     given: Given,
     task_size: Annotated[
-        int, typer.Option(min=1, help="Radiographs of one task, and rows of one part.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of radiographs in a task, which is also the number of rows in a part.",
+        ),
     ] = 200,
     tag: Annotated[
         list[str] | None,
         typer.Option(
-            help="A DICOM keyword that becomes a column; several times for several. AgeBand and TakenMonth "
-            "are made of others.",
+            help="DICOM keyword of a tag to keep as a column; may be given several times. AgeBand and "
+            "TakenMonth are derived from other tags.",
         ),
     ] = None,
     maps: Annotated[
-        str, typer.Option(help="Write a map of each, too: some of png,sc,seg,sr,gsps,dicom.")
+        str,
+        typer.Option(
+            help="Also write results for each radiograph: a comma-separated choice of png, sc, seg, sr, gsps "
+            "and dicom."
+        ),
     ] = "",
     date: Annotated[
-        str, typer.Option(help="For a DICOMweb input: 20240131, or a range 20200101-20241231.")
+        str,
+        typer.Option(
+            help="Study date to ask a DICOMweb input for: a day such as 20240131, or a range such as "
+            "20200101-20241231."
+        ),
     ] = "",
     modality: Annotated[
-        str, typer.Option(help="For a DICOMweb input: modalities, with commas.")
+        str, typer.Option(help="Modalities to ask a DICOMweb input for, with commas between them.")
     ] = "CR,DX",
-    body_part: Annotated[str, typer.Option(help="For a DICOMweb input: Body Part Examined.")] = "",
+    body_part: Annotated[
+        str, typer.Option(help="Body Part Examined to ask a DICOMweb input for.")
+    ] = "",
     tries: Annotated[
-        int, typer.Option(min=1, help="How often a file is tried whose worker died.")
+        int,
+        typer.Option(
+            min=1, help="Number of times that a radiograph is tried when its worker dies."
+        ),
     ] = 3,
     patience: Annotated[
         float,
-        typer.Option(min=0, help="Seconds for which a server, store or PACS may fail to answer."),
+        typer.Option(
+            min=0, help="Seconds without an answer after which a server, store or PACS is given up."
+        ),
     ] = 300.0,
     secondary_capture: Annotated[
         bool,
@@ -87,18 +114,21 @@ def run(
     ] = False,
     identify: Annotated[
         bool,
-        typer.Option("--identify", help="Write UIDs, Patient ID, time and any tag as they are."),
+        typer.Option(
+            "--identify",
+            help="Write UIDs, Patient ID, time and every tag unchanged instead of hashed or left out.",
+        ),
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Evaluate every radiograph of a cohort, into a Parquet data set with one row each.
+    """Evaluate every radiograph of a cohort, and write one row for each into a Parquet data set.
 
-    The first call writes down what the cohort is. Whoever interrupts it, by Ctrl-C or a power cut, gives the
-    same command again, also with other workers: it goes on, and nothing is done twice. Rows name no patient
-    unless --identify is given; the plan, which knows where each file lies, is for its owner alone.
+    The first call lists the cohort's radiographs. After an interruption, by Ctrl-C or a power cut, the same
+    command continues, also with other workers, and does nothing twice. Rows contain no patient's identity
+    unless --identify is given. The list contains the files' paths, so only its owner can read it.
 
-    A radiograph that is refused has a row with the reason. One that takes its worker along, again and again, is
-    set aside, with a row that says so, and the exit code is 6.
+    A radiograph that is refused has a row with the reason. A radiograph whose worker dies repeatedly is set
+    aside: its row says so, and the exit code is 6.
     """
     from infmap_kit.cohort.dicomweb import Query
     from infmap_kit.cohort.plan import USUAL_TAGS, CohortOptions
@@ -152,7 +182,7 @@ def run(
             tally.set_aside
         )
         raise InputRejected(
-            SET_ASIDE, f"{count} radiographs took their workers along and were set aside{named}"
+            SET_ASIDE, f"{count} radiographs, over which their workers died, were set aside{named}"
         )
 
 
@@ -161,7 +191,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _tell(begun: Begun) -> None:
-    """What a run begins with, or goes on from."""
+    """The line that says what a run begins with, or continues from."""
     plan, done = begun.plan, begun.tally.done
     again = f", {plan.repeated:,} named more than once" if plan.repeated else ""
     console.print(
@@ -176,7 +206,7 @@ def _tell(begun: Begun) -> None:
 
 
 def _state(tally: CohortTally) -> str:
-    """How far it is, how fast, when it may end, and what was refused."""
+    """The line of progress: counts, speed, estimated end, and rejections."""
     words = [f"{tally.done:,} of {tally.radiographs:,} radiographs"]
     if tally.a_second:
         words.append(f"{tally.a_second:.1f}/s")
@@ -193,19 +223,24 @@ def _state(tally: CohortTally) -> str:
 
 @cohort.command(epilog="Example: `infmap-kit cohort report cohort --output report.html`")
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a run of `infmap-kit cohort run`.")
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The page; DIR/report.html when not given."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="HTML file to write. The default is report.html in the folder of the run.",
+        ),
     ] = None,
     smallest: Annotated[
-        int, typer.Option(min=1, help="Groups of fewer radiographs are left out.")
+        int, typer.Option(min=1, help="Smallest number of radiographs for which a group is shown.")
     ] = 10,
 ) -> None:
-    """Make one HTML page of a run: what was taken and refused, who was in it, what drifted.
+    """Write one HTML page about a run: what was accepted and refused, who was in the cohort, what drifted.
 
-    It may be made while the run goes on. Pictures are named by hash, and groups that are too small are left
-    out.
+    The run may still be going on. Pictures are named by hash, and small groups are left out.
     """
     from infmap_kit.cohort.report.page import write_report
 

@@ -27,7 +27,9 @@ def infer(
     format_: Annotated[
         str,
         typer.Option(
-            "--format", help="What to write: some of png,json,view,dicom,sc,seg,sr,gsps,cam."
+            "--format",
+            help="Results to write: a comma-separated choice of png, json, view, dicom, sc, seg, sr, gsps and "
+            "cam.",
         ),
     ] = "png,json",
     secondary_capture: Annotated[
@@ -37,14 +39,16 @@ def infer(
     identify: Annotated[
         bool,
         typer.Option(
-            "--identify", help="Write UIDs, Patient ID, time and DICOM files' names as they are."
+            "--identify",
+            help="Write UIDs, Patient ID, time and the names of DICOM files unchanged instead of hashed or "
+            "left out.",
         ),
     ] = False,
     mirror: Annotated[
         bool,
         typer.Option(
             "--mirror",
-            help="Ask about the mirror image too, and write how far the two masks agree.",
+            help="Also ask about the mirror image, and write how well the two masks agree.",
         ),
     ] = False,
     language: Annotated[
@@ -54,58 +58,58 @@ def infer(
     capture: Annotated[
         str,
         typer.Option(
-            help="What a Secondary Capture shows: beside (radiograph and map with legend and words), map "
-            "(without the radiograph), bare (the map at native size)."
+            help="Layout of a Secondary Capture: beside (radiograph and map with legend and text), map "
+            "(without the radiograph), bare (the map at its native size)."
         ),
     ] = "beside",
     url: Annotated[
         str | None,
-        typer.Option(help="The server's gRPC endpoint, host:port; 127.0.0.1:8001 when not given."),
+        typer.Option(help="The server's gRPC endpoint, host:port. The default is 127.0.0.1:8001."),
     ] = None,
     repository: Annotated[
         Path | None,
         typer.Option(
             "--repository",
             "-r",
-            help="Ask no server: compute with the engines of this model repository, in this process.",
+            help="Model repository to open in this process; no server is asked.",
         ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume/--no-resume",
-            help="Keep results that are there already, of the same file, model and options.",
+            help="Keep results of an earlier call that had the same files, model and options.",
         ),
     ] = True,
     json_: Annotated[
         bool,
         typer.Option(
             "--json",
-            help="Print JSON Lines on stdout: a document a file, and the error if it fails.",
+            help="Print JSON Lines on stdout: one document for each file, and the error if the command fails.",
         ),
     ] = False,
 ) -> None:
-    """Make an infection map and a JSON, or DICOM results, for every radiograph.
+    """Write an infection map and a JSON document, or DICOM results, for every radiograph.
 
-    `dicom` is a Secondary Capture, a Segmentation and a Structured Report; `gsps` adds a presentation
-    state with the contour; `cam` a PNG of where a classifier looked, if one is served beside; `view` what
-    `infmap-kit view` shows: the radiograph, the probabilities, the lungs, and what was rejected. UIDs are
-    hashed, and results of DICOM files named by hash, unless --identify is given.
+    The format `dicom` stands for a Secondary Capture, a Segmentation and a Structured Report. `gsps` adds a
+    presentation state with the contour. `cam` adds a PNG of where the classifier looked, if one is served.
+    `view` adds what `infmap-kit view` needs: radiographs, probabilities, lungs, and rejected files. UIDs
+    are hashed, and results of DICOM files are named by hash, unless --identify is given.
 
-    --mirror asks twice and writes `mirror_agreement`, the Dice of the mask with that of the mirror image: 1 is
-    the same mask (or none in both), and the lower it is, the less the mask is to be relied on.
+    --mirror asks twice and writes `mirror_agreement`, the Dice of the mask with that of the mirror image. 1
+    means the same mask, or none in both; the lower it is, the less the mask can be relied on.
 
-    With --repository no server is needed: the published engines are checked as `serve` does, opened in this
-    process, and give the same answers.
+    --repository needs no server: the published engines are checked as by `serve`, opened in this process,
+    and give the same answers.
 
-    Where the model can tell, a picture unlike the radiographs that it learnt from is named (`unfamiliar`); its
-    answer is written all the same.
+    If the model has a familiarity, a warning `unfamiliar` names each picture that is unlike those of its
+    training; its results are written all the same.
 
-    A file that is no suitable radiograph is rejected by name and the others go on; the exit code is 6
-    when any was.
+    A file that is not a suitable radiograph is rejected by name, the other files are processed, and the
+    exit code is 6.
 
-    Whoever interrupts it, by Ctrl-C or otherwise, gives the same command again: what is there already, made of
-    the same content by the same model with the same options, is not done twice.
+    After an interruption, by Ctrl-C or otherwise, the same command continues. Results of the same content,
+    model and options are kept.
     """
     from infmap_kit.imaging.files import find_pictures
     from infmap_kit.results.folder import ResultOptions

@@ -34,14 +34,17 @@ _Identify = Annotated[
         "--identify", help="Show UIDs and accession numbers as they are, instead of a hash."
     ),
 ]
-_Number = Annotated[int, typer.Argument(metavar="ID", help="Number, as `node list` shows it.")]
+_Number = Annotated[
+    int, typer.Argument(metavar="ID", help="Number of the radiograph, as `node list` shows it.")
+]
 
 
 @node.command(epilog="Example: `infmap-kit node run --config /etc/infmap-kit/node.toml`")
 def run(config: Config = DEFAULT_CONFIG) -> None:
-    """Run the node until Ctrl-C or SIGTERM; its log is JSON lines on stderr.
+    """Run the node until Ctrl-C or SIGTERM. The log is written to stderr as JSON lines.
 
-    What was accepted is on disk: it may be ended, or killed, at any time, and goes on where it was.
+    Accepted radiographs are on disk. The node may therefore be ended or killed at any time, and continues
+    where it stopped.
     """
     with node_extra():
         from infmap_kit.node.service import run_node
@@ -50,7 +53,7 @@ def run(config: Config = DEFAULT_CONFIG) -> None:
 
 @node.command(epilog="Example: `infmap-kit node work --config /etc/infmap-kit/node.toml`")
 def work(config: Config = DEFAULT_CONFIG) -> None:
-    """Run one more worker on the spool of a node on this machine, as a process of its own."""
+    """Run a further worker, in a separate process, for a node on this machine."""
     with node_extra():
         from infmap_kit.node.service import run_worker
     run_worker(read_node(config, log=True))
@@ -58,7 +61,7 @@ def work(config: Config = DEFAULT_CONFIG) -> None:
 
 @node.command(epilog="Example: `infmap-kit node status --json`")
 def status(config: Config = DEFAULT_CONFIG, json_: Json = False) -> None:
-    """Show how many radiographs are where, whether the node runs or not."""
+    """Show how many radiographs are in each state. The node need not be running."""
     from infmap_kit.node.queue.tables import status_tables
     from infmap_kit.node.queue.view import overview, waiting_for
     from infmap_kit.node.spool import Spool, is_running
@@ -83,9 +86,14 @@ def list_(
     config: Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
-        typer.Option(help="waiting, working, delivering, done, rejected, ignored or failed."),
+        typer.Option(
+            help="State of the radiographs to list: waiting, working, delivering, done, rejected, ignored or "
+            "failed."
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Largest number of radiographs to list, the latest first.")
+    ] = 50,
     identify: _Identify = False,
     json_: Json = False,
 ) -> None:
@@ -108,12 +116,15 @@ def list_(
 def worklist(
     config: Config = DEFAULT_CONFIG,
     limit: Annotated[
-        int, typer.Option(min=1, help="At most so many of each, the latest first.")
+        int,
+        typer.Option(
+            min=1, help="Largest number of entries of each kind to show, the latest first."
+        ),
     ] = 50,
     identify: _Identify = False,
     json_: Json = False,
 ) -> None:
-    """List what a person should look at: failed and rejected radiographs, dead letters, refused callers."""
+    """List what needs a person's attention: failed and rejected radiographs, dead letters, refused callers."""
     from infmap_kit.node.queue.callers import refused_callers
     from infmap_kit.node.queue.tables import callers_table, images_table
     from infmap_kit.node.queue.view import worklist as to_look_at
@@ -135,7 +146,7 @@ def show(
     identify: _Identify = False,
     json_: Json = False,
 ) -> None:
-    """Show one radiograph's history, its results and where they are."""
+    """Show the history of one radiograph, its results, and where each was delivered."""
     from infmap_kit.node.queue.tables import deliveries_table, history_table
     from infmap_kit.node.queue.view import image
 
@@ -153,22 +164,26 @@ def show(
 def retry(
     numbers: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[ID]...", help="Numbers, as `node list` shows them."),
+        typer.Argument(
+            metavar="[ID]...", help="Numbers of the radiographs, as `node list` shows them."
+        ),
     ] = None,
     config: Config = DEFAULT_CONFIG,
     state: Annotated[
         str | None,
-        typer.Option(help="All that are failed, rejected or ignored, instead of numbers."),
+        typer.Option(
+            help="Instead of numbers: all radiographs in this state, which is failed, rejected or ignored."
+        ),
     ] = None,
     because: Annotated[
-        str, typer.Option(help="With --state: of these, the ones whose reason holds this text.")
+        str, typer.Option(help="With --state: only radiographs whose reason contains this text.")
     ] = "",
     json_: Json = False,
 ) -> None:
-    """Take up finished radiographs again, or the dead letters of those that are still being delivered.
+    """Process finished radiographs again, or send again what a destination did not take.
 
-    A failed one goes on where it stopped, a rejected or ignored one is read anew, and the results of one
-    that is done are delivered once more.
+    A failed radiograph continues where it stopped. A rejected or ignored one is read again. The results of
+    one that is done are delivered again.
     """
     from infmap_kit.node.queue.states import State
     from infmap_kit.node.queue.store import Store
@@ -199,21 +214,30 @@ def retry(
 
 @node.command("watch-folder", epilog="Example: `infmap-kit node watch-folder /srv/inbox`")
 def watch_folder(
-    folder: Annotated[Path, typer.Argument(help="Where DICOM files are put.")],
+    folder: Annotated[Path, typer.Argument(help="Folder in which other programs put DICOM files.")],
     config: Config = DEFAULT_CONFIG,
-    every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    every_s: Annotated[
+        float, typer.Option(min=0.1, help="Seconds between two looks into the folder.")
+    ] = 1.0,
     settle_s: Annotated[
-        float, typer.Option(min=0, help="Seconds for which a file must have been the same.")
+        float,
+        typer.Option(
+            min=0, help="Seconds for which a file must not have changed before it is taken."
+        ),
     ] = 3.0,
     patience_s: Annotated[
         float,
-        typer.Option(min=0, help="The same for one that is cut short, unreadable, or still open."),
+        typer.Option(
+            min=0,
+            help="Seconds after which a file that is cut short, unreadable or still open is treated as it is.",
+        ),
     ] = 60.0,
 ) -> None:
-    """Take DICOM files that are put into a folder, until Ctrl-C or SIGTERM.
+    """Take DICOM files that other programs put into a folder, until Ctrl-C or SIGTERM.
 
-    In the rules their caller is FOLDER. What was taken moves to accepted/, the rest to refused/ with the
-    reason beside it. Folders, links, hidden files and names like *.part, *.tmp and *~ are not looked at.
+    In the rules, FOLDER is the caller of these files. Accepted files are moved to accepted/, others to
+    refused/, each with the reason beside it. Folders, links, hidden files and names such as *.part, *.tmp
+    and *~ are ignored.
     """
     from infmap_kit.node.audit.trail import Trail
     from infmap_kit.node.intake import Intake

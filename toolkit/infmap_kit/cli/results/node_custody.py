@@ -33,14 +33,15 @@ def forget(
         str | None, typer.Option(help="SOP Instance UID of one radiograph, or its hash.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would go, and remove nothing.")
+        bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Remove all that the node holds of one patient, whether the node runs or not.
+    """Remove everything that the node holds about one patient. The node may be running.
 
-    Radiographs, results, and their entries in the queue go for good. While one is waiting, being worked on or
-    being delivered, nothing is removed. A call that was killed is finished by calling it again.
+    Radiographs, results and their entries in the queue are removed permanently. Nothing is removed while
+    one of the radiographs is waiting, being processed or being delivered. After an interruption, the same
+    command completes the removal.
     """
     read = read_node(config)
     from infmap_kit.node.audit.trail import Trail
@@ -87,10 +88,10 @@ def backup(
     config: Config = DEFAULT_CONFIG,
     json_: Json = False,
 ) -> None:
-    """Write queue, radiographs, results, node.toml and audit log into one tar, while the node runs.
+    """Write queue, radiographs, results, node.toml and audit log into one tar file. The node may be running.
 
-    It holds patients: keep it as you keep them. Certificates, keys and tokens that node.toml names are not in
-    it.
+    The file contains patients' data: protect it accordingly. It does not contain the certificates, keys and
+    tokens that node.toml names.
     """
     read = read_node(config)
     from infmap_kit.node.audit.trail import Trail
@@ -111,14 +112,14 @@ def backup(
     epilog="Example: `infmap-kit node restore node-2026-11-28.tar --config /etc/infmap-kit/node.toml`"
 )
 def restore(
-    file: Annotated[Path, typer.Argument(help="A backup of `node backup`.")],
+    file: Annotated[Path, typer.Argument(help="File that `node backup` wrote.")],
     config: Config = DEFAULT_CONFIG,
     json_: Json = False,
 ) -> None:
-    """Restore a backup into the empty folder that node.toml names as spool; then start the node.
+    """Restore a backup into the empty folder that node.toml names as the spool. Then start the node.
 
-    Where there is no node.toml yet, the backup's own is written. Every file is checked against its hash before
-    any is put in place. A folder that a node has used is refused.
+    If there is no node.toml yet, the one in the backup is written. The hash of every file is checked before
+    any file is put in place. A folder that a node has used is refused.
     """
     from infmap_kit.node.audit.trail import Trail
     from infmap_kit.node.custody import restore as restoring

@@ -24,24 +24,32 @@ if TYPE_CHECKING:
 def init(
     file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT_CONFIG,
     pacs_host: Annotated[str | None, typer.Option(help="Host name or address of the PACS.")] = None,
-    pacs_port: Annotated[int | None, typer.Option(help="Its DICOM port.")] = None,
-    pacs_ae_title: Annotated[str | None, typer.Option(help="Its AE title.")] = None,
+    pacs_port: Annotated[int | None, typer.Option(help="DICOM port of the PACS.")] = None,
+    pacs_ae_title: Annotated[str | None, typer.Option(help="AE title of the PACS.")] = None,
     sender: Annotated[
-        list[str] | None, typer.Option(help="AE title of whoever may send; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="AE title of a sender that the node accepts; may be given several times."
+        ),
     ] = None,
     ae_title: Annotated[str | None, typer.Option(help="AE title of the node.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    spool: Annotated[str | None, typer.Option(help="Folder of what is on the way.")] = None,
+    spool: Annotated[
+        str | None, typer.Option(help="Folder for radiographs and results that are on their way.")
+    ] = None,
     model_url: Annotated[str | None, typer.Option(help="The model server's gRPC endpoint.")] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Ask nothing: what is usual is taken.")
+        bool,
+        typer.Option(
+            "--yes", help="Ask no questions: take the usual value where no option is given."
+        ),
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace a file that is there.")
+        bool, typer.Option("--replace", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
-    """Write a node's TOML file from a few answers, which may be given as options."""
+    """Write a node's TOML file from the answers to a few questions, or from options."""
     with node_extra():
         from infmap_kit.node.check.draft import Answers, write_draft
 
@@ -51,7 +59,7 @@ def init(
         if not yes:
             return str(typer.prompt(question, default=usual, err=True))
         if usual is None:
-            raise NodeError(f"expected {option}, which nobody else can know, found none")
+            raise NodeError(f"expected {option}, which has no usual value, found none")
         return usual
 
     def number(text: str, option: str) -> int:
@@ -90,15 +98,19 @@ def init(
 def check(
     file: Annotated[Path, typer.Argument(help="The node's TOML file.")] = DEFAULT_CONFIG,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask neither models nor destinations.")
+        bool,
+        typer.Option(
+            "--offline",
+            help="Check the file and this machine only; connect to no model and no destination.",
+        ),
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Check a node's TOML file, this machine and what the file names: each fault with line and fix.
+    """Check a node's TOML file, this machine, and everything that the file names; list each fault and its fix.
 
-    A file whose keys are good is followed by looks at folder, user, space, ports and clock, and at each
-    model and destination: host name, port, TLS, AE titles, C-ECHO, and whether it takes what the rules send.
-    Nothing is sent.
+    If the file itself has no fault, the command also checks folder, user, space, ports and clock. For each
+    model and destination it checks host name, port, TLS, AE titles and C-ECHO, and whether it accepts what
+    the rules send. Nothing is sent.
     """
     with node_extra():
         from infmap_kit.node.check.machine import look_at_machine
@@ -124,17 +136,18 @@ def check(
 def try_out(
     file: Annotated[Path, typer.Argument(help="The node's TOML file.")] = DEFAULT_CONFIG,
     no_radiograph: Annotated[
-        bool, typer.Option("--no-radiograph", help="Send nothing: C-ECHO and the models alone.")
+        bool,
+        typer.Option("--no-radiograph", help="Send no radiograph: try only C-ECHO and the models."),
     ] = False,
     patience_s: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for each radiograph.")
     ] = 120.0,
     json_: Json = False,
 ) -> None:
-    """Try a running node: C-ECHO to and from, the models, and a drawn radiograph through each rule.
+    """Try a running node: C-ECHO in both directions, the models, and a synthetic radiograph for each rule.
 
-    The results are looked for in each destination by C-FIND or QIDO-RS, and removed where it has a way to; what
-    stays there is said. Patient INFMAP-TEST is of no person.
+    The results are looked for in each destination by C-FIND or QIDO-RS, and removed where the destination
+    allows it; otherwise the command says what remains. The patient INFMAP-TEST is not a person.
     """
     with node_extra():
         from infmap_kit.node.check.calls import look_at_callers

@@ -27,7 +27,8 @@ progression = add_group(
 )
 def report(
     results: Annotated[
-        list[Path] | None, typer.Argument(help="JSON files of `infer`, and folders of them.")
+        list[Path] | None,
+        typer.Argument(help="JSON files that `infer` wrote, and folders of such files."),
     ] = None,
     node_store: Annotated[
         Path | None,
@@ -35,12 +36,16 @@ def report(
     ] = None,
     patient: Annotated[str | None, typer.Option(help="Only results of this Patient ID.")] = None,
     times: Annotated[
-        Path | None, typer.Option(help="CSV with file,time: when each radiograph was taken.")
+        Path | None,
+        typer.Option(
+            help="CSV file with the columns file and time, which says when each radiograph was taken."
+        ),
     ] = None,
     noise: Annotated[
         Path | None,
         typer.Option(
-            help="The noise of `infmap-kit progression noise`, instead of what the model states of its own."
+            help="Record of the noise that `infmap-kit progression noise` wrote, to use instead of the noise "
+            "that the model states."
         ),
     ] = None,
     mix_models: Annotated[
@@ -52,12 +57,12 @@ def report(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Put one patient's results in the order of their radiographs' times.
+    """Put one patient's results in the order in which their radiographs were taken.
 
-    What is there twice counts once. Results of two patients or two models are refused, and so are
-    severities of the image beside those of the lungs. A difference is called a change only when it
-    exceeds the noise: that of --noise, else what the results' model states of its own, else nothing is
-    called a change. A damaged result in a folder is rejected by name; the exit code is 6 when any was.
+    Repeated results count once. Results of two patients or two models are refused, and so is a mixture of
+    severities of the image and of the lungs. A difference is called a change only if it exceeds the noise.
+    The noise is that of --noise, otherwise the one that the model states; without either, nothing is called
+    a change. A damaged result in a folder is rejected by name, and the exit code is then 6.
     """
     from infmap_kit.progression.course import line_up
     from infmap_kit.progression.noise import Noise
@@ -93,10 +98,15 @@ def report(
 @progression.command(epilog="Example: `infmap-kit progression noise chest1.dcm -o noise.json`")
 def noise(
     radiographs: Annotated[
-        list[Path], typer.Argument(help="Radiographs, best those of the course; and folders.")
+        list[Path],
+        typer.Argument(
+            help="Radiographs, and folders of them; those of the course itself are best."
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The record, JSON.")],
-    variants: Annotated[int, typer.Option(help="Variants of each radiograph.")] = 100,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="JSON file for the record of the noise.")
+    ],
+    variants: Annotated[int, typer.Option(help="Number of variants of each radiograph.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the displacements.")] = 0,
     shift: Annotated[float, typer.Option(help="Largest shift, in percent of the sides.")] = 2.0,
     rotation: Annotated[float, typer.Option(help="Largest rotation, in degrees.")] = 2.0,
@@ -106,10 +116,10 @@ def noise(
     url: Url = DEFAULT_URL,
     json_: Json = False,
 ) -> None:
-    """Measure how much a severity changes when a radiograph is moved, rotated and toned a little.
+    """Measure how much a severity changes when a radiograph is slightly shifted, rotated and changed in tone.
 
-    That distance says nothing about the patient: `progression --noise` calls no change what lies within it.
-    A file that is no suitable radiograph is skipped; the exit code is 6 when any was.
+    This noise says nothing about the patient: `progression --noise` calls no difference within it a change.
+    A file that is not a suitable radiograph is skipped, and the exit code is then 6.
     """
     from infmap_kit.imaging.files import find_pictures
     from infmap_kit.model.severity_noise import Variation

@@ -23,11 +23,11 @@ def synthesize(
         bool,
         typer.Option(
             "--course",
-            help="One chest, whose infection grows and recedes, and times.csv: to try `progression`.",
+            help="Draw one chest whose infection grows and recedes, and write times.csv, to try `progression`.",
         ),
     ] = False,
 ) -> None:
-    """Make synthetic radiographs with known infection masks, for trying the model without data."""
+    """Draw synthetic radiographs with known infection masks, to try the model without data."""
     from infmap_kit.imaging.synthetic.folder import write_synthetic, write_synthetic_course
     from infmap_kit.model.files import require_new_folder
 

@@ -18,12 +18,14 @@ def view(
         Path, typer.Argument(metavar="RESULTS", help="Folder that `infmap-kit infer` wrote to.")
     ],
     reader: Annotated[
-        str, typer.Option(help="Reader whose opinions are stored, in RESULTS/opinions/READER.")
+        str,
+        typer.Option(help="Name of the reader; opinions are stored in RESULTS/opinions/READER."),
     ] = "reader",
     identify: Annotated[
         bool,
         typer.Option(
-            "--identify", help="Show Patient ID and names of DICOM files, if they are there."
+            "--identify",
+            help="Show Patient ID and the names of DICOM files where the results contain them.",
         ),
     ] = False,
     port: Annotated[
@@ -37,15 +39,15 @@ def view(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Look through results in the browser: sort and filter them, move the threshold, state an opinion.
+    """Look through results in the browser: sort and filter them, move the threshold, record an opinion.
 
-    `infmap-kit infer --format png,json,view` keeps what the page can move: radiographs, probabilities and
-    lungs. Of other results it shows the maps as they were painted.
+    `infmap-kit infer --format png,json,view` keeps everything that the page can change: radiographs,
+    probabilities and lungs. Other results are shown with their maps as painted.
 
-    It listens on this machine alone, to who has the address that it prints. An exported folder holds the
-    radiographs: whoever has it sees them.
+    The server listens on this machine only and admits only the address that it prints. An exported folder
+    contains the radiographs, which anyone who has the folder can see.
 
-    --json is for --export.
+    --json needs --export.
     """
     from infmap_kit.view.export import export_results
     from infmap_kit.view.serving import serve_results

@@ -46,20 +46,23 @@ def accept(
         float, typer.Option(min=0.1, help="Minutes after which the remaining steps are not run.")
     ] = 15.0,
     load_seconds: Annotated[
-        float, typer.Option(min=1, help="Seconds that the server is put under load.")
+        float, typer.Option(min=1, help="Seconds for which the server is put under load.")
     ] = 20.0,
     latency_seconds: Annotated[
         float,
-        typer.Option(min=1, help="Seconds after which a latency that does not settle is given up."),
+        typer.Option(
+            min=1, help="Seconds after which measuring a latency ends even if it has not settled."
+        ),
     ] = 60.0,
     json_: Json = False,
 ) -> None:
     """Prove the whole path on this host, and write one report to be signed.
 
-    Driver, card, image and server; the gate again in every batch size; all subsets of the outputs over gRPC and
-    HTTP; load and memory; a restart; a change of release under load; the latency beside the paper's Table V.
-    Works on a private copy with a server of its own on free ports of loopback, and leaves nothing behind. The
-    exit code is 0 when the host is accepted, and 1 when a line failed, or could not be run and is needed.
+    The steps are: driver, GPU, image and server; the gate in every batch size; every subset of the outputs
+    over gRPC and HTTP; load and memory; a restart; a change of release under load; and the latency beside
+    the paper's Table V. The command works on a private copy, with its own server on free ports of loopback,
+    and leaves nothing behind. The exit code is 0 if the host is accepted, and 1 if a required step failed
+    or could not be run.
     """
     from infmap_kit.gate.pictures import radiographs_in
     from infmap_kit.release.origin import read_origin

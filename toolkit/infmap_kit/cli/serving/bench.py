@@ -19,7 +19,10 @@ from infmap_kit.progress import progress_bar
 DEFAULT_RESULTS = Path("benchmarks/results")
 Results = Annotated[Path, typer.Option(help="Folder for the record (JSON, Markdown, CSV, HTML).")]
 Tolerance = Annotated[
-    float, typer.Option(min=0.1, help="Percent within which each p50 and ratio must be known.")
+    float,
+    typer.Option(
+        min=0.1, help="Precision, in percent, to which each p50 and each ratio must be known."
+    ),
 ]
 
 
@@ -35,14 +38,23 @@ bench = add_group(
 def latency(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Radiographs; without any, synthetic ones of a megapixel."),
+        typer.Argument(
+            help="Radiographs to measure with. The default is synthetic ones of one megapixel."
+        ),
     ] = None,
     repository: Repository = DEFAULT_REPOSITORY,
-    samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 200,
-    warm_up: Annotated[int, typer.Option(min=1, help="Requests before measuring.")] = 20,
+    samples: Annotated[
+        int, typer.Option(min=10, help="Smallest number of requests in each scope.")
+    ] = 200,
+    warm_up: Annotated[
+        int, typer.Option(min=1, help="Number of requests before the measurement begins.")
+    ] = 20,
     tolerance: Tolerance = 5.0,
     budget: Annotated[
-        float, typer.Option(min=1, help="Seconds after which what is not stable is given up.")
+        float,
+        typer.Option(
+            min=1, help="Seconds after which measuring ends even if figures are not stable."
+        ),
     ] = 180.0,
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Measure ONNX Runtime and Keras in the same run.")
@@ -54,11 +66,12 @@ def latency(
     results: Results = DEFAULT_RESULTS,
     json_: Json = False,
 ) -> None:
-    """Measure per-sample latency, batch 1, in nested scopes.
+    """Measure the latency of a single radiograph (batch 1) in nested scopes.
 
-    Starts its own server on free ports. Scopes: the engine alone, the served segmentation, the served
-    ensemble, and from a file's bytes to the map. Ratios of scopes come first: a busy host slows both sides.
-    Exit code 5 when one of them was not sure in time; the record is written all the same, and says so.
+    The command starts its own server on free ports. The scopes are the engine alone, the served
+    segmentation, the served ensemble, and the way from a file's bytes to the map. Ratios of scopes are
+    shown first, because a busy host slows both sides. The exit code is 5 if a figure was not certain in
+    time; the record is written all the same.
     """
     from infmap_kit.bench.load import LoadOptions
     from infmap_kit.bench.measure import BenchOptions, measure, require_settled
@@ -85,11 +98,11 @@ def latency(
 
 @bench.command(epilog="Example: `infmap-kit bench compare before.json after.json`")
 def compare(
-    before: Annotated[Path, typer.Argument(help="A record.")],
-    after: Annotated[Path, typer.Argument(help="A later one.")],
+    before: Annotated[Path, typer.Argument(help="Record (JSON) to compare with.")],
+    after: Annotated[Path, typer.Argument(help="Later record (JSON).")],
     json_: Json = False,
 ) -> None:
-    """Say what changed between two records beyond noise, and what else was different."""
+    """Show what changed between two records by more than the noise, and what else differed."""
     from infmap_kit.bench.records.compare import changes_table, compare_records
     from infmap_kit.bench.records.record import BenchRecord
 
@@ -100,13 +113,13 @@ def compare(
 @bench.command(epilog="Example: `infmap-kit bench layers --repository model_repository`")
 def layers(
     repository: Repository = DEFAULT_REPOSITORY,
-    requests: Annotated[int, typer.Option(min=1, help="Requests that are averaged.")] = 100,
+    requests: Annotated[int, typer.Option(min=1, help="Number of requests to average over.")] = 100,
     json_: Json = False,
 ) -> None:
-    """Say where the time goes inside the network, by OpenVINO's own account of the compiled graph.
+    """Show where the time goes inside the network, as measured by OpenVINO's profiler.
 
-    Shows how many layers of which kind compute in which precision, conversions and reorders among them, and how
-    long they take. Of targets embedded and openvino.
+    The table lists how many layers of each kind compute in each precision, conversions and reorders
+    included, and how long they take. It is available for the targets embedded and openvino.
     """
     from infmap_kit.bench.layers import layers_table, measure_layers
 
@@ -121,29 +134,43 @@ def table5(
     results: Results = DEFAULT_RESULTS / "table5",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Network as architecture/encoder; may be given again. All by default."),
+        typer.Option(
+            help="Network as architecture/encoder; may be given several times. The default is all networks."
+        ),
     ] = None,
     target: Annotated[
-        str, typer.Option(help="What to build and serve; see `export`.")
+        str, typer.Option(help="Target to build and serve; see `export`.")
     ] = "embedded",
     precision: Annotated[
         str, typer.Option(help="Precision of the network; see `export`.")
     ] = "default",
     *,
     given: Given,
-    samples: Annotated[int, typer.Option(min=10, help="Requests in each scope, at least.")] = 100,
+    samples: Annotated[
+        int, typer.Option(min=10, help="Smallest number of requests in each scope.")
+    ] = 100,
     tolerance: Tolerance = 5.0,
-    budget: Annotated[float, typer.Option(min=1, help="Seconds for each network.")] = 90.0,
+    budget: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            help="Seconds after which measuring a network ends even if its figures are not stable.",
+        ),
+    ] = 90.0,
     again: Annotated[
-        bool, typer.Option("--again", help="Measure networks anew whose settled record is there.")
+        bool,
+        typer.Option(
+            "--again", help="Measure again the networks that already have a settled record."
+        ),
     ] = False,
     runtime: Runtime = "auto",
     json_: Json = False,
 ) -> None:
-    """Build, gate and time all 24 networks of the paper, and write its Table V with our columns.
+    """Build, gate and time all 24 networks of the paper, and write Table V with measured columns.
 
-    The weights are random, which changes no latency. A network that fails leaves its reason in its row, and the
-    others go on; called again, it goes on where it stopped, and measures what did not settle anew.
+    The weights are random, which does not affect latency. If a network fails, its row states the reason,
+    and the others continue. A further call continues where the last one stopped, and repeats measurements
+    that did not settle.
     """
     from infmap_kit.bench.measure import BenchOptions
     from infmap_kit.bench.table5.report import table5_table, write_table5

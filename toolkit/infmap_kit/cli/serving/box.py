@@ -23,38 +23,53 @@ def box(
     repository: Repository = DEFAULT_REPOSITORY,
     kit: Annotated[
         Path | None,
-        typer.Option(help="Folder of an unpacked kit, of which compose builds the image."),
+        typer.Option(help="Folder of an unpacked kit, from which compose builds the image."),
     ] = None,
     pacs_host: Annotated[
-        str, typer.Option(help="Host name or address of the PACS; the box has one to try it with.")
+        str,
+        typer.Option(
+            help="Host name or address of the PACS. The default is the test PACS of the box."
+        ),
     ] = "orthanc",
-    pacs_port: Annotated[int, typer.Option(help="Its DICOM port.")] = 4242,
-    pacs_ae_title: Annotated[str, typer.Option(help="Its AE title.")] = "PACS",
+    pacs_port: Annotated[int, typer.Option(help="DICOM port of the PACS.")] = 4242,
+    pacs_ae_title: Annotated[str, typer.Option(help="AE title of the PACS.")] = "PACS",
     sender: Annotated[
-        list[str] | None, typer.Option(help="AE title of whoever may send; may be given again.")
+        list[str] | None,
+        typer.Option(
+            help="AE title of a sender that the node accepts; may be given several times."
+        ),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address of this machine that the node listens on.")
+        str, typer.Option(help="Address of this machine on which the node listens.")
     ] = "0.0.0.0",  # noqa: S104  # X-ray rooms and the PACS come from elsewhere
-    port: Annotated[int, typer.Option(help="Its DICOM port.")] = 11112,
-    grafana_port: Annotated[int, typer.Option(help="Grafana's port, on loopback.")] = 3000,
+    port: Annotated[int, typer.Option(help="DICOM port of the PACS.")] = 11112,
+    grafana_port: Annotated[int, typer.Option(help="Port of Grafana on loopback.")] = 3000,
     user: Annotated[
-        str | None, typer.Option(help="User and group ids to run as; without it, yours.")
+        str | None,
+        typer.Option(
+            help="User and group ids that the containers run as. The default is your own."
+        ),
     ] = None,
     gpus: Annotated[
-        str, typer.Option(help="GPUs of the model server: all, a number, or device=0,1.")
+        str,
+        typer.Option(
+            help="GPUs that the model server gets: all, a number, or a list such as device=0,1."
+        ),
     ] = "all",
-    image: Annotated[str | None, typer.Option(help="Another image of infmap-kit.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Image of infmap-kit to use instead of the default.")
+    ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Write node.toml anew, though one is there.")
+        bool, typer.Option("--replace", help="Replace node.toml if it exists.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Write a whole box for compose: model server, node, Prometheus, Grafana, and a PACS to try it with.
+    """Write a compose file with model server, node, Prometheus, Grafana, and a PACS for testing.
 
-    Each container is confined: no root, read-only, no capabilities, and a network inside that nobody else
-    reaches. A repository for the server for CPUs runs in the image that a kit's Containerfile makes; one for
-    a GPU in NVIDIA's. What is there of node.toml, spool, alerts and secrets stays.
+    Each container is confined: no root, a read-only root file system, no capabilities, and an internal
+    network that is not reachable from outside. A repository for CPUs is served by the image that the kit's
+    Containerfile builds, a repository for a GPU by NVIDIA's image. Existing node.toml, spool, alerts and
+    secrets are kept.
     """
     from infmap_kit.host import box as boxes
     from infmap_kit.host.container import ContainerOptions

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 @app.command(epilog="Example: `infmap-kit demo --output infmap-demo`")
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A new folder, or that of an earlier call.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for the results: a new one, or that of an earlier call."
+        ),
     ] = Path("infmap-demo"),
     wheel: Annotated[
         Path | None,
@@ -36,13 +39,14 @@ def demo(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json_: Json = False,
 ) -> None:
-    """Go the whole way with the demo model and synthetic radiographs, on a CPU.
+    """Show the whole path with the demo model and synthetic radiographs, on a CPU.
 
-    Brings the Triton server for CPUs if there is none (55 MB, once), exports the demo model through the gate,
-    serves it on free ports of loopback, asks about radiographs that it has drawn, and writes a page of the
-    results. The server ends with the command. What an earlier call has done is not done again.
+    The command downloads the Triton server for CPUs if there is none (55 MB, once), exports the demo model
+    through the gate, serves it on free ports of loopback, draws radiographs, infers them, and writes a page
+    of the results. The server ends with the command. A further call continues from what an earlier one
+    finished.
 
-    The model comes with the wheel infmap-kit-demo; in a clone it is that of `training/demo_model`.
+    The model comes from the package infmap-kit-demo, or in a clone from `training/demo_model`.
     """
     from infmap_kit.demo.model import find_model
     from infmap_kit.demo.needs import bring_server, require_packages

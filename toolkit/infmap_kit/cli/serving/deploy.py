@@ -13,7 +13,7 @@ from infmap_kit.cli.app import DEFAULT_REPOSITORY, Json, Repository, app
 from infmap_kit.command import Application, console, print_json
 
 deploy = Application(
-    help="Write what runs a repository on a host of its own, or on a cluster.",
+    help="Write the files that run a repository on a host or on a cluster.",
     epilog="Example: `infmap-kit deploy compose --output compose.yaml`",
     no_args_is_help=True,
 )
@@ -26,17 +26,28 @@ _Output = Annotated[Path, typer.Option("--output", "-o", help="The file to write
 def compose(
     output: _Output = Path("compose.yaml"),
     repository: Repository = DEFAULT_REPOSITORY,
-    host: Annotated[str, typer.Option(help="Address to publish on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address on which the container's ports are published.")
+    ] = "127.0.0.1",
     shm_mib: Annotated[int, typer.Option(help="Size of the container's /dev/shm.")] = 256,
-    image: Annotated[str | None, typer.Option(help="Another image.")] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Image to use instead of the one whose TensorRT built the plans."),
+    ] = None,
     user: Annotated[
-        str | None, typer.Option(help="User and group ids to run as; without it, yours.")
+        str | None,
+        typer.Option(
+            help="User and group ids that the containers run as. The default is your own."
+        ),
     ] = None,
     gpus: Annotated[
-        str, typer.Option(help="GPUs of the container: all, a number, or device=0,1.")
+        str,
+        typer.Option(
+            help="GPUs that the container gets: all, a number, or a list such as device=0,1."
+        ),
     ] = "all",
 ) -> None:
-    """Write a compose file: NVIDIA's stock image, confined, on loopback."""
+    """Write a compose file for NVIDIA's stock image, confined and on loopback."""
     from infmap_kit.host.container import ContainerOptions
     from infmap_kit.host.deploy import compose_document, write_yaml
     from infmap_kit.triton.server.options import ServerOptions
@@ -51,18 +62,28 @@ def compose(
 )
 def kserve(
     storage_uri: Annotated[
-        str, typer.Option(help="Where the cluster finds the repository's root: pvc://, s3://, ...")
+        str,
+        typer.Option(
+            help="URI under which the cluster finds the repository's root, such as pvc://... or s3://..."
+        ),
     ],
     output: _Output = Path("inferenceservice.yaml"),
     repository: Repository = DEFAULT_REPOSITORY,
-    name: Annotated[str, typer.Option(help="The service's name.")] = "infmap",
-    namespace: Annotated[str | None, typer.Option(help="Without it, kubectl's own.")] = None,
-    replicas: Annotated[int, typer.Option(min=1, help="How many hosts at most.")] = 1,
+    name: Annotated[str, typer.Option(help="Name of the service.")] = "infmap",
+    namespace: Annotated[
+        str | None, typer.Option(help="Namespace of the service. The default is that of kubectl.")
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Largest number of replicas.")] = 1,
     gpu_resource: Annotated[
-        str, typer.Option(help="Resource of a GPU, or of a slice such as nvidia.com/mig-1g.10gb.")
+        str,
+        typer.Option(
+            help="Kubernetes resource that stands for a GPU, or for a slice of one such as "
+            "nvidia.com/mig-1g.10gb."
+        ),
     ] = "nvidia.com/gpu",
     deployment_mode: Annotated[
-        str, typer.Option(help="Standard, or RawDeployment for KServe before 0.16.")
+        str,
+        typer.Option(help="Deployment mode: Standard, or RawDeployment for KServe before 0.16."),
     ] = "Standard",
     kustomize: Annotated[
         Path | None,
@@ -103,7 +124,10 @@ def systemd(
         Path, typer.Option("--output", "-o", help="Folder to write the units to.")
     ] = Path("units"),
     program: Annotated[
-        Path | None, typer.Option(help="The infmap-kit to run; without it, this one.")
+        Path | None,
+        typer.Option(
+            help="The infmap-kit program that the units run. The default is the one that runs this command."
+        ),
     ] = None,
     repository: Annotated[
         Path, typer.Option("--repository", "-r", help="Repository to serve, on the host.")
@@ -117,15 +141,15 @@ def systemd(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Network or address that the node may talk with; may be repeated. Without it, all."
+            help="Network or address that the node may connect to; may be repeated. The default is any."
         ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Write units for systemd: server, node and a daily doctor, each confined to its job.
+    """Write systemd units for the server, the node and a daily `doctor`, each confined to its task.
 
-    `docs/install.md` says where they go. Server and node tell systemd when they are ready and that they are
-    alive; one that hangs is started again.
+    `docs/install.md` says where they belong. Server and node report to systemd when they are ready and that
+    they are alive; systemd restarts one that hangs.
     """
     from infmap_kit.host.units import SERVICES, UnitOptions, write_units
 
@@ -153,13 +177,14 @@ def systemd(
 
 @deploy.command(epilog="Example: `infmap-kit deploy alerts --output infmap-alerts.yml`")
 def alerts(
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "infmap-alerts.yml"
     ),
 ) -> None:
-    """Write alert rules for Prometheus, over the metrics of node and server.
+    """Write alert rules for Prometheus that use the metrics of node and server.
 
-    They expect the jobs infmap-node and infmap-serve; `docs/operations.md` says what to do about each.
+    The rules expect the jobs infmap-node and infmap-serve. `docs/operations.md` says what to do about each
+    alert.
     """
     from infmap_kit.host.alerts import write_alerts
 
@@ -173,29 +198,41 @@ def alerts(
 )
 def gateway(
     name: Annotated[
-        list[str], typer.Option(help="Name or address that callers use; may be repeated.")
+        list[str],
+        typer.Option(
+            help="Name or address under which callers reach the gateway; may be repeated."
+        ),
     ],
     certificate: Annotated[Path, typer.Option(help="The gateway's certificate (PEM).")],
-    certificate_key: Annotated[Path, typer.Option(help="Its private key (PEM).")],
+    certificate_key: Annotated[
+        Path, typer.Option(help="Private key of the gateway's certificate (PEM).")
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to write; nginx gets it as its prefix.")
+        Path,
+        typer.Option("--output", "-o", help="Folder to write, which becomes the prefix of nginx."),
     ] = Path("gateway"),
     client_ca: Annotated[
-        Path | None, typer.Option(help="Authority that signs the callers' certificates (PEM).")
+        Path | None,
+        typer.Option(
+            help="Certificate of the authority that signs the callers' certificates (PEM)."
+        ),
     ] = None,
     crl: Annotated[
-        Path | None, typer.Option(help="Certificates that the authority has revoked (PEM).")
+        Path | None,
+        typer.Option(help="List of the certificates that the authority has revoked (PEM)."),
     ] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            help="Common name of a certificate that may ask; may be repeated. Without it, all of --client-ca."
+            help="Common name of a certificate that is admitted; may be repeated. The default is all that "
+            "--client-ca signed."
         ),
     ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
-            help="Caller that asks with a key instead; may be repeated. It is shown once."
+            help="Name of a caller that uses a key instead of a certificate; may be repeated. The key is shown "
+            "once."
         ),
     ] = None,
     listen: Annotated[str, typer.Option(help="Address and port to listen on.")] = "0.0.0.0:8443",
@@ -203,25 +240,32 @@ def gateway(
     http: Annotated[
         str | None,
         typer.Option(
-            help="Triton's HTTP endpoint, such as 127.0.0.1:8000, to let HTTP through too. "
-            "Needs nginx' module njs (Debian: libnginx-mod-http-js)."
+            help="Triton's HTTP endpoint, such as 127.0.0.1:8000, if HTTP is to be let through as well. This "
+            "needs the nginx module njs (Debian: libnginx-mod-http-js)."
         ),
     ] = None,
-    body_mib: Annotated[int, typer.Option(help="Size of a request, at most.")] = 32,
-    requests_per_second: Annotated[int, typer.Option(help="Of each caller, at most.")] = 50,
+    body_mib: Annotated[int, typer.Option(help="Largest size of a request, in MiB.")] = 32,
+    requests_per_second: Annotated[
+        int, typer.Option(help="Largest number of requests per second from one caller.")
+    ] = 50,
     connections: Annotated[
-        int, typer.Option(help="Connections, or requests at once, of each caller.")
+        int,
+        typer.Option(
+            help="Largest number of connections, and of simultaneous requests, from one caller."
+        ),
     ] = 32,
-    timeout_s: Annotated[int, typer.Option(help="Seconds until the server must answer.")] = 60,
-    modules: Annotated[Path, typer.Option(help="Folder of nginx' modules, for --http.")] = Path(
-        "/usr/share/nginx/modules"
-    ),
+    timeout_s: Annotated[
+        int, typer.Option(help="Seconds within which the server must answer.")
+    ] = 60,
+    modules: Annotated[
+        Path, typer.Option(help="Folder with the modules of nginx; needed for --http.")
+    ] = Path("/usr/share/nginx/modules"),
     json_: Json = False,
 ) -> None:
-    """Write nginx' configuration for a gateway: TLS, sign-in and limits before a server on loopback.
+    """Write an nginx configuration for a gateway: TLS, authentication and limits before a server on loopback.
 
-    Whoever must be reached from other machines puts this before `infmap-kit serve`. Only health, metadata and
-    inference pass. Keys that exist stay as they are; delete a caller's line in callers.conf to shut it out.
+    Use it if `infmap-kit serve` must be reachable from other machines. Only health, metadata and inference
+    requests pass. Existing keys are kept; to exclude a caller, delete its line in callers.conf.
     """
     from infmap_kit.host.gateway import GatewayOptions, write_gateway
 

@@ -21,7 +21,7 @@ def runtime(
         typer.Option(help="The nvidia-pytriton wheel as a file, for a host without internet."),
     ] = None,
 ) -> None:
-    """Bring the Triton server for machines without a GPU (55 MB, once)."""
+    """Download the Triton server for machines without a GPU (55 MB, once)."""
     from infmap_kit.triton.server.runtime import TRITON_VERSION, install_runtime
 
     with console.status("bringing the Triton server"):

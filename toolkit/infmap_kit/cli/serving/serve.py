@@ -24,12 +24,14 @@ MetricsPort = Annotated[int, typer.Option(help="Triton's metrics port.")]
 def serve(
     repository: Repository = DEFAULT_REPOSITORY,
     host: Annotated[
-        str, typer.Option(help="Address to bind to. Triton knows no sign-in: stay on loopback.")
+        str,
+        typer.Option(help="Address to bind to. Triton has no authentication, so stay on loopback."),
     ] = "127.0.0.1",
     http: Annotated[
         bool,
         typer.Option(
-            "--http", help="Speak HTTP too, which three small requests of anybody bring down."
+            "--http",
+            help="Also serve HTTP. Anyone who can reach it can crash the server with three small requests.",
         ),
     ] = False,
     http_port: HttpPort = 8000,
@@ -41,28 +43,30 @@ def serve(
     runtime: Annotated[
         str,
         typer.Option(
-            help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
+            help="Server to run: auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
         ),
     ] = "auto",
-    gpus: Annotated[str, typer.Option(help="GPUs of the container: all, device=0, ...")] = "all",
+    gpus: Annotated[
+        str, typer.Option(help="GPUs that the container gets, such as all or device=0.")
+    ] = "all",
     shm_mib: Annotated[int, typer.Option(help="Size of the container's /dev/shm.")] = 256,
     image: Annotated[
         str | None,
-        typer.Option(help="Image to run; without it the one whose TensorRT built the plans."),
+        typer.Option(help="Image to run. The default is the one whose TensorRT built the plans."),
     ] = None,
     print_command: Annotated[
-        bool, typer.Option("--print-command", help="Show what docker would run, and run nothing.")
+        bool, typer.Option("--print-command", help="Show the docker command without running it.")
     ] = False,
     json_: Json = False,
 ) -> None:
     """Serve a repository with Triton until Ctrl-C or SIGTERM.
 
-    Checks the hash of every file first, waits until the ensemble is ready, warms it up, and prints
-    the endpoints. What is loaded is a private copy of the files; all are looked at again every ten
-    minutes and at SIGHUP. A release that is published meanwhile (`export`, `install`, `rollback`) is
-    started beside, and takes over when it is ready. A server that ends by itself is started again, up
-    to four times in a quarter of an hour. In a container it is confined: read-only, no root, no
-    capabilities, loopback.
+    The command checks the hash of every file, starts the server, waits until the ensemble is ready, warms
+    it up, and prints the endpoints. The server loads a private copy of the files; all files are checked
+    again every ten minutes and at SIGHUP. When another release is published (`export`, `install`,
+    `rollback`), it is started beside the present one and replaces it once it is ready. A server that ends
+    by itself is restarted, up to four times in a quarter of an hour. A container is confined: read-only, no
+    root, no capabilities, loopback only.
     """
     options = ServerOptions(
         host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, http=http

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 Runtime = Annotated[
     str,
-    typer.Option(help="auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."),
+    typer.Option(
+        help="Server to run: auto (a tritonserver on this machine) or docker (NVIDIA's stock image)."
+    ),
 ]
 
 
 def served_by(runtime: str) -> Serve:
-    """What serves a repository by the name of ``--runtime``.
+    """The function that serves a repository, by the name that ``--runtime`` gives.
 
     Raises
     ------

@@ -16,12 +16,16 @@ from infmap_kit.progress import progress_bar
 def tune(
     repository: Repository = DEFAULT_REPOSITORY,
     goal: Annotated[
-        str, typer.Option("--for", help="latency (of one request) or throughput (of many).")
+        str,
+        typer.Option(
+            "--for", help="Goal: latency (of a single request) or throughput (of many at a time)."
+        ),
     ] = "latency",
     seconds: Annotated[
         float,
         typer.Option(
-            min=0.5, help="Each setting is measured with 1, 2, 4, 8 and 16 clients, each so long."
+            min=0.5,
+            help="Seconds for which each setting is measured with each of 1, 2, 4, 8 and 16 clients.",
         ),
     ] = 5.0,
     runtime: Runtime = "auto",
@@ -29,8 +33,9 @@ def tune(
 ) -> None:
     """Choose threads, instances and streams for this machine by measurement.
 
-    Tries them with a server of its own, publishes the repository anew with the best, once it passed the gate
-    again, and keeps the release before (`infmap-kit rollback`). Triton's own backends choose their threads.
+    The command tries settings with its own server. If the repository passes the gate again with the best
+    one, it is published as the next release, and the previous release is kept (`infmap-kit rollback`).
+    Triton's own backends choose their threads themselves.
     """
     from infmap_kit.bench.tune import parse_goal, trials_table
     from infmap_kit.bench.tune import tune as tune_repository

@@ -1,4 +1,4 @@
-"""What a report says of a cohort's rows, part by part, in bounded memory; small groups are not told."""
+"""The figures of a cohort's report, read part by part in bounded memory. Small groups are left out."""
 
 from __future__ import annotations
 
@@ -185,11 +185,11 @@ _ODD = {
     "least contrast": ("pixel_std", -1),
     "most contrast": ("pixel_std", 1),
 }
-"""What is odd: a column, and whether its largest or smallest values are."""
+"""The columns whose extreme values are unusual, and whether those are the largest or the smallest."""
 
 
 def odd_pictures(figures: CohortFigures) -> Iterator[tuple[str, float, str]]:
-    """What each odd picture is, its value, and its hash."""
+    """The unusual pictures: the reason, the value, and the hash of each."""
     for name, (_, sign) in _ODD.items():
         for value, content in figures.odd[name].listed():
             yield name, sign * value, content

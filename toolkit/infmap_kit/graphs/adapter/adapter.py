@@ -36,7 +36,7 @@ def adapted(
         contract, or (N, C, H, H) or (N, H, H, C) float32 or uint8 with 1 or 3 channels; one value a pixel and
         class, with or without an axis for classes.
     adapter
-        What the graph does not say itself.
+        Properties of the network that its graph does not state.
 
     Returns
     -------

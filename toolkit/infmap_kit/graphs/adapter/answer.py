@@ -1,4 +1,4 @@
-"""What a network of another framework answers, and which of its classes is served as a probability."""
+"""The outputs of another framework's network, and the class that is served as a probability."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KEEPS_RANGE = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkAnswer:
-    """What a network answers: where its axis of classes is (``None`` without one), and what is made of it."""
+    """The output of a network: its axis of classes (``None`` without one), and its conversion."""
 
     axis: int | None
     classes: int
@@ -48,7 +48,7 @@ class NetworkAnswer:
     def of(
         cls, model: onnx.ModelProto, name: str, picture: NetworkPicture, adapter: ModelAdapter
     ) -> NetworkAnswer:
-        """What the graph's output shows, and the adapter makes of it.
+        """The output as the graph declares it and the adapter converts it.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a network of another framework takes: the layout, channels, type and size of its pictures."""
+"""The input of another framework's network: layout, channels, type and size of its pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GRAY_AND_COLOUR = (1, 3)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkPicture:
-    """What a network takes: its layout (empty without an axis of channels), channels, type and size."""
+    """The input of a network: layout (empty without an axis of channels), channels, type and size."""
 
     layout: str
     channels: int
@@ -35,7 +35,7 @@ class NetworkPicture:
 
     @classmethod
     def of(cls, source: onnx.ValueInfoProto, adapter: ModelAdapter) -> NetworkPicture:
-        """What the graph's input shows, and the adapter says beside it.
+        """The input as the graph declares it, completed by the adapter's options.
 
         Raises
         ------

@@ -20,7 +20,7 @@ class HalvedWeights:
     Parameters
     ----------
     tensors, values
-        How many were stored in FP16.
+        Numbers of tensors and of values that were stored in FP16.
     vanished
         Number of values that were not zero and became zero.
     largest_relative_error

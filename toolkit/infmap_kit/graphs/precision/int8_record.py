@@ -1,4 +1,4 @@
-"""What became of a network's convolutions in INT8, as a manifest and the gate's report name it."""
+"""The precision of a network's convolutions in INT8, as manifests and the gate's report state it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Int8Record:
     rest
         Precision of those that do not.
     calibration_pictures
-        How many pictures set the ranges.
+        Number of pictures that set the ranges.
     split
-        How many convolutions over joined features were split.
+        Number of convolutions over joined features that were split.
     kept_because
         Why they were kept.
     """

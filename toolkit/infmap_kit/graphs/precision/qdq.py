@@ -56,7 +56,7 @@ class QdqGraph:
     quantised
         Number of those that were.
     calibration_pictures
-        How many pictures set the ranges.
+        Number of pictures that set the ranges.
     """
 
     model: onnx.ModelProto
@@ -70,7 +70,7 @@ class QdqGraph:
         return sum(n.op_type in PRODUCTS for n in self.model.graph.node) - self.quantised
 
     def record(self) -> Int8Record:
-        """What was done, for the manifest."""
+        """The record of the quantisation for the manifest."""
         return Int8Record(
             kept=self.kept,
             kept_because=REASON,
@@ -96,7 +96,7 @@ def qdq_graph(
         Name and (224, 224) uint8 network input of what the ranges are taken from, by the least and the largest
         value of each tensor.
     choice
-        Which convolutions stay in FP32; no join is split.
+        Convolutions that stay in FP32; no join is split.
 
     Raises
     ------

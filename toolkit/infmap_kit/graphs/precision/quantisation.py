@@ -26,14 +26,14 @@ from infmap_kit.graphs.precision.joins import split_joins
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """How much of a network becomes integers.
+    """The part of a network that is quantised.
 
     Parameters
     ----------
     split
         Whether convolutions over joined features are split first (:mod:`infmap_kit.graphs.precision.joins`).
     first, last
-        How many of the first and of the last convolutions are not quantised.
+        Numbers of the first and of the last convolutions that are not quantised.
     """
 
     split: bool = False
@@ -74,9 +74,9 @@ class Quantised:
     kept
         Names of the convolutions that were not quantised.
     split
-        How many convolutions over joined features were split.
+        Number of convolutions over joined features that were split.
     calibration_pictures
-        How many pictures set the ranges.
+        Number of pictures that set the ranges.
     """
 
     path: Path
@@ -104,7 +104,7 @@ def quantise(
         Name and (224, 224) uint8 network input of what the ranges are taken from. A hundred radiographs of
         the host's own kind are better than a few.
     choice
-        How much of it becomes integers.
+        Part of the network to quantise.
 
     Raises
     ------

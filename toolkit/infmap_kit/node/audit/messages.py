@@ -68,7 +68,7 @@ class AuditedObject:
 
 
 def subject_of(header: Any) -> AuditedObject:
-    """What an audit message says of a pydicom data set."""
+    """The audited object of a pydicom data set."""
 
     def hashed(keyword: str) -> str:
         uid = text_of(header, keyword)
@@ -83,7 +83,7 @@ def subject_of(header: Any) -> AuditedObject:
 
 
 def subject_in(file: Path) -> AuditedObject:
-    """What an audit message says of a DICOM file; nothing of one that cannot be read."""
+    """The audited object of a DICOM file; empty if the file cannot be read."""
     try:
         with quiet(), file.open("rb") as content:
             return subject_of(read_header(content))
@@ -114,13 +114,13 @@ def message(
     action
         ``EventActionCode``: C, R, U, D or E.
     participants
-        Who took part; see :func:`participant`.
+        Participants of the event; see :func:`participant`.
     subjects
         The objects it is about, of one patient.
     outcome
         ``EventOutcomeIndicator``.
     alert
-        What a Security Alert says.
+        Text of a Security Alert.
     """
     identification: Message = {
         "EventID": _code(event),

@@ -1,4 +1,4 @@
-"""Where audit messages go: a file a day, or the system's log; one that is lost stops nothing, and is seen."""
+"""The destination of audit messages: one file per day, or the system's log. Lost messages are counted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Trail:
 
     @property
     def lost(self) -> int:
-        """How many messages could not be written since this process began."""
+        """Number of messages that this process could not write."""
         return self._lost
 
     @property
@@ -76,7 +76,7 @@ class Trail:
         subject
             The object.
         caller, address
-            Who sent it, and from where.
+            AE title and address of the sender.
         action
             ``C`` when it is new, ``U`` when it took the place of a damaged one, ``R`` when it was here.
         """
@@ -249,7 +249,7 @@ def audit_folder(config: NodeConfig) -> Path:
 
 
 def _login() -> str:
-    """Who calls a command: the login behind sudo, where there is one."""
+    """The user who calls a command: the login behind sudo, if there is one."""
     if name := os.environ.get("SUDO_USER"):
         return name
     try:

@@ -14,7 +14,7 @@ from infmap_kit.node.check.reading import find_faults
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a node's file must say, and nobody else can know.
+    """The settings of a node's file for which there is no sensible default.
 
     Parameters
     ----------

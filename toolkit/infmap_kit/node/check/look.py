@@ -11,7 +11,7 @@ from infmap_kit.node.check.lines import Key, line_at, name_of
 
 
 class CheckState(enum.StrEnum):
-    """What a look came to; ``NOTE`` is perhaps not meant, ``UNTRIED`` could not be looked at from here."""
+    """The verdict of a check: ``NOTE`` may be unintended, ``UNTRIED`` could not be checked from here."""
 
     GOOD = "good"
     NOTE = "note"
@@ -28,13 +28,13 @@ class Look:
     key
         Place in the file of what was looked at, or of what is to be changed.
     what
-        What was looked at, such as ``C-ECHO to pacs``.
+        Subject of the check, such as ``C-ECHO to pacs``.
     verdict
-        What it came to.
+        Verdict of the check.
     found
-        What was found.
+        State that was found.
     fix
-        How to mend it; empty where nothing is to be mended.
+        Fix of the fault; empty if there is none.
     """
 
     key: Key

@@ -1,4 +1,4 @@
-"""What a node's file asks of this machine: folder and user, space, ports, clock."""
+"""Checks of this machine against a node's file: folder and user, space, ports, clock."""
 
 from __future__ import annotations
 

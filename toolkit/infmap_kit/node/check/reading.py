@@ -51,7 +51,7 @@ def find_faults(path: Path) -> list[str]:
 
 
 def find_notes(path: Path) -> list[str]:
-    """What is no fault of a good file, and perhaps not meant, as ``line N: key: what follows from it``.
+    """Settings of a valid file that may be unintended, as ``line N: key: consequence``.
 
     Raises
     ------

@@ -22,11 +22,11 @@ from infmap_kit.node.config import (
 from infmap_kit.node.dicom.tls import client_tls, out_of_date, server_tls
 
 Fault = tuple[Key, str]
-"""Where a fault is, and the rest of its line, from the colon on."""
+"""The key of a fault, and the text of its line from the colon on."""
 
 
 def contradictions(config: NodeConfig) -> Iterator[Fault]:
-    """What no machine can do: two listeners on one port, or the node as its own server or destination."""
+    """Contradictory settings: two listeners on one port, or the node as its own server or destination."""
     node, status = config.node, config.status
     if node.port == status.port and _overlap(node.host, status.host):
         yield ("status", "port"), f": {status.port} is [node]'s port, too"
@@ -53,7 +53,7 @@ def contradictions(config: NodeConfig) -> Iterator[Fault]:
 
 
 def pointless(config: NodeConfig) -> Iterator[Fault]:
-    """What is good and does nothing: rules that are never reached, what no rule names, other modalities."""
+    """Valid settings without effect: rules never reached, names that no rule uses, other modalities."""
     for number, rule in enumerate(config.rules):
         for earlier in config.rules[:number]:
             if _takes_all_of(earlier, rule):
@@ -85,7 +85,7 @@ def unheard(config: NodeConfig) -> Iterator[Fault]:
 
 
 def unusable_here(config: NodeConfig) -> Iterator[Fault]:
-    """What this machine does not have: addresses, a folder for the spool, certificates with their keys."""
+    """Settings that this machine cannot fulfil: addresses, a folder for the spool, certificates with keys."""
     for section, host in (("node", config.node.host), ("status", config.status.host)):
         problem = _why_not_ours(host)
         if problem:

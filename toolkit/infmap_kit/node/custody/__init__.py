@@ -1,1 +1,1 @@
-"""What people do with a node's folder besides running it: forgetting one patient, backup and restore."""
+"""Maintenance of a node's folder: removing one patient, backup and restore."""

@@ -40,7 +40,7 @@ _TRIES = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What a backup holds.
+    """The contents of a backup.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class _Writer:
         self._hashes: dict[str, str] = {}
 
     def count(self, room: str) -> int:
-        """How many files of a room were added."""
+        """Number of files that were added from a folder of the spool."""
         return sum(name.startswith(f"{room}/") for name in self._hashes)
 
     def add_room(self, room: str, folder: Path, names: set[str]) -> set[str]:

@@ -36,7 +36,7 @@ from infmap_kit.node.spool import NodeLock, Spool, is_running
 
 
 class Name(enum.StrEnum):
-    """By what a person names whom to forget: the keyword of the DICOM attribute."""
+    """The DICOM attributes, by keyword, by which a patient to be removed can be named."""
 
     PATIENT = "PatientID"
     ACCESSION = "AccessionNumber"
@@ -46,7 +46,7 @@ class Name(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forgotten:
-    """What the node held of somebody.
+    """The data that the node held about a patient.
 
     Parameters
     ----------
@@ -102,7 +102,9 @@ def find(spool: Spool, database: Database, name: Name, value: str) -> Forgotten:
         When the value is empty.
     """
     if not value.strip():
-        raise NodeError(f"expected a {name}, found an empty one, which would name all without one")
+        raise NodeError(
+            f"expected a {name}, found an empty one, which would match everything without one"
+        )
     named, unknown = [], []
     for one in held(database):
         if name is Name.INSTANCE:
@@ -198,7 +200,7 @@ def _refuse_while_one_arrives(spool: Spool, database: Database, name: Name, valu
 
 
 def _names(file: Path) -> dict[str, str] | None:
-    """What names the patient, study and instance of a file; ``None`` where it is none that can be read."""
+    """The identifiers of a file's patient, study and instance; ``None`` if it cannot be read."""
     if file.suffix == ".json":
         return None
     try:

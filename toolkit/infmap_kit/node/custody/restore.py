@@ -52,7 +52,7 @@ def restore(backup: Path, config: NodeConfig) -> dict[str, Any]:
     Parameters
     ----------
     backup
-        What :func:`~infmap_kit.node.custody.backup.back_up` wrote.
+        File that :func:`~infmap_kit.node.custody.backup.back_up` wrote.
     config
         The file of the node that shall go on.
 
@@ -103,7 +103,7 @@ def _occupied(folder: Path) -> str:
 
 
 def _refuse_unless_empty(folder: Path) -> None:
-    """What a node makes when it starts is nothing yet; a file, or a queue, is."""
+    """Refuse a folder with files or a queue. The empty folders that a starting node makes are accepted."""
     made = {"arriving", "images", "results", "workers", "audit", "node.lock", "intake.lock"}
     for one in folder.iterdir():
         if one.name not in made or (one.is_dir() and any(one.iterdir())):
@@ -185,7 +185,7 @@ def _move(source: Path, into: Path, spool: Spool) -> int:
 
 
 def _give_to_owner(path: Path, spool: Spool) -> None:
-    """What root restores belongs to the node's user, who has the folder."""
+    """Give restored files to the owner of the folder, the node's user, if root restores them."""
     if os.geteuid() == 0:
         owner = spool.folder.stat()
         os.chown(path, owner.st_uid, owner.st_gid)

@@ -39,7 +39,7 @@ class Door:
     places
         The places.
     refusals
-        What was refused.
+        Counters of refused connections.
     check
         Gives the rejection of a request, or ``None``.
     socket_for

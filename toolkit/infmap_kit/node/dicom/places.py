@@ -61,7 +61,7 @@ class Places:
         key
             Names the connection.
         address
-            Where it comes from.
+            Address of the caller.
         connection
             Shut down, should it have to make room.
 

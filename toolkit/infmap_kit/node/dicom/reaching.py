@@ -127,7 +127,7 @@ def associated(
     destination
         The destination.
     contexts
-        What is asked for, as of ``pynetdicom.presentation.build_context``.
+        Presentation contexts to propose, as from ``pynetdicom.presentation.build_context``.
     ae_title
         AE title of the node.
 

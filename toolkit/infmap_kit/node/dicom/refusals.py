@@ -87,7 +87,7 @@ class Refusals:
         return callers
 
     def _times_before(self, who: RefusedCaller) -> int | None:
-        """How often it came since it was last logged; ``None`` when it is not to be logged now."""
+        """Number of attempts since the last log line; ``None`` if none is due now."""
         now = time.monotonic()
         at, times = self._logged.get(who, (-_AGAIN_S, 0))
         is_due = now - at >= _AGAIN_S and self._lines.allows("")

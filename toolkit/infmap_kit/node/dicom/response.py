@@ -23,7 +23,7 @@ class AssociationRejected(DestinationUnavailable):
     ae_title
         AE title of the node.
     source, reason
-        Of its A-ASSOCIATE-RJ.
+        Source and reason of the A-ASSOCIATE-RJ.
     """
 
     CALLING, CALLED = (1, 3), (1, 7)
@@ -101,7 +101,7 @@ def response_about(instance: str, document: bytes) -> StoreResponse | None:
     instance
         SOP Instance UID of the object, the only one of its request.
     document
-        What was answered: DICOM JSON, or XML of those who know nothing else.
+        Answer of the archive: DICOM JSON, or XML from archives without JSON.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What stands in lists beside a radiograph: its accession number, and the figures of its finding."""
+"""The facts that lists show beside a radiograph: accession number, and the figures of its finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long radiographs are finished, by the queue's own time."""
+"""The time since radiographs were finished, by the queue's own clock."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class RefusedCaller:
     Parameters
     ----------
     address
-        Where it came from.
+        Address of the caller.
     caller, called
         The AE titles in its request; empty where none came.
     reason

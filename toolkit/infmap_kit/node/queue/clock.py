@@ -1,4 +1,4 @@
-"""Times: the wall clock for people alone, the machine's own count since it booted for everything that waits."""
+"""Two clocks: the wall clock for display, and the time since boot for everything that waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def boottime_s() -> float:
 
 @functools.cache
 def boot_id() -> str:
-    """Which boot :func:`boottime_s` counts from."""
+    """The identifier of the boot from which :func:`boottime_s` counts."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 

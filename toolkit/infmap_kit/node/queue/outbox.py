@@ -64,7 +64,7 @@ class Outbox(Queue):
         Returns
         -------
         int
-            How many deliveries were given up.
+            Number of deliveries that were given up.
         """
         with self.database.transaction() as sql:
             sql.execute(

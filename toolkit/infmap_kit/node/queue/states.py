@@ -17,7 +17,7 @@ import enum
 
 
 class State(enum.StrEnum):
-    """Where a radiograph is on its way."""
+    """The state of a radiograph."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -33,7 +33,7 @@ FINAL = (State.DONE, State.REJECTED, State.IGNORED, State.FAILED)
 
 
 class DeliveryState(enum.StrEnum):
-    """Where one result is on its way to one destination."""
+    """The state of the delivery of one result to one destination."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -41,7 +41,7 @@ class DeliveryState(enum.StrEnum):
 
 
 HANDSHAKE, CONNECTION = "handshake failed: ", "connection refused: "
-"""How the names of the counters of refused connections begin; the reason follows."""
+"""Prefixes of the names of the counters of refused connections; the reason follows."""
 
 FINDING = "finding"
 """Kind of the JSON that lies beside the objects for `infmap-kit progression`."""
@@ -102,7 +102,7 @@ class Delivery:
     file
         Name in the spool's ``results``.
     attempts
-        How often the destination refused this object.
+        Number of times that the destination refused this object.
     kind, destination
         Kind of the result, and the destination's name.
     """

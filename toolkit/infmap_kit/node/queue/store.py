@@ -198,7 +198,7 @@ class Store(Queue):
         Returns
         -------
         int
-            How many radiographs were put back or given up.
+            Number of radiographs that were put back or given up.
         """
         holders = self.database.reading().execute(
             "SELECT DISTINCT worker FROM image WHERE state = ? AND worker IS NOT NULL",

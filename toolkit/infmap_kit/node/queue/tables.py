@@ -133,7 +133,7 @@ def history_table(image: Mapping[str, Any]) -> Table:
 
 
 def deliveries_table(image: Mapping[str, Any]) -> Table:
-    """Where one radiograph's results are."""
+    """The deliveries of one radiograph's results as a table."""
     keys = ("kind", "destination", "state", "attempts", "reason")
     rows = [tuple(str(delivery[key]) for key in keys) for delivery in image["deliveries"]]
     columns = ("result", "to", "state", "refused", "why, or warning")

@@ -34,7 +34,7 @@ class Overview:
     counters: Mapping[str, int]
 
     def refusals(self, group: str) -> dict[str, int]:
-        """How many connections were refused, by reason; the group is one of :mod:`.states`'s."""
+        """The number of refused connections by reason. The group is one of those of :mod:`.states`."""
         return {
             name.removeprefix(group): number
             for name, number in sorted(self.counters.items())

@@ -63,7 +63,7 @@ class Metrics:
     troubles
         Why destinations take nothing now, by name; empty where they do.
     lost
-        How many audit messages could not be written.
+        Number of audit messages that could not be written.
     """
 
     def __init__(

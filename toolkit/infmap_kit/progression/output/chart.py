@@ -80,7 +80,7 @@ class CourseAxes(Axes):
         return self.bottom + 60
 
     def at(self, day: float, percent: float) -> Place:
-        """Where a severity lies."""
+        """The place of a severity in the chart."""
         return self.place(day * self._per_day, percent)
 
     def drawn(self) -> list[Item]:

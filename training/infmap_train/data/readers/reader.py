@@ -35,7 +35,7 @@ class Reader:
     Parameters
     ----------
     name
-        What ``--reader`` calls it.
+        Name for ``--reader``.
     title
         The data set, for people.
     mark
@@ -64,11 +64,11 @@ class Entry:
     kind
         Its class: ``covid``, ``normal`` or ``other``.
     patient
-        Who it shows, unique in the data set; empty where that is unknown.
+        Patient, unique in the data set; empty if unknown.
     frontal
         Whether it is taken from the front or the back; from aside it is no input of the networks.
     details
-        What else the table says, by the names of ``infmap_train.data.dataset.DETAILS``.
+        Further facts of the table, by the names of ``infmap_train.data.dataset.DETAILS``.
     """
 
     picture: str

@@ -1,4 +1,4 @@
-"""Which readers there are, and which one knows a folder."""
+"""The registry of readers, and the choice of the one that recognises a folder."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def choose_reader(folder: Path, name: str = "", *, must_know: bool = True) -> Ch
 
 
 def expected() -> str:
-    """What the known data sets are recognised by, for a message."""
+    """The marks by which data sets are recognised, for a message."""
     usual_first = sorted(all_readers(), key=lambda reader: reader is not PLAIN)
     return ", ".join(f"{reader.mark} ({reader.title})" for reader in usual_first)
 

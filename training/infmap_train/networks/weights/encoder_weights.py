@@ -187,7 +187,7 @@ def _from_imagenet(network: Network, image_size: int | None) -> Any:
 
 
 def _edge_path() -> Path:
-    """Where the edge network's ImageNet weights are installed; nothing of the package is run."""
+    """The path of the installed ImageNet weights of the edge network. No code of the package is run."""
     found = importlib.util.find_spec(_EDGE_PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise MissingDependency(

@@ -96,7 +96,7 @@ def _lite_layer(name: str) -> str | None:
 
 
 class _Spelling(NamedTuple):
-    """How a network's weights are named.
+    """The naming of a network's weights.
 
     Parameters
     ----------

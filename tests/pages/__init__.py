@@ -1,0 +1,1 @@
+"""The code blocks of README and site: taken apart, run, read and counted."""
