@@ -18,7 +18,7 @@ MOST_LINES = 400
 TRAINING = {"train": "infmap_train", "annotate": "infmap_annotate"}
 """Folders of tests/unit whose package lies in training/; any other has the name of a room of the toolkit."""
 OF_NO_MODULE = {
-    "api", "architecture", "documents", "fuzz", "habits", "help", "previous", "supply_chain", "typed",
+    "api", "architecture", "documents", "fuzz", "habits", "help", "pages", "previous", "supply_chain", "typed",
 }  # fmt: skip
 """What tests/unit holds of the whole: what is promised, written, committed or installed."""
 
