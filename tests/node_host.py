@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from commands import run_command
 from infmap_kit.serving.server import free_port
 from orthanc import AE_TITLE, Orthanc
 from patience import PATIENCE_S
@@ -183,14 +184,7 @@ class NodeHost:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """One of `infmap-kit node`'s other commands on this configuration."""
-        command, *rest = map(str, arguments)
-        return subprocess.run(
-            [sys.executable, "-m", "infmap_kit", "node", command, *rest, "-c", str(self.config)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_S,
-        )
+        return run_command("infmap-kit", "node", *arguments, "-c", self.config)
 
     def status(self) -> dict[str, Any]:
         done = self.run("status", "--json")
