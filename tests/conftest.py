@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from made_once import MadeOnce, folders_in
 from orthanc import Orthanc, running_orthanc
 from pictures import read_picture
 
@@ -35,6 +37,13 @@ def own_log_lines() -> Iterator[None]:
             logger.propagate, logger.disabled, logger.handlers = True, False, []
     yield
     root.handlers, threading.excepthook = handlers, hook
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Make a folder for all workers side by side: ``made_once(name, make)``; the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    return folders_in(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 @pytest.fixture(scope="session")
