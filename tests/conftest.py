@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What trains goes first: begun last, one worker would train while the others have nothing left."""
-    items.sort(key=lambda item: item.path.parent.name != "train")
+    """Files that train go first, then those of slow tests: begun last, one worker would be left with them."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.parent.name != "train", item.path not in slow))
 
 
 @pytest.fixture(autouse=True)
