@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from made_once import MadeOnce, folders_in
@@ -17,6 +18,10 @@ from orthanc import Orthanc, running_orthanc
 from pictures import read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# An example that takes 0.3 s beside four other tests says nothing of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
