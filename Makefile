@@ -31,9 +31,13 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadsc
 # more, alone, and named by it; the first that fails again ends it. Status 1 says that all the others ran.
 ONCE_MORE := || { [ $$? = 1 ] && echo "Once more, alone:" && $(BIN)/pytest --last-failed --exitfirst --verbose; }
 
+# SLOW=1 adds the slow ones in the same go, as CI does: the workers share what either half makes (trained runs,
+# repositories), and wait for each other once.
+QUICK := $(if $(SLOW),, and not slow)
+
 test: setup ## Run the tests, a real Triton server among them
-	@$(BIN)/pytest -m "not slow and not alone" $(SIDE_BY_SIDE) $(ONCE_MORE)
-	@$(BIN)/pytest -m "alone and not slow" $(ONCE_MORE)
+	@$(BIN)/pytest -m "not alone$(QUICK)" $(SIDE_BY_SIDE) $(ONCE_MORE)
+	@$(BIN)/pytest -m "alone$(QUICK)" $(ONCE_MORE)
 
 slow: setup ## Run the tests that take minutes: all 24 networks, converted and compiled
 	@$(BIN)/pytest -m slow $(SIDE_BY_SIDE) $(ONCE_MORE)

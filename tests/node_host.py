@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from commands import run_command
 from infmap_kit.serving.server import free_port
 from orthanc import AE_TITLE, Orthanc
 from patience import PATIENCE_S
@@ -89,6 +90,9 @@ def send(
     ).returncode
 
 
+OF_THIS_CODE = (sys.executable, "-m", "infmap_kit")
+
+
 @dataclasses.dataclass
 class NodeHost:
     """A folder with a node's configuration and spool, and the process that runs on it.
@@ -119,7 +123,7 @@ class NodeHost:
     rejects: str = "report"
     spool: Path | None = None
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    program: Sequence[str] = (sys.executable, "-m", "infmap_kit")
+    program: Sequence[str] = OF_THIS_CODE
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -186,6 +190,8 @@ class NodeHost:
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """One of `infmap-kit node`'s other commands on this configuration."""
+        if self.program == OF_THIS_CODE:
+            return run_command("infmap-kit", "node", *arguments, "-c", self.config)
         command, *rest = map(str, arguments)
         return subprocess.run(
             [*self.program, "node", command, *rest, "-c", str(self.config)],

@@ -13,12 +13,12 @@ from typing import Any
 from pydicom import dcmread
 
 from chaos.invariants import demand, demand_anonymous, demand_same
-from chaos.launcher import Command, Launcher
 from chaos.relay import Relay
 from chaos.troubles import Trouble
 from chaos.victim import Victim
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.serving.server import free_port
+from launcher import Command, Launcher
 from node_host import NodeHost, c_store_to, radiograph_file, send, stow_to, wait_until
 from orthanc import Orthanc, running_orthanc
 

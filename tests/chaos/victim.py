@@ -14,7 +14,6 @@ from typing import ClassVar
 
 from chaos import victims
 from chaos.invariants import demand, demand_anonymous
-from chaos.launcher import Command
 from chaos.relay import Relay
 from chaos.troubles import (
     Trouble,
@@ -26,6 +25,7 @@ from chaos.troubles import (
     unmount,
 )
 from chaos.world import World
+from launcher import Command
 
 
 class Victim(abc.ABC):

@@ -15,13 +15,13 @@ import numpy as np
 
 from chaos.clock import jumping_clock
 from chaos.invariants import Violation, demand
-from chaos.launcher import Command, Launcher
 from chaos.relay import Relay
 from infmap_kit.errors import ServerError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.serving.server import free_ports
 from infmap_kit.triton.client import InfmapClient
+from launcher import Command, Launcher
 from node_host import radiograph_file, wait_until
 from patience import PATIENCE_S
 from small_network import small_run
@@ -49,7 +49,16 @@ class World:
             clock = jumping_clock(self.folder)
             self.has_clock = clock is not None
             self.launcher = stack.enter_context(
-                Launcher(self.folder / "launcher", {**(clock or {}), "INFMAP_UID_KEY": "chaos"})
+                Launcher(
+                    self.folder / "launcher",
+                    {
+                        "HOME": str(self.folder / "launcher"),
+                        "COLUMNS": "300",
+                        "OPENBLAS_NUM_THREADS": "1",
+                        "INFMAP_UID_KEY": "chaos",
+                        **(clock or {}),
+                    },
+                )
             )
             self.run = small_run(self.folder / "run")
             self.radiographs = self.folder / "radiographs"
@@ -158,9 +167,19 @@ class Serving:
         self._log_began = len(self.log.read_text()) if self.log.exists() else 0
         ports = self.ports
         self.command = self._launcher.start(
-            "infmap-kit", "serve", "--json", "--repository", self._repository, "--http-port", ports.http_port,
-            "--grpc-port", ports.grpc_port, "--metrics-port", ports.metrics_port, log=self.log,
-        )  # fmt: skip
+            "infmap-kit",
+            "serve",
+            "--json",
+            "--repository",
+            self._repository,
+            "--http-port",
+            ports.http_port,
+            "--grpc-port",
+            ports.grpc_port,
+            "--metrics-port",
+            ports.metrics_port,
+            log=self.log,
+        )
 
 
 class Asking(threading.Thread):

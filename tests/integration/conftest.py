@@ -16,6 +16,7 @@ from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.server.process import TritonServer
+from made_once import MadeOnce
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,11 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
-    folder = tmp_path_factory.mktemp("served") / "model_repository"
-    source = dataclasses.replace(read_source(demo_model), paint=PAPER)
-    publish(source, folder, EmbeddedOptions(), pictures=synthetic_pictures())
-    return folder
+def repository(made_once: MadeOnce, demo_model: Path) -> Path:
+    """Read-only for the tests."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        source = dataclasses.replace(read_source(demo_model), paint=PAPER)
+        publish(
+            source, folder / "model_repository", EmbeddedOptions(), pictures=synthetic_pictures()
+        )
+
+    return made_once("served", make) / "model_repository"
 
 
 # Of a module, so that test_server.py finds no server alive but its own.

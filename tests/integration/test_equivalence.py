@@ -15,6 +15,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from commands import run_command
 from infmap_kit.errors import GateFailed
 from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import compare
@@ -42,10 +43,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infmap_kit", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=180,
-    )  # fmt: skip
+    return run_command("infmap-kit", *arguments)
 
 
 def _run(folder: Path) -> Path:

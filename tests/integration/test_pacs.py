@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from commands import run_command
 from dicom_files import as_file, chest_dataset, drawn_chest, encoded
 from findings import made_up, probability
 from infmap_kit.errors import InputRejected
@@ -125,10 +125,7 @@ def _walk(dataset: Dataset) -> list[Dataset]:
 
 
 def _infer(server: TritonServer, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infmap_kit", "infer", *map(str, arguments), "--url", server.grpc_url],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return run_command("infmap-kit", "infer", *arguments, "--url", server.grpc_url)
 
 
 @pytest.fixture(scope="module")

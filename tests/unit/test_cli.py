@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from bench_records import bench_record
+from commands import run_command
 from infmap_kit.cli import app
 from pictures import read_picture
 
@@ -58,11 +59,8 @@ def _commands(group: typer.Typer, prefix: str = "") -> Iterator[str]:
 COMMANDS = sorted(_commands(app))
 
 
-def _infmap_kit(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infmap_kit", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=timeout,
-    )  # fmt: skip
+def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return run_command("infmap-kit", *arguments)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -150,10 +148,7 @@ def test_bench_compare_says_what_changed(tmp_path: Path) -> None:
 def test_errors_are_one_line_and_a_code(
     arguments: list[str], code: int, reason: str, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "infmap_kit", *arguments],
-        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
-    )  # fmt: skip
+    done = run_command("infmap-kit", *arguments, cwd=tmp_path)
     assert done.returncode == code
     assert reason in done.stderr
     assert "Traceback" not in done.stderr

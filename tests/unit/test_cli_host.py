@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import pytest
 import yaml
 
+from commands import run_command
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
@@ -25,10 +25,7 @@ from small_network import (
 
 
 def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infmap_kit", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return run_command("infmap-kit", *arguments)
 
 
 @pytest.fixture(scope="module")

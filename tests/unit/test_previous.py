@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from commands import run_command
 from infmap_kit.imaging.readers import read_radiograph
 from infmap_kit.serving.in_process import open_repository
 from infmap_kit.serving.server import free_ports
@@ -33,10 +32,7 @@ def copy(tmp_path: Path) -> Path:
 
 def _json(folder: Path, *arguments: object) -> Any:
     """What a command says, begun in ``folder``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "infmap_kit", *map(str, arguments), "--json"],
-        capture_output=True, text=True, check=False, timeout=120, cwd=folder,
-    )  # fmt: skip
+    done = run_command("infmap-kit", *arguments, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -107,10 +103,9 @@ def test_doctor_finds_no_fault_in_it(previous: Path, repository: str) -> None:
     numbers = {"http": ports.http_port, "grpc": ports.grpc_port, "metrics": ports.metrics_port}
     arguments = [word for kind, port in numbers.items() for word in (f"--{kind}-port", str(port))]
     # The exit code says whether there is a problem of the machine, which is not what is asked here.
-    done = subprocess.run(
-        [sys.executable, "-m", "infmap_kit", "doctor", "--json", "--repository", repository, *arguments],
-        capture_output=True, text=True, check=False, timeout=60, cwd=previous,
-    )  # fmt: skip
+    done = run_command(
+        "infmap-kit", "doctor", "--json", "--repository", repository, *arguments, cwd=previous
+    )
     found = {check["name"]: check["status"] for check in json.loads(done.stdout)}
     assert (found["repository"], found["gate"]) == ("ok", "ok"), done.stdout
 

@@ -9,13 +9,13 @@ import time
 
 from annotate_host import Server, Worker
 from chaos.invariants import demand, demand_anonymous, demand_same
-from chaos.launcher import Command
 from chaos.troubles import Trouble
 from chaos.victim import Victim
 from doctors import Mask, new_study
 from infmap_annotate.study.folder import Study
 from infmap_annotate.study.masks import decode_mask
 from infmap_kit.serving.server import free_port
+from launcher import Command
 
 
 class Annotate(Victim):

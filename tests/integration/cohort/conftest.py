@@ -11,6 +11,7 @@ from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.targets.embedded import EmbeddedOptions
+from made_once import MadeOnce
 from radiograph_folders import write_mixed
 from small_network import small_lung_run, small_run
 
@@ -18,13 +19,14 @@ COUNT = 26
 
 
 @pytest.fixture(scope="session")
-def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort")
-    source = with_parts(
-        read_source(small_run(folder / "run")), {"lungs": small_lung_run(folder / "lungs")}
-    )
-    publish(source, folder / "r", EmbeddedOptions(threads=1), pictures=synthetic_pictures()[:1])
-    return folder / "r"
+def small_repository(made_once: MadeOnce) -> Path:
+    def make(folder: Path) -> None:
+        source = with_parts(
+            read_source(small_run(folder / "run")), {"lungs": small_lung_run(folder / "lungs")}
+        )
+        publish(source, folder / "r", EmbeddedOptions(threads=1), pictures=synthetic_pictures()[:1])
+
+    return made_once("cohort", make) / "r"
 
 
 @pytest.fixture(scope="session")

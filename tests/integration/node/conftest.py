@@ -15,19 +15,23 @@ from infmap_kit.release.source import read_source
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.triton.server.process import TritonServer
+from made_once import MadeOnce
 from node_host import radiograph_file
 from orthanc import Orthanc
 from small_network import small_network
 
 
-@pytest.fixture(scope="module")
-def small_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def small_repository(made_once: MadeOnce) -> Path:
     """Served by Triton like any, but quick: here the network does not matter."""
-    folder = tmp_path_factory.mktemp("small")
-    onnx.save(small_network(), folder / "small.onnx")
-    source = read_source(folder / "small.onnx")
-    publish(source, folder / "repository", EmbeddedOptions(), pictures=synthetic_pictures())
-    return folder / "repository"
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        onnx.save(small_network(), folder / "small.onnx")
+        source = read_source(folder / "small.onnx")
+        publish(source, folder / "repository", EmbeddedOptions(), pictures=synthetic_pictures())
+
+    return made_once("node", make) / "repository"
 
 
 @pytest.fixture(scope="module")

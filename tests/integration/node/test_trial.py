@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import run_command
 from infmap_kit.triton.server.process import TritonServer
 from node_host import CALLER, NodeHost, c_store_to, running, stow_to
 from orthanc import AE_TITLE, Orthanc, running_orthanc
@@ -19,10 +18,7 @@ pytest.importorskip("pynetdicom")
 
 def _tried(host: NodeHost, *more: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Exit code, and the looks by what was looked at."""
-    done = subprocess.run(
-        [sys.executable, "-m", "infmap_kit", "node", "test", str(host.config), "--json", *more],
-        capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
+    done = run_command("infmap-kit", "node", "test", host.config, "--json", *more)
     assert done.stdout, done.stderr
     return done.returncode, {look["what"]: look for look in json.loads(done.stdout)["looks"]}
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from commands import run_command
 from doctors import blob, new_study, write_pictures
 from patience import PATIENCE_S
 from processes import heed_ctrl_c
@@ -27,10 +28,7 @@ HEAVY = (
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infmap_annotate.cli", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return run_command("infmap-annotate", *arguments)
 
 
 def _done(*arguments: object) -> str:

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from commands import run_command
 from infmap_kit.errors import ServerError
 from infmap_kit.host.box import IMAGE, BoxOptions, box_document, write_box
 from infmap_kit.host.container import ContainerOptions
@@ -34,9 +35,9 @@ def _repository(folder: Path, target: str) -> Path:
 
 
 def _deploy(folder: Path, *options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "infmap_kit", "deploy", "box", "--output", str(folder / "box")]
+    command = ["deploy", "box", "--output", folder / "box"]
     given = ["--repository", str(folder / "repository"), "--user", "1000:1000", "--json", *options]
-    done = subprocess.run([*command, *given], capture_output=True, text=True, check=False)
+    done = run_command("infmap-kit", *command, *given)
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document

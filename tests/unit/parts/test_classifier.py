@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bundles import altered_bundle
+from commands import run_command
 from infmap_kit.answer.answer import Answer, classifier_of
 from infmap_kit.errors import BundleError, ExportError, GateFailed
 from infmap_kit.gate.comparison import GateReport, compare
@@ -315,8 +315,7 @@ def test_the_table_marks_it_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infmap_kit", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_command("infmap-kit", *arguments)
 
 
 def test_the_command_line_exports_it(run: Path, classifier_run: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from commands import run_command
 from infmap_kit.answer.answer import Answer, lungs_of
 from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import BundleError, ExportError, GateFailed
@@ -278,10 +278,7 @@ def test_a_bundle_takes_no_second_lungs(run: Path, lung_run: Path, tmp_path: Pat
 
 
 def _infmap_kit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "infmap_kit", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return run_command("infmap-kit", *arguments)
 
 
 def test_the_command_line_takes_lungs(run: Path, lung_run: Path, tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from commands import run_command
 from infmap_kit.errors import ProgressionError, SpecError
 from infmap_kit.imaging.dicom.identity import hashed_uid
 from infmap_kit.progression.fields import MAX_BYTES
@@ -139,10 +138,7 @@ def test_a_course_without_a_damaged_result_says_so_and_ends_with_6(
     maps, report = tmp_path / "maps", tmp_path / "report"
     write_results(maps, result_document(0), result_document(1), {"other": 1})
     (maps / "last.json").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "infmap_kit", "progression", maps, "-o", report],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    done = run_command("infmap-kit", "progression", maps, "-o", report)
     assert done.returncode == 6
     rejected, error = done.stderr.splitlines()[-2:]
     assert rejected.startswith("rejected  last.json: ")

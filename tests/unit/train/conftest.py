@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import fcntl
 import gc
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from infmap_kit.errors import MissingDependency
 from infmap_kit.model.spec import Anatomy, ClassifierSpec, Encoder, NetworkSpec
 from infmap_train.networks.quiet import import_tensorflow
 from infmap_train.options import FitOptions
+from made_once import MadeOnce
 
 # As every command begins, and before anything computes: that is what makes runs repeatable.
 with contextlib.suppress(MissingDependency):
@@ -109,29 +107,7 @@ def made_data(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def made_once(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, Callable[[Path], object]], Path]:
-    """Make a folder for all workers side by side: ``made_once(name, make)``; the others wait."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-
-    def once(name: str, make: Callable[[Path], object]) -> Path:
-        folder, beside = base / f"once-{name}", base / f"making-{name}"
-        with (base / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                shutil.rmtree(beside, ignore_errors=True)
-                make(beside)
-                beside.rename(folder)
-        return folder
-
-    return once
-
-
-@pytest.fixture(scope="session")
-def pictures(made_once: Callable[..., Path]) -> Any:
+def pictures(made_once: MadeOnce) -> Any:
     """Decoded invented data: 12 COVID-19 radiographs and 20 normal ones."""
     data = pytest.importorskip("infmap_train.data.dataset")
     folder = made_once("data", lambda beside: write_data(beside, covid=12, normal=20))
@@ -139,7 +115,7 @@ def pictures(made_once: Callable[..., Path]) -> Any:
 
 
 @pytest.fixture(scope="session")
-def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
+def lung_run(pictures: Any, made_once: MadeOnce) -> Path:
     """Train a network on the lungs of the same data for an epoch, to the end; read-only."""
     fit = pytest.importorskip("infmap_train.training.fit")
     data = pytest.importorskip("infmap_train.data.dataset")
@@ -152,7 +128,7 @@ def lung_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
+def finished_run(pictures: Any, made_once: MadeOnce) -> Path:
     """Train a network for two epochs, to the end; read-only for the tests."""
     fit = pytest.importorskip("infmap_train.training.fit")
     return made_once(
@@ -161,7 +137,7 @@ def finished_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def classifier_run(pictures: Any, made_once: Callable[..., Path]) -> Path:
+def classifier_run(pictures: Any, made_once: MadeOnce) -> Path:
     """Train a classifier for two epochs, to the end; read-only for the tests."""
     learn = pytest.importorskip("infmap_train.training.classify")
     return made_once(

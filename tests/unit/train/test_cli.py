@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import run_command
 from infmap_train.data import dataset as data
 from patience import PATIENCE_S
 from processes import heed_ctrl_c
@@ -26,9 +26,8 @@ _HEAVY = ("tensorflow", "segmentation_models", "tf2onnx", "sklearn", "matplotlib
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infmap_train.cli", *map(str, arguments)]
-    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    environment = {"NO_COLOR": "1", "COLUMNS": "200"}
+    return run_command("infmap-train", *arguments, environment=environment)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -22,16 +23,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-_PROGRAMS = {"infmap-kit": "infmap_kit.cli", "infmap-annotate": "infmap_annotate.cli"}
+_PROGRAMS = {
+    "infmap-kit": "infmap_kit.cli",
+    "infmap-train": "infmap_train.cli",
+    "infmap-annotate": "infmap_annotate.cli",
+}
 _IMPORTED = [
     "cv2", "numpy", "onnx", "tritonclient.grpc", "pydicom", "pynetdicom", "highdicom", "requests",
-    "starlette.applications", "uvicorn", "jinja2", "prometheus_client",
+    "starlette.applications", "typer.rich_utils", "uvicorn", "jinja2", "prometheus_client",
     "infmap_kit.cli", "infmap_kit.results.infer", "infmap_kit.results.dicom.results",
     "infmap_kit.results.tables",
     "infmap_kit.release.export", "infmap_kit.release.install", "infmap_kit.release.source",
     "infmap_kit.targets.registry", "infmap_kit.targets.embedded", "infmap_kit.gate.report",
     "infmap_kit.serving.supervisor", "infmap_kit.triton.releases", "infmap_kit.node.service",
-    "infmap_annotate.cli", "infmap_annotate.web.serving", "infmap_annotate.web.pages",
+    "infmap_annotate.cli", "infmap_annotate.web.serving", "infmap_annotate.web.pages", "infmap_train.cli",
 ]  # fmt: skip
 _PR_SET_PDEATHSIG = 1
 _WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
@@ -87,26 +92,31 @@ class Launcher:
     Parameters
     ----------
     folder
-        For its own messages; its HOME, too.
+        For its own messages.
     environment
         Added to the environment of the process and so of all commands.
+    keep_privileges
+        Whether commands may do what root may, when it is root who starts them.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, keep_privileges: bool = False
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "launcher.log"
-        privileged = os.geteuid() == 0 and shutil.which("setpriv") is not None
+        privileged = (
+            not keep_privileges and os.geteuid() == 0 and shutil.which("setpriv") is not None
+        )
         prefix = _WITHOUT_PRIVILEGES if privileged else ()
         self.heeds_permissions = privileged or os.geteuid() != 0
         # Where this package lies, which pytest knows and another process does not.
-        tests = str(Path(__file__).resolve().parents[1])
+        tests = str(Path(__file__).resolve().parent)
         search = [tests, *filter(None, [os.environ.get("PYTHONPATH", "")])]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "chaos.launcher"],
+                [*prefix, sys.executable, "-m", "launcher"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0,
-                env={**os.environ, "HOME": str(folder), "COLUMNS": "300",
-                     "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(search), **environment},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(search), **environment},
             )  # fmt: skip
         self._lock = threading.Lock()
         self._started: list[int] = []
@@ -117,7 +127,12 @@ class Launcher:
         self._reader.start()
 
     def start(
-        self, *argv: object, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        *argv: object,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        errors: Path | None = None,
+        cwd: Path | None = None,
     ) -> Command:
         """Start a command.
 
@@ -129,11 +144,17 @@ class Launcher:
             What it prints is appended there.
         environment
             Added to its environment.
+        errors
+            Takes what it prints on stderr; without it, ``log`` does.
+        cwd
+            The folder that it works in.
         """
         order = {
             "argv": [str(argument) for argument in argv],
             "log": str(log),
             "environment": dict(environment or {}),
+            "errors": str(errors or log),
+            "cwd": str(cwd or Path.cwd()),
         }
         assert self._process.stdin is not None
         log.touch()
@@ -231,10 +252,11 @@ def _become(order: dict[str, Any]) -> None:
     # Nobody would end it any more, were a campaign itself killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     os.environ.update(order["environment"])
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.chdir(order["cwd"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    for descriptor, name in ((1, "log"), (2, "errors")):
+        path = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(path, descriptor)
     sys.argv = order["argv"]
     importlib.import_module(_PROGRAMS[order["argv"][0]]).main()
 
@@ -248,6 +270,8 @@ def main() -> None:
     threads = os.listdir("/proc/self/task")  # noqa: PTH208
     if len(threads) > 1:
         raise RuntimeError(f"expected one thread before the first fork, found {len(threads)}")
+    # What was imported stays until a command ends, and to look through it then took longer than most commands.
+    gc.freeze()
     order = _fork_until_closed()
     if order is not None:
         _become(order)
