@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,16 @@ def page(seen: Mapping[str, Any]) -> str:
         ],
         models=Table("", ("name", "server", "state"), models, words=("state",)),
         destinations=Table("", by_destination, destinations, words=("state",)),
-        refused=callers_table(seen["refused"]),
-        worklist=images_table(seen["worklist"]),
-        latest=images_table(seen["latest"]),
+        refused=_wrapped(callers_table(seen["refused"]), "refused because"),
+        worklist=_wrapped(images_table(seen["worklist"]), "found, or why"),
+        latest=_wrapped(images_table(seen["latest"]), "found, or why"),
         now=shown_time(seen["now"]),
     )
+
+
+def _wrapped(table: Table, sentences: str) -> Table:
+    """A table whose column of sentences takes several lines, so that none of it is outside the window."""
+    return dataclasses.replace(table, words=(sentences,))
 
 
 def _state(trouble: str, well: str) -> Toned:

@@ -1,0 +1,59 @@
+"""The node's status page at a desk and on a phone: everything is seen without scrolling sideways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from accessibility import faults
+from infmap_kit.node.web.page import page as status_html
+from node_status import node_status
+
+Contexts = Callable[..., BrowserContext]
+
+
+def _troubled() -> dict[str, Any]:
+    """A node with long names and reasons, as a hospital has them."""
+    seen = node_status(
+        "expected 2048 MiB free on the spool's disk, found 10", "the model server is away"
+    )
+    trouble = (
+        "it does not answer: triton-inference.radiology.hospital.example:8001 (connection refused)"
+    )
+    model = {
+        "name": "adult",
+        "url": "triton-inference.radiology.hospital.example:8001",
+        "trouble": trouble,
+    }
+    failed = {**seen["worklist"][0], "reason": f"given up after 5 attempts: {trouble}"}
+    return {
+        **seen,
+        "models": [*seen["models"], model],
+        "warnings": ["a certificate ends in 12 days: /etc/infmap-kit/secrets/archive-of-the-clinic.pem"],
+        "worklist": [*seen["worklist"], failed],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 900, 1280])
+def test_everything_is_inside_the_window(
+    new_context: Contexts, tmp_path: Path, axe: str, width: int, scheme: str
+) -> None:
+    path = tmp_path / "status.html"
+    path.write_text(status_html(_troubled()))
+    page = new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    page.goto(path.as_uri())
+    shown = page.locator("td, dt, dd, p, h1, h2").all()
+    assert len(shown) > 60
+    for element in shown:
+        box = element.bounding_box()
+        if box and element.inner_text():
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width, element.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    # It renews itself, and says so: it has no script, and is looked at from afar.
+    assert [fault for fault in faults(page, axe) if not fault.startswith("meta-refresh")] == []
