@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dicom_files import as_file, chest_dataset
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.results.journal import JOURNAL
 from infmap_kit.triton.server.process import TritonServer
@@ -170,3 +171,23 @@ def test_without_a_server_nothing_is_written(tmp_path: Path, chest: NDArray[np.u
         done.stderr.strip().splitlines()[-1].startswith("error: no server answers at 127.0.0.1:9")
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mirrored_chest_is_warned_of(
+    server: TritonServer, tmp_path: Path, chest: NDArray[np.uint8]
+) -> None:
+    pictures, mirrored = tmp_path / "in", np.ascontiguousarray(chest[:, ::-1])
+    pictures.mkdir()
+    for name, pixels in (("right", chest), ("wrong", mirrored)):
+        cv2.imwrite(str(pictures / f"{name}.png"), pixels)
+        (pictures / f"{name}.dcm").write_bytes(as_file(chest_dataset(pixels)))
+
+    done = _infer(server, pictures, "--output", tmp_path / "out", "--json")
+
+    assert done.returncode == 0, done.stderr
+    for outcome in json_lines(done.stdout):
+        codes = [warning["code"] for warning in outcome["warnings"]]
+        assert codes == (["possibly-mirrored"] if "wrong" in outcome["source"] else [])
+    shown = _infer(server, pictures, "--output", tmp_path / "shown")
+    text = shown.stdout + shown.stderr
+    assert text.count("possibly-mirrored") == 2

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dicom_files import as_file, chest_dataset, drawn_chest
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.chest import DOUBTFUL_BELOW, NEGATIVE_BELOW, chest_likeness, judge_picture
+from infmap_kit.imaging.looks.chest import DOUBTFUL_BELOW, NEGATIVE_BELOW, chest_likeness
+from infmap_kit.imaging.looks.judging import judge_picture
 from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from pictures import read_picture

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging import chest
 from infmap_kit.imaging.dicom.acceptance import (
     CHEST_PARTS,
     NEAR_PARTS,
@@ -17,6 +16,8 @@ from infmap_kit.imaging.dicom.acceptance import (
 )
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.dicom.reader import Account, decode_dicom
+from infmap_kit.imaging.looks import chest
+from infmap_kit.imaging.looks.judging import judge_picture
 from infmap_kit.imaging.radiograph import Reason, rejection_document
 from infmap_kit.imaging.readers import is_dicom, read_content
 
@@ -69,7 +70,7 @@ def explain_dicom(path: Path) -> dict[str, Any]:
     warnings = account.warnings
     if pixels is not None:
         try:
-            warnings += chest.judge_picture(pixels)
+            warnings += judge_picture(pixels, turned_over=account.orientation.mirrored)
         except InputRejected as rejection:
             document["rejected"] = rejection_document(rejection)
         document["polarity"] = _polarity(chest.chest_likeness(pixels))

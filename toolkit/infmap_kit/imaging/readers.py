@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.chest import judge_picture
 from infmap_kit.imaging.dicom.dataset import content_of
 from infmap_kit.imaging.dicom.reader import decode_dicom
 from infmap_kit.imaging.headers.jpeg import JPEG_SIGNATURE
 from infmap_kit.imaging.headers.png import PNG_SIGNATURE
 from infmap_kit.imaging.headers.tiff import TIFF_SIGNATURES
+from infmap_kit.imaging.looks.judging import judge_picture
 from infmap_kit.imaging.radiograph import MAX_FILE_BYTES, Radiograph, Reason
 from infmap_kit.imaging.raster import decode_raster
 
@@ -162,7 +162,7 @@ def judge(radiograph: Radiograph, *, file: str = "") -> Radiograph:
     with _named(file or radiograph.name):
         if radiograph.objections:
             raise radiograph.objections[0]
-        warnings = judge_picture(radiograph.pixels)
+        warnings = judge_picture(radiograph.pixels, turned_over=radiograph.orientation.mirrored)
     return dataclasses.replace(radiograph, warnings=radiograph.warnings + warnings)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from infmap_kit.answer.familiarity import UNFAMILIAR
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.looks.judging import LOOKS
 from infmap_kit.imaging.radiograph import rejection_document
 from infmap_kit.model.files import sha256_of
 from infmap_kit.results.journal import Entry
@@ -56,11 +57,11 @@ class Outcome:
 
     @property
     def doubts(self) -> list[str]:
-        """A line about each of the model's own doubts about the picture."""
+        """A line about each doubt about what the picture shows: the model's own, and those of its look."""
         return [
             f"{warning['code']}  {one_line(self.called)}: {warning['text']}"
             for warning in self.document.get("warnings", [])
-            if warning["code"] == UNFAMILIAR.code
+            if warning["code"] in (UNFAMILIAR.code, *LOOKS)
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
+from infmap_kit.imaging.looks.sampling import sampled, without_even_edges
 from infmap_kit.imaging.radiograph import InputWarning, Reason
 
 NEGATIVE_BELOW = -0.2
@@ -31,24 +32,20 @@ something."""
 
 _SAMPLED = 64
 _COMPARED = 32
-_EVEN_EDGE = 12
-# The 15th and the 85th percentile of a row or column.
-_LOW, _HIGH = round(0.15 * (_SAMPLED - 1)), round(0.85 * (_SAMPLED - 1))
-_MIN_LEFT = 0.25
 
 
 def chest_likeness(pixels: NDArray[np.uint8]) -> float:
     """Correlation of an upright picture, (H, W) uint8, with the drawing, in [-1, 1]."""
-    return _likeness(_sampled(pixels))
+    return _likeness(sampled(pixels, _SAMPLED))
 
 
-def _likeness(sampled: NDArray[np.uint8]) -> float:
-    inner = _without_even_edges(sampled)
+def _likeness(shrunk: NDArray[np.uint8]) -> float:
+    inner = without_even_edges(shrunk)
     small = cv2.resize(inner, (_COMPARED, _COMPARED), interpolation=cv2.INTER_AREA)
     return float((_standardised(small.astype(np.float32)) * _drawing()).sum())
 
 
-def judge_picture(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
+def judge_chest(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
     """Refuse an upright picture, (H, W) uint8, that is blank or a negative; warn of one unlike a chest.
 
     Raises
@@ -56,8 +53,8 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
     InputRejected
         ``blank`` or ``polarity``.
     """
-    sampled = _sampled(pixels)
-    contrast = _contrast(sampled)
+    shrunk = sampled(pixels, _SAMPLED)
+    contrast = _contrast(shrunk)
     if contrast < MIN_CONTRAST:
         raise InputRejected(
             Reason.BLANK,
@@ -65,7 +62,7 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
             "levels)",
             found={"contrast_levels": round(contrast, 1), "least": MIN_CONTRAST},
         )
-    likeness = _likeness(sampled)
+    likeness = _likeness(shrunk)
     if likeness < NEGATIVE_BELOW:
         raise InputRejected(
             Reason.POLARITY,
@@ -83,27 +80,9 @@ def judge_picture(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
     return (InputWarning("unlike-a-chest", text),)
 
 
-def _contrast(sampled: NDArray[np.uint8]) -> float:
-    below = np.cumsum(np.bincount(sampled.ravel(), minlength=256)) / sampled.size
+def _contrast(shrunk: NDArray[np.uint8]) -> float:
+    below = np.cumsum(np.bincount(shrunk.ravel(), minlength=256)) / shrunk.size
     return float(np.searchsorted(below, 0.99) - np.searchsorted(below, 0.01))
-
-
-def _sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # Not every pixel: averaging them all would take longer than reading the file.
-    rows, columns = (max(1, size // (2 * _SAMPLED)) for size in pixels.shape)
-    strided = np.ascontiguousarray(pixels[::rows, ::columns])
-    return cv2.resize(strided, (_SAMPLED, _SAMPLED), interpolation=cv2.INTER_AREA).astype(np.uint8)
-
-
-def _without_even_edges(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Cut off collimated edges: rows and columns that are of one level but for a letter in them."""
-    inner = []
-    for axis in (1, 0):
-        levels = np.sort(picture, axis=axis).take((_LOW, _HIGH), axis=axis).astype(np.int16)
-        lively = np.flatnonzero(np.diff(levels, axis=axis).ravel() > _EVEN_EDGE)
-        too_few = len(lively) < _MIN_LEFT * _SAMPLED
-        inner.append(slice(None) if too_few else slice(lively[0], lively[-1] + 1))
-    return np.ascontiguousarray(picture[tuple(inner)])
 
 
 def _standardised(picture: NDArray[np.float32]) -> NDArray[np.float32]:

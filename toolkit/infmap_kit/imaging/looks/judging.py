@@ -1,0 +1,35 @@
+"""Everything that a radiograph's look is judged by, in order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.imaging.looks.chest import judge_chest
+from infmap_kit.imaging.looks.laterality import judge_side
+from infmap_kit.imaging.radiograph import InputWarning
+
+LOOKS = ("unlike-a-chest", "possibly-mirrored")
+"""Codes of the warnings that are given here."""
+
+
+def judge_picture(
+    pixels: NDArray[np.uint8], *, turned_over: bool = False
+) -> tuple[InputWarning, ...]:
+    """Refuse an upright picture, (H, W) uint8, by its look, or warn of what is doubtful in it.
+
+    Parameters
+    ----------
+    pixels
+        Bright = dense.
+    turned_over
+        Whether the file's own orientation has mirrored the picture.
+
+    Raises
+    ------
+    InputRejected
+        ``blank`` or ``polarity``.
+    """
+    doubts = judge_chest(pixels)
+    # What is unlike a chest has no side to be wrong about.
+    return doubts or judge_side(pixels, turned_over=turned_over)

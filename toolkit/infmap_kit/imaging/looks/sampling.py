@@ -1,0 +1,45 @@
+"""Small copies of a picture, on which its look is measured."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_EVEN_EDGE = 12
+_MIN_LEFT = 0.25
+_LOW, _HIGH = 0.15, 0.85
+
+
+def sampled(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Shrink a picture, (H, W) uint8, to (size, size) uint8, by averaging some of its pixels.
+
+    Not every pixel: averaging them all would take longer than reading the file.
+    """
+    rows, columns = (max(1, extent // (2 * size)) for extent in pixels.shape)
+    strided = np.ascontiguousarray(pixels[::rows, ::columns])
+    return cv2.resize(strided, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def without_even_edges(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut off collimated edges: rows and columns that are of one level but for a letter in them.
+
+    Parameters
+    ----------
+    picture
+        (N, N) uint8, from :func:`sampled`.
+
+    Returns
+    -------
+    NDArray
+        (H, W) uint8; along an axis on which less than a quarter would be left, nothing is cut.
+    """
+    last = len(picture) - 1
+    low, high = round(_LOW * last), round(_HIGH * last)
+    inner = []
+    for axis in (1, 0):
+        levels = np.partition(picture, (low, high), axis=axis).take((low, high), axis=axis)
+        lively = np.flatnonzero(np.diff(levels.astype(np.int16), axis=axis).ravel() > _EVEN_EDGE)
+        too_few = len(lively) < _MIN_LEFT * len(picture)
+        inner.append(slice(None) if too_few else slice(lively[0], lively[-1] + 1))
+    return np.ascontiguousarray(picture[tuple(inner)])
