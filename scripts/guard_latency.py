@@ -60,7 +60,7 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         # Its bytecode would lie in the repository.
         copy = shutil.copytree(options.repository, scratch / "bare")
-        bare_url = stack.enter_context(_bare(copy))
+        bare_url = stack.enter_context(bare_triton(copy))
         server = stack.enter_context(supervised(options.repository, free_ports()))
         stack.enter_context(_looked_after(server, options.recheck_s))
         authority = Authority(scratch)
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _bare(repository: Path) -> Iterator[str]:
+def bare_triton(repository: Path) -> Iterator[str]:
     """Triton as it comes: no file checked, nothing closed, and nobody looking."""
     runtime, ports = find_runtime(), free_ports()
     command = [
@@ -159,13 +159,13 @@ def _measured(
             took[name].append(ask_ms(name))
     return {
         "p50_ms": {name: round(statistics.median(values), 3) for name, values in took.items()},
-        "serve_over_bare": _paired(took[SERVE], took[BARE], lambda a, b: a / b),
-        "gateway_over_serve": _paired(took[GATEWAY], took[SERVE], lambda a, b: a / b),
-        "gateway_adds_ms": _paired(took[GATEWAY], took[SERVE], lambda a, b: a - b),
+        "serve_over_bare": paired(took[SERVE], took[BARE], lambda a, b: a / b),
+        "gateway_over_serve": paired(took[GATEWAY], took[SERVE], lambda a, b: a / b),
+        "gateway_adds_ms": paired(took[GATEWAY], took[SERVE], lambda a, b: a - b),
     }
 
 
-def _paired(
+def paired(
     first: Sequence[float], second: Sequence[float], compared: Callable[[float, float], float]
 ) -> dict[str, object]:
     """Median over the rounds, with its 95 % interval."""

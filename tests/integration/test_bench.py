@@ -221,7 +221,7 @@ def test_another_target_is_measured_and_tuned_by_its_own_engines(
     )
     assert record.inspected == inspected
     # Triton's own account, of each model behind the ensemble.
-    assert set(record.server) == {"infmap", "segmentation", "detection", "rendering", "summary"}
+    assert set(record.server) == {"infmap", "segmentation", "detection", "rendering"}
     with pytest.raises(SpecError, match="leaves threads to Triton"):
         tune(repository, settings=[Setting(threads=2, instances=1)], seconds=0.2)
     settings = [Setting(threads=0, instances=1), Setting(threads=0, instances=2)]

@@ -10,12 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
 
 from infmap_kit.answer.answer import Answer
+from infmap_kit.bench.layers import layers_of
 from infmap_kit.errors import GateFailed, MissingDependency
 from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine
 from infmap_kit.gate.pictures import synthetic_pictures
@@ -59,6 +62,59 @@ def test_what_is_kept_stays_in_fp32(source: Source, tmp_path: Path) -> None:
     )
     assert len(written.kept) == 1
     assert OpenvinoEngine(written.path, precision="f32").precisions() == {"f32": 1}
+
+
+def _with_depthwise() -> onnx.ModelProto:
+    """A filter of its own for each of eight channels, between two 1x1 convolutions."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 18]>
+        deep (uint8[N, 224, 224] IMAGE) => (float[N, 224, 224] PROBABILITY)
+        <float scale = {0.00392156862745098}, int64[1] channel = {1}>
+        {
+            gray = Cast <to = 1> (IMAGE)
+            scaled = Mul (gray, scale)
+            planes = Unsqueeze (scaled, channel)
+            wide = Conv (planes, widening)
+            bent = Relu (wide)
+            filtered = Conv <group = 8, pads = [1, 1, 1, 1]> (bent, filters)
+            bent_again = Relu (filtered)
+            logit = Conv (bent_again, narrowing)
+            odds = Sigmoid (logit)
+            PROBABILITY = Squeeze (odds, channel)
+        }
+    """)
+    drawn = np.random.default_rng(0)
+    shapes = {"widening": (8, 1, 1, 1), "filters": (8, 1, 3, 3), "narrowing": (1, 8, 1, 1)}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(drawn.normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    )
+    return model
+
+
+def test_depthwise_convolutions_compute_in_8_bits_or_are_left(tmp_path: Path) -> None:
+    """Of NNCF's scales for each column of a filter OpenVINO makes none, and computes in FP32."""
+    onnx.save(_with_depthwise(), tmp_path / "deep.onnx")
+    graph = read_source(tmp_path / "deep.onnx").segmentation
+    pictures = synthetic_pictures()
+    written = quantisation.quantise(graph, tmp_path / "deep.xml", pictures)
+    engine = OpenvinoEngine(written.path, precision="f32")
+    assert engine.precisions().keys() <= {"u8", "i8"}
+    assert sum(engine.precisions().values()) == 3
+    assert not [layer for layer in layers_of(engine, requests=1) if layer.kind == "Reorder"]
+    reference = OnnxRuntimeEngine(graph.SerializeToString())
+    picture = pictures[0][1][np.newaxis]
+    assert np.abs(engine.infer(picture) - reference.infer(picture)).max() < 0.1
+    left = quantisation.quantise(
+        graph, tmp_path / "left.xml", pictures, choice=Choice(depthwise=False)
+    )
+    assert len(left.kept) == 1
+    assert OpenvinoEngine(left.path, precision="f32").precisions()["f32"] == 1
+
+
+def test_depthwise_convolutions_are_left_only_where_there_are_any(source: Source) -> None:
+    assert all(one.depthwise for one in quantisation.choices_for(source.segmentation))
+    assert not all(one.depthwise for one in quantisation.choices_for(_with_depthwise()))
 
 
 def test_int8_is_published_with_what_it_was_made_from(source: Source, tmp_path: Path) -> None:

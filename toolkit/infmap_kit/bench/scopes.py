@@ -26,7 +26,7 @@ SCOPES = {
     ENGINE_ALONE: "network input in memory to probability, in the measuring process",
     ENGINE_WITH_TRANSFERS: "the same from host memory to host memory, over a GPU's bus",
     SERVED_SEGMENTATION: "network input in memory to probability, through Triton by gRPC, and nothing else",
-    SERVED_ENSEMBLE: "network input in memory to finding, map and probability, as `infer` asks, by gRPC",
+    SERVED_ENSEMBLE: "network input in memory to all four outputs, through Triton by gRPC",
     FILE_TO_MAP: "encoded bytes in memory to the finding and the map at the network's size, through Triton",
 }
 """The nested scopes: each holds the one before it."""

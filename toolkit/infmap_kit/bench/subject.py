@@ -39,7 +39,6 @@ from infmap_kit.targets.registry import find
 from infmap_kit.targets.target import OpenedModel
 from infmap_kit.triton.client import InfmapClient
 from infmap_kit.triton.config import parse_config
-from infmap_kit.triton.inference import asked_outputs
 from infmap_kit.triton.infmap_model import InfmapModel
 from infmap_kit.triton.repository import Manifest, check_repository
 
@@ -166,12 +165,10 @@ class Subject:
         for graph in needed:
             tensors |= self._compute(graph, tensors)
         maps = [client.infer(p.image, p.pixels)["INFECTION_MAP"] for p in pictures]
-        # As `infer` asks for PNG and JSON.
-        outputs = asked_outputs([t.name for t in contract.ensemble.outputs], exact=False)
 
         def file_to_map(number: int, model: InfmapModel = client) -> None:
             image = quick_input(pictures[number].content, pictures[number].name, size)
-            model.infer(image, image, outputs=outputs)
+            model.infer(image, image)
 
         def alone(graph: Graph) -> Callable[[int], object]:
             def compute(number: int) -> object:
@@ -186,9 +183,7 @@ class Subject:
             SERVED_SEGMENTATION: lambda i: client.infer(
                 pictures[i].image, outputs=[PROBABILITY.name]
             ),
-            SERVED_ENSEMBLE: lambda i: client.infer(
-                pictures[i].image, pictures[i].image, outputs=outputs
-            ),
+            SERVED_ENSEMBLE: lambda i: client.infer(pictures[i].image, pictures[i].image),
             FILE_TO_MAP: file_to_map,
             IN_PROCESS: lambda i: file_to_map(i, self.in_process),
             NATIVE_MAP: lambda i: client.infer(pictures[i].image, pictures[i].pixels),

@@ -199,8 +199,9 @@ def _candidate(
     for name in candidate.networks:
         path = folder / network_file(name, precision)
         # Fewer and fewer layers become integers, until it is equivalent to its reference.
-        for done, choice in enumerate(quantisation.CHOICES):
-            progress(f"quantising {name}", done, len(quantisation.CHOICES))
+        choices = quantisation.choices_for(graphs[name])
+        for done, choice in enumerate(choices):
+            progress(f"quantising {name}", done, len(choices))
             written = quantisation.quantise(graphs[name], path, calibration, choice=choice)
             tried = engine(path.name)
             record = _int8_record(written, tried, rest).as_json()

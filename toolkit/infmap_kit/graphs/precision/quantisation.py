@@ -34,11 +34,14 @@ class Choice:
         Whether convolutions over joined features are split first (:mod:`infmap_kit.graphs.precision.joins`).
     first, last
         Numbers of the first and of the last convolutions that are not quantised.
+    depthwise
+        Whether depth-wise convolutions are quantised.
     """
 
     split: bool = False
     first: int = 0
     last: int = 0
+    depthwise: bool = True
 
     def outer(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those that stay, of the names of all convolutions from the input to the output."""
@@ -50,6 +53,7 @@ CHOICES = (
     Choice(),
     Choice(split=True),
     Choice(split=True, first=3),
+    Choice(split=True, first=3, depthwise=False),
     Choice(split=True, last=8),
     Choice(split=True, first=16, last=8),
     Choice(split=True, first=16, last=16),
@@ -60,7 +64,8 @@ edge network it is the first three: ImageNet's filters take differences of neigh
 weights up to 89, and what these are rounded by is a good part of the difference (Dice 0.987 over 12
 radiographs, 0.993 without)."""
 
-_CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
+_DEPTHWISE = "GroupConvolution"
+_CONVOLUTIONS = ("Convolution", _DEPTHWISE, "ConvolutionBackpropData")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,7 +123,10 @@ def quantise(
         split_joins(segmentation) if choice.split else (with_plain_weights(segmentation), 0)
     )
     model = openvino.Core().read_model(plain.SerializeToString(), b"")
+    state_depthwise_weights(model)
     kept = choice.outer(_convolutions(model))
+    if not choice.depthwise:
+        kept = tuple(dict.fromkeys((*kept, *_convolutions(model, (_DEPTHWISE,)))))
     # Its progress bars would stand among the results on standard output.
     with contextlib.redirect_stdout(io.StringIO()):
         quantised = nncf.quantize(
@@ -135,12 +143,56 @@ def quantise(
     return Quantised(path=path, kept=kept, split=split, calibration_pictures=len(pictures))
 
 
-def _convolutions(model: Any) -> list[str]:
+def state_depthwise_weights(model: Any) -> int:
+    """Write the weights of an OpenVINO model's depth-wise convolutions in the shape that these read them in.
+
+    ONNX has them in four dimensions and OpenVINO in five, with a Reshape between. NNCF takes the axes of the
+    four for those of the five, and gives each column of a filter a scale of its own, where the CPU has kernels
+    for one scale a channel: it then computes such a convolution in FP32, and reorders what comes of it.
+
+    Returns
+    -------
+    int
+        How many were written anew.
+    """
+    import openvino
+
+    count = 0
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != _DEPTHWISE:
+            continue
+        reshape = node.input_value(1).get_node()
+        if reshape.get_type_name() != "Reshape":
+            continue
+        stated = reshape.input_value(0).get_node()
+        if stated.get_type_name() != "Constant":
+            continue
+        weights = stated.get_data().reshape(tuple(node.input_value(1).get_shape()))
+        constant = openvino.op.Constant(np.ascontiguousarray(weights))
+        constant.set_friendly_name(f"{node.get_friendly_name()}/weights")
+        node.input(1).replace_source_output(constant.output(0))
+        count += 1
+    return count
+
+
+def choices_for(segmentation: onnx.ModelProto) -> tuple[Choice, ...]:
+    """Those of :data:`CHOICES` that differ for a graph: few have depth-wise convolutions."""
+    groups = (
+        attribute.i
+        for node in segmentation.graph.node
+        for attribute in node.attribute
+        if node.op_type == "Conv" and attribute.name == "group"
+    )
+    has_depthwise = any(count > 1 for count in groups)
+    return tuple(choice for choice in CHOICES if choice.depthwise or has_depthwise)
+
+
+def _convolutions(model: Any, kinds: Sequence[str] = _CONVOLUTIONS) -> list[str]:
     """Names of the convolutions of an OpenVINO model, in its order."""
     return [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
-        if node.get_type_name() in _CONVOLUTIONS
+        if node.get_type_name() in kinds
     ]
 
 
