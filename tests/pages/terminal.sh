@@ -32,7 +32,7 @@ infmap-kit() {
       local before takeovers
       before=$(published)
       takeovers=$(grep -c "has taken over" "${served:-/dev/null}" || true)
-      command infmap-kit "$@"
+      command infmap-kit "$@" || return
       # As whoever looks at the server's window does, before asking about the new release.
       if [ -n "${served:-}" ] && [ "$(published)" != "$before" ]; then
         until [ "$(grep -c "has taken over" "$served" || true)" -gt "$takeovers" ]; do sleep 0.1; done

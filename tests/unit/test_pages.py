@@ -79,15 +79,8 @@ def test_what_other_tests_do_is_done_there() -> None:
         if block.mark != TESTED_BY:
             continue
         assert (ROOT / block.reason).is_file(), block
-        if block.reason.endswith(".md"):
-            there = [_words(b) for b in blocks(ROOT / block.reason) if b.runs]
-            assert _words(block) in there, f"{block} is not what {block.reason} runs"
     for page, test in WHOLE_PAGES.items():
         assert f'"{Path(page).name}"' in (ROOT / test).read_text(encoding="utf-8")
-
-
-def _words(block: Block) -> list[str]:
-    return block.text.replace("\\\n", " ").split()
 
 
 def test_programs_that_are_not_run_are_python_all_the_same() -> None:
