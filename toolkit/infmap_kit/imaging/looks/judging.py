@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.looks.chest import judge_chest
+from infmap_kit.imaging.looks.kind import judge_kind
 from infmap_kit.imaging.looks.laterality import judge_side
 from infmap_kit.imaging.radiograph import InputWarning
 
@@ -30,6 +31,6 @@ def judge_picture(
     InputRejected
         ``blank`` or ``polarity``.
     """
-    doubts = judge_chest(pixels)
+    doubts = judge_chest(pixels) or judge_kind(pixels)
     # What is unlike a chest has no side to be wrong about.
     return doubts or judge_side(pixels, turned_over=turned_over)

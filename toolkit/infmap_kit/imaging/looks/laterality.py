@@ -103,8 +103,8 @@ def network_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return standardised(small.astype(np.uint8))
 
 
-def standardised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Bring (..., H, W) uint8 to mean 0 and standard deviation 1, each by itself."""
+def standardised(pictures: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring (..., H, W) to mean 0 and standard deviation 1, each by itself."""
     levels = pictures.astype(np.float32)
     centred = levels - levels.mean((-2, -1), keepdims=True)
     return np.asarray(centred / (centred.std((-2, -1), keepdims=True) + 1e-3), np.float32)

@@ -1,0 +1,87 @@
+"""How far a picture is from all that chest radiographs look like, whatever it shows instead.
+
+Radiographs of chests, shrunk to 32x32, are nearly sums of a few dozen pictures, their principal components.
+What is left of a picture after these are taken out is small for a chest and large for most else; nothing had to
+be learnt about what else there is. How much it notices: docs/looks.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from infmap_kit.imaging.looks.laterality import network_view, standardised
+from infmap_kit.imaging.radiograph import InputWarning
+
+COMPONENTS = Path(__file__).with_name("kind.npz")
+
+_SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kind:
+    """What chests have in common.
+
+    Parameters
+    ----------
+    mean
+        (1024,) float32, the mean chest.
+    components
+        (K, 1024) float32, orthonormal.
+    strange_above
+        The share that is left of 1 of 100 chests.
+    """
+
+    mean: NDArray[np.float32]
+    components: NDArray[np.float32]
+    strange_above: float
+
+    @classmethod
+    def read(cls, path: Path) -> Kind:
+        """Read what ``scripts/fit_kind.py`` wrote; nothing in it is executed."""
+        with np.load(path, allow_pickle=False) as stored:
+            return cls(
+                stored["mean"].astype(np.float32),
+                stored["components"].astype(np.float32),
+                float(stored["strange_above"]),
+            )
+
+    def left_over(self, shown: NDArray[np.float32]) -> float:
+        """Share of a picture, (1024,) float32 from :func:`kind_view`, that no sum of components gives."""
+        centred = shown - self.mean
+        known = self.components @ centred
+        return float((centred @ centred - known @ known) / shown.size)
+
+
+def strangeness(pixels: NDArray[np.uint8]) -> float:
+    """How strange an upright picture, (H, W) uint8, is beside chests: above 1 as 1 of 100 of them is."""
+    fitted = _fitted()
+    return fitted.left_over(kind_view(network_view(pixels))) / fitted.strange_above
+
+
+def judge_kind(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
+    """Warn of a picture, (H, W) uint8, that is strange beside chests."""
+    strange = strangeness(pixels)
+    if strange <= 1:
+        return ()
+    text = (
+        f"the picture is unlike the chests that are known (strangeness {strange:.1f}, above 1 as 1 of 100 "
+        "chests is): look whether it is an upright frontal chest"
+    )
+    return (InputWarning("unlike-a-chest", text),)
+
+
+def kind_view(view: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(1024,) float32 of mean 0 and deviation 1, from what the networks of the side see, (64, 64)."""
+    small = cv2.resize(view, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA)
+    return standardised(np.asarray(small, np.float32)).ravel()
+
+
+@functools.cache
+def _fitted() -> Kind:
+    return Kind.read(COMPONENTS)
