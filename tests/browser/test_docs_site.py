@@ -118,8 +118,6 @@ def test_pages_fit_and_ask_nobody(
         ("change the grades", "questions.html"),
         ("restore the backup", "questions.html"),
         ("bounds of the gate", "releases.html"),
-        ("add a GPU", "extending.html"),
-        ("train on my own data", "questions.html"),
         ("Structured Report code", "dicom.html"),
         ("call the model from Python", "python-api.html"),
         ("verify a bundle", "releases.html"),
