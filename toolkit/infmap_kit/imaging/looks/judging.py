@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.imaging.looks.chest import judge_chest
 from infmap_kit.imaging.looks.kind import judge_kind
-from infmap_kit.imaging.looks.laterality import judge_side
+from infmap_kit.imaging.looks.laterality import judge_side, network_view
 from infmap_kit.imaging.radiograph import InputWarning
 
 LOOKS = ("unlike-a-chest", "possibly-mirrored")
@@ -31,6 +31,9 @@ def judge_picture(
     InputRejected
         ``blank`` or ``polarity``.
     """
-    doubts = judge_chest(pixels) or judge_kind(pixels)
+    doubts = judge_chest(pixels)
+    if doubts:
+        return doubts
+    view = network_view(pixels)
     # What is unlike a chest has no side to be wrong about.
-    return doubts or judge_side(pixels, turned_over=turned_over)
+    return judge_kind(view) or judge_side(view, turned_over=turned_over)

@@ -60,13 +60,12 @@ class Kind:
 
 def strangeness(pixels: NDArray[np.uint8]) -> float:
     """How strange an upright picture, (H, W) uint8, is beside chests: above 1 as 1 of 100 of them is."""
-    fitted = _fitted()
-    return fitted.left_over(kind_view(network_view(pixels))) / fitted.strange_above
+    return _strangeness(network_view(pixels))
 
 
-def judge_kind(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
-    """Warn of a picture, (H, W) uint8, that is strange beside chests."""
-    strange = strangeness(pixels)
+def judge_kind(view: NDArray[np.float32]) -> tuple[InputWarning, ...]:
+    """Warn of a picture, by its (64, 64) float32 view, that is strange beside chests."""
+    strange = _strangeness(view)
     if strange <= 1:
         return ()
     text = (
@@ -80,6 +79,11 @@ def kind_view(view: NDArray[np.float32]) -> NDArray[np.float32]:
     """(1024,) float32 of mean 0 and deviation 1, from what the networks of the side see, (64, 64)."""
     small = cv2.resize(view, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA)
     return standardised(np.asarray(small, np.float32)).ravel()
+
+
+def _strangeness(view: NDArray[np.float32]) -> float:
+    fitted = _fitted()
+    return fitted.left_over(kind_view(view)) / fitted.strange_above
 
 
 @functools.cache

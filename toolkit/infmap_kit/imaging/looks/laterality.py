@@ -71,17 +71,17 @@ def mirror_score(pixels: NDArray[np.uint8]) -> float:
     return _fitted().score(network_view(pixels))
 
 
-def judge_side(pixels: NDArray[np.uint8], *, turned_over: bool = False) -> tuple[InputWarning, ...]:
-    """Warn of an upright chest, (H, W) uint8, that is probably mirrored.
+def judge_side(view: NDArray[np.float32], *, turned_over: bool = False) -> tuple[InputWarning, ...]:
+    """Warn of an upright chest that is probably mirrored.
 
     Parameters
     ----------
-    pixels
-        A frontal chest; of anything else the answer means nothing.
+    view
+        (64, 64) float32 from :func:`network_view`, of a chest; of anything else the answer means nothing.
     turned_over
         Whether the file's own orientation has mirrored it already.
     """
-    score, least = mirror_score(pixels), _fitted().mirrored_below
+    score, least = _fitted().score(view), _fitted().mirrored_below
     if score >= least:
         return ()
     reason = (
