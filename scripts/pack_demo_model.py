@@ -2,7 +2,6 @@
 
     .venv/bin/python scripts/pack_demo_model.py RUN DATA training/demo_model
     .venv/bin/python scripts/pack_demo_model.py LUNG_RUN DATA training/demo_lungs
-    .venv/bin/python scripts/pack_demo_model.py EDGE_RUN DATA training/edge_model
 
 A temperature, a familiarity, a detection score and the noise of the severity go along where the run has them.
 The figures that it records are measured anew, on the packed graph itself and the run's held-back part, in

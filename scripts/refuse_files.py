@@ -26,9 +26,7 @@ PICTURES = (
 )
 """Where pictures may lie; all are synthetic."""
 
-LARGE = tuple(
-    f"training/{model}/segmentation.onnx" for model in ("demo_model", "demo_lungs", "edge_model")
-)
+LARGE = ("training/demo_model/segmentation.onnx", "training/demo_lungs/segmentation.onnx")
 MAX_BYTES = 2**20
 
 

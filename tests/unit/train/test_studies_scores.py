@@ -24,11 +24,13 @@ from infmap_train.studies.detection_score import (
     ANY_PIXEL,
     against_groups,
     best_rule,
+    choose_detection_score,
     operating_points,
     scores_of,
 )
 from infmap_train.studies.familiarity import fit_familiarity
 from pictures import read_picture
+from script_modules import load_script
 from small_network import small_run
 
 
@@ -139,3 +141,14 @@ def test_groups_are_measured_apart() -> None:
     assert report["other: a"]["mean"]["auc"]["value"] < 0.7
     assert 0 < report["other: a"]["called_covid_by_any_pixel"] <= 1
     assert report["other: a"][ANY_PIXEL]["auc"]["value"] < 0.7
+
+
+def test_a_packed_run_keeps_its_detection_score(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    run, data = trained
+    (run / "history.csv").write_text("epoch\n1\n")
+    choose_detection_score(run, data, draws=20)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    load_script("pack_demo_model").main(run, data, packed)
+    assert read_source(packed).contract.parts == read_source(run).contract.parts
+    assert "detection_score" in read_source(packed).contract.parts
