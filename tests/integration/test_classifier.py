@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,14 +24,12 @@ from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import compare_served
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.targets.embedded import EmbeddedOptions
-from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
 from infmap_kit.targets.openvino import OpenvinoOptions
-from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from pictures import read_picture
+from published import answered_by_the_runner
 from results import json_lines
 from small_network import small_classifier, small_classifier_run, small_run
 
@@ -63,14 +60,7 @@ def served(
     options = OpenvinoOptions(batches=(1, 4))
     publish(source, repository, options, pictures=pictures)
     # Triton has the python backend alone here, so each graph is answered by the OpenVINO runner.
-    for graph in source.contract.graphs:
-        path = repository / graph.name / "config.pbtxt"
-        config = parse_config(path.read_text())
-        config.backend = "python"
-        config.ClearField("default_model_filename")
-        set_served_graphs(config, [ServedGraph(file="model.onnx", precision="f32", threads=1)])
-        path.write_text(config_text(config))
-        shutil.copy(runner.__file__, repository / graph.name / "1" / "model.py")
+    answered_by_the_runner(repository)
     with TritonServer(repository, runtime=find_runtime(), options=free_ports()) as running:
         yield running
 

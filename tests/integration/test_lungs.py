@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,17 +31,15 @@ from infmap_kit.release.verify import compare_served
 from infmap_kit.serving.server import free_ports, serving
 from infmap_kit.serving.supervisor import supervised
 from infmap_kit.targets.embedded import EmbeddedOptions
-from infmap_kit.targets.embedded_configs import ServedGraph, set_served_graphs
 from infmap_kit.targets.openvino import OpenvinoOptions
-from infmap_kit.triton import python_model as runner
 from infmap_kit.triton.client import InfmapClient
-from infmap_kit.triton.config import config_text, parse_config
 from infmap_kit.triton.inference import find_infection
 from infmap_kit.triton.releases import roll_back
 from infmap_kit.triton.server.process import TritonServer
 from infmap_kit.triton.server.runtime import find_runtime
 from paints import painted_apart
 from patience import PATIENCE_S
+from published import answered_by_the_runner
 from settled import requests_settled
 from small_network import small_lung_run, small_run
 
@@ -79,14 +76,7 @@ def steps(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     repository = tmp_path_factory.mktemp("steps") / "model_repository"
     options = OpenvinoOptions(batches=(1, 4))
     publish(source, repository, options, pictures=synthetic_pictures()[:1])
-    for graph in CONTRACT.graphs:
-        path = repository / graph.name / "config.pbtxt"
-        config = parse_config(path.read_text())
-        config.backend = "python"
-        config.ClearField("default_model_filename")
-        set_served_graphs(config, [ServedGraph(file="model.onnx", precision="f32", threads=1)])
-        path.write_text(config_text(config))
-        shutil.copy(runner.__file__, repository / graph.name / "1" / "model.py")
+    answered_by_the_runner(repository)
     with TritonServer(repository, runtime=find_runtime(), options=free_ports()) as server:
         yield server
 
