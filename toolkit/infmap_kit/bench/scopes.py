@@ -18,6 +18,7 @@ RESIZE = "resize to the network"
 LUNGS = "lungs"
 DETECTION = "detection"
 RENDERING = "rendering"
+SUMMARY = "summary"
 
 ONNX_RUNTIME = "ONNX Runtime FP32"
 KERAS_PREDICT = "Keras predict"
@@ -44,6 +45,7 @@ STAGES = {
     LUNGS: "the network of the lungs alone, in the measuring process, where lungs are served",
     DETECTION: "the detection graph alone, in the measuring process",
     RENDERING: "the rendering graph alone at the network's size, in the measuring process",
+    SUMMARY: "the summary graph alone, in the measuring process, where it is served",
 }
 """Parts of a request that are timed by themselves, to say where the time goes."""
 
