@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import onnx
 
+from commands import run_command
 from foreign_networks import small_unet
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.imaging.synthetic.folder import write_synthetic
@@ -72,6 +73,7 @@ def _keys(folder: Path) -> None:
     for command in (
         "openssl genpkey -algorithm ed25519 -out key.pem",
         "openssl pkey -in key.pem -pubout -out key.pub.pem",
-        "infmap-kit bundle runs/unet --output unet.bundle --sign key.pem",
     ):
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    bundle = ("bundle", "runs/unet", "--output", "unet.bundle", "--sign", "key.pem")
+    run_command("infmap-kit", *bundle, cwd=folder).check_returncode()
