@@ -58,6 +58,18 @@ def draw(folder: Path, number: int, height: int, width: int) -> list[Path]:
     return paths
 
 
+def order_of(repository: Path, output: Path) -> Order:
+    """What the tasks of a run over a repository have in common."""
+    return Order(
+        repository=str(repository.absolute()),
+        urls=(),
+        model=model_digest(model_of(repository, ())),
+        options=CohortOptions(),
+        output=str(output),
+        patience_s=1.0,
+    )
+
+
 def _alone(items: tuple[tuple[int, bytes], ...], order: Order, core: int, results: Any) -> None:
     os.sched_setaffinity(0, {core})
     work(items[:8], order)
@@ -152,14 +164,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "in").mkdir()
         paths = draw(folder / "in", given.radiographs, given.height, given.width)
-        order = Order(
-            repository=str(given.repository.absolute()),
-            urls=(),
-            model=model_digest(model_of(given.repository, ())),
-            options=CohortOptions(),
-            output=name,
-            patience_s=1.0,
-        )
+        order = order_of(given.repository, folder)
         cores = sorted(os.sched_getaffinity(0))
         shared = [cores[number % len(cores)] for number in range(given.workers)]
         before = engine_alone(paths[: given.alone], order, shared)

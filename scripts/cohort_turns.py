@@ -21,17 +21,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cohort_load import draw
+from cohort_load import draw, order_of
 
 from infmap_kit import __version__
 from infmap_kit.bench.statistics import Latencies, paired_ratio
 from infmap_kit.cluster import ClusterOptions, connected
-from infmap_kit.cohort.engine import model_of
-from infmap_kit.cohort.plan import CohortOptions
-from infmap_kit.cohort.rows import model_digest
 from infmap_kit.cohort.task import Order, work
-
-Items = tuple[tuple[int, bytes], ...]
 
 
 def _engine(pipe: Connection, order: Order, core: int) -> None:
@@ -50,14 +45,7 @@ def _latency_ms(judge: Callable[[], Any], number: int) -> float:
 
 def measure(repository: Path, folder: Path, turns: int, block: int) -> dict[str, list[float]]:
     """Milliseconds per radiograph of each turn, by who had it."""
-    order = Order(
-        repository=str(repository.absolute()),
-        urls=(),
-        model=model_digest(model_of(repository, ())),
-        options=CohortOptions(),
-        output=str(folder),
-        patience_s=1.0,
-    )
+    order = order_of(repository, folder)
     drawn = enumerate(draw(folder, 2 * block, 330, 280))
     items = tuple((number, os.fsencode(path)) for number, path in drawn)
     halves = (items[:block], items[block:])

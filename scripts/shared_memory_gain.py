@@ -30,6 +30,7 @@ from guard_latency import WARM_UP, bare_triton, paired
 
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.model.tensors import SUMMARY_OUTPUTS
 from infmap_kit.parts.reading import read_answer
 from infmap_kit.triton.inference import asked_outputs
 
@@ -39,7 +40,7 @@ LEAST, EXACT, BYTES, SHARED = (
     "gRPC, bytes",
     "shared memory, bytes",
 )
-SHORT = ("PROBABILITY_UINT8", "PROBABILITY_MAX", "IMAGE_SEVERITY_AT")
+SHORT = tuple(tensor.name for tensor in SUMMARY_OUTPUTS)
 
 Asked = Callable[[], Any]
 
