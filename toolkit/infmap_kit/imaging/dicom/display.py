@@ -33,6 +33,9 @@ _MOST_SATURATED = 0.8
 """Share of a picture that its window may show as black or white. A collimated radiograph has up to a half of
 it; at a window that misses the values there is next to nothing else."""
 
+_SAMPLED = 128
+"""About how many rows and columns such a share is taken of."""
+
 Step = dict[str, Any]
 """One step of the pipeline: its name, ``step``, and plain values that JSON can hold."""
 
@@ -238,8 +241,9 @@ def _saturated(
     levels: NDArray[np.uint8], padding: NDArray[np.bool_], stored: NDArray[Any]
 ) -> float:
     """Share of the picture that a LUT or window shows as black or white, padding left out."""
-    # One pixel of 16 is plenty for a share.
-    patterns = _patterns(stored[::4, ::4])
+    # That many pixels are plenty for a share.
+    rows, columns = (max(1, extent // _SAMPLED) for extent in stored.shape)
+    patterns = _patterns(stored[::rows, ::columns])
     seen = patterns[~padding[patterns]]
     shown = levels[seen]
     return float(np.mean((shown == 0) | (shown == 255))) if seen.size else 0.0

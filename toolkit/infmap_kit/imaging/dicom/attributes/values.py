@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import MutableSequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 NAMES = {
     "WindowCenter": "Window Center", "WindowWidth": "Window Width", "RescaleSlope": "Rescale Slope",
@@ -28,7 +30,8 @@ _NUMBER_VRS = ("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "US or SS")
 
 def is_given(dataset: Dataset, keyword: str) -> bool:
     """Whether an attribute is there and not empty; it need not be readable."""
-    element: Any = dataset.get_item(keyword, keep_deferred=True) if keyword in dataset else None
+    tag = _tag(keyword)
+    element: Any = dataset.get_item(tag, keep_deferred=True) if tag in dataset else None
     value = None if element is None else element.value
     if isinstance(value, bytes) and not _is_binary(element.VR, keyword):
         return bool(value.strip(b" \0"))
@@ -37,7 +40,7 @@ def is_given(dataset: Dataset, keyword: str) -> bool:
 
 def has_own_vr(dataset: Dataset, keyword: str) -> bool:
     """Whether an attribute has the VR that it should have, or another one of binary numbers for such."""
-    vr, own = dataset.get_item(keyword, keep_deferred=True).VR, _usual_vr(keyword)
+    vr, own = dataset.get_item(_tag(keyword), keep_deferred=True).VR, _usual_vr(keyword)
     return vr in (own, None) or (vr in _NUMBER_VRS and own in _NUMBER_VRS)
 
 
@@ -113,14 +116,14 @@ def decimals(dataset: Dataset, keyword: str) -> tuple[list[float | None], list[s
 
 def _parts(dataset: Dataset, keyword: str) -> list[str | float] | None:
     """The values of an attribute, whatever its VR; ``None`` where it holds neither text nor numbers."""
-    element: Any = dataset.get_item(keyword, keep_deferred=True)
+    element: Any = dataset.get_item(_tag(keyword), keep_deferred=True)
     raw, vr = element.value, element.VR
     if isinstance(raw, bytes) and vr in ("OW", "OB", "UN") and _is_binary(vr, keyword):
         is_little = dataset.original_encoding[1] is not False
         return [int.from_bytes(raw, "little" if is_little else "big")] if len(raw) == 2 else None
     if isinstance(raw, bytes) and _is_binary(vr, keyword):
         try:
-            raw = dataset[keyword].value
+            raw = dataset[_tag(keyword)].value
         # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
         except Exception:  # noqa: BLE001
             return None
@@ -134,7 +137,16 @@ def _parts(dataset: Dataset, keyword: str) -> list[str | float] | None:
     return [value.strip(" \0") if isinstance(value, str) else float(value) for value in values]
 
 
-def _usual_vr(keyword: str) -> str:
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
+# pydicom looks a keyword up anew each time, which is half of what reading these attributes costs.
+@functools.cache
+def _tag(keyword: str) -> BaseTag:
+    from pydicom.tag import Tag
 
-    return str(dictionary_VR(tag_for_keyword(keyword) or 0))
+    return Tag(keyword)
+
+
+@functools.cache
+def _usual_vr(keyword: str) -> str:
+    from pydicom.datadict import dictionary_VR
+
+    return str(dictionary_VR(_tag(keyword)))
