@@ -35,7 +35,7 @@ def _let_go_of_networks(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
 
 
-NETWORK = NetworkSpec.parse("unet/densenet121", encoder_frozen=True)
+NETWORK = NetworkSpec.parse("unet/efficientnetlite0", encoder_frozen=True)
 CLASSIFIER = ClassifierSpec(encoder=Encoder.RESNET_50)
 # Small pictures and a schedule that depends on the step: a resume that forgot it would be seen.
 OPTIONS = FitOptions(
@@ -52,7 +52,7 @@ OPTIONS = FitOptions(
     encoder_weights="none",
 )
 ARGUMENTS = [
-    "--network=unet/densenet121",
+    "--network=unet/efficientnetlite0",
     "--frozen",
     "--epochs=2",
     "--batch-size=4",

@@ -205,7 +205,7 @@ def test_both_runs_are_asked_about_what_both_held_back(
     )
     assert only.pictures.covid.all()
     assert list(only.others) == [
-        f"infection map, U-Net DenseNet-121, frozen {version}"
+        f"infection map, U-Net EfficientNet-Lite0, frozen {version}"
         for version in (spec["version"], "another")
     ]
     np.testing.assert_allclose(

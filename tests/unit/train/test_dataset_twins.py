@@ -17,7 +17,6 @@ from PIL import Image
 
 pytest.importorskip("sklearn", reason="the training extra is not installed")
 
-from infmap_kit.model.files import sha256_of
 from infmap_train.data import dataset as data
 from infmap_train.data.layouts import open_dataset
 from train.conftest import NETWORK, OPTIONS, write_data
@@ -60,27 +59,22 @@ def test_what_is_learnt_from_is_the_same_however_it_is_stored(tmp_path: Path) ->
 @pytest.mark.train
 def test_the_network_is_the_same_however_it_is_stored(tmp_path: Path) -> None:
     """Bit for bit, on CPUs with one seed."""
-    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
     from infmap_train import run_folder
     from infmap_train.training.fit import fit
 
-    tf.keras.utils.set_random_seed(4)
-    encoder = tmp_path / "encoder.h5"
-    tf.keras.applications.DenseNet121(include_top=False, weights=None).save_weights(encoder)
     usual = write_data(tmp_path / "usual", covid=6, normal=6)
     shutil.copytree(usual, tmp_path / "other")
     _stored_otherwise(tmp_path / "other")
-    options = dataclasses.replace(OPTIONS, epochs=1, small_epochs=1, encoder_weights=str(encoder))
+    options = dataclasses.replace(OPTIONS, epochs=1, small_epochs=1)
     for name in ("usual", "other"):
         fit(NETWORK, open_dataset(tmp_path / name, folds=2), tmp_path / f"run-{name}", options)
     first, second = (_weights(tmp_path / f"run-{name}") for name in ("usual", "other"))
-    assert len(first) > 600
+    assert len(first) > 300
     assert first == second
     specs = [run_folder.read(tmp_path / f"run-{name}") for name in ("usual", "other")]
     assert specs[0].metrics == specs[1].metrics
-    # Where the encoder's weights came from is recorded, so that they can be found again.
-    assert specs[0].training["encoder_weights_sha256"] == sha256_of(encoder)
 
 
 def _weights(run: Path) -> dict[str, bytes]:
