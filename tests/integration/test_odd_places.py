@@ -1,4 +1,4 @@
-"""The server where its users put it: paths with spaces, umlauts and a shell's characters, and no locale."""
+"""The server where its users put it: paths with spaces, umlauts and a shell's characters, no locale."""
 
 from __future__ import annotations
 
@@ -43,7 +43,14 @@ def test_a_server_in_odd_places(repository: Path, tmp_path: Path) -> None:
     serve = subprocess.Popen(
         [str(python), "-m", "infmap_kit", "serve", "--repository", str(place / "link"), *words],
         cwd=place,
-        env={**os.environ, "LC_ALL": "C", "TMPDIR": str(place), "PYTHONCOERCECLOCALE": "0"},
+        # The PATH is a service's: this Python need not be on it.
+        env={
+            **os.environ,
+            "LC_ALL": "C",
+            "TMPDIR": str(place),
+            "PYTHONCOERCECLOCALE": "0",
+            "PATH": "/usr/bin:/bin",
+        },
         stderr=subprocess.PIPE,
         text=True,
     )

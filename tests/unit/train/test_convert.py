@@ -77,7 +77,7 @@ def test_a_run_folder_as_a_process(finished_run: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {
         "onnx": str(target),
         "sha256": sha256_of(target),
-        "encoder": "DenseNet-121",
+        "encoder": "EfficientNet-Lite0",
     }
     assert done.stdout.count("\n") == 1
     picture = np.random.default_rng(0).integers(0, 256, (1, 224, 224), np.uint8)
@@ -97,7 +97,7 @@ def test_weights_beside_their_spec(finished_run: Path, tmp_path: Path) -> None:
     for name in ("spec.json", "model.weights.h5"):
         shutil.copy(finished_run / name, tmp_path)
     model, encoder, *_ = convert.load(tmp_path / "model.weights.h5", None)
-    assert encoder is Encoder.DENSENET_121
+    assert encoder is Encoder.EFFICIENTNET_LITE_0
     assert model.output_shape == (None, 224, 224, 1)
     (tmp_path / "spec.json").unlink()
     with pytest.raises(ExportError, match="no architecture"):

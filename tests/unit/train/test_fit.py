@@ -159,8 +159,8 @@ def test_a_training_starts_from_a_finished_run(
     [
         ("dla/densenet121", {}, "--network"),
         # What it was trained on would be held back.
-        ("unet/densenet121", {"fold": 1}, "fold"),
-        ("unet/densenet121", {"start_from": "nowhere"}, "not a finished run"),
+        ("unet/efficientnetlite0", {"fold": 1}, "fold"),
+        ("unet/efficientnetlite0", {"start_from": "nowhere"}, "not a finished run"),
     ],
 )
 def test_what_a_training_cannot_start_from(

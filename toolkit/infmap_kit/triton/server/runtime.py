@@ -73,6 +73,10 @@ class Runtime:
             paths.append(before)
         if paths:
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(paths)
+        # The Python inside the server looks for its standard library beside the first python3 of the PATH,
+        # which under systemd is the system's.
+        programs = (str(Path(sys.base_prefix) / "bin"), environment.get("PATH", os.defpath))
+        environment["PATH"] = os.pathsep.join(programs)
         environment["PYTHONPATH"] = packages_path()
         environment["LC_ALL"] = LOCALE
         # Releases that were published by an earlier version hold runners that let OpenVINO count its imports at
