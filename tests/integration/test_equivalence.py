@@ -209,13 +209,13 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
         "    roll_back(repository)\n"
     )
     releases = []
-    for round_ in range(21):
+    for round_ in range(11):
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.6 if round_ == 0 else 0.05 + 0.11 * round_)
+        time.sleep(0.6 if round_ == 0 else 0.05 + 0.22 * round_)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         if not repository.exists():
