@@ -42,7 +42,8 @@ _WORDS = (
     "14.03.2020",
     "L1234567",
 )
-_SYNTHETIC = 50
+_SYNTHETIC = 20
+_SYNTHETIC_SIZES = ((512, 448), (768, 640), (400, 560), (1024, 896))
 
 Picture = NDArray[np.uint8]
 
@@ -217,11 +218,12 @@ def main(folders: Sequence[Path], pictures: int, kept: Path | None) -> None:
                 )
             )
     drawings = [
-        synthetic_radiograph(seed, height=512, width=448).radiograph.pixels
+        synthetic_radiograph(seed, height=height, width=width).radiograph.pixels
         for seed in range(_SYNTHETIC)
+        for height, width in _SYNTHETIC_SIZES
     ]
     share = np.mean([drawn_extent(one) > DRAWN_ABOVE for one in drawings])
-    rows.append(("", "synthetic", str(_SYNTHETIC), "0", f"{100 * share:.2f}", "", ""))
+    rows.append(("", "synthetic", str(len(drawings)), "0", f"{100 * share:.2f}", "", ""))
     columns = (
         "half",
         "kind",

@@ -43,8 +43,9 @@ def drawn_extent(pixels: NDArray[np.uint8]) -> float:
     step = max(1, max(pixels.shape) // _LONGER_SIDE)
     middle = np.ascontiguousarray(_middle(pixels)[::step, ::step])
     longer = max(pixels.shape) / step
-    thin = cv2.morphologyEx(middle, cv2.MORPH_TOPHAT, _square(_WIDEST * longer))
-    ink = (thin > _ABOVE_SURROUNDINGS) & (middle >= WHITE)
+    # The median takes out noise, whose minima would be the surroundings, and leaves the edges of what is broad.
+    broad = cv2.morphologyEx(cv2.medianBlur(middle, 3), cv2.MORPH_OPEN, _square(_WIDEST * longer))
+    ink = (cv2.subtract(middle, broad) > _ABOVE_SURROUNDINGS) & (middle >= WHITE)
     if not ink.any():
         return 0.0
     height, width = middle.shape
