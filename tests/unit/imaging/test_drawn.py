@@ -67,7 +67,7 @@ def _at(picture: Picture, share: float) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def chests() -> list[Picture]:
-    sizes = ((512, 448), (768, 640), (1500, 1800))
+    sizes = ((512, 448), (768, 640), (1100, 1300))
     return [
         synthetic_radiograph(seed, height=height, width=width).radiograph.pixels
         for seed, (height, width) in enumerate(sizes)
@@ -117,8 +117,9 @@ def test_lines_are_never_stepped_over(chests: list[Picture]) -> None:
 
 
 def test_drawn_chests_are_quiet() -> None:
-    for seed in range(50):
-        pixels = synthetic_radiograph(seed, height=512, width=448).radiograph.pixels
+    """Their noise is the strongest; scripts/drawn_figures.py looks at more of them."""
+    for seed in range(6):
+        pixels = synthetic_radiograph(seed, height=400, width=560).radiograph.pixels
         assert drawn_extent(pixels) <= DRAWN_ABOVE
 
 

@@ -15,12 +15,14 @@ from infmap_kit.imaging.looks.sampling import inner_part, sampled
 from infmap_kit.imaging.radiograph import InputWarning
 
 DRAWN_ABOVE = 0.03
-"""Share of the longer side above which a white piece is warned of; a rib is as wide."""
+"""Share of the longer side above which a white piece is warned of: electrodes and clips are smaller."""
 
 WHITE = 240
 """Least level of what is white. Ink has 255, less where a picture was shrunk or compressed afterwards."""
 
 _ABOVE_SURROUNDINGS = 40
+"""How far ink is, of 255 levels, above the broad things around it: in a bright belly nothing is found."""
+
 _WIDEST = 0.022
 _GAP = 0.01
 """As shares of the longer side: the widest stroke that counts as thin, and the widest gap between letters."""
@@ -52,9 +54,9 @@ def drawn_extent(pixels: NDArray[np.uint8]) -> float:
     ellipse = np.zeros(middle.shape, np.uint8)
     cv2.ellipse(ellipse, (width // 2, height // 2), (width // 2, height // 2), 0, 0, 360, 1, -1)
     joined = cv2.morphologyEx(ellipse * ink, cv2.MORPH_CLOSE, _square(_GAP * longer))
-    boxes = cv2.connectedComponentsWithStats(joined)[2][1:]
-    extents = boxes[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    return float(extents.max(initial=0) / longer)
+    # Outer contours give the same boxes as connected components, in a tenth of the time.
+    pieces, _ = cv2.findContours(joined, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return float(max((max(cv2.boundingRect(piece)[2:]) for piece in pieces), default=0) / longer)
 
 
 def judge_drawn(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
