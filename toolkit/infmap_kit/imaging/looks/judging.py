@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.looks.chest import judge_chest
+from infmap_kit.imaging.looks.drawn import judge_drawn
 from infmap_kit.imaging.looks.kind import judge_kind
 from infmap_kit.imaging.looks.laterality import judge_side, network_view
 from infmap_kit.imaging.radiograph import InputWarning
 
-LOOKS = ("unlike-a-chest", "possibly-mirrored")
+LOOKS = ("unlike-a-chest", "possibly-mirrored", "burned-in")
 """Codes of the warnings that are given here."""
 
 
@@ -35,5 +36,8 @@ def judge_picture(
     if doubts:
         return doubts
     view = network_view(pixels)
-    # What is unlike a chest has no side to be wrong about.
-    return judge_kind(view) or judge_side(view, turned_over=turned_over)
+    # What is unlike a chest has no side to be wrong about, and no lungs to draw over.
+    return judge_kind(view) or (
+        *judge_side(view, turned_over=turned_over),
+        *judge_drawn(pixels),
+    )

@@ -34,14 +34,28 @@ def without_even_edges(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     NDArray
         (H, W) uint8; along an axis on which less than a quarter would be left, nothing is cut.
     """
-    last = len(picture) - 1
-    low, high = round(_LOW * last), round(_HIGH * last)
+    return np.ascontiguousarray(picture[inner_part(picture, picture.shape)])
+
+
+def inner_part(picture: NDArray[np.uint8], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """What :func:`without_even_edges` leaves of a picture, (N, N) uint8, as rows and columns of another size.
+
+    Parameters
+    ----------
+    picture
+        From :func:`sampled`.
+    shape
+        The height and width that the slices are for.
+    """
+    count = len(picture)
+    low, high = round(_LOW * (count - 1)), round(_HIGH * (count - 1))
     # NumPy sorts 16 bits in a twentieth of the time that 8 bits take, and signed ones can be subtracted.
     wide = picture.astype(np.int16)
     inner = []
-    for axis in (1, 0):
+    for axis, extent in zip((1, 0), shape, strict=True):
         levels = np.sort(wide, axis=axis).take((low, high), axis=axis)
         lively = np.flatnonzero(np.diff(levels, axis=axis).ravel() > _EVEN_EDGE)
-        too_few = len(lively) < _MIN_LEFT * len(picture)
-        inner.append(slice(None) if too_few else slice(lively[0], lively[-1] + 1))
-    return np.ascontiguousarray(picture[tuple(inner)])
+        too_few = len(lively) < _MIN_LEFT * count
+        first, last = (0, count - 1) if too_few else (int(lively[0]), int(lively[-1]))
+        inner.append(slice(first * extent // count, (last + 1) * extent // count))
+    return inner[0], inner[1]
