@@ -1,4 +1,4 @@
-"""From a detector's values to 8 bits."""
+"""The mapping of a detector's values to 8 bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the picture is like those that the infection's network learnt from, by its encoder's features.
+"""Familiarity: whether a picture is like those that the infection's network learnt from, by its features.
 
 It is a small graph behind the network and no other network: it comes with the network's own run folder, where
 `infmap-train familiarity` put it.

@@ -1,4 +1,4 @@
-"""From files, folders or a node's spool to the results of one patient."""
+"""Reading the results of one patient from files, folders or a node's spool."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class BundleRecord:
         return typed(cls, {**own, "parts": {name: document[name] for name in names}}, where)
 
     def as_document(self) -> dict[str, Any]:
-        """As ``bundle.json`` holds it."""
+        """Return the record as ``bundle.json`` holds it."""
         document = dataclasses.asdict(self)
         files, temperature, parts = (document.pop(k) for k in ("files", "temperature", "parts"))
         calibrated = {} if temperature is None else {"temperature": temperature}

@@ -107,7 +107,7 @@ class Manifest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Network:
-    """What a manifest says of each network; the rest of it is shown, and nothing is computed of it."""
+    """A manifest's record of a network; the rest of the manifest is shown, and nothing is computed of it."""
 
     name: str = ""
     version: str = ""
@@ -131,7 +131,7 @@ class _Network:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _PassedGate:
-    """What is shown of a gate that was passed."""
+    """The figures that are shown of a gate that was passed."""
 
     pictures: int
     dice: float

@@ -1,4 +1,4 @@
-"""From a folder of radiographs to a new study."""
+"""Making a new study from a folder of radiographs."""
 
 from __future__ import annotations
 

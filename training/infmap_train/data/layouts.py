@@ -1,4 +1,4 @@
-"""From a folder to samples, whatever data set it is: by the reader that knows it, with patients and classes."""
+"""Reading a folder of any data set into samples, by the reader that knows it, with patients and classes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _NUMBERS = re.compile(r"\[\s+(-?\d[-+.\de,\s]*?)\s+\]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchRecord:
-    """Everything that was measured, and on what.
+    """The record of a measurement: everything that was measured, and on what.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From stored values to what a workstation shows: the grayscale pipeline of DICOM PS3.4, N.2.
+"""The grayscale pipeline of DICOM PS3.4, N.2: from stored values to what a workstation shows.
 
 A stored value has 8 or 16 bits, so the whole pipeline is worked out once for every value that there
 can be, and the picture goes through one table.
@@ -42,7 +42,7 @@ Step = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Display:
-    """How stored values are shown.
+    """The way in which stored values are shown.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _beyond_bits_stored(
 
 
 def _padding(dataset: Dataset, values: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which values lie outside the picture (PS3.3, C.7.5.1.1.2)."""
+    """The mask of the values that lie outside the picture (PS3.3, C.7.5.1.1.2)."""
     first = _padding_value(dataset, "PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, np.bool_)
@@ -259,7 +259,7 @@ def _misses(missed: list[str], chosen: str) -> list[InputWarning]:
 def _own_range(
     units: NDArray[Any], padding: NDArray[np.bool_], stored: NDArray[Any], steps: list[Step]
 ) -> tuple[NDArray[np.uint8], str]:
-    """Without a window: the range of the values that occur."""
+    """Show the range of the values that occur, where a file has no window."""
     counts = np.zeros(len(units), np.int64)
     # In parts: counting widens to 64 bits what it counts.
     for part in np.array_split(_patterns(stored), _PARTS):

@@ -1,4 +1,4 @@
-"""From a model's answer to the DICOM objects that go back to the PACS."""
+"""The DICOM objects that go back to the PACS, made of a model's answer."""
 
 from __future__ import annotations
 
