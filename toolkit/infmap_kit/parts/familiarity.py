@@ -93,7 +93,8 @@ class Familiarity(Part):
         """See :meth:`Part.require`."""
         if spec.anatomy is not Anatomy.INFECTION:
             raise ExportError(
-                f"{run} is a network of the {spec.anatomy}, and familiarity is served of the infection's"
+                f"{run} is a network of the {spec.anatomy}, and familiarity is of the infection's: name a run "
+                "of that"
             )
 
     def read(self, outputs: Outputs, model: ModelIdentity) -> FamiliarityAnswer | None:

@@ -238,7 +238,9 @@ def files_of(repository: Path, *, with_manifest: bool = False) -> Iterator[str]:
     for path in sorted(repository.rglob("*")):
         name = path.relative_to(repository).as_posix()
         if path.is_symlink():
-            raise SpecError(f"{path} is a link; a repository holds plain files only")
+            raise SpecError(
+                f"expected plain files in a repository, found a link, {path}: export again"
+            )
         if path.is_dir():
             if not any(path.iterdir()):
                 raise SpecError(f"{path} is an empty folder, which no export made: take it away")

@@ -152,7 +152,10 @@ def train(
             "pictures to train on: pass a smaller --batch-size"
         )
     if not held_back.samples:
-        raise TrainingError(f"not one held-back picture has a mask of the {options.anatomy}")
+        raise TrainingError(
+            f"expected held-back pictures with a mask of the {options.anatomy}, found none: take data with "
+            "more masks, or other --folds"
+        )
     first = len(state["history"])
     loss_function = task.loss(first)
     with strategy.scope():

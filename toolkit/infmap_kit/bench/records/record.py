@@ -229,7 +229,7 @@ class BenchRecord:
             }
             return cls(**fields)
         except (TypeError, KeyError, ValueError, SpecError) as error:
-            raise SpecError(f"{name} is not a whole record: {error}") from error
+            raise SpecError(f"{name} is not a whole record: {error}; measure again") from error
 
 
 def compact_json(document: object) -> str:

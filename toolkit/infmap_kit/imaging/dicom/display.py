@@ -191,7 +191,9 @@ def _modality(dataset: Dataset, values: NDArray[np.int32], steps: list[Step]) ->
     slope, intercept = float(slope), float(intercept)
     if not (np.isfinite(slope) and np.isfinite(intercept) and slope != 0):
         raise InputRejected(
-            Reason.UNREADABLE, f"found a rescale slope of {slope:g} and intercept of {intercept:g}"
+            Reason.UNREADABLE,
+            f"expected a finite Rescale Slope other than 0 and a finite intercept, found {slope:g} and "
+            f"{intercept:g}",
         )
     steps.append({"step": "modality", "kind": "rescale", "slope": slope, "intercept": intercept})
     if slope == 1 and intercept.is_integer() and abs(intercept) < 2**30:
@@ -316,7 +318,9 @@ def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], 
     first = first - 2**16 if first >= 2**15 and values.min() < 0 else first
     entries = _entries(item, count % 2**16 or 2**16)
     if not 8 <= bits <= 16:
-        raise InputRejected(Reason.UNREADABLE, f"found a LUT with entries of {bits} bits")
+        raise InputRejected(
+            Reason.UNREADABLE, f"expected a LUT with entries of 8 to 16 bits, found {bits}"
+        )
     places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
     return np.minimum(entries[places], 2**bits - 1), bits
 
@@ -332,7 +336,8 @@ def _entries(item: Dataset, count: int) -> NDArray[np.int64]:
         entries = np.atleast_1d(np.asarray(data))
     if entries.size < count:
         raise InputRejected(
-            Reason.UNREADABLE, f"found a LUT of {entries.size} entries that announces {count}"
+            Reason.UNREADABLE,
+            f"expected the {count} entries that the LUT announces, found {entries.size}",
         )
     return entries[:count].astype(np.int64) % 2**16
 

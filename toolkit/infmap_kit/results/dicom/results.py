@@ -83,7 +83,8 @@ def dicom_results(
     """
     if source is None:
         raise InputRejected(
-            Reason.NO_DICOM_SOURCE, "DICOM results are made of DICOM files, and this is none"
+            Reason.NO_DICOM_SOURCE,
+            "expected a DICOM file to make DICOM results of, found another picture",
         )
     with writing():
         from infmap_kit.results.dicom.presentation_state import presentation_state
