@@ -85,8 +85,8 @@ class PictureComparison:
     finite: bool
     reference_finite: bool
     constant: bool
-    summarised: bool = True
-    parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    summarised: bool
+    parts: Mapping[str, Any]
 
     @property
     def flipped(self) -> bool:
