@@ -173,7 +173,7 @@ def _members(path: Path, content: memoryview) -> Iterator[_Member]:
             raise BundleError(f"{path} is no bundle: {error} at byte {offset}") from error
         if info.type in _KINDS:
             raise BundleError(
-                f"expected plain files in {path}, found {_KINDS[info.type]} ({info.name!r}): bundle again"
+                f"{path} holds {_KINDS[info.type]} ({info.name!r}), not plain files alone: bundle again"
             )
         # As file systems without large and small letters, which it may be unpacked on, see it.
         name = info.name.lower()

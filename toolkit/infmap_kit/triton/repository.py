@@ -239,7 +239,7 @@ def files_of(repository: Path, *, with_manifest: bool = False) -> Iterator[str]:
         name = path.relative_to(repository).as_posix()
         if path.is_symlink():
             raise SpecError(
-                f"expected plain files in a repository, found a link, {path}: export again"
+                f"{path} is a link, and a repository holds plain files only: export again"
             )
         if path.is_dir():
             if not any(path.iterdir()):
