@@ -67,6 +67,10 @@ _NOT_RUN = re.compile(r"^( *)<!-- not run: (.+) -->$", re.MULTILINE)
 """The mark above a block that no test runs; see ``tests/pages/blocks.py``."""
 
 
+_FOUND_FIRST = ("train.md", "releases.md", "dicom.md", "operations.md")
+"""Pages with a task that whoever is new asks for in words that many other pages have too."""
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages, and the documents outside docs/."""
     from mkdocs.structure.files import File
@@ -86,6 +90,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if here.startswith((f"{PROJECT}/", "forms/")):
         # Whoever searches looks for a page on the matter, and not for the changelog's word of it.
         page.meta.setdefault("search", {"boost": 0.3})
+    elif here in _FOUND_FIRST:
+        page.meta.setdefault("search", {"boost": 2})
     pages = {repository_path(file.src_uri): file.src_uri for file in files}
 
     def fitted(link: re.Match[str]) -> str:

@@ -202,7 +202,7 @@ def _security(options: ClusterOptions) -> Security:
 
 @functools.cache
 def keep_to_own_cores() -> None:
-    """In a task on this machine's workers: let this process see its share of the cores alone.
+    """Let this process, which runs a task on a worker of this machine, use its share of the cores alone.
 
     An engine starts as many threads as its process has cores. Where the task's thread alone kept to its share,
     two workers on two cores had two threads each, and judged 0.6 as many radiographs.
@@ -226,7 +226,7 @@ def keep_to_cores(process: int, cores: Collection[int]) -> None:
 
 
 def number_here() -> int | None:
-    """In a task: which of this machine's workers this is, from 0; ``None`` where somebody else started them."""
+    """The number of the worker that runs this task, from 0; ``None`` where somebody else started workers."""
     if _SHARED_BY not in os.environ:
         return None
     from distributed import get_worker
@@ -235,7 +235,7 @@ def number_here() -> int | None:
 
 
 def is_wanted() -> bool:
-    """In a task: whether whoever asked for it still waits for it.
+    """Whether whoever asked for the task that runs here still waits for it.
 
     Dask lets a task that was cancelled, or whose client is gone, run to its end.
     """

@@ -67,7 +67,7 @@ class Application(typer.Typer):
     def command(
         self, name: str | None = None, **settings: Any
     ) -> Callable[[CommandFunctionType], CommandFunctionType]:
-        """As in Typer."""
+        """Register a command as Typer does, with :class:`PastableCommand` as its usual class."""
         return super().command(name, **{"cls": PastableCommand, **settings})
 
 
@@ -79,7 +79,7 @@ class _Terminal(Console):
         super().__init__(stderr=stderr, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Called by rich for each text that is printed."""
+        """Render a text; rich calls this for each one that is printed."""
         return super().render_str(shown(text), **options)
 
 

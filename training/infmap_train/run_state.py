@@ -1,4 +1,4 @@
-"""How far a training is, by the ``state.json`` of its run folder; light to import, for whoever waits for it."""
+"""The progress of a training, by its run folder's ``state.json``; light to import, for whoever waits for it."""
 
 from __future__ import annotations
 

@@ -147,6 +147,9 @@ def test_severity_change_is_in_percentage_points() -> None:
     assert gate.severity_change_percent == pytest.approx(100 / 224**2)
     ill = _gate(lambda p: np.where(np.arange(224) < 100, p, 0).astype(np.float32))
     assert ill.severity_change_percent == pytest.approx(100 * 5000 / 224**2)
+    assert ill.dice == pytest.approx(2 * 5001 / (10001 + 5001)), (
+        "the engine's mask is half as large"
+    )
     with pytest.raises(GateFailed, match=r"within 1\.0 percentage points, found a change of 9\.96"):
         ill.require()
 
@@ -176,6 +179,27 @@ def test_a_map_in_other_colours_is_seen() -> None:
 
     with pytest.raises(GateFailed, match="not what its own probability gives on ill"):
         compare(ReferenceRunner(_Brightness()), _Bent(swapped), _pictures()).require()
+
+
+def test_a_missing_map_is_seen() -> None:
+    def without(answer: Answer, _picture: NDArray[np.uint8]) -> Answer:
+        return dataclasses.replace(answer, infection_map=None)
+
+    with pytest.raises(GateFailed, match="not what its own probability gives on ill, well, faint"):
+        compare(ReferenceRunner(_Brightness()), _Bent(without), _pictures()).require()
+
+
+def test_what_is_worst_is_looked_at_first() -> None:
+    same = _gate(lambda probability: probability).pictures[0]
+    rising = [
+        same,
+        dataclasses.replace(same, largest_error=0.1),
+        dataclasses.replace(same, dice=0.9),
+        dataclasses.replace(same, dice=0.5),
+        dataclasses.replace(same, detected=not same.reference_detected),
+        dataclasses.replace(same, finite=False),
+    ]
+    assert sorted(rising, key=lambda picture: picture.badness) == rising
 
 
 def test_eight_bits_may_round_more_and_flip_nothing() -> None:

@@ -100,6 +100,7 @@ def _check(probability: NDArray[np.float32], *masks: Mask) -> dict[str, NDArray[
         assert actual["SEVERITY_OF_LUNGS"][index] == lungs.any()
         figures = lung_answer(probability, lungs, threshold=0.5)
         assert figures.of_lungs == lungs.any()
+        assert figures.grade == (Grades().of(severity) if lungs.any() else None)
         np.testing.assert_array_equal(np.float32(figures.severity_percent), severity)
         np.testing.assert_array_equal(figures.lungs, of_lungs)
         np.testing.assert_array_equal(figures.zones, of_zones)
@@ -156,7 +157,7 @@ def test_figures_that_a_person_can_count() -> None:
     """The image's left is the patient's right."""
     infected = np.zeros((SIZE, SIZE), np.float32)
     lungs = _box(30, 89, 20, 79) | _box(60, 119, 140, 199)
-    infected[30:50, 20:80] = 0.9
+    infected[30:50, 20:80] = 0.5
     infected[80:120, 140:170] = 0.9
     infected[200:, :] = 0.9
     actual = _check(infected, lungs)
@@ -301,7 +302,9 @@ def test_grades_begin_and_end_as_they_say() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["0,25", "0,x,50", "25,0,50", "0,50,25", "-1,25,50", "0,25,101"])
+@pytest.mark.parametrize(
+    "text", ["0,25", "0,x,50", "25,0,50", "25,25,50", "0,50,25", "-1,25,50", "0,25,101"]
+)
 def test_cut_offs_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(SpecError, match="such as 0,25,50, found"):
         Grades.parse(text)

@@ -219,7 +219,7 @@ def test_impossible_displays_are_refused(tags: dict[str, Any]) -> None:
 def test_a_lut_that_is_shorter_than_it_says() -> None:
     item = _lut(_curve(_STEPS, 255), first=0, bits=8)
     item.LUTDescriptor = [5000, 0, 8]
-    with pytest.raises(InputRejected, match="4096 entries that announces 5000"):
+    with pytest.raises(InputRejected, match="the 5000 entries that the LUT announces, found 4096"):
         _shown(chest_dataset(VOILUTSequence=Sequence([item])))
 
 

@@ -89,6 +89,49 @@ def test_the_same_uid_is_entered_once(database: Database) -> None:
     assert view.overview(database).counters["received"] == 1
 
 
+def test_a_damaged_file_is_replaced_until_it_led_to_a_finding(database: Database) -> None:
+    store = Store(database)
+    number = _add(store, 1)
+    job = _claimed(store)
+    known = Known(image_id=number, file="1.dcm", sha256="00", rejection="")
+
+    def put(file: str, known: Known) -> bool:
+        return store.replace(
+            known, sha256="22", file=file, size_bytes=2, caller="B", results_bytes=7
+        )
+
+    assert put("2.dcm", known)
+    assert not put("3.dcm", known), "that one is no longer what is there"
+    assert store.promised_bytes() == 7
+    assert not store.processed(
+        job, "w", outcome=State.DONE, reason="", results=RESULTS, destinations=["a"]
+    ), "it was made of the old file"
+    job = _claimed(store)
+    assert (job.image_id, job.file) == (number, "2.dcm")
+    store.processed(job, "w", outcome=State.DONE, reason="", results=RESULTS, destinations=[])
+    assert not put("4.dcm", Known(image_id=number, file="2.dcm", sha256="22", rejection=""))
+    assert view.overview(database).counters["replaced"] == 1
+
+
+def test_what_is_finished_can_be_forgotten_and_nothing_else(database: Database) -> None:
+    store = Store(database)
+    first, second = _add(store, 1), _add(store, 2)
+    done = _claimed(store)
+    store.processed(done, "w", outcome=State.DONE, reason="", results=RESULTS, destinations=[])
+    assert store.promised_bytes() == 0
+    assert store.forget(first) == ["1.dcm", "1-sc.dcm"]
+    assert store.forget(first) == store.forget(second) == []
+    assert [image["id"] for image in view.images(database)] == [second]
+
+
+def test_events_without_a_change_of_state_are_counted(database: Database) -> None:
+    store = Store(database)
+    store.count("duplicate")
+    store.count_all({"duplicate": 2, "refused": 3})
+    counters = view.overview(database).counters
+    assert (counters["duplicate"], counters["refused"]) == (3, 3)
+
+
 def test_a_failing_radiograph_goes_last_and_is_given_up(database: Database) -> None:
     store = Store(database)
     first, second = _add(store, 1), _add(store, 2)
@@ -100,6 +143,7 @@ def test_a_failing_radiograph_goes_last_and_is_given_up(database: Database) -> N
     assert store.attempt_failed(job, "w2", "odd", max_attempts=2)
     assert view.image(database, first)["state"] == "failed"
     assert view.image(database, first)["reason"] == "odd"
+    assert store.retry(first) is State.WAITING, "it has no results to deliver"
 
 
 def test_what_a_worker_lost_it_cannot_enter(tmp_path: Path, database: Database) -> None:
@@ -116,6 +160,7 @@ def test_what_a_worker_lost_it_cannot_enter(tmp_path: Path, database: Database) 
         job, lock.name, outcome=State.DONE, reason="", results=RESULTS, destinations=["a"]
     )
     assert not entered
+    assert not store.attempt_failed(job, lock.name, "odd", max_attempts=1)
     assert view.overview(database).deliveries == {}
 
 

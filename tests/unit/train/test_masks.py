@@ -92,7 +92,7 @@ def test_a_mask_is_what_it_shows_however_it_is_stored(stored: str, tmp_path: Pat
         (MASK + 2 * np.eye(96, 80, dtype=np.uint8), "labels up to 3"),
         (MASK * 60 + 20 * np.eye(96, 80, dtype=np.uint8), "faint gray values up to 80"),
         (np.where(MASK, 255, 20).astype(np.uint8), "holds 20 and 255: expected 0 outside"),
-        (MASK[:50], "its mask is .50, 80., its radiograph .96, 80."),
+        (MASK[:50], "expected a mask of 80x96 as its radiograph, found 80x50"),
     ],
 )
 def test_a_mask_that_can_be_read_in_two_ways_is_refused(

@@ -1,1 +1,1 @@
-"""What a model says of one radiograph: finding, severity, grades."""
+"""The answer of a model about one radiograph: finding, severity, grades."""

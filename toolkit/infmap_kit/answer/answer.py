@@ -139,7 +139,7 @@ class Answer:
 
     @property
     def familiarity(self) -> float | None:
-        """How familiar the picture is, below 0 unlike what the network learnt from; ``None``: not served."""
+        """The familiarity of the picture, below 0 unlike what the network learnt from; ``None``: not served."""
         familiarity = self.parts.get("familiarity")
         return familiarity.value if isinstance(familiarity, FamiliarityAnswer) else None
 

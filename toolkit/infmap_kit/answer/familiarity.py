@@ -1,4 +1,4 @@
-"""How familiar a picture is to the infection's network: whether it is like those that it learnt from."""
+"""The familiarity of a picture to the infection's network: whether it is like those that it learnt from."""
 
 from __future__ import annotations
 

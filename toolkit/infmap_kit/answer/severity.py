@@ -121,7 +121,7 @@ class Lung:
     zones: dict[str, float | None]
 
     def as_json(self) -> dict[str, Any]:
-        """For a JSON file."""
+        """Return the percentages as a JSON document."""
         return {
             "severity_percent": _rounded(self.severity_percent),
             "zones": {zone: _rounded(value) for zone, value in self.zones.items()},

@@ -124,7 +124,7 @@ def _told(told: Any, key: str) -> str:
 
 
 def layers_table(layers: Sequence[Layer]) -> Table:
-    """One row for all layers of a kind and a precision, the longest first."""
+    """A table with one row for all layers of a kind and a precision, the longest first."""
     groups: dict[tuple[str, str], list[float]] = collections.defaultdict(list)
     for layer in layers:
         groups[layer.kind, layer.precision].append(layer.ms)

@@ -62,7 +62,10 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         if self.seconds <= 0 or min(self.offered_shares, default=1) <= 0:
-            raise SpecError("expected load of more than 0 seconds and 0 requests a second")
+            raise SpecError(
+                "expected more than 0 seconds and shares above 0 to offer, found "
+                f"{self.seconds:g} and {', '.join(f'{share:g}' for share in self.offered_shares)}"
+            )
 
 
 def limit_of(subject: Subject, options: LoadOptions) -> dict[str, Any]:

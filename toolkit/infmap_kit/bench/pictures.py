@@ -64,7 +64,9 @@ def bench_pictures(files: Sequence[Path]) -> list[BenchPicture]:
     """
     paths = find_pictures(files)
     if files and not paths:
-        raise InputRejected("empty", f"found no picture in {', '.join(map(str, files))}")
+        raise InputRejected(
+            "empty", f"expected pictures in {', '.join(map(str, files))}, found none"
+        )
     try:
         contents = [(path.name, path.read_bytes()) for path in paths]
     except OSError as error:

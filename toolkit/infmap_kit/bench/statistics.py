@@ -72,7 +72,7 @@ class Latencies:
         return self.quantile_ms(0.5)
 
     def summary(self) -> Statistics:
-        """All figures."""
+        """Compute every figure of :class:`Statistics`."""
         samples = np.asarray(self.samples_ms)
         low, high = self.p50_interval_ms()
         return Statistics(
@@ -228,7 +228,7 @@ def _blocks(samples_ms: Sequence[float], size: int) -> NDArray[np.float64]:
 
 
 def _drawn(blocks: NDArray[np.float64], *, seed: int) -> NDArray[np.float64]:
-    """As many blocks drawn anew with replacement, (resamples, blocks, …)."""
+    """Resamples with as many blocks, drawn anew with replacement, (resamples, blocks, …)."""
     chosen = np.random.default_rng(seed).integers(len(blocks), size=(_RESAMPLES, len(blocks)))
     drawn: NDArray[np.float64] = blocks[chosen]
     return drawn

@@ -39,7 +39,7 @@ from infmap_kit.triton.repository import (
 
 
 class Goal(enum.StrEnum):
-    """The goal of a choice."""
+    """The figure that a choice of settings aims at."""
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
@@ -246,7 +246,7 @@ def _changed(repository: Path, target: Target, setting: Setting) -> Iterator[Pat
 
 
 def trials_table(trials: Sequence[Trial]) -> Table:
-    """One row a setting."""
+    """A table with a row for each setting."""
     rows = [
         (
             str(trial.setting.instances),

@@ -117,7 +117,9 @@ def _pages(address: str, matching: dict[str, str]) -> Iterator[dict[str, Any]]:
             _require_success(answer, address)
             found = [] if answer.status_code == 204 else answer.json()
         if not isinstance(found, list):
-            raise ServerError(f"{address} answers with something else than a list of matches")
+            raise ServerError(
+                f"expected a list of matches from {address}, found something else: look at the address"
+            )
         if found and found == before and len(found) == _PAGE:
             raise ServerError(
                 f"the PACS at {address} knows no offset, and gives {_PAGE} matches and no more: ask for "
@@ -169,7 +171,9 @@ def _require_success(answer: requests.Response, address: str) -> None:
 def _uid(match: dict[str, Any], tag: str) -> str:
     values = match.get(tag, {}).get("Value") or [""]
     if not _UID.fullmatch(str(values[0])):
-        raise ServerError("the PACS gives a match without a UID")
+        raise ServerError(
+            f"expected a UID ({tag}) in every match of the PACS, found none: ask its vendor, or name files"
+        )
     return str(values[0])
 
 
@@ -184,5 +188,7 @@ def _first_part(content: bytes, content_type: str) -> bytes:
     begin = content.find(b"\r\n\r\n", start) + 4
     end = content.find(b"\r\n" + boundary, begin)
     if start < 0 or begin < 4 or end < 0:
-        raise InputRejected(Reason.UNREADABLE, "the PACS answers with no whole instance")
+        raise InputRejected(
+            Reason.UNREADABLE, "expected a whole instance from the PACS, found none"
+        )
     return content[begin:end]

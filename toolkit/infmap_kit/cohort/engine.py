@@ -62,7 +62,8 @@ class Servers(InfmapModel):
         models = {client.url: model for client in self._clients() if (model := _model(client))}
         if len(set(models.values())) > 1:
             raise ServerError(
-                f"expected one model on all servers, found others at {', '.join(models)}"
+                f"expected one model on all servers, found others at {', '.join(models)}: serve the same "
+                "release on each"
             )
 
     @property

@@ -137,5 +137,7 @@ def _directory_records(path: Path) -> Iterator[Path]:
         raise InfmapError(f"cannot read the DICOMDIR {path}: {error}") from error
     for name in named:
         if not Path(os.path.realpath(folder / name)).is_relative_to(os.path.realpath(folder)):
-            raise InfmapError(f"{path} refers to a file outside its folder: {name}")
+            raise InfmapError(
+                f"expected files below the folder of {path}, found {name} outside it: name the files themselves"
+            )
         yield folder / name

@@ -46,7 +46,7 @@ _PARTS_A_FOLDER = 1000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CohortPart:
-    """One part.
+    """One part: a Parquet file with the rows of one task.
 
     Parameters
     ----------

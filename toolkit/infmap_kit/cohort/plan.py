@@ -46,7 +46,7 @@ USUAL_TAGS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CohortOptions:
-    """What is computed and kept for each radiograph of a cohort.
+    """Options of what is computed and kept for each radiograph of a cohort.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One row a radiograph: what is known of it, what the model said, or why it was refused."""
+"""The row of a radiograph: what is known of it, what the model said, or why it was refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Row:
         self.values: dict[str, Any] = {"number": number, "source": stand_in(locator)}
 
     def add_content(self, content: bytes, *, fetch_ms: float) -> None:
-        """Its content and its tags, whether it will be refused or not."""
+        """Add its content and its tags, whether it will be refused or not."""
         digest = hashlib.sha256(content).hexdigest()
         self.values |= {"content": stand_in(digest.encode()), "fetch_ms": fetch_ms}
         header = _header(content, self._options.tags)
@@ -101,7 +101,7 @@ class Row:
             self.values[tag_column(tag)] = _tag(header, tag) or None
 
     def add_rejection(self, rejection: InputRejected) -> None:
-        """Why it was refused."""
+        """Add the reason why it was refused."""
         self.values |= {
             "rejection": str(rejection.code),
             "rejection_reason": one_line(rejection.reason),

@@ -69,7 +69,7 @@ class CohortTally:
         return (self.done - self.kept) / self.took_s if self.took_s else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts, and for the manifest."""
+        """Return the figures as a JSON document, for scripts and for the manifest."""
         return {
             "radiographs": self.radiographs,
             "done": self.done,

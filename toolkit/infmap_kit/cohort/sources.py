@@ -69,7 +69,9 @@ def file_system(scheme: str) -> Any:
             "'infmap-kit[s3]'"
         ) from error
     except ValueError as error:
-        raise ServerError(f"fsspec knows no file system {scheme}://") from error
+        raise ServerError(
+            f"fsspec knows no file system {scheme}://: copy the radiographs to one that it knows, or to a disk"
+        ) from error
 
 
 def _fetch_object(url: str, scheme: str) -> bytes:

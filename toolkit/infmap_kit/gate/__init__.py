@@ -1,1 +1,1 @@
-"""Whether an engine decides as the network that it was made from."""
+"""The equivalence gate: whether an engine decides as the network that it was made from."""

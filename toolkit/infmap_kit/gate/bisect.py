@@ -179,7 +179,7 @@ class _Search:
         return compare(self._reference, lowered, self._pictures)
 
     def choose(self, first: GateReport) -> None:
-        """From now on look at the pictures that differ most."""
+        """Look only at the pictures that differ most from now on."""
         worst = sorted(first.pictures, key=lambda picture: picture.badness, reverse=True)
         names = {picture.name for picture in worst[:_TRIED_PICTURES]}
         self._pictures = [pair for pair in self._all if pair[0] in names]

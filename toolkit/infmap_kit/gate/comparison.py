@@ -1,4 +1,4 @@
-"""Whether an engine is equivalent to its reference: both are asked about the same pictures."""
+"""The comparison of an engine with its reference: both are asked about the same pictures."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class PictureComparison:
     finite: bool
     reference_finite: bool
     constant: bool
-    summarised: bool = True
-    parts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    summarised: bool
+    parts: Mapping[str, Any]
 
     @property
     def flipped(self) -> bool:
@@ -142,7 +142,7 @@ class GateReport:
 
     @property
     def severity_change_percent(self) -> float:
-        """The largest of any picture, in percentage points."""
+        """The largest change of severity of any picture, in percentage points."""
         return max((picture.severity_change_percent for picture in self.pictures), default=0.0)
 
     def checks(self) -> list[Check]:
@@ -237,7 +237,7 @@ class GateReport:
         return [*self.checks(), *itertools.chain.from_iterable(self.part_checks().values())]
 
     def reasons(self) -> list[str]:
-        """Why the engine is not equivalent; empty when it is."""
+        """The reasons why the engine is not equivalent; empty when it is."""
         return reasons_of(self.all_checks())
 
     @property

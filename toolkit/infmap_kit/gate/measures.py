@@ -1,4 +1,4 @@
-"""How far one answer is from another, or from what its own probability gives."""
+"""Measures of how far one answer is from another, or from what its own probability gives."""
 
 from __future__ import annotations
 

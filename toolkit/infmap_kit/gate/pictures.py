@@ -59,7 +59,7 @@ def radiographs_in(folder: Path, image_size: int = IMAGE_SIZE) -> Pictures:
     """
     pictures = _inputs(find_pictures([folder]), image_size)
     if not pictures:
-        raise InputRejected("empty", f"found no radiograph in {folder}")
+        raise InputRejected("empty", f"expected radiographs in {folder}, found none")
     return pictures
 
 

@@ -47,7 +47,7 @@ class Evidence:
 
 
 def gate_table(report: GateReport) -> Table:
-    """One row a check: label, value and bound."""
+    """A table with a row for each check: label, value and bound."""
     checks = [check for check in report.all_checks() if check.label]
     rows = [(check.label, check.text, check.bound) for check in checks]
     return Table(

@@ -139,7 +139,7 @@ def _fit_for_every_target(model: onnx.ModelProto, network: Graph) -> onnx.ModelP
         if node.domain not in _STANDARD_DOMAINS:
             raise ExportError(
                 f"expected standard ONNX operators only, found {node.domain}::{node.op_type} in node "
-                f"{node.name!r}"
+                f"{node.name!r}: export it with these alone"
             )
     # Converters name domains that no node is of, and some engines look for them.
     standard = [entry for entry in prepared.opset_import if entry.domain in _STANDARD_DOMAINS]

@@ -71,7 +71,7 @@ def _refuse_in(graph: onnx.GraphProto, where: str, outside: Mapping[str, TensorP
 
 
 def _reason(node: onnx.NodeProto, stated: Mapping[str, TensorProto]) -> str:
-    """Why a node is refused; empty when it is not."""
+    """The reason why a node is refused; empty when it is not."""
     training = (
         "computes as in training, where an answer depends on the other pictures or on chance: export the "
         "network for inference"

@@ -39,7 +39,7 @@ MIN_SHARED_MEMORY_MIB = 64
 
 
 def python() -> Iterator[HostCheck]:
-    """Whether this Python is one of those supported."""
+    """Check whether this Python is one of those supported."""
     first, last = PYTHONS
     if first <= sys.version_info[:2] <= last:
         yield ok("Python", f"Python {platform.python_version()} fits.")
@@ -53,7 +53,7 @@ def python() -> Iterator[HostCheck]:
 
 
 def server(target: Target | None) -> Iterator[HostCheck]:
-    """Whether a Triton server is here that has the backend of the repository."""
+    """Check whether a Triton server is here that has the backend of the repository."""
     try:
         runtime = find_runtime()
     except InfmapError as error:
@@ -83,7 +83,7 @@ def server(target: Target | None) -> Iterator[HostCheck]:
 
 
 def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]:
-    """Whether a GPU is here and what it runs, and whether that fits the repository."""
+    """Check whether a GPU is here and what it runs, and whether that fits the repository."""
     present = None
     if has_gpu():
         try:
@@ -111,7 +111,7 @@ def gpu(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]
 
 
 def _tensorrt() -> HostCheck:
-    """Whether plans can be built here, for an image that loads them."""
+    """Check whether plans can be built here, for an image that loads them."""
     try:
         built = version("tensorrt")
     except PackageNotFoundError:
@@ -128,7 +128,7 @@ def _tensorrt() -> HostCheck:
 
 
 def memory() -> Iterator[HostCheck]:
-    """Whether there is memory enough, and shared memory."""
+    """Check whether there is memory enough, and shared memory."""
     available = _available_memory_mib()
     if available is not None:
         there = f"{available} MiB of memory are available"
@@ -143,7 +143,7 @@ def memory() -> Iterator[HostCheck]:
 
 
 def surroundings() -> Iterator[HostCheck]:
-    """Whether the server may open the files that it needs, has its locale, and can be told where things are."""
+    """Check that the server may open the files it needs, has its locale, and can be told where things are."""
     for subject, require, fine in (
         ("open files", require_open_files, "The server may open as many files as it needs."),
         ("locale", require_locale, f"{LOCALE} is here, in which the server reads every path."),
@@ -158,7 +158,7 @@ def surroundings() -> Iterator[HostCheck]:
 
 
 def space(repository: Path) -> Iterator[HostCheck]:
-    """Whether a release has room beside the repository, and the server's copy in the temporary folder."""
+    """Check that a release has room beside the repository, and the server's copy in the temporary folder."""
     folder = repository.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -178,7 +178,7 @@ def space(repository: Path) -> Iterator[HostCheck]:
 
 
 def ports(options: ServerOptions) -> Iterator[HostCheck]:
-    """Whether the ports are free, or a server of ours is on them."""
+    """Check whether the ports are free, or a server of ours is on them."""
     busy = options.unusable_ports()
     shown = ", ".join(map(str, busy))
     if not busy:

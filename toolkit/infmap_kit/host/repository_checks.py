@@ -17,7 +17,7 @@ from infmap_kit.triton.repository import Manifest, check_repository
 
 
 def repository(repository: Path, manifest: Manifest | None) -> Iterator[HostCheck]:
-    """Whether every file of the release is there, and the engine was proved."""
+    """Check whether every file of the release is there, and the engine was proved."""
     try:
         check_repository(repository)
     except InfmapError as error:
@@ -44,7 +44,7 @@ def repository(repository: Path, manifest: Manifest | None) -> Iterator[HostChec
 
 
 def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[HostCheck]:
-    """Whether the libraries are those that the engine was proved with."""
+    """Check whether the libraries are those that the engine was proved with."""
     if target is None or manifest is None:
         return
     for name in target.libraries:
@@ -71,7 +71,7 @@ def libraries(target: Target | None, manifest: Manifest | None) -> Iterator[Host
 
 
 def permissions(repository: Path) -> Iterator[HostCheck]:
-    """Whether this user may serve and publish, and strangers may not write."""
+    """Check whether this user may serve and publish, and strangers may not write."""
     parent = repository.absolute().parent
     if not repository.is_dir():
         return
@@ -96,7 +96,7 @@ def permissions(repository: Path) -> Iterator[HostCheck]:
 
 
 def signing_key() -> Iterator[HostCheck]:
-    """Whether bundles must be signed, and by whom."""
+    """Check whether bundles must be signed, and by whom."""
     key = configured_key()
     if key is None:
         yield skipped(

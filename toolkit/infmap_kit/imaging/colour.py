@@ -49,7 +49,7 @@ def colour_table(name: str = JET) -> NDArray[np.uint8]:
 
 @functools.cache
 def paint_table(paint: Paint = PAPER, finding_colours: str = JET) -> NDArray[np.uint8]:
-    """What each probability level makes of each gray.
+    """The colour that each probability level makes of each gray.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def paint_table(paint: Paint = PAPER, finding_colours: str = JET) -> NDArray[np.
 
 
 def overlay_table(paint: Paint, finding_colours: str = JET) -> NDArray[np.uint8]:
-    """What is laid over a gray for :func:`paint_table`, for a screen that mixes colours itself.
+    """The colour and opacity to lay over a gray, so that a screen gets :func:`paint_table` by mixing itself.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def infection_map(
 def mask_at(
     field: NDArray[np.float32], size: tuple[int, int], threshold: float
 ) -> NDArray[np.uint8]:
-    """Where a field reaches a threshold, at another size.
+    """The mask of where a field reaches a threshold, at another size.
 
     Parameters
     ----------

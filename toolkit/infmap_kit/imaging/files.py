@@ -53,7 +53,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _real(path: Path) -> Path:
-    """Where a path leads; unlike ``Path.resolve`` it answers for a link that leads to itself."""
+    """The place that a path leads to; unlike ``Path.resolve`` this answers for a link that leads to itself."""
     return Path(os.path.realpath(path))
 
 

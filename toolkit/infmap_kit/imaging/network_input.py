@@ -1,4 +1,4 @@
-"""From a radiograph's pixels to the input of every network: the only resize in the project."""
+"""The input of every network, made of a radiograph's pixels by the only resize in the project."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def network_input(pixels: NDArray[np.uint8], image_size: int = IMAGE_SIZE) -> ND
 
 
 def halvings(height: int, width: int, image_size: int = IMAGE_SIZE) -> int:
-    """How often a picture of this size is halved before the last step to the network's size."""
+    """Number of times that a picture of this size is halved before the last step to the network's size."""
     count = 0
     while min(height, width) >= 4 * image_size and height % 2 == width % 2 == 0:
         height, width, count = height // 2, width // 2, count + 1

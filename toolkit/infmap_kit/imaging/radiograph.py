@@ -29,7 +29,7 @@ MAX_FILE_BYTES = 128 * 2**20
 
 
 class Reason(enum.StrEnum):
-    """Why a file is refused; the ``code`` of :class:`~infmap_kit.errors.InputRejected`."""
+    """The reason why a file is refused; the ``code`` of :class:`~infmap_kit.errors.InputRejected`."""
 
     MISSING = "missing"
     NOT_A_FILE = "not-a-file"

@@ -240,7 +240,7 @@ def _over_black(picture: NDArray[Any]) -> tuple[NDArray[Any], bool]:
 
 
 class _Colours:
-    """How coloured the BGR pieces of a picture are."""
+    """A count of the coloured pixels in the BGR pieces of a picture."""
 
     def __init__(self) -> None:
         self._pixels, self._strong, self._tinted = 0, 0, False

@@ -1,4 +1,4 @@
-"""From a file to a radiograph or a rejection, in two steps: :func:`decode`, then :func:`judge`."""
+"""Reading a file into a radiograph or a rejection, in two steps: :func:`decode`, then :func:`judge`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a detector's values to 8 bits."""
+"""The mapping of a detector's values to 8 bits."""
 
 from __future__ import annotations
 
@@ -136,7 +136,8 @@ def window(
     narrowest = 1.0 if function == "LINEAR" else 1e-6
     if not (np.isfinite(centre) and np.isfinite(width) and width >= narrowest):
         raise InputRejected(
-            Reason.UNREADABLE, f"found a window of centre {centre:g} and width {width:g}"
+            Reason.UNREADABLE,
+            f"expected a finite window at least {narrowest:g} wide, found centre {centre:g}, width {width:g}",
         )
     match function:
         case "LINEAR":

@@ -1,1 +1,1 @@
-"""What a model is: networks, run folders, the tensors that it serves."""
+"""The description of a model: networks, run folders, the tensors that it serves."""

@@ -149,11 +149,11 @@ class FindingSpec:
         )
 
     def decision(self, *, detected: bool) -> str:
-        """Whether it was detected, in words."""
+        """Say in words whether it was detected."""
         return self.detected if detected else self.not_detected
 
     def as_document(self) -> dict[str, Any]:
-        """Every field, for JSON or TOML; :meth:`of` reads it again."""
+        """Return every field, for JSON or TOML; :meth:`of` reads it again."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(self).items()
@@ -167,7 +167,7 @@ class FindingSpec:
         )
 
     def as_parameters(self) -> dict[str, str]:
-        """Its differences from COVID-19 infection, as texts for configs, manifests and identities."""
+        """Return its differences from COVID-19 infection, as texts for configs, manifests and identities."""
         shipped = COVID_19.as_document()
         return {
             f"{_PARAMETER}{key}": value if isinstance(value, str) else json.dumps(value)

@@ -89,7 +89,7 @@ class Paint:
         return self.paint_in == IN_LUNGS
 
     def as_parameters(self) -> dict[str, str]:
-        """Its differences from the paper's, as texts for configs, manifests and graphs."""
+        """Return its differences from the paper's, as texts for configs, manifests and graphs."""
         return {
             _parameter(key): f"{value:g}" if isinstance(value, float) else value
             for key, value in vars(self).items()
@@ -115,7 +115,7 @@ class Paint:
 
 
 def paint_of(rendering: onnx.ModelProto) -> Paint:
-    """How a rendering graph says that it paints, in its metadata.
+    """The paint that a rendering graph states in its metadata.
 
     Raises
     ------

@@ -261,7 +261,7 @@ class Audit(_Section):
 
 
 class NodeConfig(_Section):
-    """The file."""
+    """A node's TOML file, checked."""
 
     node: NodeSection
     limits: Limits = Limits()

@@ -1,4 +1,4 @@
-"""From a file that has arrived to an entry in the queue; an accepted file is on disk, synced."""
+"""The intake of files that have arrived, into the queue; an accepted file is on disk, synced."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NoRoom(InfmapError):
 
 
 class Fault(enum.Enum):
-    """Why an arrived file cannot be used."""
+    """The reason why an arrived file cannot be used."""
 
     UNREADABLE = enum.auto()
     MISSING_UID = enum.auto()

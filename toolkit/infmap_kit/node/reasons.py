@@ -1,4 +1,4 @@
-"""Why a radiograph was refused, in words that name the keys of the node's own file."""
+"""The reasons why a radiograph was refused, in words that name the keys of the node's own file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def in_node_words(rejection: InputRejected, rule: Rule) -> InputRejected:
 
 
 def model_trouble(error: InfmapError) -> str:
-    """Why a model does not answer."""
+    """The reason why a model does not answer."""
     return str(error).replace("name it with --url", "give its url in [[models]]")
 
 

@@ -161,7 +161,9 @@ class WorkerLock:
         self._path = spool.workers / self.name
         self._file = self._path.open("w", encoding="ascii")
         if not _lock(self._file):
-            raise NodeError(f"cannot lock {self._path}, which is new")
+            raise NodeError(
+                f"cannot lock {self._path}, which nobody else has: put the spool on a file system with locks"
+            )
 
     def release(self) -> None:
         """End this worker."""

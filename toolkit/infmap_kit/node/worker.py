@@ -1,4 +1,4 @@
-"""From a radiograph in the queue to results that wait for delivery."""
+"""The worker, which turns a radiograph in the queue into results that wait for delivery."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Worker:
         self._failures = 0
 
     def step(self) -> float:
-        """Do the next thing.
+        """Put back what dead workers held, then take one radiograph and process it.
 
         Returns
         -------

@@ -108,7 +108,7 @@ def dice_checks(
 
 
 def reasons_of(checks: Sequence[Check]) -> list[str]:
-    """Why an engine is not equivalent; empty when it is."""
+    """The reasons why an engine is not equivalent; empty when it is."""
     return [check.reason for check in checks if check.failed]
 
 

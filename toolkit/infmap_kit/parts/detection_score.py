@@ -78,7 +78,8 @@ class DetectionScore(Part):
         """See :meth:`Part.require`."""
         if spec.anatomy is not Anatomy.INFECTION:
             raise ExportError(
-                f"{run} is a network of the {spec.anatomy}, and nothing is detected by it"
+                f"{run} is a network of the {spec.anatomy}, and a score of detection is "
+                "of the infection's: name a run of that"
             )
 
     def identity(self, settings: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whether the picture is like those that the infection's network learnt from, by its encoder's features.
+"""Familiarity: whether a picture is like those that the infection's network learnt from, by its features.
 
 It is a small graph behind the network and no other network: it comes with the network's own run folder, where
 `infmap-train familiarity` put it.
@@ -93,7 +93,8 @@ class Familiarity(Part):
         """See :meth:`Part.require`."""
         if spec.anatomy is not Anatomy.INFECTION:
             raise ExportError(
-                f"{run} is a network of the {spec.anatomy}, and familiarity is served of the infection's"
+                f"{run} is a network of the {spec.anatomy}, and familiarity is of the infection's: name a run "
+                "of that"
             )
 
     def read(self, outputs: Outputs, model: ModelIdentity) -> FamiliarityAnswer | None:

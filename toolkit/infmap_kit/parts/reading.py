@@ -1,4 +1,4 @@
-"""From the outputs of a served model, or of engines in this process, to an answer."""
+"""Reading an answer from the outputs of a served model, or of engines in this process."""
 
 from __future__ import annotations
 

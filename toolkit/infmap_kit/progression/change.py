@@ -19,7 +19,7 @@ Medicine 27, 2008, 1693), which makes an interval for a difference of two interv
 
 
 class Verdict(enum.StrEnum):
-    """Whether a difference is called a change, or why not."""
+    """The verdict on a difference: a change, or the reason why it is not called one."""
 
     RISE = "rise"
     FALL = "fall"

@@ -111,7 +111,7 @@ class Fields:
         return file_name(self._of(key, str, "a text", ""))
 
     def flag(self, key: str, default: bool | None = None) -> bool:
-        """True or false."""
+        """Read a field that is true or false."""
         return bool(self._of(key, bool, "true or false", default))
 
     def number(
@@ -147,7 +147,7 @@ class Fields:
         return Fields(value, f"{shown(key)} of {self.where}")
 
     def names(self) -> tuple[str, ...]:
-        """The keys."""
+        """Return the keys of the document."""
         if len(self._document) > MAX_ENTRIES:
             raise SpecError(
                 f"expected at most {MAX_ENTRIES} entries in {self.where}, found {len(self._document)}"

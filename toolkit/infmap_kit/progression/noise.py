@@ -42,7 +42,7 @@ class Range:
 
     @classmethod
     def about(cls, value: float, down: float, up: float) -> Self:
-        """So many percentage points down and up, as far as there are percents."""
+        """The range of so many percentage points down and up, as far as there are percents."""
         return cls(max(value - down, 0.0), min(value + up, 100.0))
 
 
@@ -165,7 +165,7 @@ class Noise:
         return f"Noise: 95 % of {self.variation.sentence}{stand_ins}."
 
     def as_json(self) -> dict[str, Any]:
-        """The record."""
+        """Return the record as a JSON document."""
         return {
             "kind": KIND,
             "model": dict(self.model),
@@ -234,7 +234,7 @@ class StatedNoise:
         return cls(statements) if statements else None
 
     def range_about(self, result: Result, part: str) -> Range | None:
-        """As :meth:`Noise.range_about`, but of no radiograph its own."""
+        """Return the stated range about a severity, as :meth:`Noise.range_about` does for a measured one."""
         value = result.severity.parts().get(part)
         region = result.severity.of if part == "total" else part
         stated = self.statements.get(result.model, ())
@@ -245,7 +245,7 @@ class StatedNoise:
         return Range.about(value, down, up)
 
     def sentence(self, results: Sequence[Result]) -> str:
-        """As :meth:`Noise.sentence`."""
+        """Say the stated noise in a sentence, as :meth:`Noise.sentence` does for a measured one."""
         of = results[0].severity.of
         stated = [noise for several in self.statements.values() for noise in several]
         spoken = [

@@ -1,4 +1,4 @@
-"""From files, folders or a node's spool to the results of one patient."""
+"""Reading the results of one patient from files, folders or a node's spool."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def read_times(path: Path) -> dict[str, dt.datetime]:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise SpecError(f"expected at most {MAX_BYTES >> 20} MiB in {path}")
+            raise SpecError(f"expected at most {MAX_BYTES >> 20} MiB in {path}, found more")
         text = path.read_text(encoding="utf-8-sig")
         table = csv.DictReader(io.StringIO(text, newline=""))
         rows = [(table.line_num, row) for row in table]
@@ -223,7 +223,9 @@ def read_times(path: Path) -> dict[str, dt.datetime]:
         except ValueError as error:
             raise SpecError(f"{shown(str(error))} in {where}") from error
         if times.setdefault(name, taken) != taken:
-            raise SpecError(f"expected one time for {name}, found another in {where}")
+            raise SpecError(
+                f"expected one time for {name}, found another in {where}: leave one out"
+            )
     return times
 
 

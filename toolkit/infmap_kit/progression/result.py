@@ -249,7 +249,7 @@ def moment(text: str) -> dt.datetime:
 
 
 def _pictures(fields: Fields) -> tuple[str, ...]:
-    """Only names, never paths, so that no JSON leads to a file elsewhere."""
+    """Read the names of pictures, never paths, so that no JSON leads to a file elsewhere."""
     objects = [file_name(name) for name in fields.list("dicom") if isinstance(name, str)]
     captures = [name for name in objects if name.endswith(_SECONDARY_CAPTURES)]
     return tuple(name for name in (fields.name("infection_map"), *captures) if name)

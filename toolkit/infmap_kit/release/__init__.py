@@ -1,1 +1,1 @@
-"""From the machine that trained to the host that serves: bundles, signatures, installation."""
+"""The way from the machine that trained to the host that serves: bundles, signatures, installation."""

@@ -173,17 +173,21 @@ def _members(path: Path, content: memoryview) -> Iterator[_Member]:
             raise BundleError(f"{path} is no bundle: {error} at byte {offset}") from error
         if info.type in _KINDS:
             raise BundleError(
-                f"{path} holds {_KINDS[info.type]} ({info.name!r}): a bundle holds plain files only"
+                f"{path} holds {_KINDS[info.type]} ({info.name!r}), not plain files alone: bundle again"
             )
         # As file systems without large and small letters, which it may be unpacked on, see it.
         name = info.name.lower()
         around = {name[: match.start()] for match in re.finditer("/", name)}
         taken = name in names | folders or not names.isdisjoint({*around, SIGNATURE})
         if not _NAME.fullmatch(info.name) or taken or name == CHECKSUM or len(names) >= MAX_MEMBERS:
-            raise BundleError(f"{path} holds a file of the name {info.name!r}, which no bundle has")
+            raise BundleError(
+                f"{path} holds a file of the name {info.name!r}, which no bundle has: bundle again"
+            )
         member = _Member(info.name, offset, info.size)
         if block != _header(info.name, info.size) or member.end > len(content):
-            raise BundleError(f"{path} is not as bundles are written, at {info.name!r}")
+            raise BundleError(
+                f"{path} is not as bundles are written, at {info.name!r}: bundle again"
+            )
         names.add(name)
         folders |= around
         yield member

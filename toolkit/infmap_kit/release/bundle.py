@@ -229,7 +229,9 @@ def _recorded(
         }
         predictions[name] = probability, parts
     if not pictures:
-        raise BundleError(f"{path} holds no pictures that an engine could be proved on")
+        raise BundleError(
+            f"expected pictures in {path} to prove engines on, found none: bundle the run again"
+        )
     return pictures, predictions
 
 

@@ -200,7 +200,7 @@ def compile_graphs(
 
 
 def as_json(results: tuple[Compilation, ...]) -> list[dict[str, Any]]:
-    """Everything of each compilation, for ``--json``."""
+    """Return everything of each compilation, for ``--json``."""
     return [{**dataclasses.asdict(result), "passed": result.passed} for result in results]
 
 
@@ -273,7 +273,7 @@ def _failed(name: str, target: Gpu, **reason: Any) -> Compilation:
 
 
 def compilations_table(results: Sequence[Compilation]) -> Table:
-    """One row a graph and GPU."""
+    """A table with a row for each graph and GPU."""
     rows = [
         (
             result.graph,

@@ -79,7 +79,7 @@ class BundleRecord:
         return typed(cls, {**own, "parts": {name: document[name] for name in names}}, where)
 
     def as_document(self) -> dict[str, Any]:
-        """As ``bundle.json`` holds it."""
+        """Return the record as ``bundle.json`` holds it."""
         document = dataclasses.asdict(self)
         files, temperature, parts = (document.pop(k) for k in ("files", "temperature", "parts"))
         calibrated = {} if temperature is None else {"temperature": temperature}
@@ -152,12 +152,18 @@ def _record(path: Path, files: Mapping[str, bytes]) -> BundleRecord:
             )
         record = BundleRecord.of(document, BUNDLE)
     except KeyError as error:
-        raise BundleError(f"{path} is an archive of ours, and no bundle: no {BUNDLE}") from error
+        raise BundleError(
+            f"expected {BUNDLE} in {path}, found none: name a file that `infmap-kit bundle` wrote"
+        ) from error
     except (SpecError, ValueError) as error:
-        raise BundleError(f"{path} is an archive of ours, and no bundle: {error}") from error
+        raise BundleError(f"{path} is no bundle: {error}; bundle the run again") from error
     for name in sorted(record.files.keys() ^ (files.keys() - {BUNDLE})):
-        raise BundleError(f"{path} holds other files than {BUNDLE} names: {name}")
+        raise BundleError(
+            f"{path} holds other files than {BUNDLE} names ({name}): bundle the run again"
+        )
     for name, digest in record.files.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
-            raise BundleError(f"{name} in {path} is not the file that {BUNDLE} names")
+            raise BundleError(
+                f"{name} in {path} is not the file that {BUNDLE} names (SHA-256 differs): bundle the run again"
+            )
     return record

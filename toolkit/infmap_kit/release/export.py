@@ -1,4 +1,4 @@
-"""From a network and the options of a target to a proved release."""
+"""The export of a network, by the options of a target, as a proved release."""
 
 from __future__ import annotations
 

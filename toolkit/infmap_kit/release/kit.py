@@ -131,7 +131,10 @@ def build_kit(
         html = html_pages(options.docs, Path(scratch, "html"))
         _download(server, options, None, "--no-deps", WHEEL_REQUIREMENT)
         if sha256_of(fetched := _the_one(server, "*.whl")) != WHEEL_SHA256:
-            raise InfmapError(f"{fetched.name} is not the {WHEEL_REQUIREMENT} that is known")
+            raise InfmapError(
+                f"{fetched.name} is not the known {WHEEL_REQUIREMENT} (SHA-256 differs): see which package "
+                "index gave it"
+            )
         files: dict[str, bytes | Path] = {
             "install": _TEMPLATES / "install",
             "Containerfile": _TEMPLATES / "Containerfile",

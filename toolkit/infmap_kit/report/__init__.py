@@ -1,1 +1,1 @@
-"""What people look at: tables, pages and charts, made of nothing else of the toolkit."""
+"""Tables, pages and charts for people to look at, made of nothing else of the toolkit."""

@@ -42,7 +42,7 @@ class Item:
 
     @property
     def kind(self) -> str:
-        """What a template tells the items apart by, such as ``line``."""
+        """The name that a template tells the items apart by, such as ``line``."""
         return type(self).__name__.lower()
 
 
@@ -129,15 +129,15 @@ class Drawing:
     items: Sequence[Item]
 
     def svg(self) -> str:
-        """As inline SVG; its colours are the page's, so that they follow its theme."""
+        """Return it as inline SVG; its colours are the page's, so that they follow its theme."""
         return render("drawing.svg", drawing=self)
 
     def __html__(self) -> str:
-        """For a page; jinja2 asks for it."""
+        """Return the SVG for a page; jinja2 asks for it."""
         return self.svg()
 
     def png(self) -> bytes:
-        """As PNG on a light ground."""
+        """Return it as PNG on a light ground."""
         from PIL import Image, ImageDraw
 
         scale = _PIXELS_A_UNIT * _OVERSAMPLING

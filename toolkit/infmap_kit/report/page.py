@@ -68,5 +68,5 @@ def _environment(folder: Path) -> jinja2.Environment:
 
 
 def _inactive(value: object) -> object:
-    """Of a text, one in which nothing acts on the page; what is markup already was made by us."""
+    """Make a text one in which nothing acts on the page; what is markup already was made by us."""
     return shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

@@ -77,20 +77,20 @@ class Table:
     words: Sequence[str] = ()
 
     def markdown(self, *, level: int = 3) -> str:
-        """As a Markdown table under its title, which is a heading of this level."""
+        """Return a Markdown table under its title, which is a heading of this level."""
         head = [f"{'#' * level} {self.title}"] if self.title else []
         above = "".join(f"{text}\n\n" for text in (*head, *filter(None, self.notes)))
         heading, *lines = (f"| {' | '.join(map(_markdown, row))} |\n" for row in self._lines())
         return f"{above}{heading}{'|---' * len(self.columns)}|\n{''.join(lines)}"
 
     def csv(self) -> str:
-        """As CSV, headings first."""
+        """Return it as CSV, headings first."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self._lines())
         return text.getvalue()
 
     def latex(self) -> str:
-        """As a LaTeX ``table`` with the title as its caption, never wider than the text; wants ``graphicx``."""
+        """Return a LaTeX ``table`` titled by its caption, never wider than the text; it needs ``graphicx``."""
         heading, *lines = (f"{' & '.join(map(_latex, row))} \\\\\n" for row in self._lines())
         return (
             f"\\begin{{table}}\n\\caption{{{_latex(self.title)}}}\n{_NOT_WIDER}{{!}}{{%\n"
@@ -102,7 +102,7 @@ class Table:
     def __rich_console__(
         self, _console: rich.console.Console, options: rich.console.ConsoleOptions
     ) -> Iterator[rich.table.Table]:
-        """For the terminal; a name in brackets is text there, and no markup."""
+        """Draw it for the terminal; a name in brackets is text there, and no markup."""
         import rich.box
         import rich.table
         from rich.text import Text
@@ -143,7 +143,7 @@ class Table:
         yield table
 
     def __html__(self) -> str:
-        """For a page; jinja2 asks for it."""
+        """Return HTML for a page; jinja2 asks for it."""
         kinds = [
             "words" if column in self.words else "figures" if is_figures else ""
             for column, is_figures in zip(self.columns, self._figures(), strict=True)
@@ -199,7 +199,7 @@ class Table:
         return list(widths)
 
     def _figures(self) -> list[bool]:
-        """Which columns hold figures alone, and so stand to the right."""
+        """Tell for each column whether it holds figures alone, and so stands to the right."""
         are_figures = []
         for cells in zip(*self._lines(), strict=True):
             known = [cell for cell in cells[1:] if cell not in _NOTHING]
@@ -219,7 +219,7 @@ def _markdown(cell: str) -> str:
 
 
 def _frame(columns: int) -> int:
-    """How wide the rules and blanks around so many columns are."""
+    """The width of the rules and blanks around so many columns."""
     return 3 * columns + 1
 
 

@@ -1,1 +1,1 @@
-"""From radiographs to results: PNG, JSON and DICOM."""
+"""The results of radiographs: PNG, JSON and DICOM."""

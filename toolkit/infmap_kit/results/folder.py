@@ -46,7 +46,7 @@ FORMATS = (PNG, JSON, DICOM, *ResultKind, CAM, VIEW)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResultOptions:
-    """Which results are written, and whether they may identify the radiograph.
+    """Options of the results: which are written, and whether they may identify the radiograph.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class ResultOptions:
 
     @property
     def kinds(self) -> tuple[ResultKind, ...]:
-        """Which DICOM objects are written."""
+        """The kinds of the DICOM objects that are written."""
         usual = USUAL_KINDS if DICOM in self.formats else ()
         return tuple(kind for kind in ResultKind if kind in (*self.formats, *usual))
 
@@ -112,7 +112,7 @@ DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """What names of results are made of.
+    """The file that a result is of, with everything that the result's name is made from.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What was written into a folder of results, and what it was made of: so that a run can be gone on with.
+"""The journal of a folder of results: what was written, of what, so that a run can be gone on with.
 
 One line of JSON for each file's results, appended when all of them are there, and by one write, so that a kill
 leaves the line whole or a torn last one, which is passed over. A later line about results of the same name
@@ -108,7 +108,7 @@ class Journal:
             append_line(self._path, line)
 
     def _entries(self) -> Iterator[tuple[int, Entry]]:
-        """Where each entry stands, and the entry."""
+        """Each entry with its place in the file."""
         with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
             place = 0
             for line in file:

@@ -98,7 +98,7 @@ class Outcome:
 
     @classmethod
     def of_entry(cls, entry: Entry, folder: Path, *, source: Path, called: str) -> Self:
-        """What an earlier run made of a file, now under this path, in a folder of results."""
+        """The outcome of an earlier run, in a folder of results, for a file that is now under this path."""
         found = entry.rejected
         rejection = found and InputRejected(
             found["code"], found["reason"], found=found["found"], file=called

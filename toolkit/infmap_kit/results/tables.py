@@ -53,7 +53,7 @@ class Tally:
 
 
 def findings_table(outcomes: Sequence[Outcome]) -> Table:
-    """One row a radiograph, rejected ones left out; files of one name stand with their folders."""
+    """A table with a row for each radiograph not rejected; files of one name stand with their folders."""
     files_of = Counter(outcome.source.name for outcome in outcomes)
     answers = [
         (

@@ -1,4 +1,4 @@
-"""What `infmap-kit view` shows of a result, beside its JSON: the radiograph, the probabilities and the lungs.
+"""The files that `infmap-kit view` shows beside a result's JSON: the radiograph, the probabilities, the lungs.
 
 They are written where the format ``view`` is asked for. The radiograph is the larger part: as large as the
 file that it was read from, and as much of a patient.

@@ -149,4 +149,4 @@ class _OtherGraph:
         return self._engine.run(inputs, self.outputs)
 
     def release(self) -> None:
-        """Nothing: the library keeps its memory to itself."""
+        """Release nothing: the library keeps its memory to itself."""

@@ -96,7 +96,7 @@ class Supervisor:
         self._metrics.follow(self._server.options.metrics_url)
 
     def stop(self) -> None:
-        """End everything."""
+        """End the server and the relay of its metrics."""
         if self._server is not None:
             self._server.stop()
         if self._metrics is not None:

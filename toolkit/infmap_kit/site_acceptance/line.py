@@ -80,7 +80,7 @@ def line_of_check(check: HostCheck, expected: str = "as the repository needs it"
 
 
 def reasons_of(lines: Iterable[AcceptanceLine]) -> list[str]:
-    """Why a host is not accepted, a sentence for each line in the way."""
+    """The reasons why a host is not accepted, a sentence for each line in the way."""
     return [
         f"{line.name}: {line.outcome}. Expected: {line.expected}. Found: {line.found}"
         if line.outcome is AcceptanceOutcome.FAILED

@@ -45,7 +45,7 @@ _NOTICE = "For research use, not a medical device."
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AcceptanceReport:
-    """Everything that was found.
+    """The report of an acceptance, with everything that was found.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class AcceptanceReport:
             raise InfmapError(f"the host is not accepted; in the way: {shown}. See {PAGE}")
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for scripts and for whoever has to find out why."""
+        """Return everything, for scripts and for whoever has to find out why."""
         return {
             "schema": _SCHEMA,
             "kind": "site acceptance",
@@ -159,7 +159,7 @@ class AcceptanceReport:
 
 
 def lines_table(report: AcceptanceReport, *steps: str) -> Table:
-    """One row a line, of some steps or of all: expected, found, outcome."""
+    """A table with a row for each line, of some steps or of all: expected, found, outcome."""
     rows: list[Sequence[str]] = []
     for step in steps or report.lines:
         rows += [
@@ -264,7 +264,7 @@ def _latency_sentences(record: BenchRecord | None) -> list[str]:
 
 
 def _versions(published: Mapping[str, str], here: Mapping[str, str]) -> Table:
-    """One row a program: its version when the repository was published, and on this host."""
+    """A table with a row for each program: its version when the repository was published, and on this host."""
     rows = [
         (name.replace("_", " "), str(published.get(name, "-")), str(here.get(name, "-")))
         for name in {**here, **published}

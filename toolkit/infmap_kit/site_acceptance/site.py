@@ -68,7 +68,10 @@ class AcceptanceOptions:
 
     def __post_init__(self) -> None:
         if min(self.time_limit_s, self.load_s, self.latency_s) <= 0 or self.clients < 1:
-            raise SpecError("expected times of more than 0 s and 1 client or more")
+            raise SpecError(
+                "expected a time limit, a load and latency of more than 0 s and 1 client or more, found "
+                f"{self.time_limit_s:g} s, {self.load_s:g} s, {self.latency_s:g} s and {self.clients}"
+            )
 
     @property
     def named_pictures(self) -> Pictures:

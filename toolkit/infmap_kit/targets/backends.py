@@ -218,7 +218,7 @@ class BackendTarget(Target):
         return recommended_image()
 
     def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
-        """Whether a GPU is here where one is needed, and its driver runs the image."""
+        """Check that a GPU is here where one is needed, and that its driver runs the image."""
         from infmap_kit.targets.check import as_sentence, problem
 
         if not on_gpu(manifest):
@@ -267,7 +267,7 @@ def on_gpu(manifest: Manifest) -> bool:
 
 
 def _driver_check(image: Image, gpu: PresentGpu) -> HostCheck:
-    """Whether the driver runs an image; on data-centre GPUs an older branch may, by the image's own package."""
+    """Check that the driver runs an image; on data-centre GPUs an older one may, by the image's own package."""
     from infmap_kit.targets.check import ok, problem, warning
 
     if image.driver <= gpu.driver:

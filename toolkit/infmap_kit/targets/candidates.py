@@ -261,7 +261,7 @@ def _p50_ms(engines: Sequence[OpenvinoEngine], pictures: Pictures) -> float:
 
 
 def candidates_table(candidates: Sequence[dict[str, Any]]) -> Table:
-    """One row a precision that was tried: its latency, and whether it passed the gate."""
+    """A table with a row for each precision that was tried: its latency, and whether it passed the gate."""
 
     def row(entry: dict[str, Any]) -> tuple[str, ...]:
         if "not_built" in entry:

@@ -81,7 +81,7 @@ _TONES = {"ok": "good", "warning": "warning", "problem": "bad", "skipped": "soft
 
 
 def checks_table(checks: Sequence[HostCheck]) -> Table:
-    """One row a check: the finding, and the fix."""
+    """A table with a row for each check: the finding, and the fix."""
     rows = [
         (Toned(check.status, _TONES[check.status]), check.name, check.sentence, check.fix)
         for check in checks

@@ -239,7 +239,7 @@ class Embedded(Target):
         path.write_text(config_text(config), encoding="utf-8")
 
     def checks(self, manifest: Manifest) -> Iterator[HostCheck]:
-        """Whether the CPU computes in bf16, where the engine does."""
+        """Check that the CPU computes in bf16, where the engine does."""
         if manifest.precision != Precision.BF16:
             return
         flags = ""

@@ -43,7 +43,7 @@ class _Trial:
         }
 
     def reasons(self, network: str, graph: onnx.ModelProto) -> list[str]:
-        """Why the model is not equivalent with this graph as a network; a graph without reasons stays."""
+        """The reasons why the model is not equivalent with this graph as a network; without any, it stays."""
         before = self._engines[network]
         self._engines[network] = OnnxRuntimeEngine(graph.SerializeToString())
         runner = ReferenceRunner(
@@ -106,7 +106,7 @@ def halved_networks(
 
 
 def fp16_record(halves: Mapping[str, fp16.Fp16Graph]) -> dict[str, Any]:
-    """What the manifest says of networks in FP16: of the infection's, and of each other part's by its name."""
+    """The manifest's record of networks in FP16: of the infection's, and of each other part's by its name."""
     first, *others = halves
     return halves[first].record() | {part_of(n).name: halves[n].record() for n in others}
 
@@ -157,7 +157,7 @@ def quantised_networks(
 
 
 def qdq_record(quantised: Mapping[str, qdq.QdqGraph]) -> dict[str, Any]:
-    """What the manifest says of each network in INT8, by the name of its record."""
+    """The manifest's record of each network in INT8, by the name of its record."""
     return {
         int8_key(part_of(name).record_prefix): graph.record().as_json()
         for name, graph in quantised.items()

@@ -251,7 +251,7 @@ class Tensorrt(BackendTarget):
         spec.input[IMAGE.name].dim.extend(IMAGE.at(contract.image_size).shape)
 
     def gpu_checks(self, manifest: Manifest, gpu: PresentGpu | None) -> Iterator[HostCheck]:
-        """Whether GPU, its memory and its driver fit the plans."""
+        """Check that GPU, its memory and its driver fit the plans."""
         if gpu is not None:
             yield from _plan_checks(manifest, gpu)
         yield from super().gpu_checks(manifest, gpu)
@@ -278,7 +278,7 @@ def _plan_checks(manifest: Manifest, gpu: PresentGpu) -> Iterator[HostCheck]:
 
 
 def _too_little_memory(needed_bytes: Mapping[str, int], gpu: PresentGpu) -> str:
-    """Why a GPU is too small for plans, by the graphs' names; empty when it is not."""
+    """The reason why a GPU is too small for plans, by the graphs' names; empty when it is not."""
     needed_mib = sum(needed_bytes.values()) >> 20
     if not gpu.memory_mib or needed_mib <= gpu.memory_mib:
         return ""

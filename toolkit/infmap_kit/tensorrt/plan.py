@@ -183,7 +183,9 @@ class PlanEngine:
         code, *values = answer
         if int(code):
             _, message = self._cuda.cudaGetErrorString(code)
-            raise HostMismatch(f"CUDA says: {message.decode()}")
+            raise HostMismatch(
+                f"CUDA fails on this GPU ({message.decode()}): look at it with nvidia-smi"
+            )
         return values[0] if values else None
 
 

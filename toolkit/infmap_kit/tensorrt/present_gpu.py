@@ -99,7 +99,9 @@ def used_memory_mib() -> int:
     """
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        raise HostMismatch("no NVIDIA GPU is here, or its driver lacks nvidia-smi")
+        raise HostMismatch(
+            "no NVIDIA GPU is here, or its driver lacks nvidia-smi: run this on the GPU host"
+        )
     command = [tool, "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # constant arguments
     used = result.stdout.partition("\n")[0].strip()

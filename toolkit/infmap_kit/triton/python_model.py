@@ -149,7 +149,7 @@ class CompiledGraph:
 
 
 class _Engines:
-    """What a :class:`CompiledGraph` and its twins share: the graph, compiled for usual and for any shapes."""
+    """The engines that a :class:`CompiledGraph` and its twins share, compiled for usual and for any shapes."""
 
     def __init__(self, path: Path, options: dict[str, Any]) -> None:
         self._path, self._options = path, options
@@ -269,7 +269,7 @@ def _trim() -> None:
 
 
 def _usual_shape(shape: Any) -> tuple[int, ...]:
-    """One picture of the usual size: (N, H, W) becomes (1, 224, 224)."""
+    """The shape for one picture of the usual size: (N, H, W) becomes (1, 224, 224)."""
     _, *rest = shape
     return (1, *(USUAL_SIZE if size.is_dynamic else size.get_length() for size in rest))
 

@@ -175,7 +175,7 @@ def releases_of(repository: Path) -> list[Release]:
 
 
 def releases_table(releases: Sequence[Release]) -> Table:
-    """One row a release, newest first; networks of others have a column for what is put around them."""
+    """A table with a row for each release, newest first, and for networks of others what is put around them."""
     adapted = any(adapter_text(release.manifest.model) for release in releases)
     rows = []
     for release in releases:

@@ -107,7 +107,7 @@ class Manifest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Network:
-    """What a manifest says of each network; the rest of it is shown, and nothing is computed of it."""
+    """A manifest's record of a network; the rest of the manifest is shown, and nothing is computed of it."""
 
     name: str = ""
     version: str = ""
@@ -131,7 +131,7 @@ class _Network:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _PassedGate:
-    """What is shown of a gate that was passed."""
+    """The figures that are shown of a gate that was passed."""
 
     pictures: int
     dice: float
@@ -238,7 +238,9 @@ def files_of(repository: Path, *, with_manifest: bool = False) -> Iterator[str]:
     for path in sorted(repository.rglob("*")):
         name = path.relative_to(repository).as_posix()
         if path.is_symlink():
-            raise SpecError(f"{path} is a link; a repository holds plain files only")
+            raise SpecError(
+                f"{path} is a link, and a repository holds plain files only: export again"
+            )
         if path.is_dir():
             if not any(path.iterdir()):
                 raise SpecError(f"{path} is an empty folder, which no export made: take it away")

@@ -44,7 +44,7 @@ class ViewApp:
         self._gallery, self._opinions, self._token = gallery, opinions, token
 
     def routes(self) -> list[Route]:
-        """All paths."""
+        """Return the paths that the application serves."""
         return [
             Route("/", self.open),
             Route("/view.js", lambda _: Response(page.script(), media_type="text/javascript")),
@@ -74,11 +74,11 @@ class ViewApp:
         return HTMLResponse(page.html(exported=False), headers=_POLICY)
 
     def list(self, _: Request) -> Response:
-        """Every result in brief."""
+        """Send every result in brief."""
         return JSONResponse(list_document(self._gallery, self._opinions))
 
     def result(self, request: Request) -> Response:
-        """One result."""
+        """Send one result."""
         card = self._card(request)
         return _missing() if card is None else JSONResponse(result_document(card))
 

@@ -65,11 +65,15 @@ class Opinion:
 
     def __post_init__(self) -> None:
         if self.mark not in MARKS:
-            raise ViewError(f"expected the mark to be one of {', '.join(MARKS[1:])} or empty")
+            raise ViewError(
+                f"expected a mark of {', '.join(MARKS[1:])} or none, found {shown(self.mark)!r:.60}"
+            )
         if self.severity_percent is not None and not 0 <= self.severity_percent <= 100:
-            raise ViewError("expected a severity from 0 to 100 percent of the lungs")
+            raise ViewError(
+                f"expected a severity from 0 to 100 percent of the lungs, found {self.severity_percent:g}"
+            )
         if not 0 < self.threshold < 1:
-            raise ViewError("expected a threshold between 0 and 1")
+            raise ViewError(f"expected a threshold between 0 and 1, found {self.threshold:g}")
         if len(self.note) > LONGEST_NOTE:
             raise ViewError(f"expected a note of at most {LONGEST_NOTE} characters")
 
@@ -123,7 +127,7 @@ class Opinions:
         """
         card = self._gallery.card(id_)
         if card is None:
-            raise ViewError("there is no such result (any more)")
+            raise ViewError("there is no such result, or no longer: load the page again")
         name, severity = one_line(card.stem), opinion.severity_percent
         row = {
             "name": name,
@@ -171,7 +175,9 @@ class Opinions:
             text = self.file.read_text(encoding="utf-8")
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
             if rows and tuple(rows[0]) != COLUMNS:
-                raise ViewError(f"expected {self.file} to begin with {','.join(COLUMNS)}")
+                raise ViewError(
+                    f"expected {self.file} to begin with {','.join(COLUMNS)}, found other columns: move it away"
+                )
             for row in rows:
                 _as_json(row)
         except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""What the pages that a command serves share: a guard, a listener, the look, the keyboard and the gestures."""
+"""The parts that all served pages share: a guard, a listener, the look, the keyboard and the gestures."""

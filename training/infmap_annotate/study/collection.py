@@ -1,4 +1,4 @@
-"""From a folder of radiographs to a new study."""
+"""Making a new study from a folder of radiographs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _check_people(first: Sequence[str], third: Sequence[str]) -> None:
     names = [*first, *third]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise StudyError(f"named twice: {', '.join(twice)}")
+        raise StudyError(f"expected every reader once, found named twice: {', '.join(twice)}")
     if OWNER in names:
         raise StudyError(f"{OWNER!r} is whoever runs the study: name the reader otherwise")
 

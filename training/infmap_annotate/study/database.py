@@ -148,6 +148,6 @@ class Database(DurableDatabase):
             raise StudyError(f"{self.path} is no study of infmap-annotate: another program made it")
         if version != VERSION:
             raise StudyError(
-                f"expected {self.path} to be of version {VERSION}, found {version}: it was made by "
-                "another infmap-kit"
+                f"expected {self.path} to be of version {VERSION}, found {version}: use the version "
+                "of infmap-kit that made it"
             )

@@ -78,12 +78,13 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
         learnt = run.spec.anatomy if segments else "whole radiographs"
         if learnt != Anatomy.INFECTION:
             raise StudyError(
-                f"expected a run that segments infection, found {learnt} in {run.folder}"
+                f"expected a run that segments infection, found {learnt} in {run.folder}: name another run"
             )
     networks = {run.spec.network.label for run in runs}
     if len(networks) > 1:
         raise StudyError(
-            f"expected runs of one network under one name, found {', '.join(sorted(networks))}"
+            f"expected runs of one network under one name, found {', '.join(sorted(networks))}: add each "
+            "network by itself"
         )
     return runs
 

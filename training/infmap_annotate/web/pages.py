@@ -44,7 +44,7 @@ _Page = Callable[[Request, Reader], Response]
 
 
 class Pages:
-    """All pages.
+    """The pages that readers see, as an application.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Pages:
         )
 
     def routes(self) -> list[Route]:
-        """All pages."""
+        """Return the paths of all pages."""
         return [
             Route("/", lambda _: RedirectResponse("/pick", 303)),
             Route("/sign-in", self.sign_in_form, methods=["GET"]),

@@ -325,7 +325,7 @@ def load(
 
 
 def _doubts(radiograph: Radiograph) -> list[str]:
-    """Why serving would refuse a radiograph, or its warnings."""
+    """The reason why serving would refuse a radiograph, or its warnings."""
     try:
         return [warning.text for warning in judge(radiograph).warnings]
     except InputRejected as error:

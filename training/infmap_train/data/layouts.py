@@ -1,4 +1,4 @@
-"""From a folder to samples, whatever data set it is: by the reader that knows it, with patients and classes."""
+"""Reading a folder of any data set into samples, by the reader that knows it, with patients and classes."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def read_normals(folder: Path, options: ReadOptions | None = None) -> Read:
         normals = [sample for sample in read.samples if sample.kind == NORMAL]
         if not normals:
             raise TrainingError(
-                f"{folder} has no radiograph that is normal, of {len(read.samples)}"
+                f"expected normal radiographs in {folder}, found none among {len(read.samples)}"
             )
         return dataclasses.replace(read, samples=normals)
     source = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or NORMAL

@@ -44,7 +44,11 @@ def read_mask(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], st
     if stored is None:
         raise InputRejected("mask", f"its mask {path} cannot be decoded")
     if stored.shape[:2] != shape:
-        raise InputRejected("mask", f"its mask is {stored.shape[:2]}, its radiograph {shape}")
+        height, width = stored.shape[:2]
+        reason = (
+            f"expected a mask of {shape[1]}x{shape[0]} as its radiograph, found {width}x{height}"
+        )
+        raise InputRejected("mask", reason)
     gray, coloured = _strongest_channel(stored)
     values = np.unique(gray)
     words = "coloured" if coloured else ""

@@ -1,4 +1,4 @@
-"""Who a radiograph shows, as far as anybody says: a data set, a file's name, a user's rule, a DICOM header."""
+"""The patients of radiographs, as named by the data set, a file's name, a user's rule or a DICOM header."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _MAX_NAMES, _MAX_LINES = 10, 20
 
 
 class Problem(NamedTuple):
-    """Why data cannot be trained on, and the radiograph whose fault it is, if it is one's."""
+    """A reason why data cannot be trained on, and the radiograph whose fault it is, if it is one's."""
 
     reason: str
     name: str = ""

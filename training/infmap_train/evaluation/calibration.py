@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and the temperature that corrects it (Guo et al., ICML 2017).
+"""Calibration: does a probability mean what it says, and which temperature corrects it (Guo et al., ICML 2017).
 
 Probabilities are cut into :data:`BINS` bins of one width from 0 to 1; the last one holds 1 too. The expected
 calibration error is the mean distance between a bin's mean probability and its share of positives, weighted
@@ -68,7 +68,7 @@ class Reliability:
         return float((self.count * apart).sum() / self.count.sum())
 
     def rows(self) -> list[dict[str, float | int]]:
-        """One row a bin: ``from``, ``to``, ``count``, ``said``, ``found``."""
+        """Return a row for each bin: ``from``, ``to``, ``count``, ``said``, ``found``."""
         return [
             {"from": n / BINS, "to": (n + 1) / BINS, "count": count, "said": mean, "found": share}
             for n, (count, mean, share) in enumerate(

@@ -326,7 +326,10 @@ def evaluate(
     listed = read_dataset(folder, reading)
     samples = [sample for sample in listed if sample.has_truth(anatomy)]
     if not samples:
-        raise TrainingError(f"{folder} has no mask of the {anatomy}, which {run} was trained on")
+        raise TrainingError(
+            f"expected masks of the {anatomy} in {folder}, which {run} was trained on, found none: pass data "
+            "with them"
+        )
     if names is not None:
         samples = [sample for sample in samples if sample.name in names]
         if len(samples) < len(names):

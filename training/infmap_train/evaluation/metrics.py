@@ -76,26 +76,26 @@ class Confusion:
 
     @property
     def sensitivity(self) -> float:
-        """Eq. 8."""
+        """Share of the positive samples that are found (eq. 8)."""
         return _ratio(self.true_positive, self.positives)
 
     @property
     def specificity(self) -> float:
-        """Eq. 9."""
+        """Share of the negative samples that are taken for negative (eq. 9)."""
         return _ratio(self.true_negative, self.negatives)
 
     @property
     def precision(self) -> float:
-        """Eq. 10."""
+        """Share of the samples taken for positive that are positive (eq. 10)."""
         return _ratio(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def accuracy(self) -> float:
-        """Eq. 11."""
+        """Share of all samples that are taken for what they are (eq. 11)."""
         return _ratio(self.true_positive + self.true_negative, self.positives + self.negatives)
 
     def f_score(self, beta: float) -> float:
-        """Eq. 12; ``beta`` 1 weighs precision and sensitivity alike, 2 sensitivity more."""
+        """F-score (eq. 12); ``beta`` 1 weighs precision and sensitivity alike, 2 sensitivity more."""
         # Eq. 12 with 8 and 10 put in: the same number, and still one when nothing is predicted.
         weight = beta**2
         hits = (1 + weight) * self.true_positive
@@ -113,7 +113,7 @@ class Confusion:
         )
 
     def __add__(self, other: Confusion) -> Confusion:
-        """Both matrices cumulated, as the paper's Table IV does over the folds."""
+        """Cumulate two matrices, as the paper's Table IV does over the folds."""
         counts = dataclasses.asdict(self).items()
         return Confusion(**{name: count + getattr(other, name) for name, count in counts})
 

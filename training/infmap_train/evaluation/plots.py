@@ -61,12 +61,12 @@ def legend_beside(axes: Axes) -> None:
 
 
 def _height_for_legend(lines: int) -> float:
-    """How many times as high as usual a plot is so that so many lines stand beside it."""
+    """The factor by which a plot is higher than usual, so that so many lines stand beside it."""
     return max(1.0, (lines * _LEGEND_LINE_INCHES + 0.5) / 4.4)
 
 
 def _short(name: str) -> str:
-    """As much of a source's name as leaves room for the curves."""
+    """Shorten a source's name so that there is room for the curves."""
     return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
 
 

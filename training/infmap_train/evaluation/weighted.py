@@ -89,7 +89,7 @@ def counts_of(truth: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDArray
 def _by_score(
     times: Times, covid: NDArray[np.bool_], score: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How many of each class were drawn at each score that occurs, rising, (D, U) each."""
+    """The number of each class that were drawn at each score that occurs, rising, (D, U) each."""
     scores, place = np.unique(score, return_inverse=True)
 
     def counted(of_class: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -111,7 +111,7 @@ class PlanCost:
         return sum(cost.left_s for cost in self.networks)
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts; times in seconds."""
+        """Return the estimate as a JSON document, with times in seconds."""
         return {
             "time_of_a_step": self.how,
             "covid": self.counts.covid,
@@ -131,7 +131,7 @@ class PlanCost:
         }
 
     def table(self) -> Table:
-        """For people; times in hours."""
+        """Return the estimate as a table for people, with times in hours."""
         rows = [
             (
                 cost.network.label,

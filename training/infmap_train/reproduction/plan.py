@@ -89,7 +89,7 @@ class TrainingPlan:
         return sorted({training.options.seed for training in self.trainings})
 
     def as_document(self) -> dict[str, Any]:
-        """For the record that lies beside the runs, and for workers to tell that they see it."""
+        """Return it for the record beside the runs, by which workers also tell that they see the folder."""
         return {
             "gpu": self.gpu,
             "data_licence": self.data_licence,

@@ -74,7 +74,7 @@ class TrainingTally:
     ends_in_s: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """Return the state as a JSON document."""
         document = dataclasses.asdict(self)
         return {**document, "took_s": round(self.took_s, 1)}
 

@@ -85,7 +85,7 @@ def work(order: TrainingOrder, record: str, digest: str, gpus: Sequence[str]) ->
 
 
 def ended(code: int, log: Path, *, begun_bytes: int = 0) -> Ended:
-    """What a process' exit code and the last lines of its log say, which began at some byte of the file.
+    """Read how a process ended from its exit code and from its log, which begins at some byte of the file.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def ended(code: int, log: Path, *, begun_bytes: int = 0) -> Ended:
 
 
 def _environment(order: TrainingOrder, gpus: Sequence[str]) -> dict[str, str]:
-    """What the process sees: of the GPUs its worker's own, or none."""
+    """The environment of the process: of the GPUs it sees its worker's own, or none."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     number = number_here()
     if not order.gpu:

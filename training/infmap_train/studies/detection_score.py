@@ -128,7 +128,7 @@ def best_rule(covid: NDArray[np.bool_], scores: Scores) -> str:
 
 
 def operating_points(covid: NDArray[np.bool_], score: NDArray[np.float64]) -> dict[str, float]:
-    """From which score on at least 95 % of COVID-19 are detected, and at most 5 % of the others."""
+    """The scores from which on at least 95 % of COVID-19 are detected, and at most 5 % of the others."""
     ill, well = np.sort(score[covid]), np.sort(score[~covid])
     # The score of the last that has to be detected; and just above that of the last that must not be.
     highest_missed = well[int(np.ceil(_SHARE * len(well))) - 1]
@@ -200,7 +200,7 @@ def _others(run: Path, folder: Path) -> list[Sample]:
 
 
 def score_tables(against: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """One row a group and rule."""
+    """A table with a row for each group and rule."""
     rows = [
         (
             group,
@@ -223,5 +223,5 @@ def score_tables(against: Mapping[str, Mapping[str, Any]]) -> list[Table]:
 
 
 def evaluation_scores(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
-    """What ``evaluate`` reports of every rule against the controls that were measured."""
+    """Compute what ``evaluate`` reports of every rule against the controls that were measured."""
     return against_groups(evaluation.pictures.samples, scores_of(evaluation.probability))

@@ -1,4 +1,4 @@
-"""How well a map of one radiograph points at the infection, whatever the map's scale.
+"""Measures of how well a map of one radiograph points at the infection, whatever the map's scale.
 
 All four measures use the order or the shares of a map's values and no threshold, so that a probability
 and an activation are measured alike. Ties are shared out, not decided by the pixels' order.

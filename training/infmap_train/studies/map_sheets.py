@@ -80,7 +80,7 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
 
 
 def _folded(label: str) -> str:
-    """What a further run's maps are above its network's name, in lines that end before the next picture."""
+    """The label of a further run's maps above its network's name, which is wrapped to the picture's width."""
     what, _, network = label.partition(", ")
     return f"{what}\n{textwrap.fill(network, _NETWORK_CHARACTERS)}"
 

@@ -125,7 +125,9 @@ def predict_both(
         )
     for further in also:
         if run_folder.read(further).anatomy is Anatomy.LUNGS:
-            raise SpecError(f"{further} is of the lungs: expected networks of the infection")
+            raise SpecError(
+                f"expected runs of the infection, found {further} of the lungs: leave it out"
+            )
     samples = read_dataset(folder, ReadOptions.of_training(spec.training))
     if not everything:
         runs = (run, classifier_run, *also)
@@ -139,7 +141,9 @@ def predict_both(
             )
     samples = [sample for sample in samples if sample.covid or not covid_only]
     if not samples:
-        raise TrainingError(f"{folder} has no radiograph of COVID-19 to compare maps on")
+        raise TrainingError(
+            f"expected radiographs of COVID-19 in {folder} to compare maps on, found none: pass other data"
+        )
     pictures = load(samples, progress=progress)
     infection = predict_run(run, pictures.images, progress=progress)
     probability, activation = explain_run(classifier_run, pictures.images, progress=progress)

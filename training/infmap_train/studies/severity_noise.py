@@ -201,7 +201,7 @@ def measure_severity_noise(
 
 
 def reach_of(reaches: Sequence[tuple[float, float]]) -> Reach:
-    """What at least 95 % of the radiographs do not exceed, downwards and upwards."""
+    """The reach that at least 95 % of the radiographs do not exceed, downwards and upwards."""
     down, up = np.quantile(reaches, COVERAGE, axis=0, method="inverted_cdf").round(4).tolist()
     return Reach(down, up, len(reaches))
 
@@ -222,7 +222,7 @@ def _by_region(
 def _reaches(
     sample: Sample, meter: SeverityMeter, variation: Variation
 ) -> dict[str, tuple[float, float]]:
-    """By region, how far down and up 95 % of the variants of a radiograph go."""
+    """The reach, down and up, of 95 % of the variants of a radiograph, by region."""
     pixels = decode_file(sample.image).pixels
     mask = np.zeros_like(pixels)
     if sample.lung_mask is not None:
@@ -245,7 +245,7 @@ def _reaches_of(
 
 
 def severity_noise_table(document: Mapping[str, Any]) -> Table:
-    """One row a region."""
+    """A table with a row for each region."""
     return Table(
         "How far a severity goes by itself, in percentage points: 95 % of variants, in 95 % of radiographs",
         ("severity of", "radiographs", "down", "up", "median down", "median up"),

@@ -106,7 +106,8 @@ def collect(folders: Iterable[Path]) -> list[NetworkRuns]:
         beside[fold] = run, spec
     if not by_network:
         raise TrainingError(
-            "no finished run of an infection network is in the folders that were named"
+            "expected finished runs of an infection network in the folders that were named, found none: "
+            "`infmap-train fit` writes them"
         )
     return [
         NetworkRuns(network=network, folds=_split_of(runs[min(runs)][1])[1], runs=runs)

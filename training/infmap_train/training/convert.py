@@ -226,7 +226,9 @@ def _load_weights(source: Path, spec: ModelSpec | None) -> Any:
         )
     expected = spec.files.get(source.name)
     if expected is not None and expected != sha256_of(source):
-        raise SpecError(f"{source} is not the file that spec.json names (its SHA-256 differs)")
+        raise SpecError(
+            f"{source} is not the file that spec.json names (its SHA-256 differs): take the run folder whole"
+        )
     model = build(spec.network)
     run_folder.load_weights(model, source)
     return model

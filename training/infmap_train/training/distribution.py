@@ -69,4 +69,6 @@ def _config() -> dict[str, Any]:
     try:
         return dict(json.loads(os.environ.get("TF_CONFIG", "{}")))
     except ValueError as error:
-        raise TrainingError(f"TF_CONFIG is not JSON: {error}") from error
+        raise TrainingError(
+            f"the environment variable TF_CONFIG is not JSON ({error}): mend or unset it"
+        ) from error

@@ -62,4 +62,6 @@ def _refuse_elsewhere(item: Any, name: str, source: Path) -> None:
     layout = item.id.get_create_plist()
     used = [layout.get_filter(index)[0] for index in range(layout.get_nfilters())]
     if not set(used) <= set(_FILTERS):
-        raise ExportError(f"{source} compresses {name!r:.60} in a way that Keras does not")
+        raise ExportError(
+            f"{source} compresses {name!r:.60} in a way that Keras does not: save the model again"
+        )

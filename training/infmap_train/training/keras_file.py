@@ -353,7 +353,8 @@ def _refuse_class(described: Mapping[str, Any], source: Path) -> None:
         function = str(own.get("function", "")) if isinstance(own, dict) else ""
         if not function.removeprefix("tf.").startswith(_OPERATIONS):
             raise ExportError(
-                f"{source} has a layer that calls {function!r:.60}, which is not allowed"
+                f"{source} has a layer that calls {function!r:.60}, none of the operations that compute "
+                "networks: rebuild it with Keras' own layers"
             )
 
 

@@ -152,7 +152,10 @@ def train(
             "pictures to train on: pass a smaller --batch-size"
         )
     if not held_back.samples:
-        raise TrainingError(f"not one held-back picture has a mask of the {options.anatomy}")
+        raise TrainingError(
+            f"expected held-back pictures with a mask of the {options.anatomy}, found none: take data with "
+            "more masks, or other --folds"
+        )
     first = len(state["history"])
     loss_function = task.loss(first)
     with strategy.scope():
@@ -301,7 +304,7 @@ def _initial(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> Any:
 
 
 def _weights_record(network: NetworkSpec | ClassifierSpec, options: FitOptions) -> dict[str, str]:
-    """Which file the encoder's weights come from, by its hash; empty where they come from none."""
+    """The file that the encoder's weights come from, by its hash; empty where they come from none."""
     path = weights_file(network, options.encoder_weights)
     # A missing file is named by its reader, with the ways to weights.
     return {WEIGHTS_SHA256: sha256_of(path)} if path and path.is_file() else {}

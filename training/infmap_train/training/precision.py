@@ -1,4 +1,4 @@
-"""In which numbers a network computes while it is trained; weights are FP32 in all of them."""
+"""The precision that a network computes in while it is trained; weights are FP32 in all of them."""
 
 from __future__ import annotations
 

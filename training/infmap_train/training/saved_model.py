@@ -83,7 +83,8 @@ def load(folder: Path) -> Any:
     (_, inputs), outputs = signature.structured_input_signature, signature.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
         raise ExportError(
-            f"expected one input and one output in {folder}, found {len(inputs)} and {len(outputs)}"
+            f"expected one input and one output in {folder}, found {len(inputs)} and {len(outputs)}: "
+            "export the network with its pictures and its mask alone"
         )
     input_name, output_name = next(iter(inputs)), next(iter(outputs))
 
@@ -106,7 +107,9 @@ def _signature_function(graph: Any, folder: Path) -> str:
                 name: str = nodes[child.node_id].bare_concrete_function.concrete_function_name
                 if name:
                     return name
-    raise ExportError(f"expected a signature {SIGNATURE} in {folder}, found none")
+    raise ExportError(
+        f"expected a signature {SIGNATURE} in {folder}, found none: export the network again with one"
+    )
 
 
 def _needed(first: str, functions: Mapping[str, Any], folder: Path) -> list[str]:
@@ -143,7 +146,9 @@ def _refuse_effects(functions: Mapping[str, Any], folder: Path) -> None:
     allowed = _operations() | _PLUMBING | _FOLDED
     for name, function in functions.items():
         if op_def_registry.get(name) is not None:
-            raise ExportError(f"{folder} gives {name}, an operation of TensorFlow, another meaning")
+            raise ExportError(
+                f"{folder} gives {name}, an operation of TensorFlow, another meaning: export the network again"
+            )
         for node in function.node_def:
             if node.op in functions:
                 continue

@@ -38,7 +38,7 @@ class CoresLimit:
 
     @property
     def limit_per_s(self) -> float:
-        """As many streams as cores, each as fast as one core alone."""
+        """The throughput of as many streams as cores, each as fast as one core alone."""
         return self.cores * self.one_core_per_s
 
     def as_json(self) -> dict[str, Any]:

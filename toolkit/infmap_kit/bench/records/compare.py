@@ -57,7 +57,7 @@ class Comparison:
     differences: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """Return the comparison as a JSON document."""
         return dataclasses.asdict(self)
 
 
@@ -72,7 +72,7 @@ def compare_records(before: BenchRecord, after: BenchRecord) -> Comparison:
 
 
 def changes_table(comparison: Comparison) -> Table:
-    """One row a scope of two records."""
+    """A table with a row for each scope of two records."""
     differences = comparison.differences
     heading = "What else was different:" if differences else "Nothing else was different."
     rows = [

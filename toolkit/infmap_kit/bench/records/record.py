@@ -23,7 +23,7 @@ _NUMBERS = re.compile(r"\[\s+(-?\d[-+.\de,\s]*?)\s+\]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BenchRecord:
-    """Everything that was measured, and on what.
+    """The record of a measurement: everything that was measured, and on what.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ class BenchRecord:
             }
             return cls(**fields)
         except (TypeError, KeyError, ValueError, SpecError) as error:
-            raise SpecError(f"{name} is not a whole record: {error}") from error
+            raise SpecError(f"{name} is not a whole record: {error}; measure again") from error
 
 
 def compact_json(document: object) -> str:

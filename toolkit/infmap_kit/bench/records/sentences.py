@@ -42,7 +42,7 @@ def judged_ratios(record: BenchRecord) -> list[tuple[str, PairedRatio, float]]:
 
 
 def verdict(found: PairedRatio, goal: float) -> str:
-    """Whether a goal is reached, as far as the ratio's interval tells."""
+    """Say whether a goal is reached, as far as the ratio's interval tells."""
     if found.high <= goal:
         return "reached"
     return "missed" if found.low > goal else "not sure"
@@ -110,7 +110,7 @@ def cold_start_sentence(record: BenchRecord) -> str:
 
 
 def independent_sentence(record: BenchRecord) -> str:
-    """Whether another load generator agrees."""
+    """Say whether another load generator agrees."""
     figures = record.independent
     if not figures:
         return ""

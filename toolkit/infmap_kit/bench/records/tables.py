@@ -62,7 +62,7 @@ def scopes_table(record: BenchRecord) -> Table:
 
 
 def csv_table(record: BenchRecord) -> str:
-    """One row a scope, as CSV."""
+    """The table of the scopes, a row each, as CSV."""
     columns = (*_COLUMNS, "p50_low_ms", "p50_high_ms")
     rows = [
         (*row, "no" if row[0] in record.doubts else "yes")

@@ -69,7 +69,7 @@ def sentences(outcomes: Sequence[RowOutcome]) -> list[str]:
 
 
 def table5_table(outcomes: Sequence[RowOutcome]) -> Table:
-    """For the terminal: the columns that fit."""
+    """The table for the terminal, with the columns that fit."""
     notes = [
         f"{outcome.row.network.label}: {_note(outcome)}" for outcome in outcomes if _note(outcome)
     ]

@@ -95,7 +95,7 @@ class _Extremes:
 
 
 class CohortFigures:
-    """Everything that a report says.
+    """The figures that a cohort's report says.
 
     Parameters
     ----------

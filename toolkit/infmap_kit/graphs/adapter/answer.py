@@ -95,7 +95,7 @@ class NetworkAnswer:
         )
 
     def record(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the manifest's record of it; empty where nothing is chosen and no activation was asked for."""
         if self.axis is None and self.asked is None:
             return {}
         return {"classes": self.classes, "activation": self.asked or "none"}

@@ -26,7 +26,7 @@ class AdapterNodes:
     def feed(
         self, start: str, end: str, picture: NetworkPicture, adapter: ModelAdapter
     ) -> Iterator[onnx.NodeProto]:
-        """From gray uint8 pictures to the network's input."""
+        """Make the nodes that turn gray uint8 pictures into the network's input."""
         steps: list[tuple[str, list[str], dict[str, Any]]] = []
         if picture.element == TensorProto.FLOAT:
             steps.append(("Cast", [], {"to": TensorProto.FLOAT}))
@@ -55,7 +55,7 @@ class AdapterNodes:
         return self._chain(start, end, steps)
 
     def read(self, start: str, end: str, output: NetworkAnswer) -> Iterator[onnx.NodeProto]:
-        """From the network's answer to the probability of one class."""
+        """Make the nodes that turn the network's answer into the probability of one class."""
         steps: list[tuple[str, list[str], dict[str, Any]]] = []
         axis = output.axis
         if output.activation == "softmax" and axis is not None:

@@ -91,7 +91,7 @@ class NetworkPicture:
         return sides
 
     def record(self, adapter: ModelAdapter) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the manifest's record of it; empty where it is the contract's."""
         if self.is_contract:
             return {}
         stated = {name: value for name, value in adapter.feeds.items() if name != "layout"}

@@ -64,8 +64,8 @@ def halve_weights(model: onnx.ModelProto, *, smallest_tensor: int = 1024) -> Hal
             half = full.astype(np.float16)
         if not np.isfinite(half).all():
             raise ExportError(
-                f"weight {tensor.name!r} reaches {np.abs(full).max():.3g}, FP16 ends at 65504: "
-                "keep FP32"
+                f"expected weights up to 65504, the largest number in FP16, found "
+                f"{np.abs(full).max():.3g} in {tensor.name!r}: keep FP32"
             )
         tensors += 1
         values += full.size

@@ -42,5 +42,5 @@ class Int8Record:
         return (*self.kept, *self.left)
 
     def as_json(self) -> dict[str, Any]:
-        """As a manifest holds it."""
+        """Return the record as a manifest holds it."""
         return {**vars(self), "kept": list(self.kept), "left": list(self.left)}

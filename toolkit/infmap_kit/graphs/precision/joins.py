@@ -78,7 +78,7 @@ def _channels(model: onnx.ModelProto) -> dict[str, int]:
 def _upsampled(
     join: onnx.NodeProto, makers: dict[str, onnx.NodeProto], channels: dict[str, int]
 ) -> int:
-    """How many channels of a concatenation come first and are upsampled; 0 when it is none of a decoder."""
+    """Number of a concatenation's first channels that are upsampled; 0 when it is none of a decoder."""
     if join.op_type != "Concat" or len(join.input) < 2:
         return 0
     axis = helper.get_node_attr_value(join, "axis")

@@ -44,7 +44,7 @@ class Choice:
     depthwise: bool = True
 
     def outer(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Those that stay, of the names of all convolutions from the input to the output."""
+        """The names that stay, out of those of all convolutions from the input to the output."""
         end = max(len(names) - self.last, self.first)
         return (*names[: self.first], *names[end:])
 
@@ -176,7 +176,7 @@ def state_depthwise_weights(model: Any) -> int:
 
 
 def choices_for(segmentation: onnx.ModelProto) -> tuple[Choice, ...]:
-    """Those of :data:`CHOICES` that differ for a graph: few have depth-wise convolutions."""
+    """The members of :data:`CHOICES` that differ for a graph: few have depth-wise convolutions."""
     groups = (
         attribute.i
         for node in segmentation.graph.node
@@ -197,7 +197,7 @@ def _convolutions(model: Any, kinds: Sequence[str] = _CONVOLUTIONS) -> list[str]
 
 
 def _overflow_fix(nncf: Any) -> Any:
-    """Without VNNI, sums of 8-bit products overflow unless weights keep to 7 bits; with it, none do."""
+    """NNCF's setting against overflow: without VNNI, sums of 8-bit products overflow at 8-bit weights."""
     try:
         vnni = "vnni" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

@@ -1,4 +1,4 @@
-"""Which DICOM files are accepted, decided by their tags: rejects and warnings by name.
+"""The acceptance of DICOM files by their tags: refusals and warnings, each with a name.
 
 Messages never quote a tag's text unless it is one of the standard's terms: it may be a patient's name in
 the wrong place.

@@ -1,4 +1,4 @@
-"""Whether a DICOM file holds all the pixels that it announces, told without decoding or loading them."""
+"""A check that a DICOM file holds all the pixels that it announces, without decoding or loading them."""
 
 from __future__ import annotations
 

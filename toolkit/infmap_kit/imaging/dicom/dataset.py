@@ -1,4 +1,4 @@
-"""From a DICOM file's bytes to its data set, whatever the bytes are: parsed in bounds.
+"""The data set of a DICOM file, parsed within bounds whatever the file's bytes are.
 
 Only the attributes that reading and writing need are parsed; whatever else a file holds about its patient is
 left out.

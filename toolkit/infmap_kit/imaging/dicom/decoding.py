@@ -104,7 +104,7 @@ def pixel_decoder(syntax: str) -> Decoder:
 
 
 def decoder_name(dataset: Dataset) -> str:
-    """Which plug-in decodes this, or ``none needed``."""
+    """The name of the plug-in that decodes this, or ``none needed``."""
     syntax = dataset.file_meta.TransferSyntaxUID
     return _plugin(pixel_decoder(syntax)) if syntax.is_encapsulated else "none needed"
 

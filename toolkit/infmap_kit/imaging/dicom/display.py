@@ -1,4 +1,4 @@
-"""From stored values to what a workstation shows: the grayscale pipeline of DICOM PS3.4, N.2.
+"""The grayscale pipeline of DICOM PS3.4, N.2: from stored values to what a workstation shows.
 
 A stored value has 8 or 16 bits, so the whole pipeline is worked out once for every value that there
 can be, and the picture goes through one table.
@@ -42,7 +42,7 @@ Step = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Display:
-    """How stored values are shown.
+    """The way in which stored values are shown.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _beyond_bits_stored(
 
 
 def _padding(dataset: Dataset, values: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Which values lie outside the picture (PS3.3, C.7.5.1.1.2)."""
+    """The mask of the values that lie outside the picture (PS3.3, C.7.5.1.1.2)."""
     first = _padding_value(dataset, "PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, np.bool_)
@@ -191,7 +191,9 @@ def _modality(dataset: Dataset, values: NDArray[np.int32], steps: list[Step]) ->
     slope, intercept = float(slope), float(intercept)
     if not (np.isfinite(slope) and np.isfinite(intercept) and slope != 0):
         raise InputRejected(
-            Reason.UNREADABLE, f"found a rescale slope of {slope:g} and intercept of {intercept:g}"
+            Reason.UNREADABLE,
+            f"expected a finite Rescale Slope other than 0 and a finite intercept, found {slope:g} and "
+            f"{intercept:g}",
         )
     steps.append({"step": "modality", "kind": "rescale", "slope": slope, "intercept": intercept})
     if slope == 1 and intercept.is_integer() and abs(intercept) < 2**30:
@@ -259,7 +261,7 @@ def _misses(missed: list[str], chosen: str) -> list[InputWarning]:
 def _own_range(
     units: NDArray[Any], padding: NDArray[np.bool_], stored: NDArray[Any], steps: list[Step]
 ) -> tuple[NDArray[np.uint8], str]:
-    """Without a window: the range of the values that occur."""
+    """Show the range of the values that occur, where a file has no window."""
     counts = np.zeros(len(units), np.int64)
     # In parts: counting widens to 64 bits what it counts.
     for part in np.array_split(_patterns(stored), _PARTS):
@@ -316,7 +318,9 @@ def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], 
     first = first - 2**16 if first >= 2**15 and values.min() < 0 else first
     entries = _entries(item, count % 2**16 or 2**16)
     if not 8 <= bits <= 16:
-        raise InputRejected(Reason.UNREADABLE, f"found a LUT with entries of {bits} bits")
+        raise InputRejected(
+            Reason.UNREADABLE, f"expected a LUT with entries of 8 to 16 bits, found {bits}"
+        )
     places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
     return np.minimum(entries[places], 2**bits - 1), bits
 
@@ -332,7 +336,8 @@ def _entries(item: Dataset, count: int) -> NDArray[np.int64]:
         entries = np.atleast_1d(np.asarray(data))
     if entries.size < count:
         raise InputRejected(
-            Reason.UNREADABLE, f"found a LUT of {entries.size} entries that announces {count}"
+            Reason.UNREADABLE,
+            f"expected the {count} entries that the LUT announces, found {entries.size}",
         )
     return entries[:count].astype(np.int64) % 2**16
 

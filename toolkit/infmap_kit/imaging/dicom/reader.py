@@ -1,4 +1,4 @@
-"""From a DICOM file to a radiograph: the one way through parsing, contract, decoding and display.
+"""The reader of DICOM files: the one way through parsing, acceptance, decoding and display to a radiograph.
 
 The data set is parsed in bounds (:mod:`~infmap_kit.imaging.dicom.dataset`), refused or accepted by its tags
 (:mod:`~infmap_kit.imaging.dicom.acceptance`), decoded after a look at the sizes

@@ -1,4 +1,4 @@
-"""What the header of a raster file says, whatever its format."""
+"""The facts that the header of a raster file states, whatever its format."""
 
 from __future__ import annotations
 

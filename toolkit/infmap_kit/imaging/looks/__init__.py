@@ -1,1 +1,1 @@
-"""What a picture looks like: a chest or not, of which polarity, mirrored, written upon."""
+"""The look of a picture: a chest or not, of which polarity, mirrored, written upon."""

@@ -1,4 +1,4 @@
-"""How far a picture looks like a frontal chest, and one of the right polarity.
+"""Measures of how far a picture looks like a frontal chest, and one of the right polarity.
 
 Measured: the correlation of the picture with a plain drawing of a chest (dark lungs and corners,
 bright spine and belly), after cutting off even edges and shrinking to 32x32. It is 1 for the drawing

@@ -1,4 +1,4 @@
-"""How far a picture is from all that chest radiographs look like, whatever it shows instead.
+"""The distance of a picture from all that chest radiographs look like, whatever it shows instead.
 
 Radiographs of chests, shrunk to 32x32, are nearly sums of a few dozen pictures, their principal components.
 What is left of a picture after these are taken out is small for a chest and large for most else; nothing had to
@@ -25,7 +25,7 @@ _SIZE = 32
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Kind:
-    """What chests have in common.
+    """The features that chests have in common: a mean and principal components.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Kind:
 
 
 def strangeness(pixels: NDArray[np.uint8]) -> float:
-    """How strange an upright picture, (H, W) uint8, is beside chests: above 1 as 1 of 100 of them is."""
+    """The strangeness of an upright picture, (H, W) uint8, beside chests: above 1 as 1 of 100 of them is."""
     return _strangeness(network_view(pixels))
 
 

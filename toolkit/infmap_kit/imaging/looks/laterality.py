@@ -1,4 +1,4 @@
-"""Whether a frontal chest is probably mirrored: by a small network, in NumPy.
+"""A small network, in NumPy, that tells whether a frontal chest is probably mirrored.
 
 The score of a picture is the network's answer about it less its answer about its mirror image, so that
 mirroring changes the score's sign and nothing else. It is above 0 where heart, aorta and stomach lie as in
@@ -97,7 +97,7 @@ def judge_side(view: NDArray[np.float32], *, turned_over: bool = False) -> tuple
 
 
 def network_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the networks see of a picture, (H, W) uint8: (64, 64) float32 of mean 0 and deviation 1."""
+    """The network's input of a picture, (H, W) uint8: (64, 64) float32 of mean 0 and deviation 1."""
     inner = without_even_edges(sampled(pixels, _SAMPLED))
     small = cv2.resize(inner, (SEEN_PIXELS, SEEN_PIXELS), interpolation=cv2.INTER_AREA)
     return standardised(small.astype(np.uint8))
@@ -118,7 +118,7 @@ def _fitted() -> Laterality:
 def _answers(
     network: tuple[NDArray[np.float32], ...], pictures: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """One number for each of (N, 64, 64, 1): convolutions in steps of 2 with ReLU, and one neuron."""
+    """Compute a number for each of (N, 64, 64, 1): convolutions in steps of 2 with ReLU, and one neuron."""
     *layers, neuron = network
     for kernel, bias in zip(layers[::2], layers[1::2], strict=True):
         # As Keras pads for "same" where the size is even: below and on the right alone.

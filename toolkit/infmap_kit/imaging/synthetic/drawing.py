@@ -115,7 +115,7 @@ def _varied(points: tuple[Point, ...], random: np.random.Generator) -> list[Poin
 
 
 def _air(plate: Plate, lung_mask: NDArray[np.uint8]) -> Field:
-    """How much air the beam meets: little at the lungs' rim, most in their middle."""
+    """The amount of air that the beam meets: little at the lungs' rim, most in their middle."""
     depth = cv2.distanceTransform(lung_mask, cv2.DIST_L2, 3) / (0.11 * plate.unit)
     bulge = np.sqrt(np.clip(depth, 0, 1) * (2 - np.clip(depth, 0, 1)))
     return plate.soften((0.42 * lung_mask + 0.58 * bulge).astype(np.float32), 0.0035)
@@ -188,7 +188,7 @@ def _wall(y: float) -> float:
 
 
 def _rib(plate: Plate, side: int, index: int, tilt: float) -> Field:
-    """One rib: from the spine up and out, round the wall, and the upper ones forward and down."""
+    """Draw one rib: from the spine up and out, round the wall, and the upper ones forward and down."""
     top = 0.118 + 0.066 * index + tilt
     drop = 0.045 + 0.010 * index
     reach = _wall(top + drop)

@@ -1,4 +1,4 @@
-"""One look at what a node's file names: what was found there, and how to mend it."""
+"""The outcome of one check of what a node's file names: what was found there, and how to mend it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CheckState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """A look at the world.
+    """The outcome of one check of what a node's file names.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Look:
         return f"{': '.join([self.verdict, *filter(None, place), self.what, self.found or 'yes'])}{fix}"
 
     def as_json(self, lines: Mapping[Key, int]) -> dict[str, Any]:
-        """For scripts; ``line`` is ``None`` where the file has no such key."""
+        """Return the look as a JSON document; ``line`` is ``None`` where the file has no such key."""
         return {
             "verdict": str(self.verdict),
             "line": line_at(lines, self.key) or None,

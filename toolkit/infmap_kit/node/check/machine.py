@@ -81,7 +81,7 @@ def _space(config: NodeConfig) -> Iterator[Look]:
 
 
 def _user(config: NodeConfig) -> Iterator[Look]:
-    """Whether the user that the node runs as may read and write what the file names."""
+    """Check whether the user that the node runs as may read and write what the file names."""
     folder, user = config.node.spool, _runs_as(config)
     if user is None:
         return
@@ -126,7 +126,7 @@ def _runs_as(config: NodeConfig) -> pwd.struct_passwd | None:
 
 
 def _audit(config: NodeConfig) -> Iterator[Look]:
-    """Whether the audit log can be written."""
+    """Check whether the audit log can be written."""
     key, what = ("audit", "to"), "audit log"
     if config.audit.to == "off":
         yield Look(
@@ -228,7 +228,7 @@ def _ports(config: NodeConfig) -> Iterator[Look]:
 
 
 def _certificates(config: NodeConfig) -> Iterator[Look]:
-    """Whether a certificate of the node ends soon; whether it can be used at all, the file's check says."""
+    """Check whether a certificate of the node ends soon; the file's check says whether it can be used."""
     sections: list[tuple[Key, ServerTls | ClientTls | None]] = [(("node", "tls"), config.node.tls)]
     for number, destination in enumerate(config.destinations):
         sections.append((("destinations", number, "tls"), destination.tls))
@@ -251,7 +251,7 @@ def _certificates(config: NodeConfig) -> Iterator[Look]:
 
 
 def _clock() -> Iterator[Look]:
-    """Whether the clock follows a time server, by systemd's word."""
+    """Check whether the clock follows a time server, by systemd's word."""
     command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603  # our own command line

@@ -149,7 +149,7 @@ def _look_at_pacs(config: NodeConfig, pacs: CStoreDestination, key: Key) -> Iter
 
 
 def _heard(config: NodeConfig, pacs: CStoreDestination, key: Key) -> Iterator[Look]:
-    """Whether the address of the PACS is among those that its entry among the callers names."""
+    """Check whether the address of the PACS is among those that its entry among the callers names."""
     networks = [one.address for one in config.callers if one.ae_title == pacs.ae_title]
     if not networks or None in networks:
         return

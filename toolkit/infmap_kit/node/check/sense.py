@@ -1,4 +1,4 @@
-"""Sense of a node's TOML file whose keys are all good: what contradicts itself, or can never work."""
+"""Contradictions in a node's TOML file whose keys are all good, and settings that can never work."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _why_not_ours(host: str) -> str:
-    """Why this machine cannot listen on a host; empty when it can."""
+    """The reason why this machine cannot listen on a host; empty when it can."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]

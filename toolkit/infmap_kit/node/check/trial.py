@@ -1,4 +1,4 @@
-"""One drawn radiograph through each rule of a running node: sent, judged, delivered, found again, removed."""
+"""A trial of a running node: for each rule a drawn radiograph is sent, judged, delivered, found and removed."""
 
 from __future__ import annotations
 

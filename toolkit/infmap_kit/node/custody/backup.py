@@ -59,7 +59,7 @@ class Saved:
     size_bytes: int
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts."""
+        """Return the record as a JSON document."""
         return dataclasses.asdict(self)
 
 

@@ -69,7 +69,7 @@ class Forgotten:
     subjects: list[AuditedObject]
 
     def as_json(self, *, dry_run: bool) -> dict[str, Any]:
-        """For scripts; without a name, and without a UID."""
+        """Return the list as a JSON document without a name, and without a UID."""
         return {
             "dry_run": dry_run,
             "radiographs": [

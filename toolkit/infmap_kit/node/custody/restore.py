@@ -126,7 +126,9 @@ def _unpack(backup: Path, folder: Path) -> dict[str, Any]:
         for member in tar:
             content = tar.extractfile(member)
             if content is None or not _MEMBER.fullmatch(member.name):
-                raise NodeError(f"{backup} is no backup of a node: it holds something else")
+                raise NodeError(
+                    f"expected a backup of a node, found other files in {backup}: name another"
+                )
             target = folder / member.name
             target.parent.mkdir(mode=0o700, exist_ok=True)
             digest = hashlib.sha256()
@@ -146,12 +148,15 @@ def _unpack(backup: Path, folder: Path) -> dict[str, Any]:
         raise NodeError(f"{backup} was cut short: its manifest is missing or damaged") from error
     if version != FORMAT:
         raise NodeError(
-            f"expected a backup of format {FORMAT}, found {version}: another infmap-kit made it"
+            f"expected a backup of format {FORMAT}, found {version}: restore it with the "
+            "version of infmap-kit that made it"
         )
     wrong = sorted(name for name in {*hashes, *expected} if hashes.get(name) != expected.get(name))
     if wrong or QUEUE not in hashes:
         named = ", ".join(wrong[:5]) or QUEUE
-        raise NodeError(f"{backup} is damaged, nothing was restored: {named} is not what it was")
+        raise NodeError(
+            f"{backup} is damaged ({named} is not what it was), nothing was restored: take another backup"
+        )
     return manifest
 
 
@@ -163,11 +168,11 @@ def _check_queue(file: Path) -> None:
         # Into the one file, for it alone is moved.
         database.reading().execute("PRAGMA journal_mode = DELETE")
     except (sqlite3.DatabaseError, ValueError) as error:
-        raise NodeError(f"the backup's queue is damaged: {error}") from error
+        raise NodeError(f"the backup's queue is damaged ({error}): take another backup") from error
     finally:
         database.close()
     if answer != "ok":
-        raise NodeError(f"the backup's queue is damaged: {answer}")
+        raise NodeError(f"the backup's queue is damaged ({answer}): take another backup")
 
 
 def _move(source: Path, into: Path, spool: Spool) -> int:

@@ -60,7 +60,7 @@ def _no_passphrase() -> str:
 
 
 def out_of_date(certificate: Path, key: Path | None) -> str:
-    """Why others refuse a certificate today, in the TLS library's words; empty where its dates are good.
+    """The TLS library's words for why others refuse a certificate today; empty where its dates are good.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def out_of_date(certificate: Path, key: Path | None) -> str:
 
 
 def expires_at_s(certificate: Path, key: Path | None) -> float:
-    """When a certificate whose dates are good ends, in seconds since 1970.
+    """The time when a certificate whose dates are good ends, in seconds since 1970.
 
     Parameters
     ----------

@@ -129,5 +129,5 @@ class Database(DurableDatabase):
         if version not in (0, _VERSION):
             raise NodeError(
                 f"expected {path} to be of version {_VERSION}, found {version}: "
-                "it was made by another infmap-kit"
+                "use the version of infmap-kit that made it"
             )

@@ -75,7 +75,7 @@ def erase(database: Database, image_ids: Iterable[int], files: Iterable[str]) ->
 
 
 def on_the_way(states: dict[int, str]) -> str:
-    """Why radiographs cannot be forgotten now."""
+    """The error's text that says why radiographs cannot be forgotten now."""
     named = ", ".join(f"{number} is {state}" for number, state in states.items())
     return (
         f"expected every radiograph of it to be finished, found that {named}: nothing was forgotten; "

@@ -159,7 +159,7 @@ class Store(Queue):
                     count(sql, name, number)
 
     def promised_bytes(self) -> int:
-        """Most bytes that the results of all accepted radiographs without an answer will take."""
+        """The most bytes that the results of all accepted radiographs without an answer will take."""
         row = self.database.reading().execute(
             "SELECT coalesce(sum(results_bytes), 0) AS promised FROM image WHERE state IN (?, ?)",
             (State.WAITING, State.WORKING),

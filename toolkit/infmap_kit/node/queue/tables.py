@@ -62,7 +62,7 @@ def refused_table(seen: Overview) -> Table:
 
 
 def images_table(images: Sequence[Mapping[str, Any]]) -> Table:
-    """One row a radiograph."""
+    """A table with a row for each radiograph."""
     columns = (
         *("ID", "received, UTC", "from", "accession", "state"),
         *("severity", "grade", "probability", "found, or why"),
@@ -97,7 +97,7 @@ def _cells(image: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def held_table(radiographs: Sequence[Held]) -> Table:
-    """One row a radiograph that the node holds of somebody."""
+    """A table with a row for each radiograph that the node holds of somebody."""
     rows = [
         (str(one.image_id), shown_time(one.received_at), one.caller, str(one.state))
         for one in radiographs
@@ -106,7 +106,7 @@ def held_table(radiographs: Sequence[Held]) -> Table:
 
 
 def callers_table(callers: Sequence[Mapping[str, Any]]) -> Table:
-    """One row a caller that was refused."""
+    """A table with a row for each caller that was refused."""
     rows = [
         (
             shown_time(row["last_at"]),

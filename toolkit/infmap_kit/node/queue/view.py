@@ -59,7 +59,7 @@ _HAS_ONE = "EXISTS (SELECT 1 FROM delivery WHERE image_id = id AND delivery.stat
 
 
 def overview(database: Database) -> Overview:
-    """Count everything."""
+    """Count radiographs and deliveries by state, and read the counters of events."""
     sql = database.reading()
     images: dict[str, int] = {state.value: 0 for state in State}
     for row in sql.execute("SELECT state, count(*) AS n FROM image GROUP BY state").fetchall():

@@ -115,7 +115,7 @@ class _QueueCollector(Collector):
         self._lost = lost
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the queue is counted by a request, not by the registration."""
+        """Describe nothing: the queue is counted by a request, not by the registration."""
         return []
 
     def collect(self) -> Iterable[Metric]:

@@ -38,7 +38,7 @@ def course_document(course: Course) -> dict[str, Any]:
 
 
 def _noise_from(course: Course) -> str | None:
-    """Whether radiographs were measured (``--noise``), or the model states it."""
+    """The origin of the noise: measured radiographs (``--noise``), or the model's own statement."""
     if course.noise is None:
         return None
     return "radiographs" if isinstance(course.noise, Noise) else "model"

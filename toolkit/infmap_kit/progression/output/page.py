@@ -19,7 +19,7 @@ _TONES = {"rise": "bad", "fall": "good"}
 
 
 def course_table(course: Course) -> Table:
-    """One row a result, for the terminal."""
+    """A table with a row for each result, for the terminal."""
     # The noise below the figure that it belongs to: eight columns would not fit a terminal.
     rows = []
     for point in course.points:
@@ -82,7 +82,7 @@ def page(course: Course, maps: Sequence[Map]) -> str:
 
 
 def noise_table(noise: Noise) -> Table:
-    """One row a radiograph whose noise was measured."""
+    """A table with a row for each radiograph whose noise was measured."""
     rows = [
         (
             shown(radiograph.source),

@@ -29,7 +29,7 @@ def _at(region: str, threshold: str) -> tuple[str, str, str]:
 
 
 def _in(side: str, site: str) -> tuple[str, str, str]:
-    """Of a lung or a zone of it: the name says it, and the finding site in codes."""
+    """The concept for the share of a lung or of a zone of it, which its name and the finding site state."""
     where = f"{side} lung" if site == "lung" else f"{side} lung, {site.replace('-', ' ')}"
     return _own(f"{{AFFECTED}}-{side.upper()}-{site.upper()}", f"{{Affected}} share of the {where}")
 

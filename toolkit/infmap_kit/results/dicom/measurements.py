@@ -47,7 +47,7 @@ def measurements(answer: Answer, finding: FindingSpec) -> list[Measurement]:
 
 
 def evaluations(answer: Answer, finding: FindingSpec) -> list[QualitativeEvaluation]:
-    """Whether the condition is present, and the grade and a classifier's decision where there is one."""
+    """The finding's presence in codes, and the grade and a classifier's decision where there is one."""
     from highdicom.sr import QualitativeEvaluation
 
     decisions = {True: coded(finding.present), False: coded(finding.absent)}

@@ -1,4 +1,4 @@
-"""From a model's answer to the DICOM objects that go back to the PACS."""
+"""The DICOM objects that go back to the PACS, made of a model's answer."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def dicom_results(
     """
     if source is None:
         raise InputRejected(
-            Reason.NO_DICOM_SOURCE, "DICOM results are made of DICOM files, and this is none"
+            Reason.NO_DICOM_SOURCE,
+            "expected a DICOM file to make DICOM results of, found another picture",
         )
     with writing():
         from infmap_kit.results.dicom.presentation_state import presentation_state

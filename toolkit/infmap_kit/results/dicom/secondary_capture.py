@@ -1,4 +1,4 @@
-"""What every viewer shows: radiograph and map with their words, or the bare map."""
+"""The Secondary Capture, which every viewer shows: radiograph and map with their words, or the bare map."""
 
 from __future__ import annotations
 

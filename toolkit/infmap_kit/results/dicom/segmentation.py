@@ -1,4 +1,4 @@
-"""Where the finding is, as a DICOM Segmentation over the radiograph's own pixels."""
+"""The place of the finding as a DICOM Segmentation over the radiograph's own pixels."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from infmap_kit.imaging.radiograph import Reason
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
-    """Everything that calls highdicom happens in here.
+    """Surround everything that calls highdicom, and translate its errors.
 
     Raises
     ------

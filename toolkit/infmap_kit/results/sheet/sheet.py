@@ -32,7 +32,7 @@ _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Capture(enum.StrEnum):
-    """What a Secondary Capture shows."""
+    """The content of a Secondary Capture."""
 
     BESIDE = "beside"
     """The radiograph beside its map, with everything that says what they mean."""
@@ -44,7 +44,7 @@ class Capture(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SheetText:
-    """What stands below the pictures, each line wrapped where it must be.
+    """The text below the pictures, each line wrapped where it must be.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""What results say to their readers, in their language."""
+"""The words of results, in the language of their readers."""

@@ -31,7 +31,7 @@ def finding_name(finding: FindingSpec, words: Words) -> str:
 
 
 def notice(finding: FindingSpec, words: Words) -> str:
-    """What the result may be used for; a finding's own notice is kept as it is."""
+    """The notice of what the result may be used for; a finding's own notice is kept as it is."""
     return words("notice") if finding.notice == COVID_19.notice else finding.notice
 
 

@@ -54,7 +54,7 @@ def examine_host(site: Site) -> Iterator[AcceptanceLine]:
 
 
 def driver_table() -> AcceptanceLine:
-    """Whether the table of images names no driver that the image's CUDA is too new for."""
+    """Check that the table of images names no driver that the image's CUDA is too new for."""
     wrong = [
         f"image {image.release} with CUDA {image.cuda} names driver {image.driver}"
         for image in images()
@@ -103,7 +103,7 @@ def gpu_lines(manifest: Manifest, gpu: PresentGpu | None) -> Iterator[Acceptance
 
 
 def image_line(manifest: Manifest) -> AcceptanceLine:
-    """Whether the table names the image that the plans were built for."""
+    """Check that the table names the image that the plans were built for."""
     expected = manifest.built_with.get("image", "an image for the repository")
     try:
         found = find(manifest.target).image(manifest).reference

@@ -48,7 +48,7 @@ def fingerprint(repository: Path) -> str:
 
 
 def untouched(repository: Path, before: str) -> AcceptanceLine:
-    """Whether the repository that was given is as it was."""
+    """Check that the repository that was given is as it was."""
     after = fingerprint(repository)
     expected = f"as before: SHA-256 of all its files {before[:16]}"
     found = f"SHA-256 of all its files {after[:16]}"

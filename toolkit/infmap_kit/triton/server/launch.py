@@ -1,4 +1,4 @@
-"""What becomes the server: ``python -IS launch.py STARTER REGIONS COMMAND``, Python's own library and no more.
+"""The program that becomes the server: ``python -IS launch.py STARTER REGIONS COMMAND``. It imports no package.
 
 In a process of its own and not in Popen's preexec_fn: Python that runs between fork and exec crashes now and
 then where gRPC has threads.

@@ -127,6 +127,6 @@ def _remove(folder: Path) -> None:
 
 
 def temporary_folder() -> Path:
-    """Where the copies lie: a plain path, whatever ``TMPDIR`` says."""
+    """The folder of the copies: a plain path, whatever ``TMPDIR`` says."""
     folder = Path(tempfile.gettempdir())
     return folder if _PLAIN.fullmatch(str(folder)) else Path("/tmp")  # noqa: S108  # made by mkdtemp

@@ -117,7 +117,7 @@ class TritonServer:
         return command
 
     def _launch(self) -> list[str]:
-        """What becomes the server, and sees to it that nothing of it stays when it or we are killed."""
+        """The command's first words: a program that becomes the server, and leaves nothing when killed."""
         return [sys.executable, "-IS", str(_LAUNCH), str(os.getpid()), self._memory_prefix]
 
     def memory_mib(self) -> float:

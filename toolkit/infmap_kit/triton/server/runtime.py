@@ -146,12 +146,14 @@ def install_runtime(wheel: Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     free_mib = shutil.disk_usage(folder.parent).free >> 20
     if free_mib < _NEEDED_MIB:
-        raise HostMismatch(f"expected {_NEEDED_MIB} MiB free in {folder.parent}, found {free_mib}")
+        raise HostMismatch(
+            f"expected {_NEEDED_MIB} MiB free in {folder.parent}, found {free_mib}: make room there"
+        )
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".runtime-") as scratch:
         source = wheel if wheel is not None else _download(Path(scratch))
         if sha256_of(source) != WHEEL_SHA256:
             raise InfmapError(
-                f"{source.name} is not the {WHEEL_REQUIREMENT} that is known (SHA-256 differs)"
+                f"{source.name} is not the known {WHEEL_REQUIREMENT} (SHA-256 differs): fetch it again"
             )
         beside = Path(scratch) / "server"
         with zipfile.ZipFile(source) as archive:
@@ -159,7 +161,8 @@ def install_runtime(wheel: Path | None = None) -> Path:
             archive.extractall(beside, members)
         if not (beside / stub_of(_PYTHON)).is_file():
             raise HostMismatch(
-                f"expected Python 3.8 to 3.13 for Triton's python backend, found {_PYTHON}"
+                f"expected Python 3.8 to 3.13 for Triton's python backend, found {_PYTHON}: make the "
+                "environment with one of these"
             )
         shutil.copy(beside / stub_of(_PYTHON), beside / STUB)
         for program in ("pytriton/tritonserver/bin/tritonserver", STUB):

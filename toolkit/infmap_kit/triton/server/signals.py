@@ -1,4 +1,4 @@
-"""What signals ask of a server that is running."""
+"""The signals that ask a running server to check its files, or to end."""
 
 from __future__ import annotations
 

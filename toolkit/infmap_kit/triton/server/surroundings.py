@@ -1,4 +1,4 @@
-"""What a server cannot start without: open files, a locale, paths that it can be told.
+"""The surroundings that a server cannot start without: open files, a locale, paths that it can be told.
 
 Where one of these is missing Triton hangs, or its Python ends, and neither says why.
 """
@@ -56,7 +56,7 @@ def require_locale() -> None:
 
 
 def packages_path() -> str:
-    """Where the packages of this Python lie, as ``PYTHONPATH``, for the Python inside the server.
+    """The folders of this Python's packages, as ``PYTHONPATH`` for the Python inside the server.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a reader of a data set is, and what its readers share: tables, pictures by name, samples."""
+"""The base of the readers of data sets, and what they share: tables, pictures by name, samples."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an encoder starts from: public weights, read without running anything of theirs."""
+"""The weights that an encoder starts from: public ones, read without running anything of theirs."""

@@ -104,7 +104,7 @@ def is_checkpoint(start: bytes) -> bool:
 
 
 class _Refused(Exception):
-    """Why a file is not read."""
+    """The reason why a file is not read."""
 
 
 def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, bytes]]:
@@ -208,7 +208,7 @@ def _refuse_instructions(content: bytes) -> None:
 
 
 def _meaning(module: str, name: str = "") -> Any:
-    """What a name in the pickle stands for here; ``None`` for all that weights do not need."""
+    """The object that a name in the pickle stands for here; ``None`` for all that weights do not need."""
     if (module, name) == ("collections", "OrderedDict"):
         return collections.OrderedDict
     if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):

@@ -1,4 +1,4 @@
-"""What every codestream says of its picture."""
+"""The size of its picture that every codestream states in its header."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _read(_folder: Path, marks: Sequence[Path]) -> list[Sample]:
 
 
 def _reading(path: Path) -> dict[str, str]:
-    """Of ``male 45yrs``, or ``Patient's Sex: F`` and ``Patient's Age: 027Y``, and of the finding's line."""
+    """Read ``male 45yrs``, or ``Patient's Sex: F`` and ``Patient's Age: 027Y``, and the finding's line."""
     try:
         text = path.read_bytes()[:_MAX_READING_BYTES].decode("utf-8", "replace")
     except OSError:
