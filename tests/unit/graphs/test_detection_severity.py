@@ -100,7 +100,7 @@ def _check(probability: NDArray[np.float32], *masks: Mask) -> dict[str, NDArray[
         assert actual["SEVERITY_OF_LUNGS"][index] == lungs.any()
         figures = lung_answer(probability, lungs, threshold=0.5)
         assert figures.of_lungs == lungs.any()
-        assert figures.grade == (Grades().of(severity) if lungs.any() else None)
+        assert figures.grade == (Grades().of(float(severity)) if lungs.any() else None)
         np.testing.assert_array_equal(np.float32(figures.severity_percent), severity)
         np.testing.assert_array_equal(figures.lungs, of_lungs)
         np.testing.assert_array_equal(figures.zones, of_zones)
