@@ -103,7 +103,7 @@ def test_what_cannot_be_added_up_is_refused(
 
 
 def test_no_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no finished run"):
+    with pytest.raises(TrainingError, match="expected finished runs.*found none"):
         collect([tmp_path])
 
 
