@@ -155,9 +155,7 @@ def test_whoever_imports_a_package_of_ours_first_tells_nobody(
 
 COMMANDS = {
     "export for ONNX Runtime": "infmap_kit export small -r ort --target onnxruntime --cpu",
-    "export in FP16": "infmap_kit export small -r half --target onnxruntime --precision fp16",
     "export for OpenVINO": "infmap_kit export small -r openvino --target openvino",
-    "export auto": "infmap_kit export small -r auto --target embedded --precision auto",
     "verify": "infmap_kit verify published small --repository repository",
     "verify bisect": "infmap_kit verify bisect small",
     "verify compile": "infmap_kit verify compile small --gpu t4",

@@ -19,9 +19,9 @@ from infmap_kit.extras import extra_with
 from linked_environment import linked_environment
 from without_extras import distributions
 
-EXTRAS = ("client", "export", "sign", "embedded", "dicom", "node", "annotate", "view")
-"""Those whose packages are small; `train` is tried by its own tests, `int8`, `compile` and `tensorrt` are
-`export` and a library more."""
+EXTRAS = ("client", "export", "embedded", "node", "annotate")
+"""Those whose packages are small. `dicom` and `view` are parts of `node`, `sign` is a library, `int8`, `compile` and
+`tensorrt` are `export` and a library more; `train` is tried by its own tests."""
 
 _HINT = re.compile(r"pip install 'infmap-kit\[(\w+)\]'")
 
@@ -106,7 +106,6 @@ def test_every_command_in_a_real_environment_of_one_extra(
     has = {
         "annotate": "onnx",
         "export": "onnx",
-        "dicom": "highdicom",
         "node": "highdicom",
         "embedded": "openvino",
     }

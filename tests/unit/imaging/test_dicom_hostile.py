@@ -233,10 +233,10 @@ def test_mutated_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 6))
+@pytest.mark.parametrize("seed", [2, 3])
 def test_many_mutated_files(tmp_path: Path, seed: int) -> None:
     (tmp_path / "seeds").mkdir()
-    _assert_bounded(_fuzz(tmp_path / "seeds", seed, 15000), 15000)
+    _assert_bounded(_fuzz(tmp_path / "seeds", seed, 8000), 8000)
 
 
 _READ_ONE = """
