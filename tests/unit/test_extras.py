@@ -20,7 +20,7 @@ from linked_environment import linked_environment
 from without_extras import distributions
 
 EXTRAS = ("client", "export", "embedded", "node", "annotate")
-"""Those whose packages are small. `dicom` and `view` are parts of `node`, `sign` is a library, `int8`, `compile`
+"""Those of small packages. `dicom` and `view` are parts of `node`, `sign` is a library, `int8`, `compile`
 and `tensorrt` are `export` and a library more; `train` is tried by its own tests."""
 
 _HINT = re.compile(r"pip install 'infmap-kit\[(\w+)\]'")
