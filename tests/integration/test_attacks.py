@@ -278,7 +278,7 @@ def test_a_server_that_is_another_one_is_refused_and_brought_again(
     refused("utils.py is not that of nvidia-pytriton==0.7.0")
     # It is not taken for installed either: only the right wheel helps.
     (tmp_path / "no.whl").write_bytes(b"")
-    with pytest.raises(InfmapError, match=r"no.whl is not the nvidia-pytriton==0.7.0"):
+    with pytest.raises(InfmapError, match=r"no.whl is not the known nvidia-pytriton==0.7.0"):
         runtime.install_runtime(tmp_path / "no.whl")
 
 
