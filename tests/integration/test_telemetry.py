@@ -196,9 +196,9 @@ def test_training_and_evaluation_tell_nobody(place: Path) -> None:
     """TensorFlow, tf2onnx, ONNX Runtime and matplotlib, which would grumble without a home folder."""
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     write_synthetic(place / "radiographs", count=8, size=256, seed=0)
-    fit = "fit --data radiographs --run run --frozen --encoder-weights none --epochs 1 --folds 2"
+    fit = "fit --data radiographs --run run --network unet/efficientnetlite0 --frozen --encoder-weights none"
     for line in (
-        f"{fit} --batch-size 4 --small-epochs 1 --small-size 32",
+        f"{fit} --epochs 1 --folds 2 --batch-size 4 --small-epochs 1 --small-size 32",
         "evaluate run --data radiographs",
     ):
         done = traced("infmap_train.cli", *line.split(), home=NO_HOME, folder=place, timeout_s=600)
