@@ -27,7 +27,7 @@ from infmap_kit.imaging.readers import decode_file
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.report.table import Table
 from infmap_kit.results import sheet
-from infmap_train.data.dataset import Sample, read_index, split_by_group
+from infmap_train.data.dataset import Sample, each_patient_once, read_index, split_by_group
 
 _SIZE = 1024
 _FONT = Path(sheet.__file__).parent / "fonts" / "DejaVuSans.ttf"
@@ -205,7 +205,7 @@ def main(folders: Sequence[Path], pictures: int, kept: Path | None) -> None:
             chosen = [row for row in half if kind in ("all", samples[row].kind)]
             patients = {samples[row].group for row in chosen}
             shares = [f"{100 * flags[chosen].mean():.2f}" for flags in (warned, larger)]
-            once = each_patient_once([samples[row] for row in chosen], warned[chosen])
+            once = np.mean(warned[chosen] * each_patient_once([samples[row] for row in chosen]))
             rows.append(
                 (
                     title,
@@ -242,14 +242,6 @@ def main(folders: Sequence[Path], pictures: int, kept: Path | None) -> None:
     console.print(
         found([pixels[row] for row in chosen_patients(samples, second[~warned[second]])[:pictures]])
     )
-
-
-def each_patient_once(samples: Sequence[Sample], flags: NDArray[np.bool_]) -> float:
-    """Mean of the patients' shares."""
-    patients: dict[str, list[bool]] = {}
-    for sample, flag in zip(samples, flags, strict=True):
-        patients.setdefault(sample.group, []).append(bool(flag))
-    return float(np.mean([np.mean(one) for one in patients.values()]))
 
 
 def chosen_patients(samples: Sequence[Sample], rows: NDArray[np.intp]) -> list[int]:

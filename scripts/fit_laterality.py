@@ -29,7 +29,7 @@ from infmap_kit.imaging.looks.laterality import SEEN_PIXELS, Laterality, network
 from infmap_kit.imaging.looks.sampling import sampled, without_even_edges
 from infmap_kit.imaging.readers import decode_file
 from infmap_kit.report.table import Table
-from infmap_train.data.dataset import Sample, read_index, split_by_group
+from infmap_train.data.dataset import Sample, each_patient_once, read_index, split_by_group
 
 keras = tf.keras
 CHANNELS = (16, 32, 48, 64)
@@ -182,13 +182,6 @@ def write(model: Laterality, output: Path) -> None:
         mirrored_below=model.mirrored_below,
         **arrays,
     )
-
-
-def each_patient_once(samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """(N,) how much each picture counts, with a mean of 1, so that every patient counts the same."""
-    pictures = Counter(sample.group for sample in samples)
-    shares = np.array([1 / pictures[sample.group] for sample in samples])
-    return np.asarray(shares / shares.mean(), np.float64)
 
 
 def threshold(scores: NDArray[np.float64], counted: NDArray[np.float64]) -> float:

@@ -37,16 +37,16 @@ _PLAN = """
 gpu = {gpu}
 [fit]
 encoder_weights = "none"
-epochs = 3
+epochs = {epochs}
 batch_size = 2
 learning_rate = 1e-4
-small_epochs = 3
+small_epochs = {epochs}
 small_size = 32
 folds = 2
 [[trainings]]
 architectures = ["unet"]
 encoders = ["efficientnetlite0"]
-frozen = [false, true]
+frozen = [{frozen}]
 """
 NAMES = [
     f"seed-0/u-net-efficientnet-lite0-{frozen}/fold-{fold}"
@@ -55,11 +55,15 @@ NAMES = [
 ]
 
 
+def _plan(*, gpu: str = "false", epochs: int = 3, frozen: str = "false, true") -> str:
+    return _PLAN.format(gpu=gpu, epochs=epochs, frozen=frozen)
+
+
 @pytest.fixture
 def plan(tmp_path: Path) -> Path:
     write_data(tmp_path / "data", covid=6, normal=6)
     path = tmp_path / "plan.toml"
-    path.write_text(_PLAN.format(gpu="false"))
+    path.write_text(_plan())
     return path
 
 
@@ -113,9 +117,7 @@ def test_a_plan_that_is_killed_three_times_ends_as_an_unbroken_one(
     plan: Path, tmp_path: Path
 ) -> None:
     # A start costs more than an epoch: one network in two folds, of so many epochs that each kill meets them.
-    plan.write_text(
-        plan.read_text().replace("[false, true]", "[true]").replace("ochs = 3", "ochs = 8")
-    )
+    plan.write_text(_plan(epochs=8, frozen="true"))
     names = NAMES[2:]
     asked = ("reproduce", plan, "--data", tmp_path / "data", "--runs")
     told, _ = _told(*asked, tmp_path / "unbroken", "--workers", 2)
@@ -179,7 +181,7 @@ def test_a_training_does_not_outlive_whoever_began_it(plan: Path, tmp_path: Path
 
 
 def test_a_training_for_gpus_does_not_begin_on_a_cpu(plan: Path, tmp_path: Path) -> None:
-    plan.write_text(_PLAN.format(gpu="true"))
+    plan.write_text(_plan(gpu="true"))
     with _process(plan, tmp_path) as process:
         assert process.stdout is not None
         said = process.stdout.read().decode()
@@ -233,7 +235,7 @@ def test_a_stated_throughput_goes_with_the_multiplications(plan: Path, tmp_path:
 
 
 def test_a_dry_run_times_a_step_and_trains_nothing(plan: Path, tmp_path: Path) -> None:
-    plan.write_text(_PLAN.format(gpu="true").replace("[false, true]", "[false]"))
+    plan.write_text(_plan(gpu="true", frozen="false"))
     asked = ("reproduce", plan, "--dry-run", "--data", tmp_path / "data", "--runs", tmp_path / "r")
     told, _ = _told(*asked)
     (network,) = told["networks"]

@@ -332,6 +332,13 @@ def _doubts(radiograph: Radiograph) -> list[str]:
         return [error.reason]
 
 
+def each_patient_once(samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """(N,) weights of the pictures, with a mean of 1, with which every patient counts the same."""
+    pictures = Counter(sample.group for sample in samples)
+    shares = np.array([1 / pictures[sample.group] for sample in samples])
+    return np.asarray(shares / shares.mean(), np.float64)
+
+
 def split_by_group(
     samples: Sequence[Sample], *, folds: int, seed: int
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
