@@ -20,6 +20,7 @@ import pytest
 from infmap_kit.bench.load import LoadOptions
 from infmap_kit.bench.measure import BenchOptions, measure, require_settled
 from infmap_kit.bench.records.record import BenchRecord
+from infmap_kit.bench.records.sentences import meaning_sentences
 from infmap_kit.bench.scopes import (
     APART,
     ENGINE_ALONE,
@@ -27,6 +28,8 @@ from infmap_kit.bench.scopes import (
     FILE_TO_MAP,
     LUNGS,
     ONNX_RUNTIME,
+    OTHER_ENGINE,
+    OTHER_ONNX_RUNTIME,
     SCOPES,
     SERVED_ENSEMBLE,
     SERVED_SEGMENTATION,
@@ -120,10 +123,17 @@ def test_load_and_baselines_stand_in_the_same_record(small_repository: Path) -> 
     options = dataclasses.replace(
         QUICK,
         baselines=True,
+        beside=str(small_repository),
         load=LoadOptions(concurrencies=(1, 2), batches=(1, 4), offered_shares=(0.5,), seconds=0.5),
     )
     record = measure(small_repository, [], options)
     assert record.scopes[ONNX_RUNTIME].p50_ms > 0
+    # Another model in the same run; of the model itself the ratio is about 1, however busy the machine is.
+    ratios = record.ratios
+    assert 0.3 < ratios[f"{ENGINE_ALONE} / {OTHER_ENGINE}"].ratio < 3
+    assert ratios.keys() >= {f"{ENGINE_ALONE} / {OTHER_ONNX_RUNTIME}"}
+    assert record.beside["version"] == record.model["version"]
+    assert f"The other model is {record.model['name']}" in " ".join(meaning_sentences(record))
     # Not one of the paper's, so Keras cannot build it; the record says so and the rest goes on.
     assert "none of the paper's" in record.not_measured["Keras predict"]
     assert [(p["batch"], p["concurrency"]) for p in record.throughput] == [(1, 1), (1, 2), (4, 1)]

@@ -67,6 +67,19 @@ def test_goals_are_said_to_be_reached_or_not() -> None:
     assert f"{found.low:.2f} to {found.high:.2f}" in markdown(slow)
 
 
+def test_the_edge_network_has_goals_of_its_own() -> None:
+    record = bench_record()
+    edge = {"architecture": "U-Net", "encoder": "EfficientNet-Lite0", "encoder_frozen": False}
+    small = dataclasses.replace(record, model={**record.model, "network": edge})
+    rows = [line for line in markdown(small).splitlines() if line.startswith("| engine alone / ")]
+    assert not any("Table V" in row for row in rows)
+    for row in rows:
+        assert ("| 0.0" in row) == ("other model" in row)
+    unknown = dataclasses.replace(record, model={**record.model, "network": None})
+    assert "missed" not in markdown(unknown)
+    assert "Goals are" not in markdown(unknown)
+
+
 def test_ratios_lead_the_reports() -> None:
     record = bench_record()
     for text in (markdown(record), page(record)):

@@ -29,7 +29,9 @@ from infmap_kit.bench.subject import Subject, Timed
 from infmap_kit.errors import InfmapError, MissingDependency, ServerError, SpecError, Unstable
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.serving.server import Serve, served_here
-from infmap_kit.triton.repository import Manifest, versions
+from infmap_kit.targets.registry import find
+from infmap_kit.targets.target import OpenedModel
+from infmap_kit.triton.repository import Manifest, check_repository, versions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class BenchOptions:
         Whether ``perf_analyzer`` measures too, where it is installed.
     only
         Names of the scopes to measure; all when empty.
+    beside
+        Repository of another model whose network is measured in the same run; empty for none.
     """
 
     samples: int = 200
@@ -62,6 +66,7 @@ class BenchOptions:
     load: LoadOptions | None = None
     independent: bool = True
     only: tuple[str, ...] = ()
+    beside: str = ""
 
     @property
     def rule(self) -> StabilityRule:
@@ -95,12 +100,13 @@ def measure(
     Raises what :meth:`Subject.served` raises, and ``InputRejected`` when a file is no suitable radiograph.
     """
     pictures = bench_pictures(files)
+    other, beside = _opened(options.beside)
     machine = describe_machine()
     begun, stolen = time.monotonic(), stolen_ticks()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     run = _Run(options=options, progress=progress)
     with contextlib.ExitStack() as stack:
-        subject = stack.enter_context(Subject.served(repository, pictures, serve))
+        subject = stack.enter_context(Subject.served(repository, pictures, serve, other=other))
         baselines = stack.enter_context(_baselines(subject, options, run.not_measured))
         try:
             run.scopes(subject, baselines)
@@ -128,6 +134,7 @@ def measure(
         model=subject.manifest.model,
         target=subject.manifest.target,
         precision=subject.manifest.precision,
+        beside=beside,
         inspected=dict(subject.model.inspected),
         accuracy=_accuracy(subject.manifest),
         pictures=[picture.description for picture in pictures],
@@ -180,13 +187,31 @@ def _accuracy(manifest: Manifest) -> dict[str, Any]:
     return {"gate": manifest.gate, "held_back": held_back}
 
 
+def _opened(repository: str) -> tuple[OpenedModel | None, dict[str, str]]:
+    """The model beside, opened in this process, and what the record says of it."""
+    if not repository:
+        return None, {}
+    manifest = check_repository(Path(repository))
+    described = {
+        "name": str(manifest.model["name"]),
+        "version": str(manifest.model["version"]),
+        "target": manifest.target,
+        "precision": manifest.precision,
+    }
+    return find(manifest.target).open(Path(repository), manifest), described
+
+
 @contextlib.contextmanager
 def _baselines(
     subject: Subject, options: BenchOptions, not_measured: dict[str, str]
 ) -> Iterator[dict[str, Baseline]]:
     with contextlib.ExitStack() as stack:
         running = {}
-        baselines = baselines_of(subject.reference, subject.network) if options.baselines else {}
+        baselines = (
+            baselines_of(subject.reference, subject.network, subject.other_reference)
+            if options.baselines
+            else {}
+        )
         for name, start in baselines.items():
             try:
                 running[name] = stack.enter_context(start())

@@ -21,6 +21,7 @@ from infmap_kit.bench.scopes import (
     FILE_TO_MAP,
     IN_PROCESS,
     NATIVE_MAP,
+    OTHER_ENGINE,
     RESIZE,
     SERVED_ENSEMBLE,
     SERVED_SEGMENTATION,
@@ -66,6 +67,8 @@ class Subject:
         See :class:`~infmap_kit.bench.records.record.BenchRecord`.
     triton
         Version of the server that answers.
+    other
+        The model that is measured beside, opened in this process; ``None`` without one.
     """
 
     manifest: Manifest
@@ -76,11 +79,17 @@ class Subject:
     in_process: InfmapModel
     cold_start: dict[str, float]
     triton: str
+    other: OpenedModel | None = None
 
     @classmethod
     @contextlib.contextmanager
     def served(
-        cls, repository: Path, pictures: list[BenchPicture], serve: Serve = served_here
+        cls,
+        repository: Path,
+        pictures: list[BenchPicture],
+        serve: Serve = served_here,
+        *,
+        other: OpenedModel | None = None,
     ) -> Iterator[Self]:
         """Check a repository, serve it on free ports, and compile its graphs here too.
 
@@ -111,12 +120,20 @@ class Subject:
                 in_process=InProcessModel(config, model, release=manifest.release, copy=None),
                 cold_start=cold_start,
                 triton=client.server_version(),
+                other=other,
             )
 
     @property
     def reference(self) -> Path | None:
         """The network in FP32 as ONNX; ``None`` where the repository keeps none."""
         return self.model.references.get(self.model.contract.networks[0].name)
+
+    @property
+    def other_reference(self) -> Path | None:
+        """The other model's network in FP32 as ONNX; ``None`` where there is none."""
+        if self.other is None:
+            return None
+        return self.other.references.get(self.other.contract.networks[0].name)
 
     @property
     def network(self) -> dict[str, Any] | None:
@@ -193,11 +210,22 @@ class Subject:
             **{graph.name: alone(graph) for graph in needed if graph not in contract.networks},
             **{part_of(other.name).name: alone(other) for other in others},
         }
+        if self.other is not None:
+            works[OTHER_ENGINE] = _engine_of(self.other, pictures)
         if isinstance(self._engine, DeviceEngine):
             works[ENGINE_WITH_TRANSFERS] = works[ENGINE_ALONE]
             resident = self._engine.resident({IMAGE.name: canvases[0]})
             works[ENGINE_ALONE] = lambda _: resident()
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
+
+
+def _engine_of(model: OpenedModel, pictures: list[BenchPicture]) -> Callable[[int], object]:
+    """The infection network of a model alone, on pictures of its own size."""
+    (network, *_), size = model.contract.networks, model.contract.image_size
+    images = [picture.at(size).image[np.newaxis] for picture in pictures]
+    outputs = [tensor.name for tensor in network.outputs]
+    engine = model.engines[network.name]
+    return lambda number: engine.run({IMAGE.name: images[number]}, outputs)
 
 
 def _decoded(picture: BenchPicture, image_size: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self
 
-from infmap_kit.bench.scopes import KERAS_PREDICT, ONNX_RUNTIME
+from infmap_kit.bench.scopes import KERAS_PREDICT, ONNX_RUNTIME, OTHER_ONNX_RUNTIME
 from infmap_kit.errors import MissingDependency, SpecError
 
 
@@ -72,7 +72,7 @@ class Baseline:
 
 
 def baselines_of(
-    reference: Path | None, network: dict[str, Any] | None
+    reference: Path | None, network: dict[str, Any] | None, other: Path | None
 ) -> dict[str, Callable[[], Baseline]]:
     """Scope to what starts its baseline; starting raises ``InfmapError`` where it cannot be measured.
 
@@ -82,18 +82,23 @@ def baselines_of(
         The network in FP32 as ONNX; ``None`` where there is none.
     network
         The network's entry in the paper; ``None`` for a network that the paper does not have.
+    other
+        The network in FP32 of the model that is measured beside; ``None`` without one.
     """
-    return {
-        ONNX_RUNTIME: functools.partial(_onnx_runtime, reference),
+    baselines: dict[str, Callable[[], Baseline]] = {
+        ONNX_RUNTIME: functools.partial(_onnx_runtime, ONNX_RUNTIME, reference),
         KERAS_PREDICT: functools.partial(_keras, network),
     }
+    if other is not None:
+        baselines[OTHER_ONNX_RUNTIME] = functools.partial(_onnx_runtime, OTHER_ONNX_RUNTIME, other)
+    return baselines
 
 
-def _onnx_runtime(reference: Path | None) -> Baseline:
+def _onnx_runtime(name: str, reference: Path | None) -> Baseline:
     if reference is None:
         raise SpecError("the repository keeps no network in FP32")
     command = [sys.executable, "-m", "infmap_kit.bench.baselines.onnxruntime", str(reference)]
-    return Baseline(ONNX_RUNTIME, command)
+    return Baseline(name, command)
 
 
 def _keras(network: dict[str, Any] | None) -> Baseline:

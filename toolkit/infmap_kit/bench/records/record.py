@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, GOALS, IN_PROCESS
+from infmap_kit.bench.scopes import ENGINE_ALONE, FILE_TO_MAP, IN_PROCESS, RATIOS
 from infmap_kit.bench.statistics import Latencies, PairedRatio, StabilityRule, paired_ratio
 from infmap_kit.errors import SpecError
 from infmap_kit.model.files import read_json, write_bytes
@@ -53,6 +53,9 @@ class BenchRecord:
         The model, as the manifest has it.
     target, precision
         Target and precision of the repository.
+    beside
+        The other model that was measured in the same run: ``name``, ``version``, ``target`` and ``precision``;
+        empty without one.
     inspected
         Type to number of the engine's convolutions that compute in it.
     accuracy
@@ -94,6 +97,7 @@ class BenchRecord:
     cores_limit: dict[str, Any] = dataclasses.field(default_factory=dict)
     open_loop: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     independent: dict[str, Any] = dataclasses.field(default_factory=dict)
+    beside: dict[str, str] = dataclasses.field(default_factory=dict)
     inspected: dict[str, int] = dataclasses.field(default_factory=dict)
     accuracy: dict[str, Any] = dataclasses.field(default_factory=dict)
     duration_s: float = 0.0
@@ -160,7 +164,7 @@ class BenchRecord:
 
     @property
     def _judged(self) -> list[tuple[str, str]]:
-        return [pair for pair in GOALS if set(pair) <= self.scopes.keys()]
+        return [pair for pair in RATIOS if set(pair) <= self.scopes.keys()]
 
     @property
     def paper_row(self) -> Table5Row | None:

@@ -7,6 +7,7 @@ from infmap_kit.bench.machine import machine_summary
 from infmap_kit.bench.records.record import BenchRecord
 from infmap_kit.bench.scopes import ENGINE_ALONE, GOALS
 from infmap_kit.bench.statistics import PairedRatio
+from infmap_kit.model.spec import NetworkSpec
 from infmap_kit.paper.table5 import MACHINE
 
 
@@ -17,6 +18,7 @@ def meaning_sentences(record: BenchRecord) -> list[str]:
         overhead_sentence(record),
         limit_sentence(record),
         accuracy_sentence(record),
+        beside_sentence(record),
         cold_start_sentence(record),
         independent_sentence(record),
     ]
@@ -35,10 +37,13 @@ def overhead_sentence(record: BenchRecord) -> str:
     )
 
 
-def judged_ratios(record: BenchRecord) -> list[tuple[str, PairedRatio, float]]:
-    """Name, ratio and goal of each ratio that was measured."""
-    goals = {f"{scope} / {other}": goal for (scope, other), goal in GOALS.items()}
-    return [(name, found, goals[name]) for name, found in record.ratios.items()]
+def judged_ratios(record: BenchRecord) -> list[tuple[str, PairedRatio, float | None]]:
+    """Name, ratio and goal of each ratio that was measured; ``None`` where there is no goal."""
+    network = record.model.get("network")
+    spec = NetworkSpec(**network) if network else None
+    aimed = GOALS.get((str(spec.architecture), str(spec.encoder)), {}) if spec else {}
+    goals = {f"{scope} / {other}": goal for (scope, other), goal in aimed.items()}
+    return [(name, found, goals.get(name)) for name, found in record.ratios.items()]
 
 
 def verdict(found: PairedRatio, goal: float) -> str:
@@ -96,6 +101,17 @@ def accuracy_sentence(record: BenchRecord) -> str:
     if record.model.get("random_weights"):
         parts.append("its weights are random, so that it is fit for timing and for nothing else")
     return f"Accuracy: {'; '.join(parts)}." if parts else "Accuracy: not stated by the manifest."
+
+
+def beside_sentence(record: BenchRecord) -> str:
+    """The other model that was measured in turn with this one."""
+    other = record.beside
+    if not other:
+        return ""
+    return (
+        f"The other model is {other['name']} {other['version']} in {other['precision']}, target "
+        f"{other['target']}."
+    )
 
 
 def cold_start_sentence(record: BenchRecord) -> str:

@@ -62,6 +62,12 @@ def latency(
     load: Annotated[
         bool, typer.Option("--load", help="Measure throughput and open-loop load as well.")
     ] = False,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model repository of another model, whose network is measured in the same run."
+        ),
+    ] = None,
     runtime: Runtime = "auto",
     results: Results = DEFAULT_RESULTS,
     json_: Json = False,
@@ -85,6 +91,7 @@ def latency(
         budget_s=budget,
         baselines=baselines,
         load=LoadOptions() if load else None,
+        beside=str(beside) if beside is not None else "",
     )
     with progress_bar() as progress:
         record = measure(
