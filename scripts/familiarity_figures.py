@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from infmap_kit.command import console
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
-from infmap_kit.model.run_folder import FAMILIARITY_GRAPH
+from infmap_kit.model.files import read_json
+from infmap_kit.model.run_folder import FAMILIARITY, FAMILIARITY_GRAPH
 from infmap_kit.report.table import Table
 from infmap_train import run_folder
 from infmap_train.data.dataset import OTHER, Sample, load, read_index
@@ -116,7 +117,7 @@ def _some(samples: Sequence[Sample]) -> Images:
 
 def main(run: Path, data: Path, folders: Sequence[Path]) -> None:
     """Print one row a kind."""
-    extractor = FeatureExtractor(run)
+    extractor = FeatureExtractor(run, read_json(run / FAMILIARITY)["tensor"])
     graph = onnxruntime.InferenceSession(str(run / FAMILIARITY_GRAPH))
     listed = read_index(data, to_train=False)
     names = run_folder.held_back_names(run)

@@ -1,6 +1,6 @@
 """The demo model in Keras: the network built anew, with the weights of the committed graph.
 
-Only the ONNX graph is committed (24 MB; Keras' file would be 49), so its weights are put back into the
+Only the ONNX graph is committed (half of what Keras' file would take), so its weights are put back into the
 layers that they are named after. tf2onnx folds a batch norm into the convolution before it; then the
 convolution gets the folded weights, and the batch norm only adds the folded bias. All arithmetic
 is Keras' own.
@@ -18,7 +18,7 @@ from onnx import numpy_helper
 
 from infmap_kit.model.spec import ModelSpec
 
-_FOLDED = "Conv2D_weights_fused_bn"
+_FOLDED = "_weights_fused_bn"
 
 
 def keras_probability(run: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -51,7 +51,9 @@ def _restore(model: Any, node: onnx.NodeProto, weights: dict[str, NDArray[np.flo
     if node.op_type != "Conv":
         return 0
     convolution = _layer(model, node.input[1])
-    kernel = weights[node.input[1]].transpose(2, 3, 1, 0)
+    # A depth-wise convolution has one filter a channel, and Keras its channels in the place of the inputs.
+    depth_wise = "depthwise" in node.input[1].rpartition("/")[2]
+    kernel = weights[node.input[1]].transpose(*((2, 3, 0, 1) if depth_wise else (2, 3, 1, 0)))
     bias = weights[node.input[2]] if len(node.input) > 2 else None
     if not node.input[1].endswith(_FOLDED):
         convolution.set_weights([kernel] if bias is None else [kernel, bias])

@@ -180,8 +180,9 @@ def test_map_is_an_opencv_hsv_composite(
         # composite of that level counts.
         difference = np.abs(answer["INFECTION_MAP"].astype(np.float32) - expected).max(axis=-1)
         nearest = np.round(255 * probability)
+        # The weights of two interpolations differ in their last digits, which counts where a mask is steep.
         # Nothing lies below level 0: there is no edge at it.
-        on_edge = (np.abs(255 * probability - nearest) < 1e-3) & (nearest > 0)
+        on_edge = (np.abs(255 * probability - nearest) < 2e-3) & (nearest > 0)
         assert difference[~on_edge].max() <= 2
         assert on_edge.mean() < 0.2
 
@@ -200,7 +201,7 @@ def test_the_server_says_which_model_it_is(client: InfmapClient, repository: Pat
     manifest = json.loads((repository / "manifest.json").read_text())
     model = client.model()
     assert model["onnx_sha256"] == manifest["model"]["onnx_sha256"]
-    assert model["network"] == "U-Net DenseNet-121"
+    assert model["network"] == "U-Net EfficientNet-Lite0"
     assert model["precision"] == "fp32"
 
 

@@ -22,7 +22,6 @@ from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine, OpenvinoEngine, require_cpu_precision
 from infmap_kit.gate.pictures import synthetic_pictures
 from infmap_kit.gate.runners import CachingRunner, ReferenceRunner
-from infmap_kit.graphs.precision.fp16 import fp16_graph
 from infmap_kit.graphs.precision.fp16_emulation import emulated_fp16
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.model.files import sha256_of
@@ -32,7 +31,7 @@ from infmap_kit.release.bundle import write_bundle
 from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import read_source, with_parts
 from infmap_kit.release.verify import compare_served
-from infmap_kit.targets.lowered import quantised_networks
+from infmap_kit.targets.lowered import halved_networks, quantised_networks
 from infmap_kit.targets.target import Proof
 from infmap_kit.triton.releases import releases_of
 from infmap_kit.triton.repository import check_repository
@@ -135,8 +134,14 @@ def test_the_demo_models_engines_are_the_same_doctor(
 ) -> None:
     source = read_source(demo_model)
     path = tmp_path / "model.onnx"
+    pictures = [
+        *((name, network_input(pixels)) for name, pixels in radiographs),
+        *synthetic_pictures(),
+    ]
+    proof = Proof(reference=CachingRunner(reference_runner(source)), pictures=pictures)
     if precision == "fp16":
-        halved = fp16_graph(source.segmentation)
+        # As export does: the gate itself chooses what stays in FP32.
+        halved = halved_networks(graphs_of(source), (), proof, no_progress)["segmentation"]
         engine: OnnxRuntimeEngine | OpenvinoEngine = OnnxRuntimeEngine(
             emulated_fp16(source.segmentation, halved).SerializeToString()
         )
@@ -146,13 +151,12 @@ def test_the_demo_models_engines_are_the_same_doctor(
             require_cpu_precision("bf16")
         path.write_bytes(source.segmentation.SerializeToString())
         engine = OpenvinoEngine(path, precision={"fp32": "f32"}.get(precision, precision))
-    pictures = [(name, network_input(pixels)) for name, pixels in radiographs]
     engines = [engine, OpenvinoEngine(path, precision="f32")] if precision == "fp16" else [engine]
     for one in engines:
         gate = compare(
-            reference_runner(source),
+            proof.reference,
             ReferenceRunner(one),
-            [*pictures, *synthetic_pictures()],
+            pictures,
             thresholds=thresholds_for(precision),
         )
         assert gate.reasons() == []

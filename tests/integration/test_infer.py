@@ -95,7 +95,7 @@ def test_bad_files_are_rejected_by_name_and_the_others_go_on(
         json.loads((output / f"{name}.json").read_text()) for name in ("gray", "sixteen", "rgba")
     ]
     assert len({document["probability_max"] for document in lossless}) == 1
-    assert lossless[0]["model"]["network"] == "U-Net DenseNet-121"
+    assert lossless[0]["model"]["network"] == "U-Net EfficientNet-Lite0"
     assert lossless[0]["severity_of"] == "image"
     for name in rejected:
         assert name in done.stderr, "a person sees which file and why"

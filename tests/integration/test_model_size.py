@@ -208,7 +208,7 @@ def test_a_run_is_not_measured_by_a_network_of_another_size(
     )  # fmt: skip
     assert done.returncode == 1
     *_, line = done.stderr.splitlines()
-    assert "(256x256 pixels), and the run is infmap U-Net DenseNet-121" in line
+    assert "(256x256 pixels), and the run is infmap U-Net EfficientNet-Lite0" in line
 
 
 def test_tritons_own_backends_have_the_size_in_every_config(

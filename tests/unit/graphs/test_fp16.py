@@ -16,12 +16,16 @@ from infmap_kit.errors import ExportError
 from infmap_kit.gate.comparison import compare
 from infmap_kit.gate.engines import OnnxRuntimeEngine
 from infmap_kit.gate.pictures import synthetic_pictures
-from infmap_kit.gate.runners import ReferenceRunner
+from infmap_kit.gate.runners import CachingRunner, ReferenceRunner
 from infmap_kit.graphs.precision.fp16 import fp16_graph
 from infmap_kit.graphs.precision.half_weights import halve_weights
 from infmap_kit.graphs.preparation import prepare_segmentation
 from infmap_kit.imaging.network_input import network_input
+from infmap_kit.progress import no_progress
+from infmap_kit.release.publish import graphs_of, reference_runner
 from infmap_kit.release.source import read_source
+from infmap_kit.targets.lowered import halved_networks
+from infmap_kit.targets.target import Proof
 from small_network import small_network
 
 
@@ -167,12 +171,18 @@ def test_fp16_decides_as_fp32_on_real_radiographs(
 ) -> None:
     if not demo_model.is_dir():
         pytest.skip("needs the demo model (training/demo_model), which is not here")
-    original = read_source(demo_model).segmentation
+    source = read_source(demo_model)
     real = [(name, network_input(pixels)) for name, pixels in radiographs]
+    proof = Proof(
+        reference=CachingRunner(reference_runner(source)),
+        pictures=[*real, *synthetic_pictures()],
+    )
+    # As export does: the gate itself chooses which of the first convolutions stay in FP32.
+    halved = halved_networks(graphs_of(source), (), proof, no_progress)["segmentation"]
     gate = compare(
-        ReferenceRunner(OnnxRuntimeEngine(original.SerializeToString())),
-        ReferenceRunner(OnnxRuntimeEngine(fp16_graph(original).model.SerializeToString())),
-        [*real, *synthetic_pictures()],
+        proof.reference,
+        ReferenceRunner(OnnxRuntimeEngine(halved.model.SerializeToString())),
+        proof.pictures,
     )
     gate.require()
     assert len(gate.pictures) == len(radiographs) + 8

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 from typer.testing import CliRunner
 
 from familiar_network import chests, familiar_network, noise
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import ExportError, SpecError
 from infmap_kit.imaging.network_input import network_input
 from infmap_kit.release.publish import reference_runner
 from infmap_kit.release.source import read_source
@@ -28,7 +29,7 @@ from infmap_train.studies.detection_score import (
     operating_points,
     scores_of,
 )
-from infmap_train.studies.familiarity import fit_familiarity
+from infmap_train.studies.familiarity import FeatureExtractor, fit_familiarity
 from pictures import read_picture
 from script_modules import load_script
 from small_network import small_run
@@ -75,6 +76,20 @@ def test_familiarity_is_fitted_and_served(trained: tuple[Path, Path]) -> None:
     assert far is not None
     assert far < min(value for value in values if value is not None)
     assert far < -1
+
+
+def test_the_features_may_be_of_a_tensor_that_is_named(trained: tuple[Path, Path]) -> None:
+    run, data = trained
+    graph = onnx.load(run / "segmentation.onnx").graph
+    shown = onnx.shape_inference.infer_shapes(onnx.load(run / "segmentation.onnx")).graph.value_info
+    channels = {value.name: value.type.tensor_type.shape.dim[1].dim_value for value in shown}
+    first = next(node.output[0] for node in graph.node if node.op_type == "Conv")
+    document = fit_familiarity(run, data, tensor=first)
+    assert (document["tensor"], document["features"]) == (first, channels[first])
+    assert document["tensor"] != FeatureExtractor(run).tensor
+    assert read_source(run).identity["familiarity"]
+    with pytest.raises(ExportError, match="expected a tensor 'nothing'"):
+        fit_familiarity(run, data, tensor="nothing")
 
 
 def test_a_run_that_names_no_patients_has_no_familiarity(trained: tuple[Path, Path]) -> None:

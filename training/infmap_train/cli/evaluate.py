@@ -97,6 +97,13 @@ def calibrate(
 def familiarity(
     run: Finished,
     data: Data,
+    tensor: Annotated[
+        str,
+        typer.Option(
+            help="Name of the tensor in segmentation.onnx whose means over the picture are the features. "
+            "The default is the encoder's last one."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(help="Seed of the split into two halves.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -105,7 +112,7 @@ def familiarity(
     from infmap_train.studies.familiarity import familiarity_table, fit_familiarity
 
     with progress_bar() as progress:
-        document = fit_familiarity(run, data, seed=seed, progress=progress)
+        document = fit_familiarity(run, data, tensor=tensor, seed=seed, progress=progress)
     show(document, [familiarity_table(document)], as_json=as_json)
 
 

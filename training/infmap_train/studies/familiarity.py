@@ -40,17 +40,24 @@ _BATCH_SIZE = 16
 
 
 class FeatureExtractor:
-    """The network of a finished run, asked for its encoder's features.
+    """The network of a finished run, asked for features of pictures: the means over a tensor, one a channel.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    tensor
+        Name of the tensor in the run's graph; the encoder's last one if empty.
 
     Raises
     ------
     SpecError
         When the run is not finished, damaged, or no network of the infection.
     ExportError
-        When the network enlarges nothing, so that it has no encoder.
+        When the network enlarges nothing, so that it has no encoder, or has no such tensor.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, tensor: str = "") -> None:
         spec = run_folder.read(run)
         if SEGMENTATION_GRAPH not in spec.files or spec.anatomy is not Anatomy.INFECTION:
             raise SpecError(
@@ -60,7 +67,7 @@ class FeatureExtractor:
         self.version = spec.version
         self.reading = ReadOptions.of_training(spec.training)
         graph = prepare_segmentation(read_graph(run / SEGMENTATION_GRAPH))
-        self.tensor = deepest_features(graph)
+        self.tensor = tensor or deepest_features(graph)
         shown = with_features(graph, self.tensor)
         self._engine = OnnxRuntimeEngine(shown.SerializeToString())
 
@@ -77,7 +84,12 @@ class FeatureExtractor:
 
 
 def fit_familiarity(
-    run: Path, folder: Path, *, seed: int = 0, progress: Progress = no_progress
+    run: Path,
+    folder: Path,
+    *,
+    tensor: str = "",
+    seed: int = 0,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Fit a run's familiarity, measure it fairly, and write ``familiarity.onnx`` and ``familiarity.json``.
 
@@ -92,6 +104,8 @@ def fit_familiarity(
         The run folder; gets both files, of which the JSON is written last.
     folder
         The data that it was trained on.
+    tensor
+        As for :class:`FeatureExtractor`.
     seed
         Seed by which the patients are split into halves.
 
@@ -106,8 +120,10 @@ def fit_familiarity(
         When the run is not finished or damaged, or does not say what it was trained on.
     TrainingError
         When the data lack its pictures, or have too few patients.
+    ExportError
+        When the network has no such tensor.
     """
-    extractor = FeatureExtractor(run)
+    extractor = FeatureExtractor(run, tensor)
     split = run_folder.read_split(run)
     listed = {sample.name: sample for sample in read_dataset(folder, extractor.reading)}
     learnt = _pictures(listed, split.train, run, folder, progress)
