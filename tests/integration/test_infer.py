@@ -173,12 +173,14 @@ def test_without_a_server_nothing_is_written(tmp_path: Path, chest: NDArray[np.u
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mirrored_chest_is_warned_of(
+def test_what_a_chest_looks_like_is_warned_of(
     server: TritonServer, tmp_path: Path, chest: NDArray[np.uint8]
 ) -> None:
-    pictures, mirrored = tmp_path / "in", np.ascontiguousarray(chest[:, ::-1])
+    pictures, written_upon = tmp_path / "in", chest.copy()
+    cv2.putText(written_upon, "PORTABLE", (80, 250), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 255, 3)
     pictures.mkdir()
-    for name, pixels in (("right", chest), ("wrong", mirrored)):
+    shown = {"right": chest, "text": written_upon, "wrong": np.ascontiguousarray(chest[:, ::-1])}
+    for name, pixels in shown.items():
         cv2.imwrite(str(pictures / f"{name}.png"), pixels)
         (pictures / f"{name}.dcm").write_bytes(as_file(chest_dataset(pixels)))
 
@@ -186,8 +188,8 @@ def test_a_mirrored_chest_is_warned_of(
 
     assert done.returncode == 0, done.stderr
     codes = [[one["code"] for one in outcome["warnings"]] for outcome in json_lines(done.stdout)]
-    # right.dcm, right.png, wrong.dcm, wrong.png: a DICOM file is named by a hash.
-    assert codes == [[], [], ["possibly-mirrored"], ["possibly-mirrored"]]
-    shown = _infer(server, pictures, "--output", tmp_path / "shown")
-    text = shown.stdout + shown.stderr
-    assert text.count("possibly-mirrored") == 2
+    # In the order of the files, DICOM before PNG.
+    assert codes == [[], [], *2 * [["burned-in"]], *2 * [["possibly-mirrored"]]]
+    said = [line.split("  ")[0] for line in done.stderr.splitlines()]
+    assert [said.count(code) for code in ("burned-in", "possibly-mirrored")] == [2, 2]
+    assert "something white is possibly drawn over the lungs" in done.stderr

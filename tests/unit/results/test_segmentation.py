@@ -108,7 +108,7 @@ def test_the_segmentation_is_read_back_by_highdicom(tmp_path: Path) -> None:
 
 
 def test_a_segmentation_says_how_large_pixels_are_in_the_patient_alone() -> None:
-    """OHIF's page goes black where the shared functional groups of a Segmentation are empty."""
+    """OHIF's page goes black where the shared functional groups have no Pixel Measures."""
 
     def spacing(**tags: Any) -> list[float] | None:
         written = written_objects(dicom_radiograph(**tags))[ResultKind.SEGMENTATION]
@@ -117,7 +117,13 @@ def test_a_segmentation_says_how_large_pixels_are_in_the_patient_alone() -> None
         return None if measures is None else list(measures[0].PixelSpacing)
 
     assert spacing(PixelSpacing=[0.4, 0.3]) == [0.4, 0.3]
-    assert spacing(ImagerPixelSpacing=[0.2, 0.2]) is None
+    at_detector = {"ImagerPixelSpacing": [0.22, 0.11]}
+    assert spacing(**at_detector) is None
+    magnified = "EstimatedRadiographicMagnificationFactor"
+    assert spacing(**at_detector, **{magnified: 1.1}) == pytest.approx([0.2, 0.1])
+    assert spacing(**at_detector, PixelSpacing=[0.4, 0.3], **{magnified: 1.1}) == [0.4, 0.3]
+    for says_nothing in (1, 0, 25):
+        assert spacing(**at_detector, **{magnified: says_nothing}) is None
 
 
 def test_a_lone_pixel_is_not_lost() -> None:

@@ -23,7 +23,7 @@ from findings import with_lungs
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.imaging.colour import infection_map
-from infmap_kit.imaging.radiograph import InputWarning, Radiograph
+from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.model.finding import COVID_19
@@ -272,19 +272,6 @@ def test_what_was_captured_in_another_way_is_another_object() -> None:
         for capture in Capture
     ]
     assert len(set(made)) == len(made)
-
-
-def test_warnings_stand_on_the_sheet() -> None:
-    radiograph = _radiograph()
-    warned = dataclasses.replace(radiograph, warnings=(InputWarning("unlike-a-chest", "…"),))
-    answer = with_lungs(radiograph)
-    written = []
-    for one in (radiograph, warned):
-        (capture,) = dicom_results(
-            chest_dataset(), one, answer, kinds=[ResultKind.SECONDARY_CAPTURE]
-        )
-        written.append(capture)
-    assert written[1].Rows > written[0].Rows
 
 
 def test_a_viewer_of_reports_shows_the_conclusion_first_and_names_every_figure(

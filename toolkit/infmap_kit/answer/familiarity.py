@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 from infmap_kit.answer.part import PartAnswer
-from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 
 UNFAMILIAR = InputWarning(
-    "unfamiliar",
+    WarningCode.UNFAMILIAR,
     "the picture is unlike the radiographs that this network learnt from: do not rely on its answer",
 )
 

@@ -59,6 +59,29 @@ class Reason(enum.StrEnum):
     NOT_A_NUMBER = "not-a-number"
 
 
+class WarningCode(enum.StrEnum):
+    """What is doubtful about a radiograph; the ``code`` of :class:`InputWarning`.
+
+    ``results/words/translations.toml`` has a sentence for each.
+    """
+
+    AGE_UNKNOWN = "age-unknown"
+    NEAR_THE_CHEST = "near-the-chest"
+    BODY_PART_UNKNOWN = "body-part-unknown"
+    VIEW_UNKNOWN = "view-unknown"
+    FOR_PROCESSING = "for-processing"
+    BEYOND_THE_PICTURE = "beyond-the-picture"
+    BEYOND_BITS_STORED = "beyond-bits-stored"
+    WINDOW_MISSES_VALUES = "window-misses-values"
+    CONTRADICTORY_POLARITY = "contradictory-polarity"
+    CHARACTER_SET = "character-set"
+    MENDED_TAGS = "mended-tags"
+    UNLIKE_A_CHEST = "unlike-a-chest"
+    POSSIBLY_MIRRORED = "possibly-mirrored"
+    BURNED_IN = "burned-in"
+    UNFAMILIAR = "unfamiliar"
+
+
 def rejection_document(rejection: InputRejected) -> dict[str, Any]:
     """The JSON of a rejection."""
     return {"code": str(rejection.code), "reason": rejection.reason, "found": rejection.found}
@@ -66,9 +89,17 @@ def rejection_document(rejection: InputRejected) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class InputWarning:
-    """A doubt about a radiograph that its reader should know: a code for machines, and a line for people."""
+    """A doubt about a radiograph that its reader should know.
 
-    code: str
+    Parameters
+    ----------
+    code
+        A code for machines; a :class:`Reason` where results could not be written.
+    text
+        A line in English for people, with what was found.
+    """
+
+    code: WarningCode | Reason
     text: str
 
 

@@ -18,7 +18,7 @@ from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
-from infmap_kit.imaging.radiograph import InputWarning, Radiograph
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph, Reason
 from infmap_kit.imaging.readers import is_dicom
 from infmap_kit.model.files import shortened, write_together, writing_to
 from infmap_kit.model.finding import COVID_19, FindingSpec
@@ -332,7 +332,7 @@ class ResultsFolder:
                 capture=Capture(self.options.capture),
             )
         except InputRejected as rejection:
-            return {}, (InputWarning(rejection.code, rejection.reason),)
+            return {}, (InputWarning(Reason(rejection.code), rejection.reason),)
         return dict(zip(kinds, written, strict=True)), ()
 
     def _add_objects(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.dataset import text_of
-from infmap_kit.imaging.radiograph import InputWarning, Reason, refuse_size
+from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode, refuse_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -176,7 +176,7 @@ def _patient(dataset: Dataset) -> list[InputWarning]:
     text = (
         "the patient's age cannot be read in Patient Age and the dates: look whether it is an adult"
     )
-    return [InputWarning("age-unknown", text)]
+    return [InputWarning(WarningCode.AGE_UNKNOWN, text)]
 
 
 def _part(dataset: Dataset) -> list[InputWarning]:
@@ -192,11 +192,11 @@ def _part(dataset: Dataset) -> list[InputWarning]:
         return []
     if part in NEAR_PARTS:
         text = f"the body part is {part}, not CHEST: look whether the whole chest is shown"
-        return [InputWarning("near-the-chest", text)]
+        return [InputWarning(WarningCode.NEAR_THE_CHEST, text)]
     if not part and (not regions or regions & _CHEST_REGIONS):
         return []
     text = "the body part is none that is known here: look whether it is a chest"
-    return [InputWarning("body-part-unknown", text)]
+    return [InputWarning(WarningCode.BODY_PART_UNKNOWN, text)]
 
 
 def _view(dataset: Dataset) -> list[InputWarning]:
@@ -221,7 +221,7 @@ def _view(dataset: Dataset) -> list[InputWarning]:
     if not view or view in _FRONTAL:
         return []
     text = "the view is none that is known here: look whether it is a frontal one"
-    return [InputWarning("view-unknown", text)]
+    return [InputWarning(WarningCode.VIEW_UNKNOWN, text)]
 
 
 def _intent(dataset: Dataset) -> list[InputWarning]:
@@ -229,7 +229,7 @@ def _intent(dataset: Dataset) -> list[InputWarning]:
     if not raw and text_of(dataset, "SOPClassUID") not in _FOR_PROCESSING:
         return []
     text = "the picture is meant for processing, not for presentation: its tones may be raw"
-    return [InputWarning("for-processing", text)]
+    return [InputWarning(WarningCode.FOR_PROCESSING, text)]
 
 
 def _picture(dataset: Dataset) -> None:

@@ -47,6 +47,7 @@ _KEYWORDS = (
     *("PatientBreedDescription", "PatientBreedCodeSequence", "PatientSexNeutered"),
     *("ResponsiblePersonRole", "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition"),
     *("ViewCodeSequence", "PatientOrientation", "ImagerPixelSpacing", "PixelSpacing"),
+    "EstimatedRadiographicMagnificationFactor",
     *("PixelAspectRatio", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
     *(
         "BurnedInAnnotation",

@@ -18,7 +18,7 @@ from infmap_kit.imaging.dicom.codestreams.jpeg_2000 import (
     sample_format,
 )
 from infmap_kit.imaging.dicom.codestreams.rle import refuse_long_rle
-from infmap_kit.imaging.radiograph import InputWarning, Reason
+from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -86,7 +86,7 @@ def beyond_the_picture(
         f"the pixel data hold {left} bytes more than the {dataset.Columns}x{dataset.Rows} picture that the "
         "tags announce: look whether it is whole and straight"
     )
-    return (InputWarning("beyond-the-picture", text),)
+    return (InputWarning(WarningCode.BEYOND_THE_PICTURE, text),)
 
 
 def pixel_decoder(syntax: str) -> Decoder:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.radiograph import InputWarning, Reason
+from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode
 from infmap_kit.imaging.tone import eight_bits, rounded, window
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _beyond_bits_stored(
     else:
         treatment = "the bits above are left out as those of an old overlay: look whether the picture is right"
     text = f"{share:.1%} of the pixels lie beyond the {dataset.BitsStored} bits stored; {treatment}"
-    return [InputWarning("beyond-bits-stored", text)]
+    return [InputWarning(WarningCode.BEYOND_BITS_STORED, text)]
 
 
 def _padding(dataset: Dataset, values: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -255,7 +255,7 @@ def _misses(missed: list[str], chosen: str) -> list[InputWarning]:
     if not missed:
         return []
     text = f"the values lie outside the {'; the '.join(missed)}: shown by {chosen} instead"
-    return [InputWarning("window-misses-values", text)]
+    return [InputWarning(WarningCode.WINDOW_MISSES_VALUES, text)]
 
 
 def _own_range(
@@ -299,7 +299,7 @@ def _presented(dataset: Dataset, steps: list[Step]) -> tuple[bool, list[InputWar
     if agrees:
         return inverse, []
     text = f"{photometric} contradicts {because}: shown as the latter says"
-    return inverse, [InputWarning("contradictory-polarity", text)]
+    return inverse, [InputWarning(WarningCode.CONTRADICTORY_POLARITY, text)]
 
 
 def _looked_up(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.int64], int]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.looks.sampling import sampled, without_even_edges
-from infmap_kit.imaging.radiograph import InputWarning, Reason
+from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode
 
 NEGATIVE_BELOW = -0.2
 """Below it a picture is refused as a negative: none of those 2191 was, 99.6 % of their negatives are."""
@@ -77,7 +77,7 @@ def judge_chest(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
         f"the picture is unlike an upright frontal chest (likeness {likeness:.2f}, usually above "
         f"{DOUBTFUL_BELOW}): look whether it is one, and not a negative"
     )
-    return (InputWarning("unlike-a-chest", text),)
+    return (InputWarning(WarningCode.UNLIKE_A_CHEST, text),)
 
 
 def _contrast(shrunk: NDArray[np.uint8]) -> float:

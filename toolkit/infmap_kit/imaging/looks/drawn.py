@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.looks.sampling import inner_part, sampled
-from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 
 DRAWN_ABOVE = 0.03
 """Share of the longer side above which a white piece is warned of: electrodes and clips are smaller."""
@@ -68,7 +68,7 @@ def judge_drawn(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
         "something white is possibly drawn over the lungs, such as text, an arrow or a frame (it extends over "
         f"{100 * extent:.0f} % of the picture): look whether it is so, and pass the picture without it"
     )
-    return (InputWarning("burned-in", text),)
+    return (InputWarning(WarningCode.BURNED_IN, text),)
 
 
 def _middle(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.looks.laterality import network_view, standardised
-from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 
 COMPONENTS = Path(__file__).with_name("kind.npz")
 
@@ -72,7 +72,7 @@ def judge_kind(view: NDArray[np.float32]) -> tuple[InputWarning, ...]:
         f"the picture is unlike the chests that are known (strangeness {strange:.1f}, above 1 as 1 of 100 "
         "chests is): look whether it is an upright frontal chest"
     )
-    return (InputWarning("unlike-a-chest", text),)
+    return (InputWarning(WarningCode.UNLIKE_A_CHEST, text),)
 
 
 def kind_view(view: NDArray[np.float32]) -> NDArray[np.float32]:

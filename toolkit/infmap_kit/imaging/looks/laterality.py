@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.imaging.looks.sampling import sampled, without_even_edges
-from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 
 SEEN_PIXELS = 64
 """Height and width of what the network sees."""
@@ -93,7 +93,7 @@ def judge_side(view: NDArray[np.float32], *, turned_over: bool = False) -> tuple
         f"the chest is possibly mirrored (score {score:.1f}, usually above 0): look whether {reason}, or the "
         "heart does lie on the right"
     )
-    return (InputWarning("possibly-mirrored", text),)
+    return (InputWarning(WarningCode.POSSIBLY_MIRRORED, text),)
 
 
 def network_view(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ _COPIED = (
     *("StudyDate", "StudyTime", "AccessionNumber", "StudyID", "StudyDescription"),
     *("ReferringPhysicianName", "Modality", "PatientOrientation", "BurnedInAnnotation"),
     *("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"),
+    "EstimatedRadiographicMagnificationFactor",
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PixelRepresentation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PresentationLUTShape"),
     *("RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence"),
@@ -34,6 +35,8 @@ _MAY_BE_EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime"),
     *("AccessionNumber", "StudyID", "ReferringPhysicianName"),
 )
+_GREATEST_MAGNIFICATION = 2.0
+"""Beyond it a chest is nearer to the source than to the detector."""
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 
 
@@ -102,6 +105,23 @@ def pixel_aspect(referred: Dataset) -> list[int]:
             ratio = Fraction(float(lengths[0]) / float(lengths[1])).limit_denominator(1000)
             return [max(ratio.numerator, 1), ratio.denominator]
     return [1, 1]
+
+
+def patient_spacing(referred: Dataset) -> list[float] | None:
+    """Height and width of a pixel in the patient in mm, or ``None`` where the radiograph does not say.
+
+    Its Pixel Spacing, or that at the detector over the Estimated Radiographic Magnification Factor
+    (PS3.3, C.8.11.5). A factor of 1 is that of an object that lies on the detector, which no chest is.
+    """
+    if "PixelSpacing" in referred:
+        return [float(length) for length in referred.PixelSpacing]
+    try:
+        magnification = float(text_of(referred, "EstimatedRadiographicMagnificationFactor"))
+    except ValueError:
+        return None
+    if "ImagerPixelSpacing" not in referred or not 1 < magnification < _GREATEST_MAGNIFICATION:
+        return None
+    return [round(float(length) / magnification, 6) for length in referred.ImagerPixelSpacing]
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:

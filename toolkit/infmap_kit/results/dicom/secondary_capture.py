@@ -102,7 +102,8 @@ def _sheet(
         words,
         SheetText(
             conclusion=conclusion(answer, finding, words),
-            remarks=[*warned(radiograph.warnings, words), model, notice(finding, words)],
+            warnings=warned((*radiograph.warnings, *answer.warnings), words),
+            remarks=[model, notice(finding, words)],
         ),
         capture=capture,
         sides_known=_sides_known(source),

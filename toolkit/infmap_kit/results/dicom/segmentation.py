@@ -11,6 +11,7 @@ from infmap_kit.imaging.colour import mask_at
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import coded, concept
+from infmap_kit.results.dicom.reference import patient_spacing
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -73,11 +74,12 @@ def segmentation(masks: dict[str, NDArray[np.uint8]], author: Author) -> Dataset
         content_description=f"{finding.name} by {MANUFACTURER}",
         **author.identification("seg", series_number=9002, described=described),
     )
-    if "PixelSpacing" in author.source:
+    spacing = patient_spacing(author.source)
+    if spacing is not None:
         # In the patient: by the spacing at the detector a chest would be measured too large. Where the shared
-        # functional groups are empty, OHIF's page goes black.
+        # functional groups have no Pixel Measures, OHIF's page goes black.
         measures = Dataset()
-        measures.PixelSpacing = author.source.PixelSpacing
+        measures.PixelSpacing = spacing
         written.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = Sequence([measures])
     return author.signed(written)
 

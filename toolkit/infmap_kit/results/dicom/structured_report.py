@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infmap_kit.results.dicom import measurements
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import OWN_SCHEME, coded, concept
-from infmap_kit.results.words.conclusion import conclusion, notice
+from infmap_kit.results.words.conclusion import conclusion, notice, warned
 from infmap_kit.results.words.words import Words
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def structured_report(
     doubts = (*radiograph.warnings, *answer.warnings)
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in doubts]
     content = _content(author, group, procedure="chest-xray")
-    sentences = [*conclusion(answer, finding, words), notice(finding, words)]
+    sentences = [
+        *conclusion(answer, finding, words),
+        *warned(doubts, words),
+        notice(finding, words),
+    ]
     return _report(
         author,
         content,

@@ -20,7 +20,7 @@ LATIN_FONT = _FONTS / "DejaVuSans.ttf"
 SUBSET_FONT = _FONTS / "DroidSansFallback-subset.ttf"
 
 Colour = tuple[int, int, int]
-WHITE, GREY = (255, 255, 255), (170, 170, 170)
+WHITE, GREY, AMBER = (255, 255, 255), (170, 170, 170), (255, 190, 60)
 
 _CJK = "\u2e80"
 """First of the characters that the font of Latin letters lacks."""

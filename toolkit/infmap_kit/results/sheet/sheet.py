@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from infmap_kit.answer.answer import Answer
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.model.finding import FindingSpec
-from infmap_kit.results.sheet.lettering import GREY, WHITE, Colour, Lettering
+from infmap_kit.results.sheet.lettering import AMBER, GREY, WHITE, Colour, Lettering
 from infmap_kit.results.sheet.panels import (
     FINDING_COLOUR,
     LUNGS_COLOUR,
@@ -50,11 +50,14 @@ class SheetText:
     ----------
     conclusion
         Sentences about the finding, the first the largest.
+    warnings
+        What is doubtful about the radiograph, in a colour of its own.
     remarks
-        Warnings, model and notice.
+        Model and notice.
     """
 
     conclusion: Sequence[str]
+    warnings: Sequence[str] = ()
     remarks: Sequence[str]
 
 
@@ -257,6 +260,9 @@ def _rows(
     for index, sentence in enumerate(text.conclusion):
         lettering = letters if index else first
         rows += [(lettering, row) for row in lettering.rows(sentence, width)]
+    amber = dataclasses.replace(letters, colour=AMBER)
+    for warning in text.warnings:
+        rows += [(amber, row) for row in amber.rows(warning, width)]
     for remark in text.remarks:
         rows += [(small, row) for row in small.rows(remark, width)]
     return rows

@@ -36,9 +36,8 @@ def notice(finding: FindingSpec, words: Words) -> str:
 
 
 def warned(warnings: Sequence[InputWarning], words: Words) -> list[str]:
-    """A line with the codes of a radiograph's warnings, where there are any."""
-    codes = ", ".join(dict.fromkeys(warning.code for warning in warnings))
-    return [words("warnings", codes=codes)] if codes else []
+    """A sentence for each warning about a radiograph, none twice."""
+    return list(dict.fromkeys(words.warning(warning) for warning in warnings))
 
 
 def _below(answer: Answer, finding: FindingSpec, words: Words) -> str:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infmap_kit.errors import SpecError
+from infmap_kit.imaging.radiograph import InputWarning
 
 ENGLISH = "en"
 _FILE = Path(__file__).with_name("translations.toml")
+_WARNINGS = "warnings"
 
 
 class Words:
@@ -40,6 +42,11 @@ class Words:
     def __call__(self, key: str, **filled_in: str) -> str:
         """A word or sentence, filled in."""
         return self._words[key].format_map(filled_in)
+
+    def warning(self, warning: InputWarning) -> str:
+        """A warning's sentence; one whose code has no words is said as it says itself."""
+        text = self._words.get(f"{_WARNINGS}.{warning.code}", warning.text)
+        return self("warning", text=text)
 
     def number(self, value: float) -> str:
         """A number with two decimals."""
@@ -72,4 +79,7 @@ def languages() -> tuple[str, ...]:
 
 @functools.cache
 def _translations() -> Mapping[str, Mapping[str, str]]:
-    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    words = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    for own in words.values():
+        own |= {f"{_WARNINGS}.{code}": text for code, text in own.pop(_WARNINGS).items()}
+    return words

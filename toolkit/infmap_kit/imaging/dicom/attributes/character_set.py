@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, MutableSequence
 from typing import TYPE_CHECKING, Any
 
-from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -124,7 +124,7 @@ def decode_texts(dataset: Dataset) -> tuple[InputWarning, ...]:
     if all(term in _DEFAULT for term in terms) and not any(
         b"\x1b" in raw for raw in foreign.values()
     ):
-        return (InputWarning("character-set", _UNNAMED),)
+        return (InputWarning(WarningCode.CHARACTER_SET, _UNNAMED),)
     unescaped = False
     unreadable = False
     for keyword, raw in foreign.items():
@@ -135,7 +135,7 @@ def decode_texts(dataset: Dataset) -> tuple[InputWarning, ...]:
         unreadable |= "\ufffd" in text
         dataset[tag] = DataElement(tag, vr, text.rstrip(" \0"))
     said = _doubt(terms, unescaped=unescaped, unreadable=unreadable)
-    return (InputWarning("character-set", said),) if said else ()
+    return (InputWarning(WarningCode.CHARACTER_SET, said),) if said else ()
 
 
 def written_character_set(source: Dataset, texts: Iterable[str]) -> str:

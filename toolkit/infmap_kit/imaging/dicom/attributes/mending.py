@@ -19,7 +19,7 @@ from infmap_kit.imaging.dicom.attributes.values import (
     put,
     words,
 )
-from infmap_kit.imaging.radiograph import InputWarning, Reason
+from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -62,7 +62,7 @@ def mend_tags(dataset: Dataset) -> tuple[InputWarning, ...]:
     if "PixelData" in dataset:
         said += _layout(dataset)
         said += _padding(dataset)
-    return (InputWarning("mended-tags", "; ".join(said)),) if said else ()
+    return (InputWarning(WarningCode.MENDED_TAGS, "; ".join(said)),) if said else ()
 
 
 def _windows(dataset: Dataset) -> list[str]:

@@ -1,0 +1,95 @@
+"""The words for warnings, in every language, and where they are said: on the sheet and in the report."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dicom_files import chest_dataset
+from findings import with_lungs
+from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.familiarity import FamiliarityAnswer
+from infmap_kit.imaging.radiograph import InputWarning, Radiograph, Reason, WarningCode
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
+from infmap_kit.results.dicom.results import ResultKind, dicom_results
+from infmap_kit.results.sheet.lettering import AMBER, Lettering
+from infmap_kit.results.words.conclusion import warned
+from infmap_kit.results.words.words import Words, languages
+from written_results import content_items, report_conclusions
+
+SIDE = InputWarning(WarningCode.POSSIBLY_MIRRORED, "the chest is possibly mirrored (score -2.1)")
+
+
+@pytest.fixture
+def radiograph() -> Radiograph:
+    return synthetic_radiograph(2, height=300, width=260).radiograph
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_warning_has_words_that_wrap(language: str) -> None:
+    words = Words(language)
+    said = {key.removeprefix("warnings.") for key in words.keys if key.startswith("warnings.")}
+    assert said == set(WarningCode)
+    sentences = warned([InputWarning(code, "its own text") for code in WarningCode], words)
+    assert len(set(sentences)) == len(WarningCode)
+    lettering = Lettering(pixels=40)
+    for code, sentence in zip(WarningCode, sentences, strict=True):
+        assert code not in sentence
+        assert "its own text" not in sentence
+        if language != "en":
+            assert sentence not in warned([InputWarning(code, "")], Words())
+        for width in (400, 2000):
+            rows = lettering.rows(sentence, width)
+            assert all(lettering.width(row) <= width for row in rows)
+            assert "".join(rows).replace(" ", "") == sentence.replace(" ", "")
+
+
+def test_a_warning_is_said_once_and_one_without_words_says_its_own() -> None:
+    again = InputWarning(WarningCode.POSSIBLY_MIRRORED, "for another reason")
+    other = InputWarning(Reason.NO_UID, "no object could be written")
+    words = Words("fr")
+    assert warned([SIDE, again, other], words) == [
+        *warned([SIDE], words),
+        "Avertissement : no object could be written",
+    ]
+    assert warned([], Words()) == []
+
+
+def _amber(radiograph: Radiograph, answer: Answer) -> NDArray[np.bool_]:
+    """Rows of a sheet in which something is written in the colour of warnings."""
+    (written,) = dicom_results(
+        chest_dataset(), radiograph, answer, kinds=[ResultKind.SECONDARY_CAPTURE]
+    )
+    rows: NDArray[np.bool_] = (written.pixel_array == AMBER).all(axis=-1).any(axis=1)
+    return rows
+
+
+def test_warnings_stand_on_the_sheet_below_the_pictures(radiograph: Radiograph) -> None:
+    plain = with_lungs(radiograph)
+    assert not _amber(radiograph, plain).any()
+    doubtful = _amber(dataclasses.replace(radiograph, warnings=(SIDE,)), plain)
+    assert doubtful.any()
+    assert np.flatnonzero(doubtful).min() > len(doubtful) / 2
+    # That of the model as well as those of the radiograph.
+    parts = {**plain.parts, "familiarity": FamiliarityAnswer(value=-0.2)}
+    assert _amber(radiograph, dataclasses.replace(plain, parts=parts)).any()
+
+
+def test_the_report_concludes_with_warnings_in_its_language(radiograph: Radiograph) -> None:
+    doubtful = dataclasses.replace(radiograph, warnings=(SIDE,))
+    (report,) = dicom_results(
+        chest_dataset(),
+        doubtful,
+        with_lungs(radiograph),
+        kinds=[ResultKind.STRUCTURED_REPORT],
+        language="zh",
+    )
+    *_, warning, notice = report_conclusions(report)
+    assert warning == "警告：左右可能颠倒（镜像图像或右位心），请核对左右侧。"
+    assert notice == Words("zh")("notice")
+    # What was found stands below, for machines.
+    texts = [item.get("TextValue") for item in content_items(report)]
+    assert f"{SIDE.code}: {SIDE.text}" in texts
