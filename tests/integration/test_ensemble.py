@@ -127,7 +127,10 @@ def test_served_probability_is_that_of_keras(
     from keras_reference import keras_probability
 
     images = np.stack([network_input(pixels) for _, pixels in radiographs])
-    expected = keras_probability(demo_model, images)
+    # The logit over the temperature (Guo et al. 2017), written with odds.
+    predicted = keras_probability(demo_model, images).astype(np.float64)
+    odds = (predicted / (1 - predicted)) ** (1 / read_source(demo_model).temperature)
+    expected = odds / (1 + odds)
     served = np.stack(
         [client.infer(image, outputs=["PROBABILITY"])["PROBABILITY"] for image in images]
     )

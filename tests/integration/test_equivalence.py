@@ -132,7 +132,8 @@ def test_the_demo_models_engines_are_the_same_doctor(
     tmp_path: Path,
     radiographs: list[tuple[str, NDArray[np.uint8]]],
 ) -> None:
-    source = read_source(demo_model)
+    # The networks alone, without what a run has beside them.
+    source = read_source(demo_model / "segmentation.onnx")
     path = tmp_path / "model.onnx"
     pictures = [
         *((name, network_input(pixels)) for name, pixels in radiographs),
@@ -168,7 +169,9 @@ def test_the_demo_models_with_q_dq_nodes_are_the_same_doctor(
     demo_model: Path, radiographs: list[tuple[str, NDArray[np.uint8]]]
 ) -> None:
     """Both networks in INT8 for GPUs, in ONNX Runtime; the gate itself chooses what stays in FP32."""
-    source = with_parts(read_source(demo_model), {"lungs": demo_model.with_name("demo_lungs")})
+    source = with_parts(
+        read_source(demo_model / "segmentation.onnx"), {"lungs": demo_model.with_name("demo_lungs")}
+    )
     pictures = [(name, network_input(pixels)) for name, pixels in radiographs]
     proof = Proof(
         reference=CachingRunner(reference_runner(source)),

@@ -124,7 +124,7 @@ def test_a_run_that_segments_something_else_is_refused(tmp_path: Path, make_run:
     study, _ = new_study(tmp_path, drawn=1, models=[])
     run = make_run("run-0", held_back=["covid_0"])
     spec = json.loads((run / "spec.json").read_text())
-    spec["training"]["target"] = "lungs"
+    spec["training"]["anatomy"] = "lungs"
     (run / "spec.json").write_text(json.dumps(spec))
     with pytest.raises(StudyError, match="segments infection, found lungs"):
         predict_by_runs(study, "unet", 1, [run], load=Fake())
@@ -134,7 +134,7 @@ def test_a_classifier_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
     study, _ = new_study(tmp_path, drawn=1, models=[])
     run = make_run("run-0", held_back=["covid_0"])
     spec = json.loads((run / "spec.json").read_text())
-    del spec["network"]["architecture"]
+    spec["network"] = {"encoder": "DenseNet-121", "encoder_frozen": False}
     (run / "spec.json").write_text(json.dumps(spec))
     with pytest.raises(StudyError, match="segments infection, found whole radiographs"):
         predict_by_runs(study, "unet", 1, [run], load=Fake())

@@ -171,7 +171,8 @@ def test_fp16_decides_as_fp32_on_real_radiographs(
 ) -> None:
     if not demo_model.is_dir():
         pytest.skip("needs the demo model (training/demo_model), which is not here")
-    source = read_source(demo_model)
+    # The network alone, without what a run has beside it.
+    source = read_source(demo_model / "segmentation.onnx")
     real = [(name, network_input(pixels)) for name, pixels in radiographs]
     proof = Proof(
         reference=CachingRunner(reference_runner(source)),

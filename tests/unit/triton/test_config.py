@@ -9,7 +9,7 @@ import pytest
 from infmap_kit.errors import SpecError
 from infmap_kit.model.precision import Precision
 from infmap_kit.parts.contract import ENSEMBLE, Contract
-from infmap_kit.release.publish import serving_identity
+from infmap_kit.release.publish import graphs_of, serving_identity
 from infmap_kit.release.source import read_source
 from infmap_kit.targets.embedded import EmbeddedOptions
 from infmap_kit.targets.embedded_configs import ServedGraph, embedded_configs, served_graphs
@@ -22,8 +22,11 @@ NAMES = (ENSEMBLE.name,)
 @pytest.mark.parametrize("name", NAMES)
 def test_committed_configs_are_what_export_writes(name: str, demo_model: Path) -> None:
     """Made once by `infmap-kit export training/demo_model`; committed to be read and compared."""
-    identity = serving_identity(read_source(demo_model), target="embedded", precision="fp32")
-    made = embedded_configs(EmbeddedOptions(), identity, Contract(summary=True))[name]
+    source = read_source(demo_model)
+    identity = serving_identity(source, target="embedded", precision="fp32")
+    made = embedded_configs(EmbeddedOptions(), identity, Contract.of_graphs(graphs_of(source)))[
+        name
+    ]
     committed = (COMMITTED / name / "config.pbtxt").read_text()
     assert parse_config(committed) == made
     assert committed == config_text(made)
