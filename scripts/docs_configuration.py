@@ -61,8 +61,8 @@ The options that `fit` may hold; the [command](infmap-train.md) has the same.
 _GATE = """\
 ## gate.json
 
-The report of [the gate](../releases.md#the-gate), which `export`, `install` and `verify` write beside the
-worst picture. A part that is served, such as `lungs`, has its own figures under its name."""
+The report of [the gate](../releases.md#the-gate-and-its-bounds), which `export`, `install` and `verify` write
+beside the worst picture. A part that is served, such as `lungs`, has its own figures under its name."""
 
 _GATE_KEYS = {
     "passed": "whether the engine is equivalent to its reference",

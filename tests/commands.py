@@ -20,12 +20,14 @@ from patience import PATIENCE_S
 
 
 @functools.cache
-def _launcher() -> Launcher:
-    """One for all tests of this process; it ends with it."""
+def _launcher(*, training: bool) -> Launcher:
+    """One for all tests of this process, and one for those of training; they end with it."""
     folder = Path(tempfile.mkdtemp(prefix="infmap-commands-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     # NumPy's threads would not be copied by a fork.
-    launcher = Launcher(folder, {"OPENBLAS_NUM_THREADS": "1"}, keep_privileges=True)
+    launcher = Launcher(
+        folder, {"OPENBLAS_NUM_THREADS": "1"}, keep_privileges=True, training=training
+    )
     atexit.register(launcher.__exit__)
     return launcher
 
@@ -58,7 +60,7 @@ def run_command(
     words = [program, *map(str, arguments)]
     with tempfile.TemporaryDirectory(prefix="infmap-command-") as folder:
         out, errors = Path(folder, "out"), Path(folder, "errors")
-        command = _launcher().start(
+        command = _launcher(training=program == "infmap-train").start(
             *words,
             log=out,
             errors=errors,

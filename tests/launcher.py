@@ -23,12 +23,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from infmap_kit.errors import MissingDependency
+from infmap_train.networks.quiet import import_tensorflow
+
 _PROGRAMS = {
     "infmap-kit": "infmap_kit.cli",
     "infmap-train": "infmap_train.cli",
     "infmap-annotate": "infmap_annotate.cli",
 }
-_IMPORTED = [
+IMPORTED = [
     "cv2", "numpy", "onnx", "tritonclient.grpc", "pydicom", "pynetdicom", "highdicom", "requests",
     "starlette.applications", "typer.rich_utils", "uvicorn", "jinja2", "prometheus_client",
     "infmap_kit.cli", "infmap_kit.results.infer", "infmap_kit.results.dicom.results",
@@ -38,6 +41,9 @@ _IMPORTED = [
     "infmap_kit.serving.supervisor", "infmap_kit.triton.releases", "infmap_kit.node.service",
     "infmap_annotate.cli", "infmap_annotate.web.serving", "infmap_annotate.web.pages", "infmap_train.cli",
 ]  # fmt: skip
+"""What most commands import, and starts no thread."""
+
+_TRAINING = "training"
 _PR_SET_PDEATHSIG = 1
 _WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
@@ -97,10 +103,17 @@ class Launcher:
         Added to the environment of the process and so of all commands.
     keep_privileges
         Whether commands may do what root may, when it is root who starts them.
+    training
+        Whether it imports TensorFlow too, which takes longer than all the rest.
     """
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], *, keep_privileges: bool = False
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        keep_privileges: bool = False,
+        training: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / "launcher.log"
@@ -114,7 +127,7 @@ class Launcher:
         search = [tests, *filter(None, [os.environ.get("PYTHONPATH", "")])]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "launcher"],
+                [*prefix, sys.executable, "-m", "launcher", *([_TRAINING] if training else [])],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(search), **environment},
             )  # fmt: skip
@@ -263,8 +276,13 @@ def _become(order: dict[str, Any]) -> None:
 
 def main() -> None:
     """Import everything, and fork."""
-    for name in _IMPORTED:
+    for name in IMPORTED:
         importlib.import_module(name)
+    if _TRAINING in sys.argv:
+        # Where TensorFlow is not installed, the command itself says so.
+        with contextlib.suppress(MissingDependency):
+            import_tensorflow()
+            importlib.import_module("infmap_train.training.fit")
     # A thread is not copied by a fork, and whoever waits for it in the copy waits for ever. (ONNX Runtime
     # starts one when it is imported.)
     threads = os.listdir("/proc/self/task")  # noqa: PTH208

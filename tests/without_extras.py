@@ -8,6 +8,8 @@ runs each in a fork of its own, and writes a JSON list of exit codes and what ca
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import importlib.metadata
 import json
 import os
@@ -139,5 +141,13 @@ if __name__ == "__main__":
     import infmap_annotate.cli  # noqa: F401
     import infmap_kit.cli  # noqa: F401
     import infmap_train.cli  # noqa: F401
+    from infmap_kit.errors import MissingDependency
+    from launcher import IMPORTED
+
+    # And what many of them import, as far as it is there; what is not is missed again in each fork.
+    for module in IMPORTED:
+        with contextlib.suppress(ImportError, MissingDependency):
+            importlib.import_module(module)
+    gc.freeze()
 
     sys.stdout.write(json.dumps(list(_answers(json.load(sys.stdin)))))

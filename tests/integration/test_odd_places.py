@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,28 +67,28 @@ def test_a_server_in_odd_places(repository: Path, tmp_path: Path) -> None:
         serve.communicate(timeout=PATIENCE_S)
 
 
-@pytest.mark.parametrize(
-    ("stub", "reason"),
-    [
-        (
-            "echo '/x/triton_python_backend_stub: error while loading shared libraries: libpython.so: gone'\n",
-            "error while loading shared libraries: libpython.so: gone",
-        ),
-        ("exec sh -c /no/such/program\n", "/no/such/program: not found"),
-    ],
-)
-def test_a_log_that_says_why_ends_the_waiting(
-    repository: Path, tmp_path: Path, stub: str, reason: str
-) -> None:
+def test_a_log_that_says_why_ends_the_waiting(repository: Path, tmp_path: Path) -> None:
+    """Two at once: Triton itself waits for half a minute."""
     runtime = find_runtime()
     if runtime.backends is None:
         pytest.skip("needs the Triton server for CPUs, whose backends can be exchanged")
-    shutil.copytree(runtime.backends, tmp_path / "backends")
-    (tmp_path / "backends/python/triton_python_backend_stub").write_text(f"#!/bin/sh\n{stub}")
-    broken = dataclasses.replace(runtime, backends=tmp_path / "backends", folder=None)
-    server = TritonServer(
-        repository, runtime=broken, options=free_ports(), manifest=checked(repository)
-    )
-    with pytest.raises(ServerError, match=r"python backend cannot be started") as told:
-        server.start(timeout_s=600)
-    assert reason in str(told.value)
+    missing = "error while loading shared libraries: libpython.so: gone"
+    stubs = {
+        missing: f"echo '/x/triton_python_backend_stub: {missing}'\n",
+        "/no/such/program: not found": "exec sh -c /no/such/program\n",
+    }
+
+    def told(number: int, stub: str) -> str:
+        backends = shutil.copytree(runtime.backends or "", tmp_path / str(number))
+        (backends / "python/triton_python_backend_stub").write_text(f"#!/bin/sh\n{stub}")
+        broken = dataclasses.replace(runtime, backends=backends, folder=None)
+        server = TritonServer(
+            repository, runtime=broken, options=free_ports(), manifest=checked(repository)
+        )
+        with pytest.raises(ServerError, match=r"python backend cannot be started") as error:
+            server.start(timeout_s=600)
+        return str(error.value)
+
+    with ThreadPoolExecutor() as pool:
+        for reason, said in zip(stubs, pool.map(told, range(2), stubs.values()), strict=True):
+            assert reason in said

@@ -31,7 +31,7 @@ if shutil.which("storescu") is None:
     pytest.skip("needs dcmtk: apt-get install dcmtk", allow_module_level=True)
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(75, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [5, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_pacs_that_sleeps_costs_nothing_but_time(
     tmp_path: Path, triton: TritonServer, chests: list[Path], seconds: int
 ) -> None:

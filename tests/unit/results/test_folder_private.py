@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dicom_files import as_file, chest_dataset
+from findings import made_up
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.readers import decode_radiograph
 from infmap_kit.model.files import make_private, write_bytes, write_json
@@ -43,6 +45,20 @@ def test_results_are_their_owners_alone(tmp_path: Path, exists: bool) -> None:
     write_json(folder / "a.json", {}, private=True)
     write_bytes(folder / "b.dcm", b"", private=True)
     assert _modes(folder) == {("folder", 0o700), ("file", 0o600)}
+
+
+def test_what_is_written_of_a_file_is_its_owners_alone(tmp_path: Path) -> None:
+    content = as_file(chest_dataset())
+    file = SourceFile.of(Path("x.dcm"), content)
+    radiograph = decode_radiograph(content, "x.dcm")
+    options = ResultOptions(formats=("png", "json", "sr"))
+    answered = ResultsFolder(tmp_path / "answered", options)
+    answered.write_finding(answered.named(file), radiograph, made_up(radiograph))
+    rejected = ResultsFolder(tmp_path / "rejected", ResultOptions(formats=("sr", "view")))
+    rejected.write_rejection(rejected.named(file), InputRejected("lateral", "a lateral view"))
+    for folder, count in ((answered.folder, 3), (rejected.folder, 2)):
+        assert len(list(folder.iterdir())) == count
+        assert _modes(folder) == {("folder", 0o700), ("file", 0o600)}
 
 
 def test_a_folder_that_is_not_for_results_alone_stays_as_it_is(

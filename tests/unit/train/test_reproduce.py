@@ -22,6 +22,7 @@ from patience import PATIENCE_S
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 pytest.importorskip("distributed", reason="the cohort extra is not installed")
 
+from commands import run_command
 from infmap_kit.errors import HostMismatch
 from infmap_kit.text import json_line
 from infmap_train.reproduction.cost import cost_of, count_radiographs
@@ -67,13 +68,9 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-def _command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "infmap_train.cli", *map(str, words)]
-
-
 def _told(*words: object, code: int = 0) -> tuple[Any, str]:
     """The document on stdout, and stderr."""
-    done = subprocess.run(_command(*words, "--json"), capture_output=True, text=True, check=False)
+    done = run_command("infmap-train", *words, "--json", timeout=600)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return json.loads(done.stdout), done.stderr
@@ -91,8 +88,9 @@ def _tables(runs: Path) -> Any:
 
 @contextlib.contextmanager
 def _running(*words: object) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "infmap_train.cli", *map(str, words)]
     with subprocess.Popen(
-        _command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c
     ) as process:
         try:
             yield process

@@ -138,13 +138,13 @@ def _train(model: Any, encoder: Encoder) -> list[float]:
     truth = tf.constant((pictures > 150).astype(np.float32)[..., np.newaxis])
     optimizer = keras.optimizers.Adam(1e-3)
     losses = []
-    for _ in range(3):
+    for _ in range(2):
         with tf.GradientTape() as tape:
             loss = hybrid_loss(truth, model(pixels, training=True))
         gradients = tape.gradient(loss, model.trainable_weights)
         optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
         losses.append(float(loss))
-    return losses
+    return [*losses, float(hybrid_loss(truth, model(pixels, training=True)))]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,8 @@ def test_the_24_are_nine_graphs(
     papers = [encoder for encoder in Encoder if encoder.in_paper]
     for encoder, frozen in itertools.product(papers, (False, True)):
         spec = NetworkSpec(architecture=architecture, encoder=encoder, encoder_frozen=frozen)
+        if encoder in BUILT and not frozen:
+            continue  # what the others are compared with
         assert _graph(build_network(spec, image_size=None)) == seen(spec).graph
     assert SCALE_AND_OFFSET[Encoder.CHEXNET] == SCALE_AND_OFFSET[Encoder.DENSENET_121]
     assert {*BUILT, Encoder.CHEXNET} == set(papers)
