@@ -175,7 +175,18 @@ def test_auto_takes_the_fastest_that_passes_and_names_the_others(
 
     monkeypatch.setattr(candidates, "_p50_ms", p50)
     repository = tmp_path / "model_repository"
-    options = EmbeddedOptions(precision=None)
+    # FP32 is the fastest in a second choice, and radiographs to calibrate INT8 by are given all the same.
+    (tmp_path / "calibration").mkdir()
+    for name, picture in synthetic_pictures():
+        cv2.imwrite(str(tmp_path / "calibration" / f"{name}.png"), picture)
+    options = EmbeddedOptions(precision=None, calibration_images=tmp_path / "calibration")
+    slow = {"f32": 0.5, "bf16": 3.0, "int8": 1.0}
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            candidates, "_p50_ms", lambda e, _: slow.get(next(iter(e[0].precisions())), 1)
+        )
+        other, _ = publish(source, tmp_path / "other", options, pictures=synthetic_pictures())
+    assert other.precision == "fp32"
     manifest, gate = publish(source, repository, options, pictures=synthetic_pictures())
     assert gate.passed
     tried = {one["precision"]: one for one in manifest.model["candidates"]}

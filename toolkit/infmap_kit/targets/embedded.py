@@ -123,13 +123,17 @@ class Embedded(Target):
             path = draft.write(ENSEMBLE.name, graph_file(name), content)
         shutil.copyfile(python_model.__file__, path.with_name(self.model_file))
         chosen, tried = chosen_candidate(options, graphs, path.parent, proof, progress)
+        # Radiographs that ranges are taken from go with INT8 alone, and another precision may be the fastest.
+        options = dataclasses.replace(
+            options, precision=chosen.precision, rest=chosen.rest, calibration_images=None
+        )
         return Build(
             target=self.name,
             precision=chosen.precision,
             runner=chosen.runner,
             configs=functools.partial(
                 embedded_configs,
-                dataclasses.replace(options, precision=chosen.precision, rest=chosen.rest),
+                options,
                 contract=chosen.contract,
             ),
             model={
