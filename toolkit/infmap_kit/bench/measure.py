@@ -151,7 +151,8 @@ def measure(
         },
         warnings=warnings,
         failure=run.failure,
-        options=dataclasses.asdict(options),
+        # Where the other model lay is a path of this machine; what it is stands in ``beside``.
+        options={k: v for k, v in dataclasses.asdict(options).items() if k != "beside"},
     )
 
 
