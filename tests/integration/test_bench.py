@@ -123,10 +123,9 @@ def test_load_and_baselines_stand_in_the_same_record(small_repository: Path) -> 
     options = dataclasses.replace(
         QUICK,
         baselines=True,
-        beside=str(small_repository),
         load=LoadOptions(concurrencies=(1, 2), batches=(1, 4), offered_shares=(0.5,), seconds=0.5),
     )
-    record = measure(small_repository, [], options)
+    record = measure(small_repository, [], options, beside=small_repository)
     assert record.scopes[ONNX_RUNTIME].p50_ms > 0
     # Another model in the same run; of the model itself the ratio is about 1, however busy the machine is.
     ratios = record.ratios

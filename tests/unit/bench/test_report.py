@@ -75,6 +75,7 @@ def test_the_edge_network_has_goals_of_its_own() -> None:
     assert not any("Table V" in row for row in rows)
     for row in rows:
         assert ("| 0.0" in row) == ("other model" in row)
+    assert "| 0.085 |" in markdown(small), "not rounded to 0.09"
     unknown = dataclasses.replace(record, model={**record.model, "network": None})
     assert "missed" not in markdown(unknown)
     assert "Goals are" not in markdown(unknown)

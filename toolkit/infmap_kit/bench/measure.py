@@ -54,8 +54,6 @@ class BenchOptions:
         Whether ``perf_analyzer`` measures too, where it is installed.
     only
         Names of the scopes to measure; all when empty.
-    beside
-        Repository of another model whose network is measured in the same run; empty for none.
     """
 
     samples: int = 200
@@ -66,7 +64,6 @@ class BenchOptions:
     load: LoadOptions | None = None
     independent: bool = True
     only: tuple[str, ...] = ()
-    beside: str = ""
 
     @property
     def rule(self) -> StabilityRule:
@@ -79,6 +76,7 @@ def measure(
     files: Sequence[Path],
     options: BenchOptions,
     *,
+    beside: Path | None = None,
     serve: Serve = served_here,
     progress: Progress = no_progress,
 ) -> BenchRecord:
@@ -94,13 +92,15 @@ def measure(
         Radiographs or folders of them; without any, synthetic JPEGs of a megapixel are made.
     options
         Scopes and length.
+    beside
+        Repository of another model whose network is measured in the same run.
     serve
         Function that starts the server.
 
     Raises what :meth:`Subject.served` raises, and ``InputRejected`` when a file is no suitable radiograph.
     """
     pictures = bench_pictures(files)
-    other, beside = _opened(options.beside)
+    other, described = _opened(beside)
     machine = describe_machine()
     begun, stolen = time.monotonic(), stolen_ticks()
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -134,7 +134,7 @@ def measure(
         model=subject.manifest.model,
         target=subject.manifest.target,
         precision=subject.manifest.precision,
-        beside=beside,
+        beside=described,
         inspected=dict(subject.model.inspected),
         accuracy=_accuracy(subject.manifest),
         pictures=[picture.description for picture in pictures],
@@ -151,8 +151,7 @@ def measure(
         },
         warnings=warnings,
         failure=run.failure,
-        # Where the other model lay is a path of this machine; what it is stands in ``beside``.
-        options={k: v for k, v in dataclasses.asdict(options).items() if k != "beside"},
+        options=dataclasses.asdict(options),
     )
 
 
@@ -188,18 +187,18 @@ def _accuracy(manifest: Manifest) -> dict[str, Any]:
     return {"gate": manifest.gate, "held_back": held_back}
 
 
-def _opened(repository: str) -> tuple[OpenedModel | None, dict[str, str]]:
+def _opened(repository: Path | None) -> tuple[OpenedModel | None, dict[str, str]]:
     """The model beside, opened in this process, and what the record says of it."""
-    if not repository:
+    if repository is None:
         return None, {}
-    manifest = check_repository(Path(repository))
+    manifest = check_repository(repository)
     described = {
         "name": str(manifest.model["name"]),
         "version": str(manifest.model["version"]),
         "target": manifest.target,
         "precision": manifest.precision,
     }
-    return find(manifest.target).open(Path(repository), manifest), described
+    return find(manifest.target).open(repository, manifest), described
 
 
 @contextlib.contextmanager

@@ -126,14 +126,12 @@ class Subject:
     @property
     def reference(self) -> Path | None:
         """The network in FP32 as ONNX; ``None`` where the repository keeps none."""
-        return self.model.references.get(self.model.contract.networks[0].name)
+        return _reference_of(self.model)
 
     @property
     def other_reference(self) -> Path | None:
         """The other model's network in FP32 as ONNX; ``None`` where there is none."""
-        if self.other is None:
-            return None
-        return self.other.references.get(self.other.contract.networks[0].name)
+        return None if self.other is None else _reference_of(self.other)
 
     @property
     def network(self) -> dict[str, Any] | None:
@@ -217,6 +215,10 @@ class Subject:
             resident = self._engine.resident({IMAGE.name: canvases[0]})
             works[ENGINE_ALONE] = lambda _: resident()
         return {name: _timed(work, len(pictures)) for name, work in works.items()}
+
+
+def _reference_of(model: OpenedModel) -> Path | None:
+    return model.references.get(model.contract.networks[0].name)
 
 
 def _engine_of(model: OpenedModel, pictures: list[BenchPicture]) -> Callable[[int], object]:

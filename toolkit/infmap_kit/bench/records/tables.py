@@ -39,6 +39,7 @@ def latency_table(record: BenchRecord) -> Table:
 
 def ratios_table(record: BenchRecord) -> Table:
     """The ratios by which a record is judged, each with its interval."""
+    judged = judged_ratios(record)
     rows: list[Sequence[str]] = []
     if (paper := record.paper_ratio) is not None:
         rows.append((f"{ENGINE_ALONE} / Table V", *_interval_cells(paper), "-", "-"))
@@ -46,23 +47,26 @@ def ratios_table(record: BenchRecord) -> Table:
         (
             name,
             *_interval_cells(found),
-            *(("-", "-") if goal is None else (f"{goal:.2f}", verdict(found, goal))),
+            *(("-", "-") if goal is None else (_cell(goal), verdict(found, goal))),
         )
-        for name, found, goal in judged_ratios(record)
+        for name, found, goal in judged
     ]
     note = (
         "Goals are for two cores, at the fastest precision that passes the gate; those beside another model "
         "are for U-Net with DenseNet-121 in FP32."
     )
     columns = ("ratio", "value", "95 % interval", "goal", "verdict")
-    has_goals = any(goal is not None for _, _, goal in judged_ratios(record))
+    has_goals = any(goal is not None for _, _, goal in judged)
     return Table("", columns, rows, notes=[note] if has_goals else [])
 
 
 def _interval_cells(found: PairedRatio) -> tuple[str, str]:
-    # A small network may take less than a tenth of a large one.
-    digits = 2 if found.ratio >= 0.1 else 3
-    return f"{found.ratio:.{digits}f}", f"{found.low:.{digits}f} to {found.high:.{digits}f}"
+    return _cell(found.ratio), f"{_cell(found.low)} to {_cell(found.high)}"
+
+
+def _cell(ratio: float) -> str:
+    """A ratio; of less than a tenth, as of a small network to a large one, with a digit more."""
+    return f"{ratio:.{2 if ratio >= 0.1 else 3}f}"
 
 
 def scopes_table(record: BenchRecord) -> Table:

@@ -91,11 +91,15 @@ def latency(
         budget_s=budget,
         baselines=baselines,
         load=LoadOptions() if load else None,
-        beside=str(beside) if beside is not None else "",
     )
     with progress_bar() as progress:
         record = measure(
-            repository, files or [], options, serve=served_by(runtime), progress=progress
+            repository,
+            files or [],
+            options,
+            beside=beside,
+            serve=served_by(runtime),
+            progress=progress,
         )
     paths = write_record(record, results)
     print_result(record.as_json(), ratios_table(record), latency_table(record), as_json=json_)
