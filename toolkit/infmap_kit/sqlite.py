@@ -46,13 +46,11 @@ class DurableDatabase:
         if connection is None:
             self._make_private()
             connection = sqlite3.connect(self.path, timeout=self._busy_s, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
-            # With WAL, NORMAL may lose the last transactions, which were already confirmed, in a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # What is deleted is overwritten: such a file may hold what identifies people.
-            connection.execute("PRAGMA secure_delete = ON")
+            try:
+                _prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._local.connection = connection
         return connection
 
@@ -75,3 +73,13 @@ class DurableDatabase:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    # With WAL, NORMAL may lose the last transactions, which were already confirmed, in a power cut.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten: such a file may hold what identifies people.
+    connection.execute("PRAGMA secure_delete = ON")

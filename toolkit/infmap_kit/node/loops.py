@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 
-from infmap_kit.node.log import note
+from infmap_kit.node.log import Trouble, note
 
 IDLE_S = 0.25
 """Pause of a step that found nothing to do."""
+_LONGEST_WAIT_S = 30.0
+"""Pause, at most, of a step that failed because the disk is full or cannot be written."""
 
 
 def backoff_s(failures: int, *, most_s: float) -> float:
@@ -26,6 +29,9 @@ def backoff_s(failures: int, *, most_s: float) -> float:
 
 class Loop(threading.Thread):
     """Calls a step until it is stopped.
+
+    A disk that is full or cannot be written does not end it: the step is called again, after a pause that grows
+    up to half a minute. Any other error does, and with it the node.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ class Loop(threading.Thread):
         self._awake = threading.Event()
         self._ended = threading.Event()
         self._beat_s = time.monotonic()
+        self._disk = Trouble(name)
+        self._failures = 0
 
     def run(self) -> None:
         """Step until the loop is stopped."""
@@ -61,13 +69,26 @@ class Loop(threading.Thread):
             while not self._ended.is_set():
                 self._beat_s = time.monotonic()
                 self._awake.clear()
-                self._awake.wait(self._step())
+                self._awake.wait(self._next())
         # Whatever the error: the node ends, and the next run finds everything in the store.
         except Exception as error:
             note(f"{self.name} ended", level=logging.CRITICAL, reason=_place_of(error))
             raise SystemExit from error
         finally:
             self._close()
+
+    def _next(self) -> float:
+        try:
+            pause_s = self._step()
+        # What was to be done is still in the store.
+        except (sqlite3.OperationalError, OSError) as error:
+            self._failures += 1
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            self._disk.begins(f"the spool cannot be used: {reason}")
+            return backoff_s(self._failures, most_s=_LONGEST_WAIT_S)
+        self._failures = 0
+        self._disk.is_over()
+        return pause_s
 
     def wake(self) -> None:
         """Let the next step begin now."""
