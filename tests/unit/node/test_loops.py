@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -32,9 +31,7 @@ def test_a_full_disk_is_told_and_outlived(left: int, caplog: pytest.LogCaptureFi
     with small_disk(4096) as disk:
         spool = Spool(disk / "spool")
         database = Database(spool.database)
-        Store(database).add(
-            sop_instance_uid="1", sha256="", file="1.dcm", size_bytes=1, caller="A"
-        )
+        Store(database).add(sop_instance_uid="1", sha256="", file="1.dcm", size_bytes=1, caller="A")
         database.close()
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(shutil.disk_usage(disk).free - left))
