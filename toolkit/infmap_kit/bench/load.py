@@ -56,7 +56,7 @@ class LoadOptions:
 
     concurrencies: tuple[int, ...] = (1, 2, 4, 8, 16)
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
-    offered_shares: tuple[float, ...] = (0.3, 0.6, 0.8)
+    offered_shares: tuple[float, ...] = (0.3, 0.5, 0.8)
     seconds: float = 8.0
     seed: int = 0
 
