@@ -105,16 +105,39 @@ def test_depthwise_convolutions_compute_in_8_bits_or_are_left(tmp_path: Path) ->
     reference = OnnxRuntimeEngine(graph.SerializeToString())
     picture = pictures[0][1][np.newaxis]
     assert np.abs(engine.infer(picture) - reference.infer(picture)).max() < 0.1
-    left = quantisation.quantise(
-        graph, tmp_path / "left.xml", pictures, choice=Choice(depthwise=False)
+
+
+def test_means_are_corrected_only_where_there_are_depthwise_convolutions(source: Source) -> None:
+    assert not any(one.corrected for one in quantisation.choices_for(source.segmentation))
+    assert any(one.corrected for one in quantisation.choices_for(_with_depthwise()))
+
+
+def test_the_picture_itself_is_not_rounded(source: Source, tmp_path: Path) -> None:
+    """With every convolution in FP32 the network is the one that it was, to the last bits."""
+    count = sum(node.op_type == "Conv" for node in source.segmentation.graph.node)
+    pictures = synthetic_pictures()
+    written = quantisation.quantise(
+        source.segmentation, tmp_path / "same.xml", pictures, choice=Choice(first=count)
     )
-    assert len(left.kept) == 1
-    assert OpenvinoEngine(left.path, precision="f32").precisions()["f32"] == 1
+    assert len(written.kept) == count
+    reference = OnnxRuntimeEngine(source.segmentation.SerializeToString())
+    engine = OpenvinoEngine(written.path, precision="f32")
+    for _, picture in pictures:
+        expected = reference.infer(picture[np.newaxis])
+        np.testing.assert_allclose(engine.infer(picture[np.newaxis]), expected, atol=1e-5)
 
 
-def test_depthwise_convolutions_are_left_only_where_there_are_any(source: Source) -> None:
-    assert all(one.depthwise for one in quantisation.choices_for(source.segmentation))
-    assert not all(one.depthwise for one in quantisation.choices_for(_with_depthwise()))
+def test_the_demo_model_is_published_in_int8(demo_model: Path, tmp_path: Path) -> None:
+    if not demo_model.is_dir():
+        pytest.skip("needs the demo model (training/demo_model), which is not here")
+    repository = tmp_path / "model_repository"
+    options = EmbeddedOptions(precision=Precision.INT8)
+    manifest, gate = publish(
+        read_source(demo_model), repository, options, pictures=synthetic_pictures()
+    )
+    assert gate.dice >= 0.99
+    assert manifest.model["int8"]["rest"] == "fp32"
+    assert manifest.model["int8"]["quantised"] >= 45, "of 61 convolutions"
 
 
 def test_int8_is_published_with_what_it_was_made_from(source: Source, tmp_path: Path) -> None:
