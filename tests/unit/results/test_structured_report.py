@@ -222,9 +222,9 @@ def test_the_refusal_says_why_and_no_file_name() -> None:
     report = refusal_report(dicom_radiograph(), view="LL")
     stated = report_evaluations(report)
     assert stated["Evaluation of the radiograph"] == "Not Attempted"
-    assert stated["Reason for not evaluating"] == "lateral view"
+    assert stated["Reason for not evaluating"] == "The view is lateral and not frontal"
     assert report_conclusions(report)[0].startswith(
-        "This radiograph was not evaluated (lateral-view). "
+        "This radiograph was not evaluated. The view is lateral and not frontal. "
     )
     said = str(report.ContentSequence)
     for word in ("COVID", "chest", "Lung", "Finding Site", "nfection"):

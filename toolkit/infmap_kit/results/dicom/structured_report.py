@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from infmap_kit.errors import InputRejected
     from infmap_kit.imaging.radiograph import Radiograph
 
+_LONG_STRING = 64
+"""Most characters of a Code Meaning (PS3.5, table 6.2-1, LO)."""
+
 
 def structured_report(
     radiograph: Radiograph, answer: Answer, author: Author, masks: Dataset | None
@@ -72,7 +75,8 @@ def refusal(rejection: InputRejected, author: Author) -> Dataset:
     )
 
     words, source = Words(author.language), author.source
-    reason = CodedConcept(rejection.code, OWN_SCHEME, rejection.code.replace("-", " "))
+    # A code's meaning is words for people, in the standard's English (PS3.3, table 8.8-1).
+    reason = CodedConcept(rejection.code, OWN_SCHEME, _meaning(rejection))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=author.uid("sr", "track refusal"), identifier="refused radiograph"
@@ -91,11 +95,20 @@ def refusal(rejection: InputRejected, author: Author) -> Dataset:
     return _report(
         author,
         _content(author, group, procedure="radiography"),
-        [words("not_evaluated", code=rejection.code), notice(author.finding, words)],
+        [
+            words("not_evaluated", reason=words.rejection(rejection)),
+            notice(author.finding, words),
+        ],
         texts,
         None,
         described="Radiograph not evaluated",
     )
+
+
+def _meaning(rejection: InputRejected) -> str:
+    """The English words of a reject's code, as long as a Code Meaning may be."""
+    words = Words().rejection(rejection).removesuffix(".")
+    return words if len(words) <= _LONG_STRING else rejection.code.replace("-", " ")
 
 
 def _group(

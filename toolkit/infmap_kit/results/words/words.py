@@ -7,12 +7,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import InputRejected, SpecError
 from infmap_kit.imaging.radiograph import InputWarning
 
 ENGLISH = "en"
 _FILE = Path(__file__).with_name("translations.toml")
-_WARNINGS = "warnings"
+_WARNINGS, _REJECTIONS = "warnings", "rejections"
 
 
 class Words:
@@ -45,8 +45,12 @@ class Words:
 
     def warning(self, warning: InputWarning) -> str:
         """A warning's sentence; one whose code has no words is said as it says itself."""
-        text = self._words.get(f"{_WARNINGS}.{warning.code}", warning.text)
-        return self("warning", text=text)
+        own = self._words.get(f"{_REJECTIONS}.{warning.code}", warning.text)
+        return self("warning", text=self._words.get(f"{_WARNINGS}.{warning.code}", own))
+
+    def rejection(self, rejection: InputRejected) -> str:
+        """The sentence of why a radiograph was refused; a code without words is said as it says itself."""
+        return self._words.get(f"{_REJECTIONS}.{rejection.code}", f"{rejection.reason}.")
 
     def number(self, value: float) -> str:
         """A number with two decimals."""
@@ -81,5 +85,6 @@ def languages() -> tuple[str, ...]:
 def _translations() -> Mapping[str, Mapping[str, str]]:
     words = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     for own in words.values():
-        own |= {f"{_WARNINGS}.{code}": text for code, text in own.pop(_WARNINGS).items()}
+        for group in (_WARNINGS, _REJECTIONS):
+            own |= {f"{group}.{code}": text for code, text in own.pop(group).items()}
     return words
