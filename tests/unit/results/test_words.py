@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_every_warning_has_words_that_wrap(language: str) -> None:
             rows = lettering.rows(sentence, width)
             assert all(lettering.width(row) <= width for row in rows)
             assert "".join(rows).replace(" ", "") == sentence.replace(" ", "")
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_capital_follows_a_colon_only_where_the_language_has_it_so(language: str) -> None:
+    words = Words(language)
+    # A whole sentence behind a colon has a capital in German and a small letter in the others; behind a label,
+    # such as "Warning:", it has one in all but Russian, whose labels end with a full stop.
+    said = [text for key, text in zip(words.keys, words.texts, strict=True) if key != "warning"]
+    behind = [letter for text in said for letter in re.findall(r" ?[:：] ?(\w)", text)]
+    assert all(letter.isupper() == (language == "de") for letter in behind)
+    for sentence in warned([InputWarning(code, "") for code in WarningCode], words):
+        assert len(re.findall("[:：]", sentence)) == (language != "ru")
 
 
 @pytest.mark.parametrize("language", languages())
