@@ -210,6 +210,8 @@ def test_a_negative_says_no_more_than_is_known() -> None:
     assert "0,21" in only
     almost = with_lungs(radiograph, probability=np.full((224, 224), 0.4999, np.float32))
     assert "highest probability < 0.50." in conclusion(almost, COVID_19, Words())[0]
+    almost_sure = with_lungs(radiograph, probability=np.full((224, 224), 0.995, np.float32))
+    assert "beträgt > 0,99 bei" in conclusion(almost_sure, COVID_19, Words("de"))[0]
 
 
 def test_every_letter_of_the_translations_is_in_a_font() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.report.numbers import plain_number
 from infmap_kit.results.dicom import measurements
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import OWN_SCHEME, coded, concept
@@ -241,12 +242,14 @@ def _report(
         content.ContentSequence.append(evaluations)
     # Before all that follows but the language: the template's order has no meaning (PS3.16, TID 1500).
     content.ContentSequence.insert(1, _conclusion(Words(author.language), sentences))
+    # Between these lies what a number means: a share of 0.4996 must not read as one that reaches 0.50.
+    bounds = {0.0, 1.0, 100.0, author.finding.threshold}
     for element in content.iterall():
         if element.keyword == "ContinuityOfContent":
             # Items of their own, which a viewer shows with their names (PS3.3, C.17.3.2.4).
             element.value = "SEPARATE"
         elif element.keyword == "NumericValue":
-            element.value = f"{float(element.value):.2f}"
+            element.value = plain_number(float(element.value), bounds)
     written = ComprehensiveSR(
         evidence=[author.source] if masks is None else [author.source, masks],
         content=content,
