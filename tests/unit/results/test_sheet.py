@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 
 from dicom_files import as_file, chest_dataset
-from findings import with_lungs
+from findings import MODEL, with_lungs
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.imaging.colour import infection_map
@@ -197,6 +198,40 @@ def test_a_strip_has_a_sheet_too(height: int, width: int) -> None:
     radiograph = _radiograph(height, width)
     sheet = _sheet(radiograph, with_lungs(radiograph), sides_known=True)
     assert min(sheet.shape[:2]) > 200
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_foot_of_a_bare_map_is_in_its_language_and_short(language: str) -> None:
+    words = Words(language)
+    for height, width, most_rows in ((800, 64, 4), (64, 64, 0), (400, 300, 2)):
+        radiograph = dataclasses.replace(
+            _radiograph(height, width), header=chest_dataset(np.zeros((height, width), np.uint8))
+        )
+        (written,) = dicom_results(
+            radiograph.header,
+            radiograph,
+            answer := with_lungs(radiograph),
+            kinds=[ResultKind.SECONDARY_CAPTURE],
+            language=language,
+            capture=Capture.BARE,
+        )
+        picture = written.pixel_array
+        assert answer.infection_map is not None
+        changed = np.flatnonzero((picture != answer.infection_map).any(axis=(1, 2)))
+        letters = max(10, 0.016 * min(height, 2 * width))
+        assert len(changed) <= 1.4 * letters * most_rows + letters
+        # In another language other pixels are white.
+        foot = picture[changed.min() :] if len(changed) else picture[:0]
+        assert bool(len(foot)) == (most_rows > 0)
+        if width == 300:
+            model = words("model", name=MODEL["model_name"], version=MODEL["model_version"])
+            text = f"{model} · {words('short_notice')}"
+            rows = Lettering(pixels=10).rows(text, width - 10)
+            alone = Image.new("RGB", (Lettering(pixels=10).width(rows[-1]), 12))
+            Lettering(pixels=10).write(ImageDraw.Draw(alone), (0, 0), rows[-1])
+            white = (np.asarray(alone) == 255).all(axis=-1).astype(np.uint8)
+            written_white = (foot == 255).all(axis=-1).astype(np.uint8)
+            assert cv2.matchTemplate(written_white, white, cv2.TM_SQDIFF).min() < 1
 
 
 def test_a_negative_says_no_more_than_is_known() -> None:

@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def doubts(self) -> list[str]:
-        """A line about each warning: of the file, of its look, of the model, and of results that could not be."""
+        """A line about each warning: of the file, of its look, of the model, and of unwritten results."""
         return [
             f"{warning['code']}  {one_line(self.called)}: {warning['text']}"
             for warning in self.document.get("warnings", [])

@@ -36,6 +36,12 @@ def notice(finding: FindingSpec, words: Words) -> str:
     return words("notice") if finding.notice == COVID_19.notice else finding.notice
 
 
+def short_notice(finding: FindingSpec, words: Words) -> str:
+    """The notice in a few words, for where there is little room."""
+    is_shipped = finding.short_notice == COVID_19.short_notice
+    return words("short_notice") if is_shipped else finding.short_notice
+
+
 def warned(warnings: Sequence[InputWarning], words: Words) -> list[str]:
     """A sentence for each warning about a radiograph, none twice."""
     return list(dict.fromkeys(words.warning(warning) for warning in warnings))
