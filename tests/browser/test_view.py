@@ -12,10 +12,12 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from accessibility import faults
 from annotation import canvas_pixels
+from infmap_kit import view
 from infmap_kit.model.paint import COLOURS, Paint
 from infmap_kit.results.view import in_16_bits
 from infmap_kit.view.export import export_results
 from pictures import read_picture
+from shown_numbers import EXAMPLES
 from view_results import HOSTILE, field, shown, write_painted, write_pictures, write_results
 
 Contexts = Callable[..., BrowserContext]
@@ -65,6 +67,20 @@ def test_every_request_stays_here_and_nothing_of_a_file_acts(
     expect(page.locator("#title")).to_contain_text(HOSTILE)
     assert page.locator("img[src=x]").count() == 0
     assert all(one.startswith((url.partition("?")[0], "blob:")) for one in asked)
+
+
+def test_the_page_writes_numbers_as_every_other_result_does(context: BrowserContext) -> None:
+    said = context.new_page().evaluate(
+        """async ([module, examples]) => {
+          const { probabilityText } = await import(`data:text/javascript,${encodeURIComponent(module)}`);
+          return examples.map(([value, threshold]) => probabilityText(value, threshold));
+        }""",
+        [
+            (Path(view.__file__).parent / "static" / "js" / "numbers.js").read_text("utf-8"),
+            [[value, threshold] for value, threshold, _ in EXAMPLES],
+        ],
+    )
+    assert said == [text for *_, text in EXAMPLES]
 
 
 def test_axe_finds_no_serious_fault(new_context: Contexts, url: str, axe: str) -> None:

@@ -6,6 +6,8 @@ import io
 import json
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom_files import as_file, chest_dataset
+from dicom_files import as_file, chest_dataset, drawn_chest
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.acceptance import age_years
 from infmap_kit.imaging.radiograph import Radiograph
@@ -113,11 +115,18 @@ def test_rejects(tags: dict[str, Any], code: str, actual: dict[str, Any]) -> Non
         ({"ViewPosition": "AP", "BodyPartExamined": "THORAX"}, []),
         ({"ViewPosition": None, "ViewCodeSequence": _code("272479007")}, []),
         ({"BodyPartExamined": None, "AnatomicRegionSequence": _code("816094009")}, []),
-        ({"BodyPartExamined": None}, []),
+        ({"BodyPartExamined": None}, ["not-stated"]),
         ({"BodyPartExamined": "RIBCAGE"}, ["near-the-chest"]),
         ({"BodyPartExamined": "Secret Person"}, ["body-part-unknown"]),
         ({"BodyPartExamined": None, "AnatomicRegionSequence": _code("7")}, ["body-part-unknown"]),
         ({"ViewPosition": "SECRET"}, ["view-unknown"]),
+        # That rows run from side to side is as much as a frontal view says.
+        ({"ViewPosition": None}, []),
+        ({"ViewPosition": "", "PatientOrientation": None}, ["not-stated"]),
+        ({"ViewPosition": None, "PatientOrientation": "PA"}, ["not-stated", "mended-tags"]),
+        ({"PatientBirthDate": None}, ["not-stated"]),
+        ({"PatientBirthDate": None, "PatientAge": "062Y"}, []),
+        ({"PatientBirthDate": None, "PatientIdentityRemoved": "YES"}, []),
         ({"PresentationIntentType": "FOR PROCESSING"}, ["for-processing"]),
         (
             {"SOPClassUID": DigitalXRayImageStorageForProcessing, "Modality": "DX"},
@@ -142,6 +151,15 @@ def test_what_is_read_and_warned_of(tags: dict[str, Any], codes: list[str]) -> N
     radiograph = _read(**tags)
     assert [warning.code for warning in radiograph.warnings] == codes
     assert "secret" not in " ".join(warning.text for warning in radiograph.warnings).lower()
+
+
+def test_what_no_tag_states_is_one_warning_and_a_picture_without_tags_has_none() -> None:
+    tags = ("ViewPosition", "PatientOrientation", "BodyPartExamined", "PatientBirthDate")
+    missing: dict[str, Any] = dict.fromkeys(tags)
+    (warning,) = _read(**missing).warnings
+    assert "does not state: view, body part, age;" in warning.text
+    _, png = cv2.imencode(".png", (drawn_chest() >> 4).astype(np.uint8))
+    assert decode_radiograph(png.tobytes(), "x").warnings == ()
 
 
 @pytest.mark.parametrize(

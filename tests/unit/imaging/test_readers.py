@@ -139,8 +139,12 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert _rejected(tmp_path / "nowhere.png").code == "missing"
     assert _rejected(tmp_path).code == "not-a-file"
+    wanted = "expected a PNG, JPEG, TIFF or DICOM file, found"
+    assert f"{wanted} an empty folder: check the path" in str(_rejected(tmp_path))
+    (tmp_path / "notes.csv").touch()
+    assert f"{wanted} a folder: name files in it" in str(_rejected(tmp_path))
     os.mkfifo(tmp_path / "pipe.png")
-    assert _rejected(tmp_path / "pipe.png").code == "not-a-file"
+    assert f"{wanted} a pipe, socket or device" in str(_rejected(tmp_path / "pipe.png"))
     (tmp_path / "loop.png").symlink_to("loop.png")
     assert _rejected(tmp_path / "loop.png").code == "unreadable"
     assert _rejected(tmp_path / ("x" * 300)).code == "unreadable"

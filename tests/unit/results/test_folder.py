@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from dicom_files import as_file, chest_dataset
 from findings import made_up
+from infmap_kit.answer.familiarity import FamiliarityAnswer
 from infmap_kit.errors import InfmapError
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 from infmap_kit.imaging.readers import decode_radiograph
+from infmap_kit.imaging.synthetic.drawing import synthetic_radiograph
 from infmap_kit.results.folder import ResultOptions, ResultsFolder, SourceFile
 from pictures import read_picture
 
@@ -57,6 +61,22 @@ def test_without_a_classifier_there_is_no_activation_map(tmp_path: Path) -> None
     assert outcome.cam_path is None
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert "activation_map" not in json.loads((tmp_path / "a.json").read_bytes())
+
+
+def test_the_terminal_names_every_warning_in_words(tmp_path: Path) -> None:
+    radiograph = synthetic_radiograph(2, height=300, width=260).radiograph
+    of_file = tuple(InputWarning(code, f"words of {code}") for code in WarningCode)
+    answer = made_up(radiograph)
+    answer = dataclasses.replace(answer, parts={"familiarity": FamiliarityAnswer(value=-0.2)})
+    results = ResultsFolder(tmp_path, ResultOptions(formats=("json", "sc")))
+    outcome = results.write_finding(
+        results.named(_source("a.png")), dataclasses.replace(radiograph, warnings=of_file), answer
+    )
+    *of_code, of_model, of_results = outcome.doubts
+    assert of_code == [f"{code}  a.png: words of {code}" for code in WarningCode]
+    assert of_model.startswith("unfamiliar  a.png: the picture is unlike the radiographs")
+    # Asked for, and not to be had of a PNG.
+    assert of_results.startswith("no-dicom-source  a.png: expected a DICOM file")
 
 
 def test_files_of_one_name_are_numbered(tmp_path: Path) -> None:

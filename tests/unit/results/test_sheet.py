@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 
 from dicom_files import as_file, chest_dataset
-from findings import with_lungs
+from findings import MODEL, with_lungs
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InfmapError, SpecError
 from infmap_kit.imaging.colour import infection_map
@@ -31,7 +32,7 @@ from infmap_kit.model.paint import PAPER, Paint
 from infmap_kit.node.config import CaptureKind, Rule
 from infmap_kit.results.dicom.results import ResultKind, dicom_results
 from infmap_kit.results.folder import ResultOptions
-from infmap_kit.results.sheet.lettering import LATIN_FONT, SUBSET_FONT, Lettering
+from infmap_kit.results.sheet.lettering import GREY, LATIN_FONT, SUBSET_FONT, Lettering
 from infmap_kit.results.sheet.sheet import Capture, SheetText, draw_sheet
 from infmap_kit.results.words.conclusion import conclusion
 from infmap_kit.results.words.words import Words, languages
@@ -136,7 +137,12 @@ def test_the_radiograph_beside_its_map(height: int, width: int) -> None:
         tops = range(whole.shape[0] - size[1])
         column = whole[:, left : left + size[0]]
         assert any((column[top : top + size[1]] == shown).all() for top in tops)
-    assert sheet.shape[1] > 2 * size[0] > alone.shape[1] > size[0]
+    if width > 1.6 * height:
+        # Below each other, so that no large part is black.
+        assert sheet.shape[0] > 2 * size[1]
+        assert sheet.shape[1] < 1.3 * size[0]
+    else:
+        assert sheet.shape[1] > 2 * size[0] > alone.shape[1] > size[0]
 
 
 def test_contours_are_on_the_masks_edge_and_nowhere_else() -> None:
@@ -192,11 +198,73 @@ def test_every_language_says_everything_and_fits(language: str) -> None:
     assert (sheet[-5:] == 0).all(), "the last line is not cut"
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 3000), (3000, 64)])
-def test_a_strip_has_a_sheet_too(height: int, width: int) -> None:
-    radiograph = _radiograph(height, width)
-    sheet = _sheet(radiograph, with_lungs(radiograph), sides_known=True)
-    assert min(sheet.shape[:2]) > 200
+@pytest.mark.parametrize("capture", [Capture.BESIDE, Capture.MAP])
+@pytest.mark.parametrize(
+    ("height", "width", "language"),
+    [(64, 3000, "de"), (3000, 64, "el"), (64, 64, "ru"), (400, 300, "zh"), (400, 2000, "en")],
+)
+def test_no_word_of_a_sheet_is_cut_or_written_over(
+    height: int, width: int, language: str, capture: Capture
+) -> None:
+    radiograph, words = _radiograph(height, width), Words(language)
+    sheet = _sheet(
+        radiograph, with_lungs(radiograph), words=words, capture=capture, sides_known=True
+    )
+    for edge in (sheet[:4], sheet[-4:], sheet[:, :4], sheet[:, -4:]):
+        assert not edge.any(), "what is cut reaches the edge"
+    title = words("map" if capture is Capture.MAP else "radiograph")
+    pixels = next(size for size in range(18, 45) if _stands_in(sheet[:140], title, size))
+    contour = words("contour", threshold=words.threshold(0.5))
+    for text in (words("map"), contour, words("lungs"), words.number(1)):
+        assert _stands_in(sheet, text, pixels), text
+    if width == 2000:
+        # A wide radiograph leaves no band without anything.
+        rows = "".join("x" if lit else " " for lit in (sheet.max(axis=2) > 40).any(axis=1))
+        assert max(map(len, rows.split("x"))) < 60
+
+
+def _stands_in(sheet: NDArray[np.uint8], text: str, pixels: int) -> bool:
+    """Whether a text stands in a sheet, in gray, whole and with nothing over it."""
+    lettering = Lettering(pixels=pixels, colour=GREY)
+    alone = Image.new("RGB", (lettering.width(text), pixels))
+    lettering.write(ImageDraw.Draw(alone), (0, 0), text)
+    found = cv2.matchTemplate(sheet[..., 0].copy(), np.asarray(alone)[..., 0], cv2.TM_SQDIFF)
+    # Of tens of thousands where a letter differs.
+    return bool(found.min() < 2000)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_foot_of_a_bare_map_is_in_its_language_and_short(language: str) -> None:
+    words = Words(language)
+    for height, width, most_rows in ((800, 64, 4), (64, 64, 0), (400, 300, 2)):
+        radiograph = dataclasses.replace(
+            _radiograph(height, width), header=chest_dataset(np.zeros((height, width), np.uint8))
+        )
+        (written,) = dicom_results(
+            radiograph.header,
+            radiograph,
+            answer := with_lungs(radiograph),
+            kinds=[ResultKind.SECONDARY_CAPTURE],
+            language=language,
+            capture=Capture.BARE,
+        )
+        picture = written.pixel_array
+        assert answer.infection_map is not None
+        changed = np.flatnonzero((picture != answer.infection_map).any(axis=(1, 2)))
+        letters = max(10, 0.016 * min(height, 2 * width))
+        assert len(changed) <= 1.4 * letters * most_rows + letters
+        # In another language other pixels are white.
+        foot = picture[changed.min() :] if len(changed) else picture[:0]
+        assert bool(len(foot)) == (most_rows > 0)
+        if width == 300:
+            model = words("model", name=MODEL["model_name"], version=MODEL["model_version"])
+            text = f"{model} · {words('short_notice')}"
+            rows = Lettering(pixels=10).rows(text, width - 10)
+            alone = Image.new("RGB", (Lettering(pixels=10).width(rows[-1]), 12))
+            Lettering(pixels=10).write(ImageDraw.Draw(alone), (0, 0), rows[-1])
+            white = (np.asarray(alone) == 255).all(axis=-1).astype(np.uint8)
+            written_white = (foot == 255).all(axis=-1).astype(np.uint8)
+            assert cv2.matchTemplate(written_white, white, cv2.TM_SQDIFF).min() < 1
 
 
 def test_a_negative_says_no_more_than_is_known() -> None:
@@ -210,6 +278,8 @@ def test_a_negative_says_no_more_than_is_known() -> None:
     assert "0,21" in only
     almost = with_lungs(radiograph, probability=np.full((224, 224), 0.4999, np.float32))
     assert "highest probability < 0.50." in conclusion(almost, COVID_19, Words())[0]
+    almost_sure = with_lungs(radiograph, probability=np.full((224, 224), 0.995, np.float32))
+    assert "beträgt > 0,99 bei" in conclusion(almost_sure, COVID_19, Words("de"))[0]
 
 
 def test_every_letter_of_the_translations_is_in_a_font() -> None:

@@ -218,13 +218,28 @@ def test_without_a_segmentation_the_report_refers_to_the_source() -> None:
     ]
 
 
+def test_no_figure_is_rounded_up_to_the_threshold_or_to_one() -> None:
+    radiograph = dicom_radiograph()
+    for highest, decision in ((0.4996, "Not detected"), (0.9996, "Detected")):
+        field = np.full((224, 224), 0.04, np.float32)
+        field[50, 50] = highest
+        report = written_objects(radiograph, probability=field)[ResultKind.STRUCTURED_REPORT]
+        (stated,) = (
+            item.MeasuredValueSequence[0].NumericValue
+            for item in content_items(report)
+            if concept_name(item) == "Highest probability of infection of any pixel"
+        )
+        assert str(stated) == str(highest)
+        assert report_evaluations(report)["COVID-19"] == decision
+
+
 def test_the_refusal_says_why_and_no_file_name() -> None:
     report = refusal_report(dicom_radiograph(), view="LL")
     stated = report_evaluations(report)
     assert stated["Evaluation of the radiograph"] == "Not Attempted"
-    assert stated["Reason for not evaluating"] == "lateral view"
+    assert stated["Reason for not evaluating"] == "The view is lateral and not frontal"
     assert report_conclusions(report)[0].startswith(
-        "This radiograph was not evaluated (lateral-view). "
+        "This radiograph was not evaluated. The view is lateral and not frontal. "
     )
     said = str(report.ContentSequence)
     for word in ("COVID", "chest", "Lung", "Finding Site", "nfection"):

@@ -162,7 +162,7 @@ class Answer:
         """The answer without its pictures, for a JSON file."""
         document: dict[str, Any] = {
             "detected": self.detected,
-            "probability_max": round(self.probability_max, 6),
+            "probability_max": round(self.probability_max, 8),
             "severity_percent": round(self.severity_percent, 4),
             "severity_of": self.severity_of,
             "grade": None,

@@ -45,6 +45,6 @@ class ClassifierAnswer(PartAnswer):
     def as_json(self, *, detected: bool) -> dict[str, Any]:
         """See :meth:`PartAnswer.as_json`."""
         return {
-            "classifier": {"detected": self.detected, "probability": round(self.probability, 6)},
+            "classifier": {"detected": self.detected, "probability": round(self.probability, 8)},
             "opinions_agree": self.detected == detected,
         }

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from infmap_kit.answer.answer import classifier_of
 from infmap_kit.imaging.colour import encode_png
+from infmap_kit.report.numbers import shown_percent, shown_probability
 from infmap_kit.report.page import render
 from infmap_kit.report.table import Table
 
@@ -31,14 +33,21 @@ def answer_html(answer: Answer) -> str:
         png = encode_png(_smaller(answer.infection_map))
     rows = [
         (finding.condition.meaning, decision),
-        ("largest probability", f"{answer.probability_max:.3f}"),
-        (f"severity, % of the {answer.severity_of}", f"{answer.severity_percent:.1f}"),
+        (
+            "largest probability",
+            shown_probability(answer.probability_max, finding.threshold, decimals=3),
+        ),
+        (
+            f"severity, % of the {answer.severity_of}",
+            shown_percent(answer.severity_percent, decimals=1),
+        ),
     ]
     if answer.grade is not None:
         rows.append(("grade", str(answer.grade)))
-    if answer.classifier_probability is not None:
+    if (classifier := classifier_of(answer)) is not None:
         agrees = "agrees" if answer.classifier_agrees else "disagrees"
-        rows.append((f"classifier, {agrees}", f"{answer.classifier_probability:.3f}"))
+        said = shown_probability(classifier.probability, classifier.threshold, decimals=3)
+        rows.append((f"classifier, {agrees}", said))
     rows.append(("model", f"{answer.model.name} {answer.model.version}"))
     return render(
         "answer.html",

@@ -69,6 +69,7 @@ class WarningCode(enum.StrEnum):
     NEAR_THE_CHEST = "near-the-chest"
     BODY_PART_UNKNOWN = "body-part-unknown"
     VIEW_UNKNOWN = "view-unknown"
+    NOT_STATED = "not-stated"
     FOR_PROCESSING = "for-processing"
     BEYOND_THE_PICTURE = "beyond-the-picture"
     BEYOND_BITS_STORED = "beyond-bits-stored"

@@ -192,15 +192,28 @@ def read_content(path: Path) -> bytes:
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
-                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "something else"
-                raise InputRejected(Reason.NOT_A_FILE, f"expected a picture file, found {kind}")
+                raise InputRejected(Reason.NOT_A_FILE, _no_file(path, status.st_mode))
             _refuse_bytes(status.st_size)
             return path.read_bytes()
         except FileNotFoundError as error:
-            raise InputRejected(Reason.MISSING, "there is no such file") from error
+            text = "expected a picture file, there is no such file: check the path"
+            raise InputRejected(Reason.MISSING, text) from error
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise InputRejected(Reason.UNREADABLE, f"cannot be read: {reason}") from error
+
+
+def _no_file(path: Path, mode: int) -> str:
+    wanted = "PNG, JPEG, TIFF or DICOM"
+    if not stat.S_ISDIR(mode):
+        return f"expected a {wanted} file, found a pipe, socket or device: save it as a file"
+    if not any(path.iterdir()):
+        return (
+            f"expected a {wanted} file, found an empty folder: check the path, or put files into it"
+        )
+    return (
+        f"expected a {wanted} file, found a folder: name files in it, or a folder with such files"
+    )
 
 
 def _content_in_memory(source: BinaryIO | Dataset) -> bytes:

@@ -6,9 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Self
 
-from infmap_kit.answer.familiarity import UNFAMILIAR
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.looks.judging import LOOKS
 from infmap_kit.imaging.radiograph import rejection_document
 from infmap_kit.model.files import sha256_of
 from infmap_kit.results.journal import Entry
@@ -57,11 +55,10 @@ class Outcome:
 
     @property
     def doubts(self) -> list[str]:
-        """A line about each doubt about what the picture shows: the model's own, and those of its look."""
+        """A line about each warning: of the file, of its look, of the model, and of unwritten results."""
         return [
             f"{warning['code']}  {one_line(self.called)}: {warning['text']}"
             for warning in self.document.get("warnings", [])
-            if warning["code"] in (UNFAMILIAR.code, *LOOKS)
         ]
 
     def as_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from infmap_kit.model.finding import COVID_19, FindingSpec
+from infmap_kit.report.numbers import shown_percent, shown_probability
 from infmap_kit.report.table import Table, Toned
 from infmap_kit.results.outcome import Outcome
 from infmap_kit.text import one_line
@@ -71,7 +72,7 @@ def findings_table(outcomes: Sequence[Outcome]) -> Table:
         (
             name,
             _decision(answer),
-            f"{answer['probability_max']:.3f}",
+            shown_probability(answer["probability_max"], _finding(answer).threshold, decimals=3),
             *_severity_cells(answer, graded=graded),
             last_cell(answer),
         )
@@ -115,13 +116,14 @@ def _familiarity_cell(answer: Mapping[str, Any]) -> str:
 def _classifier_cell(answer: Mapping[str, Any]) -> str:
     if "classifier" not in answer:
         return "-"
-    probability = f"{answer['classifier']['probability']:.3f}"
+    stated = answer["classifier"]["probability"]
+    probability = shown_probability(stated, _finding(answer).threshold, decimals=3)
     return probability if answer["opinions_agree"] else Toned(f"≠ {probability}", "bad")
 
 
 def _severity_cells(answer: Mapping[str, Any], *, graded: bool) -> tuple[str, str]:
     """Severity and what it is of; where lungs are served, severity and its grade."""
-    severity = f"{answer['severity_percent']:.1f}"
+    severity = shown_percent(answer["severity_percent"], decimals=1)
     if not graded:
         return severity, answer["severity_of"]
     if answer["grade"] is None:

@@ -62,7 +62,7 @@ _LISTED = frozenset(
     (
         *("id", "source", "written", "rejected", "detected", "severity_percent", "severity_of"),
         *("probability_max", "grade", "classifier", "agrees", "warnings", "patient", "taken"),
-        *("words", "words_not"),
+        *("words", "words_not", "threshold"),
     )
 )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from infmap_kit.imaging.colour import infection_map
 from infmap_kit.model.files import write_json
 from infmap_kit.model.spec import DETECTION_THRESHOLD, Anatomy
+from infmap_kit.report.numbers import shown_probability
 from infmap_train.data.output import json_ready, write_csv
 from infmap_train.evaluation import metrics, plots, tables
 from infmap_train.evaluation.evaluate import Evaluation
@@ -125,7 +126,8 @@ def _said(evaluation: Evaluation, row: int) -> str:
     mask = evaluation.pictures.masks[row]
     probability = evaluation.probability[row]
     found = bool((probability >= DETECTION_THRESHOLD).any())
+    highest = shown_probability(float(probability.max()), DETECTION_THRESHOLD)
     dice = metrics.dice_per_image(mask[np.newaxis], probability[np.newaxis])[0]
     if mask.any():
-        return f"Dice {dice:.2f}" if found else f"missed, up to {probability.max():.2f}"
-    return f"false alarm, up to {probability.max():.2f}" if found else "rightly nothing"
+        return f"Dice {dice:.2f}" if found else f"missed, up to {highest}"
+    return f"false alarm, up to {highest}" if found else "rightly nothing"

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from infmap_kit.imaging.colour import infection_map
+from infmap_kit.model.spec import DETECTION_THRESHOLD
+from infmap_kit.report.numbers import shown_probability
 from infmap_train.evaluation import plots
 from infmap_train.studies.predictions import Predictions
 
@@ -57,11 +59,11 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
             (plain, _TITLES[1]),
             (
                 infection_map(picture, predictions.activation[row]),
-                f"{_TITLES[2]}, COVID-19 {predictions.probability[row]:.2f}",
+                f"{_TITLES[2]}, COVID-19 {_shown(predictions.probability[row])}",
             ),
             (
                 infection_map(picture, predictions.infection[row]),
-                f"{_TITLES[3]}, up to {predictions.infection[row].max():.2f}",
+                f"{_TITLES[3]}, up to {_shown(predictions.infection[row].max())}",
             ),
             # Activation maps first, as in the paper's figure.
             *(
@@ -77,6 +79,10 @@ def _draw(predictions: Predictions, rows: list[int]) -> Figure:
         _outline(line[1], predictions.pictures.masks[row], "lime")
     plots.add_colour_bar(figure, "activation relative to its peak, or probability of infection")
     return figure
+
+
+def _shown(probability: float) -> str:
+    return shown_probability(float(probability), DETECTION_THRESHOLD)
 
 
 def _folded(label: str) -> str:

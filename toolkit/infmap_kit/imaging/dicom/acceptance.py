@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.dataset import text_of
+from infmap_kit.imaging.orientation import Orientation
 from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode, refuse_size
 
 if TYPE_CHECKING:
@@ -90,7 +91,13 @@ def judge_tags(dataset: Dataset, *, secondary_capture: bool) -> tuple[InputWarni
     """
     _modality(dataset, secondary_capture)
     age = _patient(dataset)
-    warnings = (*age, *_part(dataset), *_view(dataset), *_intent(dataset))
+    warnings = (
+        *age,
+        *_part(dataset),
+        *_view(dataset),
+        *_unstated(dataset),
+        *_intent(dataset),
+    )
     _picture(dataset)
     return warnings
 
@@ -222,6 +229,37 @@ def _view(dataset: Dataset) -> list[InputWarning]:
         return []
     text = "the view is none that is known here: look whether it is a frontal one"
     return [InputWarning(WarningCode.VIEW_UNKNOWN, text)]
+
+
+def _unstated(dataset: Dataset) -> list[InputWarning]:
+    """One warning of everything that no tag states, so that nothing was refused for it."""
+    lies_frontal = _frontal_plane(dataset)
+    # De-identification takes the age away (PS3.15, table E.1-1), and says so.
+    takes_age = text_of(dataset, "PatientIdentityRemoved") == "YES"
+    stated = {
+        "view": text_of(dataset, "ViewPosition")
+        or _codes(dataset, "ViewCodeSequence")
+        or lies_frontal,
+        "body part": text_of(dataset, "BodyPartExamined")
+        or _codes(dataset, "AnatomicRegionSequence"),
+        "age": text_of(dataset, "PatientAge") or text_of(dataset, "PatientBirthDate") or takes_age,
+    }
+    missing = [name for name, is_there in stated.items() if not is_there]
+    if not missing:
+        return []
+    text = (
+        f"the file does not state: {', '.join(missing)}; nothing was refused for it, so look whether it is a "
+        "frontal chest of an adult"
+    )
+    return [InputWarning(WarningCode.NOT_STATED, text)]
+
+
+def _frontal_plane(dataset: Dataset) -> bool:
+    """Whether Patient Orientation says that rows and columns run from side to side and from head to foot."""
+    directions = dataset.get("PatientOrientation") or []
+    if isinstance(directions, str) or len(directions) != 2:
+        return False
+    return Orientation.of_patient(*map(str, directions)) is not None
 
 
 def _intent(dataset: Dataset) -> list[InputWarning]:

@@ -11,9 +11,6 @@ from infmap_kit.imaging.looks.kind import judge_kind
 from infmap_kit.imaging.looks.laterality import judge_side, network_view
 from infmap_kit.imaging.radiograph import InputWarning
 
-LOOKS = ("unlike-a-chest", "possibly-mirrored", "burned-in")
-"""Codes of the warnings that are given here."""
-
 
 def judge_picture(
     pixels: NDArray[np.uint8], *, turned_over: bool = False

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.node.queue.clock import shown_time
 from infmap_kit.node.queue.erasure import Held
 from infmap_kit.node.queue.states import CONNECTION, HANDSHAKE, DeliveryState, State
 from infmap_kit.node.queue.view import Overview
+from infmap_kit.report.numbers import shown_percent, shown_probability
 from infmap_kit.report.table import Table, Toned
 
 _PERHAPS = ("accession", "severity", "grade", "probability")
@@ -35,13 +37,17 @@ def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Ta
 def _severity(image: Mapping[str, Any]) -> str:
     """Severity in words, as in ``12.3 % of the lungs``; empty where there is none."""
     percent = image["severity_percent"]
-    return "" if percent is None else f"{percent:.1f} % of the {image['severity_of']}"
+    return (
+        ""
+        if percent is None
+        else f"{shown_percent(percent, decimals=1)} % of the {image['severity_of']}"
+    )
 
 
 def _probability(image: Mapping[str, Any]) -> str:
     """Highest probability of the map, with two decimals; empty where there is none."""
     probability = image["probability_max"]
-    return "" if probability is None else f"{probability:.2f}"
+    return "" if probability is None else shown_probability(probability, DETECTION_THRESHOLD)
 
 
 def _short_accession(image: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """An answer's numbers as measurements of a Structured Report, each with name, unit and site in codes.
 
-The report writes two decimals of each.
+The report writes two decimals of each, and more where two would bring it up to 0, 1, 100 or the threshold.
 """
 
 from __future__ import annotations

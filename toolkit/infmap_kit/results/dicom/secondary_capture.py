@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from infmap_kit.results.dicom.reference import pixel_aspect
 from infmap_kit.results.sheet.lettering import Lettering
 from infmap_kit.results.sheet.panels import painted_map
 from infmap_kit.results.sheet.sheet import Capture, SheetText, draw_sheet
-from infmap_kit.results.words.conclusion import conclusion, notice, warned
+from infmap_kit.results.words.conclusion import conclusion, notice, short_notice, warned
 from infmap_kit.results.words.words import Words
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from infmap_kit.imaging.radiograph import Radiograph
 
 _UPRIGHT = ["L", "F"]
+_LEAST_LETTERS, _SMALLEST_LETTERS = 10, 8
+"""Pixels of letters in the foot of a bare map, at least, and of one that is narrow."""
+_NARROW = 128
+"""Width in pixels below which a map is narrow."""
+_MOST_ROWS = 2
+_FOOT_SHARE = 4
+"""The part of a map's height that a foot may take: a quarter."""
 
 
 def secondary_capture(
@@ -41,8 +49,10 @@ def secondary_capture(
 
     finding, source = author.finding, author.source
     if capture is Capture.BARE:
-        line = f"{author.model_name}, version {author.model_version}. {finding.short_notice}."
-        picture = with_line(radiograph.as_stored(painted_map(radiograph, answer, finding)), line)
+        words = Words(author.language)
+        short = short_notice(finding, words)
+        painted = radiograph.as_stored(painted_map(radiograph, answer, finding))
+        picture = with_foot(painted, [f"{_model(author, words)} · {short}", short])
         described, shown = f"{finding.title} map", "The map"
     else:
         picture = _sheet(radiograph, answer, author, capture)
@@ -94,7 +104,6 @@ def _sheet(
     words, finding, source = Words(author.language), author.finding, author.source
     rows, columns = pixel_aspect(source)
     aspect = columns / rows if radiograph.orientation.transposed else rows / columns
-    model = words("model", name=author.model_name, version=author.model_version)
     return draw_sheet(
         radiograph,
         answer,
@@ -103,12 +112,16 @@ def _sheet(
         SheetText(
             conclusion=conclusion(answer, finding, words),
             warnings=warned((*radiograph.warnings, *answer.warnings), words),
-            remarks=[model, notice(finding, words)],
+            remarks=[_model(author, words), notice(finding, words)],
         ),
         capture=capture,
         sides_known=_sides_known(source),
         aspect=aspect,
     )
+
+
+def _model(author: Author, words: Words) -> str:
+    return words("model", name=author.model_name, version=author.model_version)
 
 
 def _sides_known(source: Dataset) -> bool:
@@ -117,14 +130,31 @@ def _sides_known(source: Dataset) -> bool:
     return len(directions) == 2 and Orientation.of_patient(*map(str, directions)) is not None
 
 
-def with_line(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """Write a text over the lower edge of a copy of a picture, (H, W, 3) uint8, in as many rows as it needs."""
+def with_foot(picture: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[np.uint8]:
+    """Write over the lower edge of a copy of a picture, (H, W, 3) uint8.
+
+    Parameters
+    ----------
+    picture
+        The picture.
+    texts
+        What may be written, the longest first: the first that needs no more than two rows, else the last. Where
+        that would hide more than a quarter of the picture, nothing is written.
+    """
     height, width = picture.shape[:2]
-    lettering = Lettering(pixels=max(10, round(0.016 * height)))
+    pixels = round(0.016 * min(height, 2 * width))
+    lettering = Lettering(
+        pixels=max(_LEAST_LETTERS if width >= _NARROW else _SMALLEST_LETTERS, pixels)
+    )
     margin = lettering.pixels // 2
-    rows = lettering.rows(text, width - 2 * margin)
-    top = max(0, height - lettering.line_pixels * len(rows) - margin)
+    choices = [lettering.rows(text, width - 2 * margin) for text in texts]
+    rows = next((rows for rows in choices if len(rows) <= _MOST_ROWS), choices[-1])
+    foot = lettering.line_pixels * len(rows) + margin
     burned = picture.copy()
+    if foot > height / _FOOT_SHARE:
+        # The map is what it is for; tags of the object say the same.
+        return burned
+    top = height - foot
     burned[top:] //= 4
     image = Image.fromarray(burned)
     draw = ImageDraw.Draw(image)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.report.numbers import plain_number
 from infmap_kit.results.dicom import measurements
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.codes import OWN_SCHEME, coded, concept
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from infmap_kit.answer.answer import Answer
     from infmap_kit.errors import InputRejected
     from infmap_kit.imaging.radiograph import Radiograph
+
+_LONG_STRING = 64
+"""Most characters of a Code Meaning (PS3.5, table 6.2-1, LO)."""
 
 
 def structured_report(
@@ -72,7 +76,8 @@ def refusal(rejection: InputRejected, author: Author) -> Dataset:
     )
 
     words, source = Words(author.language), author.source
-    reason = CodedConcept(rejection.code, OWN_SCHEME, rejection.code.replace("-", " "))
+    # A code's meaning is words for people, in the standard's English (PS3.3, table 8.8-1).
+    reason = CodedConcept(rejection.code, OWN_SCHEME, _meaning(rejection))
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=author.uid("sr", "track refusal"), identifier="refused radiograph"
@@ -91,11 +96,20 @@ def refusal(rejection: InputRejected, author: Author) -> Dataset:
     return _report(
         author,
         _content(author, group, procedure="radiography"),
-        [words("not_evaluated", code=rejection.code), notice(author.finding, words)],
+        [
+            words("not_evaluated", reason=words.rejection(rejection)),
+            notice(author.finding, words),
+        ],
         texts,
         None,
         described="Radiograph not evaluated",
     )
+
+
+def _meaning(rejection: InputRejected) -> str:
+    """The English words of a reject's code, as long as a Code Meaning may be."""
+    words = Words().rejection(rejection).removesuffix(".")
+    return words if len(words) <= _LONG_STRING else rejection.code.replace("-", " ")
 
 
 def _group(
@@ -228,12 +242,14 @@ def _report(
         content.ContentSequence.append(evaluations)
     # Before all that follows but the language: the template's order has no meaning (PS3.16, TID 1500).
     content.ContentSequence.insert(1, _conclusion(Words(author.language), sentences))
+    # Between these lies what a number means: a share of 0.4996 must not read as one that reaches 0.50.
+    bounds = {0.0, 1.0, 100.0, author.finding.threshold}
     for element in content.iterall():
         if element.keyword == "ContinuityOfContent":
             # Items of their own, which a viewer shows with their names (PS3.3, C.17.3.2.4).
             element.value = "SEPARATE"
         elif element.keyword == "NumericValue":
-            element.value = f"{float(element.value):.2f}"
+            element.value = plain_number(float(element.value), bounds)
     written = ComprehensiveSR(
         evidence=[author.source] if masks is None else [author.source, masks],
         content=content,

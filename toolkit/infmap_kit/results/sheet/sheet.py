@@ -28,7 +28,16 @@ LEAST_SIDE, MOST_SIDE = 1024, 1600
 """Bounds of a panel's longer side in pixels: below, letters would be coarse, and above, the radiograph itself
 is what to look at. A sheet has twice as much and its words."""
 
-_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+WIDE = 1.6
+"""Width of a radiograph over its height beyond which the map stands below it and not beside it."""
+
+LEAST_LETTERS = 32
+"""Width of a sheet in heights of its letters, at least: about 55 letters a row."""
+
+_TICKS = (0.0, 1.0, 0.5, 0.25, 0.75)
+"""Those that matter more come first."""
+_TICK_LINES = 1.2
+"""Least distance of two ticks in lines."""
 
 
 class Capture(enum.StrEnum):
@@ -100,28 +109,37 @@ def draw_sheet(
     panels = [(words("map"), map_panel(radiograph, answer, finding, size))]
     if capture is Capture.BESIDE:
         panels.insert(0, (words("radiograph"), radiograph_panel(radiograph, size)))
+    # Side by side, wide ones would be low and the rest of the sheet black.
+    columns = 1 if size.width > WIDE * size.height else len(panels)
     gap = max(size.height, size.width) // 50
     # In proportion to the whole sheet, which a viewer may show small.
-    wide = len(panels) * (size.width + gap)
+    wide = columns * (size.width + gap)
     letters = Lettering(pixels=max(wide // 46, size.height // 36))
     small = dataclasses.replace(letters, pixels=round(0.85 * letters.pixels), colour=GREY)
-    bar = _Bar.of(answer, finding, words, size, small)
-    width = gap + wide + bar.width
-    rows = _rows(text, letters, small, width - 2 * gap)
+    column = max(size.width, *(_title_width(title, small, letters) for title, _ in panels))
+    lower = size.height + gap + letters.line_pixels
+    area = (len(panels) // columns - 1) * lower + size.height
+    bar = _Bar.of(answer, finding, words, area, small)
     legend = _legend(answer, finding, words)
+    width = max(
+        2 * gap + columns * (column + gap) - gap + bar.width,
+        2 * gap + LEAST_LETTERS * letters.pixels,
+        2 * gap + max(_legend_width([entry], small) for entry in legend),
+    )
+    rows = _rows(text, letters, small, width - 2 * gap)
     legend_rows = _legend_rows(legend, small, width - 2 * gap)
     top = gap + letters.line_pixels
-    below = top + max(size.height, bar.height) + gap // 2
+    below = top + max(area, bar.height) + gap // 2
     text_top = below + len(legend_rows) * small.line_pixels + gap
     height = text_top + sum(lettering.line_pixels for lettering, _ in rows) + gap
     image = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(image)
-    left = gap
-    for title, panel in panels:
-        _write_title(draw, (left, gap), title, (small, letters), size.width, sides=sides_known)
-        image.paste(Image.fromarray(panel), (left, top))
-        left += size.width + gap
-    bar.paste(image, draw, (left, top))
+    for number, (title, panel) in enumerate(panels):
+        row, place = divmod(number, columns)
+        left, down = gap + place * (column + gap), row * lower
+        _write_title(draw, (left, gap + down), title, (small, letters), column, sides=sides_known)
+        image.paste(Image.fromarray(panel), (left + (column - size.width) // 2, top + down))
+    bar.paste(image, draw, (gap + columns * (column + gap), top))
     for row, entries in enumerate(legend_rows):
         _write_legend(draw, (gap, below + row * small.line_pixels), entries, small)
     at = text_top
@@ -129,6 +147,11 @@ def draw_sheet(
         lettering.write(draw, (gap, at), line)
         at += lettering.line_pixels
     return np.asarray(image)
+
+
+def _title_width(title: str, small: Lettering, letters: Lettering) -> int:
+    """Room for a title with R and L at its sides."""
+    return small.width(title) + letters.width("R") + letters.width("L") + 2 * letters.pixels
 
 
 def _write_title(
@@ -147,7 +170,7 @@ def _write_title(
         small.write(draw, (left, top + down), title)
         return
     letters.write(draw, (left, top), "R")
-    small.write(draw, (left + (width - small.width(title)) / 2, top + down), title)
+    small.write(draw, (left + (width - small.width(title)) // 2, top + down), title)
     letters.write(draw, (left + width - letters.width("L"), top), "L")
 
 
@@ -166,20 +189,17 @@ class _Bar:
         answer: Answer,
         finding: FindingSpec,
         words: Words,
-        size: PanelSize,
+        height: int,
         lettering: Lettering,
     ) -> _Bar:
-        # Of a strip of a radiograph, too, each tick has its line.
-        height = max(size.height - 2 * lettering.line_pixels, 6 * lettering.line_pixels)
-        ticks = {value: words.number(value) for value in _TICKS}
-        # A tick that the threshold's own would be written over goes.
-        apart = 1.2 * lettering.line_pixels / height
-        ticks = {
-            value: shown
-            for value, shown in ticks.items()
-            if abs(value - finding.threshold) >= apart
-        }
-        ticks[finding.threshold] = words.threshold(finding.threshold)
+        # Of a strip of a radiograph, too, the ends and the threshold have a line each.
+        height = max(height - 2 * lettering.line_pixels, 3 * lettering.line_pixels)
+        apart = _TICK_LINES * lettering.line_pixels / height
+        ticks = {finding.threshold: words.threshold(finding.threshold)}
+        for value in _TICKS:
+            # One that another would be written over goes.
+            if all(abs(value - other) >= apart for other in ticks):
+                ticks[value] = words.number(value)
         return cls(
             picture=colour_bar(answer, finding, height, round(1.4 * lettering.pixels)),
             ticks=ticks,

@@ -5,9 +5,10 @@ A negative is never called one: no region reached the threshold, which is all th
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
-from infmap_kit.answer.answer import Answer
+from infmap_kit.answer.answer import Answer, classifier_of, lungs_of
 from infmap_kit.imaging.radiograph import InputWarning
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.words.words import Words
@@ -18,7 +19,7 @@ def conclusion(answer: Answer, finding: FindingSpec, words: Words) -> list[str]:
     sentence = words(
         "positive" if answer.detected else "negative",
         finding=finding_name(finding, words),
-        probability=_below(answer, finding, words),
+        probability=words.probability(answer.probability_max, finding.threshold),
         threshold=words.threshold(finding.threshold),
     )
     severity = _severity(answer, words) if answer.detected else []
@@ -35,23 +36,22 @@ def notice(finding: FindingSpec, words: Words) -> str:
     return words("notice") if finding.notice == COVID_19.notice else finding.notice
 
 
+def short_notice(finding: FindingSpec, words: Words) -> str:
+    """The notice in a few words, for where there is little room."""
+    is_shipped = finding.short_notice == COVID_19.short_notice
+    return words("short_notice") if is_shipped else finding.short_notice
+
+
 def warned(warnings: Sequence[InputWarning], words: Words) -> list[str]:
     """A sentence for each warning about a radiograph, none twice."""
     return list(dict.fromkeys(words.warning(warning) for warning in warnings))
 
 
-def _below(answer: Answer, finding: FindingSpec, words: Words) -> str:
-    """The highest probability; rounding must not bring one below the threshold up to it."""
-    highest = answer.probability_max
-    if not answer.detected and round(highest, 2) >= round(finding.threshold, 2):
-        return f"< {words.threshold(finding.threshold)}"
-    return words.number(highest)
-
-
 def _severity(answer: Answer, words: Words) -> list[str]:
-    share = words.percent(answer.severity_percent)
-    if answer.grade is None or answer.by_lung is None:
-        return [words("extent", percent=share)]
+    lungs = lungs_of(answer)
+    if lungs is None or answer.grade is None or answer.by_lung is None:
+        return [words("extent", percent=words.percent(answer.severity_percent))]
+    share = words.percent(answer.severity_percent, dataclasses.astuple(lungs.grades))
     sides = {
         side: words("no_lung")
         if lung.severity_percent is None
@@ -63,7 +63,8 @@ def _severity(answer: Answer, words: Words) -> list[str]:
 
 
 def _second_opinion(answer: Answer, words: Words) -> list[str]:
-    if answer.classifier_agrees is None or answer.classifier_probability is None:
+    classifier = classifier_of(answer)
+    if classifier is None:
         return []
     key = "agrees" if answer.classifier_agrees else "disagrees"
-    return [words(key, probability=words.number(answer.classifier_probability))]
+    return [words(key, probability=words.probability(classifier.probability, classifier.threshold))]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infmap_kit.errors import SpecError
+from infmap_kit.errors import InputRejected, SpecError
 from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.report.numbers import decimals_of, shown_percent, shown_probability
 
 ENGLISH = "en"
 _FILE = Path(__file__).with_name("translations.toml")
-_WARNINGS = "warnings"
+_WARNINGS, _REJECTIONS = "warnings", "rejections"
 
 
 class Words:
@@ -45,21 +46,31 @@ class Words:
 
     def warning(self, warning: InputWarning) -> str:
         """A warning's sentence; one whose code has no words is said as it says itself."""
-        text = self._words.get(f"{_WARNINGS}.{warning.code}", warning.text)
-        return self("warning", text=text)
+        own = self._words.get(f"{_REJECTIONS}.{warning.code}", warning.text)
+        return self("warning", text=self._words.get(f"{_WARNINGS}.{warning.code}", own))
+
+    def rejection(self, rejection: InputRejected) -> str:
+        """The sentence of why a radiograph was refused; a code without words is said as it says itself."""
+        return self._words.get(f"{_REJECTIONS}.{rejection.code}", f"{rejection.reason}.")
 
     def number(self, value: float) -> str:
         """A number with two decimals."""
-        return f"{value:.2f}".replace(".", self._words["decimal"])
+        return self._written(f"{value:.2f}")
 
     def threshold(self, value: float) -> str:
         """A threshold, with as many decimals as it has and at least two."""
-        exact = f"{value:.2f}" if round(value, 2) == value else f"{value:g}"
-        return exact.replace(".", self._words["decimal"])
+        return self._written(f"{value:.{decimals_of(value)}f}")
 
-    def percent(self, value: float) -> str:
-        """A percentage with two decimals."""
-        return self("percent", number=self.number(value))
+    def probability(self, value: float, threshold: float) -> str:
+        """A probability with two decimals, on its side of 0, 1 and the threshold."""
+        return self._written(shown_probability(value, threshold))
+
+    def percent(self, value: float, cut_offs: Iterable[float] = ()) -> str:
+        """A percentage with two decimals, on its side of 0, 100 and the cut-offs between grades."""
+        return self("percent", number=self._written(shown_percent(value, cut_offs)))
+
+    def _written(self, number: str) -> str:
+        return number.replace(".", self._words["decimal"])
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -81,5 +92,6 @@ def languages() -> tuple[str, ...]:
 def _translations() -> Mapping[str, Mapping[str, str]]:
     words = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     for own in words.values():
-        own |= {f"{_WARNINGS}.{code}": text for code, text in own.pop(_WARNINGS).items()}
+        for group in (_WARNINGS, _REJECTIONS):
+            own |= {f"{group}.{code}": text for code, text in own.pop(group).items()}
     return words

@@ -1,6 +1,7 @@
 /** The radiograph that is looked at, another beside it, and what works on both: sliders, switches, linked zoom. */
 
 import { findingIn } from "./finding.js";
+import { percentText, thresholdText } from "./numbers.js";
 import { Pane } from "./pane.js";
 import { studyOf } from "./study.js";
 
@@ -89,7 +90,7 @@ export class Desk {
     byId("opacity").value = 100 * look.opacity;
     byId("opacity-value").textContent = `${Math.round(100 * look.opacity)} %`;
     byId("threshold").value = look.threshold;
-    byId("threshold-value").textContent = look.threshold.toFixed(2);
+    byId("threshold-value").textContent = thresholdText(look.threshold);
     for (const id of ["painted", "above", "contour", "lungs"]) byId(id).checked = look[id];
     this.follow(look.threshold);
     this.#showTone();
@@ -141,7 +142,7 @@ export class Desk {
   }
 
   #caption(place, { result }) {
-    const severity = result.rejected ? "rejected" : `${result.severity_percent.toFixed(1)} %`;
+    const severity = result.rejected ? "rejected" : percentText(result.severity_percent);
     this.panes[place].caption.textContent = `${result.source} · ${dayOf(result)} · ${severity}`;
     this.panes[place].canvas.setAttribute("aria-label", `Radiograph ${result.source} with its map`);
   }

@@ -1,9 +1,10 @@
 /** What is said of a result, in plain words; its severity follows the threshold. */
 
+import { percentText, probabilityText, thresholdText } from "./numbers.js";
+
 const FAR = 0.1; // percentage points between what was served and what the page counts
 
 const capital = (words) => words[0].toUpperCase() + words.slice(1);
-const percent = (value) => `${value.toFixed(1)} %`;
 
 /** @returns what to call when the threshold moved */
 export function findingIn(section, { result, probability }) {
@@ -32,32 +33,33 @@ export function findingIn(section, { result, probability }) {
     add("p", result.rejected.reason);
     add("p", `Reason: ${result.rejected.code}. No model was asked about it.`, "soft");
   } else {
-    const threshold = result.threshold.toFixed(2).replace(/0$/, "");
+    const threshold = thresholdText(result.threshold, 1);
+    const highest = probabilityText(result.probability_max, result.threshold);
     add("h2", result.finding);
     add("p", result.detected
       ? `${capital(result.words)}: the threshold of ${threshold} is reached.`
-      : `No region reached the threshold of ${threshold}; highest probability ${result.probability_max.toFixed(2)}. `
+      : `No region reached the threshold of ${threshold}; highest probability ${highest}. `
         + "This does not exclude disease.", "verdict");
     const of = result.severity_of === "lungs" ? "lungs" : "picture";
     const row = facts();
     const live = row("Severity at the threshold", "", "large");
     live.id = "live";
-    row(`Served, of the ${of}`, percent(result.severity_percent) + (result.grade ? `, ${result.grade}` : "")).id = "served";
+    row(`Served, of the ${of}`, percentText(result.severity_percent) + (result.grade ? `, ${result.grade}` : "")).id = "served";
     for (const [side, value] of Object.entries(result.lungs)) {
-      row(`${capital(side)} lung`, value === null ? "not found" : percent(value));
+      row(`${capital(side)} lung`, value === null ? "not found" : percentText(value));
     }
-    row("Highest probability", result.probability_max.toFixed(2));
+    row("Highest probability", highest);
     if (result.classifier !== null) {
       const differs = result.agrees === false ? ", differs from the map" : "";
-      row("Classifier", result.classifier.toFixed(2) + differs, differs && "bad");
+      row("Classifier", probabilityText(result.classifier, result.threshold) + differs, differs && "bad");
     }
     if (result.taken) row(result.taken_is_shifted ? "Taken (moved in time)" : "Taken", result.taken.replace("T", " "));
     row("Written", result.written.slice(0, 16).replace("T", " "));
     if (result.patient) row("Patient", result.patient);
     row("Model", result.model);
     follow = (at) => {
-      live.textContent = probability ? `${percent(probability.severity(at))} of the ${of}` : "not kept";
-      live.previousSibling.textContent = probability ? `Severity at ${at.toFixed(2)}` : "Severity at other thresholds";
+      live.textContent = probability ? `${percentText(probability.severity(at))} of the ${of}` : "not kept";
+      live.previousSibling.textContent = probability ? `Severity at ${thresholdText(at)}` : "Severity at other thresholds";
     };
     if (!probability) {
       add("p", "The probabilities and the radiograph were not kept: `infmap-kit infer --format png,json,view` keeps "
@@ -65,7 +67,7 @@ export function findingIn(section, { result, probability }) {
     }
     const kept = probability?.severity(result.threshold) ?? result.severity_percent;
     if (Math.abs(kept - result.severity_percent) > FAR) {
-      add("p", `The probabilities that were kept give ${percent(kept)} at the model's threshold and not what it said: `
+      add("p", `The probabilities that were kept give ${percentText(kept)} at the model's threshold and not what it said: `
         + "they may be another result's. Run infer again.", "warned");
     }
     for (const { code, text } of result.warnings) add("p", text || code, "warned");

@@ -1,6 +1,7 @@
 /** The list of results: as many cards as the window shows, whatever the number of results. */
 
 import { chosen } from "./filters.js";
+import { percentText, probabilityText } from "./numbers.js";
 import { source } from "./source.js";
 
 const CARD = { width: 178, height: 264, gap: 12 }; // two beside each other on a phone of 400 pixels
@@ -132,7 +133,8 @@ function sentenceOf(card) {
   if (card.rejected) return card.rejected.reason;
   const of = card.severity_of === "lungs" ? "of the lungs" : "of the picture";
   const grade = card.grade ? `, ${card.grade}` : "";
-  return `${card.severity_percent.toFixed(1)} % ${of}${grade}; highest probability ${card.probability_max.toFixed(2)}`;
+  const highest = probabilityText(card.probability_max, card.threshold);
+  return `${percentText(card.severity_percent)} ${of}${grade}; highest probability ${highest}`;
 }
 
 function badges(card, stated) {

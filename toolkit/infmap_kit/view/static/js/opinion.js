@@ -1,5 +1,6 @@
 /** The reader's mark, estimate and note of a result: kept on the server, or in this page until they are saved. */
 
+import { thresholdText } from "./numbers.js";
 import { source } from "./source.js";
 
 const PAUSE_MS = 600; // after the last letter of a note
@@ -44,7 +45,7 @@ export class Opinions {
     this.markedAt = mark ? threshold : null;
     byId("estimate").value = estimate ?? "";
     byId("note").value = note;
-    byId("kept").textContent = mark ? `Marked at a threshold of ${threshold.toFixed(2)}.` : "";
+    byId("kept").textContent = mark ? `Marked at a threshold of ${thresholdText(threshold)}.` : "";
     byId("opinion").hidden = Boolean(result.rejected);
     this.#press(mark);
   }
