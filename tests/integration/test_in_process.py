@@ -166,7 +166,8 @@ def test_the_command_writes_what_it_writes_with_a_server(
             timeout=600,
         )
         assert done.returncode == 6, done.stderr
-        assert done.stderr.splitlines()[0].endswith("expected PNG, JPEG, TIFF or DICOM, found text")
+        (refused,) = (line for line in done.stderr.splitlines() if line.startswith("rejected  "))
+        assert refused.endswith("expected PNG, JPEG, TIFF or DICOM, found text")
     served = written_contents(tmp_path / "url")
     assert len(served) == 3 * (PICTURES + 1) + 3
     assert written_contents(tmp_path / "repository") == served

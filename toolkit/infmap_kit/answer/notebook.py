@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infmap_kit.answer.answer import classifier_of
 from infmap_kit.imaging.colour import encode_png
 from infmap_kit.report.numbers import shown_percent, shown_probability
 from infmap_kit.report.page import render
@@ -44,9 +43,9 @@ def answer_html(answer: Answer) -> str:
     ]
     if answer.grade is not None:
         rows.append(("grade", str(answer.grade)))
-    if (classifier := classifier_of(answer)) is not None:
+    if answer.classifier_probability is not None:
         agrees = "agrees" if answer.classifier_agrees else "disagrees"
-        said = shown_probability(classifier.probability, classifier.threshold, decimals=3)
+        said = shown_probability(answer.classifier_probability, finding.threshold, decimals=3)
         rows.append((f"classifier, {agrees}", said))
     rows.append(("model", f"{answer.model.name} {answer.model.version}"))
     return render(
