@@ -187,6 +187,13 @@ def read_source_of(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     return read_source(folder / "ruined.onnx").segmentation
 
 
+def _as_files(folder: Path) -> Path:
+    folder.mkdir()
+    for name, picture in synthetic_pictures():
+        cv2.imwrite(str(folder / f"{name}.png"), picture)
+    return folder
+
+
 def test_auto_takes_the_fastest_that_passes_and_names_the_others(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,10 +206,9 @@ def test_auto_takes_the_fastest_that_passes_and_names_the_others(
     monkeypatch.setattr(candidates, "_p50_ms", p50)
     repository = tmp_path / "model_repository"
     # FP32 is the fastest in a second choice, and radiographs to calibrate INT8 by are given all the same.
-    (tmp_path / "calibration").mkdir()
-    for name, picture in synthetic_pictures():
-        cv2.imwrite(str(tmp_path / "calibration" / f"{name}.png"), picture)
-    options = EmbeddedOptions(precision=None, calibration_images=tmp_path / "calibration")
+    options = EmbeddedOptions(
+        precision=None, calibration_images=_as_files(tmp_path / "calibration")
+    )
     slow = {"f32": 0.5, "bf16": 3.0, "int8": 1.0}
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -219,6 +225,19 @@ def test_auto_takes_the_fastest_that_passes_and_names_the_others(
     assert tried["fp32"]["dice"] == pytest.approx(1, abs=1e-3)
 
 
+def test_auto_leaves_int8_out_where_only_synthetic_radiographs_would_prove_it(
+    source: Source, tmp_path: Path
+) -> None:
+    options = EmbeddedOptions(precision=None)
+    manifest, _ = publish(source, tmp_path / "one", options, pictures=synthetic_pictures())
+    tried = {one["precision"]: one for one in manifest.model["candidates"]}
+    assert "--calibration-images" in tried["int8"]["not_built"]
+    # Radiographs of the gate's own will do, and so will some to calibrate by.
+    real = [("chest.png", synthetic_pictures()[0][1]), *synthetic_pictures()]
+    manifest, _ = publish(source, tmp_path / "two", options, pictures=real)
+    assert "dice" in {one["precision"]: one for one in manifest.model["candidates"]}["int8"]
+
+
 def test_auto_without_nncf_says_so_and_goes_on(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +245,7 @@ def test_auto_without_nncf_says_so_and_goes_on(
     manifest, _ = publish(
         source,
         tmp_path / "repository",
-        EmbeddedOptions(precision=None),
+        EmbeddedOptions(precision=None, calibration_images=_as_files(tmp_path / "calibration")),
         pictures=synthetic_pictures(),
     )
     assert manifest.precision in ("fp32", "bf16")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ Pictures = list[tuple[str, NDArray[np.uint8]]]
 """Name and (H, H) uint8 network input of each."""
 
 _SYNTHETIC = 8
+_PREFIX = "synthetic-"
 
 
 def pictures_of(run: Path, folder: Path | None = None, image_size: int = IMAGE_SIZE) -> Pictures:
@@ -71,9 +73,14 @@ def synthetic_pictures(image_size: int = IMAGE_SIZE) -> Pictures:
     """Synthetic radiographs, every second one with an infection."""
     return [
         # A caller's own, whatever is done to it.
-        (f"synthetic-{seed}", network_input(pixels, image_size).copy())
+        (f"{_PREFIX}{seed}", network_input(pixels, image_size).copy())
         for seed, pixels in enumerate(_drawn())
     ]
+
+
+def are_synthetic(names: Iterable[str]) -> bool:
+    """Whether all pictures of such names are :func:`synthetic_pictures`."""
+    return all(name.startswith(_PREFIX) for name in names)
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from infmap_kit.gate.bounds import thresholds_for
 from infmap_kit.gate.comparison import GateReport, compare
 from infmap_kit.gate.engines import OpenvinoEngine, openvino_precision, require_cpu_precision
 from infmap_kit.gate.int8 import int8_key
-from infmap_kit.gate.pictures import Pictures, radiographs_in
+from infmap_kit.gate.pictures import Pictures, are_synthetic, radiographs_in
 from infmap_kit.gate.runners import EngineRunner
 from infmap_kit.graphs.precision import quantisation
 from infmap_kit.graphs.precision.int8_record import Int8Record
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _WARM_UP, _TIMED = 10, 60
 _EIGHT_BITS = ("u8", "i8")
+# Of the demo model such an engine passes on the synthetic ones and has a Dice of 0.96 on 60 real ones.
+_NO_RADIOGRAPHS = "INT8 needs radiographs to calibrate by, and synthetic ones do not stand for them: give --calibration-images"
 _KEPT_BECAUSE = "the network is not equivalent to its reference when they compute in INT8"
 
 
@@ -115,7 +117,7 @@ def chosen_candidate(
     if options.precision is not None:
         chosen = build(options.precision)
     else:
-        chosen, tried = _fastest(options.precisions, build, proof, progress)
+        chosen, tried = _fastest(options, build, proof, progress)
     if chosen.precision is not Precision.INT8:
         for name in chosen.networks:
             quantised = folder / network_file(name, Precision.INT8)
@@ -125,7 +127,7 @@ def chosen_candidate(
 
 
 def _fastest(
-    precisions: Sequence[Precision],
+    options: EmbeddedOptions,
     build: Callable[[Precision], Candidate],
     proof: Proof,
     progress: Progress,
@@ -133,7 +135,10 @@ def _fastest(
     """The quickest candidate that passes the gate on this machine, and a record of each precision."""
     passed: dict[float, Candidate] = {}
     tried: list[dict[str, Any]] = []
-    for precision in precisions:
+    for precision in options.precisions:
+        if precision is Precision.INT8 and _lacks_radiographs(options, proof):
+            tried.append({"precision": precision, "not_built": _NO_RADIOGRAPHS})
+            continue
         try:
             candidate = build(precision)
         except (HostMismatch, MissingDependency) as error:
@@ -161,6 +166,11 @@ def _fastest(
         )
         raise GateFailed(f"no precision passes the gate: {reasons}")
     return passed[min(passed)], tried
+
+
+def _lacks_radiographs(options: EmbeddedOptions, proof: Proof) -> bool:
+    """Whether INT8 would be calibrated and proved on synthetic radiographs alone."""
+    return options.calibration_images is None and are_synthetic(name for name, _ in proof.pictures)
 
 
 def _candidate(

@@ -109,6 +109,8 @@ def export(
     print_published(manifest, repository, gate, as_json=json_)
     if json_:
         return
+    from infmap_kit.gate.pictures import are_synthetic
+
     if candidates := manifest.model.get("candidates"):
         console.print(candidates_table(candidates))
     for what, key in (("", "int8"), ("The lungs: ", "lung_int8")):
@@ -118,6 +120,12 @@ def export(
             f"{what}In INT8, calibrated on {eight['calibration_pictures']} pictures; "
             f"{eight['split'] or 'no'} convolutions were split by what they join, "
             f"{len(eight['kept'] + eight['left']) or 'none'} compute in {eight['rest']}."
+        )
+    if "int8" in manifest.model and are_synthetic(picture.name for picture in gate.pictures):
+        console.print(
+            "It is proved on synthetic radiographs alone, and real ones may differ more: give "
+            "--calibration-images and --gate-images.",
+            style="yellow",
         )
     if halved := manifest.model.get("fp16"):
         console.print(
