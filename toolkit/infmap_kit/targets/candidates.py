@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 _WARM_UP, _TIMED = 10, 60
 _EIGHT_BITS = ("u8", "i8")
 # Of the demo model such an engine passes on the synthetic ones and has a Dice of 0.96 on 60 real ones.
-_NO_RADIOGRAPHS = "INT8 needs radiographs to calibrate by, and synthetic ones do not stand for them: give --calibration-images"
+_NO_RADIOGRAPHS = (
+    "INT8 needs radiographs to calibrate by, and synthetic ones do not stand for them: "
+    "give --calibration-images"
+)
 _KEPT_BECAUSE = "the network is not equivalent to its reference when they compute in INT8"
 
 
