@@ -10,8 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.dicom.dataset import text_of
-from infmap_kit.imaging.orientation import Orientation
+from infmap_kit.imaging.dicom.dataset import orientation_of, text_of
 from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode, refuse_size
 
 if TYPE_CHECKING:
@@ -233,13 +232,12 @@ def _view(dataset: Dataset) -> list[InputWarning]:
 
 def _unstated(dataset: Dataset) -> list[InputWarning]:
     """One warning of everything that no tag states, so that nothing was refused for it."""
-    lies_frontal = _frontal_plane(dataset)
     # De-identification takes the age away (PS3.15, table E.1-1), and says so.
     takes_age = text_of(dataset, "PatientIdentityRemoved") == "YES"
     stated = {
         "view": text_of(dataset, "ViewPosition")
         or _codes(dataset, "ViewCodeSequence")
-        or lies_frontal,
+        or orientation_of(dataset) is not None,
         "body part": text_of(dataset, "BodyPartExamined")
         or _codes(dataset, "AnatomicRegionSequence"),
         "age": text_of(dataset, "PatientAge") or text_of(dataset, "PatientBirthDate") or takes_age,
@@ -252,14 +250,6 @@ def _unstated(dataset: Dataset) -> list[InputWarning]:
         "frontal chest of an adult"
     )
     return [InputWarning(WarningCode.NOT_STATED, text)]
-
-
-def _frontal_plane(dataset: Dataset) -> bool:
-    """Whether Patient Orientation says that rows and columns run from side to side and from head to foot."""
-    directions = dataset.get("PatientOrientation") or []
-    if isinstance(directions, str) or len(directions) != 2:
-        return False
-    return Orientation.of_patient(*map(str, directions)) is not None
 
 
 def _intent(dataset: Dataset) -> list[InputWarning]:

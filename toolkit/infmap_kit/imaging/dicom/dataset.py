@@ -23,6 +23,7 @@ from infmap_kit.imaging.dicom.parsing import (
     parse_meta,
 )
 from infmap_kit.imaging.dicom.quiet import quiet
+from infmap_kit.imaging.orientation import Orientation
 from infmap_kit.imaging.radiograph import Reason
 
 if TYPE_CHECKING:
@@ -217,6 +218,15 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     # pydicom reads a value when it is asked for, and names no closed set of errors for damaged ones.
     except Exception:  # noqa: BLE001
         return ""
+
+
+def orientation_of(dataset: Dataset) -> Orientation | None:
+    """How the picture lies by Patient Orientation; ``None`` where that is not stated or of no frontal view."""
+    directions: Any = dataset.get("PatientOrientation") or ()
+    # One value alone is no orientation, such as a view that was written there.
+    if isinstance(directions, str) or len(directions) != 2:
+        return None
+    return Orientation.of_patient(*map(str, directions))
 
 
 def native_pixels(dataset: Dataset, content: bytes) -> memoryview | None:

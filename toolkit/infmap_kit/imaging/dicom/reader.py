@@ -17,7 +17,7 @@ from infmap_kit.errors import InputRejected
 from infmap_kit.imaging.dicom.acceptance import judge_tags
 from infmap_kit.imaging.dicom.attributes.character_set import decode_texts
 from infmap_kit.imaging.dicom.attributes.mending import mend_tags
-from infmap_kit.imaging.dicom.dataset import native_pixels, read_dataset
+from infmap_kit.imaging.dicom.dataset import native_pixels, orientation_of, read_dataset
 from infmap_kit.imaging.dicom.decoding import beyond_the_picture, decoder_name, stored_values
 from infmap_kit.imaging.dicom.display import Display, display
 from infmap_kit.imaging.dicom.quiet import quiet
@@ -69,7 +69,7 @@ def decode_dicom(
         stored = account.stored = stored_values(dataset, native)
         shown = account.display = display(dataset, stored)
         account.warnings += shown.warnings
-        orientation = account.orientation = _orientation(dataset)
+        orientation = account.orientation = orientation_of(dataset) or UPRIGHT
         pixels = orientation.upright(shown(stored))
         del dataset.PixelData
     notes = shown.notes
@@ -107,10 +107,3 @@ def _refused_by_name() -> Iterator[None]:
         raise InputRejected(
             Reason.UNREADABLE, "the file begins as a DICOM file does, but is damaged or incomplete"
         ) from error
-
-
-def _orientation(dataset: Dataset) -> Orientation:
-    directions: Any = dataset.get("PatientOrientation") or ()
-    if isinstance(directions, str) or len(directions) != 2:
-        return UPRIGHT
-    return Orientation.of_patient(str(directions[0]), str(directions[1])) or UPRIGHT

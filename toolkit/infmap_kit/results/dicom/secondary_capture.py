@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from infmap_kit.imaging.dicom.dataset import text_of
-from infmap_kit.imaging.orientation import Orientation
+from infmap_kit.imaging.dicom.dataset import orientation_of, text_of
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.reference import pixel_aspect
 from infmap_kit.results.sheet.lettering import Lettering
@@ -80,7 +79,7 @@ def secondary_capture(
         # Pixels of a sheet are square, and of no size on the patient.
         for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
             written.pop(keyword, None)
-        written.PatientOrientation = _UPRIGHT if _sides_known(source) else None
+        written.PatientOrientation = _UPRIGHT if orientation_of(source) is not None else None
     # As compressed pixels are written (PS3.5, A.4); who sends it from memory has nobody to mend it.
     written["PixelData"].is_undefined_length = True
     burned_in = text_of(source, "BurnedInAnnotation")
@@ -115,19 +114,14 @@ def _sheet(
             remarks=[_model(author, words), notice(finding, words)],
         ),
         capture=capture,
-        sides_known=_sides_known(source),
+        # Reading has brought the patient's right to the picture's left where it is stated.
+        sides_known=orientation_of(source) is not None,
         aspect=aspect,
     )
 
 
 def _model(author: Author, words: Words) -> str:
     return words("model", name=author.model_name, version=author.model_version)
-
-
-def _sides_known(source: Dataset) -> bool:
-    """Whether Patient Orientation says where the patient's right is: reading has brought it to the left."""
-    directions = list(source.get("PatientOrientation") or [])
-    return len(directions) == 2 and Orientation.of_patient(*map(str, directions)) is not None
 
 
 def with_foot(picture: NDArray[np.uint8], texts: Sequence[str]) -> NDArray[np.uint8]:
