@@ -19,7 +19,7 @@ from infmap_kit.imaging.radiograph import MAX_PIXELS, Reason
 from infmap_kit.model.files import sha256_of
 from infmap_kit.node.audit.messages import AuditedObject, subject_of
 from infmap_kit.node.audit.trail import Trail
-from infmap_kit.node.log import note
+from infmap_kit.node.log import cause_of, note
 from infmap_kit.node.queue.store import Known, Store
 from infmap_kit.node.spool import Spool, settle
 
@@ -183,7 +183,7 @@ class Intake:
             )  # fmt: skip
         # A file that is in its place stays there; the next start finds out whether its entry was made.
         except (OSError, sqlite3.Error) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
+            reason = cause_of(error)
             raise NoRoom(f"the spool cannot be written: {reason}") from error
         finally:
             part.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import sys
 import threading
 import warnings
@@ -20,6 +21,11 @@ _LOGGER = logging.getLogger("infmap_kit.node")
 def note(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Log an event with its fields; UIDs come hashed (:mod:`infmap_kit.imaging.dicom.identity`)."""
     _LOGGER.log(level, event, extra={"fields": fields})
+
+
+def cause_of(error: sqlite3.Error | OSError) -> str:
+    """Why a disk or the queue cannot be used; of SQLite its type alone, since messages may quote a patient."""
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def log_to_stderr() -> None:

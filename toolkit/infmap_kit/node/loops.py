@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from infmap_kit.node.log import Trouble, note
+from infmap_kit.node.log import Trouble, cause_of, note
 
 IDLE_S = 0.25
 """Pause of a step that found nothing to do."""
@@ -83,7 +83,7 @@ class Loop(threading.Thread):
         # What was to be done is still in the store.
         except (sqlite3.OperationalError, OSError) as error:
             self._failures += 1
-            reason = getattr(error, "strerror", None) or type(error).__name__
+            reason = cause_of(error)
             self._disk.begins(f"the spool cannot be used: {reason}")
             return backoff_s(self._failures, most_s=_LONGEST_WAIT_S)
         self._failures = 0

@@ -16,7 +16,7 @@ from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient
 from infmap_kit.imaging.dicom.quiet import quiet
 from infmap_kit.imaging.radiograph import Radiograph, rejection_document
 from infmap_kit.node.config import NodeConfig, Rule
-from infmap_kit.node.log import Troubles, note
+from infmap_kit.node.log import Troubles, cause_of, note
 from infmap_kit.node.loops import IDLE_S, backoff_s
 from infmap_kit.node.queue.about import Figures
 from infmap_kit.node.queue.states import FINDING, Job, ResultFile, State
@@ -126,7 +126,7 @@ class Worker:
         return backoff_s(self._failures, most_s=_LONGEST_WAIT_S)
 
     def _report_unwritable(self, error: sqlite3.Error | OSError) -> str:
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        reason = cause_of(error)
         self._troubles.about("spool").begins(f"it cannot be written: {reason}")
         return reason
 

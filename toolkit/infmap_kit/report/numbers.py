@@ -6,7 +6,7 @@ viewer has the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def shown_percent(value: float, cut_offs: Iterable[float] = (), *, decimals: int
     return _shown(value, (0.0, *cut_offs, 100.0), decimals)
 
 
-def plain_number(value: float, bounds: Iterable[float], *, decimals: int = 2) -> str:
+def plain_number(value: float, bounds: Collection[float], *, decimals: int = 2) -> str:
     """A number without "<" or ">", with as many decimals as keep it on its side of each bound."""
     sides = [_side(value, bound) for bound in bounds]
     for places in range(decimals, _MOST_DECIMALS + 1):
