@@ -87,8 +87,9 @@ def write_results(
     formats: tuple[str, ...] = ("png", "json", "view"),
     identify: bool = True,
     classifier: float = 0.2,
+    probability: NDArray[np.float32] | None = None,
 ) -> list[dict[str, Any]]:
-    """Results of files, with answers that are made up of ``field(number)``; their JSON documents."""
+    """Results of files, with answers that are made up of ``field(number)`` or given; their JSON documents."""
     options = ResultOptions(formats=formats, identify=identify)
     results = ResultsFolder(folder, options, files=pictures)
     documents = []
@@ -99,7 +100,8 @@ def write_results(
         except InputRejected as rejection:
             results.write_rejection(named, rejection)
             continue
-        answer = with_lungs(radiograph, probability=field(number), lungs=drawn_lungs(number))
+        made = field(number) if probability is None else probability
+        answer = with_lungs(radiograph, probability=made, lungs=drawn_lungs(number))
         detected = bool((answer.probability >= 0.5).any())
         parts = {**answer.parts, "classifier": ClassifierAnswer(probability=classifier)}
         answer = dataclasses.replace(answer, detected=detected, parts=parts)

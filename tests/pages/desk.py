@@ -18,9 +18,8 @@ from infmap_kit.imaging.synthetic.folder import write_synthetic
 from infmap_kit.release.export import publish
 from infmap_kit.release.source import read_source
 from infmap_kit.targets.embedded import EmbeddedOptions
-from small_network import small_classifier_run, small_lung_run, small_network, small_run
-
-DEMO_NAME = "infmap U-Net DenseNet-121, not frozen"
+from pages.blocks import ROOT
+from small_network import small_classifier_run, small_lung_run, small_run
 
 
 def lay_out(folder: Path, chest_dicoms: Sequence[Path]) -> Path:
@@ -32,7 +31,7 @@ def lay_out(folder: Path, chest_dicoms: Sequence[Path]) -> Path:
     _networks(folder)
     _keys(folder)
     publish(
-        read_source(folder / "runs" / "unet"),
+        read_source(folder / "training" / "demo_model"),
         folder / "model_repository",
         EmbeddedOptions(),
         pictures=synthetic_pictures(),
@@ -59,9 +58,9 @@ def _networks(folder: Path) -> None:
     small_run(folder / "runs" / "unet")
     small_lung_run(folder / "runs" / "lungs")
     small_classifier_run(folder / "runs" / "classifier")
-    # In a clone these are the demo models; their names and versions stand in the pages.
-    small_run(folder / "training" / "demo_model", small_network(bias=-6.0), name=DEMO_NAME)
-    small_lung_run(folder / "training" / "demo_lungs")
+    # The pages show what these say of the radiographs above.
+    for demo in ("demo_model", "demo_lungs"):
+        shutil.copytree(ROOT / "training" / demo, folder / "training" / demo)
     onnx.save(small_unet().model(), folder / "smp.onnx")
     open_size = small_unet(classes=2, shape=("batch", 3, "height", "width"))
     output = ("batch", 2, "height", "width")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from infmap_kit.report.numbers import plain_number, shown_percent, shown_probability
@@ -25,6 +25,7 @@ def test_percentages_keep_to_their_grades() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.floats(0, 1, width=32), st.integers(1, 99), st.sampled_from([2, 3]))
+@example(0.125, 50, 2)
 def test_no_number_is_shown_over_a_bound(value: float, hundredths: int, decimals: int) -> None:
     threshold = hundredths / 100
     sign, _, text = shown_probability(value, threshold, decimals=decimals).rpartition(" ")
@@ -37,6 +38,7 @@ def test_no_number_is_shown_over_a_bound(value: float, hundredths: int, decimals
         assert number < threshold or np.float32(value) >= np.float32(threshold)
         assert (number == 1) == (value == 1)
     exact = plain_number(value, (0.0, threshold, 1.0))
-    assert float(exact) == pytest.approx(value, abs=0.005)
+    # Half of a hundredth, and what doubles add to it: 0.125 is shown as 0.12.
+    assert float(exact) == pytest.approx(value, abs=0.005 + 1e-9)
     assert (float(exact) < 1) == (value < 1)
     assert len(exact) <= 16, "a decimal string of DICOM has no more"

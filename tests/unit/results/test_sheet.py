@@ -64,9 +64,13 @@ def _radiograph(height: int = 300, width: int = 260) -> Radiograph:
     return synthetic_radiograph(2, height=height, width=width).radiograph
 
 
+def _conclusion(answer: Answer, words: Words, *, sides_stated: bool = False) -> list[str]:
+    return conclusion(answer, COVID_19, words, sides_stated=sides_stated)
+
+
 def _sheet(radiograph: Radiograph, answer: Answer, **options: Any) -> NDArray[np.uint8]:
     words = options.pop("words", Words())
-    text = SheetText(conclusion=conclusion(answer, COVID_19, words), remarks=[words("notice")])
+    text = SheetText(conclusion=_conclusion(answer, words), remarks=[words("notice")])
     return draw_sheet(radiograph, answer, COVID_19, words, text, **options)
 
 
@@ -187,7 +191,7 @@ def test_every_language_says_everything_and_fits(language: str) -> None:
         assert set(re.findall(r"\{\w+\}", words.texts[english.keys.index(key)])) == asked, key
     for changes in ({}, {"probability": NOTHING}, {"classifier_probability": 0.31}):
         answer = with_lungs(radiograph, **changes)
-        sentences = conclusion(answer, COVID_19, words)
+        sentences = _conclusion(answer, words)
         for width in (300, 3000):
             lettering = Lettering(pixels=40)
             for sentence in (*sentences, 30 * "x" + "，" + 200 * "y"):
@@ -269,17 +273,29 @@ def test_the_foot_of_a_bare_map_is_in_its_language_and_short(language: str) -> N
 
 def test_a_negative_says_no_more_than_is_known() -> None:
     radiograph = _radiograph()
-    (only,) = conclusion(with_lungs(radiograph, probability=NOTHING), COVID_19, Words())
+    (only,) = _conclusion(with_lungs(radiograph, probability=NOTHING), Words())
     assert only == (
         "COVID-19 infection: no region reached the threshold of 0.50; highest probability 0.21. This does not "
         "exclude disease."
     )
-    (only,) = conclusion(with_lungs(radiograph, probability=NOTHING), COVID_19, Words("de"))
+    (only,) = _conclusion(with_lungs(radiograph, probability=NOTHING), Words("de"))
     assert "0,21" in only
     almost = with_lungs(radiograph, probability=np.full((224, 224), 0.4999, np.float32))
-    assert "highest probability < 0.50." in conclusion(almost, COVID_19, Words())[0]
+    assert "highest probability < 0.50." in _conclusion(almost, Words())[0]
     almost_sure = with_lungs(radiograph, probability=np.full((224, 224), 0.995, np.float32))
-    assert "beträgt > 0,99 bei" in conclusion(almost_sure, COVID_19, Words("de"))[0]
+    assert "beträgt > 0,99 bei" in _conclusion(almost_sure, Words("de"))[0]
+
+
+def test_sides_that_the_file_does_not_state_are_said_to_be_assumed() -> None:
+    """Where a lung is named, and nowhere else."""
+    radiograph = _radiograph()
+    assumed = "The file does not state the sides. The patient's right is taken to be on the left of the image."
+    answer = with_lungs(radiograph)
+    stated, named = (_conclusion(answer, Words(), sides_stated=known) for known in (True, False))
+    assert "Right lung" in stated[1]
+    assert named == [*stated[:2], assumed, *stated[2:]]
+    without_lungs = dataclasses.replace(answer, parts={})
+    assert assumed not in _conclusion(without_lungs, Words())
 
 
 def test_every_letter_of_the_translations_is_in_a_font() -> None:

@@ -103,6 +103,42 @@ def test_the_report_says_the_finding(tmp_path: Path) -> None:
     assert len(groups) == 1
 
 
+def test_a_finding_outside_the_lungs_is_said(tmp_path: Path) -> None:
+    """Detected with a severity of 0 of the lungs: whoever reads the severity alone would miss it."""
+    radiograph = dicom_radiograph()
+    outside = np.zeros((224, 224), np.float32)
+    outside[:9, :9] = 0.8
+    report = written_objects(radiograph, with_lungs(radiograph, probability=outside))[
+        ResultKind.STRUCTURED_REPORT
+    ]
+    said = (
+        "The region that reached the threshold lies outside the segmented lungs. Check the image."
+    )
+    assert report_conclusions(report).count(f"Warning: {said}") == 1
+    assert any(
+        concept_name(item) == "Warning" and item.TextValue.startswith("outside-lungs: ")
+        for item in content_items(report)
+        if item.ValueType == "TEXT"
+    )
+    assert dciodvfy_errors(report, tmp_path) == []
+    inside = written_objects(radiograph, with_lungs(radiograph))[ResultKind.STRUCTURED_REPORT]
+    assert f"Warning: {said}" not in report_conclusions(inside)
+
+
+@pytest.mark.parametrize(
+    ("tags", "is_stated"),
+    [({}, True), ({"PatientOrientation": None}, False), ({"PatientOrientation": "PA"}, False)],
+)
+def test_sides_are_named_with_a_caveat_where_the_file_does_not_state_them(
+    tags: dict[str, Any], is_stated: bool
+) -> None:
+    radiograph = dicom_radiograph(**tags)
+    assert radiograph.sides_stated == is_stated
+    report = written_objects(radiograph, with_lungs(radiograph))[ResultKind.STRUCTURED_REPORT]
+    caveat = "The file does not state the sides."
+    assert any(text.startswith(caveat) for text in report_conclusions(report)) != is_stated
+
+
 @pytest.mark.parametrize(
     ("stated", "meaning", "verdict"),
     [(0.31, "Not detected", "DISAGREES with the mask"), (0.5, "Detected", "agrees with the mask")],

@@ -27,6 +27,7 @@ from infmap_kit.tensorrt.builder import BuildOptions, engine_from_onnx
 from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector
 from infmap_kit.tensorrt.profiles import LARGEST_CANVAS, profiles_of
 from infmap_kit.tensorrt.refusal import GraphRefused
+from products import DENSE, FAMILIARITY
 from small_network import deeper_network, small_network
 
 trt = pytest.importorskip("tensorrt_rtx_bindings", reason="needs infmap-kit[compile]")
@@ -47,6 +48,14 @@ def test_an_engine_that_silently_became_fp32_is_refused() -> None:
     assert engine.layers.fp16_share == 0
     with pytest.raises(ExportError, match="asked for in FP16, and 1 of its 1 convolutions"):
         engine.layers.require_fp16("segmentation")
+
+
+def test_matrix_products_in_fp32_compile_for_turing() -> None:
+    """NVIDIA's compiler refuses them there as they are: of a familiarity, or of a classifier in FP32."""
+    for graph, features in ((FAMILIARITY, 6), (DENSE, 6)):
+        shapes = {"features": ((1, features), (8, features), (32, features))}
+        options = BuildOptions(profiles=(shapes,), compute_capabilities=("SM75",))
+        assert engine_from_onnx(trt, graph, options).plan
 
 
 def test_both_gpu_generations_in_one_build() -> None:

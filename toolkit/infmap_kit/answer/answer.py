@@ -15,10 +15,15 @@ from infmap_kit.answer.familiarity import FamiliarityAnswer
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.answer.severity import THRESHOLDS, Grade, Lung, LungAnswer, severity_at
 from infmap_kit.answer.summary import Summary
-from infmap_kit.imaging.radiograph import InputWarning
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.model.identity import ModelIdentity
 from infmap_kit.model.paint import PAPER, Paint
+
+OUTSIDE_LUNGS = InputWarning(
+    WarningCode.OUTSIDE_LUNGS,
+    "what reached the threshold lies outside the segmented lungs: look at the map",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,8 +156,10 @@ class Answer:
 
     @property
     def warnings(self) -> tuple[InputWarning, ...]:
-        """Doubts about the radiograph, of the parts, that its reader should know."""
-        return tuple(warning for part in self.parts.values() for warning in part.warnings)
+        """Doubts about the answer, its own and its parts', that its reader should know."""
+        of_parts = tuple(warning for part in self.parts.values() for warning in part.warnings)
+        outside = self.detected and self.severity_of == "lungs" and self.severity_percent == 0
+        return (*of_parts, OUTSIDE_LUNGS) if outside else of_parts
 
     def after(self, **timings_ms: float) -> Answer:
         """The same answer with the milliseconds of further stages."""

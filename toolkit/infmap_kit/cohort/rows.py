@@ -22,7 +22,7 @@ from infmap_kit.imaging.dicom.identity import shown_patient, shown_uids, stand_i
 from infmap_kit.imaging.dicom.study_time import study_time
 from infmap_kit.imaging.radiograph import Radiograph
 from infmap_kit.imaging.readers import is_dicom
-from infmap_kit.results.folder import finding_document
+from infmap_kit.results.document import finding_document
 from infmap_kit.text import one_line
 
 if TYPE_CHECKING:

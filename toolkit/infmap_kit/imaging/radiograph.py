@@ -81,6 +81,7 @@ class WarningCode(enum.StrEnum):
     POSSIBLY_MIRRORED = "possibly-mirrored"
     BURNED_IN = "burned-in"
     UNFAMILIAR = "unfamiliar"
+    OUTSIDE_LUNGS = "outside-lungs"
 
 
 def rejection_document(rejection: InputRejected) -> dict[str, Any]:
@@ -127,6 +128,9 @@ class Radiograph:
     objections
         Reasons in the file against being one gray radiograph. Its pixels could be decoded all the
         same; :func:`~infmap_kit.imaging.readers.judge` refuses it by the first.
+    sides_stated
+        Whether the file says where the patient's right is. Where it does not, the right is taken to be on the
+        picture's left.
 
     Raises
     ------
@@ -143,6 +147,7 @@ class Radiograph:
     # Out of repr: it names the patient.
     header: Dataset | None = dataclasses.field(default=None, repr=False)
     objections: tuple[InputRejected, ...] = ()
+    sides_stated: bool = False
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8:

@@ -153,7 +153,7 @@ class Worker:
 
     def _process(self, job: Job) -> None:
         from infmap_kit.imaging.readers import read_content
-        from infmap_kit.results.folder import finding_document
+        from infmap_kit.results.document import finding_document
 
         file = self._spool.images / job.file
         source = _header(file)

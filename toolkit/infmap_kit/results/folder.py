@@ -10,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from infmap_kit.answer.answer import Answer
 from infmap_kit.errors import InfmapError, InputRejected
 from infmap_kit.imaging.colour import encode_png
 from infmap_kit.imaging.dicom.dataset import text_of
-from infmap_kit.imaging.dicom.identity import hashed_uid, shown_patient, shown_uids, stand_in
+from infmap_kit.imaging.dicom.identity import hashed_uid, stand_in
 from infmap_kit.imaging.dicom.reader import read_tags
 from infmap_kit.imaging.radiograph import InputWarning, Radiograph, Reason
 from infmap_kit.imaging.readers import is_dicom
@@ -28,6 +28,7 @@ from infmap_kit.results.dicom.results import (
     dicom_results,
     rejection_report,
 )
+from infmap_kit.results.document import finding_document
 from infmap_kit.results.outcome import Outcome, rejected_document
 from infmap_kit.results.sheet.sheet import Capture
 from infmap_kit.results.view import view_pictures
@@ -349,49 +350,6 @@ class ResultsFolder:
         stem = next(name for name in (*candidates, *numbered) if name not in self._taken)
         self._taken.add(stem)
         return stem
-
-
-def finding_document(
-    radiograph: Radiograph,
-    answer: Answer,
-    *,
-    source: str,
-    infection_map: Path | None = None,
-    dicom: Sequence[Path] = (),
-    warnings: Sequence[InputWarning] = (),
-    identify: bool = False,
-) -> dict[str, Any]:
-    """The JSON of a model's answer about a radiograph.
-
-    Parameters
-    ----------
-    radiograph, answer
-        The radiograph, and the answer.
-    source
-        The radiograph's name in the JSON.
-    infection_map, dicom
-        Files that were written beside the JSON.
-    warnings
-        Warnings about writing them, besides the radiograph's own.
-    identify
-        Whether UIDs, patient and time of a DICOM file may be shown as they are.
-    """
-    document: dict[str, Any] = {
-        "source": source,
-        "height": radiograph.height,
-        "width": radiograph.width,
-        "pixels": stand_in(radiograph.pixels.tobytes()),
-        "notes": list(radiograph.notes),
-        "warnings": [
-            dataclasses.asdict(text) for text in (*radiograph.warnings, *answer.warnings, *warnings)
-        ],
-    }
-    if radiograph.header is not None:
-        document["uids"] = shown_uids(radiograph.header, identify=identify)
-        document |= shown_patient(radiograph.header, identify=identify)
-    document["infection_map"] = infection_map.name if infection_map else None
-    document["dicom"] = [path.name for path in dicom]
-    return {**document, **answer.as_json()}
 
 
 def _as_file(dataset: Dataset) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from infmap_kit.answer.severity import Grades
 from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.report.numbers import shown_percent, shown_probability
 from infmap_kit.report.table import Table, Toned
@@ -121,9 +123,17 @@ def _classifier_cell(answer: Mapping[str, Any]) -> str:
     return probability if answer["opinions_agree"] else Toned(f"≠ {probability}", "bad")
 
 
+def _cut_offs(answer: Mapping[str, Any]) -> tuple[float, ...]:
+    """Where the grades end, in percent; none where nothing is graded."""
+    grades = answer["model"].get("grades")
+    return (
+        () if answer["grade"] is None or not grades else dataclasses.astuple(Grades.parse(grades))
+    )
+
+
 def _severity_cells(answer: Mapping[str, Any], *, graded: bool) -> tuple[str, str]:
     """Severity and what it is of; where lungs are served, severity and its grade."""
-    severity = shown_percent(answer["severity_percent"], decimals=1)
+    severity = shown_percent(answer["severity_percent"], _cut_offs(answer), decimals=1)
     if not graded:
         return severity, answer["severity_of"]
     if answer["grade"] is None:

@@ -16,6 +16,7 @@ import onnx
 
 from infmap_kit.errors import ExportError, HostMismatch
 from infmap_kit.graphs.precision.half_weights import with_plain_weights
+from infmap_kit.graphs.products import with_convolved_products
 from infmap_kit.progress import Progress, no_progress
 from infmap_kit.tensorrt.layers import LayerTypes, layers_from_inspector, layers_of
 from infmap_kit.tensorrt.refusal import GraphRefused, Refusal, refusal_of
@@ -106,7 +107,7 @@ def engine_from_onnx(
     logger.errors.clear()
     builder = _builder(trt, logger)
     network = builder.create_network(_strongly_typed(trt))
-    _parse(trt, with_plain_weights(graph), network, logger)
+    _parse(trt, with_convolved_products(with_plain_weights(graph)), network, logger)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     # On Ampere and later FP32 would quietly become TF32, with the digits of FP16.

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from infmap_kit.answer.severity import Grades
 from infmap_kit.errors import SpecError, ViewError
 from infmap_kit.imaging.dicom.identity import stand_in
 from infmap_kit.imaging.radiograph import MAX_PIXELS, MIN_SIZE_PIXELS
@@ -62,7 +63,7 @@ _LISTED = frozenset(
     (
         *("id", "source", "written", "rejected", "detected", "severity_percent", "severity_of"),
         *("probability_max", "grade", "classifier", "agrees", "warnings", "patient", "taken"),
-        *("words", "words_not", "threshold"),
+        *("words", "words_not", "threshold", "cut_offs"),
     )
 )
 
@@ -184,6 +185,7 @@ def _card(file: Path, *, written_s: float, identify: bool) -> Card | None:
         "severity_at_threshold": _numbers(document.get("severity_at_threshold")),
         "probability_max": highest,
         "grade": _text(document.get("grade")),
+        "cut_offs": _cut_offs(model.get("grades")),
         "lungs": {
             side: _number(_mapping(lung).get("severity_percent"))
             for side, lung in _mapping(document.get("lungs")).items()
@@ -191,6 +193,7 @@ def _card(file: Path, *, written_s: float, identify: bool) -> Card | None:
         },
         "classifier": _number(classifier.get("probability")),
         "agrees": document.get("opinions_agree") if classifier else None,
+        "sides_stated": document.get("sides_stated") is True,
         "warnings": warnings,
         "notes": [_text(one) for one in _listed(document.get("notes"))],
         "patient": patient,
@@ -232,6 +235,14 @@ def _of_finding(model: Mapping[str, Any], warnings: list[dict[str, str]]) -> dic
         "words": finding.detected,
         "words_not": finding.not_detected,
     }
+
+
+def _cut_offs(grades: object) -> list[float]:
+    """Where the grades end, in percent; none where the model states none."""
+    try:
+        return list(dataclasses.astuple(Grades.parse(grades))) if isinstance(grades, str) else []
+    except SpecError:
+        return []
 
 
 def _is_plain(name: object) -> bool:

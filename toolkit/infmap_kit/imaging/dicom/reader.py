@@ -69,14 +69,22 @@ def decode_dicom(
         stored = account.stored = stored_values(dataset, native)
         shown = account.display = display(dataset, stored)
         account.warnings += shown.warnings
-        orientation = account.orientation = orientation_of(dataset) or UPRIGHT
+        stated = orientation_of(dataset)
+        orientation = account.orientation = stated or UPRIGHT
         pixels = orientation.upright(shown(stored))
         del dataset.PixelData
     notes = shown.notes
     if not orientation.is_upright:
         notes += ("turned upright by Patient Orientation",)
     return Radiograph(
-        pixels, name, "application/dicom", notes, account.warnings, orientation, dataset
+        pixels,
+        name,
+        "application/dicom",
+        notes,
+        orientation=orientation,
+        warnings=account.warnings,
+        header=dataset,
+        sides_stated=stated is not None,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from infmap_kit.imaging.dicom.dataset import orientation_of, text_of
+from infmap_kit.imaging.dicom.dataset import text_of
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
 from infmap_kit.results.dicom.reference import pixel_aspect
 from infmap_kit.results.sheet.lettering import Lettering
@@ -79,7 +79,7 @@ def secondary_capture(
         # Pixels of a sheet are square, and of no size on the patient.
         for keyword in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
             written.pop(keyword, None)
-        written.PatientOrientation = _UPRIGHT if orientation_of(source) is not None else None
+        written.PatientOrientation = _UPRIGHT if radiograph.sides_stated else None
     # As compressed pixels are written (PS3.5, A.4); who sends it from memory has nobody to mend it.
     written["PixelData"].is_undefined_length = True
     burned_in = text_of(source, "BurnedInAnnotation")
@@ -109,13 +109,13 @@ def _sheet(
         finding,
         words,
         SheetText(
-            conclusion=conclusion(answer, finding, words),
+            conclusion=conclusion(answer, finding, words, sides_stated=radiograph.sides_stated),
             warnings=warned((*radiograph.warnings, *answer.warnings), words),
             remarks=[_model(author, words), notice(finding, words)],
         ),
         capture=capture,
         # Reading has brought the patient's right to the picture's left where it is stated.
-        sides_known=orientation_of(source) is not None,
+        sides_known=radiograph.sides_stated,
         aspect=aspect,
     )
 

@@ -48,7 +48,7 @@ def structured_report(
     texts += [("warning", f"{warning.code}: {warning.text}") for warning in doubts]
     content = _content(author, group, procedure="chest-xray")
     sentences = [
-        *conclusion(answer, finding, words),
+        *conclusion(answer, finding, words, sides_stated=radiograph.sides_stated),
         *warned(doubts, words),
         notice(finding, words),
     ]

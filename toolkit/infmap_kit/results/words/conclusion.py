@@ -14,15 +14,20 @@ from infmap_kit.model.finding import COVID_19, FindingSpec
 from infmap_kit.results.words.words import Words
 
 
-def conclusion(answer: Answer, finding: FindingSpec, words: Words) -> list[str]:
-    """The finding, its severity, and what a classifier says where one is served, a sentence each."""
+def conclusion(
+    answer: Answer, finding: FindingSpec, words: Words, *, sides_stated: bool
+) -> list[str]:
+    """The finding, its severity, and what a classifier says where one is served, a sentence each.
+
+    ``sides_stated`` is the radiograph's: where right and left are named and only assumed, a sentence says so.
+    """
     sentence = words(
         "positive" if answer.detected else "negative",
         finding=finding_name(finding, words),
         probability=words.probability(answer.probability_max, finding.threshold),
         threshold=words.threshold(finding.threshold),
     )
-    severity = _severity(answer, words) if answer.detected else []
+    severity = _severity(answer, words, sides_stated=sides_stated) if answer.detected else []
     return [sentence, *severity, *_second_opinion(answer, words)]
 
 
@@ -47,7 +52,7 @@ def warned(warnings: Sequence[InputWarning], words: Words) -> list[str]:
     return list(dict.fromkeys(words.warning(warning) for warning in warnings))
 
 
-def _severity(answer: Answer, words: Words) -> list[str]:
+def _severity(answer: Answer, words: Words, *, sides_stated: bool) -> list[str]:
     lungs = lungs_of(answer)
     if lungs is None or answer.grade is None or answer.by_lung is None:
         return [words("extent", percent=words.percent(answer.severity_percent))]
@@ -59,7 +64,8 @@ def _severity(answer: Answer, words: Words) -> list[str]:
         for side, lung in answer.by_lung.items()
     }
     graded = words("severity", percent=share, grade=words(answer.grade))
-    return [f"{graded} {words('by_lung', **sides)}"]
+    by_lung = f"{graded} {words('by_lung', **sides)}"
+    return [by_lung] if sides_stated else [by_lung, words("sides_assumed")]
 
 
 def _second_opinion(answer: Answer, words: Words) -> list[str]:

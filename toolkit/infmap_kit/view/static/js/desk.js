@@ -15,7 +15,7 @@ export class Desk {
   /** @param tell called with what went wrong */
   constructor(tell) {
     this.tell = tell;
-    this.look = { divider: 0.5, opacity: 1, threshold: 0.5, painted: true, contour: true, lungs: true, above: false };
+    this.look = { divider: 0, opacity: 1, threshold: 0.5, painted: true, contour: true, lungs: true, above: false };
     const linked = { moved: (pane) => this.#link(pane), windowed: (pane) => this.#linkTone(pane) };
     this.figures = [...document.querySelectorAll(".panes figure")];
     this.panes = this.figures.map((figure) => new Pane(figure, this.look, linked));
@@ -142,7 +142,7 @@ export class Desk {
   }
 
   #caption(place, { result }) {
-    const severity = result.rejected ? "rejected" : percentText(result.severity_percent);
+    const severity = result.rejected ? "rejected" : percentText(result.severity_percent, result.cut_offs);
     this.panes[place].caption.textContent = `${result.source} · ${dayOf(result)} · ${severity}`;
     this.panes[place].canvas.setAttribute("aria-label", `Radiograph ${result.source} with its map`);
   }

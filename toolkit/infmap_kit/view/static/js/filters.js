@@ -2,8 +2,9 @@
 
 const NUMBER = new Intl.Collator("en", { numeric: true });
 const byName = (a, b) => NUMBER.compare(a.source, b.source);
-/** Largest first; what has no such figure comes last. */
-const falling = (figure) => (a, b) => (figure(b) ?? -1) - (figure(a) ?? -1) || byName(a, b);
+const found = (card) => Number(card.detected === true);
+/** Largest first, of equal ones what was detected; what has no such figure comes last. */
+const falling = (figure) => (a, b) => (figure(b) ?? -1) - (figure(a) ?? -1) || found(b) - found(a) || byName(a, b);
 const dateOf = (card) => card.taken || card.written;
 
 const ORDERS = {

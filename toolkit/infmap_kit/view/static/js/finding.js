@@ -44,7 +44,7 @@ export function findingIn(section, { result, probability }) {
     const row = facts();
     const live = row("Severity at the threshold", "", "large");
     live.id = "live";
-    row(`Served, of the ${of}`, percentText(result.severity_percent) + (result.grade ? `, ${result.grade}` : "")).id = "served";
+    row(`Served, of the ${of}`, percentText(result.severity_percent, result.cut_offs) + (result.grade ? `, ${result.grade}` : "")).id = "served";
     for (const [side, value] of Object.entries(result.lungs)) {
       row(`${capital(side)} lung`, value === null ? "not found" : percentText(value));
     }
@@ -61,6 +61,9 @@ export function findingIn(section, { result, probability }) {
       live.textContent = probability ? `${percentText(probability.severity(at))} of the ${of}` : "not kept";
       live.previousSibling.textContent = probability ? `Severity at ${thresholdText(at)}` : "Severity at other thresholds";
     };
+    if (Object.keys(result.lungs).length && !result.sides_stated) {
+      add("p", "The file does not state the sides: the patient's right is taken to be on the left of the image.", "soft");
+    }
     if (!probability) {
       add("p", "The probabilities and the radiograph were not kept: `infmap-kit infer --format png,json,view` keeps "
         + "them, so that the threshold, the window and the opacity can be moved.", "soft");

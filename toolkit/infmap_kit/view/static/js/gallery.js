@@ -4,7 +4,7 @@ import { chosen } from "./filters.js";
 import { percentText, probabilityText } from "./numbers.js";
 import { source } from "./source.js";
 
-const CARD = { width: 178, height: 264, gap: 12 }; // two beside each other on a phone of 400 pixels
+const CARD = { least: 150, height: 264, gap: 12 }; // two beside each other on a phone of 360 pixels
 const SPARE = 2; // rows beyond the window's ends, so that a quick scroll meets cards
 
 export class Gallery {
@@ -69,7 +69,7 @@ export class Gallery {
   }
 
   get columns() {
-    return Math.max(1, Math.floor((this.list.clientWidth + CARD.gap) / (CARD.width + CARD.gap)));
+    return Math.max(1, Math.floor((this.list.clientWidth + CARD.gap) / (CARD.least + CARD.gap)));
   }
 
   get rowsShown() {
@@ -85,6 +85,7 @@ export class Gallery {
 
   draw() {
     const { columns } = this;
+    const width = (this.list.clientWidth - (columns - 1) * CARD.gap) / columns;
     const pitch = CARD.height + CARD.gap;
     const rows = Math.ceil(this.cards.length / columns);
     this.list.style.height = `${Math.max(rows * pitch - CARD.gap, 0)}px`;
@@ -106,7 +107,8 @@ export class Gallery {
         this.list.insertBefore(element, after.length ? this.shown.get(Math.min(...after)) : null);
         this.shown.set(place, element);
       }
-      const left = (place % columns) * (CARD.width + CARD.gap);
+      const left = (place % columns) * (width + CARD.gap);
+      element.style.width = `${width}px`;
       element.style.transform = `translate(${left}px, ${Math.floor(place / columns) * pitch}px)`;
     }
   }
@@ -134,7 +136,7 @@ function sentenceOf(card) {
   const of = card.severity_of === "lungs" ? "of the lungs" : "of the picture";
   const grade = card.grade ? `, ${card.grade}` : "";
   const highest = probabilityText(card.probability_max, card.threshold);
-  return `${percentText(card.severity_percent)} ${of}${grade}; highest probability ${highest}`;
+  return `${percentText(card.severity_percent, card.cut_offs)} ${of}${grade}; highest probability ${highest}`;
 }
 
 function badges(card, stated) {

@@ -92,7 +92,7 @@ const forViewing = [
   { keys: ["n"], shown: "N", text: "Next result", does: () => step("after") },
   { keys: ["p"], shown: "P", text: "Previous result", does: () => step("before") },
   { keys: ["Escape"], shown: "Escape", text: "All results", does: () => go() },
-  ...slider("s", "Radiograph to map", "divider", STEP),
+  ...slider("s", "Radiograph without map", "divider", STEP),
   ...slider("o", "Opacity", "opacity", STEP),
   ...slider("t", "Threshold", "threshold", 0.01),
   tone("w", "Narrower window: more contrast", { width: -GRAYS }),

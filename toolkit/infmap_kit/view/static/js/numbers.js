@@ -6,8 +6,8 @@ const SAME = 1e-7; // a slider's 0.1 + 0.2 is 0.3
 /** A probability as text: "0.93", "< 0.50" just below a threshold of 0.5, "< 0.01", "> 0.99". */
 export const probabilityText = (value, threshold) => shown(value, [0, threshold, 1], 2);
 
-/** A percentage as text with its sign: "12.3 %", "< 0.1 %", "> 99.9 %". */
-export const percentText = (value) => `${shown(value, [0, 100], 1)} %`;
+/** A percentage as text with its sign: "12.3 %", "< 0.1 %", "> 99.9 %"; between grades, where they end. */
+export const percentText = (value, cutOffs = []) => `${shown(value, [0, ...cutOffs, 100], 1)} %`;
 
 /** A threshold with the decimals that it has, and at least so many. */
 export const thresholdText = (value, least = 2) => value.toFixed(decimalsOf(value, least));

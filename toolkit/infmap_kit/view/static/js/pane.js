@@ -23,6 +23,7 @@ export class Pane {
     this.canvas = figure.querySelector("canvas");
     this.caption = figure.querySelector("figcaption");
     this.bar = figure.querySelector(".scale");
+    this.sides = figure.querySelector(".sides");
     this.look = look;
     this.moved = moved;
     this.windowed = windowed;
@@ -85,6 +86,7 @@ export class Pane {
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
     this.bar.hidden = !study?.size;
+    this.sides.hidden = !study?.size || !study.result.sides_stated;
     if (!study?.size) return;
     const { origin, scale } = view;
     context.setTransform(scale * ratio, 0, 0, scale * ratio, origin.x * ratio, origin.y * ratio);
