@@ -48,8 +48,11 @@ def test_products_are_the_same_numbers(graph: onnx.ModelProto, batch: int) -> No
 def test_other_products_stay(text: str) -> None:
     model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 18]> {text}')
     weights = np.arange(8).reshape(4, 2)
-    named = {"half": weights.astype(np.float16), "full": weights.astype(np.float32)}
-    named["row"] = np.ones((1, 2), np.float32)
+    named: dict[str, NDArray[np.generic]] = {
+        "half": weights.astype(np.float16),
+        "full": weights.astype(np.float32),
+        "row": np.ones((1, 2), np.float32),
+    }
     read = {name for node in model.graph.node for name in node.input}
     model.graph.initializer.extend(
         numpy_helper.from_array(values, name) for name, values in named.items() if name in read
