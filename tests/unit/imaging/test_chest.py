@@ -79,6 +79,18 @@ def test_something_else_is_warned_of() -> None:
     assert warning.code == "unlike-a-chest"
 
 
+@pytest.mark.parametrize(("height", "width"), [(300, 3000), (2000, 256), (1400, 500)])
+def test_a_strip_is_no_whole_chest(height: int, width: int) -> None:
+    """It was called a chest, over whose lungs something was drawn: whole ribs are as thin as lines there."""
+    pixels = synthetic_radiograph(3, height=height, width=width).radiograph.pixels
+    (warning,) = judge_picture(pixels)
+    assert warning.code == "unlike-a-chest"
+    assert "longer side" in warning.text
+    # Bars beside a chest make it no longer.
+    chest = synthetic_radiograph(3, height=400, width=400).radiograph.pixels
+    assert judge_picture(np.pad(chest, ((0, 0), (400, 400)))) == ()
+
+
 def test_over_real_radiographs(shared_data: Path) -> None:
     files = [
         *sorted((shared_data / "images").iterdir()),
