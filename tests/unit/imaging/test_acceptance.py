@@ -63,6 +63,11 @@ def _read(secondary_capture: bool = False, **tags: Any) -> Radiograph:
             "lateral-view",
             {"view": "Patient Orientation"},
         ),
+        # A lateral view that lies on its side, whatever the view position says.
+        *(
+            ({"PatientOrientation": directions}, "lateral-view", {"view": "Patient Orientation"})
+            for directions in (["F", "A"], ["H", "A"], ["F", "P"], ["AF", "H"], ["H", "PL"])
+        ),
         ({"PatientAge": "007Y"}, "child", {"age_years": 7, "least_years": 18}),
         ({"PatientAge": "030M"}, "child", {"age_years": 2, "least_years": 18}),
         ({"PatientAge": "012D"}, "child", {"age_years": 0, "least_years": 18}),

@@ -182,6 +182,10 @@ _READ: dict[str, tuple[dict[str, tuple[str, bytes] | None], str]] = {
         {"PatientOrientation": ("CS", b"PA\\PA")},
         "Patient Orientation has not the two directions",
     ),
+    "the same axis twice": (
+        {"PatientOrientation": ("CS", b"L\\R")},
+        "Patient Orientation has not the two directions",
+    ),
     "spacing with comma": (
         {"PixelSpacing": ("DS", b"0,2\\0,2")},
         "Pixel Spacing has a decimal comma: it is read as a point",

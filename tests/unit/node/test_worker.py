@@ -153,6 +153,18 @@ def test_results_are_written_and_wait(
     assert worker.step() > 0, "nothing more to do"
 
 
+def test_lists_name_what_is_doubtful_and_objects_have_the_mended_tags(
+    make_worker: MakeWorker, arrive: Arrive, client: type[FakeClient], store: Store, spool: Spool
+) -> None:
+    """A single direction is no orientation: `infer` leaves it out of the Segmentation, and so does the node."""
+    arrive(PatientOrientation="R")
+    assert make_worker(outputs=["seg", "sr"]).step() == 0
+    reason = _image(store)["reason"]
+    assert reason.startswith("detected; warnings: ")
+    assert "mended-tags" in reason
+    assert not dcmread(spool.results / "1-seg.dcm").get("PatientOrientation")
+
+
 def test_a_model_of_another_finding_is_spoken_of_in_its_words(
     make_worker: MakeWorker, arrive: Arrive, client: type[FakeClient], store: Store, spool: Spool
 ) -> None:

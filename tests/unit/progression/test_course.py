@@ -146,6 +146,21 @@ def test_the_same_instance_is_the_same_radiograph_whatever_its_pixels() -> None:
     assert len(_course(*twins, _result(1)).points) == 2
 
 
+def test_what_is_doubtful_about_a_radiograph_stands_beside_the_course() -> None:
+    lungs = {side: {"severity_percent": 10.0, "zones": {}} for side in ("right", "left")}
+    stated: dict[str, Any] = {"severity_of": "lungs", "severity_percent": 10.0, "lungs": lungs}
+    doubt = [{"code": "possibly-mirrored", "text": "look"}]
+    first = _result(0, **stated, sides_stated=True, source="a")
+    second = _result(1, **stated, sides_stated=False, source="b", warnings=doubt)
+    notes = _course(first, second).notes
+    assert "b: the file does not state the sides; right and left are taken as usual" in notes
+    assert "b: warned of as possibly-mirrored" in notes
+    assert not [note for note in notes if note.startswith("a")]
+    # Without lungs no side is named.
+    image = [_result(number, sides_stated=False) for number in (0, 1)]
+    assert not [note for note in _course(*image).notes if "sides" in note]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

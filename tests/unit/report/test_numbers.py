@@ -18,8 +18,11 @@ def test_probabilities(value: float, threshold: float, text: str) -> None:
 
 def test_percentages_keep_to_their_grades() -> None:
     cut_offs = (0.0, 25.0, 50.0)
-    shown = [shown_percent(value, cut_offs) for value in (0, 0.002, 24.997, 25, 12.345, 99.997)]
-    assert shown == ["0.00", "< 0.01", "< 25.00", "25.00", "12.35", "> 99.99"]
+    values = (0, 0.002, 24.997, 25, 25.003, 12.345, 50.004, 50.006, 99.997)
+    shown = [shown_percent(value, cut_offs) for value in values]
+    # Of 50 a grade is moderate, and of more severe.
+    near = ["< 25.00", "25.00", "> 25.00"]
+    assert shown == ["0.00", "< 0.01", *near, "12.35", "> 50.00", "50.01", "> 99.99"]
     assert shown_percent(0.04, decimals=1) == "< 0.1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydicom import dcmread
 
 from dicom_files import as_file, chest_dataset
 from findings import MODEL, lungs, made_up, probability, with_lungs
+from infmap_kit.answer.answer import lungs_of
 from infmap_kit.errors import InputRejected
 from infmap_kit.results.dicom.results import ResultKind, dicom_results, rejection_report
 from written_results import (
@@ -111,9 +113,7 @@ def test_a_finding_outside_the_lungs_is_said(tmp_path: Path) -> None:
     report = written_objects(radiograph, with_lungs(radiograph, probability=outside))[
         ResultKind.STRUCTURED_REPORT
     ]
-    said = (
-        "The region that reached the threshold lies outside the segmented lungs. Check the image."
-    )
+    said = "Most of the region that reached the threshold lies outside the segmented lungs. Check the image."
     assert report_conclusions(report).count(f"Warning: {said}") == 1
     assert any(
         concept_name(item) == "Warning" and item.TextValue.startswith("outside-lungs: ")
@@ -121,8 +121,44 @@ def test_a_finding_outside_the_lungs_is_said(tmp_path: Path) -> None:
         if item.ValueType == "TEXT"
     )
     assert dciodvfy_errors(report, tmp_path) == []
+    # One pixel of many in a lung makes it no other case.
+    outside[100, 50] = 0.8
+    touching = written_objects(radiograph, with_lungs(radiograph, probability=outside))
+    assert f"Warning: {said}" in report_conclusions(touching[ResultKind.STRUCTURED_REPORT])
     inside = written_objects(radiograph, with_lungs(radiograph))[ResultKind.STRUCTURED_REPORT]
     assert f"Warning: {said}" not in report_conclusions(inside)
+
+
+@pytest.mark.parametrize("probable", [0.9, 0.1])
+def test_a_lung_that_was_not_found_is_warned_of(probable: float) -> None:
+    """A lung that is white all over may be missed: what is left looks healthy, detected or not."""
+    radiograph, one = dicom_radiograph(), lungs()
+    one[:, 112:] = 0
+    field = np.full((224, 224), probable, np.float32)
+    said = "Warning: At least one lung was not found. Check the image and the severity."
+    for mask in (one, np.zeros_like(one)):
+        answer = with_lungs(radiograph, probability=field, lungs=mask)
+        report = written_objects(radiograph, answer)[ResultKind.STRUCTURED_REPORT]
+        assert said in report_conclusions(report)
+    both = written_objects(radiograph, with_lungs(radiograph, probability=field))
+    assert said not in report_conclusions(both[ResultKind.STRUCTURED_REPORT])
+
+
+def test_a_coded_severity_stays_on_its_side_of_a_grades_end() -> None:
+    radiograph = dicom_radiograph()
+    for value, shown in ((24.9983, "24.998"), (50.0034, "50.003"), (25.0, "25.00")):
+        said = with_lungs(radiograph)
+        of_lungs = lungs_of(said)
+        assert of_lungs is not None
+        parts = {"lungs": dataclasses.replace(of_lungs, severity_percent=value)}
+        answer = dataclasses.replace(said, severity_percent=value, parts=parts)
+        report = written_objects(radiograph, answer)[ResultKind.STRUCTURED_REPORT]
+        figures = {
+            concept_name(item): str(item.MeasuredValueSequence[0].NumericValue)
+            for item in content_items(report)
+            if item.ValueType == "NUM"
+        }
+        assert figures["Infected share of the lungs"] == shown
 
 
 @pytest.mark.parametrize(
@@ -137,6 +173,10 @@ def test_sides_are_named_with_a_caveat_where_the_file_does_not_state_them(
     report = written_objects(radiograph, with_lungs(radiograph))[ResultKind.STRUCTURED_REPORT]
     caveat = "The file does not state the sides."
     assert any(text.startswith(caveat) for text in report_conclusions(report)) != is_stated
+    # A negative has figures of each lung, too.
+    nothing = with_lungs(radiograph, probability=np.zeros((224, 224), np.float32))
+    negative = written_objects(radiograph, nothing)[ResultKind.STRUCTURED_REPORT]
+    assert any(text.startswith(caveat) for text in report_conclusions(negative)) != is_stated
 
 
 @pytest.mark.parametrize(

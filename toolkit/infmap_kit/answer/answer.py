@@ -22,7 +22,13 @@ from infmap_kit.model.paint import PAPER, Paint
 
 OUTSIDE_LUNGS = InputWarning(
     WarningCode.OUTSIDE_LUNGS,
-    "what reached the threshold lies outside the segmented lungs: look at the map",
+    "most of what reached the threshold lies outside the segmented lungs, so that the severity tells little: "
+    "look at the radiograph and the contour",
+)
+LUNG_NOT_FOUND = InputWarning(
+    WarningCode.LUNG_NOT_FOUND,
+    "at least one lung was not found, so that the severity is not of both: look at the radiograph, since a "
+    "lung that is white all over may be missed",
 )
 
 
@@ -158,8 +164,17 @@ class Answer:
     def warnings(self) -> tuple[InputWarning, ...]:
         """Doubts about the answer, its own and its parts', that its reader should know."""
         of_parts = tuple(warning for part in self.parts.values() for warning in part.warnings)
-        outside = self.detected and self.severity_of == "lungs" and self.severity_percent == 0
-        return (*of_parts, OUTSIDE_LUNGS) if outside else of_parts
+        lungs = lungs_of(self)
+        if lungs is None:
+            return of_parts
+        missing = not lungs.of_lungs or bool(np.isnan(lungs.lungs).any())
+        infected = self.probability >= np.float32(self.finding.threshold)
+        outside = lungs.of_lungs and 2 * (infected & ~lungs.mask).sum() > infected.sum()
+        return (
+            *of_parts,
+            *([OUTSIDE_LUNGS] if outside and self.detected else []),
+            *([LUNG_NOT_FOUND] if missing else []),
+        )
 
     def after(self, **timings_ms: float) -> Answer:
         """The same answer with the milliseconds of further stages."""

@@ -82,6 +82,7 @@ class WarningCode(enum.StrEnum):
     BURNED_IN = "burned-in"
     UNFAMILIAR = "unfamiliar"
     OUTSIDE_LUNGS = "outside-lungs"
+    LUNG_NOT_FOUND = "lung-not-found"
 
 
 def rejection_document(rejection: InputRejected) -> dict[str, Any]:

@@ -171,9 +171,10 @@ class Worker:
             # Longer ones than any radiograph are refused before they are read.
             radiograph = _decoded(read_content(file), job, rule)
             answer = self._ask(radiograph, rule)
-            datasets = _objects(source, radiograph, answer, rule)
+            # Of the header whose tags were mended on reading, as `infer` does.
+            datasets = _objects(radiograph.header or source, radiograph, answer, rule)
             document = finding_document(radiograph, answer, source=name, identify=True)
-            outcome, reason = State.DONE, answer.model.finding.decision(detected=answer.detected)
+            outcome, reason = State.DONE, _decision(radiograph, answer)
             figures = _figures(answer)
         except InputRejected as refused:
             rejection = in_node_words(refused, rule)
@@ -268,6 +269,13 @@ class Worker:
             part.unlink(missing_ok=True)
             reason = self._report_unwritable(error)
             raise ServiceUnavailable(f"the spool cannot be written: {reason}") from error
+
+
+def _decision(radiograph: Radiograph, answer: Answer) -> str:
+    """The decision as lists show it, with the codes of what is doubtful."""
+    decision = answer.model.finding.decision(detected=answer.detected)
+    codes = dict.fromkeys(warning.code for warning in (*radiograph.warnings, *answer.warnings))
+    return f"{decision}; warnings: {', '.join(codes)}" if codes else decision
 
 
 def _figures(answer: Answer) -> Figures:

@@ -301,4 +301,13 @@ def _remarks(timed: Sequence[tuple[dt.datetime, Result]]) -> list[str]:
         for (first, before), (second, after) in itertools.pairwise(timed)
         if first == second
     ]
+    results = [result for _, result in timed]
+    assumed = [result for result in results if result.sides_assumed and result.severity.lungs]
+    if assumed:
+        remarks.append(
+            f"{names_of(assumed)}: the file does not state the sides; right and left are taken as usual"
+        )
+    for code in dict.fromkeys(code for result in results for code in result.warnings):
+        doubtful = [result for result in results if code in result.warnings]
+        remarks.append(f"{names_of(doubtful)}: warned of as {code}")
     return remarks

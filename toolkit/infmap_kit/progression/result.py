@@ -99,6 +99,10 @@ class Result:
         The radiograph's UID and the hash of its pixels, or stand-ins; empty when not stated.
     pictures
         Names of files beside the JSON in which the map may be, the best first.
+    warnings
+        Codes of what is doubtful about the radiograph or the answer.
+    sides_assumed
+        Whether the file did not state which side is which, and results name them all the same.
     """
 
     file: Path
@@ -114,6 +118,8 @@ class Result:
     instance: str = ""
     pixels: str = ""
     pictures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sides_assumed: bool = False
 
     @property
     def name(self) -> str:
@@ -212,7 +218,16 @@ def parse_result(document: object, file: Path) -> Result:
         instance=fields.inner("uids").text("instance", ""),
         pixels=fields.text("pixels", ""),
         pictures=_pictures(fields),
+        warnings=_codes(fields),
+        sides_assumed=not fields.flag("sides_stated", True),
     )
+
+
+def _codes(fields: Fields) -> tuple[str, ...]:
+    """The codes of the warnings; earlier versions wrote none."""
+    listed = fields.list("warnings") if "warnings" in fields else []
+    where = f"warnings of {fields.where}"
+    return tuple(dict.fromkeys(Fields(one, where).text("code") for one in listed))
 
 
 def compared_identity(model: Mapping[str, str]) -> ModelIdentity:

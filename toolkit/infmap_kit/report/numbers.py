@@ -29,18 +29,27 @@ def shown_probability(value: float, threshold: float, *, decimals: int = 2) -> s
 
 
 def shown_percent(value: float, cut_offs: Iterable[float] = (), *, decimals: int = 2) -> str:
-    """A percentage in [0, 100] as text without its sign: "12.30", "< 0.01", "> 99.99".
+    """A percentage in [0, 100] as text without its sign: "12.30", "< 0.01", "> 99.99", "> 50.00" just above 50.
 
     Parameters
     ----------
     value
         The percentage.
     cut_offs
-        Percentages between which grades lie.
+        Percentages between which grades lie; one may belong to the grade below it or to that above.
     decimals
         Decimals, at least.
     """
-    return _shown(value, (0.0, *cut_offs, 100.0), decimals)
+    bounds = (0.0, *cut_offs, 100.0)
+    shown = _shown(value, bounds, decimals)
+    for bound in cut_offs:
+        if (
+            _side(value, bound) > 0
+            and not shown.startswith("<")
+            and float(shown.split()[-1]) == bound
+        ):
+            return f"> {shown}"
+    return shown
 
 
 def plain_number(value: float, bounds: Collection[float], *, decimals: int = 2) -> str:

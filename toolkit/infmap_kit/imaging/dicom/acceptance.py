@@ -210,14 +210,14 @@ def _view(dataset: Dataset) -> list[InputWarning]:
     codes = _codes(dataset, "ViewCodeSequence")
     directions = dataset.get("PatientOrientation")
     # One value alone is no orientation: "PA" there is a view.
-    along = "" if isinstance(directions, str) else str((directions or [""])[0])[:1]
+    axes = set() if isinstance(directions, str) else {str(one)[:1] for one in directions or ()}
     if view in _OBLIQUE or codes & _OBLIQUE_CODES:
         raise InputRejected(
             Reason.OBLIQUE_VIEW,
             "expected a frontal view (PA or AP), found an oblique or decubitus one",
             found={"view": view if view in _OBLIQUE else "View Code Sequence"},
         )
-    if view in _LATERAL or codes & _LATERAL_CODES or along in ("A", "P"):
+    if view in _LATERAL or codes & _LATERAL_CODES or axes & {"A", "P"}:
         told_by = "View Code Sequence" if codes & _LATERAL_CODES else "Patient Orientation"
         raise InputRejected(
             Reason.LATERAL_VIEW,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from infmap_kit.answer.answer import lungs_of
 from infmap_kit.report.numbers import plain_number
 from infmap_kit.results.dicom import measurements
 from infmap_kit.results.dicom.author import MANUFACTURER, Author
@@ -36,7 +38,7 @@ def structured_report(
     masks
         The Segmentation to refer to, where there is one.
     """
-    words, finding = Words(author.language), author.finding
+    words, finding, lungs = Words(author.language), author.finding, lungs_of(answer)
     group = _group(
         author,
         masks,
@@ -49,6 +51,12 @@ def structured_report(
     content = _content(author, group, procedure="chest-xray")
     sentences = [
         *conclusion(answer, finding, words, sides_stated=radiograph.sides_stated),
+        # A negative's sentences name no lung, and its figures do.
+        *(
+            []
+            if answer.detected or radiograph.sides_stated or lungs is None
+            else [words("sides_assumed")]
+        ),
         *warned(doubts, words),
         notice(finding, words),
     ]
@@ -59,6 +67,7 @@ def structured_report(
         texts,
         masks,
         described=f"{finding.title} report",
+        cut_offs=() if lungs is None else dataclasses.astuple(lungs.grades),
     )
 
 
@@ -220,6 +229,7 @@ def _report(
     masks: Dataset | None,
     *,
     described: str,
+    cut_offs: Sequence[float] = (),
 ) -> Dataset:
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
     from highdicom.sr import (
@@ -243,7 +253,7 @@ def _report(
     # Before all that follows but the language: the template's order has no meaning (PS3.16, TID 1500).
     content.ContentSequence.insert(1, _conclusion(Words(author.language), sentences))
     # Between these lies what a number means: a share of 0.4996 must not read as one that reaches 0.50.
-    bounds = {0.0, 1.0, 100.0, author.finding.threshold}
+    bounds = {0.0, 1.0, 100.0, author.finding.threshold, *cut_offs}
     for element in content.iterall():
         if element.keyword == "ContinuityOfContent":
             # Items of their own, which a viewer shows with their names (PS3.3, C.17.3.2.4).

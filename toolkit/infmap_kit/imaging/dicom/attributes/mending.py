@@ -220,7 +220,7 @@ def _orientation(dataset: Dataset) -> list[str]:
     if not is_given(dataset, "PatientOrientation"):
         return []
     values = [value.upper() for value in words(dataset, "PatientOrientation")]
-    if len(values) == 2 and all(_is_direction(value) for value in values):
+    if len(values) == 2 and all(_is_direction(value) for value in values) and _cross(*values):
         put(dataset, "PatientOrientation", values)
         return []
     put(dataset, "PatientOrientation", None)
@@ -229,6 +229,11 @@ def _orientation(dataset: Dataset) -> list[str]:
     if len(values) == 1:
         return ["Patient Orientation has one value instead of two: it is left out"]
     return ["Patient Orientation has not the two directions that it should: it is left out"]
+
+
+def _cross(rows: str, columns: str) -> bool:
+    """Whether two directions run along two axes of the patient."""
+    return not any({rows[0], columns[0]} <= set(pair) for pair in _OPPOSITES)
 
 
 def _is_direction(value: str) -> bool:
