@@ -184,14 +184,14 @@ def test_maps_look_as_they_were_served(new_context: Contexts, tmp_path: Path, pl
         page.add_style_tag(
             content=".picture { width: 360px; height: 400px; flex: none !important }"
         )
-        for key in ("g", "k"):
-            page.keyboard.press(key)
         # The whole map is what a result opens with.
         expect(page.locator("#divider-value")).to_have_text("0 %")
         expect(page.locator("#opacity-value")).to_have_text("100 %")
         for number in range(len(paints)):
             expect(page.locator("#title")).to_contain_text(f"{number + 1} of {len(paints)}")
             ready(page)
+            for key in ("g", "k"):
+                page.keyboard.press(key)
             name = page.locator("#title").inner_text().partition(": ")[2]
             differences = np.abs(canvas_pixels(page, CANVAS).astype(int) - served.pop(name))
             # Where the 16 bits of what was kept lie across an edge of paint, a pixel gets the other side's.

@@ -8,6 +8,8 @@ import { studyOf } from "./study.js";
 const byId = (id) => document.getElementById(id);
 const ZOOM = 1.25;
 const PAN = 60; // CSS pixels a press
+/** What every result opens with: switched off for one, a finding would be hidden in the next. */
+const WHOLE_MAP = { divider: 0, opacity: 1, painted: true, contour: true, lungs: true, above: false };
 
 const dayOf = ({ taken, written }) => (taken ? taken.slice(0, 10) : `written ${written.slice(0, 10)}`);
 
@@ -15,7 +17,7 @@ export class Desk {
   /** @param tell called with what went wrong */
   constructor(tell) {
     this.tell = tell;
-    this.look = { divider: 0, opacity: 1, threshold: 0.5, painted: true, contour: true, lungs: true, above: false };
+    this.look = { ...WHOLE_MAP, threshold: 0.5 };
     const linked = { moved: (pane) => this.#link(pane), windowed: (pane) => this.#linkTone(pane) };
     this.figures = [...document.querySelectorAll(".panes figure")];
     this.panes = this.figures.map((figure) => new Pane(figure, this.look, linked));
@@ -42,14 +44,12 @@ export class Desk {
     this.#offer(others);
     await this.beside("");
     const { result } = study;
-    this.#caption(0, study);
     this.panes[0].show(study);
-    this.look.threshold = result.threshold ?? 0.5;
     this.follow = findingIn(byId("finding"), study);
     for (const name of ["opacity", "above", "painted", "contour", "threshold"]) byId(name).disabled = !study.probability;
     for (const name of ["window", "level", "divider"]) byId(name).disabled = !study.radiograph;
     byId("lungs").disabled = !study.probability?.lungs;
-    this.set({});
+    this.set({ ...WHOLE_MAP, threshold: result.threshold ?? 0.5 });
     return result;
   }
 
@@ -72,7 +72,7 @@ export class Desk {
     byId("beside").value = id;
     this.figures[1].hidden = !study;
     this.panes[1].show(study);
-    if (study) this.#caption(1, study);
+    this.#captions();
     this.figures[0].parentElement.classList.toggle("two", Boolean(study));
   }
 
@@ -93,6 +93,7 @@ export class Desk {
     byId("threshold-value").textContent = thresholdText(look.threshold);
     for (const id of ["painted", "above", "contour", "lungs"]) byId(id).checked = look[id];
     this.follow(look.threshold);
+    this.#captions();
     this.#showTone();
     for (const pane of this.panes) pane.redraw();
   }
@@ -126,7 +127,7 @@ export class Desk {
       pane.tone.reset();
       pane.view.reset();
     }
-    this.set({ threshold: this.study?.result.threshold ?? 0.5 });
+    this.set({ ...WHOLE_MAP, threshold: this.study?.result.threshold ?? 0.5 });
   }
 
   #offer(others) {
@@ -141,10 +142,21 @@ export class Desk {
     byId("beside").disabled = !options.length;
   }
 
-  #caption(place, { result }) {
-    const severity = result.rejected ? "rejected" : percentText(result.severity_percent, result.cut_offs);
-    this.panes[place].caption.textContent = `${result.source} · ${dayOf(result)} · ${severity}`;
-    this.panes[place].canvas.setAttribute("aria-label", `Radiograph ${result.source} with its map`);
+  #captions() {
+    for (const { study, caption, canvas } of this.panes) {
+      if (!study) continue;
+      const { result } = study;
+      caption.textContent = `${result.source} · ${dayOf(result)} · ${this.#severityOf(study)}`;
+      canvas.setAttribute("aria-label", `Radiograph ${result.source} with its map`);
+    }
+  }
+
+  /** At the threshold where the contour stands; without probabilities there is no contour, but what was served. */
+  #severityOf({ result, probability }) {
+    if (result.rejected) return "rejected";
+    if (!probability) return percentText(result.severity_percent, result.cut_offs);
+    const { threshold } = this.look;
+    return `${percentText(probability.severity(threshold), result.cut_offs)} at ${thresholdText(threshold)}`;
   }
 
   /** The same part of both: as a share of each, since they may be of two sizes. */

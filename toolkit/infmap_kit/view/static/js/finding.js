@@ -1,6 +1,7 @@
 /** What is said of a result, in plain words; its severity follows the threshold. */
 
 import { percentText, probabilityText, thresholdText } from "./numbers.js";
+import { isSquare } from "./scale.js";
 
 const FAR = 0.1; // percentage points between what was served and what the page counts
 
@@ -58,11 +59,16 @@ export function findingIn(section, { result, probability }) {
     if (result.patient) row("Patient", result.patient);
     row("Model", result.model);
     follow = (at) => {
-      live.textContent = probability ? `${percentText(probability.severity(at))} of the ${of}` : "not kept";
+      live.textContent = probability ? `${percentText(probability.severity(at), result.cut_offs)} of the ${of}` : "not kept";
       live.previousSibling.textContent = probability ? `Severity at ${thresholdText(at)}` : "Severity at other thresholds";
     };
     if (Object.keys(result.lungs).length && !result.sides_stated) {
       add("p", "The file does not state the sides: the patient's right is taken to be on the left of the image.", "soft");
+    }
+    if (!isSquare(result.spacing_mm)) {
+      const { across, down } = result.spacing_mm;
+      add("p", `The pixels are not square, but shown so: they measure ${across} mm across by ${down} mm down. `
+        + "The scale holds across only.", "warned");
     }
     if (!probability) {
       add("p", "The probabilities and the radiograph were not kept: `infmap-kit infer --format png,json,view` keeps "
@@ -70,7 +76,7 @@ export function findingIn(section, { result, probability }) {
     }
     const kept = probability?.severity(result.threshold) ?? result.severity_percent;
     if (Math.abs(kept - result.severity_percent) > FAR) {
-      add("p", `The probabilities that were kept give ${percentText(kept)} at the model's threshold and not what it said: `
+      add("p", `The probabilities that were kept give ${percentText(kept, result.cut_offs)} at the model's threshold and not what it said: `
         + "they may be another result's. Run infer again.", "warned");
     }
     for (const { code, text } of result.warnings) add("p", text || code, "warned");

@@ -21,7 +21,7 @@ export class Gallery {
     this.chosen = 0;
     this.shown = new Map(); // place in the list -> element
     this.window.addEventListener("scroll", () => this.#later(), { passive: true });
-    new ResizeObserver(() => this.#later()).observe(this.window);
+    new ResizeObserver(() => this.#resized()).observe(this.window);
     this.form.addEventListener("input", () => this.filter());
     const more = section.querySelector("#more");
     more.addEventListener("click", () => more.setAttribute("aria-expanded", this.form.classList.toggle("open")));
@@ -62,8 +62,10 @@ export class Gallery {
     const row = Math.floor(this.chosen / this.columns);
     const top = row * (CARD.height + CARD.gap);
     const { scrollTop, clientHeight } = this.window;
+    const padding = parseFloat(getComputedStyle(this.window).paddingTop);
+    const bottom = top + CARD.height + 2 * padding;
     if (top < scrollTop) this.window.scrollTop = top;
-    else if (top + CARD.height > scrollTop + clientHeight) this.window.scrollTop = top + CARD.height - clientHeight;
+    else if (bottom > scrollTop + clientHeight) this.window.scrollTop = bottom - clientHeight;
     this.draw();
     this.shown.get(this.chosen)?.querySelector("a").focus({ preventScroll: true });
   }
@@ -83,12 +85,34 @@ export class Gallery {
     });
   }
 
+  /** At another number of columns the chosen card stays in view, or else the first one that was. */
+  #resized() {
+    const [before, { columns }] = [this.laid, this];
+    if (!this.list.clientWidth) return; // a result is shown
+    const pitch = CARD.height + CARD.gap;
+    if (before && before !== columns) {
+      const { scrollTop, clientHeight } = this.window;
+      const chosenTop = Math.floor(this.chosen / before) * pitch;
+      const inView = chosenTop + CARD.height > scrollTop && chosenTop < scrollTop + clientHeight;
+      const kept = inView ? this.chosen : Math.round(scrollTop / pitch) * before;
+      // Before it is drawn, so that the card that has the focus is never taken out of the page.
+      this.#lengthen();
+      this.window.scrollTop = Math.floor(kept / columns) * pitch;
+    }
+    this.draw();
+  }
+
+  #lengthen() {
+    const rows = Math.ceil(this.cards.length / this.columns);
+    this.list.style.height = `${Math.max(rows * (CARD.height + CARD.gap) - CARD.gap, 0)}px`;
+  }
+
   draw() {
     const { columns } = this;
+    if (this.list.clientWidth) this.laid = columns;
     const width = (this.list.clientWidth - (columns - 1) * CARD.gap) / columns;
     const pitch = CARD.height + CARD.gap;
-    const rows = Math.ceil(this.cards.length / columns);
-    this.list.style.height = `${Math.max(rows * pitch - CARD.gap, 0)}px`;
+    this.#lengthen();
     const first = Math.max(Math.floor(this.window.scrollTop / pitch) - SPARE, 0) * columns;
     const end = Math.ceil((this.window.scrollTop + this.window.clientHeight) / pitch) + SPARE;
     const last = Math.min(end * columns, this.cards.length);

@@ -30,6 +30,7 @@ async function follow() {
   const id = shown();
   notice.hidden = true;
   document.body.dataset.state = "loading";
+  window.scrollTo(0, 0); // a narrow page scrolls as a whole
   listed.hidden = Boolean(id);
   viewing.hidden = !id;
   if (!id) {
@@ -110,7 +111,7 @@ const forViewing = [
     keys: Object.keys(pan), shown: "← ↑ → ↓", text: "Move the picture, or among results",
     does: (key) => desk.pan(...pan[key]), repeats: true,
   },
-  { keys: ["0"], shown: "0", text: "Whole picture, window, level and threshold as served", does: () => desk.reset() },
+  { keys: ["0"], shown: "0", text: "As the result opened: whole picture and map, all as served", does: () => desk.reset() },
   { keys: ["y"], shown: "Y", text: "Agree", does: () => mark("agree") },
   { keys: ["d"], shown: "D", text: "Disagree", does: () => mark("disagree") },
   { keys: ["e"], shown: "E", text: "Your own severity", does: () => byId("estimate").focus() },

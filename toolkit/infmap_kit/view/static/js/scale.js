@@ -2,6 +2,10 @@
 
 const LONGEST = 140; // CSS pixels
 const ROUND = [1, 2, 5];
+const EQUAL = 1e-3; // relative; what files round their spacings to is not seen
+
+/** Whether pixels are as wide as high; where nothing is known, they are taken to be. */
+export const isSquare = (spacing) => !spacing || Math.abs(spacing.down / spacing.across - 1) < EQUAL;
 
 /**
  * @param spacing `{ down, across, at }` in mm between pixels, or null
@@ -16,5 +20,6 @@ export function scaleOf(spacing, zoom) {
   const shown = Number(size.toPrecision(1));
   if (!spacing) return { length: size * unit, text: `${shown} pixels; no measure in the file` };
   const where = spacing.at === "detector" ? " at the detector" : "";
-  return { length: size * unit, text: `${shown} mm${where}` };
+  const along = isSquare(spacing) ? "" : " across";
+  return { length: size * unit, text: `${shown} mm${along}${where}` };
 }
