@@ -104,6 +104,15 @@ def test_words_are_whole_where_the_terminal_has_room_for_them() -> None:
         assert word in shown
 
 
+def test_no_word_of_a_heading_is_cut_beside_wide_cells() -> None:
+    headings = ("radiograph", "COVID-19", "probability", "of lungs %", "grade", "familiarity")
+    rows = [("c2.dcm", "not detected", "> 0.999", "> 30.85", "moderate", "unlike, -0.42")]
+    shown = _shown(Table("", headings, rows, words=("radiograph",)))
+    assert max(map(len, shown.splitlines())) <= 80
+    for word in (*headings[:3], "familiarity", "detected", "moderate", "> 30.85"):
+        assert word in shown
+
+
 def test_a_table_without_room_for_each_word_has_no_rules() -> None:
     headings = ("rule", "threshold", "sensitivity", "specificity", "F2", "halves exchanged:", "F2")
     cells = ("0.865", *("1.000 (0.938 to 1.000)",) * 3, "0.872", "0.789")

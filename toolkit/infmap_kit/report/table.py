@@ -67,7 +67,7 @@ class Table:
         Sentences that belong to it; empty ones are left out.
     words
         Headings of the columns that hold names or sentences: where there is little room they are
-        wrapped, and no other is.
+        wrapped, and others only where no word would be whole otherwise.
     """
 
     title: str
@@ -127,7 +127,7 @@ class Table:
                 # A name that is cut cannot be recognised; so it is folded.
                 overflow="fold",
                 width=width,
-                no_wrap=bool(self.words) and column not in self.words,
+                no_wrap=width is None and bool(self.words) and column not in self.words,
                 justify="right" if is_figures else "left",
             )
         for row in self.rows:
@@ -179,17 +179,20 @@ class Table:
     def _widths(self, terminal: int) -> list[int | None]:
         """Width of each column where not all have room, so that no word is cut; else ``None`` for each.
 
-        Every column gets its longest word, and what is left goes to those that lack most.
+        Every column gets its longest word, and what is left goes to those that lack most. Columns other than
+        :attr:`words` are wrapped only where that does not suffice.
         """
         whole = [
             max(len(line) for cell in cells for line in shown(cell).split("\n"))
             for cells in zip(*self._lines(), strict=True)
         ]
-        least = zip(self.columns, self._least_widths(), whole, strict=True)
+        least = self._least_widths()
         widths = [
             full if self.words and heading not in self.words else word
-            for heading, word, full in least
+            for heading, word, full in zip(self.columns, least, whole, strict=True)
         ]
+        if sum(widths) + _frame(len(widths)) > terminal:
+            widths = least
         left = terminal - _frame(len(widths)) - sum(widths)
         if not 0 <= left < sum(whole) - sum(widths):
             return [None] * len(widths)
