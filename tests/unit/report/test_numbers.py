@@ -24,6 +24,7 @@ def test_percentages_keep_to_their_grades() -> None:
     near = ["< 25.00", "25.00", "> 25.00"]
     assert shown == ["0.00", "< 0.01", *near, "12.35", "> 50.00", "50.01", "> 99.99"]
     assert shown_percent(0.04, decimals=1) == "< 0.1"
+    assert shown_percent(99.999, (0, 25, 99.99)) == "> 99.99"
 
 
 @settings(max_examples=300, deadline=None)

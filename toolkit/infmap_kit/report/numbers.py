@@ -43,11 +43,7 @@ def shown_percent(value: float, cut_offs: Iterable[float] = (), *, decimals: int
     bounds = (0.0, *cut_offs, 100.0)
     shown = _shown(value, bounds, decimals)
     for bound in cut_offs:
-        if (
-            _side(value, bound) > 0
-            and not shown.startswith("<")
-            and float(shown.split()[-1]) == bound
-        ):
+        if _side(value, bound) > 0 and shown[0] not in "<>" and float(shown.split()[-1]) == bound:
             return f"> {shown}"
     return shown
 
