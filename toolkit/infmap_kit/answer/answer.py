@@ -25,11 +25,6 @@ OUTSIDE_LUNGS = InputWarning(
     "most of what reached the threshold lies outside the segmented lungs, so that the severity tells little: "
     "look at the radiograph and the contour",
 )
-LUNG_NOT_FOUND = InputWarning(
-    WarningCode.LUNG_NOT_FOUND,
-    "at least one lung was not found, so that the severity is not of both: look at the radiograph, since a "
-    "lung that is white all over may be missed",
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,16 +160,11 @@ class Answer:
         """Doubts about the answer, its own and its parts', that its reader should know."""
         of_parts = tuple(warning for part in self.parts.values() for warning in part.warnings)
         lungs = lungs_of(self)
-        if lungs is None:
+        if lungs is None or not lungs.of_lungs or not self.detected:
             return of_parts
-        missing = not lungs.of_lungs or bool(np.isnan(lungs.lungs).any())
         infected = self.probability >= np.float32(self.finding.threshold)
-        outside = lungs.of_lungs and 2 * (infected & ~lungs.mask).sum() > infected.sum()
-        return (
-            *of_parts,
-            *([OUTSIDE_LUNGS] if outside and self.detected else []),
-            *([LUNG_NOT_FOUND] if missing else []),
-        )
+        outside = 2 * (infected & ~lungs.mask).sum() > infected.sum()
+        return (*of_parts, OUTSIDE_LUNGS) if outside else of_parts
 
     def after(self, **timings_ms: float) -> Answer:
         """The same answer with the milliseconds of further stages."""

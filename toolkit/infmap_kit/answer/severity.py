@@ -24,7 +24,14 @@ from numpy.typing import NDArray
 
 from infmap_kit.answer.part import PartAnswer
 from infmap_kit.errors import SpecError
+from infmap_kit.imaging.radiograph import InputWarning, WarningCode
 from infmap_kit.model.spec import IMAGE_SIZE
+
+LUNG_NOT_FOUND = InputWarning(
+    WarningCode.LUNG_NOT_FOUND,
+    "at least one lung was not found, so that the severity is not of both: look at the radiograph, since a "
+    "lung that is white all over may be missed",
+)
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 """The thresholds at which severity is reported, to show how much of it hangs on the threshold."""
@@ -97,6 +104,11 @@ class Grades:
                 f"expected three cut-offs with commas between, such as 0,25,50, found {text!r}"
             ) from error
         return cls(none, mild, moderate)
+
+    @property
+    def cut_offs(self) -> tuple[float, float, float]:
+        """Where the grades ``none``, ``mild`` and ``moderate`` end, in percent."""
+        return self.none, self.mild, self.moderate
 
     def __str__(self) -> str:
         return f"{self.none:g},{self.mild:g},{self.moderate:g}"
@@ -183,6 +195,12 @@ class LungAnswer(PartAnswer):
     def grade(self) -> Grade | None:
         """Grade of the severity; ``None`` where no lung was found."""
         return self.grades.of(self.severity_percent) if self.of_lungs else None
+
+    @property
+    def warnings(self) -> tuple[InputWarning, ...]:
+        """See :attr:`PartAnswer.warnings`."""
+        found = self.of_lungs and not np.isnan(self.lungs).any()
+        return () if found else (LUNG_NOT_FOUND,)
 
     def as_json(self, *, detected: bool) -> dict[str, Any]:
         """See :meth:`PartAnswer.as_json`."""

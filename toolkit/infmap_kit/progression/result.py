@@ -182,7 +182,7 @@ def _require_between(percent: float, parts: Mapping[str, float], whole: Fields) 
 def _cut_offs(grades: str, where: str) -> tuple[float, ...]:
     """The bounds of the grades as a server states them: ``0,25,50``."""
     try:
-        return dataclasses.astuple(Grades.parse(grades))
+        return Grades.parse(grades).cut_offs
     except SpecError as error:
         raise SpecError(
             f'expected grades of {where} to be such as 0,25,50, found "{grades}"'

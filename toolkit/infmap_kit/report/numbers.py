@@ -40,12 +40,8 @@ def shown_percent(value: float, cut_offs: Iterable[float] = (), *, decimals: int
     decimals
         Decimals, at least.
     """
-    bounds = (0.0, *cut_offs, 100.0)
-    shown = _shown(value, bounds, decimals)
-    for bound in cut_offs:
-        if _side(value, bound) > 0 and shown[0] not in "<>" and float(shown.split()[-1]) == bound:
-            return f"> {shown}"
-    return shown
+    ends = tuple(cut_offs)
+    return _shown(value, (0.0, *ends, 100.0), decimals, ends=ends)
 
 
 def plain_number(value: float, bounds: Collection[float], *, decimals: int = 2) -> str:
@@ -63,7 +59,10 @@ def decimals_of(bound: float, *, least: int = 2) -> int:
     return next((places for places in range(least, 6) if round(bound, places) == bound), 6)
 
 
-def _shown(value: float, bounds: tuple[float, ...], decimals: int) -> str:
+def _shown(
+    value: float, bounds: tuple[float, ...], decimals: int, *, ends: tuple[float, ...] = ()
+) -> str:
+    """A number beside its bounds; of ``ends`` among them, the side above is another as well."""
     decimals = max(decimals_of(bound, least=decimals) for bound in bounds)
     shown, step = f"{value:.{decimals}f}", 10.0**-decimals
     low, *_, high = bounds
@@ -73,7 +72,10 @@ def _shown(value: float, bounds: tuple[float, ...], decimals: int) -> str:
         return f"> {high - step:.{decimals}f}"
     # What rounding lifts to a bound seems to reach it; what is above one and shown at it does reach it.
     lifted = [bound for bound in bounds if _side(value, bound) < 0 <= _side(float(shown), bound)]
-    return f"< {lifted[0]:.{decimals}f}" if lifted else shown
+    if lifted:
+        return f"< {lifted[0]:.{decimals}f}"
+    lowered = [end for end in ends if _side(float(shown), end) <= 0 < _side(value, end)]
+    return f"> {lowered[0]:.{decimals}f}" if lowered else shown
 
 
 def _side(value: float, bound: float) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -126,9 +125,7 @@ def _classifier_cell(answer: Mapping[str, Any]) -> str:
 def _cut_offs(answer: Mapping[str, Any]) -> tuple[float, ...]:
     """Where the grades end, in percent; none where nothing is graded."""
     grades = answer["model"].get("grades")
-    return (
-        () if answer["grade"] is None or not grades else dataclasses.astuple(Grades.parse(grades))
-    )
+    return () if answer["grade"] is None or not grades else Grades.parse(grades).cut_offs
 
 
 def _severity_cells(answer: Mapping[str, Any], *, graded: bool) -> tuple[str, str]:

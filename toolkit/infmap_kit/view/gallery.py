@@ -240,7 +240,7 @@ def _of_finding(model: Mapping[str, Any], warnings: list[dict[str, str]]) -> dic
 def _cut_offs(grades: object) -> list[float]:
     """Where the grades end, in percent; none where the model states none."""
     try:
-        return list(dataclasses.astuple(Grades.parse(grades))) if isinstance(grades, str) else []
+        return list(Grades.parse(grades).cut_offs) if isinstance(grades, str) else []
     except SpecError:
         return []
 

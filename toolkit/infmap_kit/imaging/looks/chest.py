@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infmap_kit.errors import InputRejected
-from infmap_kit.imaging.looks.sampling import inner_part, sampled, without_even_edges
+from infmap_kit.imaging.looks.sampling import sampled, without_even_edges
 from infmap_kit.imaging.radiograph import InputWarning, Reason, WarningCode
 
 NEGATIVE_BELOW = -0.2
@@ -40,11 +40,10 @@ _COMPARED = 32
 
 def chest_likeness(pixels: NDArray[np.uint8]) -> float:
     """Correlation of an upright picture, (H, W) uint8, with the drawing, in [-1, 1]."""
-    return _likeness(sampled(pixels, _SAMPLED))
+    return _likeness(without_even_edges(sampled(pixels, _SAMPLED)))
 
 
-def _likeness(shrunk: NDArray[np.uint8]) -> float:
-    inner = without_even_edges(shrunk)
+def _likeness(inner: NDArray[np.uint8]) -> float:
     small = cv2.resize(inner, (_COMPARED, _COMPARED), interpolation=cv2.INTER_AREA)
     return float((_standardised(small.astype(np.float32)) * _drawing()).sum())
 
@@ -66,7 +65,8 @@ def judge_chest(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
             "levels)",
             found={"contrast_levels": round(contrast, 1), "least": MIN_CONTRAST},
         )
-    likeness = _likeness(shrunk)
+    inner = without_even_edges(shrunk)
+    likeness = _likeness(inner)
     if likeness < NEGATIVE_BELOW:
         raise InputRejected(
             Reason.POLARITY,
@@ -75,7 +75,7 @@ def judge_chest(pixels: NDArray[np.uint8]) -> tuple[InputWarning, ...]:
             "Photometric Interpretation, or invert the picture",
             found={"likeness": round(likeness, 3), "negative_below": NEGATIVE_BELOW},
         )
-    elongated = _elongated(shrunk, pixels.shape)
+    elongated = _elongated(inner, pixels.shape)
     if elongated > MOST_ELONGATED:
         text = (
             f"the picture's longer side is {elongated:.1f} times its shorter one, and a chest's at most "
@@ -96,10 +96,10 @@ def _contrast(shrunk: NDArray[np.uint8]) -> float:
     return float(np.searchsorted(below, 0.99) - np.searchsorted(below, 0.01))
 
 
-def _elongated(shrunk: NDArray[np.uint8], shape: tuple[int, ...]) -> float:
-    """The longer side over the shorter, inside even edges."""
-    sides = sorted(max(1, part.stop - part.start) for part in inner_part(shrunk, shape))
-    return float(sides[1] / sides[0])
+def _elongated(inner: NDArray[np.uint8], shape: tuple[int, ...]) -> float:
+    """The longer side over the shorter of what is left of a square copy of a picture of that shape."""
+    shorter, longer = sorted(np.multiply(inner.shape, shape))
+    return float(longer / shorter)
 
 
 def _standardised(picture: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,7 @@ def structured_report(
         texts,
         masks,
         described=f"{finding.title} report",
-        cut_offs=() if lungs is None else dataclasses.astuple(lungs.grades),
+        cut_offs=() if lungs is None else lungs.grades.cut_offs,
     )
 
 

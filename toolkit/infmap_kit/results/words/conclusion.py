@@ -5,7 +5,6 @@ A negative is never called one: no region reached the threshold, which is all th
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from infmap_kit.answer.answer import Answer, classifier_of, lungs_of
@@ -56,7 +55,7 @@ def _severity(answer: Answer, words: Words, *, sides_stated: bool) -> list[str]:
     lungs = lungs_of(answer)
     if lungs is None or answer.grade is None or answer.by_lung is None:
         return [words("extent", percent=words.percent(answer.severity_percent))]
-    share = words.percent(answer.severity_percent, dataclasses.astuple(lungs.grades))
+    share = words.percent(answer.severity_percent, lungs.grades.cut_offs)
     sides = {
         side: words("no_lung")
         if lung.severity_percent is None
