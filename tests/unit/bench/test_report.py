@@ -44,7 +44,7 @@ def test_table_5_stands_beside_with_its_machine() -> None:
 def test_an_unknown_network_has_no_row() -> None:
     unknown = dataclasses.replace(bench_record(), model={"name": "mine", "version": "1"})
     assert unknown.paper_row is None
-    assert "not known" in markdown(unknown)
+    assert "has no row of this network" in markdown(unknown)
     assert "on an RTX 2080 Ti" not in page(unknown)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,20 @@ def test_grades_are_drawn_where_all_agree_on_the_cut_offs() -> None:
     del graded[1]["grade"]
     words = {text.text for text in _svg(_course(*graded)).iter(f"{SVG}text")}
     assert "moderate" not in words
+
+
+def test_a_severity_keeps_to_its_side_of_a_grades_end_wherever_it_is_shown() -> None:
+    model = {**MODEL, "grades": "0,25,50"}
+    beside = ((0, 24.96, "mild"), (1, 50.04, "severe"))
+    course = _course(
+        *(result_document(n, severity_percent=s, grade=g, model=model) for n, s, g in beside)
+    )
+    drawn = draw(course, [None, None]).svg()
+    for row, figure in zip(course_table(course).rows, ("< 25.0", "> 50.0"), strict=True):
+        assert row[2].startswith(figure)
+        # Under its map, and at its dot.
+        assert drawn.count(f"{html.escape(figure)} %") == 2
+    assert len(re.findall(r"[25][05]\.0 %", drawn)) == 4, "and nowhere without its sign"
 
 
 @pytest.mark.parametrize("count", [2, 3, 40])

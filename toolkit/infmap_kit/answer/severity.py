@@ -29,8 +29,13 @@ from infmap_kit.model.spec import IMAGE_SIZE
 
 LUNG_NOT_FOUND = InputWarning(
     WarningCode.LUNG_NOT_FOUND,
-    "at least one lung was not found, so that the severity is not of both: look at the radiograph, since a "
-    "lung that is white all over may be missed",
+    "only one lung was found, so that the severity is of that one: look at the radiograph, since a lung that "
+    "is white all over may be missed",
+)
+NO_LUNG_FOUND = InputWarning(
+    WarningCode.LUNG_NOT_FOUND,
+    "no lung was found, so that the severity is of the whole picture: look at the radiograph, since lungs "
+    "that are white all over may be missed",
 )
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -199,8 +204,9 @@ class LungAnswer(PartAnswer):
     @property
     def warnings(self) -> tuple[InputWarning, ...]:
         """See :attr:`PartAnswer.warnings`."""
-        found = self.of_lungs and not np.isnan(self.lungs).any()
-        return () if found else (LUNG_NOT_FOUND,)
+        if not self.of_lungs:
+            return (NO_LUNG_FOUND,)
+        return (LUNG_NOT_FOUND,) if np.isnan(self.lungs).any() else ()
 
     def as_json(self, *, detected: bool) -> dict[str, Any]:
         """See :meth:`PartAnswer.as_json`."""

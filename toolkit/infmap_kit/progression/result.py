@@ -15,6 +15,7 @@ from infmap_kit.model.paint import PARAMETERS
 from infmap_kit.model.severity_noise import PARAMETER as NOISE
 from infmap_kit.model.severity_noise import SeverityNoise
 from infmap_kit.progression.fields import Fields, file_name, shown
+from infmap_kit.report.numbers import shown_percent
 
 SIDES = ("right", "left")
 """The patient's lungs."""
@@ -65,6 +66,11 @@ class Severity:
     at_threshold: Mapping[str, float] = dataclasses.field(default_factory=dict)
     grade: str = ""
     cut_offs: tuple[float, ...] = ()
+
+    @property
+    def shown_percent(self) -> str:
+        """The share as text, without its sign, that stays on its side of the grades' ends."""
+        return shown_percent(self.percent, self.cut_offs, decimals=1)
 
     def parts(self) -> dict[str, float]:
         """Severities that a course follows: ``"total"``, and each lung that is known."""

@@ -74,7 +74,7 @@ def paper_sentence(record: BenchRecord) -> str:
     """Table V's figure, and the reason why it stands beside ours and not against it."""
     row = record.paper_row
     if row is None:
-        return "The network is not known, so that no row of the paper's Table V stands beside it."
+        return "The paper's Table V has no row of this network."
     here = f"this is {machine_summary(record.machine)}"
     if ENGINE_ALONE in record.scopes:
         ratio = record.scopes[ENGINE_ALONE].p50_ms / row.time_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infmap_kit.answer.severity import Grades
 from infmap_kit.model.spec import DETECTION_THRESHOLD
 from infmap_kit.node.queue.clock import shown_time
 from infmap_kit.node.queue.erasure import Held
@@ -37,11 +38,11 @@ def status_tables(seen: Overview, waiting_because: Mapping[str, str]) -> list[Ta
 def _severity(image: Mapping[str, Any]) -> str:
     """Severity in words, as in ``12.3 % of the lungs``; empty where there is none."""
     percent = image["severity_percent"]
-    return (
-        ""
-        if percent is None
-        else f"{shown_percent(percent, decimals=1)} % of the {image['severity_of']}"
-    )
+    if percent is None:
+        return ""
+    # The queue keeps the grade, not its ends; they seldom are others than these.
+    cut_offs = Grades().cut_offs if image["grade"] else ()
+    return f"{shown_percent(percent, cut_offs, decimals=1)} % of the {image['severity_of']}"
 
 
 def _probability(image: Mapping[str, Any]) -> str:

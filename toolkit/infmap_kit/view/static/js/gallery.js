@@ -22,11 +22,11 @@ export class Gallery {
     this.shown = new Map(); // place in the list -> element
     this.window.addEventListener("scroll", () => this.#later(), { passive: true });
     new ResizeObserver(() => this.#resized()).observe(this.window);
-    this.form.addEventListener("input", () => this.filter());
+    this.form.addEventListener("input", () => this.#filterAnew());
     const more = section.querySelector("#more");
     more.addEventListener("click", () => more.setAttribute("aria-expanded", this.form.classList.toggle("open")));
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.form.addEventListener("reset", () => setTimeout(() => this.filter()));
+    this.form.addEventListener("reset", () => setTimeout(() => this.#filterAnew()));
     this.list.addEventListener("focusin", ({ target }) => {
       const place = Number(target.closest("li")?.dataset.place);
       if (!Number.isNaN(place)) this.chosen = place;
@@ -49,6 +49,12 @@ export class Gallery {
     this.draw();
   }
 
+  /** Another question is answered from the top of its list. */
+  #filterAnew() {
+    this.window.scrollTop = 0;
+    this.filter();
+  }
+
   /** The results before and after one, as they are listed now. */
   beside(id) {
     const place = this.cards.findIndex((card) => card.id === id);
@@ -59,13 +65,7 @@ export class Gallery {
   go(place) {
     if (!this.cards.length) return;
     this.chosen = Math.min(Math.max(place, 0), this.cards.length - 1);
-    const row = Math.floor(this.chosen / this.columns);
-    const top = row * (CARD.height + CARD.gap);
-    const { scrollTop, clientHeight } = this.window;
-    const padding = parseFloat(getComputedStyle(this.window).paddingTop);
-    const bottom = top + CARD.height + 2 * padding;
-    if (top < scrollTop) this.window.scrollTop = top;
-    else if (bottom > scrollTop + clientHeight) this.window.scrollTop = bottom - clientHeight;
+    this.#reveal(this.chosen);
     this.draw();
     this.shown.get(this.chosen)?.querySelector("a").focus({ preventScroll: true });
   }
@@ -78,6 +78,16 @@ export class Gallery {
     return Math.max(1, Math.floor(this.window.clientHeight / (CARD.height + CARD.gap)));
   }
 
+  /** Scroll as little as shows a card whole. */
+  #reveal(place) {
+    const top = Math.floor(place / this.columns) * (CARD.height + CARD.gap);
+    const { scrollTop, clientHeight } = this.window;
+    const padding = parseFloat(getComputedStyle(this.window).paddingTop);
+    const bottom = top + CARD.height + 2 * padding;
+    if (top < scrollTop) this.window.scrollTop = top;
+    else if (bottom > scrollTop + clientHeight) this.window.scrollTop = bottom - clientHeight;
+  }
+
   #later() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
@@ -85,19 +95,22 @@ export class Gallery {
     });
   }
 
-  /** At another number of columns the chosen card stays in view, or else the first one that was. */
+  /** At another size the chosen card stays in view if it was, or else the first row that was. */
   #resized() {
     const [before, { columns }] = [this.laid, this];
     if (!this.list.clientWidth) return; // a result is shown
     const pitch = CARD.height + CARD.gap;
-    if (before && before !== columns) {
-      const { scrollTop, clientHeight } = this.window;
-      const chosenTop = Math.floor(this.chosen / before) * pitch;
-      const inView = chosenTop + CARD.height > scrollTop && chosenTop < scrollTop + clientHeight;
-      const kept = inView ? this.chosen : Math.round(scrollTop / pitch) * before;
+    if (before) {
+      const chosenTop = Math.floor(this.chosen / before.columns) * pitch;
+      const wasInView = chosenTop + CARD.height > before.top && chosenTop < before.top + before.height;
       // Before it is drawn, so that the card that has the focus is never taken out of the page.
       this.#lengthen();
-      this.window.scrollTop = Math.floor(kept / columns) * pitch;
+      if (before.columns !== columns) {
+        const kept = wasInView ? this.chosen : Math.round(before.top / pitch) * before.columns;
+        this.window.scrollTop = Math.floor(kept / columns) * pitch;
+      } else if (wasInView && chosenTop >= this.window.scrollTop + this.window.clientHeight) {
+        this.#reveal(this.chosen);
+      }
     }
     this.draw();
   }
@@ -109,12 +122,13 @@ export class Gallery {
 
   draw() {
     const { columns } = this;
-    if (this.list.clientWidth) this.laid = columns;
     const width = (this.list.clientWidth - (columns - 1) * CARD.gap) / columns;
     const pitch = CARD.height + CARD.gap;
     this.#lengthen();
-    const first = Math.max(Math.floor(this.window.scrollTop / pitch) - SPARE, 0) * columns;
-    const end = Math.ceil((this.window.scrollTop + this.window.clientHeight) / pitch) + SPARE;
+    const { scrollTop, clientHeight } = this.window;
+    if (this.list.clientWidth) this.laid = { columns, top: scrollTop, height: clientHeight };
+    const first = Math.max(Math.floor(scrollTop / pitch) - SPARE, 0) * columns;
+    const end = Math.ceil((scrollTop + clientHeight) / pitch) + SPARE;
     const last = Math.min(end * columns, this.cards.length);
     for (const [place, element] of this.shown) {
       if (place < first || place >= last) {
