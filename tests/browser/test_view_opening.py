@@ -40,11 +40,12 @@ def test_galleries_of_every_width_hold_few_cards_and_keep_the_chosen_one_in_view
             assert focused["place"] >= 16, "eight rows of two cards at least"
             assert focused["hidden"] == 0, (width, focused)
             assert page.locator("li").count() < 100, width
-        for size in ((390, 700), (640, 700), (1400, 900), (360, 640), (768, 1024), (1024, 600)):
-            page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+        sizes = ((390, 700), (640, 700), (1400, 900), (360, 640), (768, 1024), (1024, 600))
+        for width, height in sizes:
+            page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(100)
             again = page.evaluate(FOCUSED)
-            assert (again["place"], again["hidden"]) == (focused["place"], 0), size
+            assert (again["place"], again["hidden"]) == (focused["place"], 0), width
         page.locator("[name=words]").fill("1")
         expect(page.locator("li").first).to_be_in_viewport()
 

@@ -102,7 +102,10 @@ def _check(probability: NDArray[np.float32], *masks: Mask) -> dict[str, NDArray[
         assert figures.of_lungs == lungs.any()
         said = " ".join(warning.text for warning in figures.warnings)
         found = int(np.isfinite(of_lungs).sum())
-        assert ("no lung was found" in said, "only one lung was found" in said) == (found == 0, found == 1)
+        assert ("no lung was found" in said, "only one lung was found" in said) == (
+            found == 0,
+            found == 1,
+        )
         assert figures.grade == (Grades().of(float(severity)) if lungs.any() else None)
         np.testing.assert_array_equal(np.float32(figures.severity_percent), severity)
         np.testing.assert_array_equal(figures.lungs, of_lungs)
