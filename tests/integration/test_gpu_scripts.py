@@ -77,7 +77,9 @@ def _proved(payload: Path, results: Path, *words: object) -> tuple[int, dict[str
 def test_a_damaged_part_is_refused(packed: Path, tmp_path: Path) -> None:
     shutil.copytree(packed, tmp_path / "parts")
     part = tmp_path / "parts" / "part-01"
-    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    damaged = bytearray(part.read_bytes())
+    damaged[-1] ^= 1
+    part.write_bytes(damaged)
     done = _python(tmp_path / "parts" / "run.py", "--store", tmp_path / "store")
     assert done.returncode == 1
     assert done.stderr == "part-01 is damaged: bring it again\n"
