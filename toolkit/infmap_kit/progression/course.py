@@ -191,7 +191,7 @@ def _merged(first: Result, second: Result) -> Result:
     """The result of two of the same radiograph and model, which must not contradict each other."""
     both = (first, second)
     if abs(first.severity.percent - second.severity.percent) > _SAME_POINTS:
-        values = [f"{result.severity.shown_percent} %" for result in both]
+        values = [f"{result.severity.shown_percent()} %" for result in both]
     elif first.taken is None:
         return dataclasses.replace(first, taken=second.taken, is_shifted=second.is_shifted)
     elif second.taken in (None, first.taken):

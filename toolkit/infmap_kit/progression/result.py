@@ -67,10 +67,10 @@ class Severity:
     grade: str = ""
     cut_offs: tuple[float, ...] = ()
 
-    @property
-    def shown_percent(self) -> str:
-        """The share as text, without its sign, that stays on its side of the grades' ends."""
-        return shown_percent(self.percent, self.cut_offs, decimals=1)
+    def shown_percent(self, part: str = "total") -> str:
+        """A part's share as text, without its sign; the whole's stays on its side of the grades' ends."""
+        cut_offs = self.cut_offs if part == "total" else ()
+        return shown_percent(self.parts()[part], cut_offs, decimals=1)
 
     def parts(self) -> dict[str, float]:
         """Severities that a course follows: ``"total"``, and each lung that is known."""

@@ -10,7 +10,6 @@ from infmap_kit.progression.result import GRADES
 from infmap_kit.report.charts import LEFT, WIDTH, Axes, legend, nice_ticks, small
 from infmap_kit.report.drawing import Area, Dot, Drawing, Item, Line
 from infmap_kit.report.drawing import Point as Place
-from infmap_kit.report.numbers import shown_percent
 
 RIGHT = 70
 """Room for the grades."""
@@ -139,12 +138,7 @@ def _curve(course: Course, axes: CourseAxes, part: str) -> list[Item]:
         ends = (place(before), place(after))
         items.append(Line(points=ends, colour=colour, width=width, is_dashed=is_dashed))
     for point in itertools.chain.from_iterable(runs):
-        severity = point.result.severity
-        shown = (
-            severity.shown_percent
-            if part == "total"
-            else shown_percent(severity.lungs[part], decimals=1)
-        )
+        shown = point.result.severity.shown_percent(part)
         title = f"{point.result.name}, {course.when(point)}: {_named(course, part)} {shown} %"
         items.append(Dot(at=place(point), colour=colour, title=title, radius=radius))
     return items

@@ -12,7 +12,6 @@ from infmap_kit.progression.noise import Noise, Range
 from infmap_kit.progression.output.chart import caption_lines, chart
 from infmap_kit.progression.output.picture import Map, tiles
 from infmap_kit.progression.reading import Skipped
-from infmap_kit.report.numbers import shown_percent
 from infmap_kit.report.page import render
 from infmap_kit.report.table import Table, Toned
 
@@ -119,12 +118,9 @@ def _cells(course: Course, point: Point) -> list[str]:
     return [
         course.when(point).removeprefix("day "),
         point.result.name,
-        severity.shown_percent,
+        severity.shown_percent(),
         _ends(point.ranges.get("total"), "-"),
-        *(
-            shown_percent(severity.lungs[s], decimals=1) if s in severity.lungs else "-"
-            for s in _lungs(course)
-        ),
+        *(severity.shown_percent(s) if s in severity.lungs else "-" for s in _lungs(course)),
         *([severity.grade or "-"] if _is_graded(course) else []),
         "" if since is None else f"{since.points:+.1f}",
         Toned(called, _TONES.get(called, "")),

@@ -104,7 +104,9 @@ def _tile(
         small((middle, top - 6), time, anchor="middle"),
         Area(points=frame, colour="soft"),
         Text(
-            at=(middle, foot + 16), text=f"{point.result.severity.shown_percent} %", anchor="middle"
+            at=(middle, foot + 16),
+            text=f"{point.result.severity.shown_percent()} %",
+            anchor="middle",
         ),
     ]
     if painted is None:
