@@ -145,6 +145,6 @@ def _commands(command: object, name: str) -> Iterator[str]:
         yield from _commands(one, f"{name} {word}")
 
 
-def typed() -> list[list[str]]:
-    """The commands as lists of words."""
-    return [f"{command} {arguments}".split() for command, arguments in ARGUMENTS.items()]
+def words(command: str) -> list[str]:
+    """A command with its arguments, as a list of words."""
+    return f"{command} {ARGUMENTS[command]}".split()

@@ -215,13 +215,13 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
         "    roll_back(repository)\n"
     )
     releases = []
-    for round_ in range(11):
+    for round_ in range(7):
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.6 if round_ == 0 else 0.05 + 0.22 * round_)
+        time.sleep(0.6 if round_ == 0 else 0.05 + 0.35 * round_)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         if not repository.exists():
@@ -230,6 +230,6 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
         assert len({path.parent.name for path in repository.glob("*/*/segmentation.onnx")}) == 1
         for release in releases_of(repository):
             check_repository(release.folder)
-    assert len(set(releases)) > 3, "it did publish between the kills"
+    assert len(set(releases)) > 2, "it did publish between the kills"
     left = sorted(path.name for path in tmp_path.iterdir() if ".part-" in path.name)
     assert len(left) <= 1, "the next publication clears away what a killed one left"

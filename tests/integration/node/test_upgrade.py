@@ -32,7 +32,7 @@ if shutil.which("storescu") is None:
 EARLIER = "3550f1d"
 """The state that wrote ``tests/data/previous``: its queue lacks five tables, its results have other UIDs."""
 
-NUMBER = 200
+NUMBER = 80
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_an_upgrade_with_radiographs_on_the_way_loses_nothing_and_does_nothing_t
     host.change_to("earlier")
     modality = Modality(host.node.port, files)
     modality.start()
-    for number, version in ((50, "present"), (100, "earlier"), (150, "present")):
+    for number, version in ((20, "present"), (40, "earlier"), (60, "present")):
         modality.wait_for(number)
         assert host.change_to(version) > 0, "some are on the way"
     modality.wait_for(NUMBER)

@@ -233,10 +233,10 @@ def test_mutated_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
-def test_many_mutated_files(tmp_path: Path, seed: int) -> None:
+def test_many_mutated_files(tmp_path: Path) -> None:
+    """`make fuzz` reads a hundred thousand."""
     (tmp_path / "seeds").mkdir()
-    _assert_bounded(_fuzz(tmp_path / "seeds", seed, 8000), 8000)
+    _assert_bounded(_fuzz(tmp_path / "seeds", 2, 6000), 6000)
 
 
 _READ_ONE = """
@@ -250,8 +250,12 @@ print(pixels.size, peak_mib())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
-@pytest.mark.parametrize("windowed", [True, False])
+@pytest.mark.parametrize(
+    ("syntax", "windowed"),
+    # What is decoded is shown in one of two ways, whatever it was decoded from.
+    [*((syntax, True) for syntax in LOSSLESS.values()), (next(iter(LOSSLESS.values())), False)],
+    ids=[*LOSSLESS, "without a window"],
+)
 def test_the_largest_picture_stays_within_its_memory(
     tmp_path: Path, syntax: str, windowed: bool
 ) -> None:

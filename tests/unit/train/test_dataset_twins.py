@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -57,23 +56,20 @@ def test_what_is_learnt_from_is_the_same_however_it_is_stored(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.train
-def test_the_network_is_the_same_however_it_is_stored(tmp_path: Path) -> None:
+def test_the_network_is_the_same_however_it_is_stored(
+    pictures: data.Pictures, finished_run: Path, tmp_path: Path
+) -> None:
     """Bit for bit, on CPUs with one seed."""
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-
     from infmap_train import run_folder
     from infmap_train.training.fit import fit
 
-    usual = write_data(tmp_path / "usual", covid=6, normal=6)
-    shutil.copytree(usual, tmp_path / "other")
+    shutil.copytree(pictures.samples[0].image.parent.parent, tmp_path / "other")
     _stored_otherwise(tmp_path / "other")
-    options = dataclasses.replace(OPTIONS, epochs=1, small_epochs=1)
-    for name in ("usual", "other"):
-        fit(NETWORK, open_dataset(tmp_path / name, folds=2), tmp_path / f"run-{name}", options)
-    first, second = (_weights(tmp_path / f"run-{name}") for name in ("usual", "other"))
+    fit(NETWORK, open_dataset(tmp_path / "other", folds=2), tmp_path / "run", OPTIONS)
+    first, second = map(_weights, (finished_run, tmp_path / "run"))
     assert len(first) > 300
     assert first == second
-    specs = [run_folder.read(tmp_path / f"run-{name}") for name in ("usual", "other")]
+    specs = [run_folder.read(run) for run in (finished_run, tmp_path / "run")]
     assert specs[0].metrics == specs[1].metrics
 
 

@@ -241,7 +241,7 @@ def test_from_imagenets_weights_to_repositories_that_pass_the_gate(
     # So many steps settle the decoder's batch norms, without which INT8 is not exact enough.
     options = FitOptions(
         encoder_weights="imagenet", epochs=40, batch_size=4, learning_rate=1e-3, folds=2,
-        small_epochs=40, small_size=64,
+        small_epochs=40, small_size=32,
     )  # fmt: skip
     run = tmp_path / "run"
     fit(EDGE, pictures, run, options)

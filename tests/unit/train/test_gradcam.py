@@ -15,10 +15,10 @@ import onnx
 import onnxruntime
 
 from infmap_kit.model.spec import ClassifierSpec, Encoder
+from infmap_train import run_folder
 from infmap_train.networks.classifiers import COVID, build_classifier, covid_weights, opened
 from infmap_train.networks.gradcam import as_picture, class_activation, explain, grad_cam
 from infmap_train.networks.normalisation import normalise
-from infmap_train.networks.onnx_from_keras import onnx_from_classifier
 from infmap_train.networks.untrained import settle_batch_norms
 
 pytestmark = pytest.mark.train
@@ -122,10 +122,9 @@ def test_a_map_is_relative_to_its_peak_and_brought_to_size_as_opencv_does() -> N
     assert not np.asarray(as_picture(np.zeros((1, 7, 7), np.float32))).any()
 
 
-def test_the_onnx_graph_says_the_same(classifier: Any, tmp_path: Path) -> None:
-    path = tmp_path / "classifier.onnx"
-    onnx_from_classifier(classifier, RESNET.encoder, path)
-    graph = onnx.load(path)
+def test_the_onnx_graph_says_the_same(classifier_run: Path) -> None:
+    """Of a classifier that was trained."""
+    graph = onnx.load(classifier_run / "classifier.onnx")
     described = [
         (
             tensor.name,
@@ -140,13 +139,12 @@ def test_the_onnx_graph_says_the_same(classifier: Any, tmp_path: Path) -> None:
         ("ACTIVATION_MAP", onnx.TensorProto.FLOAT, ["N", 224, 224]),
     ]
     images = _images(5, 3)
-    session = onnxruntime.InferenceSession(path)
+    session = onnxruntime.InferenceSession(classifier_run / "classifier.onnx")
     probability, activation = session.run(None, {"IMAGE": images})
-    inside = opened(classifier)
+    trained, _ = run_folder.load_network(classifier_run)
+    inside = opened(trained)
     pixels = normalise(images, RESNET.encoder)
     np.testing.assert_allclose(probability, inside(pixels, training=False)[2][:, COVID], atol=1e-4)
     assert np.ptp(activation) > 0.5
     np.testing.assert_allclose(activation, as_picture(grad_cam(inside, pixels)), atol=1e-4)
-    np.testing.assert_allclose(
-        activation, explain(classifier, images, RESNET.encoder)[1], atol=1e-4
-    )
+    np.testing.assert_allclose(activation, explain(trained, images, RESNET.encoder)[1], atol=1e-4)

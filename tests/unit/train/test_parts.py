@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 from infmap_kit.errors import TrainingError
+from infmap_kit.model.spec import NetworkSpec
 from infmap_train import run_folder
 from infmap_train.data import dataset as data
 from infmap_train.options import FitOptions
@@ -92,7 +93,23 @@ def test_early_stopping_wants_something_to_watch() -> None:
         FitOptions(early_stopping=3)
 
 
-@pytest.mark.slow
+@pytest.fixture
+def few_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build four layers in place of every network, whose hundreds no end of a training depends on."""
+    from tensorflow.keras import Model, layers
+
+    def build(_spec: NetworkSpec, *, image_size: int | None = 224, **_: object) -> Any:
+        pixels = layers.Input((image_size, image_size, 3))
+        features = layers.Conv2D(4, 3, padding="same", use_bias=False, name="features")(pixels)
+        normal = layers.BatchNormalization(name="normal")(features)
+        return Model(pixels, layers.Conv2D(1, 1, activation="sigmoid", name="answer")(normal))
+
+    # Wherever it was imported under its name.
+    for module in ("training.loop", "networks.classifiers", "networks.weights.encoder_weights"):
+        monkeypatch.setattr(f"infmap_train.{module}.build", build)
+
+
+@pytest.mark.usefixtures("few_layers")
 def test_a_training_that_gets_worse_ends_and_hands_over_its_best_epoch(
     pictures: data.Pictures, tmp_path: Path
 ) -> None:

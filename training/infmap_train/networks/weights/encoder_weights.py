@@ -63,8 +63,10 @@ def build_initialised(network: Network, weights: str, *, image_size: int | None)
     path = weights_file(network, weights)
     if path is None:
         return _from_imagenet(network, image_size)
+    # Before the network is built, which takes seconds: a file that is not there is told at once.
+    stored = _stored_layers(path, network)
     model = build(network, image_size=image_size)
-    load_encoder(model, network, path)
+    _load_encoder(model, network, stored, path)
     return model
 
 
@@ -85,19 +87,30 @@ def weights_file(network: Network, weights: str) -> Path | None:
     return _chexnet_path(network) if weights == Source.CHEXNET else Path(weights)
 
 
-def load_encoder(model: Any, network: Network, path: Path) -> None:
-    """Load the weights of a file into a network's encoder; the file's head is left out.
-
-    Layers are found by name, as Keras names them, and else by their order. Those of a PyTorch checkpoint are
-    brought to Keras' names first.
+def _stored_layers(path: Path, network: Network) -> dict[str, list[NDArray[np.float32]]]:
+    """Read a file's layers; those of a PyTorch checkpoint are brought to Keras' names.
 
     Raises
     ------
     TrainingError
-        When the file is unreadable or another network's; the encoder is then as it was.
+        When the file is unreadable.
+    """
+    return _read_checkpoint(path, network) if _is_checkpoint(path) else _read(path)
+
+
+def _load_encoder(
+    model: Any, network: Network, stored: dict[str, list[NDArray[np.float32]]], path: Path
+) -> None:
+    """Load a file's layers into a network's encoder; the file's head is left out.
+
+    Layers are found by name, as Keras names them, and else by their order.
+
+    Raises
+    ------
+    TrainingError
+        When the file is another network's; the encoder is then as it was.
     """
     layers = [layer for layer in encoder_layers(model) if layer.weights]
-    stored = _read_checkpoint(path, network) if _is_checkpoint(path) else _read(path)
     if all(layer.name in stored for layer in layers):
         chosen = [stored[layer.name] for layer in layers]
     else:
