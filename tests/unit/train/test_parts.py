@@ -178,9 +178,10 @@ def test_the_pictures_are_held_once_whatever_the_number_of_epochs() -> None:
         model.fit(batches, epochs=1, verbose=0)
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
-    first, *_, last = [resident_mib(epoch) for epoch in range(4)]
-    # Copied anew it would be three times the pictures' and masks' 57 MiB.
-    assert last - first < 57
+    *_, settled, _, _, last = [resident_mib(epoch) for epoch in range(8)]
+    # Copied anew it would be three times the pictures' and masks' 57 MiB. The first epochs bring batches' own
+    # memory with them, on some machines as much as 60 MiB.
+    assert last - settled < 57
 
 
 def test_movement_mirror_and_tone_never_share_a_key() -> None:
