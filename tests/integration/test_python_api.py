@@ -74,8 +74,8 @@ def test_the_page_runs_as_it_stands(desk: Path) -> None:
     for other in (names["served"], *names["findings"]):
         assert np.array_equal(other.probability, finding.probability)
         assert np.array_equal(other.infection_map, finding.infection_map)
-    # Floats round otherwise in ONNX, and on another machine: here and there a probability is on the other side of
-    # a colour's step, and at the rim of the map on the other side of the first, below which nothing is painted.
+    # Floats round otherwise in ONNX, and on another machine: here and there a probability is on the other side
+    # of a colour's step, and at the map's rim of the first, below which nothing is painted.
     difference = np.abs(names["painted"].astype(int) - finding.infection_map)
     assert (difference > 0).mean() < 1e-3
     assert (difference > 10).mean() < 1e-6
