@@ -25,11 +25,9 @@ $(VENV)/.everything: pyproject.toml requirements/everything.txt $(VENV)/.serving
 demo: $(VENV)/.serving ## Export, serve, infer on real radiographs and bench, with the demo model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo $(DEMO)
 
-# Files of tests side by side; what measures time comes after them, with the machine to itself. One more worker
-# than there are cores, since a test often waits for what it started; each takes up to 5 GB. A worker that dies
-# ends the run: replaced, it has been seen to leave the others waiting for ever.
-WORKERS := $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )); echo $$(( n < 4 ? n : 4 )))
-SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+# Files of tests side by side; what measures time comes after them, with the machine to itself. A worker
+# that dies ends the run: replaced, it has been seen to leave the others waiting for ever.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 	--max-worker-restart 0 --durations 25
 
 # On a busy machine a browser or a server now and then takes longer than a test waits. What failed is run once
