@@ -137,7 +137,7 @@ def test_the_demo_model_is_published_in_int8(demo_model: Path, tmp_path: Path) -
     )
     assert gate.dice >= 0.99
     assert manifest.model["int8"]["rest"] == "fp32"
-    # 48 on a CPU with AMX; one without it rounds otherwise, and needs more of them in FP32 (37).
+    # 45 and more on a CPU with AMX; one without it rounds otherwise, and needs more of them in FP32 (37).
     assert manifest.model["int8"]["quantised"] >= 30, "of 61 convolutions"
 
 
