@@ -230,6 +230,6 @@ def test_kill_9_of_export_install_and_rollback_leaves_one_whole_release(tmp_path
         assert len({path.parent.name for path in repository.glob("*/*/segmentation.onnx")}) == 1
         for release in releases_of(repository):
             check_repository(release.folder)
-    assert len(set(releases)) > 2, "it did publish between the kills"
+    assert len(set(releases)) > 3, "it did publish between the kills"
     left = sorted(path.name for path in tmp_path.iterdir() if ".part-" in path.name)
     assert len(left) <= 1, "the next publication clears away what a killed one left"

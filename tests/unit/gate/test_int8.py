@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from cpu_features import cpu_has
 from infmap_kit.errors import GateFailed, SpecError
 from infmap_kit.gate.int8 import int8_paragraph, int8_records
 from infmap_kit.gate.pictures import synthetic_pictures
@@ -34,8 +35,7 @@ from infmap_kit.triton.repository import Manifest
 from plans_without_gpu import PlanOnCpu, stand_in_for_tensorrt
 from small_network import deeper_network
 
-# Of the others one changes by 1.06 points of severity, of 1 that is allowed, on CPUs without AMX.
-PICTURES = synthetic_pictures()[4:]
+PICTURES = synthetic_pictures()
 
 
 class _FaintPlan(PlanOnCpu):
@@ -55,14 +55,20 @@ def _source(folder: Path, network: onnx.ModelProto | None = None) -> Source:
     return read_source(folder / "deeper.onnx")
 
 
-def _verified(source: Source, options: TargetOptions, folder: Path) -> tuple[dict[str, Any], str]:
+def _verified(
+    source: Source,
+    options: TargetOptions,
+    folder: Path,
+    *,
+    pictures: list[tuple[str, NDArray[np.uint8]]] = PICTURES,
+) -> tuple[dict[str, Any], str]:
     """The report of `verify` on what was published, as JSON and as Markdown."""
-    publish(source, folder / "repository", options, pictures=PICTURES)
+    publish(source, folder / "repository", options, pictures=pictures)
     compare_repository(
         source,
         folder / "repository",
         reference=reference_runner(source),
-        pictures=PICTURES,
+        pictures=pictures,
         evidence=Evidence(folder / "report"),
     ).require()
     return _read(folder / "report")
@@ -116,7 +122,10 @@ def test_the_report_of_a_cpus_int8_names_what_openvino_computes_otherwise(
     pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
     monkeypatch.setattr(quantisation, "CHOICES", (Choice(last=1),))
     options = EmbeddedOptions(precision=Precision.INT8)
-    document, text = _verified(_source(tmp_path, _depthwise_network()), options, tmp_path)
+    # Without VNNI weights have seven bits, and one of the first pictures changes by more than the gate allows.
+    pictures = PICTURES if cpu_has("vnni") else PICTURES[4:]
+    source = _source(tmp_path, _depthwise_network())
+    document, text = _verified(source, options, tmp_path, pictures=pictures)
     record = document["segmentation"]
     (kept,) = record["kept"]
     assert kept.startswith("logit")

@@ -17,6 +17,7 @@ from onnx import numpy_helper
 
 pytest.importorskip("nncf", reason="needs infmap-kit[int8]")
 
+from cpu_features import cpu_has
 from infmap_kit.answer.answer import Answer
 from infmap_kit.bench.layers import layers_of
 from infmap_kit.errors import GateFailed, MissingDependency
@@ -137,8 +138,9 @@ def test_the_demo_model_is_published_in_int8(demo_model: Path, tmp_path: Path) -
     )
     assert gate.dice >= 0.99
     assert manifest.model["int8"]["rest"] == "fp32"
-    # 45 and more on a CPU with AMX; one without it rounds otherwise, and needs more of them in FP32 (37).
-    assert manifest.model["int8"]["quantised"] >= 30, "of 61 convolutions"
+    # Without VNNI weights have seven bits, and more stay in FP32: 37 were seen.
+    least = 45 if cpu_has("vnni") else 30
+    assert manifest.model["int8"]["quantised"] >= least, "of 61 convolutions"
 
 
 def test_int8_is_published_with_what_it_was_made_from(source: Source, tmp_path: Path) -> None:

@@ -98,15 +98,13 @@ def few_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Build four layers in place of every network, whose hundreds no end of a training depends on."""
     from tensorflow.keras import Model, layers
 
-    def build(_spec: NetworkSpec, *, image_size: int | None = 224, **_: object) -> Any:
+    def build(_spec: NetworkSpec, *, image_size: int | None, **_: object) -> Any:
         pixels = layers.Input((image_size, image_size, 3))
         features = layers.Conv2D(4, 3, padding="same", use_bias=False, name="features")(pixels)
         normal = layers.BatchNormalization(name="normal")(features)
         return Model(pixels, layers.Conv2D(1, 1, activation="sigmoid", name="answer")(normal))
 
-    # Wherever it was imported under its name.
-    for module in ("training.loop", "networks.classifiers", "networks.weights.encoder_weights"):
-        monkeypatch.setattr(f"infmap_train.{module}.build", build)
+    monkeypatch.setattr("infmap_train.networks.classifiers.build_network", build)
 
 
 @pytest.mark.usefixtures("few_layers")

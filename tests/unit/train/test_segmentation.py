@@ -200,7 +200,7 @@ def test_compiles_for_turing_and_ampere(
 def test_the_24_are_nine_graphs(
     architecture: Architecture, seen: Callable[[NetworkSpec], Seen]
 ) -> None:
-    """CheXNet is DenseNet-121, whose graph, as each of the nine, freezing left as it was."""
+    """CheXNet's graph is DenseNet-121's; that freezing changes none is seen where each is looked at."""
     chexnet = NetworkSpec(architecture=architecture, encoder=Encoder.CHEXNET)
     assert _graph(build_network(chexnet, image_size=None)) == seen(chexnet).graph
     assert SCALE_AND_OFFSET[Encoder.CHEXNET] == SCALE_AND_OFFSET[Encoder.DENSENET_121]
