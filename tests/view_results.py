@@ -55,6 +55,19 @@ def drawn_lungs(seed: int) -> NDArray[np.uint8]:
     return synthetic_radiograph(seed % 5, height=224, width=224).lung_mask
 
 
+def write_dicom(
+    path: Path, *, size: tuple[int, int], seed: int = 5, date: str = "20260301"
+) -> None:
+    """A radiograph with a window and a pixel spacing."""
+    tags = {
+        "StudyDate": date,
+        "PixelSpacing": [0.4, 0.4],
+        "WindowCenter": 1800,
+        "WindowWidth": 2600,
+    }
+    path.write_bytes(as_file(chest_dataset(drawn_chest(*size, seed=seed), **tags)))
+
+
 def write_pictures(folder: Path, *, size: tuple[int, int] = (400, 360)) -> list[Path]:
     """Files as a user has them: two PNG, one with a hostile name, two DICOM of one patient, one no chest."""
     folder.mkdir()
@@ -66,15 +79,8 @@ def write_pictures(folder: Path, *, size: tuple[int, int] = (400, 360)) -> list[
     for path, pixels in zip(paths, drawn, strict=True):
         path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     for number, date in enumerate(("20260301", "20260309")):
-        values = drawn_chest(height, width, seed=5 + number)
         paths.append(folder / f"chest_{number}.dcm")
-        tags = {
-            "StudyDate": date,
-            "PixelSpacing": [0.4, 0.4],
-            "WindowCenter": 1800,
-            "WindowWidth": 2600,
-        }
-        paths[-1].write_bytes(as_file(chest_dataset(values, **tags)))
+        write_dicom(paths[-1], size=size, seed=5 + number, date=date)
     paths.append(folder / "notes.txt")
     paths[-1].write_text("no radiograph")
     return paths

@@ -46,6 +46,18 @@ def test_galleries_of_every_width_hold_few_cards_and_keep_the_chosen_one_in_view
             page.wait_for_timeout(100)
             again = page.evaluate(FOCUSED)
             assert (again["place"], again["hidden"]) == (focused["place"], 0), width
+        # As a window is dragged: one frame finds it scrolled and narrower at once.
+        page.set_viewport_size({"width": 1400, "height": 700})
+        page.wait_for_timeout(100)
+        page.evaluate(
+            """() => {
+              document.querySelector('.window').scrollTop += 1;
+              document.body.style.width = '360px';
+              return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            }"""
+        )
+        assert page.evaluate(FOCUSED)["place"] == focused["place"]
+        page.evaluate("document.body.style.width = ''")
         page.locator("[name=words]").fill("1")
         expect(page.locator("li").first).to_be_in_viewport()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from view_results import shown, write_many, write_pictures, write_results
+from view_results import shown, write_dicom, write_many, write_results
 
 pytestmark = pytest.mark.alone
 
@@ -71,8 +71,8 @@ def _frame_ms(page: Page, slider: str) -> float:
 def test_a_radiograph_of_3000_pixels_follows_every_slider(
     context: BrowserContext, tmp_path: Path
 ) -> None:
-    pictures = write_pictures(tmp_path / "in", size=(3000, 3000))[2:3]
-    write_results(tmp_path / "out", pictures)
+    write_dicom(tmp_path / "chest.dcm", size=(3000, 3000))
+    write_results(tmp_path / "out", [tmp_path / "chest.dcm"])
     with shown(tmp_path / "out") as address:
         page = context.new_page()
         page.set_viewport_size({"width": 1600, "height": 900})

@@ -6,6 +6,7 @@ import { source } from "./source.js";
 
 const CARD = { least: 150, height: 264, gap: 12 }; // two beside each other on a phone of 360 pixels
 const SPARE = 2; // rows beyond the window's ends, so that a quick scroll meets cards
+const STAYS_MS = 150; // a card that is scrolled past sooner never asks for its picture
 
 export class Gallery {
   /** @param opinions what the reader said, by result, kept up to date by others */
@@ -91,7 +92,9 @@ export class Gallery {
   #later() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      this.draw();
+      // A frame may find the window at another size before its observer does.
+      if (this.laid && this.laid.columns !== this.columns) this.#resized();
+      else this.draw({ passing: true });
     });
   }
 
@@ -120,8 +123,10 @@ export class Gallery {
     this.list.style.height = `${Math.max(rows * (CARD.height + CARD.gap) - CARD.gap, 0)}px`;
   }
 
-  draw() {
+  /** @param passing whether the reader is scrolling, and may not stay */
+  draw({ passing = false } = {}) {
     const { columns } = this;
+    const added = [];
     const width = (this.list.clientWidth - (columns - 1) * CARD.gap) / columns;
     const pitch = CARD.height + CARD.gap;
     this.#lengthen();
@@ -144,11 +149,14 @@ export class Gallery {
         const after = [...this.shown.keys()].filter((other) => other > place);
         this.list.insertBefore(element, after.length ? this.shown.get(Math.min(...after)) : null);
         this.shown.set(place, element);
+        added.push(element);
       }
       const left = (place % columns) * (width + CARD.gap);
       element.style.width = `${width}px`;
       element.style.transform = `translate(${left}px, ${Math.floor(place / columns) * pitch}px)`;
     }
+    if (passing) setTimeout(picture, STAYS_MS, added);
+    else picture(added);
   }
 
   #card(card, place) {
@@ -158,14 +166,23 @@ export class Gallery {
     element.setAttribute("aria-posinset", place + 1);
     const link = document.createElement("a");
     link.href = `#${card.id}`;
-    const picture = document.createElement(card.has_picture ? "img" : "span");
-    picture.className = "thumbnail";
-    if (card.has_picture) Object.assign(picture, { src: source.thumbnail(card.id), alt: "", loading: "lazy" });
-    else picture.textContent = card.rejected ? "rejected" : "no picture";
-    link.append(picture, line("name", card.source), line("what", sentenceOf(card)), badges(card, this.opinions[card.id]));
+    const thumbnail = document.createElement("span");
+    thumbnail.className = "thumbnail";
+    if (card.has_picture) thumbnail.dataset.picture = source.thumbnail(card.id);
+    else thumbnail.textContent = card.rejected ? "rejected" : "no picture";
+    link.append(thumbnail, line("name", card.source), line("what", sentenceOf(card)), badges(card, this.opinions[card.id]));
     link.title = card.source;
     element.append(link);
     return element;
+  }
+}
+
+/** Ask for the pictures of those cards that are still listed. */
+function picture(cards) {
+  for (const card of cards) {
+    const place = card.isConnected && card.querySelector("[data-picture]");
+    // An image without an address would be laid out anew when its own arrives.
+    if (place) place.replaceWith(Object.assign(new Image(), { className: place.className, alt: "", src: place.dataset.picture }));
   }
 }
 

@@ -129,7 +129,7 @@ export class Pane {
   }
 
   #stroke(context, path, colour, dash = []) {
-    context.lineCap = dash.length ? "butt" : "round";
+    context.lineJoin = "round";
     const { scale } = this.view;
     context.setLineDash(dash.map((length) => length / scale));
     for (const [style, width] of [[RIM, 3.6], [colour, 1.8]]) {
