@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from pathlib import Path
 
 import cv2
@@ -74,10 +75,15 @@ def test_rejects_are_the_same_as_for_the_whole_picture(content: bytes) -> None:
     assert str(quick.value).startswith("named.jpg")
 
 
+@functools.cache
+def _whole_jpeg() -> bytes:
+    return _encoded(synthetic_radiograph(0).radiograph.pixels, ".jpg", 50)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_damaged_jpeg_is_a_picture_or_a_reject(data: st.DataObject) -> None:
-    content = bytearray(_encoded(synthetic_radiograph(0).radiograph.pixels, ".jpg", 50))
+    content = bytearray(_whole_jpeg())
     for place in data.draw(st.lists(st.integers(2, len(content) - 1), min_size=1, max_size=8)):
         content[place] = data.draw(st.integers(0, 255))
     with contextlib.suppress(InputRejected):
