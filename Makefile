@@ -53,9 +53,12 @@ check: setup ## Run ruff, codespell, import-linter and mypy --strict
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
-# Of one room, by its own unit tests in one process: what they start is not seen.
-coverage: setup ## Measure the branch coverage of a room by its unit tests: make coverage ROOM=gate
-	@$(BIN)/coverage run --branch --source toolkit/infmap_kit/$(or $(ROOM),gate) -m pytest -q tests/unit/$(or $(ROOM),gate)
+# In one process: what the tests start is not seen. Of all rooms without those tests that take minutes or a server.
+ALL_ROOMS := toolkit/infmap_kit,training/infmap_train,training/infmap_annotate
+
+coverage: setup ## Measure the branch coverage of the unit tests, of all rooms or of one: make coverage ROOM=gate
+	@$(BIN)/coverage run --branch --source $(if $(ROOM),toolkit/infmap_kit/$(ROOM),$(ALL_ROOMS)) \
+		-m pytest -q $(if $(ROOM),,-m "not slow and not alone and not integration") tests/unit$(ROOM:%=/%)
 	@$(BIN)/coverage report --sort cover
 
 docs: setup ## Build the documentation in site/, strictly: a link that leads nowhere ends it
