@@ -73,6 +73,13 @@ def test_with_it_everything_is(holder: Client, gallery: Gallery) -> None:
     assert small.content.startswith(b"\xff\xd8")
 
 
+def test_a_folder_that_is_gone_is_no_empty_list(holder: Client, gallery: Gallery) -> None:
+    gallery.folder.rename(gallery.folder.with_name("elsewhere"))
+    answer = holder.get("/api/results", headers=OURS)
+    assert answer.status_code == 500
+    assert "No such file" in answer.json()["error"]["message"]
+
+
 def test_other_names_and_other_sites_are_refused(holder: Client, gallery: Gallery) -> None:
     path = f"/api/results/{gallery.cards()[0].id}/opinion"
     assert holder.get("/", headers={"Host": "evil.example"}).status_code == 400

@@ -75,7 +75,10 @@ class ViewApp:
 
     def list(self, _: Request) -> Response:
         """Send every result in brief."""
-        return JSONResponse(list_document(self._gallery, self._opinions))
+        try:
+            return JSONResponse(list_document(self._gallery, self._opinions))
+        except ViewError as error:
+            return error_answer(500, "not-read", str(error))
 
     def result(self, request: Request) -> Response:
         """Send one result."""

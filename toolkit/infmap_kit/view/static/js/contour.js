@@ -46,12 +46,10 @@ export function contourOf({ width, height, values }, least, size) {
   // One line instead of its thousand pieces, each with ends of its own: half the time to draw.
   while (crossings.size) {
     let [key] = crossings.keys();
-    let isFirst = true;
-    while (key !== undefined) {
+    for (let draw = "moveTo"; key !== undefined; draw = "lineTo") {
       const { x, y, to } = crossings.get(key);
-      path[isFirst ? "moveTo" : "lineTo"]((x + 0.5) * across, (y + 0.5) * down);
+      path[draw]((x + 0.5) * across, (y + 0.5) * down);
       crossings.delete(key);
-      isFirst = false;
       key = to.find((next) => crossings.has(next));
     }
     path.closePath();

@@ -93,8 +93,8 @@ export class Gallery {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       // A frame may find the window at another size before its observer does.
-      if (this.laid && this.laid.columns !== this.columns) this.#resized();
-      else this.draw({ passing: true });
+      if (this.laid?.columns === this.columns) this.draw({ passing: true });
+      else this.#resized();
     });
   }
 
@@ -155,8 +155,8 @@ export class Gallery {
       element.style.width = `${width}px`;
       element.style.transform = `translate(${left}px, ${Math.floor(place / columns) * pitch}px)`;
     }
-    if (passing) setTimeout(picture, STAYS_MS, added);
-    else picture(added);
+    if (passing) setTimeout(askForPictures, STAYS_MS, added);
+    else askForPictures(added);
   }
 
   #card(card, place) {
@@ -177,11 +177,10 @@ export class Gallery {
   }
 }
 
-/** Ask for the pictures of those cards that are still listed. */
-function picture(cards) {
+/** In the place that a card keeps for its picture, where the card is still listed. */
+function askForPictures(cards) {
   for (const card of cards) {
     const place = card.isConnected && card.querySelector("[data-picture]");
-    // An image without an address would be laid out anew when its own arrives.
     if (place) place.replaceWith(Object.assign(new Image(), { className: place.className, alt: "", src: place.dataset.picture }));
   }
 }
